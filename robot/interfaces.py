@@ -1,0 +1,185 @@
+"""The interfaces between the controller and everything around it, with the loop they serve.
+
+    observation = env.observe()                    # newest frames and joint state, stale ones refused
+    while True:
+        proposed = policy.act(observation)         # float32 (7,) in [-1, 1]
+        applied = env.apply(proposed)              # safety -> target pose -> inverse kinematics -> 50 Hz joints
+        observation = env.observe()
+        reading = reward.update(observation)       # calibrated probability, debounced decision
+        recorder.step(...)
+        if reading.done or steps == limit: break   # then the other direction's instruction
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from trajectories.types import Command, Episode, Float32, Float64, Observation, Spec, UInt8, Weights
+
+
+@dataclass(frozen=True)
+class ArmState:
+    """Joint state of one instant.
+
+    Attributes:
+        joints: float64 (6,) rad.
+        velocities: float64 (6,) rad/s.
+        efforts: float64 (6,) N m, signed.
+        gripper_width: Gap between the fingers, m.
+        gripper_effort: -1 ... 1, fraction of the largest gripper effort, positive when squeezing.
+        t_ns: Monotonic ns of the measurement.
+    """
+
+    joints: Float64
+    velocities: Float64
+    efforts: Float64
+    gripper_width: float
+    gripper_effort: float
+    t_ns: int
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One camera image: uint8 (H, W, 3) RGB and its monotonic ns."""
+
+    image: UInt8
+    t_ns: int
+
+
+@dataclass(frozen=True)
+class RewardReading:
+    """What the reward model thinks of the newest observation.
+
+    Attributes:
+        probability: Calibrated probability that the instruction is done, 0 ... 1.
+        done: The debounced decision.
+    """
+
+    probability: float
+    done: bool
+
+
+class Clock(Protocol):
+    """The wall on the arm; the physics in the twin (advancing it steps the simulation)."""
+
+    def now_ns(self) -> int:
+        """Monotonic ns."""
+        ...
+
+    def sleep_until_ns(self, t_ns: int) -> None:
+        """Return at `t_ns` or at once if that is past."""
+        ...
+
+
+class Arm(Protocol):
+    """A six-joint arm with a parallel gripper."""
+
+    def read(self) -> ArmState:
+        """The newest joint state; never invented."""
+        ...
+
+    def send(self, command: Command) -> None:
+        """Set the newest goal; returns at once."""
+        ...
+
+    def hold(self) -> None:
+        """Goal = present position."""
+        ...
+
+    def close(self) -> None:
+        """Release the device without dropping the arm."""
+        ...
+
+
+class Camera(Protocol):
+    """A colour camera."""
+
+    def latest(self, max_age_ns: int) -> Frame:
+        """The newest frame.
+
+        Raises:
+            StaleDataError: When it is older than `max_age_ns`.
+        """
+        ...
+
+
+class Policy(Protocol):
+    """Chooses actions. `version` is the version of the loaded `Weights` (0: as pre-trained)."""
+
+    version: int
+
+    def act(self, observation: Observation, deterministic: bool = False) -> Float32:
+        """float32 (7,) in [-1, 1]."""
+        ...
+
+    def load(self, weights: Weights) -> None:
+        """Swap in newer weights; the old ones stay when these are refused."""
+        ...
+
+
+class RewardModel(Protocol):
+    """Judges success from images and the instruction."""
+
+    def reset(self, instruction: str) -> None:
+        """Start judging a new episode."""
+        ...
+
+    def update(self, observation: Observation) -> RewardReading:
+        """Judge the newest observation."""
+        ...
+
+
+class Attendant(Protocol):
+    """Who is asked for help: in the twin a scene reset, on the arm a message to a person."""
+
+    def trouble(self) -> str | None:
+        """Why the session can't go on (e.g. the object left the workspace), or None."""
+        ...
+
+    def help(self, reason: str, direction: str) -> None:
+        """Bring the scene into a start state for `direction`; returns when done."""
+        ...
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """Answer to an episode: it is durable; `steps` and `episodes` are the run's totals (without doubles)."""
+
+    steps: int
+    episodes: int
+
+
+class LearnerEndpoint(Protocol):
+    """What the learner offers to actors, over the link or in the same process."""
+
+    def hello(self, spec: Spec, policy_digest: str) -> int:
+        """Check that both sides belong together; returns the newest weights' version.
+
+        Raises:
+            SpecMismatchError, CheckpointError: When they don't.
+        """
+        ...
+
+    def put_episode(self, episode: Episode) -> Receipt:
+        """Store an episode durably before returning; the same id twice counts once."""
+        ...
+
+    def weights(self, newer_than: int) -> Weights | None:
+        """The newest weights, or None when there are none newer."""
+        ...
+
+    def may_act(self, timeout_s: float) -> bool:
+        """Wait until the update-to-data limiter lets the actor collect another episode.
+
+        Returns False when the learner is still behind after `timeout_s`.
+        """
+        ...
+
+    def finished(self) -> bool:
+        """True once the run has the steps that it was asked for."""
+        ...
+
+
+LoadWeights = Callable[[Weights], None]

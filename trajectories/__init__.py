@@ -1,0 +1,4 @@
+"""What every room shares: data types, errors, the Zarr trajectory store, labels and views of episodes.
+
+Imports numpy and zarr only; nothing here knows a robot, a simulator or a network.
+"""

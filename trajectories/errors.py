@@ -1,0 +1,45 @@
+"""The exception tree of the project: every error says what was wrong, what was expected and what to do."""
+
+
+class RegraspError(Exception):
+    """Base of every error that Regrasp raises on purpose."""
+
+
+class ConfigError(RegraspError):
+    """A setting is unknown, out of range or contradicts another."""
+
+
+class SpecMismatchError(RegraspError):
+    """A store, checkpoint or message was made for another `Spec`."""
+
+
+class StoreError(RegraspError):
+    """The trajectory store can't be read or written."""
+
+
+class CorruptEpisodeError(StoreError):
+    """An episode's bytes don't match its manifest."""
+
+
+class CheckpointError(RegraspError):
+    """A checkpoint is missing, incomplete or made for other networks."""
+
+
+class SafetyError(RegraspError):
+    """A command was refused, or a fault is latched until a person clears it."""
+
+
+class KinematicsError(RegraspError):
+    """A pose can't be reached or a joint vector is invalid."""
+
+
+class StaleDataError(RegraspError):
+    """A camera frame or joint state is older than allowed."""
+
+
+class LinkError(RegraspError):
+    """The other process can't be reached, answered wrongly or refused."""
+
+
+class MissingDependencyError(RegraspError):
+    """A package, weight file or system library is not installed; the message says how to get it."""
