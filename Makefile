@@ -1,0 +1,34 @@
+# Two commands matter: `make demo` and `make test`. Both do all the set-up on a fresh machine.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+RUN := MUJOCO_GL=egl
+
+.PHONY: demo test check format lock clean
+
+demo: $(READY)  ## the whole path in the twin; prints the path of an HTML report
+	$(RUN) $(BIN)/regrasp demo $(ARGS)
+
+test: $(READY)  ## every test
+	$(RUN) $(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)  ## format, lint and types, exactly as CI runs them
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+$(READY): requirements.lock bootstrap.lock pyproject.toml setup.sh
+	PYTHON=$(PYTHON) bash setup.sh $(VENV)
+	touch $(READY)
+
+lock: $(READY)  ## renew both lock files from pyproject.toml
+	echo 'uv>=0.9' | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o bootstrap.lock
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
