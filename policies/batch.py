@@ -1,0 +1,88 @@
+"""`Batch`: the tensors of one update."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from trajectories.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B transitions of n steps each (fewer at an episode's end).
+
+    Attributes:
+        observation: Field -> (B, ...) what was seen; "state" is float32 (B, F).
+        next_observation: The same n steps later, from the same episode.
+        instruction: int64 (B,) rows of the agent's instruction table.
+        action: float32 (B, A) executed, in [-1, 1].
+        reward: float32 (B,) discounted sum of the n rewards.
+        discount: float32 (B,) gamma^n (1 - terminated): truncation still bootstraps.
+        mc_return: float32 (B,) Monte-Carlo return from this transition on.
+        imitate: float32 (B,) 1 where behaviour cloning should copy the action, else 0.
+        source: uint8 (B,) values of `trajectories.types.Source`.
+    """
+
+    observation: Mapping[str, Tensor]
+    next_observation: Mapping[str, Tensor]
+    instruction: Tensor
+    action: Tensor
+    reward: Tensor
+    discount: Tensor
+    mc_return: Tensor
+    imitate: Tensor
+    source: Tensor
+
+    def __len__(self) -> int:
+        """B."""
+        return len(self.action)
+
+    @property
+    def state(self) -> Tensor:
+        """float32 (B, F)."""
+        return self.observation["state"]
+
+    @property
+    def next_state(self) -> Tensor:
+        """float32 (B, F)."""
+        return self.next_observation["state"]
+
+    def minibatches(self, count: int) -> list[Batch]:
+        """`count` equal batches, every count-th transition each, so that a mixed batch stays mixed.
+
+        Raises:
+            ConfigError: When B is not a multiple of `count`.
+        """
+        if count < 1 or len(self) % count:
+            raise ConfigError(
+                f"a batch of {len(self)} can't be split into {count} equal minibatches; "
+                "make the batch size a multiple of the update-to-data ratio"
+            )
+        return [self] if count == 1 else [self._take(slice(i, None, count)) for i in range(count)]
+
+    def _take(self, rows: slice) -> Batch:
+        def pick(value: Mapping[str, Tensor] | Tensor) -> Mapping[str, Tensor] | Tensor:
+            if isinstance(value, Tensor):
+                return value[rows].contiguous()
+            return {name: tensor[rows].contiguous() for name, tensor in value.items()}
+
+        return Batch(**{entry.name: pick(getattr(self, entry.name)) for entry in fields(self)})  # type:
+        ignore[arg - type]
+
+    @staticmethod
+    def concatenate(batches: Sequence[Batch]) -> Batch:
+        """One batch of all rows, in order."""
+
+        def join(values: Sequence[Mapping[str, Tensor] | Tensor]) -> Mapping[str, Tensor] | Tensor:
+            first = values[0]
+            if isinstance(first, Tensor):
+                return torch.cat(list(values))  # type: ignore[arg-type]
+            return {name: torch.cat([value[name] for value in values]) for name in first}  # type:
+            ignore[index]
+
+        joined = {entry.name: join([getattr(b, entry.name) for b in batches]) for entry in fields(Batch)}
+        return Batch(**joined)  # type: ignore[arg-type]
