@@ -65,24 +65,24 @@ class Batch:
         return [self] if count == 1 else [self._take(slice(i, None, count)) for i in range(count)]
 
     def _take(self, rows: slice) -> Batch:
-        def pick(value: Mapping[str, Tensor] | Tensor) -> Mapping[str, Tensor] | Tensor:
-            if isinstance(value, Tensor):
-                return value[rows].contiguous()
-            return {name: tensor[rows].contiguous() for name, tensor in value.items()}
-
-        return Batch(**{entry.name: pick(getattr(self, entry.name)) for entry in fields(self)})  # type:
-        ignore[arg - type]
+        columns = {name: getattr(self, name)[rows].contiguous() for name in _COLUMNS}
+        return Batch(
+            observation={name: tensor[rows].contiguous() for name, tensor in self.observation.items()},
+            next_observation={
+                name: tensor[rows].contiguous() for name, tensor in self.next_observation.items()
+            },
+            **columns,
+        )
 
     @staticmethod
     def concatenate(batches: Sequence[Batch]) -> Batch:
         """One batch of all rows, in order."""
+        names = batches[0].observation
+        return Batch(
+            observation={name: torch.cat([b.observation[name] for b in batches]) for name in names},
+            next_observation={name: torch.cat([b.next_observation[name] for b in batches]) for name in names},
+            **{name: torch.cat([getattr(b, name) for b in batches]) for name in _COLUMNS},
+        )
 
-        def join(values: Sequence[Mapping[str, Tensor] | Tensor]) -> Mapping[str, Tensor] | Tensor:
-            first = values[0]
-            if isinstance(first, Tensor):
-                return torch.cat(list(values))  # type: ignore[arg-type]
-            return {name: torch.cat([value[name] for value in values]) for name in first}  # type:
-            ignore[index]
 
-        joined = {entry.name: join([getattr(b, entry.name) for b in batches]) for entry in fields(Batch)}
-        return Batch(**joined)  # type: ignore[arg-type]
+_COLUMNS = tuple(entry.name for entry in fields(Batch) if not entry.name.endswith("observation"))

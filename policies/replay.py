@@ -221,10 +221,8 @@ class Replay:
         for name, (shape, _) in self._fields.items():
             if tuple(observation[name].shape) != (steps + 1, *shape):
                 raise ConfigError(
-                    f"field {name!r} has shape {tuple(observation[name].shape)}; expected {
-                        (steps + 1, *shape)
-                    }, "
-                    "one frame more than there are actions"
+                    f"field {name!r} has shape {tuple(observation[name].shape)}; "
+                    f"expected {(steps + 1, *shape)}, one frame more than there are actions"
                 )
         if executed.shape != (steps, self.action_size):
             raise ConfigError(f"actions have shape {executed.shape}; expected {(steps, self.action_size)}")
