@@ -1,0 +1,194 @@
+"""The actor's side of the link: a `LearnerEndpoint` that calls a `LinkServer` and outlives its restarts."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TypeVar
+
+import grpc
+
+from robot.interfaces import Receipt
+from robot.link import protocol
+from robot.link.codec import decode_weights, encode_episode
+from robot.link.errors import HelloNeeded
+from robot.link.patience import Patience, Persistence, typed_error
+from robot.link.tls import TlsFiles, channel_credentials, split_address
+from trajectories.errors import ConfigError, LinkError
+from trajectories.types import Episode, Spec, Weights
+
+logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+_HELLOS = 3
+
+
+class LearnerClient:
+    """A learner in another process. Every call has a deadline and is repeated while the learner is away.
+
+    All calls are safe to repeat: the learner stores an episode's id once. Typed errors of the endpoint
+    (`SpecMismatchError`, `CheckpointError`, `StoreError` ...) are raised here again. A learner that was
+    restarted is asked hello again before anything else, so a wrong one is refused then, too.
+
+    Use it from one thread; `interrupt` may be set from any thread or signal handler.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        tls: TlsFiles | None = None,
+        patience: Patience | None = None,
+        notify: Callable[[str], None] = logger.warning,
+        interrupt: threading.Event | None = None,
+    ) -> None:
+        """Prepare the connection; nothing is sent before `hello`.
+
+        Args:
+            address: "host:port".
+            tls: PEM files, required off loopback.
+            patience: Time-outs.
+            notify: Gets a line when the learner goes away, now and then while it is, and when it is back.
+            interrupt: Once set, calls are tried once and no longer repeated.
+
+        Raises:
+            ConfigError: When the address is not valid, or off loopback and `tls` is missing or broken.
+        """
+        if split_address(address)[1] == 0:
+            raise ConfigError(f"the learner's address {address!r} has no port: expected the one it printed")
+        credentials = channel_credentials(address, tls)
+        if credentials is None:
+            self._channel = grpc.insecure_channel(address, protocol.CHANNEL_OPTIONS)
+        else:
+            self._channel = grpc.secure_channel(address, credentials, protocol.CHANNEL_OPTIONS)
+        self.address = address
+        self._patience = patience or Patience()
+        self._interrupt = interrupt or threading.Event()
+        self._persistence = Persistence(address, self._patience, notify, self._interrupt)
+        self._introduction: bytes | None = None
+        self._session: str | None = None
+        self._hello = self._channel.unary_unary(protocol.method(protocol.HELLO))
+        self._put = self._channel.stream_unary(protocol.method(protocol.PUT_EPISODE))
+        self._get_weights = self._channel.unary_stream(protocol.method(protocol.WEIGHTS))
+        self._ask_may_act = self._channel.unary_unary(protocol.method(protocol.MAY_ACT))
+        self._ask_finished = self._channel.unary_unary(protocol.method(protocol.FINISHED))
+
+    def hello(self, spec: Spec, policy_digest: str) -> int:
+        """See `LearnerEndpoint.hello`.
+
+        Raises:
+            SpecMismatchError, CheckpointError: When the two sides don't belong together.
+            LinkError: When the learner stays away longer than `Patience.away_s`.
+        """
+        self._introduction = protocol.to_json({"spec": spec.to_dict(), "policy_digest": policy_digest})
+        self._session = None
+        return self._persistence.until_answered(self._introduce, "saying hello")
+
+    def put_episode(self, episode: Episode) -> Receipt:
+        """See `LearnerEndpoint.put_episode`; returns once the learner has the episode on its disk.
+
+        Raises:
+            LinkError: When the episode is refused or the learner stays away longer than `Patience.away_s`.
+        """
+        message = encode_episode(episode)
+
+        def attempt() -> Receipt:
+            answer = self._put(protocol.split(message), self._patience.transfer_s, self._metadata())
+            steps, episodes = protocol.from_json(answer, steps=int, episodes=int)
+            return Receipt(steps=steps, episodes=episodes)
+
+        return self._ask(attempt, f"sending episode {episode.id}")
+
+    def weights(self, newer_than: int) -> Weights | None:
+        """See `LearnerEndpoint.weights`.
+
+        Raises:
+            LinkError: When they arrive damaged or the learner stays away longer than `Patience.away_s`.
+        """
+        question = protocol.to_json({"newer_than": newer_than})
+
+        def attempt() -> Weights | None:
+            pieces = self._get_weights(question, self._patience.transfer_s, self._metadata())
+            message = protocol.join(pieces)
+            return decode_weights(message) if message else None
+
+        return self._ask(attempt, "fetching weights")
+
+    def may_act(self, timeout_s: float) -> bool:
+        """See `LearnerEndpoint.may_act`; an interrupt ends the wait with False.
+
+        Raises:
+            LinkError: When the learner stays away longer than `Patience.away_s`.
+        """
+        end = time.monotonic() + timeout_s
+
+        def attempt() -> bool:
+            left = min(max(end - time.monotonic(), 0.0), protocol.MAX_WAIT_S)
+            question = protocol.to_json({"timeout_s": left})
+            answer = self._ask_may_act(question, left + self._patience.call_s, self._metadata())
+            return bool(protocol.from_json(answer, may_act=bool)[0])
+
+        while True:
+            if self._ask(attempt, "waiting for the learner to catch up"):
+                return True
+            if time.monotonic() >= end or self._interrupt.is_set():
+                return False
+
+    def finished(self) -> bool:
+        """See `LearnerEndpoint.finished`.
+
+        Raises:
+            LinkError: When the learner stays away longer than `Patience.away_s`.
+        """
+
+        def attempt() -> bool:
+            answer = self._ask_finished(b"{}", self._patience.call_s, self._metadata())
+            return bool(protocol.from_json(answer, finished=bool)[0])
+
+        return self._ask(attempt, "asking whether the run is finished")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def __enter__(self) -> LearnerClient:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+    def _introduce(self) -> int:
+        """Say hello and keep the session that the server answers with."""
+        answer = self._hello(self._introduction, self._patience.call_s)
+        version, self._session = protocol.from_json(answer, version=int, session=str)
+        return int(version)
+
+    def _metadata(self) -> tuple[tuple[str, str], ...]:
+        return ((protocol.SESSION_KEY, self._session or ""),)
+
+    def _ask(self, attempt: Callable[[], _T], doing: str) -> _T:
+        """`attempt` in a session; a restarted server asks for a new hello first."""
+        if self._introduction is None:
+            raise LinkError("say hello to the learner before anything else")
+
+        def in_session() -> _T:
+            for _ in range(_HELLOS):
+                if self._session is None:
+                    self._introduce()
+                try:
+                    return attempt()
+                except grpc.RpcError as error:
+                    if not isinstance(typed_error(error), HelloNeeded):
+                        raise
+                    self._session = None
+            raise LinkError(
+                f"the learner at {self.address} keeps asking for hello: do two share this address?"
+            )
+
+        return self._persistence.until_answered(in_session, doing)

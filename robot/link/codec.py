@@ -1,0 +1,247 @@
+"""Episodes and weights as bytes: a fixed prefix, a JSON header, a safetensors payload, one digest over both.
+
+    prefix   8 bytes "RGRASP01", header and payload length (big-endian uint64), sha256(header + payload)
+    header   JSON in UTF-8: what is in the message and everything that is not an array
+    payload  safetensors (https://huggingface.co/docs/safetensors): the arrays
+
+Nothing in a message can run code: JSON and safetensors only hold data, and every length, name, shape and type
+is checked before the values are used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import struct
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from trajectories.errors import LinkError
+from trajectories.types import ACTION_SIZE, Direction, Episode, Outcome, Weights
+
+MAGIC = b"RGRASP01"
+MAX_HEADER_BYTES = 1 << 20
+_PREFIX = struct.Struct(">8sQQ32s")
+_SAFE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # an id names a folder in the store
+_TEXTS = ("id", "task", "instruction", "direction", "outcome")
+_IMAGES, _TIMES = "images/", "t_ns/"
+
+# Column -> (dtype, shape after the first axis, rows more than steps); None stands for any length.
+_COLUMNS: dict[str, tuple[type[np.generic], tuple[int | None, ...], int]] = {
+    "proprio": (np.float32, (None,), 1),
+    "proposed": (np.float32, (ACTION_SIZE,), 0),
+    "executed": (np.float32, (ACTION_SIZE,), 0),
+    "rewards": (np.float32, (), 0),
+    "terminated": (np.bool_, (), 0),
+    "truncated": (np.bool_, (), 0),
+    "source": (np.uint8, (), 0),
+    "policy_version": (np.int64, (), 0),
+    "success_probability": (np.float32, (), 1),
+}
+
+Arrays = Mapping[str, NDArray[Any]]
+_T = TypeVar("_T")
+
+
+def encode_episode(episode: Episode) -> bytes:
+    """The message that `decode_episode` turns back into an equal episode.
+
+    Raises:
+        LinkError: When the columns contradict each other or the metadata is not JSON.
+    """
+    arrays: dict[str, NDArray[Any]] = {name: getattr(episode, name) for name in _COLUMNS}
+    arrays |= {_IMAGES + name: image for name, image in episode.images.items()}
+    arrays |= {_TIMES + name: times for name, times in episode.t_ns.items()}
+    _check_columns(episode.id, arrays)
+    header = {name: getattr(episode, name) for name in _TEXTS}
+    return _pack("episode", {**header, "metadata": episode.metadata}, save(_contiguous(arrays)))
+
+
+def decode_episode(message: bytes) -> Episode:
+    """Inverse of `encode_episode`.
+
+    Raises:
+        LinkError: When the message is foreign, damaged or its columns contradict each other.
+    """
+    header, payload = _unpack("episode", message)
+    texts = {name: _field(header, name, str) for name in _TEXTS}
+    if not _SAFE_ID.fullmatch(texts["id"]):
+        raise LinkError(
+            f"refused an episode with the id {texts['id'][:80]!r}: "
+            "expected up to 64 letters, digits, '-' and '_'"
+        )
+    for name, valid in (("direction", get_args(Direction)), ("outcome", get_args(Outcome))):
+        if texts[name] not in valid:
+            raise LinkError(
+                f"refused an episode whose {name} is {texts[name][:80]!r}: expected one of {valid}"
+            )
+    arrays = _tensors(payload)
+    _check_columns(texts["id"], arrays)
+    columns: dict[str, Any] = {name: arrays[name] for name in _COLUMNS}
+    return Episode(
+        id=texts["id"],
+        task=texts["task"],
+        instruction=texts["instruction"],
+        direction=cast("Direction", texts["direction"]),
+        outcome=cast("Outcome", texts["outcome"]),
+        images=_group(arrays, _IMAGES),
+        t_ns=_group(arrays, _TIMES),
+        metadata=_field(header, "metadata", dict),
+        **columns,
+    )
+
+
+def weights_digest(tensors: Arrays) -> str:
+    """Hex SHA-256 of the tensors' safetensors payload; it depends on names and values, not on their order."""
+    return hashlib.sha256(save(_contiguous(tensors))).hexdigest()
+
+
+def make_weights(version: int, tensors: Arrays) -> Weights:
+    """`Weights` with the digest of `tensors`."""
+    return Weights(version=version, sha256=weights_digest(tensors), tensors=tensors)
+
+
+def encode_weights(weights: Weights) -> bytes:
+    """The message that `decode_weights` turns back into equal weights.
+
+    Raises:
+        LinkError: When `weights.sha256` is not the digest of `weights.tensors`.
+    """
+    payload = save(_contiguous(weights.tensors))
+    _check_weights_digest(weights.version, weights.sha256, payload)
+    return _pack("weights", {"version": weights.version, "sha256": weights.sha256}, payload)
+
+
+def decode_weights(message: bytes) -> Weights:
+    """Inverse of `encode_weights`.
+
+    Raises:
+        LinkError: When the message is foreign or damaged, or the digest is not the one of the tensors.
+    """
+    header, payload = _unpack("weights", message)
+    version, sha256 = _field(header, "version", int), _field(header, "sha256", str)
+    _check_weights_digest(version, sha256, payload)
+    return Weights(version=version, sha256=sha256, tensors=_tensors(payload))
+
+
+def _pack(kind: str, fields: Mapping[str, Any], payload: bytes) -> bytes:
+    """Prefix, header and payload in one message."""
+    try:
+        header = json.dumps({"kind": kind, **fields}).encode()
+    except (TypeError, ValueError) as error:
+        raise LinkError(f"can't send this {kind}: its metadata must be plain JSON ({error})") from error
+    if len(header) > MAX_HEADER_BYTES:
+        raise LinkError(
+            f"can't send this {kind}: its metadata takes {len(header)} bytes, at most {MAX_HEADER_BYTES} go. "
+            "Keep arrays in columns, not in the metadata."
+        )
+    digest = hashlib.sha256(header)
+    digest.update(payload)
+    return b"".join((_PREFIX.pack(MAGIC, len(header), len(payload), digest.digest()), header, payload))
+
+
+def _unpack(kind: str, message: bytes) -> tuple[dict[str, Any], bytes]:
+    """Checked header and payload of a message."""
+    if len(message) < _PREFIX.size or not message.startswith(MAGIC):
+        raise LinkError(
+            f"refused a message of {len(message)} bytes: expected {kind} data that starts with {MAGIC!r}. "
+            "Run the same version of Regrasp on both sides."
+        )
+    _, header_bytes, payload_bytes, sent = _PREFIX.unpack_from(message)
+    if header_bytes > MAX_HEADER_BYTES or _PREFIX.size + header_bytes + payload_bytes != len(message):
+        raise LinkError(
+            f"refused {kind} data of {len(message)} bytes: its prefix announces a header of {header_bytes} "
+            f"and a payload of {payload_bytes}; it was cut short or put together wrongly. Send it again."
+        )
+    body = memoryview(message)[_PREFIX.size :]
+    computed = hashlib.sha256(body).digest()
+    if computed != sent:
+        raise LinkError(
+            f"refused {kind} data: it was damaged on the way (sha256 {computed.hex()[:12]}, "
+            f"expected {sent.hex()[:12]}). Send it again."
+        )
+    try:
+        header = json.loads(bytes(body[:header_bytes]))
+    except (ValueError, RecursionError) as error:
+        raise LinkError(f"refused {kind} data: its header is not JSON ({error})") from error
+    if not isinstance(header, dict) or header.get("kind") != kind:
+        raise LinkError(f"refused a message: expected {kind} data, its header says otherwise")
+    return header, bytes(body[header_bytes:])
+
+
+def _field(header: Mapping[str, Any], name: str, kind: type[_T]) -> _T:
+    """One entry of a header, of the type that it must have."""
+    value = header.get(name)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise LinkError(
+            f"refused a message: its header's {name} must be {kind.__name__}, not {type(value).__name__}"
+        )
+    return value
+
+
+def _tensors(payload: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of a safetensors payload."""
+    try:
+        return load(payload)
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise LinkError(
+            f"refused a message: its payload is not safetensors of NumPy types ({error})"
+        ) from error
+
+
+def _contiguous(arrays: Arrays) -> dict[str, NDArray[Any]]:
+    """Row-major arrays (safetensors stores plain memory); zero-dimensional ones keep their shape."""
+    return {name: np.asarray(array, order="C") for name, array in arrays.items()}
+
+
+def _group(arrays: Arrays, prefix: str) -> dict[str, NDArray[Any]]:
+    """The arrays below `prefix`, without it."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+
+
+def _check_columns(episode_id: str, arrays: Arrays) -> None:
+    """Refuse columns that are missing, unknown, of another type or of contradicting lengths."""
+    for name in _COLUMNS:
+        if name not in arrays:
+            raise LinkError(f"refused episode {episode_id}: column {name} is missing")
+    steps = arrays["executed"].shape[0] if arrays["executed"].ndim else 0
+    if steps == 0:
+        raise LinkError(f"refused episode {episode_id}: it has no steps")
+    for name, array in arrays.items():
+        dtype, rest, more = _expected(episode_id, name)
+        fits = array.dtype == dtype and array.ndim == 1 + len(rest) and array.shape[0] == steps + more
+        fits = fits and all(
+            want is None or have == want for have, want in zip(array.shape[1:], rest, strict=True)
+        )
+        if not fits:
+            shape = (steps + more, *("any" if length is None else length for length in rest))
+            raise LinkError(
+                f"refused episode {episode_id}: column {name} is {array.dtype} {array.shape}, expected "
+                f"{np.dtype(dtype)} ({', '.join(map(str, shape))}) for its {steps} steps"
+            )
+
+
+def _expected(episode_id: str, name: str) -> tuple[type[np.generic], tuple[int | None, ...], int]:
+    """Type and shape of a column by its name."""
+    if name.startswith(_IMAGES):
+        return np.uint8, (None, None, 3), 1
+    if name.startswith(_TIMES):
+        return np.int64, (), 1
+    if name not in _COLUMNS:
+        raise LinkError(f"refused episode {episode_id}: unknown column {name[:80]!r}")
+    return _COLUMNS[name]
+
+
+def _check_weights_digest(version: int, sha256: str, payload: bytes) -> None:
+    computed = hashlib.sha256(payload).hexdigest()
+    if computed != sha256:
+        raise LinkError(
+            f"refused weights of version {version}: their digest is {computed[:12]}, "
+            f"they claim {sha256[:12]!r}. Publish weights made by robot.link.codec.make_weights."
+        )

@@ -1,0 +1,137 @@
+"""Repeating a call while the other side is away: with back-off, notices and an end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+import grpc
+
+from robot.link.errors import from_wire
+from robot.link.protocol import ERROR_KEY
+from trajectories.errors import ConfigError, LinkError, RegraspError
+
+_T = TypeVar("_T")
+_NOTICE_EVERY_S = 10.0
+_AWAY = {
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.CANCELLED,
+    grpc.StatusCode.UNKNOWN,
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.INTERNAL,  # without a typed error: the stream was reset by a dying process
+}
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long the client waits for what, in seconds.
+
+    Attributes:
+        call_s: Deadline of a short call.
+        transfer_s: Deadline of an episode's upload or of a download of weights.
+        away_s: How long the learner may be away (restarting) before the client gives up.
+        first_back_off_s: Pause before the second attempt; it doubles from attempt to attempt.
+        longest_back_off_s: Upper end of that doubling.
+    """
+
+    call_s: float = 15.0
+    transfer_s: float = 120.0
+    away_s: float = 600.0
+    first_back_off_s: float = 0.1
+    longest_back_off_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        """Refuse what would never end or never try.
+
+        Raises:
+            ConfigError: When a time is not positive.
+        """
+        for name, value in vars(self).items():
+            if not value > 0:
+                raise ConfigError(f"the link's {name} is {value}: expected a time > 0 in seconds")
+
+
+@dataclass(frozen=True)
+class Persistence:
+    """Repeats calls to the learner at `address`.
+
+    Attributes:
+        address: For messages.
+        patience: Times.
+        notify: Gets a line when the learner goes away, now and then while it is, and when it is back.
+        interrupt: Once set, a call is tried once and no longer repeated.
+    """
+
+    address: str
+    patience: Patience
+    notify: Callable[[str], None]
+    interrupt: threading.Event
+
+    def until_answered(self, attempt: Callable[[], _T], doing: str) -> _T:
+        """The result of the first `attempt` that reaches the learner.
+
+        Raises:
+            RegraspError: The typed error with which the learner refused.
+            LinkError: When the learner stays away longer than `Patience.away_s`, `interrupt` is set, or
+                something that is not a learner answers.
+        """
+        away_since: float | None = None
+        noticed = back_off = 0.0
+        while True:
+            try:
+                result = attempt()
+            except grpc.RpcError as error:
+                refusal = typed_error(error)
+                if refusal is not None:
+                    raise refusal from None
+                status, cause = error.code(), _cause(error)
+            else:
+                if away_since is not None:
+                    self.notify(f"learner at {self.address} is back")
+                return result
+            now = time.monotonic()
+            away_since = now if away_since is None else away_since
+            gone_s = now - away_since
+            self._give_up_if_hopeless(status, cause, gone_s, doing)
+            if noticed == 0.0 or now - noticed >= _NOTICE_EVERY_S:
+                noticed = now
+                self.notify(
+                    f"{doing}: learner at {self.address} is away ({cause}); trying again, "
+                    f"{gone_s:.0f} of {self.patience.away_s:.0f} s"
+                )
+            back_off = min(
+                max(2 * back_off, self.patience.first_back_off_s), self.patience.longest_back_off_s
+            )
+            self.interrupt.wait(min(back_off, max(self.patience.away_s - gone_s, 0.0)))
+
+    def _give_up_if_hopeless(self, status: grpc.StatusCode, cause: str, gone_s: float, doing: str) -> None:
+        """Raise unless another attempt may help and is still wanted."""
+        if status not in _AWAY or "CERTIFICATE_VERIFY_FAILED" in cause:
+            raise LinkError(
+                f"{doing}: the server at {self.address} is not a learner that this actor can talk to "
+                f"({cause}). Check the address, the versions and the TLS files on both sides."
+            )
+        if self.interrupt.is_set() or gone_s >= self.patience.away_s:
+            why = "interrupted" if self.interrupt.is_set() else f"gave up after {gone_s:.0f} s"
+            raise LinkError(
+                f"{doing}: the learner at {self.address} is away, {why} ({cause}). Start the learner again, "
+                "then the actor; nothing that was committed is lost."
+            )
+
+
+def typed_error(error: grpc.RpcError) -> RegraspError | None:
+    """The project's error inside a refused call, None when the call failed on the way."""
+    for key, value in error.trailing_metadata() or ():
+        if key == ERROR_KEY:
+            return from_wire(value)
+    return None
+
+
+def _cause(error: grpc.RpcError) -> str:
+    """Status and details of a failed call in one line."""
+    details = " ".join((error.details() or "no details").split())
+    return f"{error.code().name}: {details[:300]}"

@@ -1,0 +1,180 @@
+"""The learner's side of the link: a gRPC server around a `LearnerEndpoint`."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, NoReturn
+
+import grpc
+
+from robot.interfaces import LearnerEndpoint
+from robot.link import protocol
+from robot.link.codec import decode_episode, encode_weights
+from robot.link.errors import HelloNeeded, to_wire
+from robot.link.tls import TlsFiles, server_credentials
+from trajectories.errors import LinkError, RegraspError
+from trajectories.types import Spec
+
+logger = logging.getLogger(__name__)
+
+Answer = Callable[[Any, grpc.ServicerContext], Any]
+_THREADS = 8
+
+
+class LinkServer:
+    """Offers `endpoint` at `address` from `start` until `stop`.
+
+    The endpoint is called from several threads; `put_episode` from one at a time, so that a repeated upload
+    of the same episode never runs beside the first. A message that is malformed, oversized or from a client
+    that was not accepted by `hello` is refused with an error at the client and changes nothing here.
+    """
+
+    def __init__(self, endpoint: LearnerEndpoint, address: str, tls: TlsFiles | None = None) -> None:
+        """Bind `address`, "host:port"; port 0 takes a free one (see the attribute `address`).
+
+        Raises:
+            ConfigError: When the address is not valid, or off loopback and `tls` is missing or broken.
+            LinkError: When the port is taken.
+        """
+        credentials = server_credentials(address, tls)
+        self._endpoint = endpoint
+        self._session = uuid.uuid4().hex
+        self._puts = threading.Lock()
+        self._server = grpc.server(
+            ThreadPoolExecutor(_THREADS, thread_name_prefix="link"), options=protocol.SERVER_OPTIONS
+        )
+        self._server.add_generic_rpc_handlers((self._handlers(),))
+        try:
+            port = self._bind(address, credentials)
+        except RuntimeError as error:
+            raise LinkError(
+                f"can't listen at {address}: does another learner run there? Stop it or take another port."
+            ) from error
+        self.address = f"{address.rpartition(':')[0]}:{port}"
+
+    def start(self) -> None:
+        """Begin to answer; returns at once."""
+        self._server.start()
+        logger.info("learner listens at %s", self.address)
+
+    def stop(self, grace_s: float = 5.0) -> None:
+        """Take no new calls, let those in progress end within `grace_s`, then cut them."""
+        self._server.stop(grace_s).wait()
+
+    def __enter__(self) -> LinkServer:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    def _bind(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
+        """The bound port."""
+        if credentials is None:
+            return int(self._server.add_insecure_port(address))
+        return int(self._server.add_secure_port(address, credentials))
+
+    def _handlers(self) -> grpc.GenericRpcHandler:
+        return grpc.method_handlers_generic_handler(
+            protocol.SERVICE,
+            {
+                protocol.HELLO: grpc.unary_unary_rpc_method_handler(_guarded(self._hello)),
+                protocol.PUT_EPISODE: grpc.stream_unary_rpc_method_handler(_guarded(self._put_episode)),
+                protocol.WEIGHTS: grpc.unary_stream_rpc_method_handler(_guarded_stream(self._weights)),
+                protocol.MAY_ACT: grpc.unary_unary_rpc_method_handler(_guarded(self._may_act)),
+                protocol.FINISHED: grpc.unary_unary_rpc_method_handler(_guarded(self._finished)),
+            },
+        )
+
+    def _hello(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        raw, digest = protocol.from_json(request, spec=dict, policy_digest=str)
+        try:
+            spec = Spec.from_dict(raw)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise LinkError(f"refused a hello: its robot specification is incomplete ({error!r})") from error
+        version = self._endpoint.hello(spec, digest)
+        logger.info("actor at %s accepted", context.peer())
+        return protocol.to_json({"version": version, "session": self._session})
+
+    def _put_episode(self, pieces: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+        self._require_session(context)
+        episode = decode_episode(protocol.join(pieces))
+        with self._puts:
+            receipt = self._endpoint.put_episode(episode)
+        return protocol.to_json({"steps": receipt.steps, "episodes": receipt.episodes})
+
+    def _weights(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
+        self._require_session(context)
+        (newer_than,) = protocol.from_json(request, newer_than=int)
+        weights = self._endpoint.weights(newer_than)
+        return iter(()) if weights is None else protocol.split(encode_weights(weights))
+
+    def _may_act(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        self._require_session(context)
+        (timeout_s,) = protocol.from_json(request, timeout_s=(int, float))
+        wait_s = min(max(float(timeout_s), 0.0), protocol.MAX_WAIT_S)
+        return protocol.to_json({"may_act": bool(self._endpoint.may_act(wait_s))})
+
+    def _finished(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        self._require_session(context)
+        return protocol.to_json({"finished": bool(self._endpoint.finished())})
+
+    def _require_session(self, context: grpc.ServicerContext) -> None:
+        sent = dict(context.invocation_metadata()).get(protocol.SESSION_KEY)
+        if sent != self._session:
+            raise HelloNeeded(
+                "this learner has not checked this actor's robot specification: say hello first"
+            )
+
+
+def _guarded(answer: Answer) -> Answer:
+    """`answer` whose errors reach the client with type and message."""
+
+    def guarded(request: Any, context: grpc.ServicerContext) -> Any:
+        try:
+            return answer(request, context)
+        except Exception as error:
+            failure = error
+        _refuse(failure, context)
+
+    return guarded
+
+
+def _guarded_stream(answer: Answer) -> Answer:
+    """Like `_guarded` for an answer in pieces."""
+
+    def guarded(request: Any, context: grpc.ServicerContext) -> Iterator[bytes]:
+        try:
+            pieces = answer(request, context)
+        except Exception as error:
+            failure = error
+        else:
+            yield from pieces
+            return
+        _refuse(failure, context)
+
+    return guarded
+
+
+def _refuse(error: Exception, context: grpc.ServicerContext) -> NoReturn:
+    """End the call with `error` in its trailing metadata."""
+    code = grpc.StatusCode.FAILED_PRECONDITION
+    if not context.is_active():
+        logger.info("a client went away in the middle of a call")
+    elif not isinstance(error, RegraspError):
+        code = grpc.StatusCode.INTERNAL
+        logger.error("an answer to %s failed", context.peer(), exc_info=error)
+    elif not isinstance(error, HelloNeeded):
+        logger.warning("refused a call of %s: %s", context.peer(), error)
+    context.set_trailing_metadata(((protocol.ERROR_KEY, to_wire(error)),))
+    context.abort(code, type(error).__name__)
+    raise error  # abort never returns; this tells the type checker

@@ -1,0 +1,101 @@
+"""Episodes, weights and endpoints for the tests of link and actor."""
+
+import threading
+
+import numpy as np
+
+from robot.interfaces import Receipt
+from robot.link.codec import make_weights
+from trajectories.errors import CheckpointError
+from trajectories.types import PROPRIO_NAMES, Episode, Source, Spec, Weights
+
+SPEC = Spec(cameras={"front": (8, 12)})
+POLICY = "policy-digest"
+
+
+def make_episode(number: int = 0, steps: int = 3, outcome: str = "success", version: int = 0) -> Episode:
+    """An episode whose values follow from `number`."""
+    rng = np.random.default_rng(number)
+    terminated = np.zeros(steps, bool)
+    terminated[-1] = outcome == "success"
+    return Episode(
+        id=f"{number:020d}-{number:08x}",
+        task="pot_pick_place",
+        instruction="pot in the sink, überall ✓",
+        direction="forward" if number % 2 == 0 else "backward",
+        outcome=outcome,
+        images={"front": rng.integers(0, 256, (steps + 1, 8, 12, 3), np.uint8)},
+        proprio=rng.normal(size=(steps + 1, len(PROPRIO_NAMES))).astype(np.float32),
+        t_ns={name: np.arange(steps + 1, dtype=np.int64) * 200_000_000 for name in ("joints", "front")},
+        proposed=rng.uniform(-1, 1, (steps, 7)).astype(np.float32),
+        executed=rng.uniform(-1, 1, (steps, 7)).astype(np.float32),
+        rewards=np.where(terminated, 0, -1).astype(np.float32),
+        terminated=terminated,
+        truncated=np.zeros(steps, bool),
+        source=np.full(steps, Source.POLICY, np.uint8),
+        policy_version=np.full(steps, version, np.int64),
+        success_probability=np.full(steps + 1, np.nan, np.float32),
+        metadata={"seed": number, "evaluation": {"success": True}, "nested": [1, None, "x"]},
+    )
+
+
+def make_policy_weights(version: int) -> Weights:
+    """Weights whose values follow from `version`."""
+    rng = np.random.default_rng(version)
+    return make_weights(
+        version,
+        {
+            "actor/kernel": rng.normal(size=(4, 5)).astype(np.float32),
+            "temperature": np.asarray(version, np.float32),
+        },
+    )
+
+
+class MemoryEndpoint:
+    """A learner without learning: keeps episodes in memory, publishes what a test sets."""
+
+    def __init__(self, goal: int = 10**9):
+        self.episodes: dict[str, Episode] = {}
+        self.newest: Weights | None = None
+        self.goal = goal
+        self.allowed = threading.Event()
+        self.allowed.set()
+        self.failure: Exception | None = None
+        self.hellos = 0
+
+    def hello(self, spec, policy_digest):
+        SPEC.require_same(spec, "the actor")
+        if policy_digest != POLICY:
+            raise CheckpointError(f"the actor's policy is {policy_digest}, expected {POLICY}")
+        self.hellos += 1
+        return self.newest.version if self.newest else 0
+
+    def put_episode(self, episode):
+        if self.failure is not None:
+            raise self.failure
+        self.episodes[episode.id] = episode
+        return Receipt(sum(map(len, self.episodes.values())), len(self.episodes))
+
+    def weights(self, newer_than):
+        return self.newest if self.newest and self.newest.version > newer_than else None
+
+    def may_act(self, timeout_s):
+        return self.allowed.wait(timeout_s)
+
+    def finished(self):
+        return len(self.episodes) >= self.goal
+
+
+def assert_same_episode(a: Episode, b: Episode) -> None:
+    for name in ("id", "task", "instruction", "direction", "outcome", "metadata"):
+        assert getattr(a, name) == getattr(b, name), name
+    for name in ("images", "t_ns"):
+        left, right = getattr(a, name), getattr(b, name)
+        assert set(left) == set(right)
+        for key in left:
+            np.testing.assert_array_equal(left[key], right[key], strict=True)
+    for name in (
+        "proprio", "proposed", "executed", "rewards", "terminated", "truncated", "source", "policy_version",
+        "success_probability",
+    ):  # fmt: skip
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name, strict=True)
