@@ -15,10 +15,12 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from policies.agent_state import agent_state, load_agent_state
 from policies.batch import Batch
 from policies.compiled import compiled
 from policies.config import AgentConfig, Phase
@@ -218,6 +220,18 @@ class Agent:
     def actor_weights(self) -> Mapping[str, Tensor]:
         """Name -> tensor of the policy network, on the CPU: what is published to the robot."""
         return {name: tensor.detach().cpu().clone() for name, tensor in self.actor.state_dict().items()}
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The whole training state: named tensors, and counters as plain JSON; see `policies.checkpoint`."""
+        return agent_state(self)
+
+    def load_state(self, tensors: Mapping[str, Tensor], counters: Mapping[str, Any]) -> None:
+        """Restore what `state` gave.
+
+        Raises:
+            CheckpointError: When a tensor is missing, unknown or has another shape.
+        """
+        load_agent_state(self, tensors, counters)
 
     def _cql_weight(self) -> Tensor:
         phase = self.config.phase(self.phase)
