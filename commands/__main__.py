@@ -1,0 +1,91 @@
+"""The `regrasp` command: `regrasp VERB [key=value ...]`, every VERB a Hydra application of its own."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from importlib.resources import files
+from typing import NoReturn
+
+from commands.verbs import VERBS
+from trajectories.errors import RegraspError
+
+USAGE = """regrasp: a pre-trained manipulation policy, made good at your task, by itself
+
+usage: regrasp VERB [key=value ...]      settings of a verb: regrasp VERB --help
+
+{verbs}
+
+Start with:  regrasp demo                      the whole path in the twin, with a report at the end
+Then:        regrasp evaluate task=bin_weight  one setting changed
+"""
+
+
+def usage() -> str:
+    """The text of `regrasp --help`."""
+    width = max(len(name) for name in VERBS)
+    return USAGE.format(verbs="\n".join(f"  {name:{width}}  {verb.summary}" for name, verb in VERBS.items()))
+
+
+def verb_help(name: str) -> str:
+    """The text of `regrasp VERB --help`: what it does, its settings with their comments, the groups' choices."""
+    verb = VERBS[name]
+    root = files("configs")
+    settings = (root / f"{verb.config}.yaml").read_text()
+    body = settings.split("# --- machinery", 1)[0].rstrip()
+    groups = []
+    for group in sorted(entry.name for entry in root.iterdir() if entry.is_dir() and entry.name[0] not in "_."):
+        choices = sorted(p.name.removesuffix(".yaml") for p in (root / group).iterdir() if p.name.endswith(".yaml"))
+        if f"{group}:" in settings.split("# --- settings", 1)[0]:
+            groups.append(f"  {group}={'|'.join(choices)}")
+    return (
+        f"regrasp {name}: {verb.summary}\n\n{verb.details}\n\nSettings and their defaults "
+        f"(change one with key=value, e.g. `regrasp {name} {verb.example}`):\n\n{body}\n\n"
+        "Groups (each is a file of further settings, see configs/):\n" + "\n".join(groups) + "\n\n"
+        f"`regrasp {name} --cfg job` prints every setting as it would be used.\n"
+    )
+
+
+def fail(message: str) -> NoReturn:
+    """Print an error for a person and leave with status 2."""
+    print(f"regrasp: {message}", file=sys.stderr)
+    sys.exit(2)
+
+
+def main() -> None:
+    """Entry point of the `regrasp` command."""
+    arguments = sys.argv[1:]
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage())
+        return
+    name, rest = arguments[0], arguments[1:]
+    if name not in VERBS:
+        close = difflib.get_close_matches(name, VERBS, n=1)
+        hint = f"; did you mean `{close[0]}`?" if close else ""
+        fail(f"there is no verb {name!r}{hint} The verbs are: {', '.join(VERBS)}.")
+    if "-h" in rest or "--help" in rest:
+        print(verb_help(name))
+        return
+    os.environ.setdefault("MUJOCO_GL", "egl")
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    import hydra
+
+    verb = VERBS[name]
+    sys.argv = [f"regrasp {name}", *rest]
+
+    def task(config: object) -> None:
+        try:
+            importlib.import_module(verb.module).run(config)
+        except RegraspError as error:
+            fail(str(error))
+        except KeyboardInterrupt:
+            print(f"\nregrasp: stopped. {verb.resume}", file=sys.stderr)
+            sys.exit(130)
+
+    hydra.main(version_base="1.3", config_path="pkg://configs", config_name=verb.config)(task)()
+
+
+if __name__ == "__main__":
+    main()

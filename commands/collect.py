@@ -1,0 +1,61 @@
+"""`regrasp collect`: prior data, demonstrations, failures and play into the trajectory store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from omegaconf import DictConfig
+
+from commands.parallel import run_jobs
+from commands.plan import CollectJob, collect_plan
+from commands.twins import TwinSettings, cached_twin
+from trajectories.store import TrajectoryStore
+from trajectories.summary import summarise
+from trajectories.types import Episode
+
+
+def record(job: tuple[TwinSettings, CollectJob]) -> Episode:
+    """Record one episode in this process' twin of the job's task."""
+    from dataclasses import replace
+
+    from sim.collect import collect_episode, play_cycle
+    from sim.expert import ScriptedExpert
+
+    settings, wanted = job
+    twin = cached_twin(replace(settings, task=wanted.task))
+    rng = np.random.default_rng(wanted.seed)
+    if wanted.kind == "play":
+        episode = play_cycle(twin, rng)
+    else:
+        expert = ScriptedExpert(twin, wanted.direction, rng, noise=wanted.noise, failure=wanted.failure)
+        episode = collect_episode(twin, wanted.direction, expert, rng)
+    return replace(episode, metadata={**episode.metadata, "kind": wanted.kind, "job": wanted.key})
+
+
+def run(config: DictConfig) -> None:
+    """Record what the plan wants and the store lacks."""
+    from sim.expert import FAILURES
+
+    settings = TwinSettings.from_config(config)
+    jobs = collect_plan(
+        task=config.task.name,
+        prior_tasks=list(config.task.prior),
+        failures=FAILURES,
+        demos=config.collect.demos,
+        demo_failures=config.collect.failures,
+        prior_episodes=config.collect.prior_episodes,
+        play=config.collect.play,
+        noise=config.collect.noise,
+        seed=config.seed,
+    )
+    store = TrajectoryStore(Path(config.run_dir) / "data", settings.spec())
+    have = {store.info(name).metadata.get("job") for name in store.ids()}
+    missing = [job for job in jobs if job.key not in have]
+    if missing:
+        work = [(settings, job) for job in missing]
+        for _, episode in run_jobs(record, work, config.workers, "collecting"):
+            store.commit(episode)
+    print(summarise(store))
+
+

@@ -1,0 +1,64 @@
+"""Independent jobs on several processes, with a progress bar, stopped cleanly by Ctrl-C."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from typing import TypeVar
+
+from tqdm import tqdm
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+
+def _one_thread_each() -> None:
+    """Workers share the cores: each uses one, and leaves Ctrl-C to the parent."""
+    import signal
+
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = "1"
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def run_jobs(
+    function: Callable[[Job], Result], jobs: Sequence[Job], workers: int, title: str, unit: str = "episode"
+) -> Iterator[tuple[Job, Result]]:
+    """Yield (job, result) as they finish; with `workers` <= 1 in this process, in order.
+
+    Args:
+        function: Importable function of one job.
+        jobs: What to do; jobs and results cross process boundaries.
+        workers: Number of processes.
+        title: Shown before the progress bar.
+        unit: What a job is called in the bar's rate.
+    """
+    with tqdm(total=len(jobs), desc=title, unit=unit, dynamic_ncols=True, mininterval=0.5) as bar:
+        if workers <= 1 or len(jobs) <= 1:
+            for job in jobs:
+                result = function(job)
+                bar.update()
+                yield job, result
+            return
+        with ProcessPoolExecutor(
+            min(workers, len(jobs)), multiprocessing.get_context("spawn"), _one_thread_each
+        ) as pool:
+            waiting = iter(jobs)
+            running: dict[Future[Result], Job] = {}
+            try:
+                while True:
+                    # A short queue keeps every worker busy and little in memory.
+                    while len(running) < 2 * workers and (job := next(waiting, None)) is not None:
+                        running[pool.submit(function, job)] = job
+                    if not running:
+                        return
+                    done, _ = wait(running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        job = running.pop(future)
+                        bar.update()
+                        yield job, future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise

@@ -1,0 +1,41 @@
+"""Statistics of success rates."""
+
+from __future__ import annotations
+
+import math
+
+
+def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval of a proportion (E. B. Wilson, JASA 22, 1927).
+
+    Args:
+        successes: Number of successes, 0 ... trials.
+        trials: Number of trials; 0 gives the interval (0, 1).
+        confidence: Two-sided confidence level.
+
+    Returns:
+        Lower and upper bound, both in 0 ... 1.
+
+    Raises:
+        ValueError: When the counts contradict each other.
+    """
+    if not 0 <= successes <= trials:
+        raise ValueError(f"{successes} successes of {trials} trials: expected 0 <= successes <= trials")
+    if trials == 0:
+        return 0.0, 1.0
+    from statistics import NormalDist
+
+    z = NormalDist().inv_cdf(0.5 + confidence / 2)
+    rate = successes / trials
+    spread = z * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials))
+    centre = rate + z * z / (2 * trials)
+    scale = 1 + z * z / trials
+    lower, upper = (centre - spread) / scale, (centre + spread) / scale
+    return (0.0 if successes == 0 else lower), (1.0 if successes == trials else upper)
+
+
+def format_rate(successes: int, trials: int) -> str:
+    """E.g. `42/50 = 84 % (71–92)`."""
+    lower, upper = wilson_interval(successes, trials)
+    rate = 100 * successes / trials if trials else float("nan")
+    return f"{successes}/{trials} = {rate:.0f} % ({100 * lower:.0f}–{100 * upper:.0f})"

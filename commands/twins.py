@@ -1,0 +1,67 @@
+"""Twins as the commands use them: one set of settings, one compiled scene per process and task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from trajectories.types import Spec
+
+if TYPE_CHECKING:
+    from sim.twin import Twin
+
+
+@dataclass(frozen=True)
+class TwinSettings:
+    """What a worker process needs to build a twin.
+
+    Attributes:
+        task: Task name.
+        seed: Seed of the compiled scene.
+        cameras: Names of the cameras.
+        image_size: Height and width of every camera, pixels.
+        randomise: Vary colour, size, light and camera at every reset.
+        spread: Width of the start distribution, "narrow" or "wide".
+    """
+
+    task: str
+    seed: int
+    cameras: tuple[str, ...]
+    image_size: int
+    randomise: bool
+    spread: str
+
+    @classmethod
+    def from_config(cls, config: DictConfig) -> TwinSettings:
+        """Read them from a command's settings."""
+        robot = config.robot
+        return cls(
+            task=config.task.name,
+            seed=int(config.seed),
+            cameras=tuple(robot.cameras),
+            image_size=int(robot.image_size),
+            randomise=bool(robot.randomise),
+            spread=str(robot.spread),
+        )
+
+    def spec(self) -> Spec:
+        """What such a twin looks like to a policy."""
+        return Spec(cameras={name: (self.image_size, self.image_size) for name in self.cameras})
+
+
+@lru_cache(maxsize=1)
+def cached_twin(settings: TwinSettings) -> Twin:
+    """The process' twin for these settings, compiled once."""
+    from sim.twin import make_twin
+
+    return make_twin(
+        settings.task,
+        seed=settings.seed,
+        cameras=settings.cameras,
+        image_size=settings.image_size,
+        randomise=settings.randomise,
+        spread=settings.spread,
+    )

@@ -1,0 +1,115 @@
+"""The list of verbs: what each does, where its settings and its code are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One verb of the command line.
+
+    Attributes:
+        module: Module with `run(config)`.
+        config: Name of its YAML in `configs/`.
+        summary: One line for the list of verbs.
+        details: What a person should know before running it.
+        example: An override that shows the syntax.
+        resume: Said after Ctrl-C.
+    """
+
+    module: str
+    config: str
+    summary: str
+    details: str
+    example: str
+    resume: str = "Nothing is lost; the same command goes on where it stopped."
+
+
+VERBS: dict[str, Verb] = {
+    "demo": Verb(
+        "commands.demo",
+        "demo",
+        "the whole path in the twin: data, pre-training, reward, fine-tuning, evaluation, report",
+        "Runs every stage below, one after the other, and writes one HTML report. Stages that are already done in\n"
+        "the run's folder are not done again, so an interrupted demo goes on where it stopped.",
+        "task=bin_weight seed=1",
+    ),
+    "collect": Verb(
+        "commands.collect",
+        "collect",
+        "record prior data, demonstrations, failures and play into the trajectory store",
+        "In the twin a scripted expert acts and the physics predicate marks success, as a person would on the arm.",
+        "task=bin_weight collect.demos=20",
+    ),
+    "pretrain": Verb(
+        "commands.pretrain",
+        "pretrain",
+        "train the image encoder, then the multi-task policy with Cal-QL and behaviour cloning",
+        "Reads the store that `collect` filled and writes a checkpoint folder.",
+        "pretrain.steps=3000",
+    ),
+    "train-reward": Verb(
+        "commands.train_reward",
+        "train_reward",
+        "fine-tune, calibrate and threshold the vision-language success classifier",
+        "Reads the store that `collect` filled and writes the reward model's folder.",
+        "reward.false_positive_rate=0.01",
+    ),
+    "evaluate-reward": Verb(
+        "commands.evaluate_reward",
+        "evaluate_reward",
+        "balanced accuracy, AUROC, false positives and calibration of the reward, on held-out scenes",
+        "Renders scenes that training never saw, hard negatives included, and compares with the physics predicate.",
+        "evaluate_reward.frames=2000",
+    ),
+    "finetune": Verb(
+        "commands.finetune",
+        "finetune",
+        "improve the policy on the task by itself: starts a learner and an actor process",
+        "The robot does the task and undoes it, the reward model judges, the learner trains. No resets but on help.",
+        "task=pot_pick_place seed=1",
+        "Every finished episode is kept; the same command resumes.",
+    ),
+    "learner": Verb(
+        "commands.learner",
+        "learner",
+        "the learner process alone (on the GPU machine)",
+        "Waits for actors on link.address, stores their episodes and trains. Start an actor with the same settings.",
+        "link.address=0.0.0.0:50051",
+        "A checkpoint is saved; the same command resumes.",
+    ),
+    "actor": Verb(
+        "commands.actor",
+        "actor",
+        "the robot-side process alone (on the computer beside the arm)",
+        "Runs reset-free episodes and sends them to the learner at link.address.",
+        "link.address=learner.local:50051",
+        "Unsent episodes wait in the outbox; the same command resumes.",
+    ),
+    "evaluate": Verb(
+        "commands.evaluate",
+        "evaluate",
+        "success rates of a policy in the twin, with intervals, JSON and videos",
+        "Both directions, stochastic and deterministic actions, the same starts for every policy. Success is the\n"
+        "physics predicate, which the policy and the learner never see.",
+        "checkpoint=pretrained evaluate.episodes=100",
+        "Run it again: an evaluation takes a minute and starts from its beginning.",
+    ),
+    "inspect": Verb(
+        "commands.inspect",
+        "inspect",
+        "what a trajectory store holds: counts, outcomes, contact sheet, a video of one episode",
+        "Only reads.",
+        "store=runs/pot_pick_place/seed0/data",
+        "It only reads: run it again.",
+    ),
+    "train-backbone": Verb(
+        "commands.train_backbone",
+        "train_backbone",
+        "train the small embedded vision-language backbone on the twin's renders and captions",
+        "For developers: the result is shipped in rewards/assets, nobody needs to run this to use Regrasp.",
+        "train_backbone.minutes=20",
+        "The last checkpoint is kept; the same command starts again from it.",
+    ),
+}
