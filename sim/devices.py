@@ -1,0 +1,93 @@
+"""The twin's clock, arm and cameras: the same interfaces as the devices of the real arm."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from robot.interfaces import ArmState, Frame
+from sim.physics import FINGER_CLOSED_M, OPEN_WIDTH_M, Physics
+from sim.rendering import SceneRenderer
+from trajectories.types import Command
+
+JOINTS = 6
+
+
+class SimClock:
+    """Time is the physics' time: sleeping advances the simulation."""
+
+    def __init__(self, physics: Physics) -> None:
+        self._physics = physics
+
+    def now_ns(self) -> int:
+        """Simulated monotonic ns."""
+        return self._physics.now_ns
+
+    def sleep_until_ns(self, t_ns: int) -> None:
+        """Simulate up to `t_ns` (whole physics steps); returns at once when that is past."""
+        self._physics.step_until(t_ns)
+
+
+class SimArm:
+    """The arm of the twin: goals go to simulated servos, readings come from their state."""
+
+    def __init__(self, physics: Physics) -> None:
+        self._physics = physics
+        self._gripper_limit = float(physics.model.actuator("gripper").forcerange[1])
+
+    def read(self) -> ArmState:
+        """Joint state at the physics' present time."""
+        data = self._physics.data
+        width = float(data.qpos[6] - data.qpos[7]) - 2 * FINGER_CLOSED_M
+        effort = -float(data.actuator_force[JOINTS]) / self._gripper_limit
+        return ArmState(
+            joints=data.qpos[:JOINTS].copy(),
+            velocities=data.qvel[:JOINTS].copy(),
+            efforts=data.actuator_force[:JOINTS].copy(),
+            gripper_width=max(width, 0.0),
+            gripper_effort=min(max(effort, -1.0), 1.0),
+            t_ns=self._physics.now_ns,
+        )
+
+    def send(self, command: Command) -> None:
+        """Set the servos' goals: joint angles (rad) and finger gap (m)."""
+        ctrl = self._physics.data.ctrl
+        ctrl[:JOINTS] = command.joints
+        ctrl[JOINTS] = command.gripper_width
+
+    def hold(self) -> None:
+        """Goal = present position, fingers included."""
+        data = self._physics.data
+        data.ctrl[:JOINTS] = data.qpos[:JOINTS]
+        data.ctrl[JOINTS] = float(
+            np.clip(data.qpos[6] - data.qpos[7] - 2 * FINGER_CLOSED_M, 0.0, OPEN_WIDTH_M)
+        )
+
+    def close(self) -> None:
+        """Nothing to release: the servos keep their goals."""
+
+
+class SimCamera:
+    """A camera of the scene: renders the present state when asked, once per state of the world.
+
+    Args:
+        name: Camera of the model.
+        physics: What to look at.
+        renderer: Shared by the cameras of a scene.
+        size: (height, width) in pixels.
+    """
+
+    def __init__(self, name: str, physics: Physics, renderer: SceneRenderer, size: tuple[int, int]) -> None:
+        self.name = name
+        self.size = size
+        self._physics = physics
+        self._renderer = renderer
+        self._frame: Frame | None = None
+        self._revision = -1
+
+    def latest(self, max_age_ns: int) -> Frame:
+        """The present view, uint8 (H, W, 3); it is never older than asked, since it is taken now."""
+        if self._frame is None or self._revision != self._physics.revision:
+            image = self._renderer.render(self._physics, self.name, self.size)
+            self._frame = Frame(image=image, t_ns=self._physics.now_ns)
+            self._revision = self._physics.revision
+        return self._frame

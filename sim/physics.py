@@ -1,0 +1,208 @@
+"""The simulated world: one MuJoCo model and its state, advanced to points in time."""
+
+from __future__ import annotations
+
+import mujoco
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from trajectories.errors import ConfigError
+from trajectories.types import Bool, Float64
+
+TIP_SITE = "tip"
+NEUTRAL_JOINTS = (0.0, -0.762, 0.445, 0.0, 1.756, 0.0)
+"""BridgeData V2's resting pose, rad: the gripper points down at (0.12, 0, 0.25) m."""
+OPEN_WIDTH_M = 0.044
+FINGER_CLOSED_M = 0.015
+"""Position of a finger's joint where the fingers touch."""
+NS_PER_S = 1_000_000_000
+
+
+class Physics:
+    """A model, its state and a clock that never runs backwards.
+
+    The clock counts whole physics steps in nanoseconds; moving bodies by hand or resetting the state leaves it alone.
+    Body poses, contacts and the tip are those of `now_ns`; what has to be computed for them is computed when asked.
+
+    Attributes:
+        model: The compiled model. Whoever edits it must call `changed`.
+        data: Its state.
+    """
+
+    def __init__(self, model: mujoco.MjModel) -> None:
+        self.model = model
+        self.data = mujoco.MjData(model)
+        self._step_ns = round(model.opt.timestep * NS_PER_S)
+        self._now_ns = 0
+        self._revision = 0
+        self._kinematics_stale = True
+        self._contacts_stale = True
+        self._geoms: dict[str, Bool] = {}
+        self._bodies: dict[str, int] = {model.body(i).name: i for i in range(model.nbody)}
+        self._tip = model.site(TIP_SITE).id
+        self.set_arm(NEUTRAL_JOINTS, OPEN_WIDTH_M)
+
+    # -- time ---------------------------------------------------------------------------------------------------
+    @property
+    def now_ns(self) -> int:
+        """Simulated monotonic ns."""
+        return self._now_ns
+
+    @property
+    def revision(self) -> int:
+        """Grows whenever the world looks different, by time or by hand; caches compare it."""
+        return self._revision
+
+    def step_until(self, t_ns: int) -> None:
+        """Advance to the first physics step at or after `t_ns`; does nothing when that is past."""
+        steps = -((self._now_ns - t_ns) // self._step_ns)
+        if steps <= 0:
+            return
+        mujoco.mj_step(self.model, self.data, nstep=steps)
+        self._now_ns += steps * self._step_ns
+        self._revision += 1
+        self._kinematics_stale = True
+
+    def changed(self) -> None:
+        """Note that the model or the state was edited by hand."""
+        self._revision += 1
+        self._kinematics_stale = True
+        self._contacts_stale = True
+
+    def refresh(self) -> None:
+        """Bring positions (and, after edits, contacts) up to date with the joint positions."""
+        if self._contacts_stale:
+            mujoco.mj_forward(self.model, self.data)
+        elif self._kinematics_stale:
+            mujoco.mj_kinematics(self.model, self.data)
+            mujoco.mj_camlight(self.model, self.data)
+        self._kinematics_stale = self._contacts_stale = False
+
+    # -- questions ----------------------------------------------------------------------------------------------
+    def body_pose(self, name: str) -> tuple[Float64, Float64]:
+        """Position (3,) in m and unit quaternion (4,) w first, of a body in the base frame."""
+        self.refresh()
+        index = self.body_id(name)
+        return self.data.xpos[index].copy(), self.data.xquat[index].copy()
+
+    def body_velocity(self, name: str) -> Float64:
+        """float64 (6,) linear (m/s) then angular (rad/s) velocity of a free body.
+
+        Raises:
+            ConfigError: When the body has no free joint.
+        """
+        _, velocity = self._free_addresses(name)
+        return self.data.qvel[velocity : velocity + 6].copy()
+
+    def tip_position(self) -> Float64:
+        """float64 (3,) gripper tip in the base frame, m."""
+        self.refresh()
+        return self.data.site_xpos[self._tip].copy()
+
+    def tip_rotation(self) -> Float64:
+        """float64 (3, 3) axes of the tip in the base frame as columns; x points out of the gripper."""
+        self.refresh()
+        return self.data.site_xmat[self._tip].reshape(3, 3).copy()
+
+    def in_contact(self, first: str, second: str) -> bool:
+        """Whether any geom of `first` touches any geom of `second`.
+
+        Args:
+            first: Name of a geom, or of a body, which stands for all of its geoms and those of its children.
+            second: Likewise.
+
+        Raises:
+            ConfigError: When there is no such geom or body.
+        """
+        a, b = self._geom_mask(first), self._geom_mask(second)
+        if self._contacts_stale:
+            self.refresh()
+        pairs = self.data.contact.geom
+        if not len(pairs):
+            return False
+        left, right = pairs[:, 0], pairs[:, 1]
+        return bool(((a[left] & b[right]) | (b[left] & a[right])).any())
+
+    def body_id(self, name: str) -> int:
+        """Index of a body.
+
+        Raises:
+            ConfigError: When there is none of that name.
+        """
+        try:
+            return self._bodies[name]
+        except KeyError:
+            raise ConfigError(
+                f"There is no body {name!r} in the scene; there are {sorted(self._bodies)}."
+            ) from None
+
+    # -- changes ------------------------------------------------------------------------------------------------
+    def set_free_body(
+        self, name: str, position: ArrayLike, quaternion: ArrayLike = (1.0, 0.0, 0.0, 0.0)
+    ) -> None:
+        """Put a free body somewhere, at rest.
+
+        Args:
+            name: Body with a free joint.
+            position: (3,) m, of the body's origin in the base frame.
+            quaternion: (4,) w first; normalised here.
+
+        Raises:
+            ConfigError: When the body has no free joint or a number is not finite.
+        """
+        qpos, qvel = self._free_addresses(name)
+        pose = np.concatenate([np.asarray(position, float), np.asarray(quaternion, float)])
+        length = float(np.linalg.norm(pose[3:]))
+        if pose.shape != (7,) or not np.isfinite(pose).all() or length < 1e-9:
+            raise ConfigError(
+                f"Pose of {name!r} must be 3 + 4 finite numbers with a non-zero quaternion; got {pose}."
+            )
+        pose[3:] /= length
+        self.data.qpos[qpos : qpos + 7] = pose
+        self.data.qvel[qvel : qvel + 6] = 0.0
+        self.changed()
+
+    def set_arm(self, joints: ArrayLike, gripper_width: float) -> None:
+        """Put the arm somewhere at once, at rest, with its servos commanded to stay.
+
+        Args:
+            joints: (6,) rad.
+            gripper_width: Gap between the fingers, m.
+        """
+        finger = FINGER_CLOSED_M + 0.5 * gripper_width
+        self.data.qpos[:6] = joints
+        self.data.qpos[6:8] = finger, -finger
+        self.data.qvel[:8] = 0.0
+        self.data.ctrl[:6] = joints
+        self.data.ctrl[6] = gripper_width
+        self.changed()
+
+    def reset(self) -> None:
+        """Forget velocities and warm starts; bodies go where they were compiled, the arm to neutral. Time goes on."""
+        mujoco.mj_resetData(self.model, self.data)
+        self.set_arm(NEUTRAL_JOINTS, OPEN_WIDTH_M)
+
+    # -- names --------------------------------------------------------------------------------------------------
+    def _free_addresses(self, name: str) -> tuple[int, int]:
+        joint = int(self.model.body_jntadr[self.body_id(name)])
+        if joint < 0 or self.model.jnt_type[joint] != mujoco.mjtJoint.mjJNT_FREE:
+            raise ConfigError(f"Body {name!r} has no free joint, so that it can't be placed by hand.")
+        return int(self.model.jnt_qposadr[joint]), int(self.model.jnt_dofadr[joint])
+
+    def _geom_mask(self, name: str) -> Bool:
+        mask = self._geoms.get(name)
+        if mask is None:
+            mask = self._geoms[name] = self._find_geoms(name)
+        return mask
+
+    def _find_geoms(self, name: str) -> NDArray[np.bool_]:
+        mask = np.zeros(self.model.ngeom, dtype=bool)
+        geom = mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_GEOM, name)
+        if geom >= 0:
+            mask[geom] = True
+            return mask
+        inside = {self.body_id(name)}
+        for body in range(min(inside) + 1, self.model.nbody):
+            if int(self.model.body_parentid[body]) in inside:
+                inside.add(body)
+        return np.isin(self.model.geom_bodyid, list(inside))
