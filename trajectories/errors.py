@@ -17,6 +17,10 @@ class StoreError(RegraspError):
     """The trajectory store can't be read or written."""
 
 
+class InvalidEpisodeError(RegraspError):
+    """An observation, step or episode doesn't fit its `Spec` or the conventions of `Episode`."""
+
+
 class CorruptEpisodeError(StoreError):
     """An episode's bytes don't match its manifest."""
 

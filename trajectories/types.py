@@ -1,4 +1,4 @@
-"""The types that flow through the house. Arrays state shape, dtype and unit; time is monotonic ns (`t_ns`)."""
+"""The types that flow through the house. Arrays state shape, dtype and unit; time is monotonic ns, `t_ns`."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ class Spec:
         joints: Joint names, base to wrist.
         cameras: Camera name -> (height, width) in pixels; frames are uint8 RGB.
         proprio: Names of the proprioception entries, in order.
-        action_scale: (7,) what an action of 1 means: m for x, y, z, rad for roll, pitch, yaw, 1 for the gripper.
+        action_scale: (7,) what an action of 1 means: m for x, y, z, rad for roll, pitch, yaw, 1 for the
+            gripper.
         control_hz: Control steps per second.
     """
 
@@ -155,7 +156,8 @@ class Episode:
         source: uint8 (T,) values of `Source`.
         policy_version: int64 (T,), -1 where no policy acted.
         success_probability: float32 (T + 1,) of the reward model, NaN where none ran.
-        metadata: JSON: seeds, wording, who judged; key "evaluation" holds the twin's predicate, never trained on.
+        metadata: JSON: seeds, wording, who judged; key "evaluation" holds the twin's predicate, never trained
+            on.
     """
 
     id: str

@@ -1,0 +1,92 @@
+"""Files that are on the disk when a function returns, whole or not at all.
+
+POSIX gives two tools: `fsync` (the bytes of a file, or the names in a folder, are on the disk) and `rename`
+within a file system (a name points to the old thing or to the new thing, never to half of it). Everything
+that the store promises is built from these four functions.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+OPEN_FILES = 64  # files written before the first of them is synced; bounds the number of open descriptors
+
+
+def sync_folder(folder: Path) -> None:
+    """Return when the names inside `folder` are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_tree(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Make `folder` with these files in it (relative path with "/" -> bytes), all on the disk on return.
+
+    All files of a batch are written before the first is synced, so that one commit of the file system's
+    journal serves many.
+
+    Raises:
+        OSError: For example a full disk; the folder may then hold some of the files.
+    """
+    folder.mkdir(parents=True)
+    parents = {folder}
+    names = list(files)
+    for first in range(0, len(names), OPEN_FILES):
+        descriptors: list[int] = []
+        try:
+            for name in names[first : first + OPEN_FILES]:
+                path = folder / name
+                if path.parent not in parents:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    parents |= {parent for parent in path.parents if folder in parent.parents}
+                descriptors.append(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+                _write_all(descriptors[-1], files[name])
+            for descriptor in descriptors:
+                os.fsync(descriptor)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+    for parent in sorted(parents, key=lambda path: len(path.parts), reverse=True):
+        sync_folder(parent)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename within one file system and return when the new name is on the disk.
+
+    An existing file `target` is replaced; an existing folder is refused unless it is empty.
+    """
+    os.rename(source, target)
+    sync_folder(target.parent)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or the next start after a crash, finds the old bytes or the new ones."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.unlink(missing_ok=True)
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        try:
+            _write_all(descriptor, content)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        move(partial, path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def delete_tree(folder: Path) -> None:
+    """Delete a folder and everything in it; one that is gone already is fine."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]

@@ -1,0 +1,71 @@
+"""Where things lie in a store's folder, and the lock that keeps a second writer out.
+
+store.json          the robot's Spec and the schema, sealed
+writer.lock         held by the one writing process; the kernel lets go when it dies
+episodes/<id>/      one Zarr group and manifest.json each: whole, or not there
+.staging/           commits under way; never acknowledged, so discarded at the next start
+quarantine/         damaged episodes, each in a folder with report.json; never deleted
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from trajectories.errors import StoreError
+
+HEADER = "store.json"
+_PARTS = frozenset({HEADER, "writer.lock", "episodes", ".staging", "quarantine"})
+
+
+class Layout:
+    """The paths of a store below `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.header = root / HEADER
+        self.lock = root / "writer.lock"
+        self.episodes = root / "episodes"
+        self.staging = root / ".staging"
+        self.quarantine = root / "quarantine"
+
+    def create(self) -> None:
+        """Make the folders that are missing.
+
+        Raises:
+            StoreError: When `root` holds something that is no store, or can't be written.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            foreign = {name for name in os.listdir(self.root) if name not in _PARTS and name[0] != "."}
+            if foreign and not self.header.exists():
+                raise StoreError(
+                    f"{self.root} is no trajectory store: it holds {sorted(foreign)[:5]} and no {HEADER}. "
+                    "Give the path of a store, or of a new or empty folder."
+                )
+            for folder in (self.episodes, self.staging, self.quarantine):
+                folder.mkdir(exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"Can't make a trajectory store in {self.root}: {error}.") from error
+
+    def acquire_lock(self) -> int:
+        """Become the one writer; returns the descriptor that holds the lock until it is closed.
+
+        Raises:
+            StoreError: When another process, or another open store of this one, is writing.
+        """
+        descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            owner = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(descriptor)
+            raise StoreError(
+                f"Another writer (process {owner}) has the store {self.root} open. Close it first, or open "
+                f"the "
+                "store with read_only=True."
+            ) from error
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode("ascii"), 0)
+        return descriptor

@@ -1,0 +1,338 @@
+"""The trajectory store: an episode is in it whole or not at all, whatever is killed and whenever.
+
+A commit writes the files of an episode to a staging folder, syncs them, and only then gives the folder its
+name, so there is no moment at which a kill, a full disk or a power cut leaves a part of an episode under
+`episodes/`. Every byte is covered by a digest in the episode's manifest, and the manifest by its own: damage
+raises and is put aside with a report; it never reads as data. `trajectories.layout` shows the folders.
+
+    with TrajectoryStore("data/demos", spec) as store:
+        store.commit(episode)            # on the disk when this returns; the same id again changes nothing
+        for id in store.ids():           # in order of creation
+            episode = store.read(id)     # verified byte by byte
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+import weakref
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from trajectories.checks import check_episode
+from trajectories.durable import delete_tree, move, sync_folder, write_tree
+from trajectories.episode_zarr import decode, encode
+from trajectories.errors import CorruptEpisodeError, StoreError
+from trajectories.header import settle_spec
+from trajectories.layout import Layout
+from trajectories.manifest import (
+    MANIFEST,
+    EpisodeInfo,
+    Manifest,
+    check_sizes,
+    describe,
+    read_manifest,
+    read_verified,
+)
+from trajectories.quarantine import Damaged, Recovery, list_quarantine, put_aside
+from trajectories.types import Episode, Spec
+
+
+class TrajectoryStore:
+    """Episodes on disk. One writer at a time; any number of readers (`read_only=True`), also while it writes.
+
+    Methods may be called from several threads.
+    """
+
+    def __init__(self, path: str | Path, spec: Spec | None = None, *, read_only: bool = False) -> None:
+        """Open a store, or create it.
+
+        Opening for writing discards unfinished commits and moves episodes aside whose files are missing or
+        have the wrong size; `recovered` says what was found. Opening for reading changes nothing on the disk.
+
+        Args:
+            path: Folder of the store.
+            spec: The robot's specification; None takes that of a store that exists.
+            read_only: Open beside a writer; commits of the writer show after `refresh`.
+
+        Raises:
+            SpecMismatchError: When the store was made for another `Spec`.
+            StoreError: When the path is no store, can't be read or written, or has another writer.
+        """
+        self.path = Path(path)
+        self.read_only = read_only
+        self._layout = Layout(self.path)
+        self._index: dict[str, Manifest] = {}
+        self._recovered = Recovery()
+        self._mutex = threading.RLock()
+        self._release: weakref.finalize | None = None
+        if spec is None and not self._layout.header.exists():
+            raise StoreError(f"There is no trajectory store in {self.path}; to make one, state its Spec.")
+        try:
+            if not read_only:
+                self._layout.create()
+                self._release = weakref.finalize(self, os.close, self._layout.acquire_lock())
+            self.spec, note = settle_spec(self._layout, spec, read_only)
+            self._spec_digest = self.spec.digest
+            if note:
+                self._recovered = replace(self._recovered, notes=(note,))
+            if not read_only:
+                self._discard_staging()
+                sync_folder(self._layout.episodes)  # a commit killed before its last sync is adopted below
+            self.refresh()
+        except OSError as error:
+            self.close()
+            raise StoreError(f"The trajectory store {self.path} can't be opened: {error}.") from error
+        except BaseException:
+            self.close()
+            raise
+
+    # -- reading --
+
+    @property
+    def recovered(self) -> Recovery:
+        """What was discarded or put aside since this store was opened."""
+        return self._recovered
+
+    def quarantined(self) -> list[Damaged]:
+        """Everything that lies in the quarantine, from this and earlier runs."""
+        return list_quarantine(self._layout.quarantine)
+
+    def ids(self) -> list[str]:
+        """Ids of all good episodes in order of creation."""
+        with self._mutex:
+            return sorted(self._index)
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def __contains__(self, id: object) -> bool:
+        return id in self._index
+
+    def info(self, id: str) -> EpisodeInfo:
+        """What is known of an episode without reading its columns; touches no disk.
+
+        Raises:
+            StoreError: When there is no such episode.
+        """
+        return self._manifest(id).info
+
+    def infos(self) -> list[EpisodeInfo]:
+        """The infos of all good episodes in order of creation."""
+        with self._mutex:
+            return [self._index[id].info for id in sorted(self._index)]
+
+    def read(self, id: str) -> Episode:
+        """A whole episode, verified byte by byte.
+
+        Raises:
+            CorruptEpisodeError: When a byte is not as written; a writer also moves the episode aside.
+            StoreError: When there is no such episode, or this software can't decode it.
+        """
+        manifest = self._manifest(id)
+        try:
+            files = self._verified(manifest)
+        except CorruptEpisodeError as error:
+            if not self._folder(id).exists() and self.read_only:
+                self._index.pop(id, None)
+                raise StoreError(f"Episode {id} has been removed from {self.path} by its writer.") from error
+            damaged = self._exclude(id, str(error))
+            raise CorruptEpisodeError(f"Damaged episode in {self.path}: {damaged}") from error
+        try:
+            return decode(files, manifest.info.to_dict(), self.spec)
+        except (KeyError, ValueError, RuntimeError, TypeError) as error:
+            raise StoreError(
+                f"Episode {id} in {self.path} is undamaged but can't be decoded ({error}); it was written "
+                f"with "
+                f"{dict(manifest.versions)}. Read it with these versions."
+            ) from error
+
+    def verify(self) -> tuple[Damaged, ...]:
+        """Compare every byte of every episode with its manifest; returns the episodes that failed.
+
+        A writer moves them aside, a reader leaves them; neither uses them any more.
+        """
+        found = []
+        for id in self.ids():
+            manifest = self._index.get(id)
+            try:
+                if manifest is not None:
+                    self._verified(manifest)
+            except CorruptEpisodeError as error:
+                if self._folder(id).exists() or not self.read_only:
+                    found.append(self._exclude(id, str(error)))
+        return tuple(found)
+
+    def refresh(self) -> None:
+        """See what the writer has committed or removed since.
+
+        Of new episodes the manifest and the sizes of the files are checked.
+
+        Raises:
+            StoreError: When the folder can't be listed.
+        """
+        try:
+            names = set(os.listdir(self._layout.episodes))
+        except OSError as error:
+            raise StoreError(f"The trajectory store {self.path} can't be listed: {error}.") from error
+        with self._mutex:
+            for gone in self._index.keys() - names:
+                del self._index[gone]
+            known = self._index.keys() | {damaged.id for damaged in self._recovered.damaged}
+            for name in sorted(names - known):
+                self._adopt(name)
+
+    # -- writing --
+
+    def commit(self, episode: Episode) -> None:
+        """Store an episode; it is on the disk when this returns. The same episode again changes nothing.
+
+        Raises:
+            InvalidEpisodeError: When the episode is malformed or doesn't fit the store's `Spec`.
+            StoreError: When the disk refuses (nothing of the episode is left behind then), or another episode
+                with this id is in the store.
+        """
+        self._require_writer()
+        check_episode(episode, self.spec)
+        info = describe(episode)
+        with self._mutex:
+            if self._has(info):
+                return
+            files = encode(episode, self.spec, info.to_dict())
+            manifest = Manifest.of(info, self.spec, files)
+            staged = self._staging_place(info.id)
+            try:
+                write_tree(staged, {**files, MANIFEST: manifest.to_bytes()})
+                self._clear_leftover(info.id)
+                move(staged, self._folder(info.id))
+            except OSError as error:
+                delete_tree(staged)
+                raise StoreError(self._refusal(info.id, error)) from error
+            self._index[info.id] = manifest
+
+    def remove(self, id: str) -> None:
+        """Delete an episode that has arrived elsewhere. For outboxes; data sets only grow.
+
+        Raises:
+            StoreError: When there is no such episode or the disk refuses.
+        """
+        self._require_writer()
+        with self._mutex:
+            self._manifest(id)
+            place = self._staging_place(id)
+            try:
+                move(self._folder(id), place)
+                sync_folder(self._layout.episodes)
+            except OSError as error:
+                raise StoreError(f"Episode {id} can't be removed from {self.path}: {error}.") from error
+            del self._index[id]
+            delete_tree(place)
+
+    def close(self) -> None:
+        """Let another writer in. Reading stays possible."""
+        if self._release is not None:
+            self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # -- opening --
+
+    def _discard_staging(self) -> None:
+        names = sorted(os.listdir(self._layout.staging))
+        for name in names:
+            delete_tree(self._layout.staging / name)
+        self._recovered = replace(self._recovered, discarded=tuple(names))
+
+    def _adopt(self, name: str) -> None:
+        """Take an episode's folder into the index, or put it aside."""
+        folder = self._folder(name)
+        try:
+            manifest = read_manifest(folder)
+            if manifest.spec_digest != self._spec_digest:
+                raise CorruptEpisodeError(
+                    f"it was recorded with another robot specification (digest {manifest.spec_digest[:12]}, "
+                    f"expected {self._spec_digest[:12]})"
+                )
+            check_sizes(folder, manifest)
+        except CorruptEpisodeError as error:
+            if os.path.lexists(folder):  # else the writer has removed it meanwhile
+                self._exclude(name, str(error))
+            return
+        self._index[name] = manifest
+
+    # -- helpers --
+
+    def _folder(self, id: str) -> Path:
+        return self._layout.episodes / id
+
+    def _staging_place(self, id: str) -> Path:
+        return self._layout.staging / f"{id}.{time.time_ns()}"
+
+    def _manifest(self, id: str) -> Manifest:
+        manifest = self._index.get(id)
+        if manifest is None:
+            raise StoreError(f"There is no episode {id!r} among the {len(self)} of {self.path}.")
+        return manifest
+
+    def _verified(self, manifest: Manifest) -> dict[str, bytes]:
+        folder = self._folder(manifest.info.id)
+        if read_manifest(folder) != manifest:
+            raise CorruptEpisodeError(f"{MANIFEST} has been replaced since the store was opened")
+        return read_verified(folder, manifest)
+
+    def _exclude(self, id: str, reason: str) -> Damaged:
+        """Stop using an episode; a writer also moves it aside."""
+        with self._mutex:
+            self._index.pop(id, None)
+            if self.read_only or self._closed:
+                damaged = Damaged(id, reason, None)
+            else:
+                damaged = put_aside(self._folder(id), reason, self._layout.quarantine)
+            self._recovered = replace(self._recovered, damaged=(*self._recovered.damaged, damaged))
+        return damaged
+
+    def _has(self, info: EpisodeInfo) -> bool:
+        there = self._index.get(info.id)
+        if there is not None and there.info != info:
+            raise StoreError(
+                f"{self.path} has another episode with the id {info.id}: {there.info} there, {info} offered. "
+                "Give a changed episode a new id (trajectories.recorder.new_episode_id)."
+            )
+        return there is not None
+
+    def _clear_leftover(self, id: str) -> None:
+        """Take away what a commit left that was refused in its very last step, after the rename."""
+        if os.path.lexists(self._folder(id)):
+            place = self._staging_place(id)
+            move(self._folder(id), place)
+            delete_tree(place)
+
+    def _refusal(self, id: str, error: OSError) -> str:
+        free = shutil.disk_usage(self.path).free / 1e6
+        return (
+            f"Episode {id} could not be stored in {self.path}: {error.strerror or error} ({free:.1f} MB "
+            f"free). "
+            "Nothing of it is in the store; make room and commit it again."
+        )
+
+    @property
+    def _closed(self) -> bool:
+        return self._release is None or not self._release.alive
+
+    def _require_writer(self) -> None:
+        if self._closed:
+            reason = "open for reading only" if self.read_only else "closed"
+            raise StoreError(f"The store {self.path} is {reason}; open it for writing to change it.")
