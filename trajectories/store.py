@@ -102,6 +102,16 @@ class TrajectoryStore:
         """Everything that lies in the quarantine, from this and earlier runs."""
         return list_quarantine(self._layout.quarantine)
 
+    def staged(self) -> list[str]:
+        """Names of commits and removals that are under way, or were cut off since the last writer opened."""
+        return sorted(os.listdir(self._layout.staging)) if self._layout.staging.is_dir() else []
+
+    @property
+    def bytes_on_disk(self) -> int:
+        """Sizes of all files of all good episodes, as their manifests state them."""
+        with self._mutex:
+            return sum(entry.size for manifest in self._index.values() for entry in manifest.files.values())
+
     def ids(self) -> list[str]:
         """Ids of all good episodes in order of creation."""
         with self._mutex:
@@ -251,10 +261,10 @@ class TrajectoryStore:
     # -- opening --
 
     def _discard_staging(self) -> None:
-        names = sorted(os.listdir(self._layout.staging))
+        names = tuple(self.staged())
         for name in names:
             delete_tree(self._layout.staging / name)
-        self._recovered = replace(self._recovered, discarded=tuple(names))
+        self._recovered = replace(self._recovered, discarded=names)
 
     def _adopt(self, name: str) -> None:
         """Take an episode's folder into the index, or put it aside."""
