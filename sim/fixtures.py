@@ -1,4 +1,4 @@
-"""The places where things are put. Low rims, so that the gripper reaches the floor and nothing gets stuck at a wall."""
+"""Places to put things. Low rims, so that the gripper reaches the floor and nothing sticks at a wall."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _sink() -> FixtureKind:
 
 
 def _rack() -> FixtureKind:
-    """A dish rack: light slats over a dark gap, feet at the corners; underneath one flat box is what objects meet."""
+    """A dish rack: light slats over dark gaps; what objects meet is one flat hidden box."""
     slats = tuple(
         Shape("box", (0.0038, 0.064, 0.0020), (0.0165 * i, 0, 0.0080), tone="light", touch=False)
         for i in range(-4, 5)

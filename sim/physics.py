@@ -21,8 +21,9 @@ NS_PER_S = 1_000_000_000
 class Physics:
     """A model, its state and a clock that never runs backwards.
 
-    The clock counts whole physics steps in nanoseconds; moving bodies by hand or resetting the state leaves it alone.
-    Body poses, contacts and the tip are those of `now_ns`; what has to be computed for them is computed when asked.
+    The clock counts whole physics steps in nanoseconds; moving bodies by hand or resetting the state leaves
+    it alone. Positions are those of `now_ns`, contacts those of the last step; after edits both are
+    computed anew when asked for.
 
     Attributes:
         model: The compiled model. Whoever edits it must call `changed`.
@@ -42,7 +43,7 @@ class Physics:
         self._tip = model.site(TIP_SITE).id
         self.set_arm(NEUTRAL_JOINTS, OPEN_WIDTH_M)
 
-    # -- time ---------------------------------------------------------------------------------------------------
+    # -- time ---------------------------------------------------------------------------------------
     @property
     def now_ns(self) -> int:
         """Simulated monotonic ns."""
@@ -78,7 +79,7 @@ class Physics:
             mujoco.mj_camlight(self.model, self.data)
         self._kinematics_stale = self._contacts_stale = False
 
-    # -- questions ----------------------------------------------------------------------------------------------
+    # -- questions ----------------------------------------------------------------------------------
     def body_pose(self, name: str) -> tuple[Float64, Float64]:
         """Position (3,) in m and unit quaternion (4,) w first, of a body in the base frame."""
         self.refresh()
@@ -136,7 +137,7 @@ class Physics:
                 f"There is no body {name!r} in the scene; there are {sorted(self._bodies)}."
             ) from None
 
-    # -- changes ------------------------------------------------------------------------------------------------
+    # -- changes ------------------------------------------------------------------------------------
     def set_free_body(
         self, name: str, position: ArrayLike, quaternion: ArrayLike = (1.0, 0.0, 0.0, 0.0)
     ) -> None:
@@ -178,11 +179,11 @@ class Physics:
         self.changed()
 
     def reset(self) -> None:
-        """Forget velocities and warm starts; bodies go where they were compiled, the arm to neutral. Time goes on."""
+        """Forget velocities and warm starts; bodies go where compiled, the arm to neutral. Time goes on."""
         mujoco.mj_resetData(self.model, self.data)
         self.set_arm(NEUTRAL_JOINTS, OPEN_WIDTH_M)
 
-    # -- names --------------------------------------------------------------------------------------------------
+    # -- names --------------------------------------------------------------------------------------
     def _free_addresses(self, name: str) -> tuple[int, int]:
         joint = int(self.model.body_jntadr[self.body_id(name)])
         if joint < 0 or self.model.jnt_type[joint] != mujoco.mjtJoint.mjJNT_FREE:

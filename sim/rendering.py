@@ -1,11 +1,13 @@
 """Off-screen rendering on one OpenGL context a process.
 
-Two traps of software EGL are met here. A context must not be created before `torch._dynamo` is imported in a process
-that uses torch, and destroying contexts while others live may crash: so the context is made once, after that import, and
-stays until the process ends. Scenes only create and free their own resources in it. Use it from one thread, and start
-worker processes with "spawn".
+Two traps of software EGL are met here. A context must not be created before `torch._dynamo` is imported in
+a process that uses torch, and destroying contexts while others live may crash: so the context is made once
+and stays until the process ends, and where torch is loaded by then, that import comes first. A process that
+will use torch must therefore import it before it draws. Scenes only create and free their own resources in
+the context. Use it from one thread, and start worker processes with "spawn".
 
-`MUJOCO_GL` chooses the OpenGL library, egl when it is not set; it works here even when MuJoCo was imported before.
+`MUJOCO_GL` chooses the OpenGL library, egl when it is not set; here it works even when MuJoCo was imported
+before.
 """
 
 from __future__ import annotations
@@ -42,8 +44,8 @@ def _make_current() -> None:
             _context.append(importlib.import_module(f"mujoco.{backend}").GLContext(MAX_SIZE, MAX_SIZE))
         except Exception as error:
             raise MissingDependencyError(
-                f"Can't create an off-screen OpenGL context ({error}). Install the system packages libegl1 and "
-                "libgl1-mesa-dri, or set MUJOCO_GL to a renderer that this machine has (egl, osmesa)."
+                f"Can't create an off-screen OpenGL context ({error}). Install the system packages libegl1 "
+                "and libgl1-mesa-dri, or set MUJOCO_GL to a renderer that this machine has (egl, osmesa)."
             ) from error
     _context[0].make_current()
 

@@ -1,7 +1,8 @@
-"""A compiled scene: the arm at its table, fixtures and objects, which look a little different after each reset.
+"""A compiled scene: the arm at its table, fixtures and objects, a little different after each reset.
 
-Nothing is recompiled between resets. Objects are compiled at their largest size and shrunk in the model, so that MuJoCo's
-bounding volumes stay valid; colours, masses, light, cameras and fixture positions are edited in the model as well.
+Nothing is recompiled between resets. Objects are compiled at their largest size and shrunk in the model, so
+that MuJoCo's bounding volumes stay valid; colours, masses, light, cameras and fixture positions are edited
+as well.
 """
 
 from __future__ import annotations
@@ -64,24 +65,24 @@ class Scene:
         else:
             self.rest()
 
-    # -- changing it ------------------------------------------------------------------------------------------------
+    # -- changing it --------------------------------------------------------------------------------
     def randomise(self, rng: np.random.Generator) -> None:
         """Draw sizes, colours, masses, friction, light, cameras and fixture positions; then `rest`."""
         self._randomiser.draw(rng)
         self.rest()
 
     def rest(self) -> None:
-        """Arm in its neutral pose with the gripper open, every object at its spec's position, nothing moving."""
+        """Arm in neutral with the gripper open, every object at its spec's position, nothing moving."""
         self.physics.reset()
         for item in self.spec.objects:
             self.place(item.name, (*item.position, self.surface_height(*item.position)), 0.0)
 
     def place(self, name: str, xyz: ArrayLike, yaw: float) -> None:
-        """Stand an object up, at rest, with its bottom centre at `xyz` (m, base frame) and turned by `yaw` (rad)."""
+        """Stand an object up, at rest, its bottom centre at `xyz` (m, base frame), turned by `yaw` (rad)."""
         self._object_spec(name)
         self.physics.set_free_body(name, xyz, (math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2)))
 
-    # -- asking it --------------------------------------------------------------------------------------------------
+    # -- asking it ----------------------------------------------------------------------------------
     def fixture(self, name: str) -> FixtureInfo:
         """Where a fixture is now.
 

@@ -130,7 +130,7 @@ class SceneRandomiser:
             self._model.geom_rgba[geom] = tint(shape.tone, (float(red), float(green), float(blue)))
 
     def _resize(self, name: str, scale: float, mass: float, friction: float) -> None:
-        """Set an object's size relative to nominal, and its mass and friction relative to the nominal ones."""
+        """Set an object's size, mass and friction, each relative to its nominal one."""
         model, part = self._model, self._objects[name]
         spec = next(o for o in self._spec.objects if o.name == name)
         ratio = scale / spec.size[1]

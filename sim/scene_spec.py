@@ -91,7 +91,7 @@ class FixtureInfo:
         name: As in its spec.
         kind: As in its spec.
         position: float64 (3,) m: the centre of the surface that objects stand on.
-        half_extent: (x, y) half size of that surface in the fixture's own axes, m; a round one's radius twice.
+        half_extent: (x, y) half size of that surface in the fixture's own axes, m; both the radius if round.
         floor_height: Height of that surface above the table, m (same as position[2]).
         rim_height: Height of the highest wall above the table, m.
         yaw: rad.
@@ -124,7 +124,7 @@ class ObjectInfo:
     Attributes:
         name: As in its spec.
         kind: As in its spec.
-        grasp_height: Height of the best grasp above the object's bottom, m: where the gripper's tip should close.
+        grasp_height: Where the gripper's tip should close, above the object's bottom, m.
         grasp_width: Width between the fingers there, m, closing along the object's y axis.
         half_extent: (x, y) half size of its outline, m.
         height: m.

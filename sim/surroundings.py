@@ -22,7 +22,7 @@ SIDE_TARGET = (0.16, 0.0, 0.12)
 
 
 def look_at(position: ArrayLike, target: ArrayLike) -> Float64:
-    """Unit quaternion (4,), w first, of a camera at `position` that looks at `target` with z up in the image."""
+    """Unit quaternion (4,), w first, of a camera at `position` looking at `target`, z up in the image."""
     eye, point = np.asarray(position, float), np.asarray(target, float)
     backward = eye - point
     backward /= np.linalg.norm(backward)
