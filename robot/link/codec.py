@@ -12,38 +12,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import struct
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast, get_args
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from trajectories.checks import check_episode, plain_metadata
 from trajectories.errors import LinkError
-from trajectories.types import ACTION_SIZE, Direction, Episode, Outcome, Weights
+from trajectories.types import Direction, Episode, Outcome, Spec, Weights
 
 MAGIC = b"RGRASP01"
 MAX_HEADER_BYTES = 1 << 20
 _PREFIX = struct.Struct(">8sQQ32s")
-_SAFE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")  # an id names a folder in the store
 _TEXTS = ("id", "task", "instruction", "direction", "outcome")
 _IMAGES, _TIMES = "images/", "t_ns/"
-
-# Column -> (dtype, shape after the first axis, rows more than steps); None stands for any length.
-_COLUMNS: dict[str, tuple[type[np.generic], tuple[int | None, ...], int]] = {
-    "proprio": (np.float32, (None,), 1),
-    "proposed": (np.float32, (ACTION_SIZE,), 0),
-    "executed": (np.float32, (ACTION_SIZE,), 0),
-    "rewards": (np.float32, (), 0),
-    "terminated": (np.bool_, (), 0),
-    "truncated": (np.bool_, (), 0),
-    "source": (np.uint8, (), 0),
-    "policy_version": (np.int64, (), 0),
-    "success_probability": (np.float32, (), 1),
-}
+_COLUMNS = (
+    "proprio", "proposed", "executed", "rewards", "terminated", "truncated", "source", "policy_version",
+    "success_probability",
+)  # fmt: skip
 
 Arrays = Mapping[str, NDArray[Any]]
 _T = TypeVar("_T")
@@ -53,38 +43,37 @@ def encode_episode(episode: Episode) -> bytes:
     """The message that `decode_episode` turns back into an equal episode.
 
     Raises:
-        LinkError: When the columns contradict each other or the metadata is not JSON.
+        InvalidEpisodeError: When the metadata is not JSON.
+        LinkError: When the metadata is too large.
     """
     arrays: dict[str, NDArray[Any]] = {name: getattr(episode, name) for name in _COLUMNS}
     arrays |= {_IMAGES + name: image for name, image in episode.images.items()}
     arrays |= {_TIMES + name: times for name, times in episode.t_ns.items()}
-    _check_columns(episode.id, arrays)
     header = {name: getattr(episode, name) for name in _TEXTS}
-    return _pack("episode", {**header, "metadata": episode.metadata}, save(_contiguous(arrays)))
+    header["metadata"] = plain_metadata(episode.metadata, f"of episode {episode.id}")
+    return _pack("episode", header, save(_contiguous(arrays)))
 
 
-def decode_episode(message: bytes) -> Episode:
-    """Inverse of `encode_episode`.
+def decode_episode(message: bytes, spec: Spec) -> Episode:
+    """Inverse of `encode_episode` for episodes of the robot `spec`.
 
     Raises:
-        LinkError: When the message is foreign, damaged or its columns contradict each other.
+        LinkError: When the message is foreign, damaged or not an episode.
+        InvalidEpisodeError: When its columns contradict each other or `spec` (`check_episode`).
     """
     header, payload = _unpack("episode", message)
     texts = {name: _field(header, name, str) for name in _TEXTS}
-    if not _SAFE_ID.fullmatch(texts["id"]):
-        raise LinkError(
-            f"refused an episode with the id {texts['id'][:80]!r}: "
-            "expected up to 64 letters, digits, '-' and '_'"
-        )
-    for name, valid in (("direction", get_args(Direction)), ("outcome", get_args(Outcome))):
-        if texts[name] not in valid:
-            raise LinkError(
-                f"refused an episode whose {name} is {texts[name][:80]!r}: expected one of {valid}"
-            )
     arrays = _tensors(payload)
-    _check_columns(texts["id"], arrays)
+    for name in _COLUMNS:
+        if name not in arrays:
+            raise LinkError(f"refused an episode: column {name} is missing")
+    for name, array in arrays.items():
+        if name not in _COLUMNS and not name.startswith((_IMAGES, _TIMES)):
+            raise LinkError(f"refused an episode: unknown column {name[:80]!r}")
+        if array.ndim == 0:
+            raise LinkError(f"refused an episode: column {name[:80]!r} has no rows")
     columns: dict[str, Any] = {name: arrays[name] for name in _COLUMNS}
-    return Episode(
+    episode = Episode(
         id=texts["id"],
         task=texts["task"],
         instruction=texts["instruction"],
@@ -95,6 +84,8 @@ def decode_episode(message: bytes) -> Episode:
         metadata=_field(header, "metadata", dict),
         **columns,
     )
+    check_episode(episode, spec)
+    return episode
 
 
 def weights_digest(tensors: Arrays) -> str:
@@ -132,10 +123,7 @@ def decode_weights(message: bytes) -> Weights:
 
 def _pack(kind: str, fields: Mapping[str, Any], payload: bytes) -> bytes:
     """Prefix, header and payload in one message."""
-    try:
-        header = json.dumps({"kind": kind, **fields}).encode()
-    except (TypeError, ValueError) as error:
-        raise LinkError(f"can't send this {kind}: its metadata must be plain JSON ({error})") from error
+    header = json.dumps({"kind": kind, **fields}).encode()
     if len(header) > MAX_HEADER_BYTES:
         raise LinkError(
             f"can't send this {kind}: its metadata takes {len(header)} bytes, at most {MAX_HEADER_BYTES} go. "
@@ -203,39 +191,6 @@ def _contiguous(arrays: Arrays) -> dict[str, NDArray[Any]]:
 def _group(arrays: Arrays, prefix: str) -> dict[str, NDArray[Any]]:
     """The arrays below `prefix`, without it."""
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-
-
-def _check_columns(episode_id: str, arrays: Arrays) -> None:
-    """Refuse columns that are missing, unknown, of another type or of contradicting lengths."""
-    for name in _COLUMNS:
-        if name not in arrays:
-            raise LinkError(f"refused episode {episode_id}: column {name} is missing")
-    steps = arrays["executed"].shape[0] if arrays["executed"].ndim else 0
-    if steps == 0:
-        raise LinkError(f"refused episode {episode_id}: it has no steps")
-    for name, array in arrays.items():
-        dtype, rest, more = _expected(episode_id, name)
-        fits = array.dtype == dtype and array.ndim == 1 + len(rest) and array.shape[0] == steps + more
-        fits = fits and all(
-            want is None or have == want for have, want in zip(array.shape[1:], rest, strict=True)
-        )
-        if not fits:
-            shape = (steps + more, *("any" if length is None else length for length in rest))
-            raise LinkError(
-                f"refused episode {episode_id}: column {name} is {array.dtype} {array.shape}, expected "
-                f"{np.dtype(dtype)} ({', '.join(map(str, shape))}) for its {steps} steps"
-            )
-
-
-def _expected(episode_id: str, name: str) -> tuple[type[np.generic], tuple[int | None, ...], int]:
-    """Type and shape of a column by its name."""
-    if name.startswith(_IMAGES):
-        return np.uint8, (None, None, 3), 1
-    if name.startswith(_TIMES):
-        return np.int64, (), 1
-    if name not in _COLUMNS:
-        raise LinkError(f"refused episode {episode_id}: unknown column {name[:80]!r}")
-    return _COLUMNS[name]
 
 
 def _check_weights_digest(version: int, sha256: str, payload: bytes) -> None:

@@ -44,6 +44,7 @@ class LinkServer:
         credentials = server_credentials(address, tls)
         self._endpoint = endpoint
         self._session = uuid.uuid4().hex
+        self._spec: Spec | None = None  # the one that the endpoint accepted
         self._puts = threading.Lock()
         self._server = grpc.server(
             ThreadPoolExecutor(_THREADS, thread_name_prefix="link"), options=protocol.SERVER_OPTIONS
@@ -102,12 +103,13 @@ class LinkServer:
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise LinkError(f"refused a hello: its robot specification is incomplete ({error!r})") from error
         version = self._endpoint.hello(spec, digest)
+        self._spec = spec
         logger.info("actor at %s accepted", context.peer())
         return protocol.to_json({"version": version, "session": self._session})
 
     def _put_episode(self, pieces: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
-        self._require_session(context)
-        episode = decode_episode(protocol.join(pieces))
+        spec = self._require_session(context)
+        episode = decode_episode(protocol.join(pieces), spec)
         with self._puts:
             receipt = self._endpoint.put_episode(episode)
         return protocol.to_json({"steps": receipt.steps, "episodes": receipt.episodes})
@@ -128,12 +130,14 @@ class LinkServer:
         self._require_session(context)
         return protocol.to_json({"finished": bool(self._endpoint.finished())})
 
-    def _require_session(self, context: grpc.ServicerContext) -> None:
+    def _require_session(self, context: grpc.ServicerContext) -> Spec:
+        """The specification that this server process and the calling client agreed on."""
         sent = dict(context.invocation_metadata()).get(protocol.SESSION_KEY)
-        if sent != self._session:
+        if sent != self._session or self._spec is None:
             raise HelloNeeded(
                 "this learner has not checked this actor's robot specification: say hello first"
             )
+        return self._spec
 
 
 def _guarded(answer: Answer) -> Answer:

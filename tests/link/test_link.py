@@ -1,9 +1,11 @@
 """Server and client over a real socket: values, errors, restarts and strangers."""
 
+import dataclasses
 import socket
 import threading
 
 import grpc
+import link_data
 import numpy as np
 import pytest
 from link_data import POLICY, SPEC, MemoryEndpoint, assert_same_episode, make_episode, make_policy_weights
@@ -13,7 +15,14 @@ from robot.link import protocol
 from robot.link.client import LearnerClient
 from robot.link.patience import Patience
 from robot.link.server import LinkServer
-from trajectories.errors import CheckpointError, ConfigError, LinkError, SpecMismatchError, StoreError
+from trajectories.errors import (
+    CheckpointError,
+    ConfigError,
+    InvalidEpisodeError,
+    LinkError,
+    SpecMismatchError,
+    StoreError,
+)
 from trajectories.types import Spec
 
 QUICK = Patience(call_s=5, transfer_s=5, away_s=5, first_back_off_s=0.02, longest_back_off_s=0.1)
@@ -69,14 +78,26 @@ def test_episodes_weights_and_answers_arrive(endpoint, client):
     assert client.finished() is True
 
 
-def test_messages_larger_than_a_grpc_message_are_streamed(endpoint, client):
-    rng = np.random.default_rng(0)
-    big = make_episode(1, 3)
-    images = {"front": rng.integers(0, 256, (4, 800, 1200, 3), np.uint8)}
-    object.__setattr__(big, "images", images)
-    client.put_episode(big)
-    np.testing.assert_array_equal(endpoint.episodes[big.id].images["front"], images["front"])
-    assert images["front"].nbytes > 2 * protocol.MAX_PIECE_BYTES
+def test_messages_larger_than_a_grpc_message_are_streamed(monkeypatch):
+    monkeypatch.setattr(link_data, "SPEC", Spec(cameras={"front": (800, 1200)}))
+    endpoint = MemoryEndpoint()
+    images = np.random.default_rng(0).integers(0, 256, (4, 800, 1200, 3), np.uint8)
+    assert images.nbytes > 2 * protocol.MAX_PIECE_BYTES
+    episode = dataclasses.replace(make_episode(1, 3), images={"front": images})
+    with (
+        LinkServer(endpoint, "127.0.0.1:0") as server,
+        LearnerClient(server.address, patience=QUICK) as client,
+    ):
+        client.hello(link_data.SPEC, POLICY)
+        client.put_episode(episode)
+    np.testing.assert_array_equal(endpoint.episodes[episode.id].images["front"], images)
+
+
+def test_an_episode_of_another_robot_is_refused(endpoint, client):
+    wide = dataclasses.replace(make_episode(1, 3), images={"front": np.zeros((4, 8, 16, 3), np.uint8)})
+    with pytest.raises(InvalidEpisodeError, match="front"):
+        client.put_episode(wide)
+    assert not endpoint.episodes
 
 
 def test_hello_refuses_another_robot_and_another_policy(server):
