@@ -28,12 +28,13 @@ from policies.distribution import sample
 from policies.losses.anchor import annealed
 from policies.losses.lagrange import lagrange_loss
 from policies.losses.temperature import raw_of, temperature_loss, temperature_of
-from policies.networks import Actor, CriticEnsemble
+from policies.networks import Actor, CriticEnsemble, select
 from policies.objectives import (
     Metrics,
     actor_objective,
     clone_objective,
     critic_objective,
+    draw_critics,
     draw_for_critic,
 )
 from trajectories.errors import ConfigError
@@ -190,6 +191,8 @@ class Agent:
         noise = torch.randn(batch.action.shape, generator=self.generator, device=self.device)
         weight = annealed(phase.anchor_weight, self.phase_updates, phase.anchor_steps)
         frozen = [tensor.detach() for tensor in self._critic_tensors]
+        drawn = draw_critics(self.config, phase.actor_critics, self.generator)
+        frozen = frozen if drawn is None else select(frozen, drawn)
         loss, log_prob, metrics = self._actor_objective(
             self.config, phase, frozen, self.actor, self.anchor if weight > 0 else None, self.table, batch,
             self.temperature, torch.tensor(weight, device=self.device), noise,

@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file whose header carries the JSON, written atomically, digests checked at load.
+"""Checkpoints: one safetensors file with JSON in its header, written atomically, digests checked at load.
 
 The file holds the whole training state of an `Agent` (networks, targets, anchor, optimiser moments,
 temperature, random state, counters, instruction table), so that training goes on bit for bit, and whatever

@@ -61,6 +61,8 @@ class PhaseConfig:
         max_target_backup: Bootstrap from the best of `cql_actions` next actions instead of a single one.
         entropy_backup: Add the entropy bonus of the next action to the target (times the discount).
         actor_q: What the actor ascends: the ensemble's mean or minimum.
+        actor_critics: Critics (drawn with replacement) that one actor update looks at; None for all. With the
+            mean, the expected gradient is the same and the cost is not.
         bc_weight: Weight of the behaviour-cloning term, relative to the reinforcement term; 0 leaves it out.
         bc_loss: "nll" of the demonstrated action, or "mse" of the policy's mode.
         anchor_weight: Weight of KL(policy at the start of the phase || policy) on the batch's own states.
@@ -77,6 +79,7 @@ class PhaseConfig:
     max_target_backup: bool = False
     entropy_backup: bool = False
     actor_q: Literal["mean", "min"] = "mean"
+    actor_critics: int | None = None
     bc_weight: float = 0.0
     bc_loss: Literal["nll", "mse"] = "mse"
     anchor_weight: float = 0.0
@@ -89,6 +92,7 @@ class PhaseConfig:
         _require(self.cql_critics is None or self.cql_critics >= 1, "cql_critics", "None or at least 1")
         _require(self.cql_gap is None or self.cql_alpha > 0, "cql_gap", "None while cql_alpha is 0")
         _require(self.actor_q in ("mean", "min"), f"actor_q={self.actor_q!r}", "'mean' or 'min'")
+        _require(self.actor_critics is None or self.actor_critics >= 1, "actor_critics", "None or at least 1")
         _require(self.bc_weight >= 0, f"bc_weight={self.bc_weight}", "0 or more")
         _require(self.bc_loss in ("nll", "mse"), f"bc_loss={self.bc_loss!r}", "'nll' or 'mse'")
         _require(self.anchor_weight >= 0, f"anchor_weight={self.anchor_weight}", "0 or more")

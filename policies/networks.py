@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from policies.config import NetworkConfig
+from policies.fused import inner_product, norm_relu
 
 
 class Actor(nn.Module):
@@ -59,20 +59,21 @@ class CriticEnsemble(nn.Module):
         self.count = n
         self.code_weight = nn.Parameter(_stacked_orthogonal(n, instruction_size, code, 1.0))
         self.code_bias = nn.Parameter(torch.zeros(n, 1, code))
-        widths = (state_size + code + action_size, *hidden)
-        pairs = list(pairwise(widths))
-        self.weights = nn.ParameterList([_stacked_orthogonal(n, a, b, 2**0.5) for a, b in pairs])
+        first = _stacked_orthogonal(n, state_size + code + action_size, hidden[0], 2**0.5)
+        parts = first.split([state_size, code, action_size], 1)
+        self.first = nn.ParameterList([part.contiguous() for part in parts])
+        self.weights = nn.ParameterList([_stacked_orthogonal(n, a, b, 2**0.5) for a, b in pairwise(hidden)])
         self.biases = nn.ParameterList([torch.zeros(n, 1, b) for b in hidden])
         self.scales = nn.ParameterList([torch.ones(n, 1, b) for b in hidden])
         self.shifts = nn.ParameterList([torch.zeros(n, 1, b) for b in hidden])
-        self.out_weight = nn.Parameter(_stacked_orthogonal(n, hidden[-1], 1, 1.0))
-        self.out_bias = nn.Parameter(torch.zeros(n, 1, 1))
+        last = _stacked_orthogonal(n, hidden[-1], 1, 1.0)
+        self.out_weight = nn.Parameter(last.transpose(1, 2).contiguous())
+        self.out_bias = nn.Parameter(torch.zeros(n, 1))
 
     def tensors(self) -> list[Tensor]:
         """The parameters in the order that `ensemble_values` takes them."""
-        hidden = zip(self.weights, self.biases, self.scales, self.shifts, strict=True)
-        layers = [tensor for layer in hidden for tensor in layer]
-        return [self.code_weight, self.code_bias, *layers, self.out_weight, self.out_bias]
+        heads = [self.code_weight, self.code_bias, *self.first, self.out_weight, self.out_bias]
+        return [*heads, *self.biases, *self.scales, *self.shifts, *self.weights]
 
     def forward(self, state: Tensor, table: Tensor, instruction: Tensor, action: Tensor) -> Tensor:
         """All N critics; see `ensemble_values`."""
@@ -101,33 +102,23 @@ def ensemble_values(
     Returns:
         float32 (N, B) or (N, B, M).
     """
-    code_weight, code_bias, *layers, out_weight, out_bias = tensors
-    n, batch = len(code_weight), len(state)
+    code_weight, code_bias, of_state, of_code, of_action, out_weight, out_bias, *layers = tensors
+    depth = (len(layers) + 1) // 4
+    biases, scales, shifts = layers[:depth], layers[depth : 2 * depth], layers[2 * depth : 3 * depth]
+    n = len(code_weight)
     code = torch.baddbmm(code_bias, table.expand(n, *table.shape), code_weight)[:, instruction]
-    context = torch.cat([state.expand(n, *state.shape), code], -1)
+    x = torch.baddbmm(biases[0], state.expand(n, *state.shape), of_state)
+    x = torch.baddbmm(x, code, of_code)
     if action.ndim == 2:
-        inputs = torch.cat([context, action.expand(n, *action.shape)], -1)
-        x = torch.baddbmm(layers[1], inputs, layers[0])
+        x = torch.baddbmm(x, action.expand(n, *action.shape), of_action)
     else:
-        x = _first_layer_of_many(layers[0], layers[1], context, action)
-    for i in range(0, len(layers), 4):
-        if i:
-            x = torch.baddbmm(layers[i + 1], x, layers[i])
-        x = F.layer_norm(x, x.shape[-1:])
-        x = torch.relu(torch.addcmul(layers[i + 3], x, layers[i + 2]))
-    values = torch.baddbmm(out_bias, x, out_weight)
-    return values.view(n, *action.shape[:-1]) if action.ndim == 3 else values.view(n, batch)
-
-
-def _first_layer_of_many(weight: Tensor, bias: Tensor, context: Tensor, action: Tensor) -> Tensor:
-    """First pre-activation (N, B M, H) for M actions (B, M, A) a context (N, B, F + C)."""
-    batch, many, size = action.shape
-    split = weight.shape[1] - size
-    of_state = torch.baddbmm(bias, context, weight[:, :split])
-    flat = action.reshape(batch * many, size)
-    of_action = torch.bmm(flat.expand(len(weight), *flat.shape), weight[:, split:])
-    x = of_action.view(len(weight), batch, many, -1) + of_state[:, :, None]
-    return x.view(len(weight), batch * many, -1)
+        flat = action.reshape(-1, action.shape[-1])
+        many = torch.bmm(flat.expand(n, *flat.shape), of_action)
+        x = (many.view(n, *action.shape[:2], -1) + x[:, :, None]).view_as(many)
+    x = norm_relu(x, scales[0], shifts[0])
+    for i in range(1, depth):
+        x = norm_relu(torch.baddbmm(biases[i], x, layers[3 * depth + i - 1]), scales[i], shifts[i])
+    return inner_product(x, out_weight, out_bias).view(n, *action.shape[:-1])
 
 
 def _orthogonal(layer: nn.Linear, gain: float) -> nn.Linear:

@@ -47,20 +47,22 @@ def draw_for_critic(
     """Draw everything that one critic update of a batch of `shape` (B, A) needs."""
     batch, size = shape
     device, many = generator.device, phase.cql_actions
-
-    def critics(count: int | None) -> Tensor | None:
-        if count is None:
-            return None
-        return torch.randint(config.networks.critics, (count,), generator=generator, device=device)
-
     backups = many if phase.max_target_backup else 1
-    targets = critics(config.target_critics)
+    targets = draw_critics(config, config.target_critics, generator)
     next_noise = torch.randn(backups, batch, size, generator=generator, device=device)
     if phase.cql_alpha == 0:
         return CriticDraws(targets, next_noise, None, None, None)
     uniform = torch.rand(batch, many, size, generator=generator, device=device) * 2 - 1
     noise = torch.randn(2, many, batch, size, generator=generator, device=device)
-    return CriticDraws(targets, next_noise, critics(phase.cql_critics), uniform, noise)
+    regularised = draw_critics(config, phase.cql_critics, generator)
+    return CriticDraws(targets, next_noise, regularised, uniform, noise)
+
+
+def draw_critics(config: AgentConfig, count: int | None, generator: torch.Generator) -> Tensor | None:
+    """Numbers int64 (count,) of critics drawn with replacement (as in WSRL's reference), or None for all."""
+    if count is None:
+        return None
+    return torch.randint(config.networks.critics, (count,), generator=generator, device=generator.device)
 
 
 def critic_objective(
@@ -146,7 +148,7 @@ def actor_objective(
     Args:
         config: Of the agent.
         phase: Terms to use.
-        critics: `CriticEnsemble.tensors`, detached: the gradient reaches the action only.
+        critics: Detached `CriticEnsemble.tensors` or some: the gradient reaches the action only.
         actor: The policy.
         anchor: The frozen policy of the phase's start, or None.
         table: float32 (K, E) instruction embeddings.

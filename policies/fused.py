@@ -1,0 +1,88 @@
+"""LayerNorm + ReLU and the last inner product of stacked networks, in few passes over memory.
+
+The arithmetic of the critics is bound by memory traffic on a CPU: PyTorch's own LayerNorm and its backward
+take several times as long as these (measured at (10, 256, 128) float32 on one core: 1.7 ms against 0.7 ms
+forward and backward). Gradients that nobody asked for are not computed, which the actor's update uses.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+EPSILON = 1e-5  # as in torch.nn.LayerNorm
+
+
+class _NormReLU(torch.autograd.Function):
+    """y = relu(scale (x - mean) / sqrt(var + eps) + shift), moments over the last axis."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        normal = x - x.mean(-1, keepdim=True)
+        norm = torch.linalg.vector_norm(normal, dim=-1, keepdim=True)
+        inverse = torch.rsqrt(norm.square_().div_(x.shape[-1]).add_(EPSILON))
+        normal.mul_(inverse)
+        y = torch.addcmul(shift, normal, scale).relu_()
+        ctx.save_for_backward(y, normal, inverse, scale)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        y, normal, inverse, scale = ctx.saved_tensors
+        needs_x, needs_scale, needs_shift = ctx.needs_input_grad
+        open_ = torch.ops.aten.threshold_backward(grad, y, 0.0)
+        of_scale = (open_ * normal).sum(-2, keepdim=True) if needs_scale else None
+        of_shift = open_.sum(-2, keepdim=True) if needs_shift else None
+        if not needs_x:
+            return None, of_scale, of_shift
+        inner = open_.mul_(scale)
+        slope = torch.linalg.vecdot(inner, normal)[..., None].div_(-inner.shape[-1])
+        inner.sub_(inner.mean(-1, keepdim=True)).addcmul_(normal, slope).mul_(inverse)
+        return inner, of_scale, of_shift
+
+
+class _InnerProduct(torch.autograd.Function):
+    """q[n, b] = sum_h x[n, b, h] weight[n, 0, h] + bias[n, 0]."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return torch.linalg.vecdot(x, weight) + bias
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        needs_x, needs_weight, needs_bias = ctx.needs_input_grad
+        of_x = grad[..., None] * weight if needs_x else None
+        of_weight = torch.bmm(grad[:, None], x) if needs_weight else None
+        return of_x, of_weight, grad.sum(-1, keepdim=True) if needs_bias else None
+
+
+def norm_relu(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """relu(LayerNorm(x) scale + shift).
+
+    Args:
+        x: float32 (N, B, H).
+        scale: float32 (N, 1, H).
+        shift: float32 (N, 1, H).
+    """
+    return _NormReLU.apply(x, scale, shift)
+
+
+def inner_product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Rows of x times one weight vector a network, plus its bias.
+
+    Args:
+        x: float32 (N, B, H).
+        weight: float32 (N, 1, H).
+        bias: float32 (N, 1).
+
+    Returns:
+        float32 (N, B).
+    """
+    return _InnerProduct.apply(x, weight, bias)
