@@ -1,7 +1,7 @@
 """Forward and inverse kinematics of the WidowX 250 S in closed form.
 
-The last three axes meet in one point (offsets of TrossenRobotics' wx250s URDF), so the wrist is spherical: its
-centre gives waist, shoulder and elbow (a planar two-link arm), the remaining rotation is an x-y-x Euler
+The last three axes meet in one point (offsets of TrossenRobotics' wx250s URDF), so the wrist is spherical:
+its centre gives waist, shoulder and elbow (a planar two-link arm), the remaining rotation is an x-y-x Euler
 triple. Of the up to eight branches within the joint limits the one nearest to the given joints is taken.
 """
 
@@ -20,11 +20,13 @@ from trajectories.types import Float64
 JOINT_NAMES = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate")
 FULL_TURN_LIMIT = math.pi - 1e-5
 JOINT_LOWER: tuple[float, ...] = (
-    -FULL_TURN_LIMIT, math.radians(-108), math.radians(-123), -FULL_TURN_LIMIT, math.radians(-100), -FULL_TURN_LIMIT,
+    -FULL_TURN_LIMIT, math.radians(-108), math.radians(-123),
+    -FULL_TURN_LIMIT, math.radians(-100), -FULL_TURN_LIMIT,
 )  # fmt: skip
 """rad, the servos' minimum positions."""
 JOINT_UPPER: tuple[float, ...] = (
-    FULL_TURN_LIMIT, math.radians(114), math.radians(92), FULL_TURN_LIMIT, math.radians(123), FULL_TURN_LIMIT,
+    FULL_TURN_LIMIT, math.radians(114), math.radians(92),
+    FULL_TURN_LIMIT, math.radians(123), FULL_TURN_LIMIT,
 )  # fmt: skip
 """rad, the servos' maximum positions."""
 NEUTRAL_JOINTS: tuple[float, ...] = (-0.132, -0.762, 0.445, -0.020, 1.756, -0.160)
@@ -108,8 +110,8 @@ class Kinematics:
                     best, best_cost = q, cost
         if best is None:
             raise KinematicsError(
-                f"The pose {_describe(pose)} needs a joint beyond its limit in every branch; the nearest one needs "
-                f"{refused[1]}. Ask for a pose nearer to the middle of the workspace."
+                f"The pose {_describe(pose)} needs a joint beyond its limit in every branch; the nearest one "
+                f"needs {refused[1]}. Ask for a pose nearer to the middle of the workspace."
             )
         return np.array(best)
 
@@ -157,8 +159,8 @@ class Kinematics:
         if room < 0.0:
             limit = f"at most {longest:.3f}" if distance > longest else f"at least {shortest:.3f}"
             raise KinematicsError(
-                f"The pose {_describe(pose)} is out of reach: its wrist would be {distance:.3f} m from the shoulder, "
-                f"{limit} m is possible. Ask for a pose inside the workspace."
+                f"The pose {_describe(pose)} is out of reach: its wrist would be {distance:.3f} m from the "
+                f"shoulder, {limit} m is possible. Ask for a pose inside the workspace."
             )
         four_areas = math.sqrt(room)
         at_shoulder = math.atan2(four_areas, upper * upper + squared - g.forearm * g.forearm)

@@ -1,0 +1,348 @@
+"""What stands between a proposed action and the servos, on the robot's side of every network.
+
+`SafetyFilter.check` turns any seven numbers into a target that is finite, inside the box, within the joint
+limits and slow enough, and says which action that really was, so that learners train on what happened.
+The limits are fixed when the filter is built: nothing that arrives later can loosen them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from robot.interfaces import ArmState
+from robot.kinematics import JOINT_LOWER, JOINT_NAMES, JOINT_UPPER, Kinematics
+from robot.pose import Pose, multiply, rows_from_rpy, rpy_from_rows, transpose
+from trajectories.errors import ConfigError, KinematicsError, SafetyError
+from trajectories.types import ACTION_SIZE, Float32, Float64
+
+AXES = ("x", "y", "z", "roll", "pitch", "yaw")
+_TRIES = 6  # shorter and shorter steps before the motion is refused
+_TOLERANCE = 1e-9
+_STEP_TOLERANCE = 1e-6  # of a rotation's length: below what float32 actions can tell apart
+
+
+@dataclass(frozen=True)
+class SafetyLimits:
+    """What the arm may do. Lengths in m, angles in rad, base frame, rotation relative to the gripper down.
+
+    Attributes:
+        position_lower: (3,) corner of the box that the target of the tip stays in.
+        position_upper: (3,) opposite corner.
+        rpy_lower: (3,) smallest roll, pitch and yaw of the target.
+        rpy_upper: (3,) largest roll, pitch and yaw.
+        max_step_position: Largest motion along one axis in one control step.
+        max_step_rotation: Largest rotation about one axis in one control step.
+        joint_lower: (6,) the servos' smallest angles.
+        joint_upper: (6,) the servos' largest angles.
+        joint_margin: Kept free before each joint limit.
+        max_joint_speed: rad/s, of every joint's target.
+        max_joint_lag: Between target and measured joint; beyond it only motions that reduce it are allowed,
+            so that a blocked arm does not wind its target up.
+        max_efforts: (6,) N m; the defaults are 95 % of the servos' stall torque at 12 V (two servos share
+            shoulder and elbow).
+        effort_steps: Control steps in a row above `max_efforts` that latch a fault.
+        gripper_open_width: Gap between the fingers when open.
+        gripper_closed_width: Gap asked for when closing; an object in between stops the fingers earlier.
+    """
+
+    position_lower: tuple[float, ...] = (0.18, -0.20, 0.012)
+    position_upper: tuple[float, ...] = (0.38, 0.20, 0.18)
+    rpy_lower: tuple[float, ...] = (-0.15, -0.15, -1.2)
+    rpy_upper: tuple[float, ...] = (0.15, 0.15, 1.2)
+    max_step_position: float = 0.05
+    max_step_rotation: float = 0.25
+    joint_lower: tuple[float, ...] = JOINT_LOWER
+    joint_upper: tuple[float, ...] = JOINT_UPPER
+    joint_margin: float = 0.02
+    max_joint_speed: float = 2.5
+    max_joint_lag: float = 0.5
+    max_efforts: tuple[float, ...] = (3.9, 7.8, 7.8, 3.9, 3.9, 1.42)
+    effort_steps: int = 5
+    gripper_open_width: float = 0.044
+    gripper_closed_width: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse limits that are not numbers or exclude everything.
+
+        Raises:
+            ConfigError: Naming the setting.
+        """
+        pairs = (
+            ("position", self.position_lower, self.position_upper, 3),
+            ("rpy", self.rpy_lower, self.rpy_upper, 3),
+            ("joint", self.joint_lower, self.joint_upper, 6),
+        )
+        for name, lower, upper, size in pairs:
+            ordered = len(lower) == len(upper) == size and all(
+                math.isfinite(a) and math.isfinite(b) and a < b for a, b in zip(lower, upper, strict=True)
+            )
+            if not ordered:
+                raise ConfigError(
+                    f"{name}_lower and {name}_upper need {size} finite numbers each, every lower one below "
+                    f"its upper one; got {lower} and {upper}."
+                )
+        widest = (2.5, 1.2, 2.5)
+        if any(max(-a, b) > w for a, b, w in zip(self.rpy_lower, self.rpy_upper, widest, strict=True)):
+            raise ConfigError(
+                f"rpy_lower and rpy_upper must stay within +-{widest} rad, where the angles are unambiguous; "
+                f"got {self.rpy_lower} and {self.rpy_upper}."
+            )
+        positive = (
+            "max_step_position",
+            "max_step_rotation",
+            "max_joint_speed",
+            "max_joint_lag",
+            "effort_steps",
+        )
+        for name in positive:
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ConfigError(f"{name} must be a finite number above 0, got {value!r}.")
+        if len(self.max_efforts) != 6 or not all(math.isfinite(x) and x > 0 for x in self.max_efforts):
+            raise ConfigError(f"max_efforts needs six finite N m above 0, got {self.max_efforts}.")
+        if not 0.0 <= self.joint_margin < 0.5:
+            raise ConfigError(f"joint_margin must lie in [0, 0.5) rad, got {self.joint_margin!r}.")
+        if not 0.0 <= self.gripper_closed_width < self.gripper_open_width <= 0.044:
+            raise ConfigError(
+                "Gripper widths must satisfy 0 <= closed < open <= 0.044 m, got "
+                f"{self.gripper_closed_width!r} and {self.gripper_open_width!r}."
+            )
+
+    def kinematics(self) -> Kinematics:
+        """Kinematics whose joint limits are these, less the margin."""
+        return Kinematics(
+            lower=tuple(x + self.joint_margin for x in self.joint_lower),
+            upper=tuple(x - self.joint_margin for x in self.joint_upper),
+        )
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the arm is told to do, and what the next action is composed on.
+
+    Attributes:
+        pose: Of the tip, base frame.
+        joints: float64 (6,) rad that reach it.
+        gripper_open: Whether the gripper is told to be open.
+    """
+
+    pose: Pose
+    joints: Float64
+    gripper_open: bool
+
+
+@dataclass(frozen=True)
+class Checked:
+    """An action after the filter.
+
+    Attributes:
+        executed: float32 (7,) in [-1, 1], the action that was really composed; the gripper entry is -1 or 1.
+        target: The new target.
+        gripper_width: m.
+        clipped: Names of the limits that changed the action, empty if none.
+    """
+
+    executed: Float32
+    target: Target
+    gripper_width: float
+    clipped: tuple[str, ...]
+
+
+class SafetyFilter:
+    """Checks every action; latches faults until a person clears them.
+
+    Attributes:
+        limits: Fixed at construction.
+        nonfinite_actions: How many actions held a NaN or an infinity (each became a hold).
+        fault: Why nothing moves any more, or None.
+    """
+
+    def __init__(self, limits: SafetyLimits, action_scale: Sequence[float], kinematics: Kinematics) -> None:
+        """Build the filter.
+
+        Args:
+            limits: What the arm may do.
+            action_scale: (7,) what an action of 1 means, see `Spec.action_scale`.
+            kinematics: Inverse kinematics to use; its own joint limits apply too.
+
+        Raises:
+            ConfigError: When the scale is not seven finite numbers above 0.
+        """
+        if len(action_scale) != ACTION_SIZE or not all(math.isfinite(s) and s > 0 for s in action_scale):
+            raise ConfigError(
+                f"action_scale needs {ACTION_SIZE} finite numbers above 0, got {action_scale!r}."
+            )
+        self.limits = limits
+        self.nonfinite_actions = 0
+        self.fault: str | None = None
+        self._kinematics = kinematics
+        self._scale = tuple(float(s) for s in action_scale[:6])
+        # A step may be no longer than an action of 1, so that `executed` stays in [-1, 1].
+        steps = (limits.max_step_position,) * 3 + (limits.max_step_rotation,) * 3
+        self._step = tuple(min(s, m) for s, m in zip(self._scale, steps, strict=True))
+        self._effort_steps = 0
+
+    def check(self, action: Float32, target: Target, state: ArmState, duration_s: float) -> Checked:
+        """Compose `action` on `target` within the limits.
+
+        Args:
+            action: (7,) proposed; anything else than seven finite numbers becomes a hold.
+            target: What the arm was told last.
+            state: Newest measured joint state.
+            duration_s: Time that the motion will take.
+
+        Raises:
+            SafetyError: When a fault is latched or `state` latches one.
+        """
+        self._require_healthy(state)
+        values = np.asarray(action, dtype=np.float64).ravel().tolist()
+        if len(values) != ACTION_SIZE or not all(map(math.isfinite, values)):
+            self.nonfinite_actions += 1
+            return self._hold(target, target.gripper_open, ("non-finite",))
+        gripper_open = values[6] > 0.0
+        clipped: list[str] = []
+        if max(map(abs, values)) > 1.0:
+            clipped.append("action")
+            values = [min(1.0, max(-1.0, v)) for v in values]
+
+        wanted = [v * s for v, s in zip(values, self._scale, strict=False)]
+        goal = self._goal(target.pose, wanted, clipped)
+        checked = self._approach(target, goal, gripper_open, duration_s, clipped)
+        lag = float(np.abs(target.joints - state.joints).max())
+        if lag > self.limits.max_joint_lag:
+            new_lag = float(np.abs(checked.target.joints - state.joints).max())
+            if new_lag > lag:
+                return self._hold(target, gripper_open, (*checked.clipped, "lag"))
+        return checked
+
+    def trip(self, reason: str) -> None:
+        """Latch a fault: nothing moves until `clear`."""
+        if self.fault is None:
+            self.fault = reason
+
+    def clear(self, person: str) -> None:
+        """A person who looked at the arm takes responsibility for going on.
+
+        Raises:
+            SafetyError: When no name is given.
+        """
+        if not person.strip():
+            raise SafetyError(
+                "A fault can only be cleared by a person who gives a name: call clear('your name')."
+            )
+        self.fault = None
+        self._effort_steps = 0
+
+    def _require_healthy(self, state: ArmState) -> None:
+        if self.fault is None:
+            self._watch(state)
+        if self.fault is not None:
+            raise SafetyError(
+                f"The arm holds its pose because of a fault: {self.fault}. Remove the cause, then let a "
+                "person clear it (RobotEnv.clear_fault('name'))."
+            )
+
+    def _watch(self, state: ArmState) -> None:
+        """Latch a fault when a measurement is impossible or an effort stays too high."""
+        joints, efforts = state.joints.tolist(), state.efforts.tolist()
+        if not math.isfinite(sum(joints) + sum(efforts)):
+            self.trip(f"the arm reported a joint state that is not finite: {joints} rad, {efforts} N m")
+            return
+        over = [
+            i for i, (e, m) in enumerate(zip(efforts, self.limits.max_efforts, strict=True)) if abs(e) > m
+        ]
+        self._effort_steps = self._effort_steps + 1 if over else 0
+        if self._effort_steps >= self.limits.effort_steps:
+            joint = over[0]
+            self.trip(
+                f"{JOINT_NAMES[joint]} pushed with {efforts[joint]:.2f} N m, more than the allowed "
+                f"{self.limits.max_efforts[joint]:.2f}, for {self._effort_steps} control steps"
+            )
+
+    def _hold(self, target: Target, gripper_open: bool, clipped: tuple[str, ...]) -> Checked:
+        executed = np.zeros(ACTION_SIZE, dtype=np.float32)
+        executed[6] = 1.0 if gripper_open else -1.0
+        return Checked(
+            executed, replace(target, gripper_open=gripper_open), self._width(gripper_open), clipped
+        )
+
+    def _width(self, gripper_open: bool) -> float:
+        return self.limits.gripper_open_width if gripper_open else self.limits.gripper_closed_width
+
+    def _goal(
+        self, pose: Pose, delta: Sequence[float], clipped: list[str]
+    ) -> tuple[list[float], list[float]]:
+        """Position and rpy after `delta` (m and rad, world axes about the tip), moved into the box."""
+        position = [p + d for p, d in zip(pose.position.tolist(), delta[:3], strict=True)]
+        rpy = pose.rpy.tolist()
+        if any(delta[3:]):
+            rpy = list(rpy_from_rows(multiply(rows_from_rpy(delta[3:]), rows_from_rpy(rpy))))
+        lower = (*self.limits.position_lower, *self.limits.rpy_lower)
+        upper = (*self.limits.position_upper, *self.limits.rpy_upper)
+        for i, axis in enumerate(AXES):
+            values, k = (position, i) if i < 3 else (rpy, i - 3)
+            inside = min(upper[i], max(lower[i], values[k]))
+            if abs(inside - values[k]) > _TOLERANCE:
+                clipped.append(axis)
+            values[k] = inside
+        return position, rpy
+
+    def _approach(
+        self,
+        target: Target,
+        goal: tuple[list[float], list[float]],
+        gripper_open: bool,
+        duration_s: float,
+        clipped: list[str],
+    ) -> Checked:
+        """As far towards `goal` as one step and the joints' speed allow; a hold when no part is possible.
+
+        Between two rotations inside the box the way is straight in roll, pitch and yaw, so it stays inside.
+        """
+        start, start_rpy = target.pose.position.tolist(), target.pose.rpy.tolist()
+        shift = [g - p for g, p in zip(goal[0], start, strict=True)]
+        turn = [g - p for g, p in zip(goal[1], start_rpy, strict=True)]
+        back = transpose(rows_from_rpy(start_rpy))
+        allowed = self.limits.max_joint_speed * duration_s
+        reasons: list[str] = []
+        far = max(abs(d) / m for d, m in zip(shift, self._step[:3], strict=True))
+        if far > 1.0 + _TOLERANCE:
+            reasons.append("step")
+            shift = [min(m, max(-m, d)) for d, m in zip(shift, self._step[:3], strict=True)]
+        for _ in range(_TRIES):
+            rpy = [p + d for p, d in zip(start_rpy, turn, strict=True)]
+            turned = rpy_from_rows(multiply(rows_from_rpy(rpy), back)) if any(turn) else (0.0, 0.0, 0.0)
+            far = max(abs(d) / m for d, m in zip(turned, self._step[3:], strict=True))
+            if far > 1.0 + _STEP_TOLERANCE:
+                turn, reason = [d / far for d in turn], "step"
+            else:
+                pose = Pose(np.array([p + d for p, d in zip(start, shift, strict=True)]), np.array(rpy))
+                part, reason, joints = self._try(pose, target, allowed)
+                if joints is not None:
+                    executed = [d / s for d, s in zip((*shift, *turned), self._scale, strict=True)]
+                    return Checked(
+                        np.array([*executed, 1.0 if gripper_open else -1.0], dtype=np.float32).clip(
+                            -1.0, 1.0
+                        ),
+                        Target(pose, joints, gripper_open),
+                        self._width(gripper_open),
+                        tuple(dict.fromkeys((*clipped, *reasons))),
+                    )
+                shift, turn = [part * d for d in shift], [part * d for d in turn]
+            reasons.append(reason)
+        return self._hold(target, gripper_open, tuple(dict.fromkeys((*clipped, *reasons))))
+
+    def _try(self, pose: Pose, target: Target, allowed: float) -> tuple[float, str, Float64 | None]:
+        """Joints that reach `pose` within `allowed` rad of travel, or how much to shorten it, and why."""
+        try:
+            joints = self._kinematics.inverse(pose, target.joints)
+        except KinematicsError:
+            return 0.5, "reach", None
+        travel = float(np.abs(joints - target.joints).max())
+        if travel > allowed:
+            return min(0.9, 0.98 * allowed / travel), "speed", None
+        return 1.0, "", joints
