@@ -37,7 +37,8 @@ def inspect_store(path: str | Path, out_dir: str | Path, episode_id: str | None 
     store = TrajectoryStore(path, read_only=True)
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
-    report = [_overview(store), "", _health(store)]
+    health = _health(store)  # before the overview, which counts the good ones only
+    report = [_overview(store), "", health]
     chosen = [store.read(id) for id in spread(store.infos(), SHEET_ROWS)]
     if chosen:
         sheet = out / "contact_sheet.png"

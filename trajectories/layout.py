@@ -9,6 +9,7 @@ quarantine/         damaged episodes, each in a folder with report.json; never d
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -66,6 +67,9 @@ class Layout:
                 f"the "
                 "store with read_only=True."
             ) from error
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, str(os.getpid()).encode("ascii"), 0)
+        with contextlib.suppress(
+            OSError
+        ):  # the number only serves the message above; a full disk may refuse it
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode("ascii"), 0)
         return descriptor

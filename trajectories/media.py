@@ -29,6 +29,7 @@ SOURCE_COLOURS = {
 THUMBNAIL_HEIGHT = 144
 VIDEO_HEIGHT = 480
 MARGIN = 8
+ENCODERS = ("libx264", "mpeg4")  # of FFmpeg, best first
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
@@ -126,7 +127,7 @@ def write_mp4(path: str | Path, frames: Iterable[UInt8], fps: float) -> None:
 
 
 def _encoder() -> str:
-    for name in ("libx264", "mpeg4"):
+    for name in ENCODERS:
         try:
             av.Codec(name, "w")
         except (ValueError, FFmpegError):

@@ -203,8 +203,9 @@ class TrajectoryStore:
 
         Raises:
             InvalidEpisodeError: When the episode is malformed or doesn't fit the store's `Spec`.
-            StoreError: When the disk refuses (nothing of the episode is left behind then), or another episode
-                with this id is in the store.
+            StoreError: When the disk refuses, or another episode with this id is in the store. A refused
+                episode doesn't count; only if the very last sync fails may it be there, whole, at the next
+                start, and then a second commit changes nothing.
         """
         self._require_writer()
         check_episode(episode, self.spec)
@@ -335,7 +336,7 @@ class TrajectoryStore:
         return (
             f"Episode {id} could not be stored in {self.path}: {error.strerror or error} ({free:.1f} MB "
             f"free). "
-            "Nothing of it is in the store; make room and commit it again."
+            "It does not count as stored; mend the disk or make room, and commit it again."
         )
 
     @property
