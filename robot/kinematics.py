@@ -97,21 +97,25 @@ class Kinematics:
 
         best: tuple[float, ...] | None = None
         best_cost = math.inf
-        refused: tuple[float, str] = (math.inf, "")
-        for waist, shoulder, elbow in self._arm_branches(x, y, z, near[0], pose):
-            for wrist in _wrist_branches(waist, shoulder + elbow, rows, near):
-                q = (waist, shoulder, elbow, *wrist)
-                cost = sum((a - b) ** 2 for a, b in zip(q, near, strict=True))
+        refused: list[tuple[float, str]] = []
+        arms = [(_squared(arm, near), arm) for arm in self._arm_branches(x, y, z, near[0], pose)]
+        for arm_cost, arm in sorted(arms):
+            if arm_cost >= best_cost:
+                break
+            for wrist in _wrist_branches(arm[0], arm[1] + arm[2], rows, near):
+                cost = arm_cost + _squared(wrist, near[3:])
+                if cost >= best_cost:
+                    continue
+                q = (*arm, *wrist)
                 reason = self._outside(q)
-                if reason is not None:
-                    if cost < refused[0]:
-                        refused = (cost, reason)
-                elif cost < best_cost:
+                if reason is None:
                     best, best_cost = q, cost
+                else:
+                    refused.append((cost, reason))
         if best is None:
             raise KinematicsError(
                 f"The pose {_describe(pose)} needs a joint beyond its limit in every branch; the nearest one "
-                f"needs {refused[1]}. Ask for a pose nearer to the middle of the workspace."
+                f"needs {min(refused)[1]}. Ask for a pose nearer to the middle of the workspace."
             )
         return np.array(best)
 
@@ -179,10 +183,10 @@ class Kinematics:
 
     def _outside(self, q: Sequence[float]) -> str | None:
         """The first joint beyond its limits, in words, or None."""
-        for name, angle, low, high in zip(JOINT_NAMES, q, self.lower, self.upper, strict=True):
+        for i, (angle, low, high) in enumerate(zip(q, self.lower, self.upper, strict=True)):
             if not low - 1e-9 <= angle <= high + 1e-9:
                 return (
-                    f"{name} at {math.degrees(angle):.1f} deg "
+                    f"{JOINT_NAMES[i]} at {math.degrees(angle):.1f} deg "
                     f"(allowed {math.degrees(low):.1f} ... {math.degrees(high):.1f})"
                 )
         return None
@@ -209,6 +213,12 @@ def _wrist_branches(
     roll, rotate = math.atan2(w10, -w20), math.atan2(w01, w02)
     angle = math.atan2(sine, w00)
     return (roll, angle, rotate), (_wrap(roll + math.pi), -angle, _wrap(rotate + math.pi))
+
+
+def _squared(three: Row, others: Sequence[float]) -> float:
+    """Squared distance between the first three entries."""
+    a, b, c = three[0] - others[0], three[1] - others[1], three[2] - others[2]
+    return a * a + b * b + c * c
 
 
 def _wrap(angle: float) -> float:
