@@ -99,3 +99,33 @@ def assert_same_episode(a: Episode, b: Episode) -> None:
         "success_probability",
     ):  # fmt: skip
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name), err_msg=name, strict=True)
+
+
+class ScriptedStats:
+    """Statistics of a `ScriptedSession`."""
+
+    def __init__(self):
+        self.helps = {}
+
+
+class ScriptedSession:
+    """Runs the episodes `first`, `first + 1`, ... and asks for help at every fourth."""
+
+    def __init__(self, first: int = 0, steps: int = 3, on_episode=lambda number: None):
+        self.stats = ScriptedStats()
+        self.version = 0
+        self._next = first
+        self._steps = steps
+        self._on_episode = on_episode
+
+    def run_episode(self):
+        number = self._next
+        self._next += 1
+        self._on_episode(number)
+        if number % 4 == 3:
+            self.stats.helps["lost"] = self.stats.helps.get("lost", 0) + 1
+        outcome = "success" if number % 3 else "failure"
+        return make_episode(number, self._steps, outcome, self.version)
+
+    def load(self, weights):
+        self.version = weights.version
