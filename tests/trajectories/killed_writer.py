@@ -56,7 +56,7 @@ def at_every_point(folder: Path) -> None:
 
 
 def at_random_moments(folder: Path) -> None:
-    """One store, 20 writers in turn, each killed after a random time; prints what was acknowledged."""
+    """One store, 20 writers in turn, each killed at a random moment; prints what was acknowledged."""
     rng = random.Random(0)
     start = 0
     for _ in range(20):
@@ -72,7 +72,7 @@ def at_random_moments(folder: Path) -> None:
             os._exit(0)
         os.close(writing)
         with os.fdopen(reading) as pipe:
-            lines = [pipe.readline()]
+            lines = [pipe.readline(), pipe.readline()]  # open, and one commit acknowledged: under way
             time.sleep(rng.uniform(0.0, 0.1))
             os.kill(child, signal.SIGKILL)
             lines += pipe.readlines()

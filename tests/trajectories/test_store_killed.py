@@ -60,4 +60,4 @@ def test_killed_at_random_moments(tmp_path):
             episode = sample_episode(number, steps=40)
             assert_same_episode(store.read(episode.id), episode)
     assert discarded > 0, "no writer was killed in mid-commit: the test has not tested it"
-    assert len(acknowledged) > 5
+    assert len(acknowledged) >= 20
