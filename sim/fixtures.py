@@ -71,7 +71,7 @@ def _sink() -> FixtureKind:
 def _rack() -> FixtureKind:
     """A dish rack: light slats over dark gaps; what objects meet is one flat hidden box."""
     slats = tuple(
-        Shape("box", (0.0038, 0.064, 0.0020), (0.0165 * i, 0, 0.0080), tone="light", touch=False)
+        Shape("box", (0.0038, 0.064, 0.0020), (0.0165 * i, 0, 0.0080), tone="white", touch=False)
         for i in range(-4, 5)
     )
     return FixtureKind(
@@ -81,7 +81,7 @@ def _rack() -> FixtureKind:
             *slats,
             *_walls((0.068, 0.064), 0.006, 0.0135, "main"),
         ),
-        colour=(0.80, 0.58, 0.34),
+        colour=(0.30, 0.42, 0.62),
         half_extent=(0.066, 0.064),
         floor_height=0.010,
         rim_height=0.0135,
@@ -155,7 +155,7 @@ def _shelf() -> FixtureKind:
             Shape("box", (0.062, 0.062, 0.0030), (0, 0, 0.0270), touch=False),
             *legs,
         ),
-        colour=(0.72, 0.52, 0.30),
+        colour=(0.90, 0.87, 0.80),
         half_extent=(0.062, 0.062),
         floor_height=0.030,
         rim_height=0.030,

@@ -51,9 +51,11 @@ def _box(
 POT = ObjectKind(
     shapes=(
         Shape("cylinder", (0.0280, 0.0150), (0, 0, 0.0150)),
-        Shape("cylinder", (0.0295, 0.0025), (0, 0, 0.0325), tone="metal"),
-        Shape("cylinder", (0.0075, 0.0030), (0, 0, 0.0380), tone="black", touch=False),
-        Shape("cylinder", (0.0110, 0.0095), (0, 0, 0.0475), tone="black"),
+        Shape("cylinder", (0.0298, 0.0015), (0, 0, 0.0310), tone="metal", touch=False),
+        Shape("cylinder", (0.0285, 0.0025), (0, 0, 0.0325)),
+        Shape("cylinder", (0.0170, 0.0010), (0, 0, 0.0360), tone="light", touch=False),
+        Shape("cylinder", (0.0075, 0.0030), (0, 0, 0.0380), tone="metal", touch=False),
+        Shape("cylinder", (0.0110, 0.0095), (0, 0, 0.0475), tone="white"),
         Shape("box", (0.0060, 0.0080, 0.0030), (0.0330, 0, 0.0250), tone="black", touch=False),
         Shape("box", (0.0060, 0.0080, 0.0030), (-0.0330, 0, 0.0250), tone="black", touch=False),
     ),

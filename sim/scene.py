@@ -161,7 +161,7 @@ class Scene:
 
 def _compile(spec: SceneSpec) -> mujoco.MjModel:
     """Compile the arm, the table and what the spec adds."""
-    names = [part.name for part in (*spec.fixtures, *spec.objects)]
+    names = [fixture.name for fixture in spec.fixtures] + [item.name for item in spec.objects]
     if len(set(names)) != len(names):
         raise ConfigError(f"Fixtures and objects of a scene need different names; got {names}.")
     model = mujoco.MjSpec.from_file(str(ARM_XML))

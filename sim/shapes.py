@@ -11,6 +11,7 @@ import mujoco
 import numpy as np
 
 from sim.scene_spec import Colour
+from trajectories.types import Float64
 
 Kind = Literal["box", "cylinder", "capsule", "sphere", "ellipsoid"]
 TYPES: dict[Kind, mujoco.mjtGeom] = {
@@ -67,6 +68,13 @@ def tint(tone: str, colour: Colour) -> tuple[float, float, float, float]:
     return float(red), float(green), float(blue), 1.0
 
 
+def axis_quaternion(axis: tuple[float, float, float]) -> Float64:
+    """Unit quaternion (4,), w first, that turns z into `axis`."""
+    quaternion = np.empty(4)
+    mujoco.mju_quatZ2Vec(quaternion, np.asarray(axis, float) / np.linalg.norm(axis))
+    return quaternion
+
+
 def add_shapes(
     body: mujoco.MjsBody, shapes: Iterable[Shape], colour: Colour, *, movable: bool, material: str
 ) -> None:
@@ -88,6 +96,6 @@ def add_shapes(
             conaffinity=0 if not shape.touch else OBJECT_BIT | FIXTURE_BIT | ARM_BIT if movable else ARM_BIT,
         )
         if shape.axis != (0.0, 0.0, 1.0):
-            geom.alt.zaxis = shape.axis
+            geom.quat = axis_quaternion(shape.axis)
         elif shape.yaw:
             geom.quat = (math.cos(shape.yaw / 2), 0.0, 0.0, math.sin(shape.yaw / 2))

@@ -6,19 +6,22 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.shapes import ARM_BIT, FIXTURE_BIT, FIXTURE_FRICTION, VISIBLE_GROUP
+from sim.shapes import ARM_BIT, FIXTURE_BIT, FIXTURE_FRICTION, VISIBLE_GROUP, axis_quaternion
 from trajectories.types import Float64, UInt8
 
 TABLES = ("oak", "slate", "birch", "linen", "plain")
 OBJECT_MATERIALS = ("smooth", "speckled")
 TABLE_GEOM = "table"
-LIGHTS = ("key", "fill")
+LIGHTS = {"key": ((0.3, -0.8, 1.1), 0.5), "fill": ((0.5, 1.0, 0.9), 0.22)}
+"""Name -> where it shines from, and its strength."""
+WALLS = (("wall_back", (-2.0, 0.0, 1.0), (1.0, 0.0, 0.0)), ("wall_left", (0.0, 2.0, 1.0), (0.0, -1.0, 0.0)))
+"""Name, position, normal."""
 
 FRONT_POSITION = (0.62, 0.0, 0.50)
 FRONT_TARGET = (0.275, 0.0, 0.03)
 FRONT_FOVY = 36.0
-SIDE_POSITION = (0.36, -0.78, 0.42)
-SIDE_TARGET = (0.16, 0.0, 0.12)
+SIDE_POSITION = (0.66, -0.62, 0.42)
+SIDE_TARGET = (0.14, 0.0, 0.15)
 
 
 def look_at(position: ArrayLike, target: ArrayLike) -> Float64:
@@ -84,18 +87,24 @@ def add_surroundings(spec: mujoco.MjSpec) -> None:
         contype=FIXTURE_BIT, conaffinity=ARM_BIT, condim=3,
     )  # fmt: skip
     world.add_geom(
-        name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=(3, 3, 1), pos=(0, 0, -0.75), material="smooth",
+        name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=(4, 4, 1), pos=(0, 0, -0.75), material="smooth",
         rgba=(0.33, 0.35, 0.38, 1), group=VISIBLE_GROUP, contype=0, conaffinity=0,
     )  # fmt: skip
-    for name, position in zip(LIGHTS, ((0.5, -0.5, 1.4), (0.3, 0.9, 1.2)), strict=True):
+    for name, position, direction in WALLS:
+        world.add_geom(
+            name=name, type=mujoco.mjtGeom.mjGEOM_PLANE, size=(4, 4, 1), pos=position,
+            quat=axis_quaternion(direction), material="smooth", rgba=(0.80, 0.80, 0.77, 1),
+            group=VISIBLE_GROUP, contype=0, conaffinity=0,
+        )  # fmt: skip
+    for name, (position, strength) in LIGHTS.items():
         light = world.add_light(name=name, pos=position, dir=tuple(-np.array(position)), castshadow=False)
         light.type = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
-        light.diffuse, light.specular = (0.55, 0.55, 0.55), (0.2, 0.2, 0.2)
+        light.diffuse, light.specular = (strength,) * 3, (0.15, 0.15, 0.15)
     world.add_camera(
         name="front", pos=FRONT_POSITION, quat=look_at(FRONT_POSITION, FRONT_TARGET), fovy=FRONT_FOVY
     )
     world.add_camera(name="side", pos=SIDE_POSITION, quat=look_at(SIDE_POSITION, SIDE_TARGET), fovy=40)
-    spec.visual.headlight.ambient = (0.35, 0.35, 0.35)
-    spec.visual.headlight.diffuse = (0.15, 0.15, 0.15)
+    spec.visual.headlight.ambient = (0.33, 0.33, 0.33)
+    spec.visual.headlight.diffuse = (0.08, 0.08, 0.08)
     spec.visual.headlight.specular = (0, 0, 0)
     spec.visual.map.znear = 0.02
