@@ -1,0 +1,127 @@
+"""A twin: the scene of one task behind the same `RobotEnv` as the arm, with resets and the physics predicate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from robot.environment import RobotEnv
+from robot.home import HomeRegion
+from sim.scene import Scene
+from sim.tasks import Task, find_task
+from sim.tasks.task import Spread
+from trajectories.types import Direction, Spec
+
+_SETTLE_NS = 100_000_000
+
+
+class Twin:
+    """One task's world.
+
+    Attributes:
+        task: The task.
+        scene: Table, fixtures, objects, arm.
+        env: The environment that policies and sessions use.
+        spread: Width of the start distribution.
+    """
+
+    def __init__(
+        self, task: Task, scene: Scene, env: RobotEnv, spread: Spread, randomise: bool, rng: np.random.Generator
+    ) -> None:
+        self.task = task
+        self.scene = scene
+        self.env = env
+        self.spread = spread
+        self._randomise = randomise
+        self._rng = rng
+        self._home = HomeRegion()
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """Draws resets for which no other generator is given."""
+        return self._rng
+
+    def reset(self, direction: Direction, rng: np.random.Generator | None = None) -> None:
+        """A new scene in a start state of `direction`, with the arm in a random home pose.
+
+        Args:
+            direction: "forward" or "backward".
+            rng: Draws everything; the twin's own if None.
+        """
+        rng = self._rng if rng is None else rng
+        if self._randomise:
+            self.scene.randomise(rng)
+        else:
+            self.scene.rest()
+        pose = self._home.sample(rng)
+        near = self.env.arm_state.joints
+        self.scene.physics.set_arm(self.env.kinematics.inverse(pose, near), self.env.limits.gripper_open_width)
+        self.task.place_start(self.scene, rng, direction, self.spread)
+        self.scene.clock.sleep_until_ns(self.scene.clock.now_ns() + _SETTLE_NS)
+        self.env.resync()
+
+    def success(self, direction: Direction) -> bool:
+        """The physics predicate; for evaluation, resets and scripted experts only."""
+        return self.task.success(self.scene, direction)
+
+    @property
+    def attendant(self) -> TwinAttendant:
+        """Who helps in the twin: a scene reset."""
+        return TwinAttendant(self)
+
+    def close(self) -> None:
+        """Free renderers."""
+        self.scene.close()
+
+
+class TwinAttendant:
+    """Stands in for the person beside the arm (`robot.interfaces.Attendant`)."""
+
+    def __init__(self, twin: Twin) -> None:
+        self._twin = twin
+
+    def trouble(self) -> str | None:
+        """Why the session can't go on, as a person would see it, or None."""
+        return self._twin.task.lost(self._twin.scene)
+
+    def help(self, reason: str, direction: Direction) -> None:
+        """Reset the scene for `direction`."""
+        self._twin.reset(direction)
+
+
+def make_twin(
+    task: str,
+    *,
+    seed: int,
+    cameras: Sequence[str] = ("front",),
+    image_size: int = 96,
+    randomise: bool = True,
+    spread: Spread = "wide",
+    max_steps: int = 40,
+) -> Twin:
+    """Compile the twin of a task and reset it for the forward direction.
+
+    Args:
+        task: Name in `sim.tasks.TASKS`.
+        seed: Of everything random in it.
+        cameras: Names of the cameras, any of front, side and wrist; empty for none.
+        image_size: Height and width of every camera, pixels.
+        randomise: Whether each reset varies sizes, colours, light and cameras.
+        spread: Start distribution, "narrow" or "wide".
+        max_steps: Time limit of an episode through the Gymnasium interface.
+
+    Raises:
+        ConfigError: For an unknown task, camera or spread.
+    """
+    rng = np.random.default_rng(seed)
+    chosen = find_task(task)
+    scene = Scene(chosen.scene, seed=seed, randomise=randomise)
+    size = (image_size, image_size)
+    spec = Spec(cameras=dict.fromkeys(cameras, size))
+    devices = {name: scene.camera(name, size) for name in cameras}
+    env = RobotEnv(scene.arm, devices, scene.clock, spec, max_steps=max_steps)
+    twin = Twin(chosen, scene, env, spread, randomise, rng)
+    twin.reset("forward")
+    env.instruction = chosen.instructions["forward"][0]
+    return twin
