@@ -14,6 +14,7 @@ import fcntl
 import os
 from pathlib import Path
 
+from trajectories.durable import sync_folder
 from trajectories.errors import StoreError
 
 HEADER = "store.json"
@@ -38,7 +39,10 @@ class Layout:
             StoreError: When `root` holds something that is no store, or can't be written.
         """
         try:
+            new = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
             self.root.mkdir(parents=True, exist_ok=True)
+            for folder in new:
+                sync_folder(folder.parent)
             foreign = {name for name in os.listdir(self.root) if name not in _PARTS and name[0] != "."}
             if foreign and not self.header.exists():
                 raise StoreError(

@@ -5,6 +5,7 @@ Its presence makes a folder an episode: it is written with the other files, befo
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import platform
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ import numpy
 import zarr
 
 from trajectories.checks import plain_metadata
-from trajectories.errors import CorruptEpisodeError
+from trajectories.errors import CorruptEpisodeError, StoreError
 from trajectories.sealed import BrokenSealError, seal, unseal
 from trajectories.types import Direction, Episode, Outcome, Spec
 
@@ -133,7 +134,8 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of an episode's folder.
 
     Raises:
-        CorruptEpisodeError: When it is missing, unreadable, damaged, or belongs to another episode.
+        CorruptEpisodeError: When it is missing, damaged, or belongs to another episode.
+        StoreError: When this process may not or can't open it.
     """
     manifest = Manifest.from_bytes(_read(folder, MANIFEST))
     if manifest.info.id != folder.name:
@@ -151,7 +153,7 @@ def check_sizes(folder: Path, manifest: Manifest) -> None:
         try:
             size = (folder / name).stat().st_size
         except OSError as error:
-            raise _unreadable(name, error) from error
+            raise _unreadable(folder, name, error) from error
         _check_size(name, size, entry)
 
 
@@ -159,7 +161,8 @@ def read_verified(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     """All files of an episode; their bytes are what the manifest says, or this raises.
 
     Raises:
-        CorruptEpisodeError: Naming the first file that is missing, unreadable or damaged.
+        CorruptEpisodeError: Naming the first file that is missing or damaged.
+        StoreError: When this process may not or can't open one.
     """
     files = {}
     for name, entry in manifest.files.items():
@@ -194,13 +197,16 @@ def _read(folder: Path, name: str) -> bytes:
     try:
         return (folder / name).read_bytes()
     except OSError as error:
-        raise _unreadable(name, error) from error
+        raise _unreadable(folder, name, error) from error
 
 
-def _unreadable(name: str, error: OSError) -> CorruptEpisodeError:
-    if isinstance(error, FileNotFoundError | NotADirectoryError):
+def _unreadable(folder: Path, name: str, error: OSError) -> StoreError:
+    """Damage of the episode, or a trouble of this process, such as permissions, that proves nothing."""
+    if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return CorruptEpisodeError(f"{name} is missing")
-    return CorruptEpisodeError(f"{name} can't be read: {error.strerror}")
+    if error.errno in (errno.EIO, errno.EISDIR, errno.ELOOP):
+        return CorruptEpisodeError(f"{name} can't be read: {error.strerror}")
+    return StoreError(f"{folder / name} can't be read: {error.strerror}. Its episode is not judged by that.")
 
 
 def _check_size(name: str, size: int, entry: FileEntry) -> None:

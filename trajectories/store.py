@@ -157,8 +157,7 @@ class TrajectoryStore:
         except (KeyError, ValueError, RuntimeError, TypeError) as error:
             raise StoreError(
                 f"Episode {id} in {self.path} is undamaged but can't be decoded ({error}); it was written "
-                f"with "
-                f"{dict(manifest.versions)}. Read it with these versions."
+                f"with {dict(manifest.versions)}. Read it with these versions."
             ) from error
 
     def verify(self) -> tuple[Damaged, ...]:
@@ -325,18 +324,24 @@ class TrajectoryStore:
         return there is not None
 
     def _clear_leftover(self, id: str) -> None:
-        """Take away what a commit left that was refused in its very last step, after the rename."""
-        if os.path.lexists(self._folder(id)):
+        """Make way for a commit whose folder exists though the store doesn't count the episode."""
+        folder = self._folder(id)
+        if not os.path.lexists(folder):
+            return
+        if any(id == damaged.id for damaged in self._recovered.damaged):  # damage that the disk kept in place
+            damaged = put_aside(folder, "damaged, then committed again", self._layout.quarantine)
+            if damaged.moved_to is None:
+                raise OSError(damaged.reason)
+        else:  # whole, but its commit was refused at the very last sync
             place = self._staging_place(id)
-            move(self._folder(id), place)
+            move(folder, place)
             delete_tree(place)
 
     def _refusal(self, id: str, error: OSError) -> str:
         free = shutil.disk_usage(self.path).free / 1e6
         return (
-            f"Episode {id} could not be stored in {self.path}: {error.strerror or error} ({free:.1f} MB "
-            f"free). "
-            "It does not count as stored; mend the disk or make room, and commit it again."
+            f"Episode {id} could not be stored in {self.path}: {error.strerror or error} "
+            f"({free:.1f} MB free). It does not count as stored; make room and commit it again."
         )
 
     @property

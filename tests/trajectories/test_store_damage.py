@@ -1,5 +1,6 @@
 """Flipped bits, cut-off and missing files: noticed, put aside with a report, never deleted, never data."""
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -193,6 +194,34 @@ def test_undamaged_bytes_that_make_no_sense_are_an_error_but_no_damage(path, mon
         assert not isinstance(caught.value, CorruptEpisodeError)
         assert "zarr" in str(caught.value)
         assert len(store) == 2
+
+
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.EACCES])
+def test_trouble_of_the_process_is_an_error_but_no_damage(path, monkeypatch, error):
+    def refuse(self):
+        raise OSError(error, os.strerror(error))
+
+    with TrajectoryStore(path, SPEC) as store:
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "read_bytes", refuse)
+            with pytest.raises(StoreError, match=os.strerror(error)) as caught:
+                store.read(BAD.id)
+            assert not isinstance(caught.value, CorruptEpisodeError)
+        assert_same_episode(store.read(BAD.id), BAD)
+        assert store.recovered.damaged == ()
+
+
+def test_a_sector_that_cannot_be_read_is_damage(path, monkeypatch):
+    def refuse(self):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with TrajectoryStore(path, SPEC) as store:
+        with monkeypatch.context() as patch:
+            patch.setattr(Path, "read_bytes", refuse)
+            with pytest.raises(CorruptEpisodeError, match="Input/output error"):
+                store.read(BAD.id)
+        assert store.ids() == [GOOD.id]
+        assert [damaged.id for damaged in store.quarantined()] == [BAD.id]
 
 
 def test_sizes_alone_are_what_the_cheap_check_compares(path):
