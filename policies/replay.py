@@ -136,14 +136,14 @@ class Replay:
         )
         rows = torch.arange(self._end, self._end + steps, device=self.device) % self.capacity
         for name, values in observation.items():
-            self._frames[name][frames] = torch.as_tensor(values).to(self.device)
+            self._frames[name][frames] = _tensor(values).to(self.device)
         self._frame[rows] = frames[:-1]
         self._next_frame[rows] = frames[torch.from_numpy(np.arange(steps) + ahead).to(self.device)]
         self._instruction[rows] = instruction
-        self._action[rows] = torch.as_tensor(executed).to(self.device)
+        self._action[rows] = _tensor(executed).to(self.device)
         scalars = np.stack([summed, discount, mc_returns, copied], axis=1).astype(np.float32)
         self._scalars[rows] = torch.from_numpy(scalars).to(self.device)
-        self._source[rows] = torch.as_tensor(source).to(self.device)
+        self._source[rows] = _tensor(source).to(self.device)
         self._lengths.append(steps)
         self._end += steps
         self._end_frame += steps + 1
@@ -237,3 +237,8 @@ class Replay:
             raise ConfigError(
                 "truncated is set before the last step; split what follows into its own episode"
             )
+
+
+def _tensor(values: NDArray[Any] | Tensor) -> Tensor:
+    """A tensor of the values; arrays that can't be written to (read from a store) are copied."""
+    return values if isinstance(values, Tensor) else torch.from_numpy(np.require(values, requirements="WC"))
