@@ -1,0 +1,115 @@
+"""Recording in the twin: demonstrations, deliberate failures and play by the scripted expert."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from robot.home import action_towards
+from robot.pose import Pose
+from sim.expert import ScriptedExpert, Step
+from sim.tasks.task import REACH_X, REACH_Y
+from sim.twin import Twin
+from trajectories.errors import SafetyError
+from trajectories.recorder import Recorder
+from trajectories.types import Direction, Episode, Outcome, Source
+
+STEPS_AFTER_SUCCESS = 3
+PLAY_STEPS = 60
+LOOKS = 4
+
+
+def collect_episode(
+    twin: Twin,
+    direction: Direction,
+    rng: np.random.Generator,
+    *,
+    noise: float = 0.0,
+    failure: Any = None,
+    max_steps: int = 40,
+) -> Episode:
+    """One scripted episode from a reset; it ends a few steps after success or when time is up.
+
+    The physics predicate marks the outcome, as a person who watches would.
+
+    Args:
+        twin: The world.
+        direction: "forward" or "backward".
+        rng: Draws the scene, the wording, the noise.
+        noise: The expert's action noise.
+        failure: A deliberate failure (`sim.experts.failures`), or None.
+        max_steps: Time limit, control steps.
+    """
+    twin.reset(direction, rng)
+    twin.env.instruction = str(rng.choice(twin.task.instructions[direction]))
+    expert = ScriptedExpert(twin, direction, rng, noise=noise, failure=failure)
+    recorder = Recorder(twin.env.robot_spec)
+    observation = twin.env.observe()
+    recorder.begin(observation, task=twin.task.name, direction=direction, metadata={"failure": failure})
+    since_success = 0
+    for _ in range(max_steps):
+        proposed = expert.act(observation)
+        try:
+            applied = twin.env.apply(proposed)
+        except SafetyError:
+            twin.env.clear_fault("twin")
+            break
+        observation = twin.env.observe()
+        recorder.step(observation, proposed, applied.executed, source=Source.EXPERT)
+        since_success = since_success + 1 if twin.success(direction) else 0
+        if since_success > STEPS_AFTER_SUCCESS:
+            break
+    success = twin.success(direction)
+    outcome: Outcome = "success" if success else "failure"
+    return recorder.finish(outcome, truncated=not success, metadata={"evaluation": {"success": success}})
+
+
+def play_cycle(twin: Twin, rng: np.random.Generator) -> Episode:
+    """"Place and look": grasp the object, put it down anywhere, look at it from several poses, grasp it again.
+
+    Whoever has the proprioception of such an episode knows where the object was in each of its frames: where the
+    fingers next close on it, or where they last let it go.
+
+    Args:
+        twin: The world.
+        rng: Draws everything.
+    """
+    direction: Direction = "forward" if rng.random() < 0.5 else "backward"
+    twin.reset(direction, rng)
+    twin.env.instruction = str(rng.choice(twin.task.instructions[direction]))
+    expert = ScriptedExpert(twin, direction, rng, noise=0.1)
+    recorder = Recorder(twin.env.robot_spec)
+    recorder.begin(twin.env.observe(), task=twin.task.name, direction=direction)
+    for action, _ in _play(twin, expert, rng):
+        try:
+            applied = twin.env.apply(action)
+        except SafetyError:
+            twin.env.clear_fault("twin")
+            break
+        recorder.step(twin.env.observe(), action, applied.executed, source=Source.EXPERT)
+        if len(recorder) >= PLAY_STEPS or twin.task.lost(twin.scene):
+            break
+    success = {way: twin.success(way) for way in twin.task.goals}
+    return recorder.finish("unknown", truncated=True, metadata={"evaluation": {"success": success[direction]}})
+
+
+def _play(twin: Twin, expert: ScriptedExpert, rng: np.random.Generator) -> Iterator[Step]:
+    while True:
+        yield from _look(twin, rng)
+        yield from expert.pick()
+        yield from expert.place(twin.task.free_place(twin.scene, rng, twin.task.object, avoid=""))
+
+
+def _look(twin: Twin, rng: np.random.Generator) -> Iterator[Step]:
+    """Wander with the open gripper above the table for a few steps."""
+    scale = twin.env.robot_spec.action_scale
+    for _ in range(LOOKS):
+        x, y = rng.uniform(*REACH_X), rng.uniform(*REACH_Y)
+        goal = Pose.of((x, y, rng.uniform(0.075, 0.16)), (0.0, 0.0, rng.uniform(-0.6, 0.6)))
+        for _ in range(2):
+            action, arrived = action_towards(twin.env.target.pose, goal, scale, 1.0, True)
+            yield action, False
+            if arrived:
+                break
