@@ -20,7 +20,7 @@ class ActionNoise:
     """
 
     scale: float = 0.0
-    careful: float = 0.5
+    careful: float = 0.25
     tilt: float = 0.1
 
     def apply(self, action: Float32, rng: np.random.Generator, *, careful: bool) -> Float32:
