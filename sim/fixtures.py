@@ -92,7 +92,7 @@ def _bin() -> FixtureKind:
     """An open box."""
     return FixtureKind(
         shapes=(
-            Shape("box", (0.070, 0.070, 0.0015), (0, 0, 0.0015), tone="dark"),
+            Shape("box", (0.070, 0.070, 0.0015), (0, 0, 0.0015), tone="light"),
             *_walls((0.070, 0.070), 0.005, 0.028, "main"),
         ),
         colour=(0.12, 0.50, 0.42),
