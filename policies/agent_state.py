@@ -54,7 +54,7 @@ def load_agent_state(agent: Agent, tensors: Mapping[str, Tensor], counters: Mapp
                 _copy(tensor, left, f"{module}.{name}")
     for name in _SCALARS:
         _copy(getattr(agent, name).detach(), left, name)
-    agent.table = _take(left, "table").to(agent.device)
+    agent.table = _take(left, "table").to(agent.device, copy=True)
     agent.generator.set_state(_take(left, "generator").cpu())
     for name, optimiser in agent.optimisers.items():
         _load_optimiser(optimiser, left, f"optimiser.{name}.")
@@ -69,7 +69,7 @@ def _load_optimiser(optimiser: torch.optim.Optimizer, left: dict[str, Tensor], p
     state: dict[int, dict[str, Tensor]] = {}
     for name in [name for name in left if name.startswith(prefix)]:
         index, key = name.removeprefix(prefix).split(".")
-        state.setdefault(int(index), {})[key] = left.pop(name)
+        state.setdefault(int(index), {})[key] = left.pop(name).clone()
     count = sum(len(group["params"]) for group in optimiser.param_groups)
     if len(state) not in (0, count):
         raise CheckpointError(f"{prefix}* has moments of {len(state)} tensors; expected {count}")

@@ -241,4 +241,4 @@ class Replay:
 
 def _tensor(values: NDArray[Any] | Tensor) -> Tensor:
     """A tensor of the values; arrays that can't be written to (read from a store) are copied."""
-    return values if isinstance(values, Tensor) else torch.from_numpy(np.require(values, requirements="WC"))
+    return values if isinstance(values, Tensor) else torch.from_numpy(np.require(values, requirements=["W", "C"]))
