@@ -1,0 +1,143 @@
+"""The vision-language backbone: images and texts to embeddings of one space, texts encoded once.
+
+"embedded" is a small CLIP that ships with the package and knows the twin; any open_clip model with
+pre-trained weights serves real cameras.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rewards.last_block import split_off_last_block, trunk_features
+from rewards.preprocess import resize, standardise
+from rewards.weight_files import EMBEDDED, WeightFile, find_weights
+from trajectories.errors import CheckpointError
+from trajectories.types import UInt8
+
+_BATCH = 64
+
+
+class Backbone:
+    """A frozen CLIP. Not an `nn.Module`, so that nobody trains or checkpoints it by accident.
+
+    Attributes:
+        name: As asked for.
+        digest: Hex sha256 of the weight file; travels with everything trained on the embeddings.
+        image_size: Side of the square that the towers see, pixels.
+        image_width: Size of an image embedding.
+        text_width: Size of a text embedding.
+        logit_scale: Factor on the cosine in the zero-shot logit.
+        logit_bias: Offset in the zero-shot logit.
+    """
+
+    def __init__(self, name: str, model: Any, weights: WeightFile, device: str = "cpu") -> None:
+        self.name = name
+        self.digest = _file_digest(weights)
+        self.device = torch.device(device)
+        self._model = model.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)
+        size = model.visual.image_size
+        self.image_size = int(size[0] if isinstance(size, tuple | list) else size)
+        self.logit_scale = float(model.logit_scale.exp())
+        self.logit_bias = 0.0 if model.logit_bias is None else float(model.logit_bias)
+        self._mean, self._std = weights.mean, weights.std
+        self._tokenizer = _tokenizer(weights.model)
+        self._texts: dict[str, Tensor] = {}
+        self.text_width = self.encode_text(["a robot arm"]).shape[1]
+        self.image_width = self.text_width
+
+    def preprocess(self, images: UInt8 | Tensor) -> Tensor:
+        """uint8 (N, H, W, 3) RGB to what the tower expects, see `rewards.preprocess`.
+
+        Raises:
+            ConfigError: For another shape or dtype.
+        """
+        raw = torch.as_tensor(np.ascontiguousarray(images) if isinstance(images, np.ndarray) else images)
+        return standardise(resize(raw.to(self.device), self.image_size), self._mean, self._std)
+
+    @torch.no_grad()
+    def encode_images(self, images: UInt8 | Tensor) -> Tensor:
+        """Unit embeddings float32 (N, E) of uint8 (N, H, W, 3) RGB images."""
+        parts = [
+            functional.normalize(self._model.visual(self.preprocess(part)), dim=-1)
+            for part in _batches(images)
+        ]
+        return torch.cat(parts) if parts else torch.zeros(0, self.image_width, device=self.device)
+
+    @torch.no_grad()
+    def encode_trunk(self, images: UInt8 | Tensor) -> Tensor:
+        """What enters the last block, float32 (N, ...): see `rewards.last_block`."""
+        return torch.cat(
+            [trunk_features(self._model.visual, self.preprocess(part)) for part in _batches(images)]
+        )
+
+    def last_block(self) -> nn.Module:
+        """A trainable copy of the last block: `encode_trunk`'s output to unit embeddings (N, E)."""
+        return split_off_last_block(self._model.visual).requires_grad_(True)
+
+    @torch.no_grad()
+    def encode_text(self, texts: Sequence[str]) -> Tensor:
+        """Unit embeddings float32 (N, E); every distinct text goes through the tower once in this process."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._texts]
+        for start in range(0, len(new), _BATCH):
+            part = new[start : start + _BATCH]
+            encoded = self._model.encode_text(self._tokenizer(part).to(self.device), normalize=True)
+            self._texts.update(zip(part, encoded, strict=True))
+        if not texts:
+            return torch.zeros(0, self.text_width, device=self.device)
+        return torch.stack([self._texts[text] for text in texts]).clone()
+
+    def zero_shot(self, images: Tensor, texts: Tensor) -> Tensor:
+        """The model's own logit that text i is true of image i: (N, E), (N, E) -> (N,)."""
+        return self.logit_scale * (images * texts).sum(dim=-1) + self.logit_bias
+
+
+def load_backbone(
+    name: str = EMBEDDED,
+    pretrained: str | None = None,
+    *,
+    allow_download: bool = False,
+    device: str = "cpu",
+) -> Backbone:
+    """A frozen backbone with pre-trained weights; never a random one.
+
+    Args:
+        name: "embedded", or the name of an open_clip model such as "ViT-B-32".
+        pretrained: open_clip's tag or a safetensors file, see `rewards.weight_files.find_weights`.
+        allow_download: Fetch weights that are not on this machine from the Hugging Face hub.
+        device: Torch device.
+
+    Raises:
+        ConfigError: For an unknown model or tag.
+        MissingDependencyError: When the weights are not here; says how to get them.
+        CheckpointError: When the file does not fit the model.
+    """
+    import open_clip
+
+    weights = find_weights(name, pretrained, allow_download)
+    try:
+        model = open_clip.create_model(weights.model, pretrained=str(weights.path), require_pretrained=True)
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise CheckpointError(f"{weights.path} does not hold weights of {weights.model}: {error}") from error
+    return Backbone(name, model, weights, device)
+
+
+def _batches(images: UInt8 | Tensor) -> list[UInt8 | Tensor]:
+    return [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
+
+
+def _tokenizer(model: str) -> Callable[[list[str]], Tensor]:
+    import open_clip
+
+    return open_clip.get_tokenizer(model)
+
+
+def _file_digest(weights: WeightFile) -> str:
+    with weights.path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,78 @@
+"""Settings of the success classifier and its training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from trajectories.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class RewardConfig:
+    """How the success classifier is trained and used.
+
+    Attributes:
+        camera: Camera that it looks through.
+        frames: Consecutive frames above the threshold that end an episode.
+        false_positive_rate: Stated share of episodes without success that may be stopped.
+        least_recall: Share of held-out successes that the threshold must find, even if the rate above
+            suffers.
+        success_frames: Positive frames at the end of a demonstration that succeeded.
+        gap: Frames before those that are left out.
+        frames_per_episode: Other frames used per episode of the prior data.
+        folds: Parts that the episodes are split into; each member of the ensemble is trained without one of
+            them.
+        hidden: Width of each member's hidden layer.
+        steps: Optimiser steps per round and member.
+        batch: Pairs a step, half of them positive.
+        learning_rate: Of AdamW, cosine schedule.
+        weight_decay: Of AdamW.
+        augmentations: Changed copies of every training frame.
+        shift: Augmentation: largest shift, pixels.
+        colour: Augmentation: largest relative change of brightness and contrast.
+        mined: Share of the negatives of the second round that are the hardest ones of the first.
+        finetune_last_block: Train each member's own copy of the image tower's last block, too.
+        seed: Seed of everything random.
+    """
+
+    camera: str = "front"
+    frames: int = 3
+    false_positive_rate: float = 0.02
+    least_recall: float = 0.9
+    success_frames: int = 3
+    gap: int = 4
+    frames_per_episode: int = 6
+    folds: int = 4
+    hidden: int = 64
+    steps: int = 400
+    batch: int = 256
+    learning_rate: float = 2e-3
+    weight_decay: float = 0.05
+    augmentations: int = 1
+    shift: int = 2
+    colour: float = 0.15
+    mined: float = 0.4
+    finetune_last_block: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: Naming the setting.
+        """
+        positive = ("frames", "success_frames", "frames_per_episode", "hidden", "steps", "batch")
+        for name in positive:
+            if getattr(self, name) < 1:
+                raise ConfigError(f"reward.{name} must be at least 1, got {getattr(self, name)}.")
+        for name in ("false_positive_rate", "least_recall"):
+            if not 0.0 < getattr(self, name) < 1.0:
+                raise ConfigError(f"reward.{name} must be between 0 and 1, got {getattr(self, name)}.")
+        if self.folds < 2:
+            raise ConfigError(
+                f"reward.folds must be at least 2, so that episodes can be held out; got {self.folds}."
+            )
+        if not 0.0 <= self.mined <= 1.0 or self.gap < 0 or self.augmentations < 0:
+            raise ConfigError(
+                "reward.mined must be 0 ... 1, reward.gap and reward.augmentations not negative."
+            )

@@ -1,0 +1,57 @@
+"""A decision that needs several frames in a row, so that one odd frame does not end an episode."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from trajectories.errors import ConfigError
+
+
+class Debounce:
+    """Says done once `frames` consecutive values reach the threshold, and again until it is reset."""
+
+    def __init__(self, threshold: float, frames: int) -> None:
+        """Frames must be at least 1.
+
+        Raises:
+            ConfigError: For fewer.
+        """
+        if frames < 1:
+            raise ConfigError(f"Debouncing needs at least 1 frame, got {frames}.")
+        self.threshold = threshold
+        self.frames = frames
+        self._run = 0
+
+    def reset(self) -> None:
+        """Forget all frames."""
+        self._run = 0
+
+    def update(self, value: float) -> bool:
+        """Take the next frame's value; whether the decision stands."""
+        if self._run < self.frames:
+            self._run = self._run + 1 if value >= self.threshold else 0
+        return self._run >= self.frames
+
+
+def sustained(values: ArrayLike, frames: int) -> NDArray[np.float64]:
+    """For each time the highest threshold at which the last `frames` values all pass: a running minimum.
+
+    Args:
+        values: (T,) in order of time.
+        frames: Length of the window.
+
+    Returns:
+        float64 (T,); -inf while fewer than `frames` values have been seen.
+    """
+    series = np.asarray(values, dtype=np.float64)
+    out = np.full(len(series), -np.inf)
+    if len(series) >= frames:
+        out[frames - 1 :] = np.lib.stride_tricks.sliding_window_view(series, frames).min(axis=1)
+    return out
+
+
+def first_done(values: ArrayLike, threshold: float, frames: int) -> int | None:
+    """Index of the frame at which `Debounce` first says done, or None."""
+    hits = np.flatnonzero(sustained(values, frames) >= threshold)
+    return int(hits[0]) if len(hits) else None

@@ -1,0 +1,140 @@
+"""Figures of a success classifier, as plain JSON: by task, by kind of frame, and for whole episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rewards.calibration import sigmoid
+from rewards.classifier import SuccessClassifier
+from rewards.debounce import first_done
+from rewards.frames import SUCCESS, label_frames
+from rewards.metrics import (
+    auroc,
+    balanced_accuracy,
+    expected_calibration_error,
+    false_positive_rate_at_recall,
+)
+from trajectories.types import Episode, UInt8
+
+
+def frame_figures(
+    labels: ArrayLike,
+    before: ArrayLike,
+    after: ArrayLike,
+    tasks: Sequence[str],
+    kinds: Sequence[str],
+    threshold: float,
+) -> dict[str, Any]:
+    """A table of figures on single frames.
+
+    Args:
+        labels: (N,) bool, the truth.
+        before: (N,) probabilities before calibration.
+        after: (N,) probabilities after it.
+        tasks: (N,) task of each frame.
+        kinds: (N,) what each frame shows, e.g. "hovering", "edge", "occluded".
+        threshold: The classifier's threshold on calibrated probabilities.
+
+    Returns:
+        {"all": figures, "by_task": {task: figures}, "by_kind": {kind: {"frames", "successes",
+        "rate_above_threshold" of the frames that are no success}}}; a figure that can't be computed is None.
+    """
+    truth, raw, probability = np.asarray(labels, bool), np.asarray(before, float), np.asarray(after, float)
+    task_of, kind_of = np.asarray(tasks), np.asarray(kinds)
+    return {
+        "all": _figures(truth, raw, probability, threshold),
+        "by_task": {
+            str(task): _figures(
+                truth[task_of == task], raw[task_of == task], probability[task_of == task], threshold
+            )
+            for task in sorted(set(tasks))
+        },
+        "by_kind": {
+            str(kind): _kind(truth[kind_of == kind], probability[kind_of == kind], threshold)
+            for kind in sorted(set(kinds))
+        },
+    }
+
+
+def evaluate_frames(
+    classifier: SuccessClassifier,
+    images: UInt8,
+    instructions: Sequence[str],
+    labels: ArrayLike,
+    tasks: Sequence[str],
+    kinds: Sequence[str],
+) -> dict[str, Any]:
+    """`frame_figures` of N uint8 (H, W, 3) frames, each with an instruction and the truth."""
+    logits = classifier.logits(images, instructions)
+    before, after = sigmoid(logits), classifier.calibration(logits)
+    return frame_figures(labels, before, after, tasks, kinds, classifier.threshold.value)
+
+
+def evaluate_episodes(classifier: SuccessClassifier, episodes: Iterable[Episode]) -> dict[str, Any]:
+    """Figures on whole, debounced episodes of known outcome.
+
+    Returns:
+        Counts of successes and failures; "found": share of successes that were recognised by their last
+        frame; "premature": share of successes stopped before the last 7 frames; "wrong_stops": share of
+        failures that were stopped; "delay_frames": mean and largest number of frames between the first of
+        the last 3 frames and the decision. The episodes must go on for `classifier.frames` frames after
+        success.
+    """
+    found, premature, wrong, delays = [], [], [], []
+    for episode in episodes:
+        if episode.outcome == "unknown":
+            continue
+        frames = episode.images[classifier.camera]
+        series = classifier.probabilities(frames, [episode.instruction] * len(frames))
+        stop = first_done(series, classifier.threshold.value, classifier.frames)
+        if episode.outcome == "failure":
+            wrong.append(stop is not None)
+            continue
+        labels = label_frames(len(episode), "success")
+        first = int(np.flatnonzero(labels == SUCCESS)[0])
+        clear = int((labels == 0).sum())
+        found.append(stop is not None)
+        premature.append(stop is not None and stop < clear)
+        if stop is not None and stop >= clear:
+            delays.append(max(stop - first, 0))
+    return {
+        "successes": len(found),
+        "failures": len(wrong),
+        "found": _mean(found),
+        "premature": _mean(premature),
+        "wrong_stops": _mean(wrong),
+        "delay_frames": {"mean": _mean(delays), "largest": max(delays, default=None)},
+    }
+
+
+def _figures(
+    truth: NDArray[np.bool_], raw: NDArray[np.float64], probability: NDArray[np.float64], threshold: float
+) -> dict[str, Any]:
+    figures = {
+        "balanced_accuracy": balanced_accuracy(truth, probability >= 0.5),
+        "balanced_accuracy_at_threshold": balanced_accuracy(truth, probability >= threshold),
+        "auroc": auroc(truth, probability),
+        "false_positives_at_95_recall": false_positive_rate_at_recall(truth, probability),
+        "calibration_error_before": expected_calibration_error(truth, raw),
+        "calibration_error_after": expected_calibration_error(truth, probability),
+    }
+    counts = {"frames": len(truth), "successes": int(truth.sum())}
+    return counts | {name: None if np.isnan(value) else value for name, value in figures.items()}
+
+
+def _kind(truth: NDArray[np.bool_], probability: NDArray[np.float64], threshold: float) -> dict[str, Any]:
+    return {
+        "frames": len(truth),
+        "successes": int(truth.sum()),
+        "found": _mean(probability[truth] >= threshold),
+        "rate_above_threshold": _mean(probability[~truth] >= threshold),
+    }
+
+
+def _mean(values: ArrayLike) -> float | None:
+    array = np.asarray(values, dtype=np.float64)
+    return float(array.mean()) if array.size else None

@@ -1,0 +1,131 @@
+"""Writes and reads a success classifier: `reward.safetensors` has its networks, `reward.json` the rest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from rewards.backbone import Backbone
+from rewards.calibration import Calibration, Threshold
+from rewards.classifier import Member, SuccessClassifier
+from trajectories.errors import CheckpointError
+from trajectories.types import Spec
+
+FORMAT = 1
+
+
+def save_classifier(
+    classifier: SuccessClassifier, folder: Path, report: dict[str, Any] | None = None
+) -> None:
+    """Write `classifier` into `folder`, the JSON last, so that a folder with a JSON is complete.
+
+    Args:
+        classifier: What to save; the backbone is named by its digest, not copied.
+        folder: Created when missing; an older classifier in it is replaced.
+        report: JSON to keep beside it, e.g. the figures of its training.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {
+        f"{index}.{name}": value.detach().cpu().contiguous().clone()
+        for index, member in enumerate(classifier.members)
+        for name, value in member.state_dict().items()
+    }
+    payload = save(tensors)
+    description = {
+        "format": FORMAT,
+        "sha256": hashlib.sha256(payload).hexdigest(),
+        "backbone": {"name": classifier.backbone.name, "digest": classifier.backbone.digest},
+        "members": len(classifier.members),
+        "hidden": classifier.members[0].head.hidden,
+        "last_block": classifier.members[0].last_block is not None,
+        "calibration": asdict(classifier.calibration),
+        "threshold": asdict(classifier.threshold),
+        "frames": classifier.frames,
+        "camera": classifier.camera,
+        "spec": classifier.spec.to_dict(),
+        "report": report or {},
+    }
+    json_path = folder / "reward.json"
+    json_path.unlink(missing_ok=True)
+    _replace(folder / "reward.safetensors", payload)
+    _replace(json_path, (json.dumps(description, indent=1) + "\n").encode())
+
+
+def load_classifier(folder: Path, backbone: Backbone, spec: Spec | None = None) -> SuccessClassifier:
+    """Inverse of `save_classifier`.
+
+    Args:
+        folder: Where it lies.
+        backbone: The backbone that it was trained on.
+        spec: The robot at hand; None skips that check.
+
+    Raises:
+        CheckpointError: When the folder is incomplete, damaged or made for another backbone.
+        SpecMismatchError: When it was trained for another robot.
+    """
+    json_path, weights = folder / "reward.json", folder / "reward.safetensors"
+    if not json_path.is_file() or not weights.is_file():
+        raise CheckpointError(
+            f"There is no success classifier in {folder}. Train one with `regrasp train-reward`."
+        )
+    try:
+        description = json.loads(json_path.read_text())
+        payload = weights.read_bytes()
+        if description["format"] != FORMAT:
+            raise CheckpointError(
+                f"{json_path} has format {description['format']}; this version reads {FORMAT}."
+            )
+        if hashlib.sha256(payload).hexdigest() != description["sha256"]:
+            raise CheckpointError(f"{weights} does not match the digest in {json_path.name}; train it again.")
+        if description["backbone"]["digest"] != backbone.digest:
+            raise CheckpointError(
+                f"The success classifier in {folder} was trained on backbone "
+                f"{description['backbone']['name']} ({description['backbone']['digest'][:12]}), but "
+                f"{backbone.name} ({backbone.digest[:12]}) is loaded. "
+                "Load that backbone, or run `regrasp train-reward` again."
+            )
+        made_for = Spec.from_dict(description["spec"])
+        members = _members(description, load(payload), backbone)
+        classifier = SuccessClassifier(
+            backbone=backbone,
+            members=members,
+            calibration=Calibration(**description["calibration"]),
+            threshold=Threshold(**description["threshold"]),
+            frames=int(description["frames"]),
+            camera=str(description["camera"]),
+            spec=made_for,
+        )
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(
+            f"The success classifier in {folder} is damaged: {error}. Train it again."
+        ) from error
+    if spec is not None:
+        spec.require_same(made_for, f"The success classifier in {folder}")
+    return classifier
+
+
+def _members(
+    description: dict[str, Any], tensors: dict[str, torch.Tensor], backbone: Backbone
+) -> tuple[Member, ...]:
+    members = []
+    for index in range(int(description["members"])):
+        last_block = backbone.last_block() if description["last_block"] else None
+        member = Member(backbone.image_width, int(description["hidden"]), last_block).to(backbone.device)
+        prefix = f"{index}."
+        own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+        member.load_state_dict(own, strict=True)
+        members.append(member.eval().requires_grad_(False))
+    return tuple(members)
+
+
+def _replace(path: Path, payload: bytes) -> None:
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(payload)
+    partial.replace(path)

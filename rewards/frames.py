@@ -1,0 +1,44 @@
+"""Which frames of an episode show success, which do not, and which nobody can say."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trajectories.errors import ConfigError
+
+SUCCESS, OTHER, UNKNOWN = 1, 0, -1
+
+
+def label_frames(length: int, outcome: str, success_frames: int = 3, gap: int = 4) -> NDArray[np.int8]:
+    """Labels of the T + 1 observations of an episode under its own instruction.
+
+    The last `success_frames` of a success are positive, as in RoboFuME; the `gap` frames before them are
+    left out, because the task may already have been done there; all earlier ones are negative, as is every
+    frame of a failure. Episodes of unknown outcome teach nothing.
+
+    Args:
+        length: Number of steps T.
+        outcome: "success", "failure" or "unknown".
+        success_frames: Positive frames at the end of a success.
+        gap: Frames before those that are left out.
+
+    Returns:
+        int8 (T + 1,): 1 success, 0 other, -1 unknown.
+
+    Raises:
+        ConfigError: For another outcome or a negative count.
+    """
+    if outcome not in ("success", "failure", "unknown") or success_frames < 1 or gap < 0:
+        raise ConfigError(
+            f"Can't label frames with outcome={outcome!r}, success_frames={success_frames}, gap={gap}: "
+            f"expected "
+            "'success', 'failure' or 'unknown', at least one success frame and no negative gap."
+        )
+    labels = np.full(length + 1, UNKNOWN, dtype=np.int8)
+    if outcome == "failure":
+        labels[:] = OTHER
+    elif outcome == "success":
+        labels[: max(length + 1 - success_frames - gap, 0)] = OTHER
+        labels[-success_frames:] = SUCCESS
+    return labels

@@ -1,0 +1,152 @@
+"""Labels and embeds the frames of recorded episodes, so that training never touches an image again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from rewards.augment import augment
+from rewards.backbone import Backbone
+from rewards.classifier import ImageFeatures, image_features
+from rewards.config import RewardConfig
+from rewards.frames import OTHER, SUCCESS, label_frames
+from trajectories.errors import ConfigError
+from trajectories.types import Episode, Int64, UInt8
+
+Goal = tuple[str, str]
+"""Task and direction."""
+
+
+@dataclass(frozen=True)
+class EpisodeRows:
+    """One episode's frames among all embedded ones.
+
+    Attributes:
+        id: Of the episode.
+        goal: Index of its goal.
+        outcome: "success" or "failure".
+        rows: int64 (n,) rows of its unchanged frames, in order of time.
+        labels: int8 (n,) of those frames, see `rewards.frames`.
+        complete: Whether every frame is there.
+        fold: Part of the cross-validation.
+    """
+
+    id: str
+    goal: int
+    outcome: str
+    rows: Int64
+    labels: NDArray[np.int8]
+    complete: bool
+    fold: int
+
+
+@dataclass(frozen=True)
+class RewardData:
+    """All that training needs; images are gone by then.
+
+    Attributes:
+        features: Of all frames, changed copies included.
+        goals: Goals by index.
+        wordings: Instructions of each goal.
+        episodes: Where each episode's frames are.
+        copies: Row of an unchanged frame -> rows of its changed copies.
+    """
+
+    features: ImageFeatures
+    goals: tuple[Goal, ...]
+    wordings: tuple[tuple[str, ...], ...]
+    episodes: tuple[EpisodeRows, ...]
+    copies: dict[int, list[int]]
+
+
+def gather(episodes: Iterable[Episode], task: str, backbone: Backbone, config: RewardConfig) -> RewardData:
+    """Label and embed the frames of all episodes, one episode at a time.
+
+    All frames of `task` are embedded (its held-out episodes are judged as a whole), of the other tasks only
+    the successes and `frames_per_episode` others. Episodes of unknown outcome are skipped.
+
+    Raises:
+        ConfigError: When the camera is missing, or `task` lacks successes or failures.
+    """
+    gathering = _Gathering(task, backbone, config)
+    for episode in episodes:
+        if episode.outcome != "unknown":
+            gathering.add(episode)
+    return gathering.result()
+
+
+class _Gathering:
+    def __init__(self, task: str, backbone: Backbone, config: RewardConfig) -> None:
+        self.task, self.backbone, self.config = task, backbone, config
+        self.rng = np.random.default_rng(config.seed)
+        self.generator = torch.Generator().manual_seed(config.seed)
+        self.parts: list[ImageFeatures] = []
+        self.count = 0
+        self.goals: dict[Goal, dict[str, None]] = {}
+        self.episodes: list[EpisodeRows] = []
+        self.copies: dict[int, list[int]] = {}
+        self.seen: dict[tuple[int, str], int] = {}
+
+    def add(self, episode: Episode) -> None:
+        config = self.config
+        if config.camera not in episode.images:
+            raise ConfigError(
+                f"Episode {episode.id} has no camera {config.camera!r}, only {', '.join(episode.images)}; "
+                f"set "
+                "reward.camera."
+            )
+        labels = label_frames(len(episode), episode.outcome, config.success_frames, config.gap)
+        sample = self._sample(labels)
+        kept = np.arange(len(labels)) if episode.task == self.task else sample
+        images = episode.images[config.camera]
+        rows = self._embed(images[kept])
+        for _ in range(config.augmentations):
+            changed = augment(torch.from_numpy(images[sample]), config.shift, config.colour, self.generator)
+            originals = rows[np.searchsorted(kept, sample)]
+            for original, copy in zip(originals, self._embed(changed.numpy()), strict=True):
+                self.copies.setdefault(int(original), []).append(int(copy))
+        goal = (episode.task, episode.direction)
+        self.goals.setdefault(goal, {})[episode.instruction] = None
+        index = list(self.goals).index(goal)
+        number = self.seen.get((index, episode.outcome), 0)
+        self.seen[index, episode.outcome] = number + 1
+        complete, fold = len(kept) == len(labels), number % config.folds
+        self.episodes.append(
+            EpisodeRows(episode.id, index, episode.outcome, rows, labels[kept], complete, fold)
+        )
+
+    def result(self) -> RewardData:
+        names = list(self.goals)
+        for outcome in ("success", "failure"):
+            count = sum(names[e.goal][0] == self.task and e.outcome == outcome for e in self.episodes)
+            if count < self.config.folds:
+                raise ConfigError(
+                    f"The success classifier of {self.task!r} needs at least {self.config.folds} episodes "
+                    f"marked {outcome}, got {count}. Record more with `regrasp collect`, or lower "
+                    f"reward.folds."
+                )
+        pooled = torch.cat([part.pooled for part in self.parts])
+        trunk = None
+        if self.config.finetune_last_block:
+            trunk = torch.cat([part.require_trunk() for part in self.parts])
+        wordings = tuple(tuple(words) for words in self.goals.values())
+        return RewardData(
+            ImageFeatures(pooled, trunk), tuple(names), wordings, tuple(self.episodes), self.copies
+        )
+
+    def _sample(self, labels: NDArray[np.int8]) -> Int64:
+        """Frames to train on: all successes and some others, in order of time."""
+        others = np.flatnonzero(labels == OTHER)
+        if len(others) > self.config.frames_per_episode:
+            others = self.rng.choice(others, self.config.frames_per_episode, replace=False)
+        return np.sort(np.concatenate([others, np.flatnonzero(labels == SUCCESS)]))
+
+    def _embed(self, images: UInt8) -> Int64:
+        """Rows of the features of these images."""
+        self.parts.append(image_features(self.backbone, images, self.config.finetune_last_block))
+        self.count += len(images)
+        return np.arange(self.count - len(images), self.count)

@@ -1,0 +1,62 @@
+"""The reward model of the session: the classifier behind `robot.interfaces.RewardModel`."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from rewards.classifier import SuccessClassifier, image_features
+from rewards.debounce import Debounce
+from robot.interfaces import RewardReading
+from trajectories.errors import ConfigError
+from trajectories.types import Observation
+
+
+class VlmReward:
+    """Judges every observation, and says done after enough confident frames in a row. A `RewardModel`."""
+
+    def __init__(self, classifier: SuccessClassifier, require_open_gripper: bool = False) -> None:
+        """With `require_open_gripper`, frames with the gripper commanded closed never count towards done.
+
+        Raises:
+            ConfigError: When the robot has no such proprioception entry.
+        """
+        self._classifier = classifier
+        self._trunk = any(member.last_block is not None for member in classifier.members)
+        self._gripper: int | None = None
+        if require_open_gripper:
+            if "gripper_command" not in classifier.spec.proprio:
+                raise ConfigError(
+                    "require_open_gripper needs a robot whose proprioception has 'gripper_command'."
+                )
+            self._gripper = classifier.spec.proprio.index("gripper_command")
+        self._debounce = Debounce(classifier.threshold.value, classifier.frames)
+        self._instruction: str | None = None
+        self._text: Tensor = torch.empty(0)
+
+    def reset(self, instruction: str) -> None:
+        """Start judging a new episode."""
+        if instruction != self._instruction:
+            self._text = self._classifier.backbone.encode_text([instruction])
+            self._instruction = instruction
+        self._debounce.reset()
+
+    def update(self, observation: Observation) -> RewardReading:
+        """Judge the newest observation.
+
+        Raises:
+            ConfigError: Before the first `reset`, or when the camera is missing.
+        """
+        if self._instruction is None:
+            raise ConfigError("Call reset(instruction) before judging the first observation.")
+        camera = self._classifier.camera
+        if camera not in observation.images:
+            raise ConfigError(
+                f"The success classifier looks through camera {camera!r}, but the observation has "
+                f"{', '.join(observation.images) or 'none'}."
+            )
+        features = image_features(self._classifier.backbone, observation.images[camera][None], self._trunk)
+        logits = self._classifier.feature_logits(features[:], self._text)
+        probability = float(self._classifier.calibration(logits)[0])
+        counts = self._gripper is None or observation.proprio[self._gripper] > 0
+        return RewardReading(probability, self._debounce.update(probability if counts else 0.0))

@@ -1,0 +1,280 @@
+"""Trains the embedded CLIP on images and captions whose truth is known exactly.
+
+Sigmoid pairwise loss (SigLIP, arXiv 2303.15343, eq. 1), but against a truth matrix instead of "own caption
+or not": many captions are true of the same image, and the hard ones differ in one word from a true one.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rewards.augment import augment
+from rewards.metrics import balanced_accuracy
+from rewards.preprocess import resize, resize_stored, standardise
+from rewards.weight_files import CLIP_MEAN, CLIP_STD
+from trajectories.errors import ConfigError
+from trajectories.types import UInt8
+
+ARCHITECTURE: dict[str, Any] = {
+    "embed_dim": 128,
+    "vision_cfg": {"image_size": 64, "layers": [1, 1, 1, 1], "width": 16},
+    "text_cfg": {"context_length": 24, "vocab_size": 49408, "width": 48, "heads": 3, "layers": 3},
+    "init_logit_scale": math.log(10.0),
+    "init_logit_bias": -4.0,
+}
+"""open_clip's configuration of the embedded model: 3.8 M parameters, 62 % of them the token table."""
+
+
+@dataclass(frozen=True)
+class CaptionedImages:
+    """Images with the truth of captions.
+
+    Attributes:
+        images: uint8 (N, H, W, 3) RGB.
+        captions: C distinct texts.
+        truth: int8 (N, C): 1 where the caption is true of the image, 0 where it is false, -1 where nobody
+            can say.
+    """
+
+    images: UInt8
+    captions: tuple[str, ...]
+    truth: NDArray[np.int8]
+
+    def __post_init__(self) -> None:
+        """Check the shapes.
+
+        Raises:
+            ConfigError: When they don't belong together.
+        """
+        if self.truth.shape != (len(self.images), len(self.captions)):
+            raise ConfigError(
+                f"The truth matrix is {self.truth.shape}, but there are {len(self.images)} images and "
+                f"{len(self.captions)} captions."
+            )
+        if len(set(self.captions)) != len(self.captions):
+            raise ConfigError("Captions repeat; give each distinct text one column of the truth matrix.")
+
+
+@dataclass(frozen=True)
+class BackboneTraining:
+    """Settings of the loop.
+
+    Attributes:
+        steps: Optimiser steps.
+        batch: Images a step.
+        captions: Captions a step, drawn anew, at least one true one for each image; 0 for all.
+        learning_rate: Peak of the cosine schedule, after a warm-up of 3 %.
+        weight_decay: AdamW's, on matrices only.
+        positive_weight: Factor on the loss of true captions, which are few.
+        shift: Augmentation: largest shift, pixels.
+        colour: Augmentation: largest relative change of brightness and contrast.
+        seed: Seed of everything random.
+        report_every: Steps between two progress lines and checkpoints.
+        max_seconds: Stop early, with the schedule squeezed into this time; 0 for no limit.
+    """
+
+    steps: int = 2000
+    batch: int = 128
+    captions: int = 0
+    learning_rate: float = 1.3e-3
+    weight_decay: float = 0.02
+    positive_weight: float = 1.0
+    shift: int = 2
+    colour: float = 0.2
+    seed: int = 0
+    report_every: int = 100
+    max_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One progress line: steps done, seconds, training loss, balanced accuracy on held-out images."""
+
+    step: int
+    seconds: float
+    loss: float
+    balanced_accuracy: float
+
+
+def pairwise_loss(logits: Tensor, truth: Tensor, positive_weight: float = 1.0) -> Tensor:
+    """Sigmoid loss over known pairs, summed over captions and averaged over images.
+
+    Args:
+        logits: (B, C).
+        truth: (B, C): 1 true, 0 false, -1 unknown (no loss).
+        positive_weight: Factor on true pairs.
+    """
+    signs = torch.where(truth > 0, 1.0, -1.0)
+    weights = torch.where(truth > 0, positive_weight, 1.0) * (truth >= 0)
+    return -(weights * functional.logsigmoid(signs * logits)).sum(dim=1).mean()
+
+
+def build_model(architecture: dict[str, Any] | None = None, seed: int = 0) -> Any:
+    """A fresh, untrained CLIP for `train`."""
+    from open_clip.model import CLIP
+
+    torch.manual_seed(seed)
+    return CLIP(**(architecture or ARCHITECTURE)).to(memory_format=torch.channels_last)
+
+
+def tokenise(captions: tuple[str, ...], context_length: int) -> Tensor:
+    """int64 (C, context_length) tokens.
+
+    Raises:
+        ConfigError: When a caption does not fit: its end would be cut off silently.
+    """
+    from open_clip.tokenizer import SimpleTokenizer
+
+    tokenizer = SimpleTokenizer(context_length=context_length)
+    for caption in captions:
+        if len(tokenizer.encode(caption)) + 2 > context_length:
+            raise ConfigError(f"Caption {caption!r} is longer than {context_length - 2} tokens; shorten it.")
+    return tokenizer(list(captions))
+
+
+def train(
+    model: Any,
+    data: CaptionedImages,
+    held_out: CaptionedImages,
+    settings: BackboneTraining,
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> None:
+    """Train `model` in place.
+
+    Args:
+        model: From `build_model`; may have been trained before.
+        data: Training images of any size.
+        held_out: Images of other scenes for the progress reports, with its own captions.
+        settings: See `BackboneTraining`.
+        report: Called every `report_every` steps and at the end; may save a checkpoint.
+    """
+    rng = np.random.default_rng(settings.seed)
+    generator = torch.Generator().manual_seed(settings.seed)
+    matrices = [p for p in model.parameters() if p.ndim > 1]
+    others = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": settings.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
+    side = model.visual.image_size
+    images, truth = resize_stored(torch.from_numpy(data.images), side), torch.from_numpy(data.truth)
+    tokens = tokenise(data.captions, model.context_length)
+    started, step, losses = time.monotonic(), 0, []
+    done = 0.0
+    order = _shuffled_for_ever(len(images), settings.batch, rng)
+    while done < 1.0:
+        for group in optimiser.param_groups:
+            group["lr"] = settings.learning_rate * _schedule(done)
+        rows = next(order)
+        columns = _columns(data.truth[rows], settings.captions, rng)
+        model.train()
+        changed = augment(images[rows], settings.shift, settings.colour, generator)
+        batch = standardise(resize(changed, side), CLIP_MEAN, CLIP_STD)
+        image, text, scale, bias = model(batch, tokens[columns])
+        loss = pairwise_loss(scale * image @ text.T + bias, truth[rows][:, columns], settings.positive_weight)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimiser.step()
+        with torch.no_grad():
+            model.logit_scale.clamp_(0.0, math.log(50.0))
+        losses.append(float(loss.detach()))
+        step += 1
+        seconds = time.monotonic() - started
+        done = step / settings.steps
+        if settings.max_seconds:
+            done = max(done, seconds / settings.max_seconds)
+        if step % settings.report_every == 0 or done >= 1.0:
+            report(Progress(step, seconds, float(np.mean(losses)), accuracy(model, held_out)))
+            losses.clear()
+    model.eval()
+
+
+@torch.no_grad()
+def predict(model: Any, data: CaptionedImages) -> NDArray[np.float32]:
+    """Logits float32 (N, C) of every image and caption."""
+    model.eval()
+    text = model.encode_text(tokenise(data.captions, model.context_length), normalize=True)
+    parts = [
+        resize(torch.from_numpy(data.images[start : start + 64]), model.visual.image_size)
+        for start in range(0, len(data.images), 64)
+    ]
+    image = torch.cat(
+        [model.encode_image(standardise(part, CLIP_MEAN, CLIP_STD), normalize=True) for part in parts]
+    )
+    return (model.logit_scale.exp() * image @ text.T + model.logit_bias).numpy()
+
+
+def accuracy(model: Any, data: CaptionedImages) -> float:
+    """Balanced accuracy over captions that are true of some images and false of others, at logit 0."""
+    logits = predict(model, data)
+    scores = []
+    for column in range(len(data.captions)):
+        known = data.truth[:, column] >= 0
+        labels = data.truth[known, column] > 0
+        if labels.any() and not labels.all():
+            scores.append(balanced_accuracy(labels, logits[known, column] > 0))
+    return float(np.mean(scores)) if scores else math.nan
+
+
+def save_backbone(
+    model: Any, captions: tuple[str, ...], path: Path, architecture: dict[str, Any] | None = None
+) -> None:
+    """Write float16 weights to `path` and open_clip's configuration to the JSON beside it.
+
+    Each file appears in one rename. Rows of the token table that no caption uses are zeroed, so that the
+    file packs well.
+    """
+    from safetensors.torch import save
+
+    used = torch.zeros(model.vocab_size, dtype=torch.bool)
+    used[tokenise(captions, model.context_length).unique()] = True
+    tensors = {}
+    for name, value in model.state_dict().items():
+        tensor = value.detach().clone(memory_format=torch.contiguous_format)
+        if name == "token_embedding.weight":
+            tensor[~used] = 0.0
+        tensors[name] = tensor.to(torch.float16) if tensor.is_floating_point() else tensor
+    path.parent.mkdir(parents=True, exist_ok=True)
+    config = json.dumps(architecture or ARCHITECTURE, indent=1) + "\n"
+    for target, payload in ((path.with_suffix(".json"), config.encode()), (path, save(tensors))):
+        partial = target.with_name(f".{target.name}.partial")
+        partial.write_bytes(payload)
+        partial.replace(target)
+
+
+def _schedule(done: float, warm_up: float = 0.03) -> float:
+    if done < warm_up:
+        return max(done / warm_up, 0.02)
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up)))
+
+
+def _shuffled_for_ever(count: int, batch: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+    while True:
+        order = rng.permutation(count)
+        for start in range(0, max(count - batch + 1, 1), batch):
+            yield order[start : start + batch]
+
+
+def _columns(truth: NDArray[np.int8], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Indices of the captions of one step: some true caption of every image, the rest at random."""
+    total = truth.shape[1]
+    if not count or count >= total:
+        return np.arange(total)
+    noise = rng.random(truth.shape)
+    own = np.unique(np.where(truth > 0, noise, -1.0).argmax(axis=1)[(truth > 0).any(axis=1)])
+    rest = rng.permutation(np.setdiff1d(np.arange(total), own))
+    return np.sort(np.concatenate([own, rest[: max(count - len(own), 0)]]))
