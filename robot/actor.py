@@ -95,8 +95,8 @@ class Actor:
         """Prepare; nothing is sent or moved before `run`.
 
         Args:
-            session: Runs episodes. With `on_episode=outbox.commit` the part of an episode that a fault cut off
-                is kept, too, and goes out at the next start.
+            session: Runs episodes. With `on_episode=outbox.commit` an episode that a fault cut short is
+                kept, too, and goes out at the next start.
             endpoint: The learner, in this process or behind a `LearnerClient`.
             load_weights: Tries new weights (canary pass) and swaps them in; when it raises the old ones stay.
             outbox: Durable place for episodes that the learner has not acknowledged; only this actor writes.
