@@ -20,6 +20,8 @@ CLEARANCE = 0.045
 """Height above the grasp from which the gripper descends, m."""
 CARRY_Z = 0.125
 RETREAT_Z = 0.13
+PUSH_Z = 0.014
+"""Height of the closed gripper while it pushes, m."""
 MAX_YAW = 1.15
 _NEAR = 0.012
 _HOLDING_WIDTH = 0.004
@@ -131,13 +133,13 @@ class ScriptedExpert:
             behind = centre - along * (contact + 0.022)
             self._grip = -1.0
             yield from self._approach(lambda p=behind: self._level(p, 0.075), careful=False, tolerance=_NEAR)
-            yield from self._approach(lambda p=behind: self._level(p, 0.022), careful=True, tolerance=0.008)
+            yield from self._approach(lambda p=behind: self._level(p, PUSH_Z), careful=True, tolerance=0.008)
             stop = goal - along * contact
             if self._failure == "drop":
                 stop = centre - along * contact + 0.4 * way
             if self._failure == "miss":
                 stop = stop + 0.06 * np.array([-along[1], along[0]])
-            yield from self._approach(lambda p=stop: self._level(p, 0.022), careful=True, tolerance=0.006)
+            yield from self._approach(lambda p=stop: self._level(p, PUSH_Z), careful=True, tolerance=0.006)
             if self._failure == "hold":
                 yield from self._rest()
             here = self._target.position[:2] - 0.02 * along

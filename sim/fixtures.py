@@ -163,16 +163,16 @@ def _shelf() -> FixtureKind:
 
 
 def _pad() -> FixtureKind:
-    """A thin mat with a border."""
+    """A mat with a border, too thin to feel: things slide onto it."""
     return FixtureKind(
         shapes=(
-            Shape("box", (0.065, 0.065, 0.0010), (0, 0, 0.0010)),
-            Shape("box", (0.056, 0.056, 0.0003), (0, 0, 0.0021), tone="light", touch=False),
+            Shape("box", (0.065, 0.065, 0.0004), (0, 0, 0.0004), touch=False),
+            Shape("box", (0.056, 0.056, 0.0003), (0, 0, 0.0008), tone="light", touch=False),
         ),
         colour=(0.20, 0.55, 0.30),
         half_extent=(0.065, 0.065),
-        floor_height=0.002,
-        rim_height=0.002,
+        floor_height=0.0,
+        rim_height=0.0,
     )
 
 

@@ -133,8 +133,9 @@ class Task:
         if spread not in ("narrow", "wide"):
             raise ConfigError(f"The spread of starts is 'narrow' or 'wide', got {spread!r}.")
         start = self.start_of(direction)
+        places = next((goal.fixture for goal in self.goals.values() if goal.fixture), "")
         for base in self._bases():
-            self._place(scene, base, self.free_place(scene, rng, base, avoid=""), rng)
+            self._place(scene, base, self.free_place(scene, rng, base, avoid=places), rng)
         for name in self.bystanders:
             self._place(scene, name, self._corner(rng), rng)
         if spread == "wide" and rng.random() < 0.5:
@@ -177,7 +178,7 @@ class Task:
                 fixture = scene.fixture(spec.name)
                 inside = fixture.contains(x, y, radius + 0.004)
                 touches = fixture.contains(x, y, -(radius + 0.014)) and fixture.rim_height > 0.003
-                flat &= not ((touches and not inside) or (spec.name == avoid and fixture.contains(x, y, -0.01)))
+                flat &= not ((touches and not inside) or (spec.name == avoid and fixture.contains(x, y, -radius)))
             if flat and all(math.dist((x, y), other[:2]) > 0.06 for other in others):
                 return np.array([x, y])
         raise ConfigError(f"The scene of {self.name} leaves no room to put the {name} down.")

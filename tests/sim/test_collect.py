@@ -1,0 +1,42 @@
+import numpy as np
+
+from sim.collect import PLAY_STEPS, STEPS_AFTER_SUCCESS, collect_episode, play_cycle
+from sim.twin import make_twin
+from trajectories.types import Source
+
+
+def test_a_demonstration_ends_shortly_after_success_and_is_repeatable():
+    twin = make_twin("pot_pick_place", seed=0)
+    first, second = (collect_episode(twin, "forward", np.random.default_rng(4), noise=0.2) for _ in range(2))
+    assert first.outcome == "success"
+    assert first.metadata["evaluation"] == {"success": True}
+    assert first.terminated[-1]
+    assert not first.truncated.any()
+    assert len(first) < 40
+    assert np.count_nonzero(first.rewards == 0) == STEPS_AFTER_SUCCESS
+    assert (first.source == Source.EXPERT).all()
+    assert first.instruction in twin.task.instructions["forward"]
+    assert np.array_equal(first.executed, second.executed)
+    assert np.array_equal(first.images["front"], second.images["front"])
+    twin.close()
+
+
+def test_a_failure_is_marked_as_one():
+    twin = make_twin("pot_pick_place", seed=0)
+    episode = collect_episode(twin, "backward", np.random.default_rng(4), failure="hover")
+    assert episode.outcome == "failure"
+    assert episode.truncated[-1]
+    assert (episode.rewards == -1).all()
+    twin.close()
+
+
+def test_play_grasps_and_lets_go_several_times():
+    twin = make_twin("pot_pick_place", seed=0)
+    episode = play_cycle(twin, np.random.default_rng(2))
+    assert episode.outcome == "unknown"
+    closed = episode.proprio[:, 7] < 0
+    assert np.count_nonzero(np.diff(closed.astype(int)) == 1) >= 2
+    assert len(episode) <= PLAY_STEPS
+    heights = episode.proprio[closed, 6]
+    assert (heights > 0.004).mean() > 0.8  # something is between the fingers
+    twin.close()

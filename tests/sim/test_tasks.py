@@ -1,0 +1,105 @@
+import numpy as np
+import pytest
+
+from sim.expert import ScriptedExpert
+from sim.experts.failures import FAILURES
+from sim.tasks import TASKS, find_task
+from sim.twin import make_twin
+from trajectories.errors import ConfigError
+
+DIRECTIONS = ("forward", "backward")
+
+
+def test_there_are_two_targets_and_at_least_six_priors():
+    roles = [task.role for task in TASKS.values()]
+    assert roles.count("target") == 2
+    assert roles.count("prior") >= 6
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_wordings_are_many_distinct_and_differ_between_directions(name):
+    forward, backward = (TASKS[name].instructions[d] for d in DIRECTIONS)
+    assert len(set(forward)) >= 4
+    assert len(set(backward)) >= 4
+    assert not set(forward) & set(backward)
+
+
+def test_an_unknown_task_is_refused_with_the_names():
+    with pytest.raises(ConfigError, match="pot_pick_place"):
+        find_task("pot")
+
+
+@pytest.fixture(scope="module", params=sorted(TASKS))
+def twin(request):
+    twin = make_twin(request.param, seed=3, cameras=())
+    yield twin
+    twin.close()
+
+
+def test_starts_are_reachable_settled_and_not_yet_done(twin):
+    for direction in DIRECTIONS:
+        for seed in range(12):
+            twin.reset(direction, np.random.default_rng(seed))
+            assert twin.task.lost(twin.scene) is None
+            assert not twin.success(direction)
+
+
+def test_narrow_starts_are_the_other_directions_goal(twin):
+    for direction, other in (DIRECTIONS, DIRECTIONS[::-1]):
+        twin.spread = "narrow"
+        twin.reset(direction, np.random.default_rng(1))
+        twin.spread = "wide"
+        assert twin.success(other)
+
+
+def test_the_same_seed_gives_the_same_start(twin):
+    poses = []
+    for _ in range(2):
+        twin.reset("forward", np.random.default_rng(5))
+        poses.append(np.concatenate([*twin.scene.physics.body_pose(twin.task.object), twin.env.arm_state.joints]))
+    assert np.array_equal(*poses)
+
+
+def run(twin, direction, seed, noise=0.1, failure=None, steps=40):
+    rng = np.random.default_rng(seed)
+    twin.reset(direction, rng)
+    expert = ScriptedExpert(twin, direction, rng, noise=noise, failure=failure)
+    done = []
+    for _ in range(steps):
+        twin.env.apply(expert.act(twin.env.observe()))
+        done.append(twin.success(direction))
+        if done[-1]:
+            break
+    return done[-1]
+
+
+def test_the_expert_does_every_task_both_ways(twin):
+    for direction in DIRECTIONS:
+        assert sum(run(twin, direction, seed) for seed in range(4)) >= 3
+
+
+def test_failures_fail():
+    twin = make_twin("pot_pick_place", seed=3, cameras=())
+    for failure in FAILURES:
+        assert not run(twin, "forward", 0, failure=failure), failure
+    with pytest.raises(ConfigError, match="hover"):
+        ScriptedExpert(twin, "forward", np.random.default_rng(0), failure="sabotage")
+    twin.close()
+
+
+def test_an_object_out_of_reach_is_lost_and_help_brings_it_back():
+    twin = make_twin("pot_pick_place", seed=3, cameras=())
+    twin.scene.place("pot", (0.28, 0.30, 0.0), 0.0)
+    assert "left the workspace" in twin.attendant.trouble()
+    twin.attendant.help("test", "backward")
+    assert twin.attendant.trouble() is None
+    twin.scene.physics.set_free_body("pot", (0.28, 0.0, 0.04), (0.7071, 0.7071, 0, 0))
+    assert "fell over" in twin.attendant.trouble()
+    twin.close()
+
+
+def test_held_at_the_goal_is_no_success():
+    twin = make_twin("pot_pick_place", seed=3, cameras=())
+    assert not run(twin, "forward", 1, noise=0.0, failure="hold")
+    assert twin.task.at_goal(twin.scene, "forward")
+    twin.close()
