@@ -60,7 +60,7 @@ class SafetyLimits:
     joint_margin: float = 0.02
     max_joint_speed: float = 2.5
     max_joint_lag: float = 0.5
-    max_efforts: tuple[float, ...] = (3.9, 7.8, 7.8, 3.9, 3.9, 1.42)
+    max_efforts: tuple[float, ...] = (3.9, 7.8, 7.8, 3.9, 3.9, 1.33)
     effort_steps: int = 5
     gripper_open_width: float = 0.044
     gripper_closed_width: float = 0.0
@@ -108,7 +108,7 @@ class SafetyLimits:
             raise ConfigError(f"joint_margin must lie in [0, 0.5) rad, got {self.joint_margin!r}.")
         if not 0.0 <= self.gripper_closed_width < self.gripper_open_width <= 0.044:
             raise ConfigError(
-                "Gripper widths must satisfy 0 <= closed < open <= 0.044 m, got "
+                "The gripper widths must satisfy 0 <= closed < open <= 0.044 m, got "
                 f"{self.gripper_closed_width!r} and {self.gripper_open_width!r}."
             )
 

@@ -1,0 +1,239 @@
+"""The safety filter: whatever is proposed, what leaves it is finite, in the box, in the limits and slow."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from kinematic_arm import START, action
+
+from robot.interfaces import ArmState
+from robot.kinematics import SLEEP_JOINTS, Kinematics
+from robot.pose import Pose, multiply, rows_from_rpy
+from robot.safety import SafetyFilter, SafetyLimits, Target
+from trajectories.errors import ConfigError, SafetyError
+from trajectories.types import Spec
+
+SCALE = Spec().action_scale
+LIMITS = SafetyLimits()
+PERIOD = 0.2
+
+
+def state_at(joints, efforts=None) -> ArmState:
+    efforts = np.zeros(6) if efforts is None else np.asarray(efforts, dtype=float)
+    return ArmState(np.asarray(joints, dtype=float), np.zeros(6), efforts, 0.044, 0.0, 0)
+
+
+def target_at(joints) -> Target:
+    joints = np.asarray(joints, dtype=float)
+    return Target(Kinematics().forward(joints), joints, True)
+
+
+def make_filter(limits=LIMITS) -> SafetyFilter:
+    return SafetyFilter(limits, SCALE, limits.kinematics())
+
+
+def composed(pose: Pose, executed) -> tuple[np.ndarray, np.ndarray]:
+    """Position and rotation that an executed action leads to, by the convention's own definition."""
+    position = pose.position + 0.05 * executed[:3]
+    rotation = np.array(multiply(rows_from_rpy(0.25 * executed[3:6]), rows_from_rpy(pose.rpy)))
+    return position, rotation
+
+
+def require_safe(old: Target, checked, limits=LIMITS, period=PERIOD, in_box=True) -> None:
+    new = checked.target
+    assert checked.executed.dtype == np.float32
+    assert checked.executed.shape == (7,)
+    assert np.abs(checked.executed).max() <= 1.0
+    assert checked.executed[6] in (-1.0, 1.0)
+    assert np.isfinite(new.joints).all()
+    assert (new.joints >= np.array(limits.joint_lower)).all()
+    assert (new.joints <= np.array(limits.joint_upper)).all()
+    assert np.abs(new.joints - old.joints).max() <= limits.max_joint_speed * period + 1e-9
+    assert checked.gripper_width == (0.044 if checked.executed[6] > 0 else 0.0)
+    if in_box:
+        assert (new.pose.position >= np.array(limits.position_lower) - 1e-9).all()
+        assert (new.pose.position <= np.array(limits.position_upper) + 1e-9).all()
+        assert (new.pose.rpy >= np.array(limits.rpy_lower) - 1e-9).all()
+        assert (new.pose.rpy <= np.array(limits.rpy_upper) + 1e-9).all()
+    reached = Kinematics().forward(new.joints)
+    np.testing.assert_allclose(reached.position, new.pose.position, atol=1e-9)
+    position, rotation = composed(old.pose, checked.executed.astype(float))
+    np.testing.assert_allclose(position, new.pose.position, atol=1e-7)
+    np.testing.assert_allclose(rotation, rows_from_rpy(new.pose.rpy), atol=2e-6)
+
+
+def test_an_action_inside_all_limits_is_executed_as_proposed():
+    proposed = action(0.2, -0.4, -0.3, 0.1, -0.2, 0.5, gripper=0.3)
+    checked = make_filter().check(proposed, target_at(START), state_at(START), PERIOD)
+    assert checked.clipped == ()
+    np.testing.assert_allclose(checked.executed[:6], proposed[:6], atol=1e-6)
+    np.testing.assert_allclose(checked.target.pose.position, [0.27, -0.02, 0.125], atol=1e-9)
+    assert checked.executed[6] == 1.0
+
+
+def test_rotation_is_about_the_tip_with_world_axes():
+    safe = make_filter()
+    target = safe.check(action(0, 0, 0, 0, 0, 1), target_at(START), state_at(START), PERIOD).target
+    turned = safe.check(action(0, 0, 0, 0.4, 0, 0), target, state_at(START), PERIOD).target
+    # 0.1 rad about the world's x after 0.25 rad of yaw, not the other way round
+    want = multiply(rows_from_rpy((0.1, 0, 0)), rows_from_rpy((0, 0, 0.25)))
+    np.testing.assert_allclose(rows_from_rpy(turned.pose.rpy), want, atol=1e-7)
+    np.testing.assert_allclose(turned.pose.position, [0.26, 0.0, 0.14], atol=1e-9)
+
+
+def test_the_box_stops_the_target_and_the_executed_action_says_how_far_it_went():
+    target = target_at(Kinematics().inverse(Pose.of((0.37, 0.0, 0.022)), START))
+    checked = make_filter().check(action(1, 0, -1), target, state_at(target.joints), PERIOD)
+    assert set(checked.clipped) == {"x", "z"}
+    np.testing.assert_allclose(checked.target.pose.position, [0.38, 0.0, 0.012], atol=1e-12)
+    np.testing.assert_allclose(checked.executed[:3], [0.2, 0.0, -0.2], atol=1e-6)
+
+
+def test_fast_joints_shorten_the_step_in_proportion():
+    limits = replace(LIMITS, max_joint_speed=0.5)
+    checked = make_filter(limits).check(action(0, 1, 0), target_at(START), state_at(START), PERIOD)
+    assert checked.clipped == ("speed",)
+    assert 0.3 < checked.executed[1] < 0.99
+    assert np.abs(checked.target.joints - START).max() <= 0.1 + 1e-12
+    require_safe(target_at(START), checked, limits)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", range(7))
+def test_a_number_that_is_not_finite_makes_the_arm_hold_and_keeps_the_gripper(bad, place):
+    safe, target = make_filter(), replace(target_at(START), gripper_open=False)
+    proposed = action(1, 1, 1, 1, 1, 1, gripper=1)
+    proposed[place] = bad
+    checked = safe.check(proposed, target, state_at(START), PERIOD)
+    assert checked.clipped == ("non-finite",)
+    np.testing.assert_array_equal(checked.executed, [0, 0, 0, 0, 0, 0, -1])
+    assert checked.target == target
+    assert safe.nonfinite_actions == 1
+
+
+def test_wrong_shapes_hold_too():
+    checked = make_filter().check(np.ones(3, np.float32), target_at(START), state_at(START), PERIOD)
+    assert not checked.executed[:6].any()
+
+
+def test_a_hundred_thousand_random_actions_never_leave_the_limits():
+    rng = np.random.default_rng(0)
+    actions = rng.choice([0.1, 1.0, 1.0, 10.0, 1e30], (100_000, 1)) * rng.uniform(-1, 1, (100_000, 7))
+    actions = actions.astype(np.float32)
+    broken = rng.random(100_000) < 0.03
+    actions[broken, rng.integers(0, 7, broken.sum())] = rng.choice([np.nan, np.inf, -np.inf], broken.sum())
+    safe, target = make_filter(), target_at(START)
+    lower = np.array((*LIMITS.position_lower, *LIMITS.rpy_lower)) - 1e-9
+    upper = np.array((*LIMITS.position_upper, *LIMITS.rpy_upper)) + 1e-9
+    joint_lower, joint_upper = np.array(LIMITS.joint_lower), np.array(LIMITS.joint_upper)
+    joints = np.empty((len(actions) + 1, 6))
+    poses, executed = np.empty((len(actions), 6)), np.empty((len(actions), 7))
+    joints[0] = START
+    state = state_at(START)
+    for i, proposed in enumerate(actions):
+        checked = safe.check(proposed, target, replace(state, joints=target.joints), PERIOD)
+        if i % 250 == 0:
+            require_safe(target, checked)
+        target = checked.target
+        joints[i + 1], executed[i] = target.joints, checked.executed
+        poses[i, :3], poses[i, 3:] = target.pose.position, target.pose.rpy
+    assert safe.nonfinite_actions == broken.sum()
+    assert np.isfinite(joints).all()
+    assert np.isfinite(executed).all()
+    assert (np.abs(executed) <= 1).all()
+    assert ((joints >= joint_lower) & (joints <= joint_upper)).all()
+    assert np.abs(np.diff(joints, axis=0)).max() <= LIMITS.max_joint_speed * PERIOD + 1e-9
+    assert ((poses >= lower) & (poses <= upper)).all()
+    spread = poses[:, :3].max(axis=0) - poses[:, :3].min(axis=0)
+    assert (spread > 0.9 * np.subtract(LIMITS.position_upper, LIMITS.position_lower)).all()  # it did move
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    arrays(np.float32, 7, elements=st.floats(width=32, allow_nan=True, allow_infinity=True)),
+    st.integers(0, 2**32 - 1),
+)
+def test_any_action_from_any_pose_is_safe(proposed, seed):
+    joints = np.random.default_rng(seed).uniform(
+        LIMITS.kinematics().lower, LIMITS.kinematics().upper
+    )  # most are far outside the box
+    target = target_at(joints)
+    checked = make_filter().check(proposed, target, state_at(joints), PERIOD)
+    require_safe(target, checked, in_box=False)
+
+
+def test_from_the_sleep_pose_the_target_walks_into_the_box_in_safe_steps():
+    safe, target = make_filter(), target_at(SLEEP_JOINTS)
+    for _ in range(60):
+        checked = safe.check(action(), target, state_at(target.joints), PERIOD)
+        require_safe(target, checked, in_box=False)
+        target = checked.target
+    require_safe(target, safe.check(action(), target, state_at(target.joints), PERIOD))
+
+
+def test_a_blocked_arm_does_not_wind_its_target_up_and_can_back_off():
+    safe, target = make_filter(), target_at(START)
+    for _ in range(40):
+        target = safe.check(action(0, 1, 0), target, state_at(START), PERIOD).target
+    lag = np.abs(target.joints - START).max()
+    assert lag <= LIMITS.max_joint_lag + LIMITS.max_joint_speed * PERIOD
+    held = safe.check(action(0, 1, 0), target, state_at(START), PERIOD)
+    assert "lag" in held.clipped
+    assert not held.executed[:6].any()
+    back = safe.check(action(0, -1, 0), target, state_at(START), PERIOD)
+    assert back.executed[1] == pytest.approx(-1.0)
+
+
+def test_lasting_effort_latches_a_fault_until_a_person_clears_it():
+    safe, target = make_filter(), target_at(START)
+    heavy = state_at(START, [0, -8.0, 0, 0, 0, 0])
+    for _ in range(LIMITS.effort_steps - 1):
+        safe.check(action(), target, heavy, PERIOD)
+    with pytest.raises(SafetyError, match=r"shoulder pushed with -8.00 N m"):
+        safe.check(action(), target, heavy, PERIOD)
+    with pytest.raises(SafetyError, match="let a person clear it"):
+        safe.check(action(), target, state_at(START), PERIOD)  # latched though the load is gone
+    with pytest.raises(SafetyError, match="name"):
+        safe.clear("  ")
+    safe.clear("Ada")
+    assert safe.check(action(0.1), target, state_at(START), PERIOD).executed[0] == pytest.approx(0.1)
+
+
+def test_a_short_effort_is_no_fault():
+    safe, target = make_filter(), target_at(START)
+    for efforts in ([0, 8.0, 0, 0, 0, 0], [0] * 6) * 10:
+        safe.check(action(), target, state_at(START, efforts), PERIOD)
+    assert safe.fault is None
+
+
+def test_a_joint_state_that_is_not_finite_latches_a_fault():
+    safe, target = make_filter(), target_at(START)
+    with pytest.raises(SafetyError, match="not finite"):
+        safe.check(action(), target, state_at([math.nan] * 6), PERIOD)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"position_lower": (0.5, -0.2, 0.01)},
+        {"rpy_upper": (0.1, 0.1, 3.1)},
+        {"joint_lower": (math.nan,) * 6},
+        {"max_joint_speed": 0.0},
+        {"effort_steps": 0},
+        {"max_efforts": (1.0,)},
+        {"joint_margin": -0.1},
+        {"gripper_open_width": 0.1},
+    ],
+)
+def test_limits_that_make_no_sense_are_refused(change):
+    with pytest.raises(ConfigError, match=next(iter(change)).split("_")[0]):
+        replace(LIMITS, **change)
+
+
+def test_limits_cannot_be_changed_afterwards():
+    with pytest.raises(AttributeError):
+        make_filter().limits.max_joint_speed = 9.0
