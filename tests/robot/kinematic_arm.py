@@ -16,6 +16,8 @@ START = Kinematics().inverse(Pose.of((0.26, 0.0, 0.14)), (0.0, 0.0, 0.0, 0.0, 1.
 
 @dataclass
 class ManualClock:
+    """Time that moves only when somebody sleeps on it or sets it."""
+
     now: int = 1_000_000_000
 
     def now_ns(self) -> int:
@@ -27,6 +29,8 @@ class ManualClock:
 
 @dataclass
 class KinematicArm:
+    """Is at every command at once, unless it is blocked."""
+
     clock: ManualClock
     joints: np.ndarray = field(default_factory=START.copy)
     width: float = 0.044
@@ -61,6 +65,8 @@ class KinematicArm:
 
 @dataclass
 class PatternCamera:
+    """A grey frame of a given age."""
+
     clock: ManualClock
     size: tuple[int, int]
     age_ns: int = 0

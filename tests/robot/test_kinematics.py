@@ -104,7 +104,7 @@ def test_unreachable_poses_say_why(pose, words):
 
 @pytest.mark.parametrize("joints", [np.zeros(5), [0, 0, np.nan, 0, 0, 0], [np.inf] * 6])
 def test_bad_joint_vectors_are_refused(joints):
-    with pytest.raises(KinematicsError, match="six|6 finite"):
+    with pytest.raises(KinematicsError, match="6 finite"):
         ARM.forward(joints)
 
 
