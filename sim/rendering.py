@@ -1,10 +1,11 @@
 """Off-screen rendering on one OpenGL context a process.
 
-Two traps of software EGL are met here. A context must not be created before `torch._dynamo` is imported in
-a process that uses torch, and destroying contexts while others live may crash: so the context is made once
-and stays until the process ends, and where torch is loaded by then, that import comes first. A process that
-will use torch must therefore import it before it draws. Scenes only create and free their own resources in
-the context. Use it from one thread, and start worker processes with "spawn".
+Two traps of software EGL are met here. Mesa's renderer and triton, which torch's compiler loads, each bring
+an LLVM: if Mesa's is loaded first, `import torch._dynamo` ends in a segmentation fault. So triton's
+library, where there is one, is loaded before the context is made; whether torch is used later does not
+matter then. And destroying contexts while others live may crash: so there is one, which stays until the
+process ends, and scenes only create and free their own resources in it. Use it from one thread, and start
+worker processes with "spawn".
 
 `MUJOCO_GL` chooses the OpenGL library, egl when it is not set; here it works even when MuJoCo was imported
 before.
@@ -12,9 +13,11 @@ before.
 
 from __future__ import annotations
 
+import ctypes
 import importlib
+import importlib.util
 import os
-import sys
+from pathlib import Path
 from typing import Any
 
 import mujoco
@@ -32,11 +35,18 @@ BACKENDS = ("egl", "osmesa", "glfw")
 _context: list[Any] = []
 
 
+def _load_triton() -> None:
+    """Load triton's library, if triton is installed, without importing triton (0.1 s against seconds)."""
+    found = importlib.util.find_spec("triton")
+    for folder in (found.submodule_search_locations or ()) if found else ():
+        for library in Path(folder).glob("_C/libtriton*.so"):
+            ctypes.CDLL(str(library))
+
+
 def _make_current() -> None:
     """Make the process's OpenGL context current, creating it on the first call."""
     if not _context:
-        if "torch" in sys.modules:
-            importlib.import_module("torch._dynamo")
+        _load_triton()
         backend = os.environ.setdefault("MUJOCO_GL", "egl")
         if backend not in BACKENDS:
             raise ConfigError(f"MUJOCO_GL is {backend!r}; Regrasp can draw with one of {BACKENDS}.")
@@ -79,9 +89,7 @@ class SceneRenderer:
         self._perturb = mujoco.MjvPerturb()
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
-        self._resources: mujoco.MjrContext | None = mujoco.MjrContext(
-            model, mujoco.mjtFontScale.mjFONTSCALE_50
-        )
+        self._resources: mujoco.MjrContext | None = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._resources)
 
     def render(self, physics: Physics, camera: str, size: tuple[int, int]) -> UInt8:

@@ -1,5 +1,10 @@
 """What the cameras see."""
 
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -88,3 +93,16 @@ def test_renderer_refuses_what_it_cannot_draw():
     renderer.close()
     with pytest.raises(ConfigError, match="closed"):
         renderer.render(scene.physics, "front", (32, 32))
+
+
+@pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
+def test_torch_compiler_can_be_loaded_after_drawing():
+    program = (
+        "from sim.scene import Scene; from sim.scene_spec import SceneSpec\n"
+        "camera = Scene(SceneSpec((), ())).camera('front', (32, 32)); camera.latest(0)\n"
+        "import triton\n"  # what torch._dynamo imports; crashes the process if Mesa's LLVM came first
+        "assert camera.latest(0).image.std() > 5; print('alive')"
+    )
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, timeout=120)
+    assert done.stdout.strip() == "alive", f"exit code {done.returncode}: {done.stderr[-500:]}"
