@@ -34,8 +34,8 @@ def env_id(task: str) -> str:
 class TwinEnv(gymnasium.Env[dict[str, Any], Float32]):
     """A task's twin as a Gymnasium environment.
 
-    Observations are those of `robot.environment.RobotEnv`: {"images": {camera: uint8 (H, W, 3)}, "proprio": float32
-    (P,), "instruction": str}; actions are float32 (7,) in [-1, 1]. Each reset draws a new scene.
+    Observations are those of `robot.environment.RobotEnv`: {"images": {camera: uint8 (H, W, 3)}, "proprio":
+    float32 (P,), "instruction": str}; actions are float32 (7,) in [-1, 1]. Each reset draws a new scene.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 5}  # noqa: RUF012  (gymnasium's own)
@@ -65,9 +65,7 @@ class TwinEnv(gymnasium.Env[dict[str, Any], Float32]):
         Raises:
             ConfigError: For an unknown task, camera or spread.
         """
-        self._twin = make_twin(
-            task, seed=0, cameras=cameras, image_size=image_size, randomise=randomise, spread=spread
-        )
+        self._twin = make_twin(task, seed=0, cameras=cameras, image_size=image_size, randomise=randomise, spread=spread)
         self._direction: Direction = "forward"
         self._max_steps, self._steps = max_steps, 0
         self.render_mode = render_mode
@@ -90,9 +88,7 @@ class TwinEnv(gymnasium.Env[dict[str, Any], Float32]):
         chosen = dict(options or {})
         direction = chosen.pop("direction", "forward")
         if chosen or direction not in ("forward", "backward"):
-            raise ConfigError(
-                f'The only option of reset is {{"direction": "forward" | "backward"}}, got {options!r}.'
-            )
+            raise ConfigError(f'The only option of reset is {{"direction": "forward" | "backward"}}, got {options!r}.')
         self._direction, self._steps = direction, 0
         self._twin.reset(direction, self.np_random)
         wordings = self._twin.task.instructions[direction]
@@ -134,7 +130,7 @@ def register_all() -> tuple[str, ...]:
     """Register every task with Gymnasium (again is harmless); returns the ids."""
     for task in TASKS:
         if env_id(task) not in gymnasium.registry:
-            gymnasium.register(env_id(task), entry_point=TwinEnv, kwargs={"task": task})
+            gymnasium.register(env_id(task), entry_point="sim.register:TwinEnv", kwargs={"task": task})
     return tuple(env_id(task) for task in TASKS)
 
 
