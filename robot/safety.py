@@ -14,8 +14,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from robot.interfaces import ArmState
-from robot.kinematics import JOINT_LOWER, JOINT_NAMES, JOINT_UPPER, Kinematics
+from robot.kinematics import JOINT_NAMES, Kinematics
 from robot.pose import Pose, multiply, rows_from_rpy, rpy_from_rows, transpose
+from robot.safety_limits import SafetyLimits
 from trajectories.errors import ConfigError, KinematicsError, SafetyError
 from trajectories.types import ACTION_SIZE, Float32, Float64
 
@@ -23,101 +24,6 @@ AXES = ("x", "y", "z", "roll", "pitch", "yaw")
 _TRIES = 6  # shorter and shorter steps before the motion is refused
 _TOLERANCE = 1e-9
 _STEP_TOLERANCE = 1e-6  # of a rotation's length: below what float32 actions can tell apart
-
-
-@dataclass(frozen=True)
-class SafetyLimits:
-    """What the arm may do. Lengths in m, angles in rad, base frame, rotation relative to the gripper down.
-
-    Attributes:
-        position_lower: (3,) corner of the box that the target of the tip stays in.
-        position_upper: (3,) opposite corner.
-        rpy_lower: (3,) smallest roll, pitch and yaw of the target.
-        rpy_upper: (3,) largest roll, pitch and yaw.
-        max_step_position: Largest motion along one axis in one control step.
-        max_step_rotation: Largest rotation about one axis in one control step.
-        joint_lower: (6,) the servos' smallest angles.
-        joint_upper: (6,) the servos' largest angles.
-        joint_margin: Kept free before each joint limit.
-        max_joint_speed: rad/s, of every joint's target.
-        max_joint_lag: Between target and measured joint; beyond it only motions that reduce it are allowed,
-            so that a blocked arm does not wind its target up.
-        max_efforts: (6,) N m; the defaults are 95 % of the servos' stall torque at 12 V (two servos share
-            shoulder and elbow).
-        effort_steps: Control steps in a row above `max_efforts` that latch a fault.
-        gripper_open_width: Gap between the fingers when open.
-        gripper_closed_width: Gap asked for when closing; an object in between stops the fingers earlier.
-    """
-
-    position_lower: tuple[float, ...] = (0.18, -0.20, 0.012)
-    position_upper: tuple[float, ...] = (0.38, 0.20, 0.18)
-    rpy_lower: tuple[float, ...] = (-0.15, -0.15, -1.2)
-    rpy_upper: tuple[float, ...] = (0.15, 0.15, 1.2)
-    max_step_position: float = 0.05
-    max_step_rotation: float = 0.25
-    joint_lower: tuple[float, ...] = JOINT_LOWER
-    joint_upper: tuple[float, ...] = JOINT_UPPER
-    joint_margin: float = 0.02
-    max_joint_speed: float = 2.5
-    max_joint_lag: float = 0.5
-    max_efforts: tuple[float, ...] = (3.9, 7.8, 7.8, 3.9, 3.9, 1.33)
-    effort_steps: int = 5
-    gripper_open_width: float = 0.044
-    gripper_closed_width: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Refuse limits that are not numbers or exclude everything.
-
-        Raises:
-            ConfigError: Naming the setting.
-        """
-        pairs = (
-            ("position", self.position_lower, self.position_upper, 3),
-            ("rpy", self.rpy_lower, self.rpy_upper, 3),
-            ("joint", self.joint_lower, self.joint_upper, 6),
-        )
-        for name, lower, upper, size in pairs:
-            ordered = len(lower) == len(upper) == size and all(
-                math.isfinite(a) and math.isfinite(b) and a < b for a, b in zip(lower, upper, strict=True)
-            )
-            if not ordered:
-                raise ConfigError(
-                    f"{name}_lower and {name}_upper need {size} finite numbers each, every lower one below "
-                    f"its upper one; got {lower} and {upper}."
-                )
-        widest = (2.5, 1.2, 2.5)
-        if any(max(-a, b) > w for a, b, w in zip(self.rpy_lower, self.rpy_upper, widest, strict=True)):
-            raise ConfigError(
-                f"rpy_lower and rpy_upper must stay within +-{widest} rad, where the angles are unambiguous; "
-                f"got {self.rpy_lower} and {self.rpy_upper}."
-            )
-        positive = (
-            "max_step_position",
-            "max_step_rotation",
-            "max_joint_speed",
-            "max_joint_lag",
-            "effort_steps",
-        )
-        for name in positive:
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ConfigError(f"{name} must be a finite number above 0, got {value!r}.")
-        if len(self.max_efforts) != 6 or not all(math.isfinite(x) and x > 0 for x in self.max_efforts):
-            raise ConfigError(f"max_efforts needs six finite N m above 0, got {self.max_efforts}.")
-        if not 0.0 <= self.joint_margin < 0.5:
-            raise ConfigError(f"joint_margin must lie in [0, 0.5) rad, got {self.joint_margin!r}.")
-        if not 0.0 <= self.gripper_closed_width < self.gripper_open_width <= 0.044:
-            raise ConfigError(
-                "The gripper widths must satisfy 0 <= closed < open <= 0.044 m, got "
-                f"{self.gripper_closed_width!r} and {self.gripper_open_width!r}."
-            )
-
-    def kinematics(self) -> Kinematics:
-        """Kinematics whose joint limits are these, less the margin."""
-        return Kinematics(
-            lower=tuple(x + self.joint_margin for x in self.joint_lower),
-            upper=tuple(x - self.joint_margin for x in self.joint_upper),
-        )
 
 
 @dataclass(frozen=True)
@@ -173,9 +79,7 @@ class SafetyFilter:
             ConfigError: When the scale is not seven finite numbers above 0.
         """
         if len(action_scale) != ACTION_SIZE or not all(math.isfinite(s) and s > 0 for s in action_scale):
-            raise ConfigError(
-                f"action_scale needs {ACTION_SIZE} finite numbers above 0, got {action_scale!r}."
-            )
+            raise ConfigError(f"action_scale needs {ACTION_SIZE} finite numbers above 0, got {action_scale!r}.")
         self.limits = limits
         self.nonfinite_actions = 0
         self.fault: str | None = None
@@ -210,7 +114,12 @@ class SafetyFilter:
             values = [min(1.0, max(-1.0, v)) for v in values]
 
         wanted = [v * s for v, s in zip(values, self._scale, strict=False)]
-        goal = self._goal(target.pose, wanted, clipped)
+        if self._effort_steps >= self.limits.effort_yield_steps:
+            clipped.append("effort")
+            here = self._kinematics.forward(state.joints)
+            goal = self._inside(here.position.tolist(), here.rpy.tolist(), clipped)
+        else:
+            goal = self._goal(target.pose, wanted, clipped)
         checked = self._approach(target, goal, gripper_open, duration_s, clipped)
         lag = float(np.abs(target.joints - state.joints).max())
         if lag > self.limits.max_joint_lag:
@@ -231,9 +140,7 @@ class SafetyFilter:
             SafetyError: When no name is given.
         """
         if not person.strip():
-            raise SafetyError(
-                "A fault can only be cleared by a person who gives a name: call clear('your name')."
-            )
+            raise SafetyError("A fault can only be cleared by a person who gives a name: call clear('your name').")
         self.fault = None
         self._effort_steps = 0
 
@@ -252,11 +159,9 @@ class SafetyFilter:
         if not math.isfinite(sum(joints) + sum(efforts)):
             self.trip(f"the arm reported a joint state that is not finite: {joints} rad, {efforts} N m")
             return
-        over = [
-            i for i, (e, m) in enumerate(zip(efforts, self.limits.max_efforts, strict=True)) if abs(e) > m
-        ]
+        over = [i for i, (e, m) in enumerate(zip(efforts, self.limits.max_efforts, strict=True)) if abs(e) > m]
         self._effort_steps = self._effort_steps + 1 if over else 0
-        if self._effort_steps >= self.limits.effort_steps:
+        if self._effort_steps >= self.limits.effort_fault_steps:
             joint = over[0]
             self.trip(
                 f"{JOINT_NAMES[joint]} pushed with {efforts[joint]:.2f} N m, more than the allowed "
@@ -266,21 +171,21 @@ class SafetyFilter:
     def _hold(self, target: Target, gripper_open: bool, clipped: tuple[str, ...]) -> Checked:
         executed = np.zeros(ACTION_SIZE, dtype=np.float32)
         executed[6] = 1.0 if gripper_open else -1.0
-        return Checked(
-            executed, replace(target, gripper_open=gripper_open), self._width(gripper_open), clipped
-        )
+        return Checked(executed, replace(target, gripper_open=gripper_open), self._width(gripper_open), clipped)
 
     def _width(self, gripper_open: bool) -> float:
         return self.limits.gripper_open_width if gripper_open else self.limits.gripper_closed_width
 
-    def _goal(
-        self, pose: Pose, delta: Sequence[float], clipped: list[str]
-    ) -> tuple[list[float], list[float]]:
+    def _goal(self, pose: Pose, delta: Sequence[float], clipped: list[str]) -> tuple[list[float], list[float]]:
         """Position and rpy after `delta` (m and rad, world axes about the tip), moved into the box."""
         position = [p + d for p, d in zip(pose.position.tolist(), delta[:3], strict=True)]
         rpy = pose.rpy.tolist()
         if any(delta[3:]):
             rpy = list(rpy_from_rows(multiply(rows_from_rpy(delta[3:]), rows_from_rpy(rpy))))
+        return self._inside(position, rpy, clipped)
+
+    def _inside(self, position: list[float], rpy: list[float], clipped: list[str]) -> tuple[list[float], list[float]]:
+        """The nearest position and rpy in the box."""
         lower = (*self.limits.position_lower, *self.limits.rpy_lower)
         upper = (*self.limits.position_upper, *self.limits.rpy_upper)
         for i, axis in enumerate(AXES):
@@ -325,9 +230,7 @@ class SafetyFilter:
                 if joints is not None:
                     executed = [d / s for d, s in zip((*shift, *turned), self._scale, strict=True)]
                     return Checked(
-                        np.array([*executed, 1.0 if gripper_open else -1.0], dtype=np.float32).clip(
-                            -1.0, 1.0
-                        ),
+                        np.array([*executed, 1.0 if gripper_open else -1.0], dtype=np.float32).clip(-1.0, 1.0),
                         Target(pose, joints, gripper_open),
                         self._width(gripper_open),
                         tuple(dict.fromkeys((*clipped, *reasons))),

@@ -141,7 +141,7 @@ def test_a_fault_holds_the_arm_and_latches_until_a_person_clears_it():
     env, arm, _ = make_env()
     env.apply(action(0.2))
     arm.efforts = np.array([0, 0, 9.0, 0, 0, 0])
-    for _ in range(env.limits.effort_steps - 1):
+    for _ in range(env.limits.effort_fault_steps - 1):
         env.apply(action(0.1))
     with pytest.raises(SafetyError, match="elbow"):
         env.apply(action(0.1))

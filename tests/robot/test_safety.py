@@ -191,11 +191,11 @@ def test_a_blocked_arm_does_not_wind_its_target_up_and_can_back_off():
 def test_lasting_effort_latches_a_fault_until_a_person_clears_it():
     safe, target = make_filter(), target_at(START)
     heavy = state_at(START, [0, -8.0, 0, 0, 0, 0])
-    for _ in range(LIMITS.effort_steps - 1):
+    for _ in range(LIMITS.effort_fault_steps - 1):
         safe.check(action(), target, heavy, PERIOD)
     with pytest.raises(SafetyError, match=r"shoulder pushed with -8.00 N m"):
         safe.check(action(), target, heavy, PERIOD)
-    with pytest.raises(SafetyError, match="let a person clear it"):
+    with pytest.raises(SafetyError, match="person clear it"):
         safe.check(action(), target, state_at(START), PERIOD)  # latched though the load is gone
     with pytest.raises(SafetyError, match="name"):
         safe.clear("  ")
@@ -203,10 +203,29 @@ def test_lasting_effort_latches_a_fault_until_a_person_clears_it():
     assert safe.check(action(0.1), target, state_at(START), PERIOD).executed[0] == pytest.approx(0.1)
 
 
-def test_a_short_effort_is_no_fault():
+def test_an_arm_that_pushes_yields_to_where_it_is_and_says_so():
+    safe, target = make_filter(), target_at(START)
+    target = safe.check(action(0, 1, 0), target, state_at(START), PERIOD).target
+    pushing = state_at(START, [4.0, 0, 0, 0, 0, 0])  # blocked at the start while the target is 5 cm away
+    for _ in range(LIMITS.effort_yield_steps - 1):
+        checked = safe.check(action(0, 0.1, 0), target, pushing, PERIOD)
+        assert checked.executed[1] == pytest.approx(0.1)
+        target = checked.target
+    for _ in range(2):
+        yielded = safe.check(action(0, 0.1, 0), target, pushing, PERIOD)
+        require_safe(target, yielded)
+        assert "effort" in yielded.clipped
+        target = yielded.target
+    np.testing.assert_allclose(target.joints, START, atol=1e-9)
+    relaxed = safe.check(action(0, 0.1, 0), target, state_at(START), PERIOD)
+    assert relaxed.clipped == ()
+
+
+def test_a_short_effort_changes_nothing():
     safe, target = make_filter(), target_at(START)
     for efforts in ([0, 8.0, 0, 0, 0, 0], [0] * 6) * 10:
-        safe.check(action(), target, state_at(START, efforts), PERIOD)
+        checked = safe.check(action(0.1, 0.1), target, state_at(START, efforts), PERIOD)
+        assert checked.clipped == ()
     assert safe.fault is None
 
 
@@ -223,7 +242,8 @@ def test_a_joint_state_that_is_not_finite_latches_a_fault():
         {"rpy_upper": (0.1, 0.1, 3.1)},
         {"joint_lower": (math.nan,) * 6},
         {"max_joint_speed": 0.0},
-        {"effort_steps": 0},
+        {"effort_yield_steps": 0},
+        {"effort_fault_steps": 2},
         {"max_efforts": (1.0,)},
         {"joint_margin": -0.1},
         {"gripper_open_width": 0.1},

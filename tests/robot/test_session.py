@@ -73,9 +73,7 @@ def make_session(done_after=lambda _: 4, *, env=None, helper=None, judge=None, p
         env, _, _ = make_env()
     settings.setdefault("rng", np.random.default_rng(0))
     judge = judge or CountingJudge(done_after)
-    return ResetFreeSession(
-        env, policy or WalkingPolicy(), judge, "pot", INSTRUCTIONS, helper or Helper(), **settings
-    )
+    return ResetFreeSession(env, policy or WalkingPolicy(), judge, "pot", INSTRUCTIONS, helper or Helper(), **settings)
 
 
 def test_directions_alternate_and_wordings_vary():
@@ -217,7 +215,7 @@ def test_a_fault_keeps_what_was_recorded_and_is_raised():
     assert episode.outcome == "unknown"
     assert episode.truncated[-1]
     assert not episode.terminated.any()
-    assert len(episode) == 4 + env.limits.effort_steps - 1
+    assert len(episode) == 4 + env.limits.effort_fault_steps - 1
     assert "waist" in episode.metadata["fault"]
     assert session.stats.consecutive_failures == 0
     assert math.isnan(session.stats.success_rate("forward"))
@@ -228,9 +226,7 @@ def test_a_fault_keeps_what_was_recorded_and_is_raised():
 
 def test_a_goal_that_is_reached_already_is_skipped_but_never_twice_in_a_row():
     helper = Helper()
-    judge = CountingJudge(
-        lambda _: None, start_probability=lambda i: 0.95 if i in INSTRUCTIONS["backward"] else 0.1
-    )
+    judge = CountingJudge(lambda _: None, start_probability=lambda i: 0.95 if i in INSTRUCTIONS["backward"] else 0.1)
     session = make_session(judge=judge, helper=helper, max_steps=2, help_after=50)
     directions = [session.run_episode().direction for _ in range(5)]
     assert directions == ["forward", "forward", "backward", "forward", "forward"]
