@@ -71,7 +71,9 @@ def main() -> None:
     os.environ.setdefault("MUJOCO_GL", "egl")
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import hydra
+    from omegaconf import OmegaConf
 
+    OmegaConf.register_new_resolver("cores", lambda: max(1, len(os.sched_getaffinity(0))), replace=True)
     verb = VERBS[name]
     sys.argv = [f"regrasp {name}", *rest]
 

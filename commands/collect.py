@@ -11,7 +11,7 @@ from commands.parallel import run_jobs
 from commands.plan import CollectJob, collect_plan
 from commands.twins import TwinSettings, cached_twin
 from trajectories.store import TrajectoryStore
-from trajectories.summary import summarise
+from trajectories.summary import summarise, summary_table
 from trajectories.types import Episode
 
 
@@ -20,7 +20,6 @@ def record(job: tuple[TwinSettings, CollectJob]) -> Episode:
     from dataclasses import replace
 
     from sim.collect import collect_episode, play_cycle
-    from sim.expert import ScriptedExpert
 
     settings, wanted = job
     twin = cached_twin(replace(settings, task=wanted.task))
@@ -28,14 +27,13 @@ def record(job: tuple[TwinSettings, CollectJob]) -> Episode:
     if wanted.kind == "play":
         episode = play_cycle(twin, rng)
     else:
-        expert = ScriptedExpert(twin, wanted.direction, rng, noise=wanted.noise, failure=wanted.failure)
-        episode = collect_episode(twin, wanted.direction, expert, rng)
+        episode = collect_episode(twin, wanted.direction, rng, noise=wanted.noise, failure=wanted.failure)
     return replace(episode, metadata={**episode.metadata, "kind": wanted.kind, "job": wanted.key})
 
 
 def run(config: DictConfig) -> None:
     """Record what the plan wants and the store lacks."""
-    from sim.expert import FAILURES
+    from sim.experts.failures import FAILURES
 
     settings = TwinSettings.from_config(config)
     jobs = collect_plan(
@@ -56,6 +54,6 @@ def run(config: DictConfig) -> None:
         work = [(settings, job) for job in missing]
         for _, episode in run_jobs(record, work, config.workers, "collecting"):
             store.commit(episode)
-    print(summarise(store))
+    print(summary_table(summarise(store.infos())))
 
 

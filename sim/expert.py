@@ -219,7 +219,11 @@ class ScriptedExpert:
         return self._position[:2] if goal is None else goal
 
     def _edge_of(self, fixture: str) -> Float64:
-        """A point just outside the fixture's surface, towards the middle of the table."""
+        """A point just outside the fixture's surface, towards the middle of the table (or beside the other object)."""
+        if not fixture:
+            angle = self._rng.uniform(0, 2 * math.pi)
+            base = self._twin.scene.physics.body_pose(self._goal_object)[0][:2]
+            return base + 0.03 * np.array([math.cos(angle), math.sin(angle)])
         info = self._twin.scene.fixture(fixture)
         inward = -math.copysign(1.0, float(info.position[1]))
         offset = info.half_extent[1] + float(self._rng.uniform(0.0, 0.012))

@@ -1,0 +1,69 @@
+"""Where a run keeps what, and which policy a person means by a short name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trajectories.errors import CheckpointError
+
+
+def data_folder(run_dir: Path) -> Path:
+    """The store that `collect` fills."""
+    return run_dir / "data"
+
+
+def pretrained_folder(run_dir: Path) -> Path:
+    """The policy as `pretrain` leaves it."""
+    return run_dir / "pretrained"
+
+
+def reward_folder(run_dir: Path) -> Path:
+    """The reward model."""
+    return run_dir / "reward"
+
+
+def finetune_folder(run_dir: Path, method: str) -> Path:
+    """Everything that fine-tuning with `method` writes."""
+    return run_dir / f"finetune_{method}"
+
+
+def snapshots(folder: Path) -> list[tuple[int, Path]]:
+    """The policies that fine-tuning in `folder` left, (environment steps, folder), oldest first."""
+    found = [
+        (int(path.name.removeprefix("step_")), path)
+        for path in (folder / "snapshots").glob("step_*")
+        if path.is_dir()
+    ]
+    return sorted(found)
+
+
+def find_policy(run_dir: Path, name: str, method: str) -> Path:
+    """The policy folder that `name` means.
+
+    Args:
+        run_dir: The run's folder.
+        name: "pretrained", "latest" (the newest snapshot of fine-tuning with `method`) or a folder's path.
+        method: Name of the fine-tuning method.
+
+    Raises:
+        CheckpointError: When there is none, with what to run to get one.
+    """
+    if name == "pretrained":
+        folder = pretrained_folder(run_dir)
+        if not folder.is_dir():
+            raise CheckpointError(f"There is no pre-trained policy in {folder}. Run `regrasp pretrain` first.")
+        return folder
+    if name == "latest":
+        found = snapshots(finetune_folder(run_dir, method))
+        if not found:
+            raise CheckpointError(
+                f"Fine-tuning has left no policy in {finetune_folder(run_dir, method)} yet. Run `regrasp finetune` "
+                "first, or evaluate the pre-trained policy with `checkpoint=pretrained`."
+            )
+        return found[-1][1]
+    folder = Path(name)
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"There is no policy folder {folder}. Expected `pretrained`, `latest` or the path of a folder."
+        )
+    return folder

@@ -1,0 +1,144 @@
+"""Episodes to replay: labels by outcome, images turned into features once and dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from policies.features import FeatureExtractor
+from policies.keypoint_labels import label_keypoints
+from policies.keypoint_training import KeypointFrames
+from policies.replay import Replay
+from policies.text_table import TextTable
+from trajectories.errors import ConfigError
+from trajectories.labels import monte_carlo_returns, relabel
+from trajectories.store import TrajectoryStore
+from trajectories.types import Bool, Episode, Float32, Source, UInt8
+
+PLAY = "play"
+KIND_KEY = "kind"
+
+
+@dataclass(frozen=True)
+class FeatureEpisode:
+    """An episode as replay takes it.
+
+    Attributes:
+        state: float32 (T + 1, F).
+        executed: float32 (T, 7).
+        rewards: float32 (T,).
+        terminated: bool (T,).
+        truncated: bool (T,).
+        mc_returns: float32 (T,).
+        source: uint8 (T,).
+        instruction: Row of the text table.
+        imitate: bool (T,) steps worth copying: an expert's or a person's, in a success.
+    """
+
+    state: Float32
+    executed: Float32
+    rewards: Float32
+    terminated: Bool
+    truncated: Bool
+    mc_returns: Float32
+    source: UInt8
+    instruction: int
+    imitate: Bool
+
+    def __len__(self) -> int:
+        """T."""
+        return len(self.executed)
+
+    def add_to(self, replay: Replay) -> None:
+        """Append to a replay whose only field is "state"."""
+        replay.add_episode(
+            {"state": self.state}, self.executed, self.rewards, self.terminated, self.truncated,
+            self.mc_returns, self.source, self.instruction, self.imitate,
+        )  # fmt: skip
+
+
+def is_play(episode: Episode) -> bool:
+    """Whether the episode was recorded to teach the encoder only."""
+    return episode.metadata.get(KIND_KEY) == PLAY
+
+
+def read_all(stores: Iterable[TrajectoryStore]) -> Iterator[Episode]:
+    """Every episode of the stores, in order of creation within each."""
+    for store in stores:
+        for name in store.ids():
+            yield store.read(name)
+
+
+def featurise(episode: Episode, features: FeatureExtractor, gamma: float) -> FeatureEpisode:
+    """Label an episode from its outcome alone and compute its features.
+
+    Rewards and terminations as stored are not used, so that every episode follows one convention: -1 a step, 0 and
+    termination in the last frames of a success (`trajectories.labels`). An outcome "unknown" counts as truncated.
+
+    Args:
+        episode: Of any source.
+        features: The frozen encoder.
+        gamma: Discount of one step.
+    """
+    labelled = relabel(episode, episode.outcome)
+    chosen = np.asarray(episode.source) != Source.POLICY
+    return FeatureEpisode(
+        state=features.episode(episode),
+        executed=np.asarray(episode.executed, dtype=np.float32),
+        rewards=labelled.rewards,
+        terminated=labelled.terminated,
+        truncated=labelled.truncated,
+        mc_returns=monte_carlo_returns(labelled.rewards, labelled.terminated, labelled.truncated, gamma),
+        source=np.asarray(episode.source, dtype=np.uint8),
+        instruction=features.instruction(episode.instruction),
+        imitate=chosen & (episode.outcome == "success"),
+    )
+
+
+def make_replay(
+    size: int, capacity: int, gamma: float, *, device: torch.device | str = "cpu", seed: int = 0
+) -> Replay:
+    """An empty replay of state vectors of `size` numbers for `capacity` frames."""
+    fields = {"state": ((size,), torch.float32)}
+    return Replay(capacity, fields, gamma=gamma, device=device, seed=seed)
+
+
+def fill_replay(
+    episodes: Sequence[FeatureEpisode], gamma: float, *, device: torch.device | str = "cpu", seed: int = 0
+) -> Replay:
+    """A replay that holds exactly these episodes.
+
+    Raises:
+        ConfigError: When there are none.
+    """
+    if not episodes:
+        raise ConfigError("There is no episode to learn actions from: play teaches the encoder only. Add demos.")
+    capacity = sum(len(episode) + 1 for episode in episodes)
+    replay = make_replay(episodes[0].state.shape[1], capacity, gamma, device=device, seed=seed)
+    for episode in episodes:
+        episode.add_to(replay)
+    return replay
+
+
+def keypoint_frames(
+    episodes: Sequence[Episode], text: TextTable, scaling_apply: FeatureScaling, camera: str, names: tuple[str, ...]
+) -> KeypointFrames:
+    """Labelled frames of all episodes, for the encoder; frames without any label are left out."""
+    images, proprio, rows, values, masks, numbers = [], [], [], [], [], []
+    for number, episode in enumerate(episodes):
+        labels = label_keypoints(episode, names)
+        known = labels.known
+        count = int(known.sum())
+        images.append(episode.images[camera][known])
+        proprio.append(scaling_apply(episode.proprio[known]))
+        rows.append(np.full(count, text.row(episode.instruction), dtype=np.int64))
+        values.append(labels.values[known])
+        masks.append(labels.mask[known])
+        numbers.append(np.full(count, number, dtype=np.int64))
+    return KeypointFrames(
+        np.concatenate(images), np.concatenate(proprio), np.concatenate(rows), text.rows,
+        np.concatenate(values), np.concatenate(masks), np.concatenate(numbers),
+    )  # fmt: skip

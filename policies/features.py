@@ -1,0 +1,222 @@
+"""`FeatureExtractor`: observations to the state vector that actor and critics see.
+
+The image enters through the frozen keypoint network only, so replay keeps a few dozen numbers a frame instead of
+an image. Nothing in the state is known to the twin alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from policies.keypoint_labels import PICK_SIZE, ProprioIndex
+from policies.keypoints import KeypointNet, KeypointNetConfig, as_input
+from policies.text_table import EncodeText, TextTable
+from policies.tensor_file import content_digest, read_tensors, write_tensors
+from policies.text_table import EncodeText, TextTable
+from trajectories.errors import CheckpointError, ConfigError
+from trajectories.types import Episode, Float32, Int64, Observation, Spec, UInt8
+
+FILE = "features.safetensors"
+KIND = "regrasp-features-1"
+REACH = 0.1
+"""m, unit of the position differences."""
+NEAR = 0.02
+"""m, unit of the fine position difference, which saturates beyond."""
+_BATCH = 128
+_SMALLEST_DEVIATION = 0.01
+_LARGEST = 5.0
+
+
+@dataclass(frozen=True)
+class ProprioScaling:
+    """Affine map of proprioception to about zero mean and unit deviation.
+
+    Attributes:
+        mean: float32 (P,).
+        deviation: float32 (P,), at least 0.01 of the entry's unit.
+    """
+
+    mean: Float32
+    deviation: Float32
+
+    @classmethod
+    def fit(cls, episodes: Sequence[Episode]) -> ProprioScaling:
+        """Statistics of all frames of the episodes."""
+        values = np.concatenate([episode.proprio for episode in episodes]).astype(np.float64)
+        deviation = np.maximum(values.std(axis=0), _SMALLEST_DEVIATION)
+        return cls(values.mean(axis=0).astype(np.float32), deviation.astype(np.float32))
+
+    def apply(self, proprio: Float32) -> Float32:
+        """float32 (..., P), clipped to +-5 deviations."""
+        scaled = (np.asarray(proprio, dtype=np.float32) - self.mean) / self.deviation
+        return np.clip(scaled, -_LARGEST, _LARGEST)
+
+
+class FeatureExtractor:
+    """Frozen: keypoint network, scaling of proprioception, table of instructions.
+
+    Attributes:
+        net: The keypoint network.
+        scaling: Of proprioception.
+        text: Known instructions.
+        spec: The robot.
+        camera: Name of the camera that is looked through.
+    """
+
+    def __init__(self, net: KeypointNet, scaling: ProprioScaling, text: TextTable, spec: Spec, camera: str) -> None:
+        """Freeze and combine.
+
+        Raises:
+            ConfigError: When the robot has no such camera, or it has another size than the network.
+        """
+        require_camera(spec, camera)
+        if spec.cameras[camera][0] != net.config.image_size:
+            raise ConfigError(
+                f"Camera {camera!r} gives {spec.cameras[camera]} pixels, the encoder was trained on "
+                f"{net.config.image_size}: use the camera size of pre-training."
+            )
+        self.net = net.eval().requires_grad_(False)
+        self.scaling, self.text, self.spec, self.camera = scaling, text, spec, camera
+        self._index = ProprioIndex.of(spec.proprio)
+        self._targets = [spec.proprio.index(f"target_{axis}") for axis in "xyz"]
+        tensors, header = self._content()
+        self.digest = content_digest(tensors, header)
+
+    @property
+    def size(self) -> int:
+        """F, length of the state vector."""
+        return len(self.spec.proprio) + 28
+
+    def with_instructions(self, instructions: Sequence[str], encode: EncodeText, source: str) -> FeatureExtractor:
+        """The same, knowing further instructions."""
+        text = self.text.extended(instructions, encode, source)
+        return FeatureExtractor(self.net, self.scaling, text, self.spec, self.camera)
+
+    def instruction(self, text: str) -> int:
+        """Row of an instruction in the table.
+
+        Raises:
+            ConfigError: When it is unknown.
+        """
+        return self.text.row(text)
+
+    def keypoints(self, images: UInt8, proprio: Float32, rows: Int64) -> Float32:
+        """What the network sees: float32 (N, 8) as in `KeypointLabels`.
+
+        Args:
+            images: uint8 (N, S, S, 3).
+            proprio: float32 (N, P), as measured.
+            rows: int64 (N,) of the text table.
+        """
+        scaled = torch.from_numpy(self.scaling.apply(proprio))
+        words = torch.from_numpy(self.text.rows[rows])
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(images), _BATCH):
+                part = slice(start, start + _BATCH)
+                pixels = as_input(torch.from_numpy(np.ascontiguousarray(images[part])))
+                parts.append(self.net(pixels, scaled[part], words[part]).numpy())
+        return np.concatenate(parts)
+
+    def state(self, observation: Observation) -> Float32:
+        """State of one observation, float32 (F,)."""
+        rows = np.array([self.text.row(observation.instruction)])
+        proprio = observation.proprio[None]
+        points = self.keypoints(observation.images[self.camera][None], proprio, rows)
+        return self._assemble(proprio, points)[0]
+
+    def episode(self, episode: Episode) -> Float32:
+        """States of all frames of an episode, float32 (T + 1, F)."""
+        rows = np.full(len(episode.proprio), self.text.row(episode.instruction))
+        points = self.keypoints(episode.images[self.camera], episode.proprio, rows)
+        return self._assemble(episode.proprio, points)
+
+    def _assemble(self, proprio: Float32, points: Float32) -> Float32:
+        """(N, P) and (N, 8) -> (N, F): proprioception, the points, and where they are from tip and target."""
+        pick, place = points[:, :3], points[:, PICK_SIZE:]
+        tip, target = proprio[:, self._index.tip], proprio[:, self._targets]
+        norm = np.linalg.norm(points[:, 3:PICK_SIZE], axis=1, keepdims=True)
+        sine, cosine = (points[:, 3:PICK_SIZE] / np.maximum(norm, 1e-3)).T
+        turn = np.arctan2(sine, cosine) - 2.0 * proprio[:, self._index.yaw]
+        centre = self.scaling.mean[list(self._index.tip)]
+        parts = [
+            self.scaling.apply(proprio),
+            (pick - centre) / REACH,
+            (place - centre) / REACH,
+            (pick - tip) / REACH,
+            (pick - target) / REACH,
+            np.tanh((pick - target) / NEAR),
+            (place - tip) / REACH,
+            (place - target) / REACH,
+            np.tanh((place - target) / NEAR),
+            np.stack([sine, cosine, np.sin(turn), np.cos(turn)], axis=1),
+        ]
+        return np.concatenate(parts, axis=1).astype(np.float32)
+
+    def _content(self) -> tuple[dict[str, torch.Tensor], dict[str, object]]:
+        tensors = {f"net.{name}": tensor.contiguous() for name, tensor in self.net.state_dict().items()}
+        tensors["proprio.mean"] = torch.from_numpy(self.scaling.mean)
+        tensors["proprio.deviation"] = torch.from_numpy(self.scaling.deviation)
+        tensors["text.rows"] = torch.from_numpy(self.text.rows)
+        tensors["text.mean"] = torch.from_numpy(self.text.mean)
+        header: dict[str, object] = {
+            "spec": self.spec.to_dict(),
+            "camera": self.camera,
+            "net": self.net.config.to_dict(),
+            "instructions": list(self.text.instructions),
+            "text_spread": self.text.spread,
+            "text_source": self.text.source,
+        }
+        return tensors, header
+
+    def save(self, folder: Path) -> None:
+        """Write `features.safetensors` into `folder`.
+
+        Raises:
+            CheckpointError: The disk refuses.
+        """
+        write_tensors(folder / FILE, KIND, *self._content())
+
+    @classmethod
+    def load(cls, folder: Path, spec: Spec | None = None) -> FeatureExtractor:
+        """Read what `save` wrote.
+
+        Args:
+            folder: Policy folder.
+            spec: The robot at hand; None takes the saved one.
+
+        Raises:
+            CheckpointError: The file is missing, damaged or incomplete.
+            SpecMismatchError: It was made for another robot.
+        """
+        tensors, header, _ = read_tensors(folder / FILE, KIND)
+        saved = Spec.from_dict(header["spec"])
+        if spec is not None:
+            spec.require_same(saved, f"The policy in {folder}")
+        net = KeypointNet(KeypointNetConfig.from_dict(header["net"]))
+        state = {name.removeprefix("net."): tensor for name, tensor in tensors.items() if name.startswith("net.")}
+        try:
+            net.load_state_dict(state)
+        except RuntimeError as error:
+            raise CheckpointError(f"{folder / FILE} doesn't fit this version's encoder: {error}") from error
+        scaling = ProprioScaling(tensors["proprio.mean"].numpy(), tensors["proprio.deviation"].numpy())
+        text = TextTable(
+            tuple(header["instructions"]), tensors["text.rows"].numpy(), tensors["text.mean"].numpy(),
+            float(header["text_spread"]), str(header["text_source"]),
+        )  # fmt: skip
+        return cls(net.to(memory_format=torch.channels_last), scaling, text, saved, header["camera"])  # type: ignore[call-overload]
+
+
+def require_camera(spec: Spec, camera: str) -> None:
+    """Refuse a camera that the robot does not have.
+
+    Raises:
+        ConfigError: Lists those that it has.
+    """
+    if camera not in spec.cameras:
+        raise ConfigError(f"There is no camera {camera!r}; the robot has {', '.join(sorted(spec.cameras))}.")

@@ -1,0 +1,80 @@
+"""One safetensors file with a JSON header and a digest over both: written whole or not at all, checked when read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from policies.checkpoint import digest
+from trajectories.errors import CheckpointError
+
+_KEY = "regrasp"
+
+
+def content_digest(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
+    """Hex sha256 of tensors and header."""
+    total = hashlib.sha256(digest(tensors).encode())
+    total.update(json.dumps(header, sort_keys=True).encode())
+    return total.hexdigest()
+
+
+def write_tensors(path: Path, kind: str, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
+    """Write a file; returns its content's digest.
+
+    Args:
+        path: Created or replaced; its folder is created.
+        kind: What it holds, checked when read.
+        tensors: Named tensors.
+        header: JSON.
+
+    Raises:
+        CheckpointError: The disk refuses.
+    """
+    whole = content_digest(tensors, header)
+    payload = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps({"kind": kind, "digest": whole, "header": dict(header)}, sort_keys=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+        try:
+            save_file(payload, part, metadata={_KEY: text})
+            with open(part, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        except BaseException:
+            Path(part).unlink(missing_ok=True)
+            raise
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"{path} can't be written: {error}. Make room or check the permissions.") from error
+    return whole
+
+
+def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any], str]:
+    """Read a file of `write_tensors`; returns tensors, header and digest.
+
+    Raises:
+        CheckpointError: The file is missing, damaged or holds something else.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"There is no {path}; the folder is not a complete policy. Run pre-training again.")
+    try:
+        with safe_open(str(path), framework="pt", device="cpu") as file:
+            outer = json.loads((file.metadata() or {}).get(_KEY, "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError) as error:
+        raise CheckpointError(f"{path} is damaged or incomplete ({error}).") from error
+    if outer.get("kind") != kind:
+        raise CheckpointError(f"{path} holds {outer.get('kind')!r}; expected {kind!r}.")
+    if content_digest(tensors, outer["header"]) != outer["digest"]:
+        raise CheckpointError(f"{path} is damaged: its digest doesn't match its content.")
+    return tensors, outer["header"], outer["digest"]
