@@ -64,18 +64,13 @@ class Backbone:
     @torch.no_grad()
     def encode_images(self, images: UInt8 | Tensor) -> Tensor:
         """Unit embeddings float32 (N, E) of uint8 (N, H, W, 3) RGB images."""
-        parts = [
-            functional.normalize(self._model.visual(self.preprocess(part)), dim=-1)
-            for part in _batches(images)
-        ]
+        parts = [functional.normalize(self._model.visual(self.preprocess(part)), dim=-1) for part in _batches(images)]
         return torch.cat(parts) if parts else torch.zeros(0, self.image_width, device=self.device)
 
     @torch.no_grad()
     def encode_trunk(self, images: UInt8 | Tensor) -> Tensor:
         """What enters the last block, float32 (N, ...): see `rewards.last_block`."""
-        return torch.cat(
-            [trunk_features(self._model.visual, self.preprocess(part)) for part in _batches(images)]
-        )
+        return torch.cat([trunk_features(self._model.visual, self.preprocess(part)) for part in _batches(images)])
 
     def last_block(self) -> nn.Module:
         """A trainable copy of the last block: `encode_trunk`'s output to unit embeddings (N, E)."""
@@ -119,11 +114,12 @@ def load_backbone(
         CheckpointError: When the file does not fit the model.
     """
     import open_clip
+    from safetensors import SafetensorError
 
     weights = find_weights(name, pretrained, allow_download)
     try:
         model = open_clip.create_model(weights.model, pretrained=str(weights.path), require_pretrained=True)
-    except (RuntimeError, KeyError, ValueError) as error:
+    except (RuntimeError, KeyError, ValueError, SafetensorError) as error:
         raise CheckpointError(f"{weights.path} does not hold weights of {weights.model}: {error}") from error
     return Backbone(name, model, weights, device)
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from rewards.backbone import Backbone
 from rewards.calibration import Calibration, Threshold
 from trajectories.errors import ConfigError
-from trajectories.types import Spec, UInt8
+from trajectories.types import Float32, Spec, UInt8
 
 
 class SuccessHead(nn.Module):
@@ -88,6 +88,22 @@ def image_features(backbone: Backbone, images: UInt8 | Tensor, trunk: bool) -> I
     return ImageFeatures(pooled, backbone.encode_trunk(images).half() if trunk else None)
 
 
+def frames_that_count(proprio: Float32, spec: Spec, require_open_gripper: bool) -> NDArray[np.bool_]:
+    """Whether frames with proprioception (N, P) may count towards done: bool (N,).
+
+    Raises:
+        ConfigError: When an open gripper is required, but the robot does not say whether it is.
+    """
+    if not require_open_gripper:
+        return np.ones(len(proprio), dtype=bool)
+    if "gripper_command" not in spec.proprio:
+        raise ConfigError(
+            "require_open_gripper needs a robot whose proprioception has 'gripper_command'; this one has "
+            f"{', '.join(spec.proprio)}. Set reward.require_open_gripper=false."
+        )
+    return proprio[:, spec.proprio.index("gripper_command")] > 0
+
+
 @dataclass(frozen=True)
 class SuccessClassifier:
     """An instruction-conditioned, calibrated success classifier.
@@ -100,6 +116,7 @@ class SuccessClassifier:
             must reach.
         frames: Consecutive frames that a decision needs.
         camera: Name of the camera that it looks through.
+        require_open_gripper: Frames with the gripper commanded closed never count.
         spec: The robot that it was trained for.
     """
 
@@ -109,6 +126,7 @@ class SuccessClassifier:
     threshold: Threshold
     frames: int
     camera: str
+    require_open_gripper: bool
     spec: Spec
 
     @torch.no_grad()
@@ -130,6 +148,10 @@ class SuccessClassifier:
         zero_shot = self.backbone.zero_shot(features.pooled, texts)
         logits = [member(features, texts, zero_shot) for member in self.members]
         return torch.stack(logits).mean(dim=0).double().cpu().numpy()
+
+    def counts(self, proprio: Float32) -> NDArray[np.bool_]:
+        """Whether frames with proprioception (N, P) count towards done: bool (N,)."""
+        return frames_that_count(proprio, self.spec, self.require_open_gripper)
 
     def probabilities(self, images: UInt8, instructions: Sequence[str]) -> NDArray[np.float64]:
         """Calibrated probabilities float64 (N,); arguments as for `logits`."""

@@ -31,6 +31,8 @@ class RewardConfig:
         shift: Augmentation: largest shift, pixels.
         colour: Augmentation: largest relative change of brightness and contrast.
         mined: Share of the negatives of the second round that are the hardest ones of the first.
+        require_open_gripper: Frames with the gripper commanded closed never count towards done; for tasks
+            that end with letting go.
         finetune_last_block: Train each member's own copy of the image tower's last block, too.
         seed: Seed of everything random.
     """
@@ -52,6 +54,7 @@ class RewardConfig:
     shift: int = 2
     colour: float = 0.15
     mined: float = 0.4
+    require_open_gripper: bool = False
     finetune_last_block: bool = False
     seed: int = 0
 
@@ -69,10 +72,6 @@ class RewardConfig:
             if not 0.0 < getattr(self, name) < 1.0:
                 raise ConfigError(f"reward.{name} must be between 0 and 1, got {getattr(self, name)}.")
         if self.folds < 2:
-            raise ConfigError(
-                f"reward.folds must be at least 2, so that episodes can be held out; got {self.folds}."
-            )
+            raise ConfigError(f"reward.folds must be at least 2, so that episodes can be held out; got {self.folds}.")
         if not 0.0 <= self.mined <= 1.0 or self.gap < 0 or self.augmentations < 0:
-            raise ConfigError(
-                "reward.mined must be 0 ... 1, reward.gap and reward.augmentations not negative."
-            )
+            raise ConfigError("reward.mined must be 0 ... 1, reward.gap and reward.augmentations not negative.")

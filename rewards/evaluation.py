@@ -48,9 +48,7 @@ def frame_figures(
     return {
         "all": _figures(truth, raw, probability, threshold),
         "by_task": {
-            str(task): _figures(
-                truth[task_of == task], raw[task_of == task], probability[task_of == task], threshold
-            )
+            str(task): _figures(truth[task_of == task], raw[task_of == task], probability[task_of == task], threshold)
             for task in sorted(set(tasks))
         },
         "by_kind": {
@@ -89,7 +87,8 @@ def evaluate_episodes(classifier: SuccessClassifier, episodes: Iterable[Episode]
         if episode.outcome == "unknown":
             continue
         frames = episode.images[classifier.camera]
-        series = classifier.probabilities(frames, [episode.instruction] * len(frames))
+        probabilities = classifier.probabilities(frames, [episode.instruction] * len(frames))
+        series = np.where(classifier.counts(episode.proprio), probabilities, 0.0)
         stop = first_done(series, classifier.threshold.value, classifier.frames)
         if episode.outcome == "failure":
             wrong.append(stop is not None)

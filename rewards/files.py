@@ -21,9 +21,7 @@ from trajectories.types import Spec
 FORMAT = 1
 
 
-def save_classifier(
-    classifier: SuccessClassifier, folder: Path, report: dict[str, Any] | None = None
-) -> None:
+def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[str, Any] | None = None) -> None:
     """Write `classifier` into `folder`, the JSON last, so that a folder with a JSON is complete.
 
     Args:
@@ -49,6 +47,7 @@ def save_classifier(
         "threshold": asdict(classifier.threshold),
         "frames": classifier.frames,
         "camera": classifier.camera,
+        "require_open_gripper": classifier.require_open_gripper,
         "spec": classifier.spec.to_dict(),
         "report": report or {},
     }
@@ -72,16 +71,12 @@ def load_classifier(folder: Path, backbone: Backbone, spec: Spec | None = None) 
     """
     json_path, weights = folder / "reward.json", folder / "reward.safetensors"
     if not json_path.is_file() or not weights.is_file():
-        raise CheckpointError(
-            f"There is no success classifier in {folder}. Train one with `regrasp train-reward`."
-        )
+        raise CheckpointError(f"There is no success classifier in {folder}. Train one with `regrasp train-reward`.")
     try:
         description = json.loads(json_path.read_text())
         payload = weights.read_bytes()
         if description["format"] != FORMAT:
-            raise CheckpointError(
-                f"{json_path} has format {description['format']}; this version reads {FORMAT}."
-            )
+            raise CheckpointError(f"{json_path} has format {description['format']}; this version reads {FORMAT}.")
         if hashlib.sha256(payload).hexdigest() != description["sha256"]:
             raise CheckpointError(f"{weights} does not match the digest in {json_path.name}; train it again.")
         if description["backbone"]["digest"] != backbone.digest:
@@ -100,20 +95,17 @@ def load_classifier(folder: Path, backbone: Backbone, spec: Spec | None = None) 
             threshold=Threshold(**description["threshold"]),
             frames=int(description["frames"]),
             camera=str(description["camera"]),
+            require_open_gripper=bool(description["require_open_gripper"]),
             spec=made_for,
         )
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(
-            f"The success classifier in {folder} is damaged: {error}. Train it again."
-        ) from error
+        raise CheckpointError(f"The success classifier in {folder} is damaged: {error}. Train it again.") from error
     if spec is not None:
         spec.require_same(made_for, f"The success classifier in {folder}")
     return classifier
 
 
-def _members(
-    description: dict[str, Any], tensors: dict[str, torch.Tensor], backbone: Backbone
-) -> tuple[Member, ...]:
+def _members(description: dict[str, Any], tensors: dict[str, torch.Tensor], backbone: Backbone) -> tuple[Member, ...]:
     members = []
     for index in range(int(description["members"])):
         last_block = backbone.last_block() if description["last_block"] else None

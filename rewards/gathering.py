@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from rewards.augment import augment
 from rewards.backbone import Backbone
-from rewards.classifier import ImageFeatures, image_features
+from rewards.classifier import ImageFeatures, frames_that_count, image_features
 from rewards.config import RewardConfig
 from rewards.frames import OTHER, SUCCESS, label_frames
 from trajectories.errors import ConfigError
-from trajectories.types import Episode, Int64, UInt8
+from trajectories.types import Episode, Int64, Spec, UInt8
 
 Goal = tuple[str, str]
 """Task and direction."""
@@ -31,6 +31,7 @@ class EpisodeRows:
         outcome: "success" or "failure".
         rows: int64 (n,) rows of its unchanged frames, in order of time.
         labels: int8 (n,) of those frames, see `rewards.frames`.
+        counts: bool (n,) whether each frame may count towards done, see `RewardConfig.require_open_gripper`.
         complete: Whether every frame is there.
         fold: Part of the cross-validation.
     """
@@ -40,6 +41,7 @@ class EpisodeRows:
     outcome: str
     rows: Int64
     labels: NDArray[np.int8]
+    counts: NDArray[np.bool_]
     complete: bool
     fold: int
 
@@ -63,7 +65,7 @@ class RewardData:
     copies: dict[int, list[int]]
 
 
-def gather(episodes: Iterable[Episode], task: str, backbone: Backbone, config: RewardConfig) -> RewardData:
+def gather(episodes: Iterable[Episode], task: str, backbone: Backbone, spec: Spec, config: RewardConfig) -> RewardData:
     """Label and embed the frames of all episodes, one episode at a time.
 
     All frames of `task` are embedded (its held-out episodes are judged as a whole), of the other tasks only
@@ -72,7 +74,7 @@ def gather(episodes: Iterable[Episode], task: str, backbone: Backbone, config: R
     Raises:
         ConfigError: When the camera is missing, or `task` lacks successes or failures.
     """
-    gathering = _Gathering(task, backbone, config)
+    gathering = _Gathering(task, backbone, spec, config)
     for episode in episodes:
         if episode.outcome != "unknown":
             gathering.add(episode)
@@ -80,8 +82,8 @@ def gather(episodes: Iterable[Episode], task: str, backbone: Backbone, config: R
 
 
 class _Gathering:
-    def __init__(self, task: str, backbone: Backbone, config: RewardConfig) -> None:
-        self.task, self.backbone, self.config = task, backbone, config
+    def __init__(self, task: str, backbone: Backbone, spec: Spec, config: RewardConfig) -> None:
+        self.task, self.backbone, self.spec, self.config = task, backbone, spec, config
         self.rng = np.random.default_rng(config.seed)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.parts: list[ImageFeatures] = []
@@ -116,7 +118,16 @@ class _Gathering:
         self.seen[index, episode.outcome] = number + 1
         complete, fold = len(kept) == len(labels), number % config.folds
         self.episodes.append(
-            EpisodeRows(episode.id, index, episode.outcome, rows, labels[kept], complete, fold)
+            EpisodeRows(
+                id=episode.id,
+                goal=index,
+                outcome=episode.outcome,
+                rows=rows,
+                labels=labels[kept],
+                counts=frames_that_count(episode.proprio[kept], self.spec, config.require_open_gripper),
+                complete=complete,
+                fold=fold,
+            )
         )
 
     def result(self) -> RewardData:
@@ -134,9 +145,7 @@ class _Gathering:
         if self.config.finetune_last_block:
             trunk = torch.cat([part.require_trunk() for part in self.parts])
         wordings = tuple(tuple(words) for words in self.goals.values())
-        return RewardData(
-            ImageFeatures(pooled, trunk), tuple(names), wordings, tuple(self.episodes), self.copies
-        )
+        return RewardData(ImageFeatures(pooled, trunk), tuple(names), wordings, tuple(self.episodes), self.copies)
 
     def _sample(self, labels: NDArray[np.int8]) -> Int64:
         """Frames to train on: all successes and some others, in order of time."""

@@ -15,21 +15,9 @@ from trajectories.types import Observation
 class VlmReward:
     """Judges every observation, and says done after enough confident frames in a row. A `RewardModel`."""
 
-    def __init__(self, classifier: SuccessClassifier, require_open_gripper: bool = False) -> None:
-        """With `require_open_gripper`, frames with the gripper commanded closed never count towards done.
-
-        Raises:
-            ConfigError: When the robot has no such proprioception entry.
-        """
+    def __init__(self, classifier: SuccessClassifier) -> None:
         self._classifier = classifier
         self._trunk = any(member.last_block is not None for member in classifier.members)
-        self._gripper: int | None = None
-        if require_open_gripper:
-            if "gripper_command" not in classifier.spec.proprio:
-                raise ConfigError(
-                    "require_open_gripper needs a robot whose proprioception has 'gripper_command'."
-                )
-            self._gripper = classifier.spec.proprio.index("gripper_command")
         self._debounce = Debounce(classifier.threshold.value, classifier.frames)
         self._instruction: str | None = None
         self._text: Tensor = torch.empty(0)
@@ -58,5 +46,5 @@ class VlmReward:
         features = image_features(self._classifier.backbone, observation.images[camera][None], self._trunk)
         logits = self._classifier.feature_logits(features[:], self._text)
         probability = float(self._classifier.calibration(logits)[0])
-        counts = self._gripper is None or observation.proprio[self._gripper] > 0
+        counts = self._classifier.counts(observation.proprio[None])[0]
         return RewardReading(probability, self._debounce.update(probability if counts else 0.0))

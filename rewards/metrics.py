@@ -60,7 +60,5 @@ def expected_calibration_error(labels: ArrayLike, probabilities: ArrayLike, bins
         return math.nan
     index = np.minimum((stated * bins).astype(np.int64), bins - 1)
     counts = np.bincount(index, minlength=bins)
-    gaps = np.bincount(index, weights=truth, minlength=bins) - np.bincount(
-        index, weights=stated, minlength=bins
-    )
+    gaps = np.bincount(index, weights=truth, minlength=bins) - np.bincount(index, weights=stated, minlength=bins)
     return float(np.abs(gaps[counts > 0]).sum() / len(truth))

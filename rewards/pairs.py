@@ -17,10 +17,13 @@ from torch.nn import functional
 from rewards.backbone import Backbone
 from rewards.frames import SUCCESS
 from rewards.gathering import RewardData
-from trajectories.types import Int64
+from trajectories.errors import ConfigError
+from trajectories.types import Float64, Int64
 
 ALIKE = 0.95
-"""Goals whose mean instruction embeddings are closer than this (cosine) count as the same goal."""
+"""Goals of other tasks with mean instruction embeddings closer than this (cosine) may be the same goal."""
+SAME = 0.9995
+"""Instructions with embeddings closer than this look the same to the backbone."""
 
 
 @dataclass(frozen=True)
@@ -48,29 +51,31 @@ class Pairs:
         return len(self.rows)
 
 
-def own_pairs(data: RewardData) -> Pairs:
-    """Every labelled, unchanged frame with its own goal."""
-    parts = [
-        (e.rows[e.labels >= 0], e.goal, e.labels[e.labels >= 0] == SUCCESS, e.fold) for e in data.episodes
-    ]
-    return _pairs([(rows, np.full(len(rows), goal), labels, fold) for rows, goal, labels, fold in parts])
+def own_pairs(data: RewardData) -> tuple[Pairs, NDArray[np.bool_]]:
+    """Every unchanged frame with its own goal, and whether its label is known (False where not)."""
+    parts = [(e.rows, np.full(len(e.rows), e.goal), e.labels == SUCCESS, e.fold) for e in data.episodes]
+    return _pairs(parts), np.concatenate([e.labels >= 0 for e in data.episodes])
 
 
 def cross_pairs(data: RewardData, backbone: Backbone, rng: np.random.Generator) -> Pairs:
-    """Frames with goals that they surely do not show: all negative."""
-    similar = _alike(data, backbone)
+    """Frames with goals that they surely do not show: all negative.
+
+    Raises:
+        ConfigError: When the backbone can't tell a task's two directions apart by their instructions.
+    """
+    similar = _similarity(data, backbone)
     parts = []
     for episode in data.episodes:
         task, direction = data.goals[episode.goal]
-        other_tasks = [
-            i for i, (name, _) in enumerate(data.goals) if name != task and not similar[i, episode.goal]
-        ]
-        opposite = [
-            i for i, goal in enumerate(data.goals)
-            if goal[0] == task and goal[1] != direction and not similar[i, episode.goal]
-        ]  # fmt: skip
+        other_tasks = [i for i, (name, _) in enumerate(data.goals) if name != task and similar[i, episode.goal] < ALIKE]
+        opposite = [i for i, (name, way) in enumerate(data.goals) if name == task and way != direction]
         last = episode.rows[episode.labels == SUCCESS]
         for goal in opposite:
+            if similar[goal, episode.goal] > SAME:
+                raise ConfigError(
+                    f"Backbone {backbone.name!r} can't tell {data.wordings[goal][0]!r} from "
+                    f"{data.wordings[episode.goal][0]!r}: word them differently or use a larger backbone."
+                )
             parts.append((last, np.full(len(last), goal), np.zeros(len(last), bool), episode.fold))
         rows = episode.rows[episode.labels >= 0]
         if other_tasks and len(rows):
@@ -111,8 +116,9 @@ def _pairs(parts: list[tuple[Int64, Int64, NDArray[np.bool_], int]]) -> Pairs:
     )
 
 
-def _alike(data: RewardData, backbone: Backbone) -> NDArray[np.bool_]:
+def _similarity(data: RewardData, backbone: Backbone) -> Float64:
+    """(G, G) cosine between the goals' mean instruction embeddings; 1 where they share a wording."""
     means = torch.stack([backbone.encode_text(words).mean(dim=0) for words in data.wordings])
     means = functional.normalize(means, dim=1)
     shared = [[bool(set(a) & set(b)) for b in data.wordings] for a in data.wordings]
-    return np.asarray((means @ means.T).cpu() > ALIKE) | np.asarray(shared)
+    return np.where(shared, 1.0, (means @ means.T).double().cpu().numpy())

@@ -24,7 +24,7 @@ from rewards.augment import augment
 from rewards.metrics import balanced_accuracy
 from rewards.preprocess import resize, resize_stored, standardise
 from rewards.weight_files import CLIP_MEAN, CLIP_STD
-from trajectories.errors import ConfigError
+from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import UInt8
 
 ARCHITECTURE: dict[str, Any] = {
@@ -72,7 +72,7 @@ class BackboneTraining:
     """Settings of the loop.
 
     Attributes:
-        steps: Optimiser steps.
+        steps: Optimiser steps, unless time is up before.
         batch: Images a step.
         captions: Captions a step, drawn anew, at least one true one for each image; 0 for all.
         learning_rate: Peak of the cosine schedule, after a warm-up of 3 %.
@@ -85,13 +85,13 @@ class BackboneTraining:
         max_seconds: Stop early, with the schedule squeezed into this time; 0 for no limit.
     """
 
-    steps: int = 2000
+    steps: int = 1_000_000
     batch: int = 128
-    captions: int = 0
+    captions: int = 96
     learning_rate: float = 1.3e-3
     weight_decay: float = 0.02
-    positive_weight: float = 1.0
-    shift: int = 2
+    positive_weight: float = 2.0
+    shift: int = 1
     colour: float = 0.2
     seed: int = 0
     report_every: int = 100
@@ -127,6 +127,23 @@ def build_model(architecture: dict[str, Any] | None = None, seed: int = 0) -> An
 
     torch.manual_seed(seed)
     return CLIP(**(architecture or ARCHITECTURE)).to(memory_format=torch.channels_last)
+
+
+def load_trained(path: Path) -> Any:
+    """The model that `save_backbone` wrote, for more training.
+
+    Raises:
+        CheckpointError: When there is none or it does not fit its configuration.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        model = build_model(json.loads(path.with_suffix(".json").read_text()))
+        model.load_state_dict(load(path.read_bytes()), strict=True)
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(f"Can't go on from the backbone in {path}: {error}") from error
+    return model
 
 
 def tokenise(captions: tuple[str, ...], context_length: int) -> Tensor:
@@ -212,9 +229,7 @@ def predict(model: Any, data: CaptionedImages) -> NDArray[np.float32]:
         resize(torch.from_numpy(data.images[start : start + 64]), model.visual.image_size)
         for start in range(0, len(data.images), 64)
     ]
-    image = torch.cat(
-        [model.encode_image(standardise(part, CLIP_MEAN, CLIP_STD), normalize=True) for part in parts]
-    )
+    image = torch.cat([model.encode_image(standardise(part, CLIP_MEAN, CLIP_STD), normalize=True) for part in parts])
     return (model.logit_scale.exp() * image @ text.T + model.logit_bias).numpy()
 
 

@@ -8,13 +8,13 @@ lost to a hold-out set.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -24,7 +24,7 @@ from rewards.classifier import Member, SuccessClassifier
 from rewards.config import RewardConfig
 from rewards.debounce import sustained
 from rewards.evaluation import frame_figures
-from rewards.frames import OTHER, SUCCESS
+from rewards.frames import OTHER
 from rewards.gathering import RewardData, gather
 from rewards.pairs import Pairs, cross_pairs, joined, own_pairs, with_copies
 from trajectories.types import Episode, Float64, Spec
@@ -62,49 +62,52 @@ def train_reward(
     """
     config = config or RewardConfig()
     progress("embedding frames", 0.0)
-    data = gather(episodes, task, backbone, config)
-    rng = np.random.default_rng(config.seed)
-    own, cross = own_pairs(data), cross_pairs(data, backbone, rng)
+    data = gather(episodes, task, backbone, spec, config)
+    (own, known), cross = own_pairs(data), cross_pairs(data, backbone, np.random.default_rng(config.seed))
+    labelled = own[known]
     wordings = [backbone.encode_text(words) for words in data.wordings]
     members = []
-    logits = np.full(len(own), np.nan)
-    cross_logits = np.full(len(cross), np.nan)
+    own_logits, cross_logits = np.full(len(own), np.nan), np.full(len(cross), np.nan)
     for fold in range(config.folds):
         progress(f"training member {fold + 1} of {config.folds}", 0.5 + 0.5 * fold / config.folds)
-        train = joined(own[own.folds != fold], cross[cross.folds != fold])
+        train = joined(labelled[labelled.folds != fold], cross[cross.folds != fold])
         member = _train_member(train, data, wordings, backbone, config, seed=config.seed + fold)
         members.append(member)
-        for pairs, out in ((own, logits), (cross, cross_logits)):
+        for pairs, logits in ((own, own_logits), (cross, cross_logits)):
             held_out = pairs.folds == fold
-            out[held_out] = _judge(member, pairs[held_out], data, wordings, backbone)
-    target = np.array([data.goals[goal][0] == task for goal in own.goals])
-    calibration = fit_calibration(logits[target], own.labels[target])
-    threshold = _threshold(data, task, dict(zip(_keys(own), calibration(logits), strict=True)), config)
+            logits[held_out] = _judge(member, pairs[held_out], data, wordings, backbone)
+    target = known & np.array([data.goals[goal][0] == task for goal in own.goals])
+    calibration = fit_calibration(own_logits[target], own.labels[target])
+    probability = dict(zip(own.rows.tolist(), calibration(own_logits).tolist(), strict=True))
+    threshold = _threshold(data, task, probability, config)
     classifier = SuccessClassifier(
-        backbone, tuple(members), calibration, threshold, config.frames, config.camera, spec
+        backbone=backbone,
+        members=tuple(members),
+        calibration=calibration,
+        threshold=threshold,
+        frames=config.frames,
+        camera=config.camera,
+        require_open_gripper=config.require_open_gripper,
+        spec=spec,
     )
     progress("done", 1.0)
-    return TrainedReward(
-        classifier,
-        {
-            "config": asdict(config),
-            "task": task,
-            "episodes": {
-                outcome: sum(e.outcome == outcome for e in data.episodes)
-                for outcome in ("success", "failure")
-            },
-            "frames": len(own),
-            "threshold": asdict(threshold),
-            "held_out": frame_figures(
-                labels=np.concatenate([own.labels, cross.labels]),
-                before=sigmoid(np.concatenate([logits, cross_logits])),
-                after=calibration(np.concatenate([logits, cross_logits])),
-                tasks=[data.goals[goal][0] for goal in (*own.goals, *cross.goals)],
-                kinds=["own instruction"] * len(own) + ["another instruction"] * len(cross),
-                threshold=threshold.value,
-            ),
-        },
+    logits = np.concatenate([own_logits[known], cross_logits])
+    held_out_figures = frame_figures(
+        labels=np.concatenate([labelled.labels, cross.labels]),
+        before=sigmoid(logits),
+        after=calibration(logits),
+        tasks=[data.goals[goal][0] for goal in (*labelled.goals, *cross.goals)],
+        kinds=["own instruction"] * len(labelled) + ["another instruction"] * len(cross),
+        threshold=threshold.value,
     )
+    report = {
+        "config": asdict(config),
+        "task": task,
+        "episodes": dict(Counter(episode.outcome for episode in data.episodes)),
+        "threshold": asdict(threshold),
+        "held_out": held_out_figures,
+    }
+    return TrainedReward(classifier, report)
 
 
 def _train_member(
@@ -142,9 +145,7 @@ def _fit(
     rng: np.random.Generator,
 ) -> None:
     positives, negatives = pairs[pairs.labels], pairs[~pairs.labels]
-    optimiser = torch.optim.AdamW(
-        member.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-    )
+    optimiser = torch.optim.AdamW(member.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     half = config.batch // 2
     mined = round(config.mined * half) if len(hard) else 0
     member.train()
@@ -153,9 +154,7 @@ def _fit(
     for step in range(config.steps):
         for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * 0.5 * (1 + math.cos(math.pi * step / config.steps))
-        batch = joined(
-            _draw(positives, half, rng), _draw(negatives, half - mined, rng), _draw(hard, mined, rng)
-        )
+        batch = joined(_draw(positives, half, rng), _draw(negatives, half - mined, rng), _draw(hard, mined, rng))
         logits = _forward(member, batch, data, _texts(batch, wordings, rng), backbone)
         labels = torch.from_numpy(batch.labels).to(logits)
         loss = functional.binary_cross_entropy_with_logits(logits, labels)
@@ -171,9 +170,7 @@ def _forward(member: Member, pairs: Pairs, data: RewardData, texts: Tensor, back
 
 
 @torch.no_grad()
-def _judge(
-    member: Member, pairs: Pairs, data: RewardData, wordings: list[Tensor], backbone: Backbone
-) -> Float64:
+def _judge(member: Member, pairs: Pairs, data: RewardData, wordings: list[Tensor], backbone: Backbone) -> Float64:
     """Logits under each goal's first wording."""
     parts = [
         _forward(member, part, data, torch.stack([wordings[goal][0] for goal in part.goals]), backbone)
@@ -194,26 +191,21 @@ def _texts(pairs: Pairs, wordings: list[Tensor], rng: np.random.Generator) -> Te
     )
 
 
-def _keys(pairs: Pairs) -> list[int]:
-    return [int(row) for row in pairs.rows]
-
-
 def _threshold(data: RewardData, task: str, probability: dict[int, float], config: RewardConfig) -> Threshold:
     """Choose it from the target task's episodes, each judged by the member that has not seen it.
 
-    A failure counts against it with all its frames, a success with those before it succeeded.
+    A failure counts against it with all its frames, a success with those before it may have succeeded; a
+    success is found by its remaining frames.
     """
     negatives: list[float] = []
     positives: list[float] = []
-
-    def highest(rows: NDArray[np.int64]) -> float:
-        series = sustained([probability[int(row)] for row in rows], config.frames)
-        return float(series.max(initial=0.0))
-
     for episode in data.episodes:
         if data.goals[episode.goal][0] != task or not episode.complete:
             continue
-        negatives.append(highest(episode.rows[episode.labels == OTHER]))
+        values = [probability[row] for row in episode.rows.tolist()]
+        series = np.where(episode.counts, values, 0.0)
+        before = episode.labels == OTHER
+        negatives.append(float(sustained(series[before], config.frames).max(initial=0.0)))
         if episode.outcome == "success":
-            positives.append(min(probability[int(row)] for row in episode.rows[episode.labels == SUCCESS]))
+            positives.append(float(sustained(series[~before], config.frames).max(initial=0.0)))
     return choose_threshold(negatives, positives, config.false_positive_rate, config.least_recall)

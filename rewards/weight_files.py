@@ -58,9 +58,7 @@ def find_weights(name: str, pretrained: str | None, allow_download: bool) -> Wei
     if pretrained.endswith(".safetensors"):
         path = Path(pretrained)
         if not path.is_file():
-            raise MissingDependencyError(
-                f"There is no weight file {path}. Give the path of a safetensors file."
-            )
+            raise MissingDependencyError(f"There is no weight file {path}. Give the path of a safetensors file.")
         return WeightFile(name, path)
     return _tagged(name, pretrained, allow_download)
 
@@ -112,9 +110,7 @@ def _tagged(name: str, tag: str, allow_download: bool) -> WeightFile:
         )
     repository, _, file = str(settings.get("hf_hub", "")).rpartition("/")
     files = (Path(file).with_suffix(".safetensors").name,) if file else _FILES
-    cached = (
-        (try_to_load_from_cache(repository, candidate) for candidate in files) if repository else iter(())
-    )
+    cached = (try_to_load_from_cache(repository, candidate) for candidate in files) if repository else iter(())
     path = next((Path(found) for found in cached if isinstance(found, str)), None)
     if path is None and repository and allow_download:
         path = _download(repository, files)
