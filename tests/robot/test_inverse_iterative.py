@@ -1,0 +1,52 @@
+"""mink's iteration on the arm's MJCF and the closed form agree."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from robot.inverse_iterative import IterativeKinematics
+from robot.kinematics import JOINT_LOWER, JOINT_UPPER, Kinematics
+from robot.pose import Pose
+from robot.safety import SafetyLimits
+from trajectories.errors import KinematicsError
+
+MJCF = Path(__file__).resolve().parents[2] / "sim" / "assets" / "wx250s.xml"
+HOME = Kinematics().inverse(Pose.of((0.26, 0.0, 0.14)), (0.0, 0.0, 0.0, 0.0, 1.5, 0.0))
+
+
+@pytest.fixture(scope="module")
+def iterative():
+    return IterativeKinematics(MJCF)
+
+
+def test_forward_agrees(iterative):
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        joints = rng.uniform(JOINT_LOWER, JOINT_UPPER)
+        one, other = Kinematics().forward(joints), iterative.forward(joints)
+        np.testing.assert_allclose(one.matrix(), other.matrix(), atol=1e-9)
+
+
+def test_inverse_agrees_all_over_the_box(iterative):
+    rng, limits = np.random.default_rng(1), SafetyLimits()
+    for _ in range(100):
+        pose = Pose.of(
+            rng.uniform(limits.position_lower, limits.position_upper),
+            rng.uniform((-0.1, -0.1, -0.8), (0.1, 0.1, 0.8)),
+        )
+        np.testing.assert_allclose(iterative.inverse(pose, HOME), Kinematics().inverse(pose, HOME), atol=1e-6)
+
+
+def test_out_of_reach_is_an_error_that_says_how_far(iterative):
+    with pytest.raises(KinematicsError, match="away"):
+        iterative.inverse(Pose.of((0.9, 0.0, 0.1)), HOME)
+
+
+def test_bad_joints_and_other_models_are_refused(iterative, tmp_path):
+    with pytest.raises(KinematicsError, match="6 finite"):
+        iterative.inverse(Pose.of((0.3, 0.0, 0.1)), [np.nan] * 6)
+    other = tmp_path / "other.xml"
+    other.write_text("<mujoco><worldbody><body><joint name='waist'/><geom size='1'/></body></worldbody></mujoco>")
+    with pytest.raises(KinematicsError, match="shoulder"):
+        IterativeKinematics(other)
