@@ -83,9 +83,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
             ConfigError: When cameras, proprioception or rates don't fit `spec`.
         """
         if set(cameras) != set(spec.cameras):
-            raise ConfigError(
-                f"The specification names cameras {sorted(spec.cameras)}, got {sorted(cameras)}."
-            )
+            raise ConfigError(f"The specification names cameras {sorted(spec.cameras)}, got {sorted(cameras)}.")
         if spec.proprio != PROPRIO_NAMES:
             raise ConfigError(
                 f"RobotEnv measures proprioception {PROPRIO_NAMES}, the specification has {spec.proprio}."
@@ -108,9 +106,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         self._next_ns: int | None = None
         self._target: Target | None = None
         self._gripper_command = 1.0
-        images = {
-            name: spaces.Box(0, 255, (h, w, 3), np.uint8) for name, (h, w) in sorted(spec.cameras.items())
-        }
+        images = {name: spaces.Box(0, 255, (h, w, 3), np.uint8) for name, (h, w) in sorted(spec.cameras.items())}
         self.observation_space = spaces.Dict(
             {
                 "images": spaces.Dict(images),  # type: ignore[arg-type]
@@ -277,9 +273,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
     def _measured_target(self, state: ArmState) -> Target:
         """The measured pose as a target; its joints are the measured ones, so that nothing jumps."""
         middle = 0.5 * (self.limits.gripper_open_width + self.limits.gripper_closed_width)
-        return Target(
-            self.kinematics.forward(state.joints), state.joints.copy(), state.gripper_width > middle
-        )
+        return Target(self.kinematics.forward(state.joints), state.joints.copy(), state.gripper_width > middle)
 
     def _step_end(self) -> int:
         """When this control step ends, ns; waits for the grid's next time when this one is too far gone."""
@@ -312,9 +306,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         """Straight to `goal` with the gripper open, or as near as the box allows."""
         for _ in range(_MAX_HOME_STEPS):
             before = self.target.pose
-            action, arrives = action_towards(
-                before, goal, self.robot_spec.action_scale, self._home.speed, True
-            )
+            action, arrives = action_towards(before, goal, self.robot_spec.action_scale, self._home.speed, True)
             applied = self.apply(action)
             if not applied.command.clipped:
                 if arrives:

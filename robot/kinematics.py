@@ -192,9 +192,7 @@ class Kinematics:
         return None
 
 
-def _wrist_branches(
-    waist: float, pitch: float, rows: Rows, near: Sequence[float]
-) -> tuple[Row, Row] | tuple[Row]:
+def _wrist_branches(waist: float, pitch: float, rows: Rows, near: Sequence[float]) -> tuple[Row, Row] | tuple[Row]:
     """Forearm roll, wrist angle and wrist rotation, rad, that leave the tool with rotation `rows`."""
     c0, s0, cp, sp = math.cos(waist), math.sin(waist), math.cos(pitch), math.sin(pitch)
     (t00, t01, t02), (t10, t11, t12), (t20, t21, t22) = rows

@@ -140,9 +140,7 @@ class Pose:
         """
         p, r = np.asarray(position, dtype=np.float64), np.asarray(rpy, dtype=np.float64)
         if p.shape != (3,) or r.shape != (3,) or not (np.isfinite(p).all() and np.isfinite(r).all()):
-            raise KinematicsError(
-                f"A pose needs 3 finite metres and 3 finite radians, got {position!r} and {rpy!r}."
-            )
+            raise KinematicsError(f"A pose needs 3 finite metres and 3 finite radians, got {position!r} and {rpy!r}.")
         return cls(p, r)
 
     @classmethod

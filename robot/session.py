@@ -117,13 +117,9 @@ class ResetFreeSession:
         """
         for direction in DIRECTIONS:
             if not instructions.get(direction):
-                raise ConfigError(
-                    f"Task {task} needs at least one instruction for the direction {direction!r}."
-                )
+                raise ConfigError(f"Task {task} needs at least one instruction for the direction {direction!r}.")
         if max_steps < 1 or help_after < 1:
-            raise ConfigError(
-                f"max_steps and help_after must be at least 1, got {max_steps} and {help_after}."
-            )
+            raise ConfigError(f"max_steps and help_after must be at least 1, got {max_steps} and {help_after}.")
         if skip_done_above is not None and not 0.0 < skip_done_above <= 1.0:
             raise ConfigError(f"skip_done_above must lie in (0, 1] or be null, got {skip_done_above}.")
         self.stats = SessionStats()
