@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 
 import numpy as np
 
@@ -23,7 +24,12 @@ RETREAT_Z = 0.13
 PUSH_Z = 0.014
 """Height of the closed gripper while it pushes, m."""
 MAX_YAW = 1.15
-_NEAR = 0.012
+PUSH_Z, PUSH_TRAVEL_Z = 0.022, 0.07
+PUSHED_M = 0.03
+"""A pushed object this near to its goal has arrived, m."""
+FINGER_LENGTH = 0.012
+"""How far the fingers reach below the tip, with a little air, m."""
+_NEAR, _ROUGHLY = 0.012, 0.03
 _HOLDING_WIDTH = 0.004
 
 Step = tuple[Float32, bool]
@@ -98,56 +104,98 @@ class ScriptedExpert:
             offset = 0.045 * np.array([math.cos(angle), math.sin(angle)])
         self._grip = 1.0
         hover = CLEARANCE + float(self._rng.uniform(-0.01, 0.015))
-        yield from self._approach(lambda: self._grasp(offset, hover), careful=False, tolerance=_NEAR)
-        yield from self._approach(lambda: self._grasp(offset, 0.0), careful=True, tolerance=0.006)
+        yield from self._approach(lambda: self._grasp(offset, hover), careful=False, tolerance=_ROUGHLY)
+        yield from self._descend(offset)
         self._grip = -1.0
         for _ in range(2):
             yield self._stay(), True
         here = self._target.position
         yield from self._approach(lambda: self._level(here[:2], CARRY_Z), careful=False, tolerance=0.03)
 
-    def place(self, xy: Float64 | None) -> Iterator[Step]:
+    def place(self, xy: Float64 | None) -> Generator[Step, None, bool]:
         """Carry to a place, lower, let go, retreat; returns whether the object was still held before letting go."""
-        yield from self._approach(lambda: self._above(xy, CARRY_Z), careful=False, tolerance=_NEAR)
+        exact = xy is None  # on top of another object
+        yield from self._approach(
+            lambda: self._above(xy, CARRY_Z), careful=exact, tolerance=_NEAR if exact else _ROUGHLY
+        )
         if not self.holding and self._failure != "miss":
             return False
         if self._failure == "hover":
             height = self._drop_height(xy) + float(self._rng.uniform(0.015, 0.05))
             yield from self._approach(lambda: self._above(xy, height), careful=True, tolerance=_NEAR)
             yield from self._rest()
-        yield from self._approach(lambda: self._above(xy, self._drop_height(xy)), careful=True, tolerance=0.005)
+        yield from self._approach(lambda: self._above(xy, self._drop_height(xy)), careful=True, tolerance=0.006)
         if self._failure == "hold":
             yield from self._rest()
         yield from self._let_go()
         return True
 
     def _push(self) -> Iterator[Step]:
-        """Close the gripper behind the object and push it along a straight line; again if it went astray."""
-        info = self._twin.scene.object(self._object)
-        contact = max(info.half_extent) + 0.010
+        """Close the gripper, go behind the object and push it towards the goal; again if it went astray."""
+        self._grip = -1.0
+        if self._failure == "hover":
+            yield from self._approach(lambda: self._level(self._push_goal(), 0.05), careful=False, tolerance=_NEAR)
+            yield from self._rest()
+        goal = self._push_goal().copy()
+        if self._failure == "drop":
+            goal = self._position[:2] + 0.4 * (goal - self._position[:2])
         while True:
-            centre, goal = self._position[:2], self._push_goal()
-            way = goal - centre
-            length = float(np.linalg.norm(way))
-            along = way / max(length, 1e-6)
-            behind = centre - along * (contact + 0.022)
-            self._grip = -1.0
-            yield from self._approach(lambda p=behind: self._level(p, 0.075), careful=False, tolerance=_NEAR)
-            yield from self._approach(lambda p=behind: self._level(p, PUSH_Z), careful=True, tolerance=0.008)
-            stop = goal - along * contact
-            if self._failure == "drop":
-                stop = centre - along * contact + 0.4 * way
+            yield from self._go_behind(goal)
             if self._failure == "miss":
-                stop = stop + 0.06 * np.array([-along[1], along[0]])
-            yield from self._approach(lambda p=stop: self._level(p, PUSH_Z), careful=True, tolerance=0.006)
+                yield from self._pass_beside(goal)
+            else:
+                yield from self._push_along(goal)
             if self._failure == "hold":
                 yield from self._rest()
-            here = self._target.position[:2] - 0.02 * along
-            yield from self._approach(lambda p=here: self._level(p, RETREAT_Z), careful=False, tolerance=0.03)
-            self._grip = 1.0
-            yield self._stay(), False
-            if self._failure is not None or float(np.linalg.norm(self._position[:2] - self._push_goal())) < 0.035:
+            here = self._target.position[:2].copy()
+            yield from self._approach(partial(self._level, here, PUSH_TRAVEL_Z), careful=False, tolerance=_ROUGHLY)
+            if self._failure is not None or float(np.linalg.norm(self._position[:2] - goal)) < PUSHED_M:
+                self._grip = 1.0
+                yield from self._approach(partial(self._level, here, RETREAT_Z), careful=False, tolerance=_ROUGHLY)
                 yield from self._rest()
+
+    def _go_behind(self, goal: Float64) -> Iterator[Step]:
+        """Over the object to its side away from the goal, then down."""
+
+        def place(z: float) -> Pose:
+            spot = self._position[:2] - self._way(goal)[0] * (self._contact + 0.018)
+            return self._level(np.clip(spot, (0.185, -0.197), (0.375, 0.197)), z)
+
+        yield from self._approach(lambda: place(PUSH_TRAVEL_Z), careful=False, tolerance=_NEAR)
+        yield from self._approach(lambda: place(PUSH_Z), careful=True, tolerance=0.008)
+
+    def _push_along(self, goal: Float64) -> Iterator[Step]:
+        """Push while the object lies ahead; a step aims at the line through object and goal, so it stays on it."""
+        for _ in range(16):
+            along, length = self._way(goal)
+            ahead = self._position[:2] - self._target.position[:2]
+            aside = float(np.linalg.norm(ahead - (ahead @ along) * along))
+            if length < 0.5 * PUSHED_M or ahead @ along < 0.5 * self._contact or aside > 0.015:
+                return
+            spot = self._position[:2] + along * (min(0.03, length) - self._contact)
+            action, _ = action_towards(
+                self._target, self._level(spot, PUSH_Z), self._twin.env.robot_spec.action_scale, 0.9, False
+            )
+            yield action, True
+
+    def _pass_beside(self, goal: Float64) -> Iterator[Step]:
+        """Miss the object by going past it."""
+        along, length = self._way(goal)
+        start = self._target.position[:2] + 0.045 * np.array([-along[1], along[0]])
+        yield from self._approach(lambda: self._level(start, PUSH_Z), careful=False, tolerance=_NEAR)
+        end = start + along * length
+        yield from self._approach(lambda: self._level(end, PUSH_Z), careful=False, tolerance=_ROUGHLY)
+
+    def _way(self, goal: Float64) -> tuple[Float64, float]:
+        """Unit vector (2,) from the object to the goal, and their distance, m."""
+        way = goal - self._position[:2]
+        length = float(np.linalg.norm(way))
+        return way / max(length, 1e-6), length
+
+    @property
+    def _contact(self) -> float:
+        """Distance of the tip from the object's centre when the closed fingers touch it, m."""
+        return max(self._twin.scene.object(self._object).half_extent) + 0.006
 
     def _drop_on_the_way(self) -> Iterator[Step]:
         start, share = self._target.position[:2].copy(), self._rng.uniform(0.25, 0.6)
@@ -232,18 +280,37 @@ class ScriptedExpert:
             np.array([x, info.position[1] + inward * offset]), (REACH_X[0], REACH_Y[0]), (REACH_X[1], REACH_Y[1])
         )
 
+    def _descend(self, offset: Float64) -> Iterator[Step]:
+        """Down onto the grasp; above the object the fingers wait until they are astride it."""
+        info = self._twin.scene.object(self._object)
+        limits = self._twin.env.limits
+        slack = max(0.003, 0.5 * (limits.gripper_open_width - info.grasp_width) - 0.003)
+        for _ in range(14):
+            grasp = self._grasp(offset, 0.0)
+            miss = self._target.position - grasp.position
+            clear = float(self._position[2]) + info.height + FINGER_LENGTH
+            astride = float(np.abs(miss[:2]).max()) < slack or float(self._target.position[2]) < clear - 0.01
+            wanted = grasp if astride else Pose.of((*grasp.position[:2], clear), grasp.rpy.tolist())
+            action, _ = action_towards(self._target, wanted, self._twin.env.robot_spec.action_scale, 0.7, True)
+            yield action, True
+            miss = np.abs(self._target.position - self._grasp(offset, 0.0).position)
+            if miss[2] < 0.007 and float(miss[:2].max()) < max(slack, 0.006):
+                return
+
     # -- motion ----------------------------------------------------------------------------------------------------
     def _stay(self) -> Float32:
         return np.array([0, 0, 0, 0, 0, 0, self._grip], dtype=np.float32)
 
-    def _approach(self, goal: object, *, careful: bool, tolerance: float) -> Iterator[Step]:
+    def _approach(self, goal: Callable[[], Pose], *, careful: bool, tolerance: float) -> Iterator[Step]:
         """Straight towards `goal()` until the target is within `tolerance` (m) of it; at least one step."""
         for _ in range(14):
-            wanted: Pose = goal()  # type: ignore[operator]
+            wanted = goal()
             speed = 0.7 if careful else 1.0
-            action, _ = action_towards(self._target, wanted, self._twin.env.robot_spec.action_scale, speed, self._grip > 0)
+            action, _ = action_towards(
+                self._target, wanted, self._twin.env.robot_spec.action_scale, speed, self._grip > 0
+            )
             yield action, careful
-            miss = np.abs(goal().position - self._target.position)  # type: ignore[operator]
+            miss = np.abs(goal().position - self._target.position)
             if float(miss.max()) < tolerance:
                 return
 

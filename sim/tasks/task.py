@@ -96,10 +96,7 @@ class Task:
             near = math.dist(base[:2], position[:2]) < 0.8 * min(below.half_extent)
             return near and abs(position[2] - base[2] - below.height) < HEIGHT_TOLERANCE
         fixture = scene.fixture(goal.fixture)
-        return (
-            fixture.contains(position[0], position[1])
-            and abs(position[2] - fixture.floor_height) < HEIGHT_TOLERANCE
-        )
+        return fixture.contains(position[0], position[1]) and abs(position[2] - fixture.floor_height) < HEIGHT_TOLERANCE
 
     def lost(self, scene: Scene) -> str | None:
         """Why the robot can't go on by itself, or None: the object is out of reach or has fallen over."""
@@ -139,7 +136,7 @@ class Task:
         for name in self.bystanders:
             self._place(scene, name, self._corner(rng), rng)
         if spread == "wide" and rng.random() < 0.5:
-            xy = self.free_place(scene, rng, self.object, avoid=self.goals[direction].fixture)
+            xy: Float64 | None = self.free_place(scene, rng, self.object, avoid=self.goals[direction].fixture)
         else:
             xy = self.goal_place(scene, rng, start)
         self._place(scene, self.object, xy, rng, start.on_top_of if xy is None else "")
