@@ -31,8 +31,9 @@ class RewardConfig:
         shift: Augmentation: largest shift, pixels.
         colour: Augmentation: largest relative change of brightness and contrast.
         mined: Share of the negatives of the second round that are the hardest ones of the first.
-        require_open_gripper: Frames with the gripper commanded closed never count towards done; for tasks
-            that end with letting go.
+        require_open_gripper: Frames with the gripper commanded closed never count towards done, so nothing is learned
+            from them either. Right for tasks that end with letting go: held just above or at the goal looks like
+            success to a camera.
         finetune_last_block: Train each member's own copy of the image tower's last block, too.
         seed: Seed of everything random.
     """
@@ -54,7 +55,7 @@ class RewardConfig:
     shift: int = 2
     colour: float = 0.15
     mined: float = 0.4
-    require_open_gripper: bool = False
+    require_open_gripper: bool = True
     finetune_last_block: bool = False
     seed: int = 0
 

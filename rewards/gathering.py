@@ -13,7 +13,7 @@ from rewards.augment import augment
 from rewards.backbone import Backbone
 from rewards.classifier import ImageFeatures, frames_that_count, image_features
 from rewards.config import RewardConfig
-from rewards.frames import OTHER, SUCCESS, label_frames
+from rewards.frames import OTHER, SUCCESS, UNKNOWN, label_frames
 from trajectories.errors import ConfigError
 from trajectories.types import Episode, Int64, Spec, UInt8
 
@@ -44,6 +44,11 @@ class EpisodeRows:
     counts: NDArray[np.bool_]
     complete: bool
     fold: int
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """The (n,) frames to learn from: the label is known, and a decision may be made on them."""
+        return (self.labels != UNKNOWN) & self.counts
 
 
 @dataclass(frozen=True)
@@ -97,12 +102,12 @@ class _Gathering:
         config = self.config
         if config.camera not in episode.images:
             raise ConfigError(
-                f"Episode {episode.id} has no camera {config.camera!r}, only {', '.join(episode.images)}; "
-                f"set "
+                f"Episode {episode.id} has no camera {config.camera!r}, only {', '.join(episode.images)}; set "
                 "reward.camera."
             )
         labels = label_frames(len(episode), episode.outcome, config.success_frames, config.gap)
-        sample = self._sample(labels)
+        counts = frames_that_count(episode.proprio, self.spec, config.require_open_gripper)
+        sample = self._sample(np.where(counts, labels, UNKNOWN))
         kept = np.arange(len(labels)) if episode.task == self.task else sample
         images = episode.images[config.camera]
         rows = self._embed(images[kept])
@@ -116,7 +121,6 @@ class _Gathering:
         index = list(self.goals).index(goal)
         number = self.seen.get((index, episode.outcome), 0)
         self.seen[index, episode.outcome] = number + 1
-        complete, fold = len(kept) == len(labels), number % config.folds
         self.episodes.append(
             EpisodeRows(
                 id=episode.id,
@@ -124,9 +128,9 @@ class _Gathering:
                 outcome=episode.outcome,
                 rows=rows,
                 labels=labels[kept],
-                counts=frames_that_count(episode.proprio[kept], self.spec, config.require_open_gripper),
-                complete=complete,
-                fold=fold,
+                counts=counts[kept],
+                complete=len(kept) == len(labels),
+                fold=number % config.folds,
             )
         )
 

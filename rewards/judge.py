@@ -46,5 +46,6 @@ class VlmReward:
         features = image_features(self._classifier.backbone, observation.images[camera][None], self._trunk)
         logits = self._classifier.feature_logits(features[:], self._text)
         probability = float(self._classifier.calibration(logits)[0])
-        counts = self._classifier.counts(observation.proprio[None])[0]
-        return RewardReading(probability, self._debounce.update(probability if counts else 0.0))
+        if not self._classifier.counts(observation.proprio[None])[0]:
+            probability = 0.0
+        return RewardReading(probability, self._debounce.update(probability))

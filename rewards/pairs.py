@@ -52,9 +52,9 @@ class Pairs:
 
 
 def own_pairs(data: RewardData) -> tuple[Pairs, NDArray[np.bool_]]:
-    """Every unchanged frame with its own goal, and whether its label is known (False where not)."""
+    """Every unchanged frame with its own goal, and whether to learn from it; the label of the others is False."""
     parts = [(e.rows, np.full(len(e.rows), e.goal), e.labels == SUCCESS, e.fold) for e in data.episodes]
-    return _pairs(parts), np.concatenate([e.labels >= 0 for e in data.episodes])
+    return _pairs(parts), np.concatenate([e.known for e in data.episodes])
 
 
 def cross_pairs(data: RewardData, backbone: Backbone, rng: np.random.Generator) -> Pairs:
@@ -69,7 +69,7 @@ def cross_pairs(data: RewardData, backbone: Backbone, rng: np.random.Generator) 
         task, direction = data.goals[episode.goal]
         other_tasks = [i for i, (name, _) in enumerate(data.goals) if name != task and similar[i, episode.goal] < ALIKE]
         opposite = [i for i, (name, way) in enumerate(data.goals) if name == task and way != direction]
-        last = episode.rows[episode.labels == SUCCESS]
+        last = episode.rows[episode.known & (episode.labels == SUCCESS)]
         for goal in opposite:
             if similar[goal, episode.goal] > SAME:
                 raise ConfigError(
@@ -77,7 +77,7 @@ def cross_pairs(data: RewardData, backbone: Backbone, rng: np.random.Generator) 
                     f"{data.wordings[episode.goal][0]!r}: word them differently or use a larger backbone."
                 )
             parts.append((last, np.full(len(last), goal), np.zeros(len(last), bool), episode.fold))
-        rows = episode.rows[episode.labels >= 0]
+        rows = episode.rows[episode.known]
         if other_tasks and len(rows):
             rows = rng.choice(rows, min(len(rows), 8), replace=False)
             drawn = rng.choice(other_tasks, len(rows))

@@ -18,7 +18,7 @@ from robot.interfaces import RewardModel
 from trajectories.errors import CheckpointError, ConfigError, SpecMismatchError
 from trajectories.types import Observation, Spec
 
-CONFIG = RewardConfig(steps=60, folds=2, shift=1)
+CONFIG = RewardConfig(steps=60, folds=2, shift=1, require_open_gripper=False)
 
 
 @pytest.fixture(scope="module")
@@ -107,8 +107,20 @@ def test_a_closed_gripper_never_counts_when_it_must_be_open(trained):
         judge.reset(episode.instruction)
         proprio = np.zeros_like(episode.proprio[0])
         proprio[GRIPPER] = gripper
-        last = replace(observation(episode, 12), proprio=proprio)
-        assert [judge.update(last).done for _ in range(3)][-1] is expected
+        readings = [judge.update(replace(observation(episode, 12), proprio=proprio)) for _ in range(3)]
+        assert readings[-1].done is expected
+        assert (readings[-1].probability > 0.5) is expected
+
+
+def test_nothing_is_learned_from_frames_that_do_not_count(backbone, spec, episodes):
+    data = gather(episodes, "slide", backbone, spec, replace(CONFIG, require_open_gripper=True))
+    own, known = own_pairs(data)
+    assert len(own) == 28 * 13  # all are judged
+    # the gripper opens at frame 8 of 12: a failure teaches by 5 frames, a success by its last 3
+    assert int(known.sum()) == 12 * 5 + 16 * 3
+    blind = Spec(cameras=spec.cameras, proprio=("tip_x",))
+    with pytest.raises(ConfigError, match=r"reward\.require_open_gripper=false"):
+        gather(episodes, "slide", backbone, blind, replace(CONFIG, require_open_gripper=True))
 
 
 def test_a_missing_camera_is_named(trained):
