@@ -65,7 +65,7 @@ def chooser(agent, deterministic=False):
     return lambda state: agent.act(torch.from_numpy(state)[None], TABLE, deterministic)[0].numpy()
 
 
-def success(agent, episodes=60):
+def success(agent, episodes=40):
     rng = np.random.default_rng(1234)
     return np.mean([run_episode(chooser(agent, True), rng)[1] for _ in range(episodes)])
 
@@ -98,10 +98,10 @@ def demonstrations(replay, good, random, seed):
 
 
 def test_soft_actor_critic_learns_from_scratch():
-    agent, online = make_agent(0, 2e-3, online=PhaseConfig(), initial_temperature=0.3), make_replay(0)
+    agent, online = make_agent(1, 2e-3, online=PhaseConfig(), initial_temperature=0.3), make_replay(1)
     agent.set_phase("online")
     assert success(agent) < 0.5
-    practise(agent, online, online, 700, seed=0, utd=4)
+    practise(agent, online, online, 500, seed=1, utd=4)
     assert success(agent) > 0.9
 
 
