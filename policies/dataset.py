@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from policies.features import FeatureExtractor
+from policies.features import FeatureExtractor, ProprioScaling
 from policies.keypoint_labels import label_keypoints
 from policies.keypoint_training import KeypointFrames
 from policies.replay import Replay
@@ -98,9 +98,7 @@ def featurise(episode: Episode, features: FeatureExtractor, gamma: float) -> Fea
     )
 
 
-def make_replay(
-    size: int, capacity: int, gamma: float, *, device: torch.device | str = "cpu", seed: int = 0
-) -> Replay:
+def make_replay(size: int, capacity: int, gamma: float, *, device: torch.device | str = "cpu", seed: int = 0) -> Replay:
     """An empty replay of state vectors of `size` numbers for `capacity` frames."""
     fields = {"state": ((size,), torch.float32)}
     return Replay(capacity, fields, gamma=gamma, device=device, seed=seed)
@@ -124,7 +122,7 @@ def fill_replay(
 
 
 def keypoint_frames(
-    episodes: Sequence[Episode], text: TextTable, scaling_apply: FeatureScaling, camera: str, names: tuple[str, ...]
+    episodes: Sequence[Episode], text: TextTable, scaling: ProprioScaling, camera: str, names: tuple[str, ...]
 ) -> KeypointFrames:
     """Labelled frames of all episodes, for the encoder; frames without any label are left out."""
     images, proprio, rows, values, masks, numbers = [], [], [], [], [], []
@@ -133,7 +131,7 @@ def keypoint_frames(
         known = labels.known
         count = int(known.sum())
         images.append(episode.images[camera][known])
-        proprio.append(scaling_apply(episode.proprio[known]))
+        proprio.append(scaling.apply(episode.proprio[known]))
         rows.append(np.full(count, text.row(episode.instruction), dtype=np.int64))
         values.append(labels.values[known])
         masks.append(labels.mask[known])

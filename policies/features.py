@@ -15,7 +15,6 @@ import torch
 
 from policies.keypoint_labels import PICK_SIZE, ProprioIndex
 from policies.keypoints import KeypointNet, KeypointNetConfig, as_input
-from policies.text_table import EncodeText, TextTable
 from policies.tensor_file import content_digest, read_tensors, write_tensors
 from policies.text_table import EncodeText, TextTable
 from trajectories.errors import CheckpointError, ConfigError

@@ -53,7 +53,7 @@ class KeypointLabels:
     @property
     def known(self) -> Bool:
         """Frames with at least one label, bool (T + 1,)."""
-        return self.mask.any(axis=1)
+        return np.asarray(self.mask.any(axis=1))
 
 
 @dataclass(frozen=True)

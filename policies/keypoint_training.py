@@ -208,8 +208,8 @@ def _set_label_scale(net: KeypointNet, frames: KeypointFrames, rows: Int64) -> N
     for part in (slice(0, POINT_SIZE), slice(PICK_SIZE, None)):
         scale[part] = max(math.sqrt(float(variance[part].max())), 0.01)
     mean[POINT_SIZE:PICK_SIZE], scale[POINT_SIZE:PICK_SIZE] = 0.0, 0.7
-    net.label_mean.copy_(torch.from_numpy(mean))  # type: ignore[operator]
-    net.label_scale.copy_(torch.from_numpy(scale))  # type: ignore[operator]
+    net.label_mean.copy_(torch.from_numpy(mean))
+    net.label_scale.copy_(torch.from_numpy(scale))
 
 
 def _schedule(step: int, steps: int) -> float:

@@ -69,6 +69,11 @@ class KeypointNetConfig:
 class KeypointNet(nn.Module):
     """Image, normalised proprioception and instruction embedding -> the eight numbers of `KeypointLabels`."""
 
+    label_mean: Tensor
+    label_scale: Tensor
+    grid_x: Tensor
+    grid_y: Tensor
+
     def __init__(self, config: KeypointNetConfig) -> None:
         super().__init__()
         self.config = config

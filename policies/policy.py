@@ -17,7 +17,6 @@ from policies.config import AgentConfig, NetworkConfig
 from policies.distribution import sample
 from policies.features import FeatureExtractor
 from policies.networks import Actor
-from policies.text_table import EncodeText
 from policies.tensor_file import content_digest, read_tensors, write_tensors
 from robot.link.codec import weights_digest
 from trajectories.errors import CheckpointError

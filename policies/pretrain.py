@@ -1,32 +1,42 @@
-"""Pre-training: the image encoder on hindsight keypoints, then the multi-task policy with cloning and Cal-QL."""
+"""Pre-training: the image encoder on hindsight keypoints, then the multi-task policy with cloning and Cal-QL.
+
+    encoder     play, demonstrations, prior data  ->  features.safetensors   (frozen from here on)
+    policy      demonstrations, failures, prior data, through the encoder
+                cloning alone first, then Cal-QL with the cloning term  ->  actor.safetensors, agent.safetensors
+
+The folder is a policy folder (`policies.policy`) that also holds the whole agent, for fine-tuning to go on from.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import json
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+import torch
 
 from policies.agent import Agent
 from policies.checkpoint import save_agent
 from policies.config import AgentConfig
-from policies.dataset import add_to_replay, state_replay
-from policies.features import FeatureExtractor, normalise_proprio
-from policies.keypoint_labels import label_keypoints
-from policies.keypoint_training import KeypointConfig, KeypointFrames, train_keypoints
+from policies.dataset import FeatureEpisode, featurise, fill_replay, is_play, keypoint_frames, read_all
+from policies.features import FeatureExtractor, ProprioScaling, require_camera
+from policies.keypoint_training import KeypointConfig, KeypointErrors, train_keypoints
 from policies.mix import MixedReplay
 from policies.policy import save_policy
 from policies.replay import Replay
 from policies.text_table import EncodeText, TextTable
 from trajectories.errors import ConfigError
-from trajectories.labels import SUCCESS_FRAMES
+from trajectories.store import TrajectoryStore
 from trajectories.types import Episode, Spec
 
 AGENT_FILE = "agent.safetensors"
+ABOUT_FILE = "pretraining.json"
 Progress = Callable[[str, int, int], None]
-"""Stage, steps done, steps in all."""
+"""Called with a stage's name, steps done and steps in all."""
+_EVERY = 20
 
 
 @dataclass(frozen=True)
@@ -34,134 +44,200 @@ class PretrainConfig:
     """Settings of pre-training.
 
     Attributes:
-        clone_steps: Updates of the policy by behaviour cloning alone, first.
-        steps: Updates of policy and critics by Cal-QL with the cloning term, after that.
+        clone_steps: Updates of the actor by behaviour cloning alone, first.
+        steps: Updates of actor and critics by Cal-QL with the cloning term, after that; 0 leaves a policy of
+            behaviour cloning, the baseline.
         batch: Transitions an update.
         target_share: Share of each batch drawn from the target task; the rest is prior data.
-        success_frames: Last steps of a success that are labelled as done.
+        camera: The camera that the policy looks through.
         keypoints: Training of the image encoder.
         agent: Networks and losses.
     """
 
-    clone_steps: int = 1000
-    steps: int = 1500
+    clone_steps: int = 800
+    steps: int = 800
     batch: int = 256
     target_share: float = 0.5
-    success_frames: int = SUCCESS_FRAMES
+    camera: str = "front"
     keypoints: KeypointConfig = field(default_factory=KeypointConfig)
     agent: AgentConfig = field(default_factory=AgentConfig)
+
+    def __post_init__(self) -> None:
+        if self.clone_steps < 0 or self.steps < 0 or self.clone_steps + self.steps < 1:
+            raise ConfigError(
+                f"Pre-training for {self.clone_steps} + {self.steps} updates does nothing; expected at least one."
+            )
+        if not 0.0 < self.target_share <= 1.0:
+            raise ConfigError(f"target_share={self.target_share} is out of range; expected a share in (0, 1].")
 
 
 @dataclass(frozen=True)
 class OfflineData:
-    """The offline episodes as transitions: of the target task and of the prior tasks."""
+    """The offline episodes as transitions.
+
+    Attributes:
+        target: Of the target task.
+        prior: Of the other tasks; None when there are none.
+    """
 
     target: Replay
-    prior: Replay
+    prior: Replay | None
+
+    def mixed(self, target_share: float) -> MixedReplay:
+        """Batches of which `target_share` are of the target task."""
+        if self.prior is None:
+            return MixedReplay(self.target, self.target, 1.0)
+        return MixedReplay(self.prior, self.target, target_share)
 
 
-def train_features(
-    episodes: Iterable[Episode],
-    spec: Spec,
+def pretrain(
+    stores: Sequence[TrajectoryStore],
+    task: str,
+    instructions: Iterable[str],
     encode: EncodeText,
-    text_tower: str,
-    config: KeypointConfig,
-    seed: int,
+    text_source: str,
+    config: PretrainConfig,
+    folder: Path,
+    *,
+    seed: int = 0,
+    device: torch.device | str = "cpu",
     progress: Progress | None = None,
-) -> tuple[FeatureExtractor, dict[str, float]]:
-    """Train the image encoder on every labelled frame.
+) -> dict[str, Any]:
+    """Train encoder and policy, and write the folder.
 
     Args:
-        episodes: Play, demonstrations and prior data; read once.
-        spec: The robot.
-        encode: Embeds instructions.
-        text_tower: Digest of what embeds them.
+        stores: Play, demonstrations, failures and prior data of one robot.
+        task: The target task.
+        instructions: Wordings that the policy shall know beside those of the data.
+        encode: Text tower.
+        text_source: Digest of its weights.
         config: Settings.
-        seed: Of the training.
+        folder: Where the policy goes.
+        seed: Of everything random.
+        device: Where the policy is trained; the small encoder stays on the CPU.
         progress: Told of the steps.
 
     Returns:
-        The extractor, and the encoder's errors on held-out episodes.
+        What is written to `pretraining.json`: encoder's errors, last losses, seconds of each stage, counts.
+
+    Raises:
+        ConfigError: The data lacks what training needs.
+        CheckpointError: The folder can't be written.
     """
-    camera = next(iter(spec.cameras))
-    columns: dict[str, list[Any]] = {k: [] for k in ("images", "proprio", "instruction", "values", "mask", "episode")}
-    texts: dict[str, int] = {}
-    for number, episode in enumerate(episodes):
-        labels = label_keypoints(episode, spec.proprio)
-        keep = labels.known
-        count = int(keep.sum())
-        columns["images"].append(episode.images[camera][keep])
-        columns["proprio"].append(normalise_proprio(episode.proprio[keep]))
-        columns["instruction"].append(np.full(count, texts.setdefault(episode.instruction, len(texts))))
-        columns["values"].append(labels.values[keep])
-        columns["mask"].append(labels.mask[keep])
-        columns["episode"].append(np.full(count, number))
-    if not texts:
+    if not stores:
+        raise ConfigError("Pre-training needs at least one store of episodes. Run `regrasp collect` first.")
+    spec = stores[0].spec
+    for store in stores[1:]:
+        spec.require_same(store.spec, f"The trajectory store {store.path}")
+    started = time.monotonic()
+    episodes = list(read_all(stores))
+    text = TextTable.build([*(e.instruction for e in episodes), *instructions], encode, text_source)
+    features, errors = train_features(episodes, text, spec, config, seed, progress)
+    encoder_s = time.monotonic() - started
+    data = offline_data(episodes, task, features, config, seed, device)
+    del episodes
+    agent, losses = train_policy(data, features, config, seed, device, progress)
+    about = {
+        "task": task,
+        "seed": seed,
+        "encoder_errors": errors.to_dict(),
+        "losses": losses,
+        "encoder_s": round(encoder_s, 1),
+        "policy_s": round(time.monotonic() - started - encoder_s, 1),
+        "transitions": {"target": len(data.target), "prior": len(data.prior or ())},
+        "observations": "proprioception, keypoints seen in one camera image, instruction",
+    }
+    save_pretrained(folder, agent, features, about)
+    return about
+
+
+def train_features(
+    episodes: Sequence[Episode],
+    text: TextTable,
+    spec: Spec,
+    config: PretrainConfig,
+    seed: int,
+    progress: Progress | None = None,
+) -> tuple[FeatureExtractor, KeypointErrors]:
+    """Train the image encoder on every labelled frame.
+
+    Returns:
+        The extractor, and the encoder's errors on episodes that it was not trained on.
+
+    Raises:
+        ConfigError: When there is no such camera or no label.
+    """
+    require_camera(spec, config.camera)
+    if not episodes:
         raise ConfigError("There is no episode to train on. Run `regrasp collect` first.")
-    table = TextTable.build(texts, encode, text_tower)
-    rows = np.array([table.row(text) for text in texts])
-    columns["instruction"] = [rows[part] for part in columns["instruction"]]
-    joined = {name: np.concatenate(parts) for name, parts in columns.items()}
-    frames = KeypointFrames(text=table.rows, **joined)
-    net, errors = train_keypoints(frames, config, seed, progress)
-    return FeatureExtractor(spec, net, camera, table, encode), errors.to_dict()
+    scaling = ProprioScaling.fit(episodes)
+    frames = keypoint_frames(episodes, text, scaling, config.camera, spec.proprio)
+    net, errors = train_keypoints(frames, config.keypoints, seed, progress)
+    return FeatureExtractor(net, scaling, text, spec, config.camera), errors
 
 
 def offline_data(
-    episodes: Iterable[Episode], task: str, features: FeatureExtractor, config: PretrainConfig, seed: int
+    episodes: Iterable[Episode],
+    task: str,
+    features: FeatureExtractor,
+    config: PretrainConfig,
+    seed: int,
+    device: torch.device | str = "cpu",
 ) -> OfflineData:
-    """Demonstrations and failures (not play) as transitions.
+    """Demonstrations, failures and prior data (not play) as transitions.
 
-    Args:
-        episodes: Of all tasks; read once.
-        task: The target task.
-        features: The encoder.
-        config: Settings.
-        seed: Of the draws.
+    Raises:
+        ConfigError: When no episode is of the target task.
     """
-    kept = [e for e in episodes if e.metadata.get("kind") != "play"]
-    replays = {}
-    for index, target in enumerate((True, False)):
-        mine = [e for e in kept if (e.task == task) == target]
-        capacity = sum(len(e) + 1 for e in mine) + 1
-        replays[target] = state_replay(features, max(capacity, 2), config.agent.gamma, seed + index)
-        for episode in mine:
-            add_to_replay(replays[target], features, episode, config.success_frames)
-    return OfflineData(replays[True], replays[False])
+    gamma = config.agent.gamma
+    target: list[FeatureEpisode] = []
+    prior: list[FeatureEpisode] = []
+    for episode in episodes:
+        if not is_play(episode):
+            (target if episode.task == task else prior).append(featurise(episode, features, gamma))
+    if not target:
+        raise ConfigError(
+            f"No episode shows the target task {task!r} (play teaches the encoder only). Record demonstrations."
+        )
+    return OfflineData(
+        fill_replay(target, gamma, device=device, seed=seed),
+        fill_replay(prior, gamma, device=device, seed=seed + 1) if prior else None,
+    )
 
 
 def train_policy(
-    data: OfflineData, features: FeatureExtractor, config: PretrainConfig, seed: int, progress: Progress | None = None
+    data: OfflineData,
+    features: FeatureExtractor,
+    config: PretrainConfig,
+    seed: int,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
 ) -> tuple[Agent, dict[str, float]]:
-    """Cloning first, then Cal-QL with the cloning term, on both sources mixed.
+    """Cloning first, then Cal-QL with the cloning term.
 
     Returns:
         The agent, still in the phase "offline", and the metrics of its last update.
-
-    Raises:
-        ConfigError: When there is no episode of the target task.
     """
-    if not len(data.target):
-        raise ConfigError("There is no demonstration of the target task. Run `regrasp collect` first.")
-    share = 1.0 if not len(data.prior) else config.target_share
-    mixed = MixedReplay(data.prior, data.target, share)
-    agent = Agent(config.agent, features.state_size, features.table.shape[1], seed=seed)
-    agent.set_instructions(features.table)
-    metrics: dict[str, float] = {}
+    agent = Agent(config.agent, features.size, features.text.rows.shape[1], device=device, seed=seed)
+    agent.set_instructions(torch.from_numpy(features.text.rows))
+    mixed = data.mixed(config.target_share)
     total = config.clone_steps + config.steps
+    metrics: dict[str, torch.Tensor] = {}
     for step in range(total):
         batch = mixed.sample(config.batch)
-        latest = agent.clone_update(batch) if step < config.clone_steps else agent.pretrain_update(batch)
-        if progress is not None and (step % 20 == 19 or step == total - 1):
+        clone = step < config.clone_steps
+        metrics |= agent.clone_update(batch) if clone else agent.pretrain_update(batch)
+        if progress is not None and (step % _EVERY == _EVERY - 1 or step == total - 1):
             progress("policy", step + 1, total)
-        if step == total - 1:
-            metrics = {name: float(value) for name, value in latest.items()}
-    return agent, metrics
+    return agent, {name: float(value) for name, value in metrics.items()}
 
 
-def save_pretrained(
-    folder: Path, agent: Agent, features: FeatureExtractor, about: dict[str, Any]
-) -> None:
-    """Write a policy folder that also holds the whole agent, for fine-tuning to go on from."""
-    save_policy(folder, features, agent.config, agent.actor_weights(), 0, about)
-    save_agent(folder / AGENT_FILE, agent, features.spec, about)
+def save_pretrained(folder: Path, agent: Agent, features: FeatureExtractor, about: dict[str, Any]) -> None:
+    """Write a policy folder with the whole agent in it.
+
+    Raises:
+        CheckpointError: The disk refuses.
+    """
+    save_policy(folder, features, agent.config.networks, agent.actor_weights())
+    save_agent(folder / AGENT_FILE, agent, features.spec, {"features": features.digest})
+    (folder / ABOUT_FILE).write_text(json.dumps(about, indent=2) + "\n")
