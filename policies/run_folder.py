@@ -1,0 +1,99 @@
+"""The files of a fine-tuning run, and what of the learner's progress they keep.
+
+episodes/               every episode that was acknowledged, durable before the receipt
+learner.safetensors     agent, draws of the replay, counters: the newest checkpoint
+published.json          newest published version, so that versions never repeat after a kill
+snapshots/step_<n>/     policy folders along the run, each with snapshot.json
+metrics/                metrics.jsonl and TensorBoard files
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from trajectories.errors import CheckpointError
+
+EPISODES = "episodes"
+CHECKPOINT = "learner.safetensors"
+PUBLISHED = "published.json"
+SNAPSHOTS = "snapshots"
+SNAPSHOT_FILE = "snapshot.json"
+METRICS = "metrics"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Counters of a run.
+
+    Attributes:
+        updates: Updates done.
+        wall_s: Seconds that learners of this run have been up, all starts together.
+        snapshot_steps: Environment steps of the newest snapshot.
+        policy: Digest of the pre-trained policy that the run began with.
+    """
+
+    updates: int = 0
+    wall_s: float = 0.0
+    snapshot_steps: int = 0
+    policy: str = ""
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain JSON types."""
+        return asdict(self)
+
+
+class RunFolder:
+    """Paths of a run and the two small JSON files."""
+
+    def __init__(self, path: Path) -> None:
+        """Create the folder if needed."""
+        self.path = Path(path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.episodes = self.path / EPISODES
+        self.checkpoint = self.path / CHECKPOINT
+        self.metrics = self.path / METRICS
+
+    def snapshot(self, steps: int) -> Path:
+        """Folder of the policy after `steps` environment steps."""
+        return self.path / SNAPSHOTS / f"step_{steps}"
+
+    def published(self) -> int:
+        """Newest version that was ever published; 0 when none was.
+
+        Raises:
+            CheckpointError: The file is damaged.
+        """
+        path = self.path / PUBLISHED
+        if not path.is_file():
+            return 0
+        try:
+            return int(json.loads(path.read_text(encoding="utf-8"))["version"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(
+                f'{path} is damaged ({error}). Write {{"version": N}} into it with N above every policy version '
+                "that the run's episodes name (`regrasp inspect` lists them)."
+            ) from error
+
+    def note_published(self, version: int) -> None:
+        """Remember a version before anybody gets it."""
+        write_json(self.path / PUBLISHED, {"version": version})
+
+
+def write_json(path: Path, content: dict[str, object]) -> None:
+    """Replace a small file in one step.
+
+    Raises:
+        CheckpointError: The disk refuses.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(content) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    except OSError as error:
+        raise CheckpointError(f"{path} can't be written: {error}. Make room or check the permissions.") from error

@@ -1,0 +1,94 @@
+"""The learner as a process of its own: a server for actors and a training loop, until the run is complete."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from policies.learner import Learner, LearnerStatus
+from robot.link.server import LinkServer
+from robot.link.tls import TlsFiles
+
+logger = logging.getLogger(__name__)
+_UPDATES_A_TURN = 8
+_WAIT_S = 0.5
+
+
+def run_learner(
+    learner: Learner,
+    address: str,
+    *,
+    tls: TlsFiles | None = None,
+    on_status: Callable[[LearnerStatus], None] | None = None,
+    on_ready: Callable[[str], None] | None = None,
+    linger_s: float = 5.0,
+    stop: threading.Event | None = None,
+) -> bool:
+    """Serve and train until everything is learned, or SIGINT or SIGTERM come; saves and closes the learner.
+
+    Args:
+        learner: Opened for the run.
+        address: "host:port" to listen at; port 0 takes a free one.
+        tls: Certificates; needed off loopback.
+        on_status: Told now and then where the run stands.
+        on_ready: Told the address once actors can connect.
+        linger_s: How long actors can still ask after the end.
+        stop: Ends the run once set, like a signal.
+
+    Returns:
+        True when the run is complete, False when it was stopped.
+
+    Raises:
+        ConfigError, LinkError: The address can't be used.
+    """
+    stop = stop or threading.Event()
+    tell = on_status or _ignore
+    with _signals(stop):
+        try:
+            with LinkServer(learner, address, tls) as server:
+                if on_ready is not None:
+                    on_ready(server.address)
+                while not stop.is_set() and not learner.complete:
+                    if learner.train(_UPDATES_A_TURN) == 0:
+                        learner.wait(_WAIT_S)
+                    tell(learner.status)
+                complete = learner.complete
+                tell(learner.status)
+                if complete:
+                    _linger(linger_s, stop)
+        finally:
+            learner.close()
+    return complete
+
+
+def _linger(seconds: float, stop: threading.Event) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not stop.is_set():
+        stop.wait(0.1)
+
+
+def _ignore(status: LearnerStatus) -> None:
+    del status
+
+
+@contextmanager
+def _signals(stop: threading.Event) -> Iterator[None]:
+    """SIGINT and SIGTERM set `stop`; only the main thread can arrange that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        stop.set()
+
+    earlier = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
