@@ -92,6 +92,7 @@ def choose_threshold(
     positives: Sequence[float],
     false_positive_rate: float,
     least_recall: float = 0.9,
+    least_probability: float = 0.5,
 ) -> Threshold:
     """The threshold for a stated rate of wrongly stopped episodes.
 
@@ -105,6 +106,7 @@ def choose_threshold(
         positives: The same per successful episode, over the frames in which it has succeeded.
         false_positive_rate: Stated rate, 0 ... 1.
         least_recall: Share of `positives` that must be found.
+        least_probability: The threshold is raised to this unless that costs recall.
 
     Raises:
         ConfigError: When either is empty or the rate is not between 0 and 1.
@@ -123,5 +125,5 @@ def choose_threshold(
     rank = math.ceil((len(low) + 1) * (1.0 - false_positive_rate) - 1e-9)
     value = (max(low[-1], 0.0) + 1.0) / 2 if rank > len(low) else np.nextafter(max(low[rank - 1], 0.0), 1.0)
     missed = math.floor((1.0 - least_recall) * len(high) + 1e-9)
-    value = float(min(max(value, 0.5), high[missed]))
+    value = float(min(max(value, least_probability), high[missed]))
     return Threshold(value, float((low >= value).mean()), float((high >= value).mean()), len(low), len(high))

@@ -17,7 +17,9 @@ class RewardConfig:
         false_positive_rate: Stated share of episodes without success that may be stopped.
         least_recall: Share of held-out successes that the threshold must find, even if the rate above
             suffers.
-        success_frames: Positive frames at the end of a demonstration that succeeded.
+        least_probability: The threshold is never lower than this, even if the held-out episodes would allow it.
+        success_frames: Positive frames at the end of a demonstration that succeeded. The gripper should be clear of
+            the object in them, so demonstrations should go on for some steps after success.
         gap: Frames before those that are left out.
         frames_per_episode: Other frames used per episode of the prior data.
         folds: Parts that the episodes are split into; each member of the ensemble is trained without one of
@@ -31,9 +33,8 @@ class RewardConfig:
         shift: Augmentation: largest shift, pixels.
         colour: Augmentation: largest relative change of brightness and contrast.
         mined: Share of the negatives of the second round that are the hardest ones of the first.
-        require_open_gripper: Frames with the gripper commanded closed never count towards done, so nothing is learned
-            from them either. Right for tasks that end with letting go: held just above or at the goal looks like
-            success to a camera.
+        require_open_gripper: Frames with the gripper commanded closed never count towards done. Right for tasks that
+            end with letting go: held at the goal looks much like success to a camera.
         finetune_last_block: Train each member's own copy of the image tower's last block, too.
         seed: Seed of everything random.
     """
@@ -42,6 +43,7 @@ class RewardConfig:
     frames: int = 3
     false_positive_rate: float = 0.02
     least_recall: float = 0.9
+    least_probability: float = 0.6
     success_frames: int = 3
     gap: int = 4
     frames_per_episode: int = 6
@@ -69,7 +71,7 @@ class RewardConfig:
         for name in positive:
             if getattr(self, name) < 1:
                 raise ConfigError(f"reward.{name} must be at least 1, got {getattr(self, name)}.")
-        for name in ("false_positive_rate", "least_recall"):
+        for name in ("false_positive_rate", "least_recall", "least_probability"):
             if not 0.0 < getattr(self, name) < 1.0:
                 raise ConfigError(f"reward.{name} must be between 0 and 1, got {getattr(self, name)}.")
         if self.folds < 2:

@@ -18,7 +18,7 @@ from rewards.metrics import (
     expected_calibration_error,
     false_positive_rate_at_recall,
 )
-from trajectories.types import Episode, UInt8
+from trajectories.types import Episode, Float32, UInt8
 
 
 def frame_figures(
@@ -65,10 +65,15 @@ def evaluate_frames(
     labels: ArrayLike,
     tasks: Sequence[str],
     kinds: Sequence[str],
+    proprio: Float32 | None = None,
 ) -> dict[str, Any]:
-    """`frame_figures` of N uint8 (H, W, 3) frames, each with an instruction and the truth."""
+    """`frame_figures` of N uint8 (H, W, 3) frames, each with an instruction and the truth.
+
+    With `proprio` (N, P), frames that may not count towards done are judged 0, as in a session.
+    """
     logits = classifier.logits(images, instructions)
-    before, after = sigmoid(logits), classifier.calibration(logits)
+    counts = True if proprio is None else classifier.counts(proprio)
+    before, after = np.where(counts, sigmoid(logits), 0.0), np.where(counts, classifier.calibration(logits), 0.0)
     return frame_figures(labels, before, after, tasks, kinds, classifier.threshold.value)
 
 

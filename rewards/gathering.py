@@ -47,8 +47,8 @@ class EpisodeRows:
 
     @property
     def known(self) -> NDArray[np.bool_]:
-        """The (n,) frames to learn from: the label is known, and a decision may be made on them."""
-        return (self.labels != UNKNOWN) & self.counts
+        """Frames whose label is known: bool (n,)."""
+        return self.labels != UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class _Gathering:
             )
         labels = label_frames(len(episode), episode.outcome, config.success_frames, config.gap)
         counts = frames_that_count(episode.proprio, self.spec, config.require_open_gripper)
-        sample = self._sample(np.where(counts, labels, UNKNOWN))
+        sample = self._sample(labels)
         kept = np.arange(len(labels)) if episode.task == self.task else sample
         images = episode.images[config.camera]
         rows = self._embed(images[kept])

@@ -208,4 +208,6 @@ def _threshold(data: RewardData, task: str, probability: dict[int, float], confi
         negatives.append(float(sustained(series[before], config.frames).max(initial=0.0)))
         if episode.outcome == "success":
             positives.append(float(sustained(series[~before], config.frames).max(initial=0.0)))
-    return choose_threshold(negatives, positives, config.false_positive_rate, config.least_recall)
+    return choose_threshold(
+        negatives, positives, config.false_positive_rate, config.least_recall, config.least_probability
+    )

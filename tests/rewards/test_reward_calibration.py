@@ -76,8 +76,10 @@ def test_recall_is_kept_and_its_price_reported():
     assert chosen.false_positive_rate == pytest.approx(0.5)
 
 
-def test_threshold_never_falls_below_one_half():
+def test_threshold_does_not_fall_below_the_least_unless_that_costs_recall():
     assert choose_threshold([0.0] * 200, [0.99] * 10, 0.02).value == 0.5
+    assert choose_threshold([0.0] * 200, [0.99] * 10, 0.02, least_probability=0.8).value == 0.8
+    assert choose_threshold([0.0] * 200, [0.7] * 10, 0.02, least_probability=0.8).value == 0.7
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0, 2.0])
