@@ -1,0 +1,41 @@
+"""A small policy, pre-trained once on the disc world for all tests of this room."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from blob_world import COLOURS, GOAL, SPEC, demos, fake_text, instruction
+
+from policies.config import AgentConfig, NetworkConfig
+from policies.keypoint_training import KeypointConfig
+from policies.pretrain import PretrainConfig, pretrain
+from trajectories.store import TrajectoryStore
+
+SMALL = AgentConfig(networks=NetworkConfig(actor_hidden=(64, 64), critic_hidden=(32, 32), critics=2))
+ALL_INSTRUCTIONS = [instruction(colour, direction) for colour in COLOURS for direction in GOAL]
+
+
+@pytest.fixture(scope="session")
+def demo_store(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "store"
+    with TrajectoryStore(path, SPEC) as store:
+        for episode in demos(24, seed=1):
+            store.commit(episode)
+    return path
+
+
+@pytest.fixture(scope="session")
+def small_pretraining() -> PretrainConfig:
+    return PretrainConfig(
+        clone_steps=60, steps=20, batch=64, agent=SMALL,
+        keypoints=KeypointConfig(steps=40, batch=16),
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def pretrained(tmp_path_factory, demo_store, small_pretraining) -> Path:
+    folder = tmp_path_factory.mktemp("policy") / "pretrained"
+    torch.set_num_threads(1)
+    store = TrajectoryStore(demo_store, read_only=True)
+    pretrain([store], "red_disc", ALL_INSTRUCTIONS, fake_text, "fake", small_pretraining, folder, seed=3)
+    return folder
