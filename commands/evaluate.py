@@ -191,7 +191,7 @@ def evaluate(
 
 def run(config: DictConfig) -> None:
     """Evaluate the policy that `config.checkpoint` names."""
-    folder = find_policy(Path(config.run_dir), config.checkpoint)
+    folder = find_policy(Path(config.run_dir), config.checkpoint, config.method.name)
     out = Path(config.run_dir) / "evaluations" / folder.name
     report = evaluate(
         TwinSettings.from_config(config),

@@ -1,0 +1,85 @@
+"""`regrasp evaluate-reward`: the success classifier on scenes that training never saw, hard negatives included."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from commands.checkpoints import reward_folder
+from commands.collect import record
+from commands.judges import classifier_of
+from commands.parallel import run_jobs
+from commands.plan import DIRECTIONS, CollectJob
+from commands.train_reward import figures_table
+from commands.twins import TwinSettings
+from trajectories.types import Episode
+
+
+def held_out_jobs(task: str, failures: tuple[str, ...], episodes: int, seed: int) -> list[CollectJob]:
+    """`episodes` successes and as many failures of each direction, on scenes of their own seeds."""
+    jobs = []
+    for direction in DIRECTIONS:
+        for index in range(2 * episodes):
+            failure = failures[(index // 2) % len(failures)] if index % 2 else None
+            key = f"{task}/{direction}/held-out/{index}"
+            jobs.append(
+                CollectJob(key, task, direction, "failure" if failure else "demo", failure, 0.2, seed + len(jobs))
+            )
+    return jobs
+
+
+def run(config: DictConfig) -> None:
+    """Record held-out episodes, judge them, write `reward/evaluation.json` and print the table."""
+    import numpy as np
+
+    from rewards.evaluation import evaluate_episodes, evaluate_frames
+    from sim.experts.failures import FAILURES
+
+    folder = reward_folder(Path(config.run_dir))
+    settings = TwinSettings.from_config(config)
+    classifier = classifier_of(config, settings.spec())
+    settings = replace(settings, seed=int(config.evaluate_reward.seed))
+    jobs = held_out_jobs(
+        config.task.name, FAILURES, int(config.evaluate_reward.episodes), int(config.evaluate_reward.seed)
+    )
+    work = [(settings, job) for job in jobs]
+    recorded: list[tuple[CollectJob, Episode]] = [
+        (job, episode) for (_, job), episode in run_jobs(record, work, config.workers, "held-out episodes")
+    ]
+    recorded.sort(key=lambda pair: pair[0].key)
+    camera = classifier.camera
+    images, labels, words, kinds = [], [], [], []
+    for job, episode in recorded:
+        success = episode.outcome == "success"
+        # Of a success its last 3 frames and its first half; of a failure the last 12 frames, where it is hardest.
+        rows = [*range(len(episode) // 2), *range(len(episode) - 2, len(episode) + 1)]
+        rows = rows if success else list(range(max(0, len(episode) - 11), len(episode) + 1))
+        images.append(episode.images[camera][rows])
+        labels += [success and row > len(episode) - 3 for row in rows]
+        words += [episode.instruction] * len(rows)
+        kinds += [f"failure: {job.failure}" if not success else "success"] * len(rows)
+    figures = evaluate_frames(
+        classifier, np.concatenate(images), words, labels, [config.task.name] * len(labels), kinds
+    )
+    report: dict[str, Any] = {
+        "task": config.task.name,
+        "episodes": len(recorded),
+        "frames": figures,
+        "whole_episodes": evaluate_episodes(classifier, [episode for _, episode in recorded]),
+    }
+    (folder / "evaluation.json").write_text(json.dumps(report, indent=1))
+    print(figures_table(figures))
+    print("\nframes above the threshold, by kind:")
+    for kind, row in figures["by_kind"].items():
+        rate = row["found"] if kind == "success" else row["rate_above_threshold"]
+        print(f"  {kind:22} {'-' if rate is None else f'{100 * rate:5.1f} %'}  of {row['frames']} frames")
+    whole = report["whole_episodes"]
+    print(
+        f"\nwhole episodes: {100 * (whole['found'] or 0):.0f} % of {whole['successes']} successes found, "
+        f"{100 * (whole['wrong_stops'] or 0):.1f} % of {whole['failures']} failures stopped wrongly"
+    )
+    print(f"Details: {folder / 'evaluation.json'}")

@@ -1,0 +1,110 @@
+"""`regrasp finetune`: a learner and an actor process on this machine, watched over until the run is complete."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+from tqdm import tqdm
+
+from commands.actor import STATUS_FILE, describe
+from commands.checkpoints import finetune_folder
+from robot.actor_status import ActorStatus
+from trajectories.errors import RegraspError
+
+_POLL_S = 0.5
+_STARTS = 5
+"""How often a process that died is started in all."""
+
+
+def free_port() -> int:
+    """A TCP port on the loopback interface that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Worker:
+    """A child process of the run that is started again when it dies."""
+
+    def __init__(self, verb: str, overrides: list[str], log: Path) -> None:
+        self.verb = verb
+        self._command = [sys.executable, "-m", "commands", verb, *overrides, "progress=false"]
+        self._log = log
+        self._starts = 0
+        self.process = self._start()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self._starts += 1
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+        with self._log.open("ab") as log:
+            return subprocess.Popen(self._command, stdout=log, stderr=log, env=environment)
+
+    def finished(self) -> bool:
+        """Whether it ended well; one that died is started again, a few times.
+
+        Raises:
+            RegraspError: When it refused to run, or died too often.
+        """
+        code = self.process.poll()
+        if code is None:
+            return False
+        if code == 0:
+            return True
+        if code < 0 and self._starts < _STARTS:
+            tqdm.write(f"the {self.verb} was killed (signal {-code}); starting it again, nothing is lost")
+            self.process = self._start()
+            return False
+        tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-5:])
+        raise RegraspError(f"The {self.verb} ended with code {code}. Its last lines, from {self._log}:\n{tail}")
+
+    def stop(self, wait_s: float = 60.0) -> None:
+        """Ask it to save and end; kill it when it does not."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(wait_s)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+
+
+def run(config: DictConfig) -> None:
+    """Run both processes with the same settings and show their progress."""
+    overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith(("link.address", "progress"))]
+    finetune(config, overrides)
+
+
+def finetune(config: DictConfig, overrides: list[str]) -> None:
+    """The same for callers that know the overrides.
+
+    Args:
+        config: Settings.
+        overrides: What makes the child processes compose the same settings.
+    """
+    folder = finetune_folder(Path(config.run_dir), config.method.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = [*overrides, f"link.address=127.0.0.1:{free_port()}"]
+    status_path = folder / STATUS_FILE
+    learner = Worker("learner", settings, folder / "learner.log")
+    actor = Worker("actor", settings, folder / "actor.log")
+    title = f"fine-tuning ({config.method.name})"
+    try:
+        with tqdm(total=int(config.finetune.steps), desc=title, unit="step", dynamic_ncols=True) as bar:
+            done = [False, False]
+            while not all(done):
+                time.sleep(_POLL_S)
+                done = [learner.finished(), actor.finished()]
+                if status_path.exists():
+                    status = ActorStatus.read(status_path)
+                    bar.set_postfix_str(describe(status))
+                    bar.update(min(status.steps, bar.total) - bar.n)
+    finally:
+        for worker in (actor, learner):
+            worker.stop()

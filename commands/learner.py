@@ -1,0 +1,112 @@
+"""`regrasp learner`: the learner process."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+from tqdm import tqdm
+
+from commands.checkpoints import data_folder, finetune_folder, pretrained_folder
+from commands.pretrain import agent_config
+from commands.twins import TwinSettings
+from robot.link.tls import TlsFiles
+from trajectories.errors import CheckpointError
+from trajectories.store import TrajectoryStore
+
+if TYPE_CHECKING:
+    from policies.learner import Learner, LearnerStatus
+
+
+def tls_of(config: DictConfig) -> TlsFiles | None:
+    """The TLS files of the settings, None when none is named."""
+    link = config.link
+    if not (link.certificate or link.key or link.authority):
+        return None
+    return TlsFiles(Path(link.certificate or ""), Path(link.key or ""), Path(link.authority or ""))
+
+
+def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
+    """The learner of the run, new or resumed.
+
+    Args:
+        config: Settings.
+        stack: Closes the offline store, where the method keeps offline data.
+
+    Raises:
+        CheckpointError: When there is no pre-trained policy.
+    """
+    from policies.learner import Learner
+    from policies.learner_config import LearnerConfig
+
+    run_dir, spec = Path(config.run_dir), TwinSettings.from_config(config).spec()
+    pretrained = pretrained_folder(run_dir)
+    if not pretrained.is_dir():
+        raise CheckpointError(f"There is no pre-trained policy in {pretrained}. Run `regrasp pretrain` first.")
+    method, finetune = config.method, config.finetune
+    offline = []
+    if method.retention > 0:
+        offline.append(stack.enter_context(TrajectoryStore(data_folder(run_dir), spec, read_only=True)))
+    settings = LearnerConfig(
+        method=method.name,
+        retention=float(method.retention),
+        steps=int(finetune.steps),
+        warmup_steps=int(finetune.warmup_steps),
+        critic_only=int(method.critic_only),
+        utd=int(method.utd),
+        batch=int(method.batch),
+        snapshot_every=int(finetune.snapshot_every),
+        agent=agent_config(config),
+    )
+    return Learner(
+        finetune_folder(run_dir, method.name),
+        pretrained,
+        spec,
+        settings,
+        offline=offline,
+        task=config.task.name,
+        device=device_of(config),
+        seed=int(config.seed),
+    )
+
+
+def device_of(config: DictConfig) -> str:
+    """The torch device that `device` means: with `auto`, a GPU when there is one."""
+    import torch
+
+    if config.device != "auto":
+        return str(config.device)
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def run(config: DictConfig) -> None:
+    """Serve and train until the run is complete or stopped."""
+    import torch
+
+    from policies.allocator import keep_freed_memory
+    from policies.run_learner import run_learner
+
+    torch.set_num_threads(1)
+    keep_freed_memory()
+    with contextlib.ExitStack() as stack:
+        learner = open_learner(config, stack)
+        total = max(1, int(config.finetune.steps) - int(config.finetune.warmup_steps))
+        bar = stack.enter_context(
+            tqdm(total=total, desc="learning", unit="update", dynamic_ncols=True, disable=not config.progress)
+        )
+
+        def show(status: LearnerStatus) -> None:
+            bar.set_postfix_str(f"{status.episodes} episodes, {status.steps} steps")
+            bar.update(min(status.updates, total) - bar.n)
+
+        complete = run_learner(
+            learner,
+            config.link.address,
+            tls=tls_of(config),
+            on_status=show,
+            on_ready=lambda address: tqdm.write(f"learner: waiting for actors at {address}"),
+        )
+    if not complete:
+        print("learner: stopped with a checkpoint; the same command goes on")

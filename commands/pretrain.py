@@ -1,0 +1,82 @@
+"""`regrasp pretrain`: the image encoder, then the multi-task policy, from the store that `collect` filled."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from commands.checkpoints import data_folder, pretrained_folder
+from commands.judges import backbone_of
+from commands.twins import TwinSettings
+from policies.config import AgentConfig
+from policies.keypoint_training import KeypointConfig
+from policies.pretrain import PretrainConfig, pretrain
+from trajectories.store import TrajectoryStore
+
+
+def agent_config(config: DictConfig) -> AgentConfig:
+    """The networks and losses of the settings, checked."""
+    raw: dict[str, Any] = OmegaConf.to_container(config.agent, resolve=True)  # type: ignore[assignment]
+    return AgentConfig.from_dict(raw)
+
+
+class Bars:
+    """A progress bar for each stage, one after the other."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm[Any] | None = None
+        self._stage = ""
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Show that `done` of `total` updates of `stage` are over."""
+        if stage != self._stage or self._bar is None:
+            self.close()
+            self._stage = stage
+            self._bar = tqdm(total=total, desc=f"training {stage}", unit="update", dynamic_ncols=True)
+        self._bar.update(done - self._bar.n)
+
+    def close(self) -> None:
+        """End the last bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def run(config: DictConfig) -> None:
+    """Train and save."""
+    import torch
+
+    from sim.tasks import find_task
+
+    torch.set_num_threads(int(config.workers))
+    run_dir, settings = Path(config.run_dir), TwinSettings.from_config(config)
+    backbone = backbone_of(config)
+    task = find_task(config.task.name)
+    wordings = [text for texts in task.instructions.values() for text in texts]
+    bars = Bars()
+    with TrajectoryStore(data_folder(run_dir), settings.spec(), read_only=True) as store:
+        about = pretrain(
+            [store],
+            task.name,
+            wordings,
+            backbone.encode_text,
+            backbone.digest,
+            PretrainConfig(
+                clone_steps=int(config.pretrain.clone_steps),
+                steps=int(config.pretrain.steps),
+                camera=settings.cameras[0],
+                keypoints=KeypointConfig(steps=int(config.pretrain.encoder_steps)),
+                agent=agent_config(config),
+            ),
+            pretrained_folder(run_dir),
+            seed=int(config.seed),
+            progress=bars,
+        )
+    bars.close()
+    errors = about["encoder_errors"]
+    print(
+        f"encoder, on held-out episodes: pick point within {errors['pick_cm']:.2f} cm, place point within "
+        f"{errors['place_cm']:.2f} cm on average\nSaved in {pretrained_folder(run_dir)}"
+    )
