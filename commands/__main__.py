@@ -33,18 +33,21 @@ def verb_help(name: str) -> str:
     """The text of `regrasp VERB --help`: what it does, its settings with their comments, the groups' choices."""
     verb = VERBS[name]
     root = files("configs")
-    settings = (root / f"{verb.config}.yaml").read_text()
-    body = settings.split("# --- machinery", 1)[0].rstrip()
+    own, shared = ((root / f"{file}.yaml").read_text() for file in (verb.config, "base"))
+    settings = [text.split("# --- machinery", 1)[0].split("  - _self_", 1)[1].strip() for text in (own, shared)]
     groups = []
-    for group in sorted(entry.name for entry in root.iterdir() if entry.is_dir() and entry.name[0] not in "_."):
-        choices = sorted(p.name.removesuffix(".yaml") for p in (root / group).iterdir() if p.name.endswith(".yaml"))
-        if f"{group}:" in settings.split("# --- settings", 1)[0]:
-            groups.append(f"  {group}={'|'.join(choices)}")
+    for line in shared.split("  - _self_", 1)[0].splitlines():
+        if line.startswith("  - "):
+            group, _, rest = line.removeprefix("  - ").partition(":")
+            names = sorted(p.name.removesuffix(".yaml") for p in (root / group).iterdir() if p.name.endswith(".yaml"))
+            groups.append(f"  {group + '=' + '|'.join(names):42} {rest.partition('#')[2].strip()}")
     return (
-        f"regrasp {name}: {verb.summary}\n\n{verb.details}\n\nSettings and their defaults "
-        f"(change one with key=value, e.g. `regrasp {name} {verb.example}`):\n\n{body}\n\n"
-        "Groups (each is a file of further settings, see configs/):\n" + "\n".join(groups) + "\n\n"
-        f"`regrasp {name} --cfg job` prints every setting as it would be used.\n"
+        f"regrasp {name}: {verb.summary}\n\n{verb.details}\n\n"
+        f"Settings and their defaults (change one with key=value, e.g. `regrasp {name} {verb.example}`):\n\n"
+        + "\n\n".join(text for text in settings if text)
+        + "\n\nGroups of further settings, each a file in configs/:\n\n"
+        + "\n".join(groups)
+        + f"\n\n`regrasp {name} --cfg job` prints every setting as it would be used.\n"
     )
 
 

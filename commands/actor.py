@@ -25,9 +25,7 @@ STATUS_FILE = "actor.json"
 OUTBOX = "outbox"
 
 
-def open_session(
-    config: DictConfig, policy: LearnedPolicy, outbox: TrajectoryStore, start: int
-) -> ResetFreeSession:
+def open_session(config: DictConfig, policy: LearnedPolicy, outbox: TrajectoryStore, start: int) -> ResetFreeSession:
     """The reset-free session in the twin, judged by the reward model alone.
 
     Args:
@@ -90,7 +88,11 @@ def run(config: DictConfig) -> None:
     with (
         TrajectoryStore(folder / OUTBOX, settings.spec()) as outbox,
         tqdm(
-            total=int(config.finetune.steps), desc="acting", unit="step", dynamic_ncols=True, disable=not config.progress
+            total=int(config.finetune.steps),
+            desc="acting",
+            unit="step",
+            dynamic_ncols=True,
+            disable=not config.progress,
         ) as bar,
     ):
 

@@ -30,9 +30,7 @@ def finetune_folder(run_dir: Path, method: str) -> Path:
 def snapshots(folder: Path) -> list[tuple[int, Path]]:
     """The policies that fine-tuning in `folder` left, (environment steps, folder), oldest first."""
     found = [
-        (int(path.name.removeprefix("step_")), path)
-        for path in (folder / "snapshots").glob("step_*")
-        if path.is_dir()
+        (int(path.name.removeprefix("step_")), path) for path in (folder / "snapshots").glob("step_*") if path.is_dir()
     ]
     return sorted(found)
 

@@ -55,5 +55,3 @@ def run(config: DictConfig) -> None:
         for _, episode in run_jobs(record, work, config.workers, "collecting"):
             store.commit(episode)
     print(summary_table(summarise(store.infos())))
-
-

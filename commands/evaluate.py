@@ -89,9 +89,7 @@ def run_trial(trial: Trial) -> tuple[TrialResult, UInt8 | None]:
         success = twin.success(trial.direction)
         if trial.video:
             frames.append(observation.images[camera])
-    result = TrialResult(
-        trial.direction, trial.mode, trial.index, success, steps, twin.env.instruction
-    )
+    result = TrialResult(trial.direction, trial.mode, trial.index, success, steps, twin.env.instruction)
     return result, (np.stack(frames) if trial.video else None)
 
 
@@ -119,9 +117,7 @@ def table(cells: dict[str, dict[str, Any]]) -> str:
     """The cells as lines for a terminal."""
     lines = [f"{'direction/actions':24} {'success (95 % interval)':28} mean steps"]
     for name, cell in cells.items():
-        lines.append(
-            f"{name:24} {format_rate(cell['successes'], cell['episodes']):28} {cell['mean_steps']:.1f}"
-        )
+        lines.append(f"{name:24} {format_rate(cell['successes'], cell['episodes']):28} {cell['mean_steps']:.1f}")
     return "\n".join(lines)
 
 

@@ -21,7 +21,7 @@ from trajectories.types import Episode
 
 def held_out_jobs(task: str, failures: tuple[str, ...], episodes: int, seed: int) -> list[CollectJob]:
     """`episodes` successes and as many failures of each direction, on scenes of their own seeds."""
-    jobs = []
+    jobs: list[CollectJob] = []
     for direction in DIRECTIONS:
         for index in range(2 * episodes):
             failure = failures[(index // 2) % len(failures)] if index % 2 else None
@@ -52,18 +52,25 @@ def run(config: DictConfig) -> None:
     ]
     recorded.sort(key=lambda pair: pair[0].key)
     camera = classifier.camera
-    images, labels, words, kinds = [], [], [], []
+    images, proprio, labels, words, kinds = [], [], [], [], []
     for job, episode in recorded:
         success = episode.outcome == "success"
         # Of a success its last 3 frames and its first half; of a failure the last 12 frames, where it is hardest.
         rows = [*range(len(episode) // 2), *range(len(episode) - 2, len(episode) + 1)]
         rows = rows if success else list(range(max(0, len(episode) - 11), len(episode) + 1))
         images.append(episode.images[camera][rows])
+        proprio.append(episode.proprio[rows])
         labels += [success and row > len(episode) - 3 for row in rows]
         words += [episode.instruction] * len(rows)
         kinds += [f"failure: {job.failure}" if not success else "success"] * len(rows)
     figures = evaluate_frames(
-        classifier, np.concatenate(images), words, labels, [config.task.name] * len(labels), kinds
+        classifier,
+        np.concatenate(images),
+        words,
+        labels,
+        [config.task.name] * len(labels),
+        kinds,
+        proprio=np.concatenate(proprio),
     )
     report: dict[str, Any] = {
         "task": config.task.name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -50,15 +51,15 @@ def run_jobs(
             try:
                 while True:
                     # A short queue keeps every worker busy and little in memory.
-                    while len(running) < 2 * workers and (job := next(waiting, None)) is not None:
-                        running[pool.submit(function, job)] = job
+                    for coming in itertools.islice(waiting, max(0, 2 * workers - len(running))):
+                        running[pool.submit(function, coming)] = coming
                     if not running:
                         return
                     done, _ = wait(running, return_when=FIRST_COMPLETED)
                     for future in done:
-                        job = running.pop(future)
+                        finished = running.pop(future)
                         bar.update()
-                        yield job, future.result()
+                        yield finished, future.result()
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise

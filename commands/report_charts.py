@@ -25,7 +25,9 @@ def success_chart(stream: Stream, points: list[CurvePoint], mode: str = "stochas
     figure = Figure(figsize=(9, 4.2))
     axes = figure.add_subplot()
     judged, true = stream.success_by_window(window)
-    axes.plot(stream.steps, 100 * judged, color="#888888", lw=1.5, label=f"training stream, reward model ({window} episodes)")
+    axes.plot(
+        stream.steps, 100 * judged, color="#888888", lw=1.5, label=f"training stream, reward model ({window} episodes)"
+    )
     axes.plot(stream.steps, 100 * true, color="#888888", lw=1, ls=":", label="training stream, predicate")
     for direction, colour in COLOURS.items():
         cells = [(p.steps, p.cells[f"{direction}/{mode}"]) for p in points if f"{direction}/{mode}" in p.cells]

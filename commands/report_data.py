@@ -24,7 +24,7 @@ class Stream:
         forward: Whether the episode's direction was forward.
         judged: The reward model's decision.
         true: The physics predicate at the end (evaluation only).
-        helped: Whether the scene was reset before it, by a call for help.
+        help_reasons: Why help was asked for before it, "" where it was not.
     """
 
     steps: NDArray[np.int64]
@@ -32,7 +32,12 @@ class Stream:
     forward: NDArray[np.bool_]
     judged: NDArray[np.bool_]
     true: NDArray[np.bool_]
-    helped: NDArray[np.bool_]
+    help_reasons: tuple[str, ...]
+
+    @property
+    def helped(self) -> NDArray[np.bool_]:
+        """Whether the scene was reset before each episode."""
+        return np.array([bool(reason) for reason in self.help_reasons], dtype=bool)
 
     @property
     def confusion(self) -> dict[str, int]:
@@ -65,7 +70,7 @@ def stream_of(infos: list[EpisodeInfo]) -> Stream:
         forward=np.array([info.direction == "forward" for info in infos], dtype=bool),
         judged=np.array([info.outcome == "success" for info in infos], dtype=bool),
         true=np.array([bool(info.metadata["evaluation"]["success"]) for info in infos], dtype=bool),
-        helped=np.array([bool(info.metadata.get("help")) for info in infos], dtype=bool),
+        help_reasons=tuple(str(info.metadata.get("help") or "") for info in infos),
     )
 
 

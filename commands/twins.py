@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from trajectories.types import Spec
 
 if TYPE_CHECKING:
+    from sim.tasks.task import Spread
     from sim.twin import Twin
 
 
@@ -32,7 +33,7 @@ class TwinSettings:
     cameras: tuple[str, ...]
     image_size: int
     randomise: bool
-    spread: str
+    spread: Spread
 
     @classmethod
     def from_config(cls, config: DictConfig) -> TwinSettings:
@@ -44,12 +45,12 @@ class TwinSettings:
             cameras=tuple(robot.cameras),
             image_size=int(robot.image_size),
             randomise=bool(robot.randomise),
-            spread=str(robot.spread),
+            spread=robot.spread,
         )
 
     def spec(self) -> Spec:
         """What such a twin looks like to a policy."""
-        return Spec(cameras={name: (self.image_size, self.image_size) for name in self.cameras})
+        return Spec(cameras=dict.fromkeys(self.cameras, (self.image_size, self.image_size)))
 
 
 @lru_cache(maxsize=1)

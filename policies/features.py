@@ -26,6 +26,9 @@ REACH = 0.1
 """m, unit of the position differences."""
 NEAR = 0.02
 """m, unit of the fine position difference, which saturates beyond."""
+PLACES = ("tip_x", "tip_y", "target_x", "target_y")
+"""Proprioception that the state holds as differences only."""
+_GEOMETRY = 20
 _BATCH = 128
 _SMALLEST_DEVIATION = 0.01
 _LARGEST = 5.0
@@ -82,6 +85,7 @@ class FeatureExtractor:
         self.net = net.eval().requires_grad_(False)
         self.scaling, self.text, self.spec, self.camera = scaling, text, spec, camera
         self._index = ProprioIndex.of(spec.proprio)
+        self._kept = [i for i, name in enumerate(spec.proprio) if name not in PLACES]
         self._targets = [spec.proprio.index(f"target_{axis}") for axis in "xyz"]
         tensors, header = self._content()
         self.digest = content_digest(tensors, header)
@@ -89,7 +93,7 @@ class FeatureExtractor:
     @property
     def size(self) -> int:
         """F, length of the state vector."""
-        return len(self.spec.proprio) + 28
+        return len(self._kept) + _GEOMETRY
 
     def with_instructions(self, instructions: Sequence[str], encode: EncodeText, source: str) -> FeatureExtractor:
         """The same, knowing further instructions."""
@@ -136,24 +140,23 @@ class FeatureExtractor:
         return self._assemble(episode.proprio, points)
 
     def _assemble(self, proprio: Float32, points: Float32) -> Float32:
-        """(N, P) and (N, 8) -> (N, F): proprioception, the points, and where they are from tip and target."""
+        """(N, P) and (N, 8) -> (N, F).
+
+        Where things are on the table enters through differences only, so that what was learned in one place holds
+        in another: a handful of demonstrations covers few places.
+        """
         pick, place = points[:, :3], points[:, PICK_SIZE:]
         tip, target = proprio[:, self._index.tip], proprio[:, self._targets]
-        norm = np.linalg.norm(points[:, 3:PICK_SIZE], axis=1, keepdims=True)
-        sine, cosine = (points[:, 3:PICK_SIZE] / np.maximum(norm, 1e-3)).T
-        turn = np.arctan2(sine, cosine) - 2.0 * proprio[:, self._index.yaw]
-        centre = self.scaling.mean[list(self._index.tip)]
+        turn = np.arctan2(points[:, 3], points[:, 4]) - 2.0 * proprio[:, self._index.yaw]
         parts = [
-            self.scaling.apply(proprio),
-            (pick - centre) / REACH,
-            (place - centre) / REACH,
-            (pick - tip) / REACH,
+            self.scaling.apply(proprio)[:, self._kept],
+            (tip - target) / NEAR,
             (pick - target) / REACH,
             np.tanh((pick - target) / NEAR),
-            (place - tip) / REACH,
             (place - target) / REACH,
             np.tanh((place - target) / NEAR),
-            np.stack([sine, cosine, np.sin(turn), np.cos(turn)], axis=1),
+            (place - pick) / REACH,
+            np.stack([np.sin(turn), np.cos(turn)], axis=1),
         ]
         return np.concatenate(parts, axis=1).astype(np.float32)
 

@@ -28,7 +28,8 @@ class Grasp:
     """One stretch of frames in which the gripper held something.
 
     Attributes:
-        closed: First frame at which the fingers had stopped on the object.
+        closed: First frame after the order to close. The arm may move on in the very next step, so this frame, and
+            not the one at which the fingers were seen to have stopped, shows where the object was.
         end: First frame at which it was no longer held (the episode's length if it was held to the end).
         released: True when the gripper was opened, False when the object slipped out or the episode ended.
     """
@@ -102,19 +103,19 @@ def find_grasps(width: Float32, command: Float32) -> list[Grasp]:
         stopped = np.flatnonzero(still & (width[start + 1 : end] > HELD_WIDTH))
         if len(stopped) == 0:
             continue
-        first = start + 1 + int(stopped[0])
-        slipped = np.flatnonzero(width[first:end] <= HELD_WIDTH)
+        seen = start + 1 + int(stopped[0])
+        slipped = np.flatnonzero(width[seen:end] <= HELD_WIDTH)
         if len(slipped):
-            grasps.append(Grasp(first, first + int(slipped[0]), released=False))
+            grasps.append(Grasp(start, seen + int(slipped[0]), released=False))
         else:
-            grasps.append(Grasp(first, end, released=end < len(width)))
+            grasps.append(Grasp(start, end, released=end < len(width)))
     return grasps
 
 
 def label_keypoints(episode: Episode, names: tuple[str, ...]) -> KeypointLabels:
     """Label every frame of an episode from its own proprioception.
 
-    The pick point is the tip's pose where the fingers next stop on an object; while they hold it, the tip itself;
+    The pick point is the tip's pose where the fingers next close on an object; while they hold it, the tip itself;
     after the last release, where that happened. After an object slipped out it is unknown until the next grasp. The
     place point is where the gripper last opened around an object, in episodes that succeeded only.
 

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from trajectories.types import Command, Episode, Float32, Float64, Observation, Spec, UInt8, Weights
+from trajectories.types import Command, Direction, Episode, Float32, Float64, Observation, Spec, UInt8, Weights
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Attendant(Protocol):
         """Why the session can't go on (e.g. the object left the workspace), or None."""
         ...
 
-    def help(self, reason: str, direction: str) -> None:
+    def help(self, reason: str, direction: Direction) -> None:
         """Bring the scene into a start state for `direction`; returns when done."""
         ...
 

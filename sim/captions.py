@@ -200,7 +200,7 @@ def _standing(twin: Twin, rng: np.random.Generator) -> Facts:
             tip[:2] += rng.normal(0, 0.008, 2)
         closed = gripper == "touch" and rng.random() < 0.7
         _arm_to(twin, Pose.of(tuple(tip), (0.0, 0.0, yaw)), info.grasp_width if closed else 0.044)
-        touched, hovered = gripper == "touch", gripper == "hover"
+        touched, hovered = closed, gripper == "hover"
     return Facts(task.noun, at=at, edge=edge, touched=touched, hovered=hovered)
 
 

@@ -16,7 +16,7 @@ from trajectories.errors import SafetyError
 from trajectories.recorder import Recorder
 from trajectories.types import Direction, Episode, Outcome, Source
 
-STEPS_AFTER_SUCCESS = 3
+STEPS_AFTER_SUCCESS = 5
 PLAY_STEPS = 60
 LOOKS = 4
 

@@ -1,7 +1,8 @@
 import numpy as np
 
-from sim.collect import PLAY_STEPS, STEPS_AFTER_SUCCESS, collect_episode, play_cycle
+from sim.collect import PLAY_STEPS, collect_episode, play_cycle
 from sim.twin import make_twin
+from trajectories.labels import SUCCESS_FRAMES
 from trajectories.types import Source
 
 
@@ -13,7 +14,7 @@ def test_a_demonstration_ends_shortly_after_success_and_is_repeatable():
     assert first.terminated[-1]
     assert not first.truncated.any()
     assert len(first) < 40
-    assert np.count_nonzero(first.rewards == 0) == STEPS_AFTER_SUCCESS
+    assert np.count_nonzero(first.rewards == 0) == SUCCESS_FRAMES
     assert (first.source == Source.EXPERT).all()
     assert first.instruction in twin.task.instructions["forward"]
     assert np.array_equal(first.executed, second.executed)

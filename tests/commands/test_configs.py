@@ -1,0 +1,84 @@
+"""Every YAML composes, and what it says is understood by the code that reads it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
+
+from commands.pretrain import agent_config
+from commands.twins import TwinSettings
+from commands.verbs import VERBS
+from sim.tasks import TASKS
+
+ROOT = Path(__file__).resolve().parents[2]
+OmegaConf.register_new_resolver("cores", lambda: 2, replace=True)
+
+
+def composed(name, *overrides):
+    with initialize_config_module("configs", version_base="1.3"):
+        return compose(name, list(overrides))
+
+
+def choices(group):
+    return sorted(path.stem for path in (ROOT / "configs" / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_composes(verb):
+    config = composed(VERBS[verb].config)
+    OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    assert config.task.name == "pot_pick_place"
+
+
+@pytest.mark.parametrize(
+    ("group", "name"),
+    [(g, n) for g in ("task", "profile", "method", "reward", "agent", "robot") for n in choices(g)],
+)
+def test_every_choice_composes(group, name):
+    config = composed("demo", f"{group}={name}")
+    OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    agent_config(config)
+    assert TwinSettings.from_config(config).spec().cameras == {"front": (96, 96)}
+
+
+@pytest.mark.parametrize("name", choices("task"))
+def test_tasks_and_priors_exist(name):
+    config = composed("demo", f"task={name}")
+    assert config.task.name in TASKS
+    assert all(TASKS[prior].role == "prior" for prior in config.task.prior)
+    assert len(config.task.prior) >= 6
+
+
+def test_profiles_have_the_same_keys():
+    shapes = [sorted(OmegaConf.to_container(composed("demo", f"profile={p}"))["finetune"]) for p in choices("profile")]
+    assert all(shape == shapes[0] for shape in shapes)
+
+
+def regrasp(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "commands", *arguments], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+
+
+def test_help_names_every_verb_and_its_settings():
+    text = regrasp("--help").stdout
+    assert all(verb in text for verb in VERBS)
+    text = regrasp("evaluate", "--help").stdout
+    assert "checkpoint" in text
+    assert "task=bin_weight|pot_pick_place" in text
+
+
+def test_a_misspelt_verb_gets_a_hint():
+    result = regrasp("evalute")
+    assert result.returncode == 2
+    assert "did you mean `evaluate`" in result.stderr
+
+
+def test_a_missing_policy_says_what_to_run(tmp_path):
+    result = regrasp("evaluate", f"run_dir={tmp_path}", "checkpoint=pretrained")
+    assert result.returncode == 2
+    assert "regrasp pretrain" in result.stderr
+    assert "Traceback" not in result.stderr
