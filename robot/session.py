@@ -106,7 +106,8 @@ class ResetFreeSession:
             help_after: Failures in a row, of both directions together, after which help is asked for.
             deterministic: Take the policy's mean instead of a sample.
             skip_done_above: When the first frame already shows the goal with at least this probability, the
-                other direction is done instead, though never twice in a row; None switches this off.
+                other direction is done instead, unless its goal seems to be reached, too; so a failure is tried
+                again rather than answered by an episode with nothing to do. None switches this off.
             takeover: A person's teleoperation device: an action while the person acts, else None.
             referee: Physics predicate of the twin, asked once when an episode has ended.
             metadata: Plain JSON types, copied into every episode.
@@ -131,7 +132,6 @@ class ResetFreeSession:
         self._skip_done_above = skip_done_above
         self._recorder = Recorder(env.robot_spec)
         self._next: Direction = first
-        self._skipped_last = False
 
     @property
     def next_direction(self) -> Direction:
@@ -193,16 +193,19 @@ class ResetFreeSession:
         """Direction, first observation and its success probability."""
         direction = self._next
         observation, probability = self._look(direction)
-        reached = self._skip_done_above is not None and probability >= self._skip_done_above
-        if reached and not self._skipped_last:
-            self.stats.skipped += 1
-            self._skipped_last = True
-            direction = _other(direction)
-            observation, probability = self._look(direction)
-        else:
-            self._skipped_last = False
+        if self._reached(probability):
+            other = self._look(_other(direction))
+            if not self._reached(other[1]):
+                self.stats.skipped += 1
+                direction, (observation, probability) = _other(direction), other
+            else:
+                observation, probability = self._look(direction)
         self._reward.reset(observation.instruction)
         return direction, observation, probability
+
+    def _reached(self, probability: float) -> bool:
+        """Whether a first frame of this probability shows the goal already."""
+        return self._skip_done_above is not None and probability >= self._skip_done_above
 
     def _look(self, direction: Direction) -> tuple[Observation, float]:
         """The present scene under one of the direction's instructions."""
