@@ -150,7 +150,7 @@ class FeatureExtractor:
         turn = np.arctan2(points[:, 3], points[:, 4]) - 2.0 * proprio[:, self._index.yaw]
         parts = [
             self.scaling.apply(proprio)[:, self._kept],
-            (tip - target) / NEAR,
+            np.clip((tip - target) / NEAR, -_LARGEST, _LARGEST),
             (pick - target) / REACH,
             np.tanh((pick - target) / NEAR),
             (place - target) / REACH,

@@ -71,7 +71,7 @@ class BlobWorld:
         self.tip = np.clip(self.tip, [*LOW, FLOOR], [*HIGH, 0.15])
         command = 1.0 if action[6] > 0 else -1.0
         if command < 0 <= self.command:
-            near = np.linalg.norm(self.tip[:2] - self.object) < 0.015 and self.tip[2] < FLOOR + 0.015
+            near = np.linalg.norm(self.tip[:2] - self.object) < 0.025 and self.tip[2] < FLOOR + 0.015
             self.held = bool(near)
         if command > 0:
             self.held = False
@@ -100,30 +100,30 @@ class BlobWorld:
 
 
 def expert_action(world: BlobWorld, noise: float) -> np.ndarray:
-    """Over the object, down, close twice, up and over the goal, down, open."""
+    """Down a funnel to the object, close, down a funnel to the goal, open, rise."""
     action = np.zeros(7, np.float32)
     if world.success():
         action[2], action[6] = 1.0, 1.0
         return action
     target = GOAL[world.direction] if world.held else world.object
     offset = target - world.tip[:2]
-    far = np.linalg.norm(offset) > (0.02 if world.held else 0.01)
+    distance = float(np.linalg.norm(offset))
+    height = FLOOR + float(np.clip(2.0 * (distance - 0.01), 0.0, 0.06))
+    action[:2] = offset / 0.05
+    action[2] = (height - world.tip[2]) / 0.05
     action[6] = -1.0 if world.held or world.command < 0 else 1.0
-    if far:
-        action[:2] = offset / 0.05
-        action[2] = (0.08 - world.tip[2]) / 0.05
-    elif world.tip[2] > FLOOR + 0.01:
-        action[2] = (FLOOR - world.tip[2]) / 0.05
-    else:
+    if distance < (0.02 if world.held else 0.01) and world.tip[2] < FLOOR + 0.01:
+        action[:] = 0.0
         action[6] = 1.0 if world.held else -1.0
-        return action
-    action[:3] += world.rng.normal(0, noise, 3) * (0.3 if not far else 1.0)
+    else:
+        action[:3] += world.rng.normal(0, noise, 3) * (1.0 if distance > 0.02 else 0.3)
     return np.clip(action, -1, 1)
 
 
 def record(world: BlobWorld, act, *, steps: int = 30, source: Source = Source.EXPERT, **fields) -> Episode:
     """Run `act(observation) -> action` from the world's present state."""
     observations, actions = [world.observe()], []
+    start = world.object.tolist()
     settled = 0
     for _ in range(steps):
         action = np.asarray(act(observations[-1]), np.float32)
@@ -151,7 +151,7 @@ def record(world: BlobWorld, act, *, steps: int = 30, source: Source = Source.EX
         source=np.full(count, source, np.uint8),
         policy_version=np.full(count, -1 if source is Source.EXPERT else 0, np.int64),
         success_probability=np.full(count + 1, np.nan, np.float32),
-        metadata={},
+        metadata={"start": start},
     )
     return replace(relabel(episode, "success" if settled == 3 else "failure"), **fields)
 

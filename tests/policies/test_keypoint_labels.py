@@ -19,9 +19,9 @@ def columns(*runs):
     return width, command
 
 
-def test_grasp_from_the_frame_at_which_the_fingers_stopped_to_the_release():
+def test_grasp_from_the_first_closed_frame_to_the_release():
     width, command = columns((OPEN, 1, 3), (0.03, -1, 1), (HELD, -1, 4), (OPEN, 1, 2))
-    assert find_grasps(width, command) == [Grasp(closed=5, end=8, released=True)]
+    assert find_grasps(width, command) == [Grasp(closed=3, end=8, released=True)]
 
 
 def test_closing_on_nothing_is_no_grasp():
@@ -36,12 +36,12 @@ def test_opening_again_while_the_fingers_still_move_is_no_grasp():
 
 def test_an_object_that_slips_out_is_not_released():
     width, command = columns((OPEN, 1, 2), (HELD, -1, 4), (SHUT, -1, 2), (OPEN, 1, 1))
-    assert find_grasps(width, command) == [Grasp(closed=3, end=6, released=False)]
+    assert find_grasps(width, command) == [Grasp(closed=2, end=6, released=False)]
 
 
 def test_held_to_the_end():
     width, command = columns((OPEN, 1, 2), (HELD, -1, 4))
-    assert find_grasps(width, command) == [Grasp(closed=3, end=6, released=False)]
+    assert find_grasps(width, command) == [Grasp(closed=2, end=6, released=False)]
 
 
 def test_pick_label_is_the_objects_place_before_the_grasp_the_tip_while_held_and_the_place_after():
@@ -54,6 +54,7 @@ def test_pick_label_is_the_objects_place_before_the_grasp_the_tip_while_held_and
         assert np.allclose(labels.values[: grasp.closed, :3], tip[grasp.closed])
         assert np.allclose(labels.values[grasp.closed : grasp.end, :3], tip[grasp.closed : grasp.end])
         assert np.allclose(labels.values[grasp.end :, :3], tip[grasp.end - 1])
+        assert np.linalg.norm(labels.values[0, :2] - episode.metadata["start"]) < 0.012
         assert np.linalg.norm(labels.values[0, 5:7] - GOAL[episode.direction]) < 0.03
 
 

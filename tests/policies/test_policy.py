@@ -1,0 +1,94 @@
+"""The policy as the robot runs it: repeatable, and suspicious of new weights."""
+
+import numpy as np
+import pytest
+import torch
+from blob_world import SPEC, BlobWorld
+
+from policies.features import FeatureExtractor
+from policies.policy import FILE, load_policy
+from robot.link.codec import make_weights
+from trajectories.errors import CheckpointError, ConfigError
+from trajectories.types import Observation, Weights
+
+
+@pytest.fixture
+def policy(pretrained):
+    return load_policy(pretrained, SPEC)
+
+
+@pytest.fixture
+def observation():
+    return BlobWorld(np.random.default_rng(0)).reset()
+
+
+def tensors_of(policy):
+    return {name: tensor.numpy().copy() for name, tensor in policy._actor.state_dict().items()}
+
+
+def test_actions_are_bounded_seeded_and_repeatable(policy, observation):
+    policy.seed(4)
+    first = [policy.act(observation) for _ in range(3)]
+    policy.seed(4)
+    second = [policy.act(observation) for _ in range(3)]
+    assert np.array_equal(first, second)
+    assert not np.array_equal(first[0], first[1])
+    assert all(a.shape == (7,) and a.dtype == np.float32 and np.abs(a).max() <= 1 for a in first)
+    mode = policy.act(observation, deterministic=True)
+    assert np.array_equal(mode, policy.act(observation, deterministic=True))
+
+
+def test_a_saved_policy_is_the_same(policy, observation, tmp_path):
+    policy.save(tmp_path)
+    again = load_policy(tmp_path)
+    assert again.digest == policy.digest
+    assert np.array_equal(again.act(observation, True), policy.act(observation, True))
+
+
+def test_newer_weights_change_the_action_and_the_version_but_not_the_digest(policy, observation):
+    before, digest = policy.act(observation, True), policy.digest
+    tensors = tensors_of(policy)
+    tensors["head.bias"] += 1.0
+    policy.load(make_weights(3, tensors))
+    assert policy.version == 3
+    assert policy.digest == digest
+    assert not np.allclose(policy.act(observation, True), before)
+
+
+@pytest.mark.parametrize("fault", ["nan", "missing", "shape", "digest"])
+def test_bad_weights_are_refused_and_the_old_ones_stay(policy, observation, fault):
+    before = policy.act(observation, True)
+    tensors = tensors_of(policy)
+    if fault == "nan":
+        tensors["head.bias"][0] = np.nan
+    elif fault == "missing":
+        del tensors["head.bias"]
+    elif fault == "shape":
+        tensors["head.bias"] = tensors["head.bias"][:-1]
+    weights = make_weights(1, tensors)
+    if fault == "digest":
+        weights = Weights(1, "0" * 64, tensors)
+    with pytest.raises(CheckpointError):
+        policy.load(weights)
+    assert policy.version == 0
+    assert np.array_equal(policy.act(observation, True), before)
+
+
+def test_an_unknown_instruction_is_named(policy, observation):
+    other = Observation(observation.images, observation.proprio, "dance", observation.t_ns)
+    with pytest.raises(ConfigError, match="dance"):
+        policy.act(other)
+
+
+def test_files_of_two_policies_do_not_mix(policy, pretrained, tmp_path):
+    policy.save(tmp_path)
+    other = FeatureExtractor.load(pretrained)
+    with torch.no_grad():
+        other.net.head[-1].bias.add_(1.0)
+    changed = FeatureExtractor(other.net, other.scaling, other.text, SPEC, "front")
+    changed.save(tmp_path)
+    with pytest.raises(CheckpointError, match="another encoder"):
+        load_policy(tmp_path)
+    (tmp_path / FILE).unlink()
+    with pytest.raises(CheckpointError, match="not a complete policy"):
+        load_policy(tmp_path)
