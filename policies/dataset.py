@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from policies.features import FeatureExtractor, ProprioScaling
+from policies.features import FeatureExtractor
 from policies.keypoint_labels import label_keypoints
 from policies.keypoint_training import KeypointFrames
 from policies.replay import Replay
@@ -122,21 +124,44 @@ def fill_replay(
 
 
 def keypoint_frames(
-    episodes: Sequence[Episode], text: TextTable, scaling: ProprioScaling, camera: str, names: tuple[str, ...]
+    episodes: Iterable[Episode], capacity: int, text: TextTable, camera: str, names: tuple[str, ...]
 ) -> KeypointFrames:
-    """Labelled frames of all episodes, for the encoder; frames without any label are left out."""
-    images, proprio, rows, values, masks, numbers = [], [], [], [], [], []
+    """Labelled frames of all episodes, for the encoder; frames without any label are left out.
+
+    Episodes are taken one at a time, so that memory holds each image once.
+
+    Args:
+        episodes: Play, demonstrations, failures, prior data.
+        capacity: Upper bound of the number of their frames.
+        text: Knows all their instructions.
+        camera: Which images.
+        names: Names of the proprioception's entries.
+
+    Raises:
+        ConfigError: When there are more frames than `capacity`.
+    """
+    images: UInt8 | None = None
+    end = 0
+    columns: dict[str, list[NDArray[Any]]] = {name: [] for name in ("proprio", "rows", "values", "mask", "episode")}
     for number, episode in enumerate(episodes):
         labels = label_keypoints(episode, names)
         known = labels.known
         count = int(known.sum())
-        images.append(episode.images[camera][known])
-        proprio.append(scaling.apply(episode.proprio[known]))
-        rows.append(np.full(count, text.row(episode.instruction), dtype=np.int64))
-        values.append(labels.values[known])
-        masks.append(labels.mask[known])
-        numbers.append(np.full(count, number, dtype=np.int64))
+        if end + count > capacity:
+            raise ConfigError(f"The episodes have more than the {capacity} frames that were announced.")
+        if images is None:
+            images = np.empty((capacity, *episode.images[camera].shape[1:]), np.uint8)
+        images[end : end + count] = episode.images[camera][known]
+        end += count
+        columns["proprio"].append(episode.proprio[known])
+        columns["rows"].append(np.full(count, text.row(episode.instruction), dtype=np.int64))
+        columns["values"].append(labels.values[known])
+        columns["mask"].append(labels.mask[known])
+        columns["episode"].append(np.full(count, number, dtype=np.int64))
+    if images is None:
+        raise ConfigError("There is no episode to train the encoder on. Run `regrasp collect` first.")
+    joined = {name: np.concatenate(parts) for name, parts in columns.items()}
     return KeypointFrames(
-        np.concatenate(images), np.concatenate(proprio), np.concatenate(rows), text.rows,
-        np.concatenate(values), np.concatenate(masks), np.concatenate(numbers),
+        images[:end], joined["proprio"], joined["rows"], text.rows, joined["values"], joined["mask"],
+        joined["episode"],
     )  # fmt: skip

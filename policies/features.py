@@ -47,9 +47,9 @@ class ProprioScaling:
     deviation: Float32
 
     @classmethod
-    def fit(cls, episodes: Sequence[Episode]) -> ProprioScaling:
-        """Statistics of all frames of the episodes."""
-        values = np.concatenate([episode.proprio for episode in episodes]).astype(np.float64)
+    def fit(cls, proprio: Float32) -> ProprioScaling:
+        """Statistics of float32 (N, P) frames."""
+        values = proprio.astype(np.float64)
         deviation = np.maximum(values.std(axis=0), _SMALLEST_DEVIATION)
         return cls(values.mean(axis=0).astype(np.float32), deviation.astype(np.float32))
 

@@ -52,7 +52,7 @@ class KeypointFrames:
 
     Attributes:
         images: uint8 (N, S, S, 3).
-        proprio: float32 (N, P), normalised.
+        proprio: float32 (N, P), normalised before training.
         instruction: int64 (N,) rows of `text`.
         text: float32 (K, E) instruction embeddings.
         values: float32 (N, 8), see `KeypointLabels`.

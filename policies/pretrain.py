@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -130,12 +130,12 @@ def pretrain(
     for store in stores[1:]:
         spec.require_same(store.spec, f"The trajectory store {store.path}")
     started = time.monotonic()
-    episodes = list(read_all(stores))
-    text = TextTable.build([*(e.instruction for e in episodes), *instructions], encode, text_source)
-    features, errors = train_features(episodes, text, spec, config, seed, progress)
+    infos = [info for store in stores for info in store.infos()]
+    text = TextTable.build([*(info.instruction for info in infos), *instructions], encode, text_source)
+    count = sum(info.length + 1 for info in infos)
+    features, errors = train_features(read_all(stores), count, text, spec, config, seed, progress)
     encoder_s = time.monotonic() - started
-    data = offline_data(episodes, task, features, config, seed, device)
-    del episodes
+    data = offline_data(read_all(stores), task, features, config, seed, device)
     agent, losses = train_policy(data, features, config, seed, device, progress)
     about = {
         "task": task,
@@ -152,7 +152,8 @@ def pretrain(
 
 
 def train_features(
-    episodes: Sequence[Episode],
+    episodes: Iterable[Episode],
+    capacity: int,
     text: TextTable,
     spec: Spec,
     config: PretrainConfig,
@@ -161,6 +162,15 @@ def train_features(
 ) -> tuple[FeatureExtractor, KeypointErrors]:
     """Train the image encoder on every labelled frame.
 
+    Args:
+        episodes: Taken one at a time.
+        capacity: Upper bound of the number of their frames.
+        text: Knows all their instructions.
+        spec: The robot.
+        config: Settings.
+        seed: Of the training.
+        progress: Told of the steps.
+
     Returns:
         The extractor, and the encoder's errors on episodes that it was not trained on.
 
@@ -168,10 +178,9 @@ def train_features(
         ConfigError: When there is no such camera or no label.
     """
     require_camera(spec, config.camera)
-    if not episodes:
-        raise ConfigError("There is no episode to train on. Run `regrasp collect` first.")
-    scaling = ProprioScaling.fit(episodes)
-    frames = keypoint_frames(episodes, text, scaling, config.camera, spec.proprio)
+    frames = keypoint_frames(episodes, capacity, text, config.camera, spec.proprio)
+    scaling = ProprioScaling.fit(frames.proprio)
+    frames = replace(frames, proprio=scaling.apply(frames.proprio))
     net, errors = train_keypoints(frames, config.keypoints, seed, progress)
     return FeatureExtractor(net, scaling, text, spec, config.camera), errors
 

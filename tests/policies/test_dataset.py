@@ -68,10 +68,14 @@ def test_frames_without_labels_are_left_out_and_the_rest_keep_their_image(featur
     proprio = nothing.proprio.copy()
     proprio[:, SPEC.proprio.index("gripper_width")] = 0.0
     blind = replace(nothing, proprio=proprio)
-    frames = keypoint_frames([blind, full], features.text, features.scaling, "front", SPEC.proprio)
+    frames = keypoint_frames(iter([blind, full]), 100, features.text, "front", SPEC.proprio)
     assert len(frames) == len(full) + 1
     assert np.array_equal(frames.images, full.images["front"])
     assert set(frames.episode) == {1}
+    with pytest.raises(ConfigError, match="more than the 5 frames"):
+        keypoint_frames([full], 5, features.text, "front", SPEC.proprio)
+    with pytest.raises(ConfigError, match="no episode"):
+        keypoint_frames([], 5, features.text, "front", SPEC.proprio)
 
 
 def test_nothing_to_learn_from_is_an_error():

@@ -1,6 +1,7 @@
 """The encoder finds what the instruction speaks of."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from trajectories.errors import ConfigError
 
 
 def frames_of(episodes, text):
-    return keypoint_frames(episodes, text, ProprioScaling.fit(episodes), "front", SPEC.proprio)
+    frames = keypoint_frames(episodes, 5000, text, "front", SPEC.proprio)
+    return replace(frames, proprio=ProprioScaling.fit(frames.proprio).apply(frames.proprio))
 
 
 @pytest.fixture(scope="module")
