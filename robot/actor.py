@@ -233,9 +233,7 @@ class Actor:
         done = f"{status.episodes} episodes and {status.steps} steps are with the learner"
         if status.state == "finished":
             return f"finished: {done}"
-        rest = (
-            f"{status.outbox} in the outbox go out at the next start" if status.outbox else "none is waiting"
-        )
+        rest = f"{status.outbox} in the outbox go out at the next start" if status.outbox else "none is waiting"
         return f"stopped: {done}, {rest}. To go on: {self._options.resume_hint}"
 
     @contextmanager

@@ -1,13 +1,13 @@
 """The interfaces between the controller and everything around it, with the loop they serve.
 
-    observation = env.observe()                    # newest frames and joint state, stale ones refused
-    while True:
-        proposed = policy.act(observation)         # float32 (7,) in [-1, 1]
-        applied = env.apply(proposed)              # safety -> target pose -> inverse kinematics -> 50 Hz joints
-        observation = env.observe()
-        reading = reward.update(observation)       # calibrated probability, debounced decision
-        recorder.step(...)
-        if reading.done or steps == limit: break   # then the other direction's instruction
+observation = env.observe()                    # newest frames and joint state, stale ones refused
+while True:
+    proposed = policy.act(observation)         # float32 (7,) in [-1, 1]
+    applied = env.apply(proposed)              # safety -> target pose -> inverse kinematics -> 50 Hz joints
+    observation = env.observe()
+    reading = reward.update(observation)       # calibrated probability, debounced decision
+    recorder.step(...)
+    if reading.done or steps == limit: break   # then the other direction's instruction
 """
 
 from __future__ import annotations

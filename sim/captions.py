@@ -223,9 +223,7 @@ def _held(twin: Twin, rng: np.random.Generator) -> Facts:
     yaw = float(rng.uniform(-0.6, 0.6))
     tip = (float(xy[0]), float(xy[1]), floor + info.grasp_height)
     _arm_to(twin, Pose.of(tip, (0.0, 0.0, yaw)), info.grasp_width)
-    scene.physics.set_free_body(
-        task.object, (tip[0], tip[1], floor), (math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2))
-    )
+    scene.physics.set_free_body(task.object, (tip[0], tip[1], floor), (math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2)))
     return Facts(task.noun, held_above=above)
 
 

@@ -58,9 +58,7 @@ class SimArm:
         """Goal = present position, fingers included."""
         data = self._physics.data
         data.ctrl[:JOINTS] = data.qpos[:JOINTS]
-        data.ctrl[JOINTS] = float(
-            np.clip(data.qpos[6] - data.qpos[7] - 2 * FINGER_CLOSED_M, 0.0, OPEN_WIDTH_M)
-        )
+        data.ctrl[JOINTS] = float(np.clip(data.qpos[6] - data.qpos[7] - 2 * FINGER_CLOSED_M, 0.0, OPEN_WIDTH_M))
 
     def close(self) -> None:
         """Nothing to release: the servos keep their goals."""

@@ -50,9 +50,7 @@ def _sink() -> FixtureKind:
     tap = (
         Shape("cylinder", (0.0100, 0.0040), (-0.055, 0.093, 0.0040), tone="metal", touch=False),
         Shape("capsule", (0.0050, 0.0180), (-0.055, 0.093, 0.0220), tone="metal", touch=False),
-        Shape(
-            "capsule", (0.0045, 0.0160), (-0.055, 0.077, 0.0420), tone="metal", touch=False, axis=(0, 1, 0.15)
-        ),
+        Shape("capsule", (0.0045, 0.0160), (-0.055, 0.077, 0.0420), tone="metal", touch=False, axis=(0, 1, 0.15)),
     )
     return FixtureKind(
         shapes=(
@@ -71,8 +69,7 @@ def _sink() -> FixtureKind:
 def _rack() -> FixtureKind:
     """A dish rack: light slats over dark gaps; what objects meet is one flat hidden box."""
     slats = tuple(
-        Shape("box", (0.0038, 0.064, 0.0020), (0.0165 * i, 0, 0.0080), tone="white", touch=False)
-        for i in range(-4, 5)
+        Shape("box", (0.0038, 0.064, 0.0020), (0.0165 * i, 0, 0.0080), tone="white", touch=False) for i in range(-4, 5)
     )
     return FixtureKind(
         shapes=(

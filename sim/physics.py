@@ -133,14 +133,10 @@ class Physics:
         try:
             return self._bodies[name]
         except KeyError:
-            raise ConfigError(
-                f"There is no body {name!r} in the scene; there are {sorted(self._bodies)}."
-            ) from None
+            raise ConfigError(f"There is no body {name!r} in the scene; there are {sorted(self._bodies)}.") from None
 
     # -- changes ------------------------------------------------------------------------------------
-    def set_free_body(
-        self, name: str, position: ArrayLike, quaternion: ArrayLike = (1.0, 0.0, 0.0, 0.0)
-    ) -> None:
+    def set_free_body(self, name: str, position: ArrayLike, quaternion: ArrayLike = (1.0, 0.0, 0.0, 0.0)) -> None:
         """Put a free body somewhere, at rest.
 
         Args:
@@ -155,9 +151,7 @@ class Physics:
         pose = np.concatenate([np.asarray(position, float), np.asarray(quaternion, float)])
         length = float(np.linalg.norm(pose[3:]))
         if pose.shape != (7,) or not np.isfinite(pose).all() or length < 1e-9:
-            raise ConfigError(
-                f"Pose of {name!r} must be 3 + 4 finite numbers with a non-zero quaternion; got {pose}."
-            )
+            raise ConfigError(f"Pose of {name!r} must be 3 + 4 finite numbers with a non-zero quaternion; got {pose}.")
         pose[3:] /= length
         self.data.qpos[qpos : qpos + 7] = pose
         self.data.qvel[qvel : qvel + 6] = 0.0

@@ -148,9 +148,7 @@ class Scene:
 
     def _fixture_spec(self, name: str) -> FixtureSpec:
         if name not in self._fixtures:
-            raise ConfigError(
-                f"There is no fixture {name!r} in the scene; there are {sorted(self._fixtures)}."
-            )
+            raise ConfigError(f"There is no fixture {name!r} in the scene; there are {sorted(self._fixtures)}.")
         return self._fixtures[name]
 
     def _object_spec(self, name: str) -> ObjectSpec:
@@ -175,9 +173,7 @@ def _compile(spec: SceneSpec) -> mujoco.MjModel:
 
 def _add_fixture(model: mujoco.MjSpec, spec: FixtureSpec) -> None:
     if spec.kind not in FIXTURES:
-        raise ConfigError(
-            f"Unknown kind {spec.kind!r} of fixture {spec.name!r}; choose one of {sorted(FIXTURES)}."
-        )
+        raise ConfigError(f"Unknown kind {spec.kind!r} of fixture {spec.name!r}; choose one of {sorted(FIXTURES)}.")
     kind = FIXTURES[spec.kind]
     body = model.worldbody.add_body(
         name=spec.name,
@@ -209,9 +205,7 @@ def _widened(shape: Shape, factor: float) -> Shape:
 
 def _add_object(model: mujoco.MjSpec, spec: ObjectSpec) -> None:
     if spec.kind not in OBJECTS:
-        raise ConfigError(
-            f"Unknown kind {spec.kind!r} of object {spec.name!r}; choose one of {sorted(OBJECTS)}."
-        )
+        raise ConfigError(f"Unknown kind {spec.kind!r} of object {spec.name!r}; choose one of {sorted(OBJECTS)}.")
     kind, scale = OBJECTS[spec.kind], spec.size[1]
     body = model.worldbody.add_body(name=spec.name, pos=(*spec.position, 0.0))
     body.add_freejoint()

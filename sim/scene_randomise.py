@@ -55,8 +55,7 @@ class SceneRandomiser:
             for f in spec.fixtures
         }
         self._objects = {
-            o.name: self._part(o.name, OBJECTS[o.kind].shapes, o.colour or OBJECTS[o.kind].colour)
-            for o in spec.objects
+            o.name: self._part(o.name, OBJECTS[o.kind].shapes, o.colour or OBJECTS[o.kind].colour) for o in spec.objects
         }
         self._sizes: Float64 = model.geom_size.copy()
         self._positions: Float64 = model.geom_pos.copy()
@@ -106,9 +105,7 @@ class SceneRandomiser:
     def _draw_fixtures(self, rng: np.random.Generator) -> None:
         for spec in self._spec.fixtures:
             part = self._fixtures[spec.name]
-            self._model.body_pos[part.body, :2] = (
-                np.asarray(spec.position) + rng.uniform(-1, 1, 2) * spec.jitter
-            )
+            self._model.body_pos[part.body, :2] = np.asarray(spec.position) + rng.uniform(-1, 1, 2) * spec.jitter
             self._paint(part, rng)
 
     def _draw_objects(self, rng: np.random.Generator) -> None:
@@ -121,10 +118,7 @@ class SceneRandomiser:
             self._resize(spec.name, float(rng.uniform(*spec.size)), mass, friction)
 
     def _paint(self, part: _Part, rng: np.random.Generator) -> None:
-        shift = (
-            rng.uniform(-1, 1, 3) * 0.5 * self._variation.colour
-            + rng.uniform(-0.5, 0.5) * self._variation.colour
-        )
+        shift = rng.uniform(-1, 1, 3) * 0.5 * self._variation.colour + rng.uniform(-0.5, 0.5) * self._variation.colour
         red, green, blue = np.clip(np.asarray(part.colour) + shift, 0.02, 0.98)
         for geom, shape in zip(part.geoms, part.shapes, strict=True):
             self._model.geom_rgba[geom] = tint(shape.tone, (float(red), float(green), float(blue)))

@@ -75,9 +75,7 @@ def axis_quaternion(axis: tuple[float, float, float]) -> Float64:
     return quaternion
 
 
-def add_shapes(
-    body: mujoco.MjsBody, shapes: Iterable[Shape], colour: Colour, *, movable: bool, material: str
-) -> None:
+def add_shapes(body: mujoco.MjsBody, shapes: Iterable[Shape], colour: Colour, *, movable: bool, material: str) -> None:
     """Add shapes to a body as geoms named `<body>/<index>`; movable ones are objects, others fixtures."""
     for index, shape in enumerate(shapes):
         size = (*shape.size, 0.0, 0.0)[:3]

@@ -65,9 +65,7 @@ def table_texture(name: str, size: int = 128) -> UInt8:
 def add_surroundings(spec: mujoco.MjSpec) -> None:
     """Add the table (top at z = 0), the floor, two lights and the cameras `front` and `side` to a model."""
     for name in TABLES:
-        texture = spec.add_texture(
-            name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=128, height=128, nchannel=3
-        )
+        texture = spec.add_texture(name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=128, height=128, nchannel=3)
         texture.data = table_texture(name).tobytes()
         material = spec.add_material(name=name, texrepeat=(2.0, 2.0), specular=0.1, shininess=0.1)
         material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
@@ -100,9 +98,7 @@ def add_surroundings(spec: mujoco.MjSpec) -> None:
         light = world.add_light(name=name, pos=position, dir=tuple(-np.array(position)), castshadow=False)
         light.type = mujoco.mjtLightType.mjLIGHT_DIRECTIONAL
         light.diffuse, light.specular = (strength,) * 3, (0.15, 0.15, 0.15)
-    world.add_camera(
-        name="front", pos=FRONT_POSITION, quat=look_at(FRONT_POSITION, FRONT_TARGET), fovy=FRONT_FOVY
-    )
+    world.add_camera(name="front", pos=FRONT_POSITION, quat=look_at(FRONT_POSITION, FRONT_TARGET), fovy=FRONT_FOVY)
     world.add_camera(name="side", pos=SIDE_POSITION, quat=look_at(SIDE_POSITION, SIDE_TARGET), fovy=40)
     spec.visual.headlight.ambient = (0.33, 0.33, 0.33)
     spec.visual.headlight.diffuse = (0.08, 0.08, 0.08)

@@ -123,9 +123,7 @@ def _check_conventions(episode: Episode) -> None:
     where = f"of episode {episode.id}"
     unknown = set(episode.source.tolist()) - {int(source) for source in Source}
     if unknown:
-        raise InvalidEpisodeError(
-            f"source {where} has the values {sorted(unknown)}, expected those of Source."
-        )
+        raise InvalidEpisodeError(f"source {where} has the values {sorted(unknown)}, expected those of Source.")
     if episode.terminated.any() and episode.outcome != "success":
         raise InvalidEpisodeError(
             f"terminated {where} is set although its outcome is {episode.outcome!r}: only success "

@@ -90,9 +90,7 @@ def _health(store: TrajectoryStore) -> str:
         lines.append(f"DAMAGED: {len(damaged)} (a writer moves them aside when it comes upon them):")
         lines += [f"  {entry}" for entry in damaged]
     if staged:
-        lines.append(
-            f"Under way or unfinished: {len(staged)} (never acknowledged; the next writer discards):"
-        )
+        lines.append(f"Under way or unfinished: {len(staged)} (never acknowledged; the next writer discards):")
         lines += [f"  {name}" for name in staged]
     lines.append(f"Quarantine: {len(aside)}" + (":" if aside else "."))
     lines += [f"  {entry}" for entry in aside]

@@ -19,9 +19,7 @@ STEP_REWARD = -1.0
 SUCCESS_FRAMES = 3
 
 
-def sparse_labels(
-    length: int, outcome: Outcome, success_frames: int = SUCCESS_FRAMES
-) -> tuple[Float32, Bool]:
+def sparse_labels(length: int, outcome: Outcome, success_frames: int = SUCCESS_FRAMES) -> tuple[Float32, Bool]:
     """Sparse rewards of an episode.
 
     Args:
@@ -38,8 +36,7 @@ def sparse_labels(
     """
     if length < 1 or success_frames < 1:
         raise InvalidEpisodeError(
-            f"length {length} and success_frames {success_frames} must both be at least 1 to label an "
-            f"episode."
+            f"length {length} and success_frames {success_frames} must both be at least 1 to label an episode."
         )
     terminated = np.zeros(length, np.bool_)
     if outcome == "success":
@@ -72,9 +69,7 @@ def monte_carlo_returns(rewards: Float32, terminated: Bool, truncated: Bool, gam
         InvalidEpisodeError: When the columns have different lengths or gamma is out of range.
     """
     if not 0.0 <= gamma < 1.0:
-        raise InvalidEpisodeError(
-            f"gamma is {gamma}, expected 0 <= gamma < 1: failures cost r / (1 - gamma)."
-        )
+        raise InvalidEpisodeError(f"gamma is {gamma}, expected 0 <= gamma < 1: failures cost r / (1 - gamma).")
     if not (len(rewards) == len(terminated) == len(truncated)):
         raise InvalidEpisodeError(
             f"rewards, terminated and truncated have {len(rewards)}, {len(terminated)} and {len(truncated)} "

@@ -71,9 +71,7 @@ class Layout:
                 f"the "
                 "store with read_only=True."
             ) from error
-        with contextlib.suppress(
-            OSError
-        ):  # the number only serves the message above; a full disk may refuse it
+        with contextlib.suppress(OSError):  # the number only serves the message above; a full disk may refuse it
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, str(os.getpid()).encode("ascii"), 0)
         return descriptor

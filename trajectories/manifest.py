@@ -170,9 +170,7 @@ def read_verified(folder: Path, manifest: Manifest) -> dict[str, bytes]:
         _check_size(name, len(content), entry)
         digest = hashlib.sha256(content).hexdigest()
         if digest != entry.sha256:
-            raise CorruptEpisodeError(
-                f"{name} is damaged: sha256 {digest[:12]}…, expected {entry.sha256[:12]}…"
-            )
+            raise CorruptEpisodeError(f"{name} is damaged: sha256 {digest[:12]}…, expected {entry.sha256[:12]}…")
         files[name] = content
     return files
 

@@ -52,9 +52,7 @@ class Recovery:
         """Lines for a person; empty when nothing was found."""
         lines = [*self.notes]
         if self.discarded:
-            lines.append(
-                f"discarded {len(self.discarded)} unfinished commits or removals: {', '.join(self.discarded)}"
-            )
+            lines.append(f"discarded {len(self.discarded)} unfinished commits or removals: {', '.join(self.discarded)}")
         lines += [f"damaged: {damaged}" for damaged in self.damaged]
         return "\n".join(lines)
 

@@ -183,8 +183,6 @@ class Recorder:
                 f"{sorted(columns.observations[0].t_ns)}."
             )
         images = {camera: image.copy() for camera, image in observation.images.items()}
-        copy = Observation(
-            images, observation.proprio.copy(), observation.instruction, dict(observation.t_ns)
-        )
+        copy = Observation(images, observation.proprio.copy(), observation.instruction, dict(observation.t_ns))
         columns.observations.append(copy)
         columns.probability.append(float("nan") if probability is None else float(probability))

@@ -55,9 +55,7 @@ def summarise(infos: Iterable[EpisodeInfo]) -> list[Summary]:
     for info in infos:
         groups.setdefault((info.task, info.direction), []).append(info)
     summaries = []
-    for (task, direction), group in sorted(
-        groups.items(), key=lambda item: (item[0][0], item[0][1] != "forward")
-    ):
+    for (task, direction), group in sorted(groups.items(), key=lambda item: (item[0][0], item[0][1] != "forward")):
         counts = Counter(info.outcome for info in group)
         success, failure, unknown = (counts[outcome] for outcome in OUTCOMES)
         lengths = tuple(info.length for info in group)

@@ -187,8 +187,6 @@ class LearnerClient:
                     if not isinstance(typed_error(error), HelloNeeded):
                         raise
                     self._session = None
-            raise LinkError(
-                f"the learner at {self.address} keeps asking for hello: do two share this address?"
-            )
+            raise LinkError(f"the learner at {self.address} keeps asking for hello: do two share this address?")
 
         return self._persistence.until_answered(in_session, doing)

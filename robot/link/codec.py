@@ -167,9 +167,7 @@ def _field(header: Mapping[str, Any], name: str, kind: type[_T]) -> _T:
     """One entry of a header, of the type that it must have."""
     value = header.get(name)
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise LinkError(
-            f"refused a message: its header's {name} must be {kind.__name__}, not {type(value).__name__}"
-        )
+        raise LinkError(f"refused a message: its header's {name} must be {kind.__name__}, not {type(value).__name__}")
     return value
 
 
@@ -178,9 +176,7 @@ def _tensors(payload: bytes) -> dict[str, NDArray[Any]]:
     try:
         return load(payload)
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise LinkError(
-            f"refused a message: its payload is not safetensors of NumPy types ({error})"
-        ) from error
+        raise LinkError(f"refused a message: its payload is not safetensors of NumPy types ({error})") from error
 
 
 def _contiguous(arrays: Arrays) -> dict[str, NDArray[Any]]:

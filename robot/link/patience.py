@@ -103,9 +103,7 @@ class Persistence:
                     f"{doing}: learner at {self.address} is away ({cause}); trying again, "
                     f"{gone_s:.0f} of {self.patience.away_s:.0f} s"
                 )
-            back_off = min(
-                max(2 * back_off, self.patience.first_back_off_s), self.patience.longest_back_off_s
-            )
+            back_off = min(max(2 * back_off, self.patience.first_back_off_s), self.patience.longest_back_off_s)
             self.interrupt.wait(min(back_off, max(self.patience.away_s - gone_s, 0.0)))
 
     def _give_up_if_hopeless(self, status: grpc.StatusCode, cause: str, gone_s: float, doing: str) -> None:

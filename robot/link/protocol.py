@@ -92,8 +92,6 @@ def join(pieces: Iterable[bytes], limit: int = MAX_STREAM_BYTES) -> bytes:
     for piece in pieces:
         total += len(piece)
         if total > limit:
-            raise LinkError(
-                f"refused a message of more than {limit} bytes: use smaller images or shorter episodes"
-            )
+            raise LinkError(f"refused a message of more than {limit} bytes: use smaller images or shorter episodes")
         kept.append(piece)
     return b"".join(kept)

@@ -134,9 +134,7 @@ class LinkServer:
         """The specification that this server process and the calling client agreed on."""
         sent = dict(context.invocation_metadata()).get(protocol.SESSION_KEY)
         if sent != self._session or self._spec is None:
-            raise HelloNeeded(
-                "this learner has not checked this actor's robot specification: say hello first"
-            )
+            raise HelloNeeded("this learner has not checked this actor's robot specification: say hello first")
         return self._spec
 
 

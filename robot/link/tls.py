@@ -119,9 +119,7 @@ def _load(address: str, files: TlsFiles | None, purpose: ssl.Purpose) -> _Pem | 
     try:
         context.load_verify_locations(cafile=files.authority)
     except ssl.SSLError as error:
-        raise ConfigError(
-            f"the link's TLS authority {files.authority} is not a PEM certificate ({error})"
-        ) from error
+        raise ConfigError(f"the link's TLS authority {files.authority} is not a PEM certificate ({error})") from error
     return _Pem(**contents)
 
 

@@ -32,9 +32,7 @@ def test_a_run_hands_over_every_episode_and_counts_it(outbox, tmp_path):
     path = tmp_path / "actor.json"
     endpoint = MemoryEndpoint(goal=8)
     states = []
-    actor = make_actor(
-        endpoint, outbox, status_path=path, on_status=lambda status: states.append(status.state)
-    )
+    actor = make_actor(endpoint, outbox, status_path=path, on_status=lambda status: states.append(status.state))
     status = actor.run()
     assert list(endpoint.episodes) == [make_episode(n).id for n in range(8)]
     assert len(outbox) == 0

@@ -136,6 +136,4 @@ def test_what_is_not_json_is_refused_before_it_is_sent():
     with pytest.raises(InvalidEpisodeError, match="can't be written as JSON"):
         encode_episode(dataclasses.replace(make_episode(1), metadata={"seed": np.int64(3)}))
     with pytest.raises(LinkError, match="Keep arrays in columns"):
-        encode_episode(
-            dataclasses.replace(make_episode(1), metadata={"x": "y" * (codec.MAX_HEADER_BYTES + 1)})
-        )
+        encode_episode(dataclasses.replace(make_episode(1), metadata={"x": "y" * (codec.MAX_HEADER_BYTES + 1)}))

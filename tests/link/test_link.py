@@ -276,9 +276,7 @@ def test_one_port_has_one_learner(endpoint, server):
         LinkServer(endpoint, server.address)
 
 
-@pytest.mark.parametrize(
-    "address", ["", "127.0.0.1", "127.0.0.1:x", ":50510", "::1:70000", "localhost:99999", "::1:5"]
-)
+@pytest.mark.parametrize("address", ["", "127.0.0.1", "127.0.0.1:x", ":50510", "::1:70000", "localhost:99999", "::1:5"])
 def test_addresses_that_are_none_are_refused(endpoint, address):
     with pytest.raises(ConfigError, match="expected host:port"):
         LinkServer(endpoint, address)

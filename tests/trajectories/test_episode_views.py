@@ -64,9 +64,7 @@ def test_an_episode_in_words():
 def test_a_contact_sheet_shows_first_and_last_frame_and_the_outcome():
     frames = np.zeros((5, 8, 6, 3), np.uint8)
     frames[0], frames[-1] = (250, 0, 0), (0, 0, 250)
-    episodes = [
-        sample_episode(outcome=outcome, images={"front": frames}) for outcome in ("success", "failure")
-    ]
+    episodes = [sample_episode(outcome=outcome, images={"front": frames}) for outcome in ("success", "failure")]
     sheet = contact_sheet(episodes, columns=3, height=80)
     width = 60 + 2
     assert (sheet.dtype, sheet.shape[1:]) == (np.uint8, (3 * width, 3))
@@ -75,9 +73,7 @@ def test_a_contact_sheet_shows_first_and_last_frame_and_the_outcome():
         pixels = {tuple(pixel) for pixel in row.reshape(-1, 3).tolist()}
         assert OUTCOME_COLOURS[outcome] in pixels
         picture = row[-40 - 8]
-        np.testing.assert_array_equal(
-            picture[[30, width + 30, 2 * width + 30]], [(250, 0, 0), (0, 0, 0), (0, 0, 250)]
-        )
+        np.testing.assert_array_equal(picture[[30, width + 30, 2 * width + 30]], [(250, 0, 0), (0, 0, 0), (0, 0, 250)])
     for wrong in (([], 8), (episodes, 1)):
         with pytest.raises(InvalidEpisodeError, match="contact sheet"):
             contact_sheet(*wrong)

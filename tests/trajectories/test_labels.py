@@ -46,9 +46,7 @@ def test_returns_of_a_failure_are_those_of_failing_for_ever():
     for truncated in (NEVER, np.arange(5) == 4):
         returns = monte_carlo_returns(rewards, terminated, truncated, 0.75)
         np.testing.assert_array_equal(returns, np.full(5, -4, np.float32))
-    np.testing.assert_allclose(
-        monte_carlo_returns(rewards, terminated, NEVER, 0.99), np.full(5, -100), rtol=1e-6
-    )
+    np.testing.assert_allclose(monte_carlo_returns(rewards, terminated, NEVER, 0.99), np.full(5, -100), rtol=1e-6)
 
 
 def test_a_reward_for_failure_other_than_minus_one():

@@ -20,9 +20,7 @@ def record(steps: int, outcome="success", truncated=False):
     recorder = Recorder(SPEC)
     recorder.begin(sample_observation(0), task="pot", direction="backward", metadata={"seed": 3})
     for t in range(steps):
-        recorder.step(
-            sample_observation(t + 1), action(10 + t), action(20 + t), Source.PERSON, 100 + t, t / 10
-        )
+        recorder.step(sample_observation(t + 1), action(10 + t), action(20 + t), Source.PERSON, 100 + t, t / 10)
     return recorder.finish(outcome, truncated, metadata={"judge": "person"})
 
 

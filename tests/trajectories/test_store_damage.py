@@ -135,9 +135,7 @@ def test_an_episode_of_another_robot_that_was_copied_in_is_put_aside(path, tmp_p
     other = Spec(cameras={"front": (8, 6)}, control_hz=10.0)
     with TrajectoryStore(tmp_path / "other", other) as store:
         store.commit(sample_episode(3))
-    shutil.copytree(
-        tmp_path / "other" / "episodes" / sample_episode(3).id, path / "episodes" / sample_episode(3).id
-    )
+    shutil.copytree(tmp_path / "other" / "episodes" / sample_episode(3).id, path / "episodes" / sample_episode(3).id)
     with TrajectoryStore(path, SPEC) as store:
         assert store.ids() == [GOOD.id, BAD.id]
         assert other.digest[:12] in store.recovered.damaged[0].reason
@@ -185,9 +183,7 @@ def test_a_damaged_header_is_made_anew_from_the_stated_spec(path):
 
 
 def test_undamaged_bytes_that_make_no_sense_are_an_error_but_no_damage(path, monkeypatch):
-    monkeypatch.setattr(
-        "trajectories.store.decode", lambda *_: (_ for _ in ()).throw(ValueError("unknown codec"))
-    )
+    monkeypatch.setattr("trajectories.store.decode", lambda *_: (_ for _ in ()).throw(ValueError("unknown codec")))
     with TrajectoryStore(path, SPEC) as store:
         with pytest.raises(StoreError, match="unknown codec") as caught:
             store.read(GOOD.id)

@@ -93,9 +93,7 @@ def test_quarantine_on_a_full_disk_still_keeps_damage_out(tmp_path):
         assert "could not be moved aside: No space left" in damaged.reason
         assert damaged.moved_to is None
         assert store.ids() == []
-        store.commit(
-            sample_episode()
-        )  # once there is room: the damaged bytes are kept, the new ones take over
+        store.commit(sample_episode())  # once there is room: the damaged bytes are kept, the new ones take over
         assert_same_episode(store.read(sample_episode().id), sample_episode())
         (aside,) = store.quarantined()
         assert aside.moved_to is not None

@@ -39,9 +39,7 @@ def test_killed_at_every_call_of_a_commit(tmp_path):
             for episode in (first, second):
                 assert_same_episode(store.read(episode.id), episode)
     assert whole == sorted(whole), "once renamed, an episode stays"
-    assert (whole[0], whole[-2:]) == (False, [True, True]), (
-        "whole only before the last sync and at the very end"
-    )
+    assert (whole[0], whole[-2:]) == (False, [True, True]), "whole only before the last sync and at the very end"
 
 
 def test_killed_at_random_moments(tmp_path):

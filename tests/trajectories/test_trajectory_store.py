@@ -27,9 +27,7 @@ HERE = Path(__file__).parent
 def episodes(draw) -> tuple[Spec, Episode]:
     """Any episode that the rules allow: bit patterns of all finite floats, any times, any text."""
     side = st.integers(1, 9)
-    cameras = draw(
-        st.dictionaries(st.sampled_from(["front", "wrist", "a-b.c"]), st.tuples(side, side), min_size=1)
-    )
+    cameras = draw(st.dictionaries(st.sampled_from(["front", "wrist", "a-b.c"]), st.tuples(side, side), min_size=1))
     spec = Spec(cameras=cameras, proprio=tuple(f"p{i}" for i in range(draw(st.integers(1, 4)))))
     steps = draw(st.one_of(st.integers(1, 5), st.sampled_from([99, 100, 101, 230])))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
@@ -53,9 +51,7 @@ def episodes(draw) -> tuple[Spec, Episode]:
         instruction=draw(st.text()),
         direction=draw(st.sampled_from(["forward", "backward"])),
         outcome=outcome,
-        images={
-            name: rng.integers(0, 256, (steps + 1, *shape, 3), np.uint8) for name, shape in cameras.items()
-        },
+        images={name: rng.integers(0, 256, (steps + 1, *shape, 3), np.uint8) for name, shape in cameras.items()},
         proprio=floats(steps + 1, len(spec.proprio)),
         t_ns={name: rng.integers(-(2**63), 2**63 - 1, steps + 1, np.int64) for name in names},
         proposed=rng.integers(0, 2**32, (steps, 7), np.uint32).view(np.float32),
@@ -280,9 +276,7 @@ def test_threads_may_commit_and_read_at_once(tmp_path):
             try:
                 for number in range(first, first + 6):
                     store.commit(sample_episode(number // 2))
-                    assert_same_episode(
-                        store.read(sample_episode(number // 2).id), sample_episode(number // 2)
-                    )
+                    assert_same_episode(store.read(sample_episode(number // 2).id), sample_episode(number // 2))
             except BaseException as error:
                 errors.append(error)
 

@@ -27,8 +27,7 @@ def sample_episode(number: int = 0, steps: int = 4, spec: Spec = SPEC, **changes
         direction="forward",
         outcome=outcome,
         images={
-            camera: rng.integers(0, 256, (steps + 1, *shape, 3), np.uint8)
-            for camera, shape in spec.cameras.items()
+            camera: rng.integers(0, 256, (steps + 1, *shape, 3), np.uint8) for camera, shape in spec.cameras.items()
         },
         proprio=(np.arange((steps + 1) * len(spec.proprio), dtype=np.float32)).reshape(steps + 1, -1),
         t_ns={
@@ -48,9 +47,7 @@ def sample_episode(number: int = 0, steps: int = 4, spec: Spec = SPEC, **changes
     return replace(episode, **changes)
 
 
-def sample_observation(
-    t: int, instruction: str = "put the pot on the rack", spec: Spec = SPEC
-) -> Observation:
+def sample_observation(t: int, instruction: str = "put the pot on the rack", spec: Spec = SPEC) -> Observation:
     return Observation(
         images={camera: np.full((*shape, 3), t, np.uint8) for camera, shape in spec.cameras.items()},
         proprio=np.full(len(spec.proprio), t, np.float32),
