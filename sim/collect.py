@@ -67,7 +67,7 @@ def collect_episode(
 
 
 def play_cycle(twin: Twin, rng: np.random.Generator) -> Episode:
-    """ "Place and look": grasp the object, put it down anywhere, look at it from several poses, grasp it again.
+    """Play as "place and look": grasp the object, put it down anywhere, look at it from several poses, grasp it again.
 
     Whoever has the proprioception of such an episode knows where the object was in each of its frames: where the
     fingers next close on it, or where they last let it go.

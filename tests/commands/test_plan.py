@@ -1,3 +1,5 @@
+"""The plan of `collect` follows from the settings alone."""
+
 from collections import Counter
 
 from commands.plan import collect_plan

@@ -1,3 +1,5 @@
+"""Wilson's interval against published numbers."""
+
 import pytest
 
 from commands.statistics import format_rate, wilson_interval

@@ -90,9 +90,7 @@ def np_critic_objective(agent, phase, b, draws, cql_weight):
     actor, critic, target = as_numpy(agent.actor), as_numpy(agent.critics), as_numpy(agent.targets)
     embedding = agent.table.double().numpy()[b.instruction]
     s, s2, a = (t.double().numpy() for t in (b.state, b.next_state, b.action))
-    noise, pnoise, uniform = (
-        t.double().numpy() for t in (draws.next_noise, draws.policy_noise, draws.uniform)
-    )
+    noise, pnoise, uniform = (t.double().numpy() for t in (draws.next_noise, draws.policy_noise, draws.uniform))
     v = []
     for m in range(len(noise)):
         action, log_prob = np_sample(np_actor(actor, s2, embedding), noise[m])
@@ -246,9 +244,7 @@ def test_robofume_keeps_calibration_online():
 def test_terminal_steps_ignore_what_comes_next():
     first, second = make(), make()
     b = batch()
-    changed = dataclasses.replace(
-        b, next_observation={"state": b.next_state + 100.0 * (b.discount == 0)[:, None]}
-    )
+    changed = dataclasses.replace(b, next_observation={"state": b.next_state + 100.0 * (b.discount == 0)[:, None]})
     first.set_phase("online")
     second.set_phase("online")
     assert torch.equal(first.update_critic(b)["critic/td"], second.update_critic(changed)["critic/td"])
@@ -262,11 +258,7 @@ def test_anchor_holds_the_policy_and_fades():
         for step in range(30):
             assert ("actor/anchor_kl" in agent.update_actor(batch())) == (weight > 0), step
         assert "actor/anchor_kl" not in agent.update_actor(batch())  # faded to nothing
-        return (
-            (agent.act(batch().state, agent.table[batch().instruction], deterministic=True) - start)
-            .abs()
-            .mean()
-        )
+        return (agent.act(batch().state, agent.table[batch().instruction], deterministic=True) - start).abs().mean()
 
     assert drift(1000.0) < 0.3 * drift(0.0)
 

@@ -48,17 +48,13 @@ def test_ensemble_equals_single_critics(ensemble, inputs):
     values = ensemble(state, table, ids, action)
     assert values.shape == (4, 6)
     for index in range(4):
-        assert torch.allclose(
-            values[index], one_critic(ensemble, index, state, table[ids], action), atol=1e-5
-        )
+        assert torch.allclose(values[index], one_critic(ensemble, index, state, table[ids], action), atol=1e-5)
 
 
 def test_gradients_equal_those_of_single_critics(ensemble, inputs):
     state, table, ids = inputs
     action = (torch.rand(6, ACTION) * 2 - 1).requires_grad_()
-    mine = torch.autograd.grad(
-        ensemble(state, table, ids, action).square().sum(), [action, *ensemble.tensors()]
-    )
+    mine = torch.autograd.grad(ensemble(state, table, ids, action).square().sum(), [action, *ensemble.tensors()])
     singles = [one_critic(ensemble, i, state, table[ids], action) for i in range(4)]
     theirs = torch.autograd.grad(torch.stack(singles).square().sum(), [action, *ensemble.tensors()])
     for a, b in zip(mine, theirs, strict=True):

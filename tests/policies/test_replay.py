@@ -220,8 +220,6 @@ def test_minibatches_partition_the_batch():
     parts = batch.minibatches(3)
     joined = Batch.concatenate(parts)
     for name in ("action", "reward", "mc_return"):
-        assert sorted(getattr(joined, name).flatten().tolist()) == sorted(
-            getattr(batch, name).flatten().tolist()
-        )
+        assert sorted(getattr(joined, name).flatten().tolist()) == sorted(getattr(batch, name).flatten().tolist())
     with pytest.raises(ConfigError, match="multiple"):
         batch.minibatches(5)

@@ -1,3 +1,5 @@
+"""Captions are true exactly when they should be."""
+
 import numpy as np
 import pytest
 

@@ -1,3 +1,5 @@
+"""Recorded demonstrations, failures and play."""
+
 import numpy as np
 
 from sim.collect import PLAY_STEPS, collect_episode, play_cycle

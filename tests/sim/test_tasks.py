@@ -1,3 +1,5 @@
+"""Every task: starts, predicates, scripted expert both ways."""
+
 import numpy as np
 import pytest
 
