@@ -176,9 +176,7 @@ class Agent:
             self.temperature, self._cql_weight(), draws,
         )  # fmt: skip
         self._step("critics", loss)
-        torch._foreach_lerp_(
-            self._target_tensors, [t.detach() for t in self._critic_tensors], self.config.tau
-        )
+        torch._foreach_lerp_(self._target_tensors, [t.detach() for t in self._critic_tensors], self.config.tau)
         if phase.cql_gap is not None:
             self._step("cql_weight", lagrange_loss(self.log_cql_weight, metrics["critic/gap"], phase.cql_gap))
             metrics["critic/cql_weight"] = self._cql_weight()

@@ -20,6 +20,4 @@ def keep_freed_memory() -> bool:
     library = ctypes.CDLL(None)
     if not hasattr(library, "mallopt"):
         return False
-    return bool(
-        library.mallopt(_MMAP_THRESHOLD, _KEEP_BYTES) and library.mallopt(_TRIM_THRESHOLD, _KEEP_BYTES)
-    )
+    return bool(library.mallopt(_MMAP_THRESHOLD, _KEEP_BYTES) and library.mallopt(_TRIM_THRESHOLD, _KEEP_BYTES))

@@ -68,9 +68,7 @@ class Batch:
         columns = {name: getattr(self, name)[rows].contiguous() for name in _COLUMNS}
         return Batch(
             observation={name: tensor[rows].contiguous() for name, tensor in self.observation.items()},
-            next_observation={
-                name: tensor[rows].contiguous() for name, tensor in self.next_observation.items()
-            },
+            next_observation={name: tensor[rows].contiguous() for name, tensor in self.next_observation.items()},
             **columns,
         )
 

@@ -147,9 +147,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             header = json.loads((file.metadata() or {}).get(_KEY, "{}"))
             payload = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, ValueError) as error:
-        raise CheckpointError(
-            f"checkpoint {path} is damaged or incomplete ({error}); use an older one"
-        ) from error
+        raise CheckpointError(f"checkpoint {path} is damaged or incomplete ({error}); use an older one") from error
     if header.get("format") != FORMAT:
         raise CheckpointError(f"{path} has format {header.get('format')!r}; expected {FORMAT!r}")
     if digest(payload) != header["digest"]:

@@ -37,9 +37,7 @@ class NetworkConfig:
     log_std_max: float = 2.0
 
     def __post_init__(self) -> None:
-        _require(
-            len(self.actor_hidden) > 0 and len(self.critic_hidden) > 0, "hidden layers", "at least one layer"
-        )
+        _require(len(self.actor_hidden) > 0 and len(self.critic_hidden) > 0, "hidden layers", "at least one layer")
         _require(self.critics >= 1, f"critics={self.critics}", "at least 1")
         _require(self.instruction_width >= 1, f"instruction_width={self.instruction_width}", "at least 1")
         _require(self.log_std_min < self.log_std_max, "log_std_min", "below log_std_max")
@@ -64,7 +62,7 @@ class PhaseConfig:
         actor_critics: Critics (drawn with replacement) that one actor update looks at; None for all. With the
             mean, the expected gradient is the same and the cost is not.
         bc_weight: Weight of the behaviour-cloning term, relative to the reinforcement term; 0 leaves it out.
-        bc_loss: "nll" of the demonstrated action, or "mse" of the policy's mode.
+        bc_loss: "nll" of the demonstrated action, or "mse" of the policy's mode (with the spread fitted by nll).
         anchor_weight: Weight of KL(policy at the start of the phase || policy) on the batch's own states.
         anchor_steps: Actor updates over which `anchor_weight` falls linearly to 0.
         critic_only: Leave actor and temperature as they are.
@@ -155,9 +153,7 @@ class AgentConfig:
         _require(0 < self.tau <= 1, f"tau={self.tau}", "in (0, 1]")
         _require(self.initial_temperature > 0, f"initial_temperature={self.initial_temperature}", "positive")
         _require(0 < self.action_limit < 1, f"action_limit={self.action_limit}", "between 0 and 1")
-        _require(
-            self.target_critics is None or self.target_critics >= 1, "target_critics", "None or at least 1"
-        )
+        _require(self.target_critics is None or self.target_critics >= 1, "target_critics", "None or at least 1")
         for name in ("actor_lr", "critic_lr", "temperature_lr"):
             _require(getattr(self, name) > 0, f"{name}={getattr(self, name)}", "positive")
         if self.target_range is not None:

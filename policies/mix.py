@@ -22,9 +22,7 @@ class MixedReplay:
             ConfigError: When the ratio is out of range.
         """
         if not 0 <= offline_ratio <= 1:
-            raise ConfigError(
-                f"offline_ratio={offline_ratio} is out of range; expected a share between 0 and 1"
-            )
+            raise ConfigError(f"offline_ratio={offline_ratio} is out of range; expected a share between 0 and 1")
         self.online, self.offline, self.offline_ratio = online, offline, offline_ratio
 
     def __len__(self) -> int:

@@ -20,9 +20,7 @@ from policies.fused import inner_product, norm_relu
 class Actor(nn.Module):
     """Gaussian policy before a tanh: state and instruction to mean and log standard deviation."""
 
-    def __init__(
-        self, config: NetworkConfig, state_size: int, instruction_size: int, action_size: int
-    ) -> None:
+    def __init__(self, config: NetworkConfig, state_size: int, instruction_size: int, action_size: int) -> None:
         """Random weights: orthogonal with gain sqrt 2, and a last layer near zero (actions near 0)."""
         super().__init__()
         self.log_std_range = (config.log_std_min, config.log_std_max)
@@ -50,9 +48,7 @@ class CriticEnsemble(nn.Module):
     Parameters carry the critic as their first axis, so that `select` picks a subset by indexing.
     """
 
-    def __init__(
-        self, config: NetworkConfig, state_size: int, instruction_size: int, action_size: int
-    ) -> None:
+    def __init__(self, config: NetworkConfig, state_size: int, instruction_size: int, action_size: int) -> None:
         """Random weights: orthogonal with gain sqrt 2, independent for each critic."""
         super().__init__()
         n, code, hidden = config.critics, config.instruction_width, config.critic_hidden

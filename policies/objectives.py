@@ -41,6 +41,10 @@ class CriticDraws:
     policy_noise: Tensor | None
 
 
+_SPREAD_WEIGHT = 0.05
+"""Weight of the likelihood that fits the policy's spread while the squared error fits its mean."""
+
+
 def draw_for_critic(
     config: AgentConfig, phase: PhaseConfig, shape: Sequence[int], generator: torch.Generator
 ) -> CriticDraws:
@@ -178,10 +182,14 @@ def actor_objective(
     return loss, log_prob.detach(), metrics
 
 
-def clone_objective(
-    config: AgentConfig, phase: PhaseConfig, mean: Tensor, log_std: Tensor, batch: Batch
-) -> Tensor:
-    """The phase's behaviour-cloning loss, unscaled."""
+def clone_objective(config: AgentConfig, phase: PhaseConfig, mean: Tensor, log_std: Tensor, batch: Batch) -> Tensor:
+    """The phase's behaviour-cloning loss, unscaled.
+
+    With "mse" the likelihood fits the spread alone: its gradient never reaches the mean, and its value is left out, so
+    that the balance with the reinforcement term sees the squared error.
+    """
     if phase.bc_loss == "nll":
         return clone_nll(mean, log_std, batch.action, batch.imitate, config.action_limit)
-    return clone_mse(mean, batch.action, batch.imitate)
+    nll = clone_nll(mean.detach(), log_std, batch.action, batch.imitate, config.action_limit)
+    spread = _SPREAD_WEIGHT * nll
+    return clone_mse(mean, batch.action, batch.imitate) + spread - spread.detach()

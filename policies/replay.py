@@ -131,9 +131,7 @@ class Replay:
         self._make_room(steps + 1)
         copied = np.asarray(source) != Source.POLICY if imitate is None else imitate
         summed, discount, ahead = n_step(rewards, terminated, self.gamma, self.n_step)
-        frames = (
-            torch.arange(self._end_frame, self._end_frame + steps + 1, device=self.device) % self.capacity
-        )
+        frames = torch.arange(self._end_frame, self._end_frame + steps + 1, device=self.device) % self.capacity
         rows = torch.arange(self._end, self._end + steps, device=self.device) % self.capacity
         for name, values in observation.items():
             self._frames[name][frames] = _tensor(values).to(self.device)
@@ -156,9 +154,7 @@ class Replay:
         """
         if not len(self):
             raise ConfigError("nothing can be drawn from an empty replay; add episodes first")
-        drawn = torch.randint(
-            self._first, self._end, (batch_size,), generator=self._generator, device=self.device
-        )
+        drawn = torch.randint(self._first, self._end, (batch_size,), generator=self._generator, device=self.device)
         return self.gather(drawn)
 
     def gather(self, index: Tensor) -> Batch:
@@ -234,9 +230,7 @@ class Replay:
             if column.shape != (steps,):
                 raise ConfigError(f"{name} has shape {column.shape}; expected {(steps,)}")
         if truncated[:-1].any():
-            raise ConfigError(
-                "truncated is set before the last step; split what follows into its own episode"
-            )
+            raise ConfigError("truncated is set before the last step; split what follows into its own episode")
 
 
 def _tensor(values: NDArray[Any] | Tensor) -> Tensor:

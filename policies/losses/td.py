@@ -27,9 +27,7 @@ def next_value(values: Tensor, log_prob: Tensor, temperature: Tensor | None) -> 
     return best - temperature * log_prob.gather(-1, which[:, None])[:, 0]
 
 
-def td_target(
-    reward: Tensor, discount: Tensor, value: Tensor, value_range: tuple[float, float] | None
-) -> Tensor:
+def td_target(reward: Tensor, discount: Tensor, value: Tensor, value_range: tuple[float, float] | None) -> Tensor:
     """Bellman target y = r + gamma^n (1 - terminated) V(s').
 
     The whole next value, entropy included, is discounted and masked; a truncated step has a discount above

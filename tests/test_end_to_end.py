@@ -1,0 +1,106 @@
+"""The whole path through the real processes, much shorter than useful."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def regrasp(run_dir, verb, *overrides):
+    command = [sys.executable, "-m", "commands", verb, "profile=tiny", f"run_dir={run_dir}", "workers=2", *overrides]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finished(process, seconds=500):
+    output, _ = process.communicate(timeout=seconds)
+    assert process.returncode == 0, output[-3000:]
+    return output
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run") / "demo"
+    output = finished(regrasp(folder, "demo"))
+    assert "Report:" in output
+    return folder
+
+
+@pytest.mark.timeout(600)
+def test_a_tiny_demo_leaves_a_report_with_everything_in_it(run_dir):
+    page = (run_dir / "report.html").read_text()
+    for part in ("<svg", "data:video/mp4", "false positives", "no privileged state", "Resets"):
+        assert part in page
+    result = json.loads((run_dir / "evaluations" / "pretrained" / "result.json").read_text())
+    assert set(result["cells"]) == {
+        f"{way}/{mode}" for way in ("forward", "backward") for mode in ("stochastic", "deterministic")
+    }
+    assert all(cell["episodes"] == 2 for cell in result["cells"].values())
+    status = json.loads((run_dir / "finetune_wsrl" / "actor.json").read_text())
+    assert status["steps"] >= 160
+    assert (run_dir / "stages.json").exists()
+
+
+@pytest.mark.timeout(600)
+def test_a_finished_demo_is_not_done_again(run_dir):
+    output = finished(regrasp(run_dir, "demo"))
+    assert output.count("done before") == 7
+
+
+@pytest.mark.timeout(600)
+def test_kills_lose_and_double_nothing(run_dir):
+    """Actor, learner, then both are killed; the same command goes on and every episode counts once."""
+    from trajectories.store import TrajectoryStore
+
+    folder = run_dir / "finetune_wsrl"
+    longer = "finetune.steps=400"
+    process = regrasp(run_dir, "finetune", longer)
+    episodes = folder / "episodes"
+
+    def stored():
+        with TrajectoryStore(episodes, read_only=True) as store:
+            return {info.id: info.length for info in store.infos()}
+
+    def wait_for(count, seconds=200):
+        until = time.monotonic() + seconds
+        while len(stored()) < count:
+            assert process.poll() is None, process.communicate()[0][-3000:]
+            assert time.monotonic() < until, "no new episode arrived"
+            time.sleep(0.2)
+
+    seen = stored()
+    for victims in (["actor"], ["learner"], ["actor", "learner"]):
+        wait_for(len(seen) + 1)
+        for victim in victims:
+            for pid in children(process.pid, victim):
+                os.kill(pid, signal.SIGKILL)
+        now = stored()
+        assert seen.items() <= now.items(), "an acknowledged episode is gone"
+        seen = now
+    finished(process)
+    now = stored()
+    assert seen.items() <= now.items()
+    assert sum(now.values()) >= 400
+    assert json.loads((folder / "actor.json").read_text())["steps"] == sum(now.values())
+    with TrajectoryStore(folder / "outbox", read_only=True) as outbox:
+        assert len(outbox) == 0
+
+
+def children(parent, verb):
+    """Process ids of the children that run this verb."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = (path / "stat").read_text().rsplit(")", 1)[1].split()
+            command = (path / "cmdline").read_text().split("\0")
+        except OSError:
+            continue
+        if int(fields[1]) == parent and verb in command:
+            found.append(int(path.name))
+    return found
