@@ -55,7 +55,6 @@ class Task:
         goals: Direction -> where the object has to be; the start of a direction is the other's goal.
         instructions: Direction -> wordings that mean the same.
         skill: How the scripted expert moves the object.
-        bystanders: Objects that only stand around.
     """
 
     name: str
@@ -66,7 +65,6 @@ class Task:
     goals: Mapping[Direction, Goal]
     instructions: Mapping[Direction, tuple[str, ...]]
     skill: Skill = "pick"
-    bystanders: tuple[str, ...] = ()
 
     def start_of(self, direction: Direction) -> Goal:
         """Where the object is when `direction` begins."""
@@ -133,8 +131,6 @@ class Task:
         places = next((goal.fixture for goal in self.goals.values() if goal.fixture), "")
         for base in self._bases():
             self._place(scene, base, self.free_place(scene, rng, base, avoid=places), rng)
-        for name in self.bystanders:
-            self._place(scene, name, self._corner(rng), rng)
         if spread == "wide" and rng.random() < 0.5:
             xy: Float64 | None = self.free_place(scene, rng, self.object, avoid=self.goals[direction].fixture)
         else:
@@ -179,9 +175,6 @@ class Task:
             if flat and all(math.dist((x, y), other[:2]) > 0.06 for other in others):
                 return np.array([x, y])
         raise ConfigError(f"The scene of {self.name} leaves no room to put the {name} down.")
-
-    def _corner(self, rng: np.random.Generator) -> Float64:
-        return np.array([rng.uniform(0.375, 0.385), rng.uniform(-0.02, 0.02)])
 
     def _place(
         self, scene: Scene, name: str, xy: Float64 | None, rng: np.random.Generator, on_top_of: str = ""
