@@ -10,11 +10,10 @@ import numpy as np
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from commands.checkpoints import finetune_folder, pretrained_folder
+from commands.checkpoints import find_policy, finetune_folder
 from commands.judges import classifier_of
 from commands.learner import tls_of
 from commands.twins import TwinSettings, cached_twin
-from trajectories.errors import CheckpointError
 from trajectories.store import TrajectoryStore
 
 if TYPE_CHECKING:
@@ -58,24 +57,11 @@ def open_session(config: DictConfig, policy: LearnedPolicy, outbox: TrajectorySt
     )
 
 
-def load_pretrained(config: DictConfig, settings: TwinSettings) -> LearnedPolicy:
-    """The policy that both ends of the link start from.
-
-    Raises:
-        CheckpointError: When there is none.
-    """
-    from policies.policy import load_policy
-
-    folder = pretrained_folder(Path(config.run_dir))
-    if not folder.is_dir():
-        raise CheckpointError(f"There is no pre-trained policy in {folder}. Run `regrasp pretrain` first.")
-    return load_policy(folder, settings.spec(), seed=int(config.seed))
-
-
 def run(config: DictConfig) -> None:
     """Collect episodes for the learner until the run is finished or stopped."""
     import torch
 
+    from policies.policy import load_policy
     from robot.actor import Actor, ActorOptions
     from robot.actor_status import ActorStatus
     from robot.link.client import LearnerClient
@@ -83,7 +69,8 @@ def run(config: DictConfig) -> None:
     torch.set_num_threads(1)
     settings = TwinSettings.from_config(config)
     folder = finetune_folder(Path(config.run_dir), config.method.name)
-    policy = load_pretrained(config, settings)
+    pretrained = find_policy(Path(config.run_dir), "pretrained", config.method.name)
+    policy = load_policy(pretrained, settings.spec(), seed=int(config.seed))
     stop = threading.Event()
     with (
         TrajectoryStore(folder / OUTBOX, settings.spec()) as outbox,

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from commands.checkpoints import data_folder, finetune_folder, pretrained_folder
+from commands.checkpoints import data_folder, find_policy, finetune_folder
 from commands.pretrain import agent_config
 from commands.twins import TwinSettings
 from robot.link.tls import TlsFiles
-from trajectories.errors import CheckpointError
 from trajectories.store import TrajectoryStore
 
 if TYPE_CHECKING:
@@ -42,10 +41,8 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
     from policies.learner_config import LearnerConfig
 
     run_dir, spec = Path(config.run_dir), TwinSettings.from_config(config).spec()
-    pretrained = pretrained_folder(run_dir)
-    if not pretrained.is_dir():
-        raise CheckpointError(f"There is no pre-trained policy in {pretrained}. Run `regrasp pretrain` first.")
     method, finetune = config.method, config.finetune
+    pretrained = find_policy(run_dir, "pretrained", method.name)
     offline = []
     if method.retention > 0:
         offline.append(stack.enter_context(TrajectoryStore(data_folder(run_dir), spec, read_only=True)))
