@@ -72,7 +72,6 @@ def main() -> None:
         print(verb_help(name))
         return
     os.environ.setdefault("MUJOCO_GL", "egl")
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     import hydra
     from omegaconf import OmegaConf
 

@@ -27,6 +27,21 @@ def finetune_folder(run_dir: Path, method: str) -> Path:
     return run_dir / f"finetune_{method}"
 
 
+def evaluation_folder(run_dir: Path, policy: Path) -> Path:
+    """Where the evaluation of the policy folder `policy` goes.
+
+    `evaluations/pretrained` for the pre-trained one, `evaluations/<method>/step_<n>` for a snapshot of this run, and
+    `evaluations/other/<name>` for everything else.
+    """
+    root, policy = run_dir / "evaluations", policy.resolve()
+    if policy == pretrained_folder(run_dir).resolve():
+        return root / "pretrained"
+    run = policy.parent.parent
+    if policy.parent.name == "snapshots" and run.parent == run_dir.resolve():
+        return root / run.name.removeprefix("finetune_") / policy.name
+    return root / "other" / policy.name
+
+
 def snapshots(folder: Path) -> list[tuple[int, Path]]:
     """The policies that fine-tuning in `folder` left, (environment steps, folder), oldest first."""
     found = [

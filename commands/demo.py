@@ -1,4 +1,4 @@
-"""`regrasp demo`: the whole path in the twin, and a report."""
+"""`regrasp demo`: the whole path, from data to report; stages that are done are not done again."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from commands import collect, evaluate_reward, finetune, pretrain, report, train_reward
-from commands.checkpoints import finetune_folder, pretrained_folder, snapshots
-from commands.evaluate import evaluate
-from commands.stages import Stages
+from commands.checkpoints import evaluation_folder, finetune_folder, pretrained_folder, snapshots
+from commands.evaluate import evaluate, is_done
+from commands.stages import Stages, chosen
 from commands.twins import TwinSettings
 
 
@@ -21,13 +21,25 @@ def run(config: DictConfig) -> None:
     stages = Stages(run_dir)
     OmegaConf.save(config, run_dir / "settings.yaml", resolve=True)
     overrides = list(HydraConfig.get().overrides.task)
-    stages.run("collect", lambda: collect.run(config))
-    stages.run("pretrain", lambda: pretrain.run(config))
-    stages.run("train reward", lambda: train_reward.run(config))
-    stages.run("evaluate reward", lambda: evaluate_reward.run(config))
-    stages.run("evaluate before", lambda: _evaluate(config, pretrained_folder(run_dir), "pretrained"))
-    stages.run("fine-tune", lambda: finetune.finetune(config, overrides))
-    stages.run("evaluate after", lambda: _evaluate_after(config, run_dir))
+    method, world = str(config.method.name), ("task", "robot", "seed")
+    stages.run("collect", lambda: collect.run(config), chosen(config, *world, "collect"))
+    stages.run("pretrain", lambda: pretrain.run(config), chosen(config, "pretrain", "agent.networks", "agent.offline"))
+    stages.run("train reward", lambda: train_reward.run(config), chosen(config, "reward"))
+    stages.run("evaluate reward", lambda: evaluate_reward.run(config), chosen(config, "evaluate_reward"), extend=True)
+    judged = chosen(config, "evaluate.episodes", "evaluate.modes", "evaluate.seed")
+    stages.run("evaluate before", lambda: _evaluate(config, pretrained_folder(run_dir)), judged, extend=True)
+    stages.run(
+        f"fine-tune ({method})",
+        lambda: finetune.finetune(config, overrides),
+        chosen(config, "finetune.steps"),
+        extend=True,
+    )
+    stages.run(
+        f"evaluate after ({method})",
+        lambda: _evaluate_after(config, run_dir),
+        judged | chosen(config, "finetune.steps", "evaluate.curve_episodes"),
+        extend=True,
+    )
     path = report.write(config, run_dir, stages.seconds)
     print(f"\nReport: {path.resolve()}")
 
@@ -35,28 +47,32 @@ def run(config: DictConfig) -> None:
 def _evaluate(
     config: DictConfig,
     policy: Path,
-    name: str,
     episodes: int | None = None,
     modes: Sequence[str] | None = None,
     videos: int | None = None,
 ) -> None:
+    episodes = int(config.evaluate.episodes) if episodes is None else episodes
+    modes = tuple(config.evaluate.modes if modes is None else modes)
+    out, seed = evaluation_folder(Path(config.run_dir), policy), int(config.evaluate.seed)
+    if is_done(out, policy, episodes, modes, seed):
+        return
     evaluate(
         TwinSettings.from_config(config),
         policy,
-        Path(config.run_dir) / "evaluations" / name,
-        episodes=int(config.evaluate.episodes) if episodes is None else episodes,
-        modes=tuple(config.evaluate.modes if modes is None else modes),
-        seed=int(config.evaluate.seed),
+        out,
+        episodes=episodes,
+        modes=modes,
+        seed=seed,
         max_steps=int(config.task.max_steps),
         workers=int(config.workers),
         videos=int(config.evaluate.videos) if videos is None else videos,
-        title=f"evaluating {name}",
+        title=f"evaluating {policy.name}",
     )
 
 
 def _evaluate_after(config: DictConfig, run_dir: Path) -> None:
     """The last policy in full, those on the way with fewer episodes for the curve."""
     found = snapshots(finetune_folder(run_dir, config.method.name))
-    for steps, folder in found[:-1]:
-        _evaluate(config, folder, f"step_{steps}", int(config.evaluate.curve_episodes), ("stochastic",), 0)
-    _evaluate(config, found[-1][1], f"step_{found[-1][0]}")
+    for _, folder in found[:-1]:
+        _evaluate(config, folder, int(config.evaluate.curve_episodes), ("stochastic",), 0)
+    _evaluate(config, found[-1][1])

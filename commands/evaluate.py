@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from omegaconf import DictConfig
 
-from commands.checkpoints import find_policy
+from commands.checkpoints import evaluation_folder, find_policy
 from commands.parallel import run_jobs
 from commands.plan import DIRECTIONS
 from commands.statistics import format_rate, wilson_interval
@@ -121,6 +122,21 @@ def table(cells: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def is_done(out: Path, policy: Path, episodes: int, modes: Sequence[str], seed: int) -> bool:
+    """Whether `out` already holds an evaluation of this policy on these starts with at least so many episodes."""
+    path = out / "result.json"
+    if not path.exists():
+        return False
+    result = json.loads(path.read_text())
+    wanted = {f"{direction}/{mode}" for direction in DIRECTIONS for mode in modes}
+    return (
+        result["policy_digest"] == _policy(str(policy)).digest
+        and result["seed"] == seed
+        and wanted <= set(result["cells"])
+        and all(cell["episodes"] >= episodes for cell in result["cells"].values())
+    )
+
+
 def evaluate(
     settings: TwinSettings,
     policy: Path,
@@ -188,7 +204,7 @@ def evaluate(
 def run(config: DictConfig) -> None:
     """Evaluate the policy that `config.checkpoint` names."""
     folder = find_policy(Path(config.run_dir), config.checkpoint, config.method.name)
-    out = Path(config.run_dir) / "evaluations" / folder.name
+    out = evaluation_folder(Path(config.run_dir), folder)
     report = evaluate(
         TwinSettings.from_config(config),
         folder,

@@ -15,8 +15,8 @@ from commands.judges import classifier_of
 from commands.parallel import run_jobs
 from commands.plan import DIRECTIONS, CollectJob
 from commands.train_reward import figures_table
-from commands.twins import TwinSettings
-from trajectories.types import Episode
+from commands.twins import TwinSettings, cached_twin
+from trajectories.types import Episode, Float32, UInt8
 
 
 def held_out_jobs(task: str, failures: tuple[str, ...], episodes: int, seed: int) -> list[CollectJob]:
@@ -30,6 +30,32 @@ def held_out_jobs(task: str, failures: tuple[str, ...], episodes: int, seed: int
                 CollectJob(key, task, direction, "failure" if failure else "demo", failure, 0.2, seed + len(jobs))
             )
     return jobs
+
+
+def occluded_frames(
+    settings: TwinSettings, camera: str, count: int
+) -> tuple[list[UInt8], list[Float32], list[bool], list[str], list[str]]:
+    """`count` frames a direction in which the arm hides the goal or the object, none of them a success.
+
+    Returns:
+        Images (1, H, W, 3), proprioception (1, P), labels, instructions and kinds, one entry a frame.
+    """
+    import numpy as np
+
+    from sim.occlusion import pose_occluded
+
+    twin, rng = cached_twin(settings), np.random.default_rng([settings.seed, 1])
+    images: list[UInt8] = []
+    proprio: list[Float32] = []
+    words: list[str] = []
+    for direction in DIRECTIONS:
+        for _ in range(count):
+            if pose_occluded(twin, direction, rng, camera):
+                observation = twin.env.observe()
+                images.append(observation.images[camera][None])
+                proprio.append(observation.proprio[None])
+                words.append(str(rng.choice(twin.task.instructions[direction])))
+    return images, proprio, [False] * len(words), words, ["occluded"] * len(words)
 
 
 def run(config: DictConfig) -> None:
@@ -52,7 +78,7 @@ def run(config: DictConfig) -> None:
     ]
     recorded.sort(key=lambda pair: pair[0].key)
     camera = classifier.camera
-    images, proprio, labels, words, kinds = [], [], [], [], []
+    images, proprio, labels, words, kinds = occluded_frames(settings, camera, 2 * int(config.evaluate_reward.episodes))
     for job, episode in recorded:
         success = episode.outcome == "success"
         # Of a success its last 3 frames and its first half; of a failure the last 12 frames, where it is hardest.

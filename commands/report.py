@@ -18,6 +18,7 @@ from commands.report_charts import success_chart
 from commands.report_data import CurvePoint, Stream, curve, evaluation, open_stream
 from commands.statistics import format_rate
 from commands.twins import TwinSettings
+from trajectories.errors import CheckpointError
 
 
 def write(config: DictConfig, run_dir: Path, seconds: dict[str, float]) -> Path:
@@ -30,10 +31,14 @@ def write(config: DictConfig, run_dir: Path, seconds: dict[str, float]) -> Path:
     """
     evaluations = run_dir / "evaluations"
     before = evaluation(evaluations / "pretrained")
-    points = curve(evaluations)
-    after = evaluation(evaluations / f"step_{points[-1].steps}") if points else None
+    tuned = evaluations / str(config.method.name)
+    points = curve(tuned)
+    after = evaluation(tuned / f"step_{points[-1].steps}") if points else None
     if before is None or after is None:
-        raise FileNotFoundError(f"{evaluations} lacks the evaluations before and after fine-tuning")
+        raise CheckpointError(
+            f"{evaluations} lacks the evaluations before and after fine-tuning with {config.method.name}. Run "
+            "`regrasp demo`, which makes both."
+        )
     stream = open_stream(
         finetune_folder(run_dir, config.method.name) / "episodes", TwinSettings.from_config(config).spec()
     )
@@ -57,12 +62,13 @@ def write(config: DictConfig, run_dir: Path, seconds: dict[str, float]) -> Path:
         observations=after["observations"]
         + ". The image passes a small encoder that was trained on labels from proprioception and then frozen.",
         videos=_videos(evaluations / "pretrained", before, "before")
-        + _videos(evaluations / f"step_{points[-1].steps}", after, "after"),
+        + _videos(tuned / f"step_{points[-1].steps}", after, "after"),
         stages=[{"name": name, "seconds": f"{value:.0f}"} for name, value in seconds.items()],
-        command=f"regrasp demo task={config.task.name} seed={config.seed} profile={config.profile}",
+        command=f"regrasp demo task={config.task.name} seed={config.seed} profile={config.profile} "
+        f"method={config.method.name}",
         settings=run_dir / "settings.yaml",
     )
-    path = run_dir / "report.html"
+    path = run_dir / ("report.html" if config.method.name == "wsrl" else f"report_{config.method.name}.html")
     path.write_text(page)
     return path
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from commands.report_data import CurvePoint, Stream
 
 COLOURS = {"forward": "#1769aa", "backward": "#c4621a"}
+METHOD_COLOURS = ("#1769aa", "#c4621a", "#3a8f3a", "#8a3f9e", "#777777")
 
 
 def _svg(figure: object) -> str:
@@ -51,4 +54,31 @@ def success_chart(stream: Stream, points: list[CurvePoint], mode: str = "stochas
         ticks = np.linspace(0, last, 6)
         top.set_xticks(np.interp(ticks, stream.minutes, stream.steps), [f"{t:.1f}" for t in ticks])
         top.set_xlabel("minutes of fine-tuning on this machine")
+    return _svg(figure)
+
+
+Curve = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
+
+
+def method_chart(curves: Mapping[str, Mapping[str, Curve]]) -> str:
+    """One panel a direction, one line a method: mean success over seeds with its interval.
+
+    Args:
+        curves: Direction -> method -> steps, mean, lower and upper bound in percent (bounds NaN for one seed).
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 3.8))
+    for panel, (direction, methods) in enumerate(curves.items()):
+        axes = figure.add_subplot(1, len(curves), panel + 1)
+        for (name, (steps, mean, low, high)), colour in zip(methods.items(), METHOD_COLOURS, strict=False):
+            axes.fill_between(steps, low.clip(0, 100), high.clip(0, 100), color=colour, alpha=0.15, lw=0)
+            axes.plot(steps, mean, "o-", color=colour, lw=2, label=name)
+        axes.set(xlabel="environment steps of fine-tuning", ylim=(0, 102), title=f"{direction}, stochastic actions")
+        axes.set_xlim(left=0)
+        axes.grid(alpha=0.3)
+        if panel == 0:
+            axes.set_ylabel("success over seeds, %")
+            axes.legend(frameon=False, fontsize=9)
+    figure.tight_layout()
     return _svg(figure)

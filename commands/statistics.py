@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 
 def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -32,6 +33,30 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tu
     scale = 1 + z * z / trials
     lower, upper = (centre - spread) / scale, (centre + spread) / scale
     return (0.0 if successes == 0 else lower), (1.0 if successes == trials else upper)
+
+
+def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
+    """Mean of independent values with Student's t interval.
+
+    Args:
+        values: At least one.
+        confidence: Two-sided confidence level.
+
+    Returns:
+        Mean, lower and upper bound; the bounds are NaN for a single value.
+
+    Raises:
+        ValueError: Without any value.
+    """
+    from statistics import fmean, stdev
+
+    from scipy.stats import t
+
+    mean = fmean(values)
+    if len(values) < 2:
+        return mean, math.nan, math.nan
+    half = float(t.ppf(0.5 + confidence / 2, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
+    return mean, mean - half, mean + half
 
 
 def format_rate(successes: int, trials: int) -> str:

@@ -61,7 +61,7 @@ VERBS: dict[str, Verb] = {
         "evaluate_reward",
         "balanced accuracy, AUROC, false positives and calibration of the reward, on held-out scenes",
         "Renders scenes that training never saw, hard negatives included, and compares with the physics predicate.",
-        "evaluate_reward.frames=2000",
+        "evaluate_reward.episodes=40",
     ),
     "finetune": Verb(
         "commands.finetune",
@@ -95,6 +95,14 @@ VERBS: dict[str, Verb] = {
         "physics predicate, which the policy and the learner never see.",
         "checkpoint=pretrained evaluate.episodes=100",
         "Run it again: an evaluation takes a minute and starts from its beginning.",
+    ),
+    "compare": Verb(
+        "commands.compare",
+        "compare",
+        "methods and seeds of one task side by side: tables, chart, intervals over seeds",
+        "Reads the evaluations that `regrasp demo` left in every run folder. Only reads the runs.",
+        "task=bin_weight",
+        "It only reads the runs: run it again.",
     ),
     "inspect": Verb(
         "commands.inspect",

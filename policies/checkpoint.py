@@ -7,27 +7,21 @@ plain JSON and tensors the caller adds. An existing file of the same name is rep
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from policies.agent import Agent
 from policies.config import AgentConfig
+from policies.tensor_file import digest, read_tensors, write_tensors
 from trajectories.errors import CheckpointError
 from trajectories.types import Spec
 
 FORMAT = "regrasp-agent-1"
-_KEY = "regrasp"
 _EXTRA = "extra."
 
 
@@ -44,16 +38,6 @@ class Checkpoint:
     agent: Agent
     extra: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
-
-
-def digest(tensors: Mapping[str, Tensor]) -> str:
-    """Hex sha256 over names, dtypes, shapes and bytes, in order of the names."""
-    total = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return total.hexdigest()
 
 
 def save_agent(
@@ -76,26 +60,16 @@ def save_agent(
         CheckpointError: When it can't be written (disk full, no permission).
     """
     state, counters = agent.state()
-    payload = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
-    payload |= {_EXTRA + name: tensor.detach().cpu().contiguous() for name, tensor in (tensors or {}).items()}
+    payload = dict(state) | {_EXTRA + name: tensor for name, tensor in (tensors or {}).items()}
     header = {
-        "format": FORMAT,
         "config": agent.config.to_dict(),
         "sizes": list(agent.sizes),
         "counters": counters,
         "spec": spec.to_dict(),
         "policy_digest": digest(agent.actor_weights()),
-        "digest": digest(payload),
         "extra": dict(extra or {}),
     }
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write_whole(path, payload, json.dumps(header, sort_keys=True))
-    except (OSError, SafetensorError, TypeError) as error:
-        raise CheckpointError(
-            f"checkpoint {path} can't be written: {error}; the older one, if any, is as it was"
-        ) from error
+    write_tensors(Path(path), FORMAT, payload, header)
 
 
 def load_agent(
@@ -121,7 +95,7 @@ def load_agent(
         SpecMismatchError: Made for another robot.
     """
     path = Path(path)
-    payload, header = _read(path)
+    payload, header, _ = read_tensors(path, FORMAT)
     spec.require_same(Spec.from_dict(header["spec"]), f"checkpoint {path}")
     saved = AgentConfig.from_dict(header["config"])
     if config is not None and config.networks != saved.networks:
@@ -137,38 +111,3 @@ def load_agent(
     if digest(agent.actor_weights()) != header["policy_digest"]:
         raise CheckpointError(f"the policy loaded from {path} is not the one that was saved; don't run it")
     return Checkpoint(agent, header["extra"], tensors)
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    if not path.is_file():
-        raise CheckpointError(f"there is no checkpoint {path}; train first, or give the path of one")
-    try:
-        with safe_open(str(path), framework="pt", device="cpu") as file:
-            header = json.loads((file.metadata() or {}).get(_KEY, "{}"))
-            payload = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError) as error:
-        raise CheckpointError(f"checkpoint {path} is damaged or incomplete ({error}); use an older one") from error
-    if header.get("format") != FORMAT:
-        raise CheckpointError(f"{path} has format {header.get('format')!r}; expected {FORMAT!r}")
-    if digest(payload) != header["digest"]:
-        raise CheckpointError(f"checkpoint {path} is damaged: its digest doesn't match; use an older one")
-    return payload, header
-
-
-def _write_whole(path: Path, payload: dict[str, Tensor], header: str) -> None:
-    """Write beside `path`, flush to the disk, then rename over it."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    os.close(handle)
-    try:
-        save_file(payload, name, metadata={_KEY: header})
-        with open(name, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

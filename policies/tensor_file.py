@@ -10,14 +10,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from policies.checkpoint import digest
 from trajectories.errors import CheckpointError
 
 _KEY = "regrasp"
+
+
+def digest(tensors: Mapping[str, Tensor]) -> str:
+    """Hex sha256 over names, dtypes, shapes and bytes, in order of the names."""
+    total = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()
 
 
 def content_digest(tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
@@ -54,8 +64,11 @@ def write_tensors(path: Path, kind: str, tensors: Mapping[str, Tensor], header: 
         except BaseException:
             Path(part).unlink(missing_ok=True)
             raise
+        _flush_folder(path.parent)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(f"{path} can't be written: {error}. Make room or check the permissions.") from error
+        raise CheckpointError(
+            f"{path} can't be written: {error}. Make room or check the permissions; an older file is as it was."
+        ) from error
     return whole
 
 
@@ -66,15 +79,30 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
         CheckpointError: The file is missing, damaged or holds something else.
     """
     if not path.is_file():
-        raise CheckpointError(f"There is no {path}; the folder is not a complete policy. Run pre-training again.")
+        raise CheckpointError(
+            f"There is no {path}. Give the path of one, or make it first (`regrasp pretrain`, `regrasp finetune`)."
+        )
     try:
         with safe_open(str(path), framework="pt", device="cpu") as file:
             outer = json.loads((file.metadata() or {}).get(_KEY, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError, ValueError) as error:
-        raise CheckpointError(f"{path} is damaged or incomplete ({error}).") from error
+        raise CheckpointError(
+            f"{path} is damaged or incomplete ({error}); use an older one or make it again."
+        ) from error
     if outer.get("kind") != kind:
         raise CheckpointError(f"{path} holds {outer.get('kind')!r}; expected {kind!r}.")
     if content_digest(tensors, outer["header"]) != outer["digest"]:
-        raise CheckpointError(f"{path} is damaged: its digest doesn't match its content.")
+        raise CheckpointError(
+            f"{path} is damaged: its digest doesn't match its content. Use an older one or make it again."
+        )
     return tensors, outer["header"], outer["digest"]
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename in it durable."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

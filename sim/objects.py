@@ -21,6 +21,7 @@ class ObjectKind:
         half_extent: (x, y) half outline, m.
         height: m.
         is_round: See `ObjectInfo`.
+        balance: Height of the centre of mass as a share of `height`; low for a heavy base.
     """
 
     shapes: tuple[Shape, ...]
@@ -31,6 +32,7 @@ class ObjectKind:
     half_extent: tuple[float, float]
     height: float
     is_round: bool = False
+    balance: float = 0.4
 
 
 def _box(
@@ -60,12 +62,13 @@ POT = ObjectKind(
         Shape("box", (0.0060, 0.0080, 0.0030), (-0.0330, 0, 0.0250), tone="black", touch=False),
     ),
     colour=(0.80, 0.16, 0.12),
-    mass=0.09,
+    mass=0.12,
     grasp_height=0.0465,
     grasp_width=0.022,
     half_extent=(0.030, 0.030),
     height=0.057,
     is_round=True,
+    balance=0.2,
 )
 
 WEIGHT = ObjectKind(

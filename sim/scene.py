@@ -221,9 +221,9 @@ def _add_object(model: mujoco.MjSpec, spec: ObjectSpec) -> None:
 
 
 def _set_inertia(body: mujoco.MjsBody, kind: ObjectKind, scale: float) -> None:
-    """Inertia of a solid box of the object's outline; the centre of mass a little below the middle."""
+    """Inertia of a solid box of the object's outline around its centre of mass."""
     x, y, z = (scale * 2 * kind.half_extent[0], scale * 2 * kind.half_extent[1], scale * kind.height)
     body.explicitinertial = True
     body.mass = kind.mass
-    body.ipos = (0.0, 0.0, 0.4 * z)
+    body.ipos = (0.0, 0.0, kind.balance * z)
     body.inertia = tuple(kind.mass / 12 * v for v in (y * y + z * z, x * x + z * z, x * x + y * y))

@@ -1,8 +1,10 @@
-"""Wilson's interval against published numbers."""
+"""Intervals against published and hand-computed numbers."""
+
+import math
 
 import pytest
 
-from commands.statistics import format_rate, wilson_interval
+from commands.statistics import format_rate, mean_interval, wilson_interval
 
 
 def test_wilson_against_published_numbers():
@@ -24,3 +26,15 @@ def test_contradicting_counts_are_refused():
 
 def test_format():
     assert format_rate(42, 50) == "42/50 = 84 % (71–92)"
+
+
+def test_mean_interval_by_hand():
+    # t(0.975, 2) = 4.302653; mean 80, standard deviation 10: half width 4.302653 * 10 / sqrt(3) = 24.8414.
+    assert mean_interval([70.0, 80.0, 90.0]) == pytest.approx((80.0, 55.1586, 104.8414), abs=1e-3)
+
+
+def test_one_seed_has_no_interval():
+    mean, low, high = mean_interval([0.4])
+    assert mean == 0.4
+    assert math.isnan(low)
+    assert math.isnan(high)

@@ -9,9 +9,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from policies.agent import Agent
-from policies.checkpoint import digest, load_agent, save_agent
+from policies.checkpoint import load_agent, save_agent
 from policies.config import AgentConfig, NetworkConfig, PhaseConfig
 from policies.replay import Replay
+from policies.tensor_file import digest
 from trajectories.errors import CheckpointError, SpecMismatchError
 from trajectories.types import Spec
 
@@ -138,10 +139,10 @@ def test_a_truncated_file_is_refused(tmp_path, keep):
 
 
 def test_a_missing_or_foreign_file_is_named(tmp_path):
-    with pytest.raises(CheckpointError, match="no checkpoint"):
+    with pytest.raises(CheckpointError, match="There is no"):
         load_agent(tmp_path / "nothing", SPEC)
     save_file({"x": torch.zeros(1)}, tmp_path / "foreign")
-    with pytest.raises(CheckpointError, match="format"):
+    with pytest.raises(CheckpointError, match="holds None"):
         load_agent(tmp_path / "foreign", SPEC)
 
 

@@ -90,5 +90,5 @@ def test_files_of_two_policies_do_not_mix(policy, pretrained, tmp_path):
     with pytest.raises(CheckpointError, match="another encoder"):
         load_policy(tmp_path)
     (tmp_path / FILE).unlink()
-    with pytest.raises(CheckpointError, match="not a complete policy"):
+    with pytest.raises(CheckpointError, match="There is no"):
         load_policy(tmp_path)

@@ -1,0 +1,39 @@
+"""Stages run once; other settings are noticed."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from commands.stages import Stages, chosen
+from trajectories.errors import ConfigError
+
+
+def test_a_stage_runs_once_and_its_time_is_kept(tmp_path):
+    ran = []
+    for _ in range(2):
+        Stages(tmp_path).run("one", lambda: ran.append(1), {"a": 1})
+    assert ran == [1]
+    assert set(Stages(tmp_path).seconds) == {"one"}
+
+
+def test_a_stage_that_others_rest_on_refuses_other_settings(tmp_path):
+    Stages(tmp_path).run("collect", lambda: None, {"collect.demos": 6})
+    with pytest.raises(ConfigError, match=r"collect\.demos=6 \(now 8\).*run_dir"):
+        Stages(tmp_path).run("collect", lambda: None, {"collect.demos": 8})
+
+
+def test_more_steps_go_on(tmp_path):
+    ran = []
+    for steps in (3000, 3000, 5000):
+        Stages(tmp_path).run("fine-tune", lambda steps=steps: ran.append(steps), {"steps": steps}, extend=True)
+    assert ran == [3000, 5000]
+
+
+def test_a_stage_that_failed_is_not_done(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        Stages(tmp_path).run("one", lambda: 1 / 0, {})
+    assert Stages(tmp_path).seconds == {}
+
+
+def test_chosen_settings_are_flat_and_plain():
+    config = OmegaConf.create({"a": {"b": 1, "c": {"d": [1, 2]}}, "e": "x", "f": 0})
+    assert chosen(config, "a", "e") == {"a.b": 1, "a.c.d": [1, 2], "e": "x"}

@@ -1,0 +1,34 @@
+"""Frames in which the arm hides what matters."""
+
+import numpy as np
+import pytest
+
+from sim.occlusion import hidden, pose_occluded
+from sim.physics import NEUTRAL_JOINTS
+from sim.twin import make_twin
+
+
+@pytest.fixture(scope="module")
+def twin():
+    twin = make_twin("pot_pick_place", seed=3, cameras=())
+    yield twin
+    twin.close()
+
+
+def test_the_arm_hides_what_it_is_in_front_of(twin):
+    rng = np.random.default_rng(0)
+    twin.reset("forward", rng)
+    physics = twin.scene.physics
+    physics.set_arm(NEUTRAL_JOINTS, 0.044)
+    eye = physics.data.cam_xpos[physics.model.camera("front").id]
+    palm, _ = physics.body_pose("gripper_link")
+    assert hidden(twin, palm - 0.2 * (eye - palm))
+    assert not hidden(twin, palm + 0.5 * (eye - palm))
+
+
+@pytest.mark.parametrize("direction", ["forward", "backward"])
+def test_occluded_states_are_never_successes(twin, direction):
+    rng = np.random.default_rng(1)
+    results = [(pose_occluded(twin, direction, rng), twin.task.at_goal(twin.scene, direction)) for _ in range(20)]
+    assert sum(found for found, _ in results) >= 15
+    assert not any(at_goal for _, at_goal in results)
