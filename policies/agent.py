@@ -141,7 +141,8 @@ class Agent:
         if phase == self.phase:
             return
         self.phase, self.phase_updates = phase, 0
-        self.anchor = copy.deepcopy(self.actor).requires_grad_(False) if settings.anchor_weight > 0 else None
+        anchored = settings.anchor_weight > 0 or settings.anchor_final > 0
+        self.anchor = copy.deepcopy(self.actor).requires_grad_(False) if anchored else None
 
     def pretrain_update(self, batch: Batch) -> Metrics:
         """One critic and one actor update (Cal-QL with cloning, by the present phase's settings)."""
@@ -187,7 +188,7 @@ class Agent:
         """One step of the actor and of the temperature."""
         phase = self.config.phase(self.phase)
         noise = torch.randn(batch.action.shape, generator=self.generator, device=self.device)
-        weight = annealed(phase.anchor_weight, self.phase_updates, phase.anchor_steps)
+        weight = annealed(phase.anchor_weight, self.phase_updates, phase.anchor_steps, phase.anchor_final)
         frozen = [tensor.detach() for tensor in self._critic_tensors]
         drawn = draw_critics(self.config, phase.actor_critics, self.generator)
         frozen = frozen if drawn is None else select(frozen, drawn)
@@ -197,6 +198,10 @@ class Agent:
         )  # fmt: skip
         self._step("actor", loss)
         self._step("temperature", temperature_loss(self.raw_temperature, log_prob, self.target_entropy))
+        if self.anchor is not None and phase.anchor_tau > 0:
+            pairs = zip(self.anchor.parameters(), self.actor.parameters(), strict=True)
+            for anchor, actor in pairs:
+                anchor.data.lerp_(actor.detach(), phase.anchor_tau)
         self.actor_updates += 1
         self.phase_updates += 1
         return metrics | {"actor/temperature": self.temperature}

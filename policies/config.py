@@ -63,8 +63,12 @@ class PhaseConfig:
             mean, the expected gradient is the same and the cost is not.
         bc_weight: Weight of the behaviour-cloning term, relative to the reinforcement term; 0 leaves it out.
         bc_loss: "nll" of the demonstrated action, or "mse" of the policy's mode (with the spread fitted by nll).
-        anchor_weight: Weight of KL(policy at the start of the phase || policy) on the batch's own states.
-        anchor_steps: Actor updates over which `anchor_weight` falls linearly to 0.
+        anchor_weight: Weight of KL(anchor || policy) on the batch's own states at the start of the phase; the anchor is
+            the policy as the phase began.
+        anchor_final: Weight after `anchor_steps`.
+        anchor_steps: Actor updates over which the weight goes linearly from the one to the other.
+        anchor_tau: Step of the anchor towards the policy after each actor update; 0 leaves it where it was, more
+            makes it a trust region that moves along.
         critic_only: Leave actor and temperature as they are.
     """
 
@@ -81,7 +85,9 @@ class PhaseConfig:
     bc_weight: float = 0.0
     bc_loss: Literal["nll", "mse"] = "mse"
     anchor_weight: float = 0.0
+    anchor_final: float = 0.0
     anchor_steps: int = 2000
+    anchor_tau: float = 0.0
     critic_only: bool = False
 
     def __post_init__(self) -> None:
@@ -94,6 +100,8 @@ class PhaseConfig:
         _require(self.bc_weight >= 0, f"bc_weight={self.bc_weight}", "0 or more")
         _require(self.bc_loss in ("nll", "mse"), f"bc_loss={self.bc_loss!r}", "'nll' or 'mse'")
         _require(self.anchor_weight >= 0, f"anchor_weight={self.anchor_weight}", "0 or more")
+        _require(self.anchor_final >= 0, f"anchor_final={self.anchor_final}", "0 or more")
+        _require(0 <= self.anchor_tau <= 1, f"anchor_tau={self.anchor_tau}", "in [0, 1]")
         _require(self.anchor_steps >= 1, f"anchor_steps={self.anchor_steps}", "at least 1")
 
 

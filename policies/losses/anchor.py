@@ -22,6 +22,6 @@ def anchor_loss(start_mean: Tensor, start_log_std: Tensor, mean: Tensor, log_std
     return kl(start_mean, start_log_std, mean, log_std).mean()
 
 
-def annealed(weight: float, step: int, steps: int) -> float:
-    """`weight` falling linearly to 0 over `steps`."""
-    return weight * max(0.0, 1.0 - step / steps)
+def annealed(weight: float, step: int, steps: int, final: float = 0.0) -> float:
+    """From `weight` to `final` in a straight line over `steps`, then `final`."""
+    return final + (weight - final) * max(0.0, 1.0 - step / steps)

@@ -274,6 +274,22 @@ def test_anchor_is_the_policy_at_the_switch_and_not_later():
     assert agent.phase_updates == 1
 
 
+def test_anchor_follows_the_policy_when_asked():
+    agent = make(online=PhaseConfig(anchor_weight=1.0, anchor_tau=0.25))
+    agent.set_phase("online")
+    start = [p.clone() for p in agent.anchor.parameters()]
+    agent.update_actor(batch())
+    for before, after, policy in zip(start, agent.anchor.parameters(), agent.actor.parameters(), strict=True):
+        assert torch.allclose(after, before + 0.25 * (policy - before), atol=1e-7)
+
+
+def test_an_anchor_that_never_fades_keeps_holding():
+    agent = make(online=PhaseConfig(anchor_weight=1.0, anchor_final=0.5, anchor_steps=1))
+    agent.set_phase("online")
+    for _ in range(3):
+        assert "actor/anchor_kl" in agent.update_actor(batch())
+
+
 def test_lagrange_weight_follows_the_gap():
     agent = make(offline=PhaseConfig(cql_alpha=1.0, cql_gap=1e6, cql_actions=2))
     weights = [agent.update_critic(batch())["critic/cql_weight"].item() for _ in range(3)]

@@ -170,5 +170,6 @@ def test_anchor_is_the_divergence_of_two_gaussians():
     assert loss.item() == pytest.approx(math.log(1 / 2) + (4 + 1) / 2 - 0.5)
 
 
-def test_anchor_weight_falls_linearly_and_stays_at_zero():
+def test_anchor_weight_falls_linearly_and_stays():
     assert [annealed(2.0, step, 4) for step in (0, 1, 4, 9)] == [2.0, 1.5, 0.0, 0.0]
+    assert [annealed(2.0, step, 4, final=1.0) for step in (0, 1, 4, 9)] == [2.0, 1.75, 1.0, 1.0]
