@@ -72,6 +72,7 @@ def main() -> None:
         print(verb_help(name))
         return
     os.environ.setdefault("MUJOCO_GL", "egl")
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # idle threads of torch soon leave the core to others
     import hydra
     from omegaconf import OmegaConf
 

@@ -63,7 +63,7 @@ class PhaseConfig:
             mean, the expected gradient is the same and the cost is not.
         bc_weight: Weight of the behaviour-cloning term, relative to the reinforcement term; 0 leaves it out.
         bc_loss: "nll" of the demonstrated action, or "mse" of the policy's mode (with the spread fitted by nll).
-        anchor_weight: Weight of KL(anchor || policy) on the batch's own states at the start of the phase; the anchor is
+        anchor_weight: Weight of KL(policy || anchor) on the batch's own states at the start of the phase; the anchor is
             the policy as the phase began.
         anchor_final: Weight after `anchor_steps`.
         anchor_steps: Actor updates over which the weight goes linearly from the one to the other.

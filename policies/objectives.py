@@ -176,7 +176,7 @@ def actor_objective(
     if anchor is not None:
         with torch.no_grad():
             start = anchor(batch.state, anchor.encode(table)[batch.instruction])
-        divergence = anchor_loss(start[0], start[1], mean, log_std)
+        divergence = anchor_loss(mean, log_std, start[0], start[1])
         loss = loss + anchor_weight * divergence
         metrics["actor/anchor_kl"] = divergence.detach()
     return loss, log_prob.detach(), metrics

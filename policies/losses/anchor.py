@@ -7,19 +7,21 @@ from torch import Tensor
 from policies.distribution import kl
 
 
-def anchor_loss(start_mean: Tensor, start_log_std: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
-    """Mean over the batch of KL(policy at the start || policy), nats.
+def anchor_loss(mean: Tensor, log_std: Tensor, start_mean: Tensor, start_log_std: Tensor) -> Tensor:
+    """Mean over the batch of KL(policy || policy at the start), nats.
 
-    It has the gradient of behaviour cloning from fresh samples of the starting policy on the online states:
-    the online counterpart of a cloning term, as in kickstarting (Schmitt et al., arXiv 1803.03835, eq. 2).
+    The policy regularisation of BRAC (Wu et al., arXiv 1911.11361), with the pre-trained policy as the behaviour and
+    the online data as the states. In this direction the policy may become
+    more precise than its start at little cost, but may not go where the start would not; the other direction (cloning
+    from samples of the start) forbids precision, and the policy dipped under it.
 
     Args:
-        start_mean: (B, A) of the frozen policy, before the tanh.
-        start_log_std: (B, A).
-        mean: (B, A) of the present policy.
+        mean: (B, A) of the present policy, before the tanh.
         log_std: (B, A).
+        start_mean: (B, A) of the frozen policy.
+        start_log_std: (B, A).
     """
-    return kl(start_mean, start_log_std, mean, log_std).mean()
+    return kl(mean, log_std, start_mean, start_log_std).mean()
 
 
 def annealed(weight: float, step: int, steps: int, final: float = 0.0) -> float:

@@ -161,8 +161,8 @@ def test_actor_objective_is_the_one_in_numpy(how):
     improvement = (0.3 * expected - (q.mean(0) if how == "mean" else q.min(0))).mean()
     squared = ((np.tanh(mean) - b.action.numpy()) ** 2).sum(-1)[1::2].mean()
     start_mean, start_log_std = np_actor(as_numpy(anchor), s, embedding)
-    ratio = np.exp(2 * (start_log_std - log_std))
-    distance = (start_mean - mean) ** 2 / np.exp(2 * log_std)
+    ratio = np.exp(2 * (log_std - start_log_std))
+    distance = (start_mean - mean) ** 2 / np.exp(2 * start_log_std)
     divergence = 0.5 * (ratio + distance - 1 - np.log(ratio)).sum(-1).mean()
     total = improvement + 0.5 * abs(improvement) / max(squared, 0.05) * squared + 0.25 * divergence
     assert np.allclose(log_prob.numpy(), expected, atol=1e-4)
