@@ -54,13 +54,12 @@ def run(config: DictConfig) -> None:
     run_dir, settings = Path(config.run_dir), TwinSettings.from_config(config)
     backbone = backbone_of(config)
     task = find_task(config.task.name)
-    wordings = [text for texts in task.instructions.values() for text in texts]
     bars = Bars()
     with TrajectoryStore(data_folder(run_dir), settings.spec(), read_only=True) as store:
         about = pretrain(
             [store],
             task.name,
-            wordings,
+            task.instructions,
             backbone.encode_text,
             backbone.digest,
             PretrainConfig(

@@ -143,7 +143,9 @@ def keypoint_frames(
     images: UInt8 | None = None
     end = 0
     columns: dict[str, list[NDArray[Any]]] = {name: [] for name in ("proprio", "rows", "values", "mask", "episode")}
-    for number, episode in enumerate(episodes):
+    numbers: dict[str, int] = {}  # of episodes; copies under other wordings share the id
+    for episode in episodes:
+        number = numbers.setdefault(episode.id, len(numbers))
         labels = label_keypoints(episode, names)
         known = labels.known
         count = int(known.sum())

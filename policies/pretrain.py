@@ -27,6 +27,7 @@ from policies.keypoint_training import KeypointConfig, KeypointErrors, train_key
 from policies.mix import MixedReplay
 from policies.policy import save_policy
 from policies.replay import Replay
+from policies.rewording import Wordings, reworded
 from policies.text_table import EncodeText, TextTable
 from trajectories.errors import ConfigError
 from trajectories.store import TrajectoryStore
@@ -93,7 +94,7 @@ class OfflineData:
 def pretrain(
     stores: Sequence[TrajectoryStore],
     task: str,
-    instructions: Iterable[str],
+    wordings: Wordings,
     encode: EncodeText,
     text_source: str,
     config: PretrainConfig,
@@ -108,7 +109,7 @@ def pretrain(
     Args:
         stores: Play, demonstrations, failures and prior data of one robot.
         task: The target task.
-        instructions: Wordings that the policy shall know beside those of the data.
+        wordings: Direction -> instructions of the target task; each of its episodes is used under all of them.
         encode: Text tower.
         text_source: Digest of its weights.
         config: Settings.
@@ -131,11 +132,15 @@ def pretrain(
         spec.require_same(store.spec, f"The trajectory store {store.path}")
     started = time.monotonic()
     infos = [info for store in stores for info in store.infos()]
-    text = TextTable.build([*(info.instruction for info in infos), *instructions], encode, text_source)
-    count = sum(info.length + 1 for info in infos)
-    features, errors = train_features(read_all(stores), count, text, spec, config, seed, progress)
+    known = [text for texts in wordings.values() for text in texts]
+    text = TextTable.build([*(info.instruction for info in infos), *known], encode, text_source)
+    count = sum(
+        (info.length + 1) * (1 + len(known) if info.task == task and info.outcome == "success" else 1) for info in infos
+    )
+    episodes = reworded(read_all(stores), task, wordings, successes_only=True)
+    features, errors = train_features(episodes, count, text, spec, config, seed, progress)
     encoder_s = time.monotonic() - started
-    data = offline_data(read_all(stores), task, features, config, seed, device)
+    data = offline_data(reworded(read_all(stores), task, wordings), task, features, config, seed, device)
     agent, losses = train_policy(data, features, config, seed, device, progress)
     about = {
         "task": task,

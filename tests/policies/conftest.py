@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from blob_world import COLOURS, GOAL, SPEC, demos, fake_text, instruction
+from blob_world import GOAL, SPEC, demos, fake_text, instruction
 
 from policies.config import AgentConfig, NetworkConfig
 from policies.keypoint_training import KeypointConfig
@@ -12,7 +12,7 @@ from policies.pretrain import PretrainConfig, pretrain
 from trajectories.store import TrajectoryStore
 
 SMALL = AgentConfig(networks=NetworkConfig(actor_hidden=(64, 64), critic_hidden=(32, 32), critics=2))
-ALL_INSTRUCTIONS = [instruction(colour, direction) for colour in COLOURS for direction in GOAL]
+RED_WORDINGS = {direction: [instruction("red", direction)] for direction in GOAL}
 
 
 @pytest.fixture(scope="session")
@@ -37,5 +37,5 @@ def pretrained(tmp_path_factory, demo_store, small_pretraining) -> Path:
     folder = tmp_path_factory.mktemp("policy") / "pretrained"
     torch.set_num_threads(1)
     store = TrajectoryStore(demo_store, read_only=True)
-    pretrain([store], "red_disc", ALL_INSTRUCTIONS, fake_text, "fake", small_pretraining, folder, seed=3)
+    pretrain([store], "red_disc", RED_WORDINGS, fake_text, "fake", small_pretraining, folder, seed=3)
     return folder

@@ -95,10 +95,10 @@ def test_what_cannot_work_is_refused(pretrained, demo_store, small_pretraining, 
     with pytest.raises(ConfigError, match="at least one"):
         PretrainConfig(clone_steps=0, steps=0)
     with pytest.raises(ConfigError, match="at least one store"):
-        pretrain([], "red_disc", [], fake_text, "fake", small_pretraining, tmp_path)
+        pretrain([], "red_disc", {}, fake_text, "fake", small_pretraining, tmp_path)
     wrist = replace(small_pretraining, camera="wrist")
     with pytest.raises(ConfigError, match="no camera 'wrist'"):
-        pretrain([store], "red_disc", [], fake_text, "fake", wrist, tmp_path)
+        pretrain([store], "red_disc", {}, fake_text, "fake", wrist, tmp_path)
 
 
 def test_progress_counts_every_stage_to_its_end(demo_store, small_pretraining, tmp_path):
@@ -109,5 +109,5 @@ def test_progress_counts_every_stage_to_its_end(demo_store, small_pretraining, t
     def progress(stage, done, total):
         seen[stage] = (done, total)
 
-    pretrain([store], "red_disc", [], fake_text, "fake", config, tmp_path / "policy", progress=progress)
+    pretrain([store], "red_disc", {}, fake_text, "fake", config, tmp_path / "policy", progress=progress)
     assert seen == {"image encoder": (4, 4), "policy": (5, 5)}
