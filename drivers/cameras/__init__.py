@@ -1,0 +1,5 @@
+"""Cameras of the real robot: each in a process of its own that can be killed, frames through shared memory.
+
+Open one with `ProcessCamera` (camera.py) from a `CameraConfig` (config.py); list what is attached with `find.py`.
+Not yet tried on hardware: everything here is tested with librealsense's software device and MJPG files.
+"""

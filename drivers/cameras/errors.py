@@ -1,0 +1,9 @@
+"""The error of this room."""
+
+from __future__ import annotations
+
+from drivers.errors import DeviceError
+
+
+class CameraError(DeviceError):
+    """A camera is missing, refuses its settings or stopped delivering; the message says which and what to do."""
