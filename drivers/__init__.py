@@ -1,4 +1,4 @@
-"""Real devices behind the interfaces of `robot.interfaces`.
+"""Real devices behind the interfaces of `robot.interfaces`: servos, cameras, teleoperation.
 
-Empty so far: the twin in `sim` is the only robot that Regrasp drives today. Nothing has been tried on hardware.
+Everything here was tried on virtual devices only (`sim.virtual`), nothing on hardware yet.
 """

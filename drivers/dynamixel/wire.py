@@ -1,0 +1,129 @@
+"""One request on the wire and the packets that come back before its deadline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from drivers.dynamixel.packet import Packet
+from drivers.dynamixel.parser import Parser
+from drivers.dynamixel.port import Port
+from drivers.dynamixel.statistics import BusStatistics
+
+BITS_PER_BYTE = 10
+NS_PER_S = 1_000_000_000
+_QUIET_S = 0.001
+_LONGEST_DRAIN_S = 0.02
+
+Take = Callable[[Packet], bool]
+"""Told of every packet; returns whether the answer is complete."""
+
+
+class Wire:
+    """Sends requests and collects answers.
+
+    Whatever arrived before a request is thrown away before it is sent; after an unanswered one the line is emptied
+    until it is quiet. Waiting blocks; the deadline follows from the number of bytes, the baud rate, the servos' return
+    delay and the latency of the computer and its adapter.
+
+    Args:
+        port: An open port.
+        baud: Bits per second.
+        latency_s: Longest time that computer and adapter add.
+        return_delay_s: Longest time between request and reply of a servo (register 9; factory setting 0.5 ms).
+        clock: Monotonic ns.
+        statistics: Counted into.
+    """
+
+    def __init__(
+        self,
+        port: Port,
+        *,
+        baud: int,
+        latency_s: float,
+        return_delay_s: float,
+        clock: Callable[[], int],
+        statistics: BusStatistics,
+    ) -> None:
+        self.port = port
+        self.statistics = statistics
+        self.sent_ns = 0
+        self._byte_ns = BITS_PER_BYTE * NS_PER_S / baud
+        self._latency_ns = latency_s * NS_PER_S
+        self._return_delay_ns = return_delay_s * NS_PER_S
+        self._clock = clock
+        self._parser = Parser()
+
+    def patience_ns(self, sent_bytes: int, reply_bytes: int, replies: int) -> int:
+        """Longest time from sending a request to the last byte of its answer."""
+        on_the_wire = (sent_bytes + reply_bytes) * self._byte_ns
+        return round(on_the_wire + replies * self._return_delay_ns + self._latency_ns)
+
+    def tell(self, request: bytes) -> None:
+        """Send a request that nobody answers."""
+        self._empty()
+        self.port.write(request)
+
+    def ask(self, request: bytes, reply_bytes: int, replies: int, take: Take) -> bool:
+        """Send a request and pass what comes back to `take`.
+
+        Args:
+            request: Packet to send.
+            reply_bytes: Bytes of the complete answer.
+            replies: Packets of the complete answer.
+            take: See `Take`.
+
+        Returns:
+            Whether `take` called the answer complete before the deadline.
+        """
+        self._empty()
+        statistics, parser = self.statistics, self._parser
+        statistics.requests += 1
+        self.port.write(request)
+        sent = self._clock()
+        self.sent_ns = sent + round(len(request) * self._byte_ns)
+        deadline = sent + self.patience_ns(len(request), reply_bytes, replies)
+        damaged = parser.crc_errors
+        complete = False
+        while not complete:
+            data = self.port.read(deadline)
+            if not data:
+                break
+            for packet in parser.feed(data):
+                if complete:
+                    statistics.foreign_replies += 1
+                elif take(packet):
+                    complete = True
+            if replies == 1 and parser.crc_errors > damaged and not parser.pending:
+                break
+        self.sent_ns = min(self.sent_ns, self._clock())
+        if not complete:
+            statistics.timeouts += 1
+            self._settle()
+        self._count()
+        return complete
+
+    def listen(self, seconds: float) -> None:
+        """Throw away what arrives for a while."""
+        end = self._clock() + round(seconds * NS_PER_S)
+        while self._clock() < end:
+            self.statistics.stray_bytes += len(self.port.read(end))
+
+    def _empty(self) -> None:
+        """Throw away what arrived before now."""
+        self.statistics.stray_bytes += self.port.drain() + self._parser.reset()
+
+    def _settle(self) -> None:
+        """Throw away what still arrives until the line is quiet."""
+        self.statistics.stray_bytes += self._parser.reset()
+        give_up = self._clock() + round(_LONGEST_DRAIN_S * NS_PER_S)
+        while self._clock() < give_up:
+            data = self.port.read(self._clock() + round(_QUIET_S * NS_PER_S))
+            if not data:
+                return
+            self.statistics.stray_bytes += len(data)
+
+    def _count(self) -> None:
+        parser, statistics = self._parser, self.statistics
+        statistics.crc_errors += parser.crc_errors
+        statistics.stray_bytes += parser.stray_bytes
+        parser.crc_errors = parser.stray_bytes = 0

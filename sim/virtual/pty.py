@@ -1,0 +1,209 @@
+"""A virtual bus on a pseudo-terminal, in a thread or in a process of its own.
+
+    python -m sim.virtual.pty                            nine servos, no physics; prints the path to open
+    python -m sim.virtual.pty --wire                     replies take their time at 1 Mbps
+    python -m sim.virtual.pty --twin pot_pick_place      the servos turn the twin of a task
+
+It runs until its standard input ends or it is interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import os
+import select
+import subprocess
+import sys
+import termios
+import threading
+import time
+import tty
+from pathlib import Path
+
+from drivers.dynamixel.widowx import BUS_BAUD
+from sim.virtual.bus import VirtualBus, widowx_servos
+from sim.virtual.motors import Motors
+from trajectories.errors import ConfigError
+
+_TICK_S = 0.005
+_CHUNK = 4096
+_FORGET_NS = 1_000_000_000
+
+
+class PtyServer:
+    """Serves a virtual bus on a pseudo-terminal from a thread of its own.
+
+    Args:
+        bus: What to serve; touch it from other threads only while holding `lock`.
+        link: A symbolic link that always points to the present terminal, as a name in /dev/serial/by-id does.
+
+    Attributes:
+        lock: Held while the bus is at work.
+        path: What to open.
+    """
+
+    def __init__(self, bus: VirtualBus, link: Path | None = None) -> None:
+        self.bus = bus
+        self.lock = threading.Lock()
+        self.path = ""
+        self._link = link
+        self._fds: tuple[int, int] | None = None
+        self._thread: threading.Thread | None = None
+        self._wake = os.pipe()
+        self.plug()
+
+    def plug(self) -> None:
+        """Make a terminal and start serving it; the path is a new one (the link's stays)."""
+        if self._fds is not None:
+            return
+        master, slave = os.openpty()
+        tty.setraw(master)
+        tty.setraw(slave)
+        os.set_blocking(master, False)
+        self._fds = master, slave
+        self.path = os.ttyname(slave)
+        if self._link is not None:
+            fresh = self._link.with_name(self._link.name + ".new")
+            fresh.unlink(missing_ok=True)
+            fresh.symlink_to(self.path)
+            fresh.replace(self._link)
+            self.path = str(self._link)
+        self._thread = threading.Thread(target=self._serve, args=(master, slave), name="virtual-bus", daemon=True)
+        self._thread.start()
+
+    def unplug(self) -> None:
+        """Pull the plug: whoever has the terminal open finds it gone. The servos keep power and state."""
+        if self._fds is None or self._thread is None:
+            return
+        os.write(self._wake[1], b"x")
+        self._thread.join()
+        for fd in self._fds:
+            os.close(fd)
+        self._fds = None
+        if self._link is not None:
+            self._link.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Stop serving."""
+        self.unplug()
+        for fd in self._wake:
+            with contextlib.suppress(OSError):
+                os.close(fd)
+        self._wake = (-1, -1)
+
+    def __enter__(self) -> PtyServer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _serve(self, master: int, slave: int) -> None:
+        wake = self._wake[0]
+        tick_ns = round(_TICK_S * 1e9)
+        moved = heard = time.monotonic_ns()
+        while True:
+            now = time.monotonic_ns()
+            with self.lock:
+                due = self.bus.next_due_ns()
+            wait = _TICK_S if due is None else min(max((due - now) / 1e9, 0.0), _TICK_S)
+            readable, _, _ = select.select([master, wake], [], [], wait)
+            if wake in readable:
+                os.read(wake, 1)
+                return
+            now = time.monotonic_ns()
+            with self.lock:
+                if master in readable:
+                    with contextlib.suppress(OSError):
+                        self.bus.receive(os.read(master, _CHUNK), now)
+                    heard = now
+                elif now - moved >= tick_ns:
+                    moved = now
+                    self.bus.advance(now)
+                ready = self.bus.send(time.monotonic_ns())
+            if now - heard > _FORGET_NS:
+                # A client that was killed leaves its exclusive mode behind, since this side keeps the terminal open.
+                heard = now
+                fcntl.ioctl(slave, termios.TIOCNXCL)
+            if ready:
+                with contextlib.suppress(OSError):
+                    os.write(master, ready)
+
+
+class PtyProcess:
+    """A virtual bus in a process of its own.
+
+    Args:
+        arguments: As on the command line.
+
+    Attributes:
+        path: What to open.
+
+    Raises:
+        ConfigError: When it doesn't start.
+    """
+
+    def __init__(self, *arguments: str) -> None:
+        root = Path(__file__).resolve().parents[2]
+        command = [sys.executable, "-m", "sim.virtual.pty", *arguments]
+        self.process = subprocess.Popen(
+            command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.path = self.process.stdout.readline().strip() if self.process.stdout else ""
+        if not self.path:
+            _, errors = self.process.communicate()
+            raise ConfigError(f"The virtual bus didn't start: {errors.strip()[-500:]}")
+
+    def close(self) -> None:
+        """End the process."""
+        if self.process.stdin and not self.process.stdin.closed:
+            self.process.stdin.close()
+        try:
+            self.process.wait(5.0)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        for pipe in (self.process.stdout, self.process.stderr):
+            if pipe:
+                pipe.close()
+
+    def __enter__(self) -> PtyProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def twin_motors(task: str, seed: int = 0) -> Motors:
+    """The twin of a task as what the servos turn."""
+    from sim.twin import make_twin
+    from sim.virtual.physics_link import MujocoMotors
+
+    twin = make_twin(task, seed=seed, cameras=())
+    return MujocoMotors(twin.scene.physics, time.monotonic_ns())
+
+
+def main() -> None:
+    """Serve until standard input ends."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
+    parser.add_argument("--wire", action="store_true", help="replies take their time at 1 Mbps")
+    parser.add_argument("--twin", metavar="TASK", help="the servos turn the MuJoCo twin of this task")
+    parser.add_argument("--firmware", type=int, default=46, help="firmware version of all servos (default 46)")
+    parser.add_argument("--link", type=Path, help="symbolic link to keep pointing to the terminal")
+    options = parser.parse_args()
+    motors = twin_motors(options.twin) if options.twin else None
+    bus = VirtualBus(
+        widowx_servos(firmware=options.firmware),
+        motors,
+        now_ns=time.monotonic_ns(),
+        wire_baud=BUS_BAUD if options.wire else None,
+    )
+    with PtyServer(bus, options.link) as server:
+        print(server.path, flush=True)
+        with contextlib.suppress(KeyboardInterrupt):
+            sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
