@@ -96,7 +96,8 @@ def finetune(config: DictConfig, overrides: list[str]) -> None:
     actor = Worker("actor", settings, folder / "actor.log")
     title = f"fine-tuning ({config.method.name})"
     try:
-        with tqdm(total=int(config.finetune.steps), desc=title, unit="step", dynamic_ncols=True) as bar:
+        total, hidden = int(config.finetune.steps), not config.progress
+        with tqdm(total=total, desc=title, unit="step", dynamic_ncols=True, disable=hidden) as bar:
             done = [False, False]
             while not all(done):
                 time.sleep(_POLL_S)
@@ -104,7 +105,7 @@ def finetune(config: DictConfig, overrides: list[str]) -> None:
                 if status_path.exists():
                     status = ActorStatus.read(status_path)
                     bar.set_postfix_str(describe(status))
-                    bar.update(min(status.steps, bar.total) - bar.n)
+                    bar.update(min(status.steps, total) - bar.n)
     finally:
         for worker in (actor, learner):
             worker.stop()
