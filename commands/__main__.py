@@ -74,13 +74,17 @@ def main() -> None:
     os.environ.setdefault("MUJOCO_GL", "egl")
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # idle threads of torch soon leave the core to others
     import hydra
-    from omegaconf import OmegaConf
+    from omegaconf import DictConfig, OmegaConf
 
     OmegaConf.register_new_resolver("cores", lambda: max(1, len(os.sched_getaffinity(0))), replace=True)
     verb = VERBS[name]
     sys.argv = [f"regrasp {name}", *rest]
 
-    def task(config: object) -> None:
+    def task(config: DictConfig) -> None:
+        if not config.progress:
+            os.environ["TQDM_DISABLE"] = "1"  # read when tqdm is first imported, with the verb's module
+        if not sys.stderr.isatty():
+            os.environ.setdefault("TQDM_MININTERVAL", "10")  # a log file needs no moving bar
         try:
             importlib.import_module(verb.module).run(config)
         except RegraspError as error:

@@ -79,12 +79,11 @@ def run(config: DictConfig) -> None:
             desc="acting",
             unit="step",
             dynamic_ncols=True,
-            disable=not config.progress,
         ) as bar,
     ):
 
         def show(status: ActorStatus) -> None:
-            bar.set_postfix_str(describe(status))
+            bar.set_postfix_str(describe(status), refresh=False)
             bar.update(status.steps - bar.n)
 
         with LearnerClient(config.link.address, tls_of(config), notify=tqdm.write, interrupt=stop) as client:

@@ -96,15 +96,15 @@ def finetune(config: DictConfig, overrides: list[str]) -> None:
     actor = Worker("actor", settings, folder / "actor.log")
     title = f"fine-tuning ({config.method.name})"
     try:
-        total, hidden = int(config.finetune.steps), not config.progress
-        with tqdm(total=total, desc=title, unit="step", dynamic_ncols=True, disable=hidden) as bar:
+        total = int(config.finetune.steps)
+        with tqdm(total=total, desc=title, unit="step", dynamic_ncols=True) as bar:
             done = [False, False]
             while not all(done):
                 time.sleep(_POLL_S)
                 done = [learner.finished(), actor.finished()]
                 if status_path.exists():
                     status = ActorStatus.read(status_path)
-                    bar.set_postfix_str(describe(status))
+                    bar.set_postfix_str(describe(status), refresh=False)
                     bar.update(min(status.steps, total) - bar.n)
     finally:
         for worker in (actor, learner):

@@ -90,12 +90,10 @@ def run(config: DictConfig) -> None:
     with contextlib.ExitStack() as stack:
         learner = open_learner(config, stack)
         total = max(1, int(config.finetune.steps) - int(config.finetune.warmup_steps))
-        bar = stack.enter_context(
-            tqdm(total=total, desc="learning", unit="update", dynamic_ncols=True, disable=not config.progress)
-        )
+        bar = stack.enter_context(tqdm(total=total, desc="learning", unit="update", dynamic_ncols=True))
 
         def show(status: LearnerStatus) -> None:
-            bar.set_postfix_str(f"{status.episodes} episodes, {status.steps} steps")
+            bar.set_postfix_str(f"{status.episodes} episodes, {status.steps} steps", refresh=False)
             bar.update(min(status.updates, total) - bar.n)
 
         complete = run_learner(

@@ -47,7 +47,7 @@ def run(config: DictConfig) -> None:
     ):
 
         def show(stage: str, share: float) -> None:
-            bar.set_postfix_str(stage)
+            bar.set_postfix_str(stage, refresh=False)
             bar.update(100 * share - bar.n)
 
         trained = train_reward(
