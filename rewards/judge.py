@@ -48,4 +48,6 @@ class VlmReward:
         probability = float(self._classifier.calibration(logits)[0])
         if not self._classifier.counts(observation.proprio[None])[0]:
             probability = 0.0
-        return RewardReading(probability, self._debounce.update(probability))
+        return RewardReading(
+            probability, self._debounce.update(probability), probability >= self._classifier.threshold.value
+        )

@@ -55,10 +55,12 @@ class RewardReading:
     Attributes:
         probability: Calibrated probability that the instruction is done, 0 ... 1.
         done: The debounced decision.
+        above: Whether this one frame is above the judge's own threshold for that decision.
     """
 
     probability: float
     done: bool
+    above: bool = False
 
 
 class Clock(Protocol):

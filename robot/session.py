@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from robot.environment import RobotEnv
-from robot.interfaces import Attendant, Policy, RewardModel
+from robot.interfaces import Attendant, Policy, RewardModel, RewardReading
 from trajectories.errors import ConfigError, SafetyError
 from trajectories.recorder import Recorder
 from trajectories.types import Direction, Episode, Float32, Observation, Outcome, Source
@@ -84,7 +84,7 @@ class ResetFreeSession:
         max_steps: int = 40,
         help_after: int = 3,
         deterministic: bool = False,
-        skip_done_above: float | None = 0.9,
+        skip_done: bool = True,
         takeover: Callable[[Observation], Float32 | None] | None = None,
         referee: Callable[[Direction], bool] | None = None,
         metadata: Mapping[str, Any] | None = None,
@@ -105,9 +105,9 @@ class ResetFreeSession:
             max_steps: Control steps after which an episode is truncated as a failure.
             help_after: Failures in a row, of both directions together, after which help is asked for.
             deterministic: Take the policy's mean instead of a sample.
-            skip_done_above: When the first frame already shows the goal with at least this probability, the
-                other direction is done instead, unless its goal seems to be reached, too; so a failure is tried
-                again rather than answered by an episode with nothing to do. None switches this off.
+            skip_done: When the first frame is above the judge's threshold already, do the other direction instead,
+                unless its goal seems to be reached, too; so a failure is tried again rather than answered by an
+                episode with nothing to do, whose easy success would also hide the failures in a row.
             takeover: A person's teleoperation device: an action while the person acts, else None.
             referee: Physics predicate of the twin, asked once when an episode has ended.
             metadata: Plain JSON types, copied into every episode.
@@ -121,15 +121,13 @@ class ResetFreeSession:
                 raise ConfigError(f"Task {task} needs at least one instruction for the direction {direction!r}.")
         if max_steps < 1 or help_after < 1:
             raise ConfigError(f"max_steps and help_after must be at least 1, got {max_steps} and {help_after}.")
-        if skip_done_above is not None and not 0.0 < skip_done_above <= 1.0:
-            raise ConfigError(f"skip_done_above must lie in (0, 1] or be null, got {skip_done_above}.")
         self.stats = SessionStats()
         self._env, self._policy, self._reward, self._attendant = env, policy, reward, attendant
         self._task, self._instructions, self._metadata = task, dict(instructions), dict(metadata or {})
         self._rng = rng
         self._on_episode, self._takeover, self._referee = on_episode, takeover, referee
         self._max_steps, self._help_after, self._deterministic = max_steps, help_after, deterministic
-        self._skip_done_above = skip_done_above
+        self._skip_done = skip_done
         self._recorder = Recorder(env.robot_spec)
         self._next: Direction = first
 
@@ -192,28 +190,24 @@ class ResetFreeSession:
     def _begin(self) -> tuple[Direction, Observation, float]:
         """Direction, first observation and its success probability."""
         direction = self._next
-        observation, probability = self._look(direction)
-        if self._reached(probability):
+        observation, reading = self._look(direction)
+        if self._skip_done and reading.above:
             other = self._look(_other(direction))
-            if not self._reached(other[1]):
+            if not other[1].above:
                 self.stats.skipped += 1
-                direction, (observation, probability) = _other(direction), other
+                direction, (observation, reading) = _other(direction), other
             else:
-                observation, probability = self._look(direction)
+                observation, reading = self._look(direction)
         self._reward.reset(observation.instruction)
-        return direction, observation, probability
+        return direction, observation, reading.probability
 
-    def _reached(self, probability: float) -> bool:
-        """Whether a first frame of this probability shows the goal already."""
-        return self._skip_done_above is not None and probability >= self._skip_done_above
-
-    def _look(self, direction: Direction) -> tuple[Observation, float]:
+    def _look(self, direction: Direction) -> tuple[Observation, RewardReading]:
         """The present scene under one of the direction's instructions."""
         wordings = self._instructions[direction]
         self._env.instruction = wordings[int(self._rng.integers(len(wordings)))]
         observation = self._env.observe()
         self._reward.reset(observation.instruction)
-        return observation, self._reward.update(observation).probability
+        return observation, self._reward.update(observation)
 
     def _act(self, observation: Observation, version: int) -> bool:
         """The control loop; returns whether the reward model said done."""

@@ -48,7 +48,7 @@ class PredicateJudge:
     def update(self, observation):
         reached = self.twin.success(self.direction)
         self.row = self.row + 1 if reached else 0
-        return RewardReading(float(reached), self.row >= 3)
+        return RewardReading(float(reached), self.row >= 3, reached)
 
 
 def test_the_arm_tracks_and_control_steps_lie_on_the_grid(twin):
