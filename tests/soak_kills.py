@@ -34,7 +34,7 @@ def main() -> None:
         next((o.split("=", 1)[1] for o in overrides if o.startswith("run_dir=")), "runs/pot_pick_place/seed0")
     )
     folder = run_dir / "finetune_wsrl"
-    total = int(next((o.split("=", 1)[1] for o in overrides if o.startswith("finetune.steps=")), 5000))
+    total = int(next((o.split("=", 1)[1] for o in overrides if o.startswith("finetune.steps=")), 7000))
     moments = sorted(rng.uniform(0.05, 0.95) * total for _ in range(kills))
     seen: set[str] = set()
     stop = threading.Event()

@@ -98,6 +98,9 @@ def test_the_judge_debounces_and_starts_anew(trained):
         assert readings[-1].done
         expected = trained.classifier.probabilities(episode.images["front"], [episode.instruction] * 13)
         assert [r.probability for r in readings] == pytest.approx(expected.tolist(), abs=1e-5)
+        threshold = judge._classifier.threshold.value
+        assert [r.above for r in readings] == [r.probability >= threshold for r in readings]
+        assert {r.above for r in readings} == {False, True}
 
 
 def test_a_closed_gripper_never_counts_when_it_must_be_open(trained):
