@@ -1,10 +1,10 @@
 """Kill actor, learner or both at random moments of a real fine-tuning run, and count the episodes.
 
-    python tests/soak_kills.py [kills=10] [seed=0] [key=value of `regrasp finetune` ...]
+    python tests/soak_kills.py finetune.steps=N [kills=10] [kill_seed=0] [key=value of `regrasp finetune` ...]
 
-Not collected by pytest: it takes as long as the run. Every episode that ever appeared in the outbox or in the learner's
-store (both are looked at 20 times a second, apart from the product's own counts) must be in the store exactly once at
-the end, and the store must hold the steps that the actor and the learner count.
+Not collected by pytest: it takes as long as the run, and may go on with a complete run by more steps. Every episode
+that ever appeared in the outbox or in the learner's store (both are looked at 20 times a second, apart from the
+product's own counts) must be in the store at the end, which must hold the steps that the actor and the learner count.
 """
 
 import json
@@ -27,15 +27,14 @@ STARTS = 4
 
 def main() -> None:
     """Run, kill, count, print."""
-    own = dict(argument.split("=") for argument in sys.argv[1:] if argument.split("=")[0] in ("kills", "seed"))
+    own = dict(argument.split("=") for argument in sys.argv[1:] if argument.split("=")[0] in ("kills", "kill_seed"))
     overrides = [argument for argument in sys.argv[1:] if argument.split("=")[0] not in own]
-    kills, rng = int(own.get("kills", 10)), random.Random(int(own.get("seed", 0)))
+    kills, rng = int(own.get("kills", 10)), random.Random(int(own.get("kill_seed", 0)))
     run_dir = Path(
         next((o.split("=", 1)[1] for o in overrides if o.startswith("run_dir=")), "runs/pot_pick_place/seed0")
     )
     folder = run_dir / "finetune_wsrl"
     total = int(next((o.split("=", 1)[1] for o in overrides if o.startswith("finetune.steps=")), 7000))
-    moments = sorted(rng.uniform(0.05, 0.95) * total for _ in range(kills))
     seen: set[str] = set()
     stop = threading.Event()
 
@@ -50,6 +49,8 @@ def main() -> None:
         except (OSError, ValueError):
             return 0
 
+    begun = steps()
+    moments = sorted(rng.uniform(begun, begun + 0.95 * (total - begun)) for _ in range(kills))
     command = [sys.executable, "-m", "commands", "finetune", *overrides, "progress=false"]
     threading.Thread(target=watch, daemon=True).start()
     process = subprocess.Popen(command)
