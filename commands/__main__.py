@@ -18,8 +18,9 @@ usage: regrasp VERB [key=value ...]      settings of a verb: regrasp VERB --help
 
 {verbs}
 
-Start with:  regrasp demo                      the whole path in the twin, with a report at the end
-Then:        regrasp evaluate task=bin_weight  one setting changed
+Start with:  regrasp demo                            the whole path in the twin, with a report at the end
+Then:        regrasp evaluate evaluate.episodes=100  one setting changed
+             regrasp demo task=bin_weight            another task
 """
 
 

@@ -64,7 +64,10 @@ def find_policy(run_dir: Path, name: str, method: str) -> Path:
     if name == "pretrained":
         folder = pretrained_folder(run_dir)
         if not folder.is_dir():
-            raise CheckpointError(f"There is no pre-trained policy in {folder}. Run `regrasp pretrain` first.")
+            raise CheckpointError(
+                f"There is no pre-trained policy in {folder}. `regrasp demo` makes one with all that comes before and "
+                "after it; `regrasp collect` and `regrasp pretrain`, with the same settings as here, make just that."
+            )
         return folder
     if name == "latest":
         found = snapshots(finetune_folder(run_dir, method))
