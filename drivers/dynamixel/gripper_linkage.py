@@ -1,4 +1,4 @@
-"""Crank and rods between the gripper's servo and its fingers on the WidowX 250 S.
+"""Crank and rods between the gripper's servo and its fingers.
 
 A finger at x (m, as in the URDF) belongs to the crank angle theta = pi/2 - acos((r^2 + x^2 - a^2) / (2 r x)), with
 x = r sin(theta) + sqrt(a^2 - r^2 cos^2(theta)). Source: Interbotix/interbotix_xs_driver `src/xs_driver.cpp`.
@@ -7,6 +7,7 @@ x = r sin(theta) + sqrt(a^2 - r^2 cos^2(theta)). Source: Interbotix/interbotix_x
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from trajectories.errors import ConfigError
 
@@ -17,25 +18,58 @@ FINGER_OPEN_M = 0.037
 LARGEST_WIDTH_M = 2 * (FINGER_OPEN_M - FINGER_CLOSED_M)
 
 
-def width_to_angle(width: float) -> float:
-    """Crank angle, rad, of a gap between the fingers.
+@dataclass(frozen=True)
+class Linkage:
+    """One gripper's geometry; the defaults are the WidowX'.
 
-    Args:
-        width: 0 (touching) ... 0.044 m (open).
-
-    Raises:
-        ConfigError: When the fingers can't be there.
+    Attributes:
+        crank: r, m.
+        rod: a, m.
+        closed: x of a finger that touches the other, m.
+        open: x of an open finger, m.
     """
-    if not -1e-9 <= width <= LARGEST_WIDTH_M + 1e-9:
-        raise ConfigError(f"The gripper's width must be 0 ... {LARGEST_WIDTH_M:.3f} m, got {width!r}.")
-    x = FINGER_CLOSED_M + 0.5 * width
-    return math.pi / 2 - math.acos((CRANK_M**2 + x**2 - ROD_M**2) / (2 * CRANK_M * x))
+
+    crank: float = CRANK_M
+    rod: float = ROD_M
+    closed: float = FINGER_CLOSED_M
+    open: float = FINGER_OPEN_M
+
+    @property
+    def largest_width(self) -> float:
+        """Gap between open fingers, m."""
+        return 2 * (self.open - self.closed)
+
+    def angle(self, width: float) -> float:
+        """Crank angle, rad, of a gap between the fingers.
+
+        Args:
+            width: 0 (touching) ... `largest_width` m (open).
+
+        Raises:
+            ConfigError: When the fingers can't be there.
+        """
+        if not -1e-9 <= width <= self.largest_width + 1e-9:
+            raise ConfigError(f"The gripper's width must be 0 ... {self.largest_width:.3f} m, got {width!r}.")
+        x = self.closed + 0.5 * width
+        return math.pi / 2 - math.acos((self.crank**2 + x**2 - self.rod**2) / (2 * self.crank * x))
+
+    def width(self, angle: float) -> float:
+        """Gap between the fingers, m, of a crank angle in rad; beyond the stops it goes on as the geometry says."""
+        x = self.crank * math.sin(angle) + math.sqrt(self.rod**2 - (self.crank * math.cos(angle)) ** 2)
+        return 2 * (x - self.closed)
+
+
+WIDOWX_LINKAGE = Linkage()
+
+
+def width_to_angle(width: float) -> float:
+    """`Linkage.angle` of the WidowX."""
+    return WIDOWX_LINKAGE.angle(width)
 
 
 def angle_to_width(angle: float) -> float:
-    """Gap between the fingers, m, of a crank angle in rad; beyond the stops it goes on as the geometry says."""
-    x = CRANK_M * math.sin(angle) + math.sqrt(ROD_M**2 - (CRANK_M * math.cos(angle)) ** 2)
-    return 2 * (x - FINGER_CLOSED_M)
+    """`Linkage.width` of the WidowX."""
+    return WIDOWX_LINKAGE.width(angle)
 
 
 def width_per_rad(angle: float) -> float:

@@ -1,0 +1,275 @@
+"""`WidowX`: the arm behind `robot.interfaces.Arm`, with its control loop in a thread of its own.
+
+arm = WidowX.connect("FT4THVDH")            # a part of the name in /dev/serial/by-id, or a path
+arm.send(Command(joints, width, t_ns))      # returns at once; the loop interpolates at 100 Hz
+arm.read()                                  # newest joint state, refused when too old
+arm.close()                                 # to the sleep pose, then torque off; never drops the arm
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+
+import numpy as np
+
+from drivers.dynamixel.bus import DynamixelBus
+from drivers.errors import DeviceError, PortLostError
+from drivers.widowx.loop import ControlLoop, Mode
+from drivers.widowx.models import WX250S, ArmModel
+from drivers.widowx.settings import ArmSettings
+from drivers.widowx.statistics import LoopReport, LoopStatistics
+from robot.clock import WallClock
+from robot.interfaces import ArmState, Clock
+from trajectories.errors import RegraspError, SafetyError, StaleDataError
+from trajectories.types import Command
+
+_NS = 1e9
+_JOB_TIMEOUT_S = 15.0
+_log = logging.getLogger(__name__)
+
+
+class _Job:
+    """Something that the loop's thread does for another thread."""
+
+    def __init__(self, work: Callable[[], str | None]) -> None:
+        self.work = work
+        self.done = threading.Event()
+        self.result: str | None = None
+        self.error: RegraspError | None = None
+
+    def run(self) -> None:
+        """Do it and keep what came of it."""
+        try:
+            self.result = self.work()
+        except RegraspError as error:
+            self.error = error
+        finally:
+            self.done.set()
+
+
+class WidowX:
+    """A six-joint arm with a parallel gripper. All methods may be called from any thread.
+
+    Args:
+        bus: Open bus; from here on it belongs to the arm.
+        model: Which arm.
+        settings: See `ArmSettings`.
+        clock: For ages and waiting; the bus must run on the same one.
+        threaded: Whether the loop runs by itself. Without, whoever moves the clock calls `cycle` once a period, which
+            makes tests deterministic.
+
+    Attributes:
+        farewell: What `close` left behind, for a person; empty before.
+
+    Raises:
+        DeviceError, ConfigError, SafetyError: When the arm isn't as expected; see `ControlLoop`.
+    """
+
+    def __init__(
+        self,
+        bus: DynamixelBus,
+        model: ArmModel = WX250S,
+        settings: ArmSettings | None = None,
+        clock: Clock | None = None,
+        threaded: bool = True,
+    ) -> None:
+        model.require_six_joints()
+        self.settings = settings or ArmSettings()
+        self.farewell = ""
+        self._clock: Clock = clock or WallClock()
+        self._loop = ControlLoop(bus, model, self.settings)
+        self._period_ns = round(self.settings.period_s * _NS)
+        self._lock = threading.Lock()
+        self._command: Command | None = None
+        self._hold = False
+        self._jobs: deque[_Job] = deque()
+        self._statistics = LoopStatistics()
+        self._crash: BaseException | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="widowx", daemon=True) if threaded else None
+        if self._thread is not None:
+            self._thread.start()
+
+    @classmethod
+    def connect(cls, port: str, model: ArmModel = WX250S, settings: ArmSettings | None = None) -> WidowX:
+        """Open the arm on a serial port and take it over where it is.
+
+        Args:
+            port: A path, or a part of a name in /dev/serial/by-id (which survives plugging in again).
+            model: Which arm.
+            settings: See `ArmSettings`.
+
+        Raises:
+            PortError: When the port can't be opened.
+            DeviceError, ConfigError, SafetyError: See `ControlLoop`.
+        """
+        bus = DynamixelBus.on(port)
+        try:
+            return cls(bus, model, settings)
+        except BaseException:
+            bus.close()
+            raise
+
+    # -- robot.interfaces.Arm -----------------------------------------------------------------------
+    def read(self) -> ArmState:
+        """The newest joint state.
+
+        Raises:
+            StaleDataError: When it is older than `max_age_s`, with the reason if one is known.
+        """
+        state = self._loop.state
+        age_s = float("inf") if state is None else (self._clock.now_ns() - state.t_ns) / _NS
+        if state is None or age_s > self.settings.max_age_s:
+            raise StaleDataError(
+                f"The arm's joint state is {age_s * 1e3:.0f} ms old, at most {self.settings.max_age_s * 1e3:.0f} ms "
+                f"are allowed. {self.fault or 'Is the control loop starved of processor time?'}"
+            )
+        return state
+
+    def send(self, command: Command) -> None:
+        """Set the newest goal; joints (6,) rad beyond the limits are moved to them. Returns at once.
+
+        Raises:
+            SafetyError: When it isn't finite, or a fault or rest is latched.
+        """
+        joints = np.asarray(command.joints, dtype=np.float64)
+        if joints.shape != (6,) or not np.isfinite(joints).all() or not np.isfinite(command.gripper_width):
+            raise SafetyError(
+                f"A command needs six finite joints and a finite gripper width, got {command.joints!r} and "
+                f"{command.gripper_width!r}. Nothing was sent."
+            )
+        self._require_alive()
+        with self._lock:
+            self._loop.require_free()
+            self._command, self._hold = command, False
+
+    def hold(self) -> None:
+        """Stop where the arm is. A rest or fault goes on as it is; the gripper keeps its goal."""
+        with self._lock:
+            self._command, self._hold = None, True
+
+    def close(self) -> None:
+        """Release the port without dropping the arm; `farewell` says what it does now. May be called twice."""
+        if self.farewell:
+            return
+        try:
+            if self.settings.on_close == "sleep" and self._crash is None:
+                self.sleep()
+        except (RegraspError, TimeoutError) as error:
+            _log.warning("The arm doesn't go to sleep: %s", error)
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+        try:
+            self.farewell = self._loop.release()
+        except DeviceError as error:
+            self.farewell = f"The servos could not be told anything any more ({error}). They HOLD WITH TORQUE ON."
+        self._loop.bus.close()
+        _log.warning("Arm closed. %s", self.farewell)
+
+    # -- beyond the interface -----------------------------------------------------------------------
+    @property
+    def mode(self) -> Mode:
+        """What the loop does."""
+        return self._loop.mode
+
+    @property
+    def fault(self) -> str | None:
+        """Why the arm takes no commands, or None."""
+        if self._crash is not None:
+            return f"The control loop ended: {self._crash!r}. The servos hold by themselves; close and connect again."
+        return self._loop.guard.verdict.reason or None
+
+    @property
+    def model(self) -> ArmModel:
+        """Which arm."""
+        return self._loop.model
+
+    def report(self) -> LoopReport:
+        """Periods, missed cycles, durations and bus errors so far."""
+        counters = self._loop.bus.statistics
+        self._statistics.incomplete = self._loop.incomplete
+        return self._statistics.report(counters.retries, counters.timeouts, counters.crc_errors)
+
+    def sleep(self, timeout_s: float = 30.0) -> None:
+        """Go slowly to the sleep pose; returns when the arm lies in it, with torque on. A command or hold cancels it.
+
+        Raises:
+            SafetyError: When it was cancelled, a fault is latched, or it takes too long.
+        """
+        self._do(self._loop.start_sleeping)
+        give_up = self._clock.now_ns() + timeout_s * _NS
+        while not self._loop.sleeping:
+            if self._loop.mode not in (Mode.SLEEP, Mode.REST) or self._clock.now_ns() > give_up:
+                raise SafetyError(f"The arm didn't reach its sleep pose. {self.fault or 'Something else moves it.'}")
+            self._wait()
+
+    def clear(self, person: str) -> None:
+        """Go on after a fault or rest: a person who looked at the arm, and supports it, takes responsibility.
+
+        Tripped servos are restarted, all are taken over where they are; the next command moves the arm.
+
+        Raises:
+            SafetyError: Without a name or when the cause isn't gone.
+            DeviceError: When servos don't answer.
+        """
+        self._do(lambda: self._loop.recover(person))
+
+    def cycle(self) -> None:
+        """One control cycle; only for arms without a thread."""
+        start = self._loop.bus.clock()
+        with self._lock:
+            command, self._command = self._command, None
+            hold, self._hold = self._hold, False
+        while self._jobs:
+            self._jobs.popleft().run()
+        if hold:
+            self._loop.hold()
+        if command is not None and self._loop.mode in (Mode.FOLLOW, Mode.SLEEP):
+            self._loop.follow(command)
+        self._loop.cycle()
+        self._statistics.count(start, self._loop.bus.clock())
+
+    # -- inside -------------------------------------------------------------------------------------
+    def _run(self) -> None:
+        due = self._clock.now_ns()
+        try:
+            while not self._stop.is_set():
+                self.cycle()
+                due += self._period_ns
+                late = self._clock.now_ns() - due
+                if late > 0:
+                    missed = -(-late // self._period_ns)
+                    self._statistics.missed += missed
+                    due += missed * self._period_ns
+                self._clock.sleep_until_ns(due)
+        except BaseException as error:
+            self._crash = error
+            _log.exception("The arm's control loop ended; the servos' watchdog makes them hold.")
+
+    def _do(self, work: Callable[[], str | None]) -> None:
+        """Let the loop's thread do something and wait for it."""
+        job = _Job(work)
+        self._require_alive()
+        self._jobs.append(job)
+        give_up = self._clock.now_ns() + _JOB_TIMEOUT_S * _NS
+        while not job.done.is_set():
+            self._require_alive()
+            if self._clock.now_ns() > give_up:
+                raise DeviceError(f"The arm's control loop didn't react for {_JOB_TIMEOUT_S:.0f} s; close and connect.")
+            self._wait()
+        if job.error is not None:
+            raise job.error
+
+    def _wait(self) -> None:
+        self._require_alive()
+        self._clock.sleep_until_ns(self._clock.now_ns() + self._period_ns)
+
+    def _require_alive(self) -> None:
+        if self._stop.is_set():
+            raise PortLostError("The arm is closed; connect again.")
+        if self._crash is not None:
+            raise PortLostError(self.fault)

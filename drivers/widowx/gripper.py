@@ -1,0 +1,88 @@
+"""The gripper: from a width to the angle of its servo, with limited speed and force. Pure.
+
+A position goal beyond an object squeezes it with whatever output the servo may give (goal PWM). While the fingers move
+that is the most; once they stand still under load they hold something, and less is enough: an XL430 that squeezes with
+full force trips within seconds. Closing is towards smaller angles.
+"""
+
+from __future__ import annotations
+
+from drivers.dynamixel.gripper_linkage import Linkage
+from drivers.dynamixel.units import LARGEST_PWM
+from drivers.widowx.interpolation import Interpolator
+from drivers.widowx.settings import GripperSettings
+
+_TARGET_AWAY = 0.05
+_OPENS = 0.02
+
+
+class GripperControl:
+    """One gripper.
+
+    Args:
+        linkage: Its geometry.
+        settings: Speed and force.
+        dt: Control period, s.
+        angle: Present goal, rad.
+
+    Attributes:
+        contact: rad, where the fingers met what they hold, or None.
+    """
+
+    def __init__(self, linkage: Linkage, settings: GripperSettings, dt: float, angle: float) -> None:
+        self._linkage, self._settings, self._dt = linkage, settings, dt
+        self._motion = Interpolator([angle], [settings.motion], dt)
+        self._target = angle
+        self._pressed_s = 0.0
+        self.contact: float | None = None
+
+    @property
+    def pwm(self) -> int:
+        """Largest output that the servo should give now, of 885."""
+        return self._settings.pwm if self.contact is None else self._settings.hold_pwm
+
+    @property
+    def goal(self) -> float:
+        """rad, present setpoint."""
+        return self._motion.positions[0]
+
+    def aim(self, width: float) -> None:
+        """Set the width wanted, m; it is moved into what the fingers can do."""
+        self._target = self._linkage.angle(min(max(width, 0.0), self._linkage.largest_width))
+
+    def restart(self, angle: float) -> None:
+        """Start again from a goal, rad, that the servo already has."""
+        self._motion.restart([angle])
+        self._target = angle
+        self._pressed_s = 0.0
+        self.contact = None
+
+    def step(self, angle: float, velocity: float, part: float) -> float:
+        """Move on by one period.
+
+        Args:
+            angle: Measured, rad.
+            velocity: Measured, rad/s.
+            part: Output, signed fraction of the stall torque.
+
+        Returns:
+            The new goal, rad.
+        """
+        if self.contact is None:
+            self._feel(angle, velocity, part)
+        elif self._target > self.contact + _OPENS or angle < self.contact - 0.5 * self._settings.squeeze:
+            self.contact = None  # told to open, or what it held slipped away
+            self._pressed_s = 0.0
+        goal = self._target if self.contact is None else self.contact - self._settings.squeeze
+        lowest = self._linkage.angle(0.0) - self._settings.squeeze
+        self._motion.head_for([max(goal, lowest)])
+        return self._motion.step()[0]
+
+    def _feel(self, angle: float, velocity: float, part: float) -> None:
+        """Notice that the fingers hold something."""
+        pressing = -part * LARGEST_PWM / self._settings.pwm > self._settings.contact_load
+        closing = self._target < angle - _TARGET_AWAY
+        still = abs(velocity) < self._settings.still
+        self._pressed_s = self._pressed_s + self._dt if pressing and closing and still else 0.0
+        if self._pressed_s >= self._settings.contact_s:
+            self.contact = angle

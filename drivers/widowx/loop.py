@@ -1,0 +1,387 @@
+"""One control cycle: read all servos, judge, move the setpoints on, write the goals. Belongs to one thread.
+
+FOLLOW  towards the newest command; without a new one for a while: brake and hold
+SLEEP   asked for: slowly to the sleep pose, then hold
+REST    the guard saw trouble coming: let go of what is pushed, then to the sleep pose; until a person clears it
+FAULT   something failed: every joint that still can holds where it is; until a person clears it
+LOST    a fault with the port gone: it is opened again and the servos are made to hold; until a person clears it
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from enum import Enum
+
+from drivers.dynamixel.bus import DynamixelBus
+from drivers.dynamixel.cycle import StateCycle
+from drivers.dynamixel.units import ticks_to_rad
+from drivers.errors import DeviceError, PortLostError
+from drivers.widowx import startup
+from drivers.widowx.fold import FoldUp
+from drivers.widowx.goals import GoalWriter
+from drivers.widowx.gripper import GripperControl
+from drivers.widowx.guard import Guard, Level
+from drivers.widowx.interpolation import Interpolator
+from drivers.widowx.models import ArmModel
+from drivers.widowx.reading import Reading, arm_state, output, read_cycle
+from drivers.widowx.settings import ArmSettings
+from robot.interfaces import ArmState
+from trajectories.errors import ConfigError, RegraspError, SafetyError
+from trajectories.types import Command
+
+_NS = 1e9
+_RELAX_S = 0.8
+_STANDS_S = 0.1
+"""After setpoints stopped, until the joints have caught up."""
+_FAULT_LAG = 0.05
+"""rad between setpoint and joint that a frozen joint may keep: more would go on pushing what is in its way."""
+_SEARCHES = 8
+_SLEEPS_WITHIN = 0.15
+"""rad between a joint and the sleep pose at which the arm rests on itself."""
+_FIRST_READS = 3
+_log = logging.getLogger(__name__)
+
+
+class Mode(Enum):
+    """What the loop does."""
+
+    FOLLOW = "follow"
+    SLEEP = "sleep"
+    REST = "rest"
+    FAULT = "fault"
+    LOST = "lost"
+
+
+class ControlLoop:
+    """The driver without its thread.
+
+    Args:
+        bus: Open; from here on it belongs to whoever calls `cycle`.
+        model: The arm.
+        settings: See `ArmSettings`.
+
+    Attributes:
+        mode: What it does.
+        state: Newest joint state, or None before the first complete one.
+        guard: Latches faults.
+        goals: What was written last.
+        incomplete: Cycles in which a servo didn't answer.
+
+    Raises:
+        DeviceError, ConfigError, SafetyError: When servos are missing, other than expected, or can't be taken over.
+            Servos that report a hardware error don't raise: the fault is latched and `recover` reboots them.
+    """
+
+    def __init__(self, bus: DynamixelBus, model: ArmModel, settings: ArmSettings) -> None:
+        self.bus, self.model, self.settings = bus, model, settings
+        self.mode = Mode.FOLLOW
+        self.state: ArmState | None = None
+        self.incomplete = 0
+        startup.verify_servos(bus, model)
+        startup.verify_settings(bus, model)
+        self._reader = StateCycle(bus, model.servos)
+        self.goals = GoalWriter(bus, model, settings.gripper.squeeze)
+        self.guard = Guard(model, settings.guard, bus.clock())
+        joints = len(model.joints)
+        self.motion = Interpolator([0.0] * joints, [settings.motion] * joints, settings.period_s)
+        self.gripper = GripperControl(model.linkage, settings.gripper, settings.period_s, 0.0)
+        self._fold = FoldUp(model.sleep, settings.sleep_motion)
+        self._command: Command | None = None
+        self._command_ns = self._relax_until_ns = self._reopen_ns = 0
+        self._cycles = self._failures = 0
+        self._pwm = settings.gripper.pwm
+        self._lost = self._astray = False
+        self._settle_lag: float | None = None
+        self._stands_ns: int | None = None
+        self._take_all_over()
+
+    # -- what it is told ----------------------------------------------------------------------------
+    def follow(self, command: Command) -> None:
+        """Take a new command; its joints are moved into the limits.
+
+        Raises:
+            SafetyError: While a fault or rest is latched.
+        """
+        self.require_free()
+        self._command, self._command_ns = command, self.bus.clock()
+        self.mode, self._settle_lag = Mode.FOLLOW, None
+        self.motion.head_for(self.goals.inside(command.joints.tolist()))
+        self.gripper.aim(command.gripper_width)
+
+    def hold(self) -> None:
+        """Stop: at the setpoint when the arm is near it, otherwise where the arm is. Rest and faults go on."""
+        if self.mode not in (Mode.FOLLOW, Mode.SLEEP):
+            return
+        self.mode, self._command = Mode.FOLLOW, None
+        self._settle(self.settings.hold_lag)
+
+    def start_sleeping(self) -> None:
+        """Begin the way to the sleep pose.
+
+        Raises:
+            SafetyError: While a fault is latched.
+        """
+        if self.mode is Mode.REST:
+            return
+        self.require_free()
+        self.mode, self._command, self._settle_lag = Mode.SLEEP, None, None
+        self._fold = FoldUp(self.goals.inside(self.model.sleep), self.settings.sleep_motion)
+
+    @property
+    def sleeping(self) -> bool:
+        """Whether setpoints and measured joints are in the sleep pose."""
+        return self.mode in (Mode.SLEEP, Mode.REST) and self._fold.arrived(self.motion) and self.lies
+
+    @property
+    def lies(self) -> bool:
+        """Whether the arm, as measured, lies in its sleep pose."""
+        state = self.state
+        return state is not None and all(
+            abs(a - b) <= _SLEEPS_WITHIN for a, b in zip(state.joints, self.model.sleep, strict=True)
+        )
+
+    def require_free(self) -> None:
+        """Refuse motion while something is latched.
+
+        Raises:
+            SafetyError: With the reason.
+        """
+        if self.mode in (Mode.REST, Mode.FAULT, Mode.LOST):
+            what = "rests" if self.mode is Mode.REST else "holds"
+            raise SafetyError(f"The arm {what} and takes no commands. {self.guard.verdict.reason}")
+
+    def recover(self, person: str) -> None:
+        """Go on after a fault, on the word of a person who looks at the arm and supports it.
+
+        Servos with a hardware error are restarted together with the others of their joint; then everything is
+        configured and taken over where it is.
+
+        Raises:
+            SafetyError: Without a name, or when the cause isn't gone.
+            DeviceError: When servos don't answer.
+        """
+        if not person.strip():
+            raise SafetyError("A fault can only be cleared by a person who gives a name: call clear('your name').")
+        if self._lost:
+            raise SafetyError(f"The port isn't back. {self.guard.verdict.reason}")
+        self._require_cool()
+        self._astray = True
+        try:
+            startup.verify_servos(self.bus, self.model)
+            startup.disarm_watchdogs(self.bus, self.model)
+            startup.reboot_tripped(self.bus, self.model)
+            startup.require_no_errors(self.bus, self.model)
+            startup.require_pairs_agree(self.bus, self.model)
+            self._take_all_over()
+        except RegraspError as error:
+            self.mode = Mode.FAULT
+            self.guard.trip("recovery", f"Clearing the fault failed: {error}")
+            with contextlib.suppress(DeviceError):
+                startup.arm_watchdogs(self.bus, self.model, self.settings)
+            raise
+        self.mode, self._command = Mode.FOLLOW, None
+        _log.warning("Fault cleared by %s.", person)
+
+    def release(self) -> str:
+        """Prepare for closing: torque off if the arm lies in its sleep pose, otherwise it goes on holding; says which.
+
+        Raises:
+            DeviceError: When servos don't answer.
+        """
+        startup.disarm_watchdogs(self.bus, self.model)
+        if self.mode is Mode.SLEEP and self.sleeping:
+            for servo in self.model.servos:
+                self.bus.write(servo, "torque_enable", 0)
+            return "The arm lies in its sleep pose; torque is off."
+        return "The arm is not in its sleep pose: it HOLDS WITH TORQUE ON. Support it before you switch the power off."
+
+    # -- the cycle ----------------------------------------------------------------------------------
+    def cycle(self) -> None:
+        """Run once; errors of the line become faults."""
+        try:
+            if self._lost:
+                self._try_reopen()
+            else:
+                self._control()
+        except PortLostError as error:
+            self._lose(error)
+
+    def _control(self) -> None:
+        settings = self.settings
+        health = self._cycles % settings.health_every == 0
+        self._cycles += 1
+        # A failed attempt is made up for by the next cycle; when that fails as well, it is worth finding out who.
+        search = 2 <= self._failures < _SEARCHES
+        reading = read_cycle(self._reader, health, None if search else settings.period_s)
+        self._note(reading)
+        self._obey(reading)
+        if self._astray:
+            return
+        joints = self._plan()
+        gripper = self._grip(reading)
+        self.goals.write([*self.goals.inside(joints), self._inside_gripper(gripper)])
+        if self.gripper.pwm != self._pwm:
+            self._write_force(self.gripper.pwm)
+
+    def _note(self, reading: Reading) -> None:
+        """Publish the joint state; set the indirect registers of restarted servos up again."""
+        incomplete = bool(reading.missing or reading.restarted)
+        self._failures = self._failures + 1 if incomplete else 0
+        self.incomplete += incomplete
+        newest = self._reader.newest
+        if len(newest) == len(self.model.servos):
+            self.state = arm_state(self.model, newest, self.settings.gripper.pwm)
+        for servo in reading.restarted:
+            try:
+                self._reader.configure([servo])
+            except PortLostError:
+                raise
+            except DeviceError as error:
+                _log.info("Servo %d isn't ready after its restart: %s", servo, error)
+        if self._astray and not incomplete and self.state is not None:
+            self.motion.restart(self.goals.inside(self.state.joints.tolist()))
+            squeeze = ticks_to_rad(self.bus.read(self.model.gripper.servo, "goal_position"))
+            self.gripper.restart(self._inside_gripper(squeeze))
+            self._astray = False
+
+    def _obey(self, reading: Reading) -> None:
+        """Change the mode as the guard says."""
+        verdict = self.guard.update(reading, self.bus.clock())
+        if verdict.level is Level.FAULT and self.mode is not Mode.FAULT:
+            self.mode, self._command = Mode.FAULT, None
+            _log.error("Arm fault: %s", verdict.reason)
+            self._settle(_FAULT_LAG)
+        elif verdict.level is Level.REST and self.mode in (Mode.FOLLOW, Mode.SLEEP):
+            self.mode, self._command = Mode.REST, None
+            _log.warning("The arm rests: %s", verdict.reason)
+            self._relax_until_ns = self.bus.clock() + round(_RELAX_S * _NS)
+            self._fold = FoldUp(self.goals.inside(self.model.sleep), self.settings.sleep_motion)
+            self._settle(0.0)
+
+    def _plan(self) -> list[float]:
+        """New setpoints, rad."""
+        silent_ns = self.bus.clock() - self._command_ns
+        if self.mode is Mode.FOLLOW and self._command and silent_ns > self.settings.command_timeout_s * _NS:
+            self._command = None
+            self.motion.brake()
+        relaxing = self.mode is Mode.REST and self.bus.clock() < self._relax_until_ns
+        if self.mode in (Mode.SLEEP, Mode.REST) and not relaxing:
+            return self._fold.step(self.motion)
+        self._keep_settling()
+        return self.motion.step()
+
+    def _settle(self, lag: float) -> None:
+        """Stop at the setpoint; where the arm then isn't within `lag` of it, rad, take the measured position."""
+        self.motion.brake()
+        self._settle_lag, self._stands_ns = lag, None
+
+    def _keep_settling(self) -> None:
+        if self._settle_lag is None or not self.motion.at_rest or self.state is None:
+            return
+        now = self.bus.clock()
+        self._stands_ns = self._stands_ns or now
+        if now - self._stands_ns >= _STANDS_S * _NS:
+            measured = self.goals.inside(self.state.joints.tolist())
+            pairs = zip(self.motion.positions, measured, strict=True)
+            self.motion.head_for([p if abs(p - m) <= self._settle_lag else m for p, m in pairs])
+            self._settle_lag = None
+
+    # -- the gripper --------------------------------------------------------------------------------
+    def _grip(self, reading: Reading) -> float:
+        place = self.model.gripper
+        state = reading.states.get(place.servo)
+        if state is None:
+            return self.gripper.goal
+        return self.gripper.step(state.position, state.velocity, output(place, state))
+
+    def _inside_gripper(self, angle: float) -> float:
+        low, high = (ticks_to_rad(t) for t in self.goals.limits[-1])
+        return min(max(angle, low), high)
+
+    def _write_force(self, pwm: int) -> None:
+        """Set the gripper's largest output, confirmed; when it isn't, the next cycle tries again."""
+        try:
+            self.bus.write(self.model.gripper.servo, "goal_pwm", pwm, budget_s=0.0)
+            self._pwm = pwm
+        except PortLostError:
+            raise
+        except DeviceError as error:
+            _log.info("The gripper's force wasn't set: %s", error)
+
+    # -- taking over --------------------------------------------------------------------------------
+    def _take_all_over(self, switch_on: bool = True) -> None:
+        """Configure and hold, from whatever the servos do now. With a hardware error: only look, and latch it."""
+        bus, model, settings = self.bus, self.model, self.settings
+        self._reader.configure()
+        try:
+            startup.require_no_errors(bus, model)
+            startup.require_pairs_agree(bus, model)
+        except SafetyError as error:
+            self.guard.trip("start", str(error))
+            self.mode, self._astray = Mode.FAULT, True
+            self._first_state()
+            return
+        braked = startup.disarm_watchdogs(bus, model)
+        startup.configure_ram(bus, model, settings)
+        ticks = startup.take_over(bus, model, self.goals.limits, braked=braked, switch_on=switch_on)
+        startup.set_running_profiles(bus, model, settings)
+        startup.arm_watchdogs(bus, model, settings)
+        goals = [ticks_to_rad(t) for t in ticks]
+        self._settle_lag = None
+        self.motion.restart(goals[:-1])
+        self.gripper.restart(goals[-1])
+        self._pwm = settings.gripper.pwm
+        self._astray = False
+        self._first_state()
+        if switch_on:
+            self.guard.reset(bus.clock())
+
+    def _first_state(self) -> None:
+        """Read until every servo answered once (the line may be noisy).
+
+        Raises:
+            DeviceError: When one stays silent.
+        """
+        for attempt in range(_FIRST_READS):
+            try:
+                self._reader.read(health=True)
+                break
+            except PortLostError:
+                raise
+            except DeviceError:
+                if attempt == _FIRST_READS - 1:
+                    raise
+        self.state = arm_state(self.model, self._reader.newest, self.settings.gripper.pwm)
+
+    def _require_cool(self) -> None:
+        margin = self.settings.guard.temperature_margin_c
+        for servo, degrees in self.bus.sync_read(self.model.servos, "present_temperature").items():
+            limit = self.model.place(servo).table["temperature_limit"].initial
+            if degrees >= limit - margin:
+                raise SafetyError(
+                    f"Servo {servo} is still {degrees} C hot; wait until it is below {limit - margin:.0f} C."
+                )
+
+    # -- a lost port --------------------------------------------------------------------------------
+    def _lose(self, error: PortLostError) -> None:
+        self._lost, self.mode, self._command = True, Mode.LOST, None
+        self._reopen_ns = self.bus.clock()
+        self.guard.trip("port", f"{error} The servos hold by themselves.")
+        _log.error("Arm lost: %s", error)
+
+    def _try_reopen(self) -> None:
+        """Open the port again and make the servos hold; those that lost their torque stay free until `recover`."""
+        if self.bus.clock() < self._reopen_ns:
+            return
+        self._reopen_ns = self.bus.clock() + round(self.settings.reopen_s * _NS)
+        try:
+            self.bus.reopen()
+            startup.verify_servos(self.bus, self.model)
+            self._take_all_over(switch_on=False)
+        except (DeviceError, SafetyError, ConfigError) as error:
+            self.guard.trip("port", f"The port was lost and isn't usable yet: {error}")
+            return
+        self._lost, self.mode = False, Mode.FAULT
+        self.guard.trip("port", "The port was lost and is back; the arm holds. Look at it, then clear('your name').")
+        _log.warning("The arm's port is back.")

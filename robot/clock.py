@@ -1,0 +1,21 @@
+"""The wall as a `robot.interfaces.Clock`."""
+
+from __future__ import annotations
+
+import time
+
+_NS = 1e9
+
+
+class WallClock:
+    """The computer's monotonic clock; sleeping costs no processor time."""
+
+    def now_ns(self) -> int:
+        """Monotonic ns."""
+        return time.monotonic_ns()
+
+    def sleep_until_ns(self, t_ns: int) -> None:
+        """Return at `t_ns`, or at once if that is past."""
+        left = t_ns - time.monotonic_ns()
+        if left > 0:
+            time.sleep(left / _NS)
