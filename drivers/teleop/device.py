@@ -1,0 +1,94 @@
+"""`TeleopDevice`, what every input device offers, and `open_device`, which opens one by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from drivers.teleop.combined import CombinedDevice
+from drivers.teleop.gamepad import GamepadConfig, gamepad
+from drivers.teleop.keyboard import KeyboardConfig, keyboard
+from drivers.teleop.keys import Key
+from drivers.teleop.leader import LeaderConfig, leader
+from drivers.teleop.motion import Motion
+from drivers.teleop.settings import merged
+from drivers.teleop.spacemouse import SpaceMouseConfig, spacemouse
+from drivers.teleop.status import DeviceStatus
+from trajectories.errors import ConfigError
+
+
+class TeleopDevice(Protocol):
+    """A device with which a person moves the arm. No method but `start` and `close` ever waits for the device."""
+
+    def start(self, on_key: Callable[[Key], None] | None = None) -> None:
+        """Open it and read it in the background.
+
+        Args:
+            on_key: Called at once, from the device's thread, for every key that is pressed.
+
+        Raises:
+            TeleopError, MissingDependencyError: When it can't be opened; the message says what to do.
+        """
+        ...
+
+    def latest(self) -> Motion:
+        """What the person wants now; not active when the device is silent, lost or let go."""
+        ...
+
+    def pressed(self) -> list[Key]:
+        """Session keys pressed since the last call, oldest first."""
+        ...
+
+    @property
+    def status(self) -> DeviceStatus:
+        """How it is doing."""
+        ...
+
+    def close(self) -> None:
+        """Release it; may be called twice."""
+        ...
+
+
+_MAKERS: dict[str, tuple[Callable[[], Any], Callable[[Any], TeleopDevice]]] = {
+    "gamepad": (GamepadConfig, gamepad),
+    "keyboard": (KeyboardConfig, keyboard),
+    "leader": (LeaderConfig, leader),
+    "spacemouse": (SpaceMouseConfig, spacemouse),
+}
+DEVICES = tuple(sorted(_MAKERS))
+
+
+def make_device(config: Mapping[str, Any]) -> TeleopDevice:
+    """A device that isn't started.
+
+    Args:
+        config: `device` names it, the other keys are its settings (`GamepadConfig`, `KeyboardConfig`, `LeaderConfig`,
+            `SpaceMouseConfig`); what isn't said stays at its default, also within `controls`, except that `axes` and
+            `keys` replace the default ones as a whole. `keys_from` may hold the configuration of a second device whose
+            keys count, too (see `CombinedDevice`).
+
+    Raises:
+        ConfigError: On an unknown name, setting or value; the message lists the valid ones.
+    """
+    settings = dict(config)
+    keys_from = settings.pop("keys_from", None)
+    if keys_from is not None:
+        return CombinedDevice(make_device(settings), make_device(keys_from))
+    name = settings.pop("device", None)
+    if name not in _MAKERS:
+        raise ConfigError(f"teleop.device is {name!r}, expected one of {', '.join(DEVICES)}.")
+    defaults, make = _MAKERS[name]
+    return make(merged(defaults(), settings, name))
+
+
+def open_device(config: Mapping[str, Any], on_key: Callable[[Key], None] | None = None) -> TeleopDevice:
+    """A device that is open and being read; see `make_device` and `TeleopDevice.start`.
+
+    Raises:
+        ConfigError: On an unknown name, setting or value.
+        TeleopError: When it is missing or not permitted; the message says what to plug in or which line to run.
+        MissingDependencyError: When its library is missing.
+    """
+    device = make_device(config)
+    device.start(on_key)
+    return device
