@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from omegaconf import DictConfig
 
 from commands.comparison import MethodRun, Row, by_method, mean_curve, rows_of, runs_of
 from commands.report_charts import method_chart
+from commands.stages import Stages
 from commands.twins import TwinSettings
 from trajectories.errors import CheckpointError
 
@@ -39,9 +41,14 @@ def markdown(rows: list[Row], runs: list[MethodRun]) -> str:
                 f"| {method} | {run.run.name} | {len(stream.judged)} | {int(stream.helped.sum())} "
                 f"| {counts['true_positive']}, {counts['false_positive']} "
                 f"| {counts['true_negative']}, {counts['false_negative']} "
-                f"| {stream.minutes[-1] if len(stream.minutes) else 0:.1f} |"
+                f"| {minutes_of(run):.1f} |"
             )
     return "\n".join(lines)
+
+
+def minutes_of(run: MethodRun) -> float:
+    """How long the demo's fine-tuning stage took, pauses between its parts left out; NaN when it was run by hand."""
+    return Stages(run.run).seconds.get(f"fine-tune ({run.method})", math.nan) / 60
 
 
 def run(config: DictConfig) -> None:
@@ -55,7 +62,7 @@ def run(config: DictConfig) -> None:
             "`regrasp demo seed=1` makes one; `regrasp demo seed=1 method=retention` adds a method to it."
         )
     rows = rows_of(runs)
-    text = markdown(rows, runs)
+    text = markdown(rows, runs).replace("nan", "-")
     out.mkdir(parents=True, exist_ok=True)
     (out / "comparison.md").write_text(text + "\n")
     (out / "comparison.json").write_text(json.dumps([asdict(row) for row in rows], indent=1))
@@ -67,7 +74,7 @@ def run(config: DictConfig) -> None:
         for direction in ("forward", "backward")
     }
     (out / "comparison.svg").write_text(method_chart(curves))
-    print(text.replace("nan", "-"))
+    print(text)
     if min(len(mine) for mine in by_method(runs).values()) < 2:
         print("\nA method with a single seed has no interval: run `regrasp demo seed=...` for more.")
     best = max(rows, key=lambda row: row.after.mean if np.isfinite(row.after.mean) else -1.0)

@@ -19,6 +19,7 @@ def run(config: DictConfig) -> None:
     """Run what is not done yet, then write the report."""
     run_dir = Path(config.run_dir)
     stages = Stages(run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, run_dir / "settings.yaml", resolve=True)
     overrides = list(HydraConfig.get().overrides.task)
     method, world = str(config.method.name), ("task", "robot", "seed")

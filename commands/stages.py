@@ -30,7 +30,6 @@ class Stages:
 
     def __init__(self, run_dir: Path) -> None:
         self._path = run_dir / "stages.json"
-        run_dir.mkdir(parents=True, exist_ok=True)
         self._done: dict[str, Any] = json.loads(self._path.read_text()) if self._path.exists() else {}
 
     @property
@@ -68,6 +67,7 @@ class Stages:
         work()
         spent = time.monotonic() - started + (before["seconds"] if before is not None else 0.0)
         self._done[name] = {"seconds": spent, "settings": dict(settings)}
+        self._path.parent.mkdir(parents=True, exist_ok=True)
         partial = self._path.with_suffix(".partial")
         partial.write_text(json.dumps(self._done, indent=1))
         partial.replace(self._path)
