@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from trajectories.store import EpisodeInfo, TrajectoryStore
 from trajectories.types import Spec
 
+_PAUSE_MIN = 2.0
+"""Minutes between two episodes from which on the run was not going."""
+
 
 @dataclass(frozen=True)
 class Stream:
@@ -20,7 +23,7 @@ class Stream:
 
     Attributes:
         steps: Environment steps at the end of each episode.
-        minutes: Minutes since the first episode began.
+        minutes: Minutes of running since the first episode began; the gap of a pause counts as nothing.
         forward: Whether the episode's direction was forward.
         judged: The reward model's decision.
         true: The physics predicate at the end (evaluation only).
@@ -64,9 +67,10 @@ def _sliding(values: NDArray[np.bool_], window: int) -> NDArray[np.float64]:
 def stream_of(infos: list[EpisodeInfo]) -> Stream:
     """The stream of fine-tuning episodes, oldest first."""
     started = np.array([int(info.id.split("-")[0]) for info in infos], dtype=np.int64)
+    gaps = np.diff(started, prepend=started[:1]) / 60e9
     return Stream(
         steps=np.cumsum([info.length for info in infos], dtype=np.int64),
-        minutes=(started - (started[0] if len(started) else 0)) / 60e9,
+        minutes=np.cumsum(np.where(gaps > _PAUSE_MIN, 0.0, gaps)),
         forward=np.array([info.direction == "forward" for info in infos], dtype=bool),
         judged=np.array([info.outcome == "success" for info in infos], dtype=bool),
         true=np.array([bool(info.metadata["evaluation"]["success"]) for info in infos], dtype=bool),

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -38,6 +39,18 @@ def test_rows_use_the_last_steps_that_all_seeds_have():
     assert (wsrl.after.low, wsrl.after.high) == pytest.approx((55.16, 100), abs=0.01)
     assert (wsrl.gain.low, wsrl.gain.high) == pytest.approx((40, 40))
     assert math.isnan(rows[1].after.low)
+
+
+def test_a_pause_takes_no_minutes():
+    def info(minute):
+        metadata = {"evaluation": {"success": True}}
+        return SimpleNamespace(
+            id=f"{round(minute * 60e9)}-x", length=5, direction="forward", outcome="success", metadata=metadata
+        )
+
+    stream = stream_of([info(1.0), info(1.5), info(31.5), info(32.0)])
+    assert stream.minutes == pytest.approx([0.0, 0.5, 0.5, 1.0])
+    assert stream.steps.tolist() == [5, 10, 15, 20]
 
 
 def test_the_curve_has_the_common_points():
