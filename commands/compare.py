@@ -24,7 +24,7 @@ def markdown(rows: list[Row], runs: list[MethodRun]) -> str:
         "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        each = ", ".join(f"{value:.0f}" for value in row.after.values)
+        each = ", ".join("-" if math.isnan(value) else f"{value:.0f}" for value in row.after.values)
         lines.append(
             f"| {row.method}, {row.steps} steps | {row.cell.replace('/', ', ')} | {row.seeds} × {row.episodes} "
             f"| {row.before} | {row.after} | {row.gain} | {each} |"
@@ -36,12 +36,13 @@ def markdown(rows: list[Row], runs: list[MethodRun]) -> str:
     ]
     for method, mine in by_method(runs).items():
         for run in mine:
-            counts, stream = run.stream.confusion, run.stream
+            counts, stream, spent = run.stream.confusion, run.stream, minutes_of(run)
+            minutes = "-" if math.isnan(spent) else f"{spent:.1f}"
             lines.append(
                 f"| {method} | {run.run.name} | {len(stream.judged)} | {int(stream.helped.sum())} "
                 f"| {counts['true_positive']}, {counts['false_positive']} "
                 f"| {counts['true_negative']}, {counts['false_negative']} "
-                f"| {minutes_of(run):.1f} |"
+                f"| {minutes} |"
             )
     return "\n".join(lines)
 
@@ -62,7 +63,7 @@ def run(config: DictConfig) -> None:
             "`regrasp demo seed=1` makes one; `regrasp demo seed=1 method=retention` adds a method to it."
         )
     rows = rows_of(runs)
-    text = markdown(rows, runs).replace("nan", "-")
+    text = markdown(rows, runs)
     out.mkdir(parents=True, exist_ok=True)
     (out / "comparison.md").write_text(text + "\n")
     (out / "comparison.json").write_text(json.dumps([asdict(row) for row in rows], indent=1))

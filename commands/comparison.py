@@ -72,7 +72,9 @@ class Estimate:
         return Estimate(percent, mean, max(low, 100 * floor), min(high, 100.0))
 
     def __str__(self) -> str:
-        """E.g. `85 (71 to 99)`."""
+        """E.g. `85 (71 to 99)`; `-` without a value."""
+        if np.isnan(self.mean):
+            return "-"
         return f"{self.mean:.0f}" if np.isnan(self.low) else f"{self.mean:.0f} ({self.low:.0f} to {self.high:.0f})"
 
 

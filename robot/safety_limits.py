@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from robot.kinematics import JOINT_LOWER, JOINT_UPPER, Kinematics
 from trajectories.errors import ConfigError
+from trajectories.numbers import positive
 
 
 @dataclass(frozen=True)
@@ -78,17 +79,14 @@ class SafetyLimits:
                 f"rpy_lower and rpy_upper must stay within +-{widest} rad, where the angles are unambiguous; "
                 f"got {self.rpy_lower} and {self.rpy_upper}."
             )
-        positive = (
+        for name in (
             "max_step_position",
             "max_step_rotation",
             "max_joint_speed",
             "max_joint_lag",
             "effort_yield_steps",
-        )
-        for name in positive:
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ConfigError(f"{name} must be a finite number above 0, got {value!r}.")
+        ):
+            positive(name, getattr(self, name))
         if not self.effort_yield_steps < self.effort_fault_steps:
             raise ConfigError(
                 f"effort_fault_steps must exceed effort_yield_steps ({self.effort_yield_steps}), got "

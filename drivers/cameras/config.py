@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from drivers.cameras.checks import pixels, positive
+from drivers.cameras.checks import pixels
 from drivers.cameras.fitting import Window, window
 from drivers.cameras.realsense_config import RealSenseConfig
 from drivers.cameras.uvc import UvcConfig
 from trajectories.errors import ConfigError
+from trajectories.numbers import positive
 
 _KINDS: dict[str, type[UvcConfig] | type[RealSenseConfig]] = {"uvc": UvcConfig, "realsense": RealSenseConfig}
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from drivers.cameras.checks import pixels, positive
+from drivers.cameras.checks import pixels
 from trajectories.errors import ConfigError
+from trajectories.numbers import positive
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,6 @@ from dataclasses import dataclass
 
 from trajectories.errors import ConfigError
 
-CRANK_M = 0.014
-ROD_M = 0.024
-FINGER_CLOSED_M = 0.015
-FINGER_OPEN_M = 0.037
-LARGEST_WIDTH_M = 2 * (FINGER_OPEN_M - FINGER_CLOSED_M)
-
 
 @dataclass(frozen=True)
 class Linkage:
@@ -29,10 +23,10 @@ class Linkage:
         open: x of an open finger, m.
     """
 
-    crank: float = CRANK_M
-    rod: float = ROD_M
-    closed: float = FINGER_CLOSED_M
-    open: float = FINGER_OPEN_M
+    crank: float = 0.014
+    rod: float = 0.024
+    closed: float = 0.015
+    open: float = 0.037
 
     @property
     def largest_width(self) -> float:
@@ -58,21 +52,11 @@ class Linkage:
         x = self.crank * math.sin(angle) + math.sqrt(self.rod**2 - (self.crank * math.cos(angle)) ** 2)
         return 2 * (x - self.closed)
 
+    def width_per_rad(self, angle: float) -> float:
+        """Derivative of `width`, m/rad: turns crank speed into finger speed, finger force into torque."""
+        r, turn = self.crank, math.cos(angle)
+        root = math.sqrt(self.rod**2 - (r * turn) ** 2)
+        return 2 * (r * turn + r**2 * turn * math.sin(angle) / root)
+
 
 WIDOWX_LINKAGE = Linkage()
-
-
-def width_to_angle(width: float) -> float:
-    """`Linkage.angle` of the WidowX."""
-    return WIDOWX_LINKAGE.angle(width)
-
-
-def angle_to_width(angle: float) -> float:
-    """`Linkage.width` of the WidowX."""
-    return WIDOWX_LINKAGE.width(angle)
-
-
-def width_per_rad(angle: float) -> float:
-    """Derivative of `angle_to_width`, m/rad: turns crank speed into finger speed, finger force into torque."""
-    root = math.sqrt(ROD_M**2 - (CRANK_M * math.cos(angle)) ** 2)
-    return 2 * (CRANK_M * math.cos(angle) + CRANK_M**2 * math.cos(angle) * math.sin(angle) / root)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -11,7 +10,7 @@ from drivers.teleop.axes import AxisMap
 from drivers.teleop.keys import Key, parse_keys, require_control
 from drivers.teleop.motion import Gripper, Motion
 from drivers.teleop.response import Response
-from trajectories.errors import ConfigError
+from trajectories.numbers import positive
 
 Report = Iterable[tuple[str, float]]
 """Controls that changed and their values: axes -1 ... 1, buttons and triggers 0 ... 1."""
@@ -46,8 +45,8 @@ class ControlsConfig:
     stale_s: float | None = None
 
     def __post_init__(self) -> None:
-        if self.stale_s is not None and not (0.0 < self.stale_s < math.inf):
-            raise ConfigError(f"controls.stale_s is {self.stale_s!r}, expected seconds above 0, or null.")
+        if self.stale_s is not None:
+            positive("controls.stale_s (seconds, or null)", self.stale_s)
 
 
 class Controls:

@@ -12,6 +12,7 @@ from robot.home import action_towards
 from robot.kinematics import Kinematics
 from robot.pose import Pose, multiply, rotation_vector, rows_from_rpy, rpy_from_rows, transpose
 from trajectories.errors import ConfigError
+from trajectories.numbers import positive
 
 JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate")
 GRIPPER = "gripper"
@@ -45,8 +46,7 @@ class FollowConfig:
             ConfigError: Naming the setting.
         """
         for name in ("dead_zone_m", "dead_zone_rad", "stale_s", "pause_s"):
-            if not 0.0 < getattr(self, name) < math.inf:
-                raise ConfigError(f"leader.follow.{name} is {getattr(self, name)!r}, expected a number above 0.")
+            positive(f"leader.follow.{name}", getattr(self, name))
         if not self.gripper_closed_rad < self.gripper_open_rad:
             raise ConfigError(
                 f"leader.follow.gripper_closed_rad is {self.gripper_closed_rad}, expected less than gripper_open_rad "

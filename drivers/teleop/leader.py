@@ -85,7 +85,7 @@ class LeaderConnection:
                     f"The arm at {where} holds its joints ({names}): a leader has no torque. Is this the port of the "
                     "follower? If not, support the arm and switch its torque off."
                 )
-        except Exception:
+        except BaseException:
             bus.close()
             raise
 

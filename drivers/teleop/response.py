@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from trajectories.errors import ConfigError
+from trajectories.numbers import between
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,10 @@ class Response:
         Raises:
             ConfigError: Naming the setting.
         """
-        _between("dead_zone", self.dead_zone, 0.0, 0.9)
-        _between("expo", self.expo, 0.0, 10.0)
+        between("response.dead_zone", self.dead_zone, 0.0, 0.9)
+        between("response.expo", self.expo, 0.0, 10.0)
         for name in ("coarse", "fine", "rotation"):
-            _between(name, getattr(self, name), 0.0, 1.0)
+            between(f"response.{name}", getattr(self, name), 0.0, 1.0)
         if not 0.0 < self.fine <= self.coarse:
             raise ConfigError(f"response.fine is {self.fine}, expected above 0 and up to coarse ({self.coarse}).")
 
@@ -56,9 +57,3 @@ class Response:
         """Six deflections (translations, then rotations) as six rates in [-1, 1]."""
         scale = self.fine if fine else self.coarse
         return [self.curve(v) * (scale if i < 3 else scale * self.rotation) for i, v in enumerate(deflections)]
-
-
-def _between(name: str, value: float, low: float, high: float) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not low <= value <= high:  # NaN fails the comparison
-        raise ConfigError(f"response.{name} is {value!r}, expected a number from {low:g} to {high:g}.")

@@ -165,7 +165,7 @@ class ControlLoop:
             raise SafetyError("A fault can only be cleared by a person who gives a name: call clear('your name').")
         if self._lost:
             raise SafetyError(f"The port isn't back. {self.guard.verdict.reason}")
-        self._require_cool()
+        startup.require_cool(self.bus, self.model, self.settings.guard.temperature_margin_c)
         self._astray = True
         try:
             startup.verify_servos(self.bus, self.model)
@@ -353,15 +353,6 @@ class ControlLoop:
                 if attempt == _FIRST_READS - 1:
                     raise
         self.state = arm_state(self.model, self._reader.newest, self.settings.gripper.pwm)
-
-    def _require_cool(self) -> None:
-        margin = self.settings.guard.temperature_margin_c
-        for servo, degrees in self.bus.sync_read(self.model.servos, "present_temperature").items():
-            limit = self.model.place(servo).table["temperature_limit"].initial
-            if degrees >= limit - margin:
-                raise SafetyError(
-                    f"Servo {servo} is still {degrees} C hot; wait until it is below {limit - margin:.0f} C."
-                )
 
     # -- a lost port --------------------------------------------------------------------------------
     def _lose(self, error: PortLostError) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Literal
 
 from drivers.widowx.interpolation import MotionLimits
 from trajectories.errors import ConfigError
+from trajectories.numbers import positive
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class GuardLimits:
         if not self.load_levels or not all(0 < level <= 1 and s > 0 for level, s in self.load_levels):
             raise ConfigError(f"load_levels needs (fraction in (0, 1], seconds above 0), got {self.load_levels}.")
         for name in ("temperature_s", "voltage_s", "missing_s", "pair_rad", "pair_s"):
-            _require_positive(name, getattr(self, name))
+            positive(name, getattr(self, name))
         if not self.lowest_v < self.highest_v:
             raise ConfigError(f"lowest_v must be below highest_v, got {self.lowest_v} and {self.highest_v}.")
 
@@ -85,7 +85,7 @@ class GripperSettings:
         if not 0 < self.contact_load < 1:
             raise ConfigError(f"contact_load must lie in (0, 1), got {self.contact_load}.")
         for name in ("contact_s", "still", "squeeze"):
-            _require_positive(name, getattr(self, name))
+            positive(name, getattr(self, name))
 
 
 @dataclass(frozen=True)
@@ -144,14 +144,9 @@ class ArmSettings:
                 f"Need health_every >= 1 and on_close sleep or hold; {self.health_every}, {self.on_close}."
             )
         for name in ("command_timeout_s", "max_age_s", "reopen_s", "hold_lag"):
-            _require_positive(name, getattr(self, name))
+            positive(name, getattr(self, name))
 
     @property
     def period_s(self) -> float:
         """Length of a control cycle."""
         return 1.0 / self.rate_hz
-
-
-def _require_positive(name: str, value: float) -> None:
-    if not (math.isfinite(value) and value > 0):
-        raise ConfigError(f"{name} must be a finite number above 0, got {value!r}.")

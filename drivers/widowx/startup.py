@@ -72,6 +72,18 @@ def require_pairs_agree(bus: DynamixelBus, model: ArmModel) -> None:
         )
 
 
+def require_cool(bus: DynamixelBus, model: ArmModel, margin: float) -> None:
+    """Refuse servos that are not yet `margin` degrees below their own temperature limit.
+
+    Raises:
+        SafetyError: Naming the first.
+    """
+    for servo, degrees in bus.sync_read(model.servos, "present_temperature").items():
+        limit = model.place(servo).table["temperature_limit"].initial - margin
+        if degrees >= limit:
+            raise SafetyError(f"Servo {servo} is still {degrees} C hot; wait until it is below {limit:.0f} C.")
+
+
 def require_no_errors(bus: DynamixelBus, model: ArmModel) -> None:
     """Refuse servos that report a hardware error.
 

@@ -12,7 +12,8 @@ import grpc
 
 from robot.link.errors import from_wire
 from robot.link.protocol import ERROR_KEY
-from trajectories.errors import ConfigError, LinkError, RegraspError
+from trajectories.errors import LinkError, RegraspError
+from trajectories.numbers import positive
 
 _T = TypeVar("_T")
 _NOTICE_EVERY_S = 10.0
@@ -51,8 +52,7 @@ class Patience:
             ConfigError: When a time is not positive.
         """
         for name, value in vars(self).items():
-            if not value > 0:
-                raise ConfigError(f"the link's {name} is {value}: expected a time > 0 in seconds")
+            positive(f"the link's {name} (seconds)", value)
 
 
 @dataclass(frozen=True)

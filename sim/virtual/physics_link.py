@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from drivers.dynamixel.gripper_linkage import LARGEST_WIDTH_M, angle_to_width, width_per_rad, width_to_angle
+from drivers.dynamixel.gripper_linkage import WIDOWX_LINKAGE
 from drivers.dynamixel.widowx import GRIPPER_JOINT
 from sim.physics import FINGER_CLOSED_M, Physics
 from sim.virtual.motors import Drive, Motion
@@ -79,7 +79,7 @@ class MujocoMotors:
         driven = powered > 0
         aims[driven] = targets[driven] / powered[driven]
         if driven[GRIPPER_JOINT]:
-            aims[GRIPPER_JOINT] = angle_to_width(float(aims[GRIPPER_JOINT]))
+            aims[GRIPPER_JOINT] = WIDOWX_LINKAGE.width(float(aims[GRIPPER_JOINT]))
         np.clip(aims, self._limits[:, 0], self._limits[:, 1], out=aims)
         self._physics.data.ctrl[: GRIPPER_JOINT + 1] = aims
         return strengths, aims
@@ -108,8 +108,8 @@ class MujocoMotors:
     def _gripper_motion(self, drive: Drive) -> Motion:
         data = self._physics.data
         width = float(data.qpos[GRIPPER_JOINT] - data.qpos[GRIPPER_JOINT + 1]) - 2 * FINGER_CLOSED_M
-        angle = width_to_angle(min(max(width, 0.0), LARGEST_WIDTH_M))
-        speed = float(data.qvel[GRIPPER_JOINT] - data.qvel[GRIPPER_JOINT + 1]) / width_per_rad(angle)
+        angle = WIDOWX_LINKAGE.angle(min(max(width, 0.0), WIDOWX_LINKAGE.largest_width))
+        speed = float(data.qvel[GRIPPER_JOINT] - data.qvel[GRIPPER_JOINT + 1]) / WIDOWX_LINKAGE.width_per_rad(angle)
         load = 0.0
         if drive.powered:
             force = float(data.actuator_force[GRIPPER_JOINT]) / float(self._forces[GRIPPER_JOINT, 1])

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from drivers.dynamixel import units
-from drivers.dynamixel.gripper_linkage import LARGEST_WIDTH_M, angle_to_width, width_per_rad, width_to_angle
+from drivers.dynamixel.gripper_linkage import WIDOWX_LINKAGE
 from drivers.dynamixel.tables import TABLES, XL330_M288, XL430_W250, XM430_W350, table_for
 from drivers.dynamixel.widowx import WIDOWX_250S
 from drivers.errors import PacketError
@@ -79,18 +79,18 @@ def test_units():
 
 @pytest.mark.parametrize(("finger", "ticks"), [(0.015, 1802), (0.021, 2116), (0.035, 2726), (0.037, 2875)])
 def test_gripper_linkage_as_interbotix_gives_it(finger, ticks):
-    assert units.rad_to_ticks(width_to_angle(2 * (finger - 0.015))) == ticks
+    assert units.rad_to_ticks(WIDOWX_LINKAGE.angle(2 * (finger - 0.015))) == ticks
 
 
 def test_gripper_linkage_is_invertible_and_its_derivative_right():
     for step in range(45):
-        width = LARGEST_WIDTH_M * step / 44
-        angle = width_to_angle(width)
-        assert angle_to_width(angle) == pytest.approx(width, abs=1e-12)
-        slope = (angle_to_width(angle + 1e-6) - angle_to_width(angle - 1e-6)) / 2e-6
-        assert width_per_rad(angle) == pytest.approx(slope, rel=1e-6)
+        width = WIDOWX_LINKAGE.largest_width * step / 44
+        angle = WIDOWX_LINKAGE.angle(width)
+        assert WIDOWX_LINKAGE.width(angle) == pytest.approx(width, abs=1e-12)
+        slope = (WIDOWX_LINKAGE.width(angle + 1e-6) - WIDOWX_LINKAGE.width(angle - 1e-6)) / 2e-6
+        assert WIDOWX_LINKAGE.width_per_rad(angle) == pytest.approx(slope, rel=1e-6)
     with pytest.raises(ConfigError, match=r"0\.044"):
-        width_to_angle(0.05)
+        WIDOWX_LINKAGE.angle(0.05)
 
 
 def test_the_arms_servos():

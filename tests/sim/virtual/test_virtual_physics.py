@@ -5,7 +5,7 @@ import pytest
 
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.cycle import StateCycle
-from drivers.dynamixel.gripper_linkage import angle_to_width, width_to_angle
+from drivers.dynamixel.gripper_linkage import WIDOWX_LINKAGE
 from drivers.dynamixel.replies import HardwareError
 from drivers.dynamixel.units import rad_to_ticks, ticks_to_rad
 from sim.physics import NEUTRAL_JOINTS, OPEN_WIDTH_M
@@ -62,7 +62,7 @@ def test_registers_show_the_twins_joints(rig):
     for servo, angle in zip(MASTERS, NEUTRAL_JOINTS, strict=True):
         assert states[servo].position == pytest.approx(angle, abs=0.01)
     assert states[3].position == states[2].position
-    assert angle_to_width(states[9].position) == pytest.approx(OPEN_WIDTH_M, abs=0.001)
+    assert WIDOWX_LINKAGE.width(states[9].position) == pytest.approx(OPEN_WIDTH_M, abs=0.001)
 
 
 def test_goals_move_the_twin_in_its_own_directions(rig):
@@ -70,7 +70,7 @@ def test_goals_move_the_twin_in_its_own_directions(rig):
     goal = np.array([0.3, -0.6, 0.4, 0.2, 1.4, -0.3])
     rig.bus.sync_write("profile_velocity", dict.fromkeys(MASTERS, 40))
     rig.bus.sync_write("goal_position", {s: rad_to_ticks(a) for s, a in zip(MASTERS, goal, strict=True)})
-    rig.bus.sync_write("goal_position", {9: rad_to_ticks(width_to_angle(0.02))})
+    rig.bus.sync_write("goal_position", {9: rad_to_ticks(WIDOWX_LINKAGE.angle(0.02))})
     rig.wait(0.2)
     assert rig.cycle.read()[1].velocity == pytest.approx(40 * 0.02398, rel=0.15)
     rig.wait(1.8)
@@ -78,7 +78,7 @@ def test_goals_move_the_twin_in_its_own_directions(rig):
     states = rig.cycle.read()
     for servo, angle in zip(MASTERS, rig.joints, strict=True):
         assert states[servo].position == pytest.approx(angle, abs=0.002)
-    assert angle_to_width(states[9].position) == pytest.approx(0.02, abs=0.002)
+    assert WIDOWX_LINKAGE.width(states[9].position) == pytest.approx(0.02, abs=0.002)
 
 
 def test_held_still_the_load_is_gravitys(rig):
@@ -126,10 +126,10 @@ def test_a_gripper_that_squeezes_with_all_its_strength_trips_and_a_weaker_one_do
         rig = Rig()
         rig.bus.write(9, "goal_pwm", strength)
         rig.hold()
-        rig.bus.write(9, "goal_position", rad_to_ticks(width_to_angle(0.0)) - 300)
+        rig.bus.write(9, "goal_position", rad_to_ticks(WIDOWX_LINKAGE.angle(0.0)) - 300)
         rig.wait(4.0)
         errors[strength] = rig.bus.read(9, "hardware_error_status")
-        assert ticks_to_rad(rig.bus.read(9, "present_position")) == pytest.approx(width_to_angle(0.0), abs=0.05)
+        assert ticks_to_rad(rig.bus.read(9, "present_position")) == pytest.approx(WIDOWX_LINKAGE.angle(0.0), abs=0.05)
     assert errors == {350: 0, 885: HardwareError.OVERLOAD}
 
 

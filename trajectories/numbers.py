@@ -1,0 +1,31 @@
+"""Checks of single numbers in settings, for every room."""
+
+from __future__ import annotations
+
+import math
+
+from trajectories.errors import ConfigError
+
+
+def positive(what: str, value: float) -> None:
+    """Refuse what is not a finite number above zero.
+
+    Raises:
+        ConfigError: Naming the setting `what`.
+    """
+    if not _is_number(value) or not (math.isfinite(value) and value > 0):
+        raise ConfigError(f"{what} is {value!r}, expected a finite number above 0.")
+
+
+def between(what: str, value: float, low: float, high: float) -> None:
+    """Refuse what is not a number from `low` to `high`, both included.
+
+    Raises:
+        ConfigError: Naming the setting `what`.
+    """
+    if not _is_number(value) or not low <= value <= high:  # NaN fails the comparison
+        raise ConfigError(f"{what} is {value!r}, expected a number from {low:g} to {high:g}.")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
