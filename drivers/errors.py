@@ -1,10 +1,6 @@
 """Errors of real devices."""
 
-from trajectories.errors import RegraspError
-
-
-class DeviceError(RegraspError):
-    """A device is missing, was unplugged, doesn't answer or answers wrongly."""
+from trajectories.errors import DeviceError
 
 
 class PortError(DeviceError):

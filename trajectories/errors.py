@@ -41,6 +41,10 @@ class StaleDataError(RegraspError):
     """A camera frame or joint state is older than allowed."""
 
 
+class DeviceError(RegraspError):
+    """A device is missing, was unplugged, doesn't answer or answers wrongly."""
+
+
 class LinkError(RegraspError):
     """The other process can't be reached, answered wrongly or refused."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from drivers.errors import DeviceError
+from trajectories.errors import DeviceError
 
 
 class TeleopError(DeviceError):

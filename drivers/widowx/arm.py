@@ -16,14 +16,14 @@ from collections.abc import Callable
 import numpy as np
 
 from drivers.dynamixel.bus import DynamixelBus
-from drivers.errors import DeviceError, PortLostError
+from drivers.errors import PortLostError
 from drivers.widowx.loop import ControlLoop, Mode
 from drivers.widowx.models import WX250S, ArmModel
 from drivers.widowx.settings import ArmSettings
 from drivers.widowx.statistics import LoopReport, LoopStatistics
 from robot.clock import WallClock
 from robot.interfaces import ArmState, Clock
-from trajectories.errors import RegraspError, SafetyError, StaleDataError
+from trajectories.errors import DeviceError, RegraspError, SafetyError, StaleDataError
 from trajectories.types import Command
 
 _NS = 1e9

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.units import RAD_PER_TICK
 from drivers.dynamixel.widowx import VELOCITY_LIMIT, ServoPlace
-from drivers.errors import DeviceError, TorqueOnError
+from drivers.errors import TorqueOnError
 from drivers.widowx.models import ArmModel
-from trajectories.errors import ConfigError
+from trajectories.errors import ConfigError, DeviceError
 
 _POSITION_MODE = 3
 _SHUTDOWN = 52

@@ -16,7 +16,7 @@ from enum import Enum
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.cycle import StateCycle
 from drivers.dynamixel.units import ticks_to_rad
-from drivers.errors import DeviceError, PortLostError
+from drivers.errors import PortLostError
 from drivers.widowx import startup
 from drivers.widowx.fold import FoldUp
 from drivers.widowx.goals import GoalWriter
@@ -27,7 +27,7 @@ from drivers.widowx.models import ArmModel
 from drivers.widowx.reading import Reading, arm_state, output, read_cycle
 from drivers.widowx.settings import ArmSettings
 from robot.interfaces import ArmState
-from trajectories.errors import ConfigError, RegraspError, SafetyError
+from trajectories.errors import ConfigError, DeviceError, RegraspError, SafetyError
 from trajectories.types import Command
 
 _NS = 1e9

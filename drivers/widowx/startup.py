@@ -8,12 +8,11 @@ from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.registers import ControlTable
 from drivers.dynamixel.replies import HardwareError
 from drivers.dynamixel.units import RAD_PER_TICK, rad_s_to_velocity
-from drivers.errors import DeviceError
 from drivers.widowx import eeprom
 from drivers.widowx.advice import ADVICE, servo_title
 from drivers.widowx.models import ArmModel
 from drivers.widowx.settings import ArmSettings
-from trajectories.errors import ConfigError, SafetyError
+from trajectories.errors import ConfigError, DeviceError, SafetyError
 
 _WATCHDOG_FIRMWARE = 38
 _TAKE_OVER_SPEED = 0.25

@@ -5,12 +5,12 @@ import pytest
 from widowx_setup import TICK, UP, Rig
 
 from drivers.dynamixel.replies import HardwareError
-from drivers.errors import DeviceError, PortLostError
+from drivers.errors import PortLostError
 from drivers.widowx.loop import Mode
 from drivers.widowx.models import WX250S
 from drivers.widowx.settings import GuardLimits
 from sim.virtual.faults import Faults
-from trajectories.errors import SafetyError, StaleDataError
+from trajectories.errors import DeviceError, SafetyError, StaleDataError
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ from widowx_setup import Rig
 
 from drivers.dynamixel.tables import XL430_W250
 from drivers.dynamixel.units import rad_to_ticks
-from drivers.errors import DeviceError, ServoTimeoutError, TorqueOnError
+from drivers.errors import ServoTimeoutError, TorqueOnError
 from drivers.widowx import eeprom, startup
 from drivers.widowx.models import MODELS, VX300S, WX200, WX250, WX250S, model_named
 from drivers.widowx.settings import ArmSettings, GripperSettings, GuardLimits
 from robot.kinematics import JOINT_LOWER, JOINT_NAMES, JOINT_UPPER, NEUTRAL_JOINTS, SLEEP_JOINTS, Kinematics
 from robot.pose import Pose
 from sim.virtual.servo import VirtualServo
-from trajectories.errors import ConfigError, KinematicsError
+from trajectories.errors import ConfigError, DeviceError, KinematicsError
 
 
 def test_the_widowx_agrees_with_the_kinematics():
