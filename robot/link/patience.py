@@ -52,7 +52,7 @@ class Patience:
             ConfigError: When a time is not positive.
         """
         for name, value in vars(self).items():
-            positive(f"the link's {name} (seconds)", value)
+            positive(f"the link's {name}", value)
 
 
 @dataclass(frozen=True)
