@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RUN := MUJOCO_GL=egl
+MAKEFLAGS += --no-builtin-rules
 
 .PHONY: demo test check format lock clean
 

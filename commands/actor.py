@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,51 +14,83 @@ import numpy as np
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from commands.checkpoints import find_policy, finetune_folder
+from commands.checkpoints import find_policy, finetune_folder, tuning_name
 from commands.judges import classifier_of
 from commands.learner import tls_of
-from commands.twins import TwinSettings, cached_twin
+from commands.session_view import SessionView
+from commands.specs import spec_of
+from commands.stations import Station, open_station
+from commands.takeover import open_takeover
+from robot.actor_status import ActorStatus
+from robot.attended import AttendedSession
+from robot.console import Console
+from robot.console_wire import console_path
+from robot.recovery import Recovery
 from trajectories.store import TrajectoryStore
+from trajectories.types import Float32, Observation
 
 if TYPE_CHECKING:
     from policies.policy import LearnedPolicy
-    from robot.session import ResetFreeSession
 
 STATUS_FILE = "actor.json"
 OUTBOX = "outbox"
+FIGURES_FILE = "figures.json"
+"""How loop, servos and cameras did, of the newest start on real drivers."""
 
 
-def open_session(config: DictConfig, policy: LearnedPolicy, outbox: TrajectoryStore, start: int) -> ResetFreeSession:
-    """The reset-free session in the twin, judged by the reward model alone.
+@dataclass(frozen=True)
+class Around:
+    """What is around an actor's session.
+
+    Attributes:
+        station: The robot.
+        recovery: Brings it back after faults.
+        view: Shows the session.
+        takeover: The person's device, or None.
+    """
+
+    station: Station
+    recovery: Recovery
+    view: SessionView
+    takeover: Callable[[Observation], Float32 | None] | None
+
+
+def open_session(
+    config: DictConfig, policy: LearnedPolicy, outbox: TrajectoryStore, start: int, around: Around
+) -> AttendedSession:
+    """The reset-free session, judged by the reward model alone.
 
     Args:
         config: Settings.
         policy: Who acts.
         outbox: Gets every episode.
         start: Number of this start of the actor: draws go on differently after a restart.
+        around: Robot and people.
     """
     from rewards.judge import VlmReward
     from robot.session import ResetFreeSession
 
-    settings = TwinSettings.from_config(config)
-    twin = cached_twin(settings)
+    station = around.station
     rng = np.random.default_rng([int(config.seed), start])
     policy.seed(int(rng.integers(2**31)))
-    twin.reset("forward", rng)
-    return ResetFreeSession(
-        twin.env,
+    station.prepare("forward", rng)
+    session = ResetFreeSession(
+        station.env,
         policy,
-        VlmReward(classifier_of(config, settings.spec())),
+        VlmReward(classifier_of(config, spec_of(config))),
         config.task.name,
-        twin.task.instructions,
-        twin.attendant,
+        station.instructions,
+        station.attendant,
         rng=rng,
         on_episode=outbox.commit,
+        on_step=around.view.on_step,
         max_steps=int(config.task.max_steps),
         help_after=int(config.robot.help_after),
-        referee=twin.success,
+        takeover=around.takeover,
+        referee=station.referee,
         metadata={"kind": "online", "method": str(config.method.name), "seed": int(config.seed)},
     )
+    return AttendedSession(session, around.recovery)
 
 
 def run(config: DictConfig) -> None:
@@ -63,41 +99,47 @@ def run(config: DictConfig) -> None:
 
     from policies.policy import load_policy
     from robot.actor import Actor, ActorOptions
-    from robot.actor_status import ActorStatus
     from robot.link.client import LearnerClient
 
     torch.set_num_threads(1)
-    settings = TwinSettings.from_config(config)
-    folder = finetune_folder(Path(config.run_dir), config.method.name)
-    pretrained = find_policy(Path(config.run_dir), "pretrained", config.method.name)
-    policy = load_policy(pretrained, settings.spec(), seed=int(config.seed))
+    folder = finetune_folder(Path(config.run_dir), tuning_name(config))
+    folder.mkdir(parents=True, exist_ok=True)
+    pretrained = find_policy(Path(config.run_dir), "pretrained", tuning_name(config))
+    policy = load_policy(pretrained, spec_of(config), seed=int(config.seed))
     stop = threading.Event()
-    with (
-        TrajectoryStore(folder / OUTBOX, settings.spec()) as outbox,
-        tqdm(
-            total=int(config.finetune.steps),
-            desc="acting",
-            unit="step",
-            dynamic_ncols=True,
-        ) as bar,
-    ):
+    with ExitStack() as stack:
+        outbox = stack.enter_context(TrajectoryStore(folder / OUTBOX, spec_of(config)))
+        bar = stack.enter_context(
+            tqdm(total=int(config.finetune.steps), desc="acting", unit="step", dynamic_ncols=True)
+        )
+        client = stack.enter_context(
+            LearnerClient(config.link.address, tls_of(config), notify=tqdm.write, interrupt=stop)
+        )
+        station = stack.enter_context(open_station(config, tqdm.write, stop))
+        recovery = Recovery(station.env, station.attendant, tqdm.write, stop)
+        view = SessionView(station, str(config.task.name), int(config.task.max_steps), recovery, stop)
+        takeover = stack.enter_context(open_takeover(config, station.env, tqdm.write, stop))
+        stack.enter_context(Console(console_path(folder), view.state, view.frames, view.words()))
 
         def show(status: ActorStatus) -> None:
+            view.on_status(status)
             bar.set_postfix_str(describe(status), refresh=False)
             bar.update(status.steps - bar.n)
 
-        with LearnerClient(config.link.address, tls_of(config), notify=tqdm.write, interrupt=stop) as client:
-            status_path = folder / STATUS_FILE
-            starts = next_start(folder)
-            Actor(
-                open_session(config, policy, outbox, starts),
-                client,
-                policy.load,
-                outbox,
-                policy.digest,
-                ActorOptions(status_path=status_path, notify=tqdm.write, on_status=show),
-                stop,
-            ).run()
+        actor = Actor(
+            open_session(config, policy, outbox, next_start(folder), Around(station, recovery, view, takeover)),
+            client,
+            policy.load,
+            outbox,
+            policy.digest,
+            ActorOptions(status_path=folder / STATUS_FILE, notify=tqdm.write, on_status=show),
+            stop,
+        )
+        actor.run()
+        figures = station.figures()
+        if figures:
+            report = {**figures, "overruns": station.env.overruns, "recovered_from": dict(recovery.counts)}
+            (folder / FIGURES_FILE).write_text(json.dumps(report, indent=1))
 
 
 def next_start(folder: Path) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from omegaconf import DictConfig
+
 from trajectories.errors import CheckpointError
 
 
@@ -22,18 +24,32 @@ def reward_folder(run_dir: Path) -> Path:
     return run_dir / "reward"
 
 
-def finetune_folder(run_dir: Path, method: str) -> Path:
-    """Everything that fine-tuning with `method` writes."""
-    return run_dir / f"finetune_{method}"
+def tuning_name(config: DictConfig) -> str:
+    """Method of fine-tuning, and where it happens unless that is the twin: "wsrl", "wsrl_virtual"."""
+    return str(config.method.name) + _elsewhere(config)
 
 
-def evaluation_folder(run_dir: Path, policy: Path) -> Path:
-    """Where the evaluation of the policy folder `policy` goes.
+def evaluations_folder(config: DictConfig) -> Path:
+    """Where evaluations on this robot go: those in the twin and those elsewhere are kept apart."""
+    return Path(config.run_dir) / ("evaluations" + _elsewhere(config))
+
+
+def _elsewhere(config: DictConfig) -> str:
+    return "" if str(config.robot.name) == "twin" else f"_{config.robot.name}"
+
+
+def finetune_folder(run_dir: Path, tuning: str) -> Path:
+    """Everything that the fine-tuning called `tuning` (see `tuning_name`) writes."""
+    return run_dir / f"finetune_{tuning}"
+
+
+def evaluation_folder(root: Path, policy: Path) -> Path:
+    """Where below `root` (see `evaluations_folder`) the evaluation of the policy folder `policy` goes.
 
     `evaluations/pretrained` for the pre-trained one, `evaluations/<method>/step_<n>` for a snapshot of this run, and
     `evaluations/other/<name>` for everything else.
     """
-    root, policy = run_dir / "evaluations", policy.resolve()
+    run_dir, policy = root.parent, policy.resolve()
     if policy == pretrained_folder(run_dir).resolve():
         return root / "pretrained"
     run = policy.parent.parent
@@ -50,13 +66,13 @@ def snapshots(folder: Path) -> list[tuple[int, Path]]:
     return sorted(found)
 
 
-def find_policy(run_dir: Path, name: str, method: str) -> Path:
+def find_policy(run_dir: Path, name: str, tuning: str) -> Path:
     """The policy folder that `name` means.
 
     Args:
         run_dir: The run's folder.
-        name: "pretrained", "latest" (the newest snapshot of fine-tuning with `method`) or a folder's path.
-        method: Name of the fine-tuning method.
+        name: "pretrained", "latest" (the newest snapshot of the fine-tuning `tuning`) or a folder's path.
+        tuning: See `tuning_name`.
 
     Raises:
         CheckpointError: When there is none, with what to run to get one.
@@ -70,10 +86,10 @@ def find_policy(run_dir: Path, name: str, method: str) -> Path:
             )
         return folder
     if name == "latest":
-        found = snapshots(finetune_folder(run_dir, method))
+        found = snapshots(finetune_folder(run_dir, tuning))
         if not found:
             raise CheckpointError(
-                f"Fine-tuning has left no policy in {finetune_folder(run_dir, method)} yet. Run `regrasp finetune` "
+                f"Fine-tuning has left no policy in {finetune_folder(run_dir, tuning)} yet. Run `regrasp finetune` "
                 "first, or evaluate the pre-trained policy with `checkpoint=pretrained`."
             )
         return found[-1][1]

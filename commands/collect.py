@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig
 
+from commands.checkpoints import data_folder
 from commands.parallel import run_jobs
 from commands.plan import CollectJob, collect_plan
-from commands.twins import TwinSettings, cached_twin
+from commands.specs import spec_of
+from commands.twins import TwinSettings, cached_twin, require_twin
 from trajectories.store import TrajectoryStore
 from trajectories.summary import summarise, summary_table
 from trajectories.types import Episode
@@ -35,6 +37,7 @@ def run(config: DictConfig) -> None:
     """Record what the plan wants and the store lacks."""
     from sim.experts.failures import FAILURES
 
+    require_twin(config, "`regrasp collect` records the scripted expert", "a person: `regrasp teleop`")
     settings = TwinSettings.from_config(config)
     jobs = collect_plan(
         task=config.task.name,
@@ -47,7 +50,7 @@ def run(config: DictConfig) -> None:
         noise=config.collect.noise,
         seed=config.seed,
     )
-    store = TrajectoryStore(Path(config.run_dir) / "data", settings.spec())
+    store = TrajectoryStore(data_folder(Path(config.run_dir)), spec_of(config))
     have = {store.info(name).metadata.get("job") for name in store.ids()}
     missing = [job for job in jobs if job.key not in have]
     if missing:

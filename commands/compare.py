@@ -12,8 +12,8 @@ from omegaconf import DictConfig
 
 from commands.comparison import MethodRun, Row, by_method, mean_curve, rows_of, runs_of
 from commands.report_charts import method_chart
+from commands.specs import spec_of
 from commands.stages import Stages
-from commands.twins import TwinSettings
 from trajectories.errors import CheckpointError
 
 
@@ -56,7 +56,7 @@ def run(config: DictConfig) -> None:
     """Print the tables; write them, the chart and the figures as JSON."""
     out = Path(config.out)
     folders = sorted(Path(path) for path in config.runs) if config.runs else sorted(out.glob("seed*"))
-    runs = runs_of(folders, TwinSettings.from_config(config).spec())
+    runs = runs_of(folders, spec_of(config))
     if not runs:
         raise CheckpointError(
             f"No run with evaluations before and after fine-tuning in {[str(f) for f in folders] or out}. "

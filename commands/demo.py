@@ -9,8 +9,15 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from commands import collect, evaluate_reward, finetune, pretrain, report, train_reward
-from commands.checkpoints import evaluation_folder, finetune_folder, pretrained_folder, snapshots
-from commands.evaluate import evaluate, is_done
+from commands.checkpoints import (
+    evaluation_folder,
+    evaluations_folder,
+    finetune_folder,
+    pretrained_folder,
+    snapshots,
+    tuning_name,
+)
+from commands.evaluate import Plan, evaluate, is_done
 from commands.stages import Stages, chosen
 from commands.twins import TwinSettings
 
@@ -54,26 +61,17 @@ def _evaluate(
 ) -> None:
     episodes = int(config.evaluate.episodes) if episodes is None else episodes
     modes = tuple(config.evaluate.modes if modes is None else modes)
-    out, seed = evaluation_folder(Path(config.run_dir), policy), int(config.evaluate.seed)
+    out, seed = evaluation_folder(evaluations_folder(config), policy), int(config.evaluate.seed)
     if is_done(out, policy, episodes, modes, seed):
         return
-    evaluate(
-        TwinSettings.from_config(config),
-        policy,
-        out,
-        episodes=episodes,
-        modes=modes,
-        seed=seed,
-        max_steps=int(config.task.max_steps),
-        workers=int(config.workers),
-        videos=int(config.evaluate.videos) if videos is None else videos,
-        title=f"evaluating {policy.name}",
-    )
+    films = int(config.evaluate.videos) if videos is None else videos
+    plan = Plan(policy, episodes, modes, seed, int(config.task.max_steps), films)
+    evaluate(TwinSettings.from_config(config), plan, out, int(config.workers), f"evaluating {policy.name}")
 
 
 def _evaluate_after(config: DictConfig, run_dir: Path) -> None:
     """The last policy in full, those on the way with fewer episodes for the curve."""
-    found = snapshots(finetune_folder(run_dir, config.method.name))
+    found = snapshots(finetune_folder(run_dir, tuning_name(config)))
     for _, folder in found[:-1]:
         _evaluate(config, folder, int(config.evaluate.curve_episodes), ("stochastic",), 0)
     _evaluate(config, found[-1][1])

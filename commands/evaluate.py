@@ -1,10 +1,10 @@
-"""`regrasp evaluate`: success rates in the twin, judged by the physics predicate that policies never see."""
+"""`regrasp evaluate`: success rates of a policy, in the twin judged by the physics predicate that it never sees."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,12 +12,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from omegaconf import DictConfig
+from tqdm import tqdm
 
-from commands.checkpoints import evaluation_folder, find_policy
+from commands.checkpoints import evaluation_folder, evaluations_folder, find_policy, tuning_name
 from commands.parallel import run_jobs
 from commands.plan import DIRECTIONS
+from commands.specs import camera_names
+from commands.stations import Station, TwinStation, open_station
 from commands.statistics import format_rate, wilson_interval
 from commands.twins import TwinSettings, cached_twin
+from commands.verdicts import Judge, PredicateJudge, judge_of
+from robot.recovery import RECOVERABLE, Recovery
 from trajectories.media import write_mp4
 from trajectories.types import Direction, UInt8
 
@@ -31,7 +36,6 @@ MODES = ("stochastic", "deterministic")
 class Trial:
     """One evaluation episode to run: the same `index` has the same start for every policy and mode."""
 
-    settings: TwinSettings
     policy: str
     direction: Direction
     mode: str
@@ -49,7 +53,7 @@ class TrialResult:
         direction: "forward" or "backward".
         mode: "stochastic" or "deterministic".
         index: Number of the trial within its direction and mode.
-        success: The physics predicate held before time was up.
+        success: The judge said so before time was up.
         steps: Control steps taken.
         instruction: The wording used.
     """
@@ -72,26 +76,34 @@ def _policy(folder: str) -> LearnedPolicy:
     return load_policy(Path(folder))
 
 
-def run_trial(trial: Trial) -> tuple[TrialResult, UInt8 | None]:
+def run_trial(station: Station, judge: Judge, camera: str, trial: Trial) -> tuple[TrialResult, UInt8 | None]:
     """Run one episode; returns its result and, when asked for, the frames uint8 (T + 1, H, W, 3)."""
-    twin, policy = cached_twin(trial.settings), _policy(trial.policy)
+    policy, env = _policy(trial.policy), station.env
     rng = np.random.default_rng([trial.seed, trial.index, DIRECTIONS.index(trial.direction)])
-    twin.reset(trial.direction, rng)
+    station.prepare(trial.direction, rng)
     policy.seed(int(rng.integers(2**31)))
-    twin.env.instruction = str(rng.choice(twin.task.instructions[trial.direction]))
-    camera = trial.settings.cameras[0]
-    observation = twin.env.observe()
+    env.instruction = str(rng.choice(station.instructions[trial.direction]))
+    observation = env.observe()
+    judge.start(observation)
     frames = [observation.images[camera]]
-    success, steps = False, 0
-    while steps < trial.max_steps and not success:
-        twin.env.apply(policy.act(observation, deterministic=trial.mode == "deterministic"))
-        observation = twin.env.observe()
+    done, steps = False, 0
+    while steps < trial.max_steps and not done:
+        env.apply(policy.act(observation, deterministic=trial.mode == "deterministic"))
+        observation = env.observe()
         steps += 1
-        success = twin.success(trial.direction)
+        done = judge.done(observation, trial.direction)
         if trial.video:
             frames.append(observation.images[camera])
-    result = TrialResult(trial.direction, trial.mode, trial.index, success, steps, twin.env.instruction)
+    success = judge.verdict(done, env.instruction)
+    result = TrialResult(trial.direction, trial.mode, trial.index, success, steps, env.instruction)
     return result, (np.stack(frames) if trial.video else None)
+
+
+def run_in_twin(job: tuple[TwinSettings, Trial]) -> tuple[TrialResult, UInt8 | None]:
+    """Run one episode in this process' twin, judged by the physics predicate."""
+    settings, trial = job
+    twin = cached_twin(settings)
+    return run_trial(TwinStation(twin), PredicateJudge(twin.success), settings.cameras[0], trial)
 
 
 def summarise_trials(results: list[TrialResult]) -> dict[str, dict[str, Any]]:
@@ -137,86 +149,145 @@ def is_done(out: Path, policy: Path, episodes: int, modes: Sequence[str], seed: 
     )
 
 
-def evaluate(
-    settings: TwinSettings,
-    policy: Path,
-    out: Path,
-    *,
-    episodes: int,
-    modes: tuple[str, ...],
-    seed: int,
-    max_steps: int,
-    workers: int,
-    videos: int,
-    title: str,
-) -> dict[str, Any]:
-    """Run the trials, write `out`/result.json and videos, and return what the JSON holds.
+@dataclass(frozen=True)
+class Plan:
+    """What to evaluate.
 
-    Args:
-        settings: Twin of the task.
+    Attributes:
         policy: Policy folder.
-        out: Folder of the results.
-        episodes: Episodes per direction and mode.
+        episodes: Per direction and mode.
         modes: Which of `MODES`.
         seed: Seed of the starts; not the training seed, so that policies meet the same starts.
         max_steps: Time limit of an episode, control steps.
-        workers: Processes.
         videos: MP4s per direction and mode.
+    """
+
+    policy: Path
+    episodes: int
+    modes: tuple[str, ...]
+    seed: int
+    max_steps: int
+    videos: int
+
+    def trials(self) -> list[Trial]:
+        """All episodes."""
+        return [
+            Trial(str(self.policy), direction, mode, index, self.seed, self.max_steps, index < self.videos)
+            for direction in DIRECTIONS
+            for mode in self.modes
+            for index in range(self.episodes)
+        ]
+
+
+def evaluate(settings: TwinSettings, plan: Plan, out: Path, workers: int, title: str) -> dict[str, Any]:
+    """Run the plan in the twin, write `out`/result.json and videos, and return what the JSON holds.
+
+    Args:
+        settings: Twin of the task.
+        plan: What to evaluate.
+        out: Folder of the results.
+        workers: Processes.
         title: Shown before the progress bar.
     """
+    jobs = [(replace(settings, seed=plan.seed), trial) for trial in plan.trials()]
+    results = ((trial, result) for (_, trial), result in run_jobs(run_in_twin, jobs, workers, title))
+    about = {
+        "task": settings.task,
+        "robot": "twin",
+        "judge": "physics predicate",
+        "observations": f"cameras {list(settings.cameras)} at {settings.image_size}x{settings.image_size}, "
+        "proprioception, instruction; no privileged state",
+        "start_spread": settings.spread,
+    }
+    return write_results(plan, results, out, about)
+
+
+def evaluate_on_station(config: DictConfig, plan: Plan, out: Path, title: str) -> dict[str, Any]:
+    """The same on any robot, one episode after another."""
+    with open_station(config, tqdm.write) as station:
+        judge = judge_of(config, station)
+        cameras = camera_names(config)
+        recovery = Recovery(station.env, station.attendant, tqdm.write)
+
+        def run_one(trial: Trial) -> tuple[TrialResult, UInt8 | None]:
+            while True:
+                try:
+                    result = run_trial(station, judge, cameras[0], trial)
+                except RECOVERABLE as error:  # what the fault cut short is run again
+                    recovery.after(error)
+                else:
+                    recovery.succeeded()
+                    return result
+
+        size = int(config.robot.image_size)
+        about = {
+            "task": str(config.task.name),
+            "robot": str(config.robot.name),
+            "judge": judge.name,
+            "observations": f"cameras {list(cameras)} at {size}x{size}, proprioception, instruction; "
+            "no privileged state",
+            "start_spread": str(config.robot.get("spread", "as the person arranged it")),
+        }
+        report = write_results(plan, run_jobs(run_one, plan.trials(), 1, title), out, about)
+        report["figures"] = station.figures()
+        report["recovered_from"] = dict(recovery.counts)
+        write_report(out, report)
+    return report
+
+
+def write_results(
+    plan: Plan, results: Iterable[tuple[Trial, tuple[TrialResult, UInt8 | None]]], out: Path, about: dict[str, Any]
+) -> dict[str, Any]:
+    """Write videos as they come, then `out`/result.json, and return what that holds."""
     started = time.monotonic()
-    trials = [
-        Trial(replace(settings, seed=seed), str(policy), direction, mode, index, seed, max_steps, index < videos)
-        for direction in DIRECTIONS
-        for mode in modes
-        for index in range(episodes)
-    ]
     out.mkdir(parents=True, exist_ok=True)
-    results: list[TrialResult] = []
+    finished: list[TrialResult] = []
     films: list[str] = []
-    for trial, (result, frames) in run_jobs(run_trial, trials, workers, title):
-        results.append(result)
+    for trial, (result, frames) in results:
+        finished.append(result)
         if frames is not None:
             name = f"{trial.direction}_{trial.mode}_{trial.index}_{'success' if result.success else 'failure'}.mp4"
             write_mp4(out / name, frames.repeat(4, axis=1).repeat(4, axis=2), fps=10)
             films.append(name)
-    results.sort(key=lambda r: (r.direction, r.mode, r.index))
-    cells = summarise_trials(results)
-    report = {
-        "task": settings.task,
-        "policy": str(policy),
-        "policy_digest": _policy(str(policy)).digest,
-        "policy_version": _policy(str(policy)).version,
-        "observations": f"cameras {list(settings.cameras)} at {settings.image_size}x{settings.image_size}, "
-        "proprioception, instruction; no privileged state",
-        "start_spread": settings.spread,
-        "seed": seed,
-        "max_steps": max_steps,
+    finished.sort(key=lambda r: (r.direction, r.mode, r.index))
+    policy = _policy(str(plan.policy))
+    report = about | {
+        "policy": str(plan.policy),
+        "policy_digest": policy.digest,
+        "policy_version": policy.version,
+        "seed": plan.seed,
+        "max_steps": plan.max_steps,
         "seconds": time.monotonic() - started,
-        "cells": cells,
+        "cells": summarise_trials(finished),
         "videos": sorted(films),
-        "episodes": [asdict(result) for result in results],
+        "episodes": [asdict(result) for result in finished],
     }
-    (out / "result.json").write_text(json.dumps(report, indent=1))
+    write_report(out, report)
     return report
+
+
+def write_report(out: Path, report: dict[str, Any]) -> None:
+    """Write `out`/result.json."""
+    (out / "result.json").write_text(json.dumps(report, indent=1))
 
 
 def run(config: DictConfig) -> None:
     """Evaluate the policy that `config.checkpoint` names."""
-    folder = find_policy(Path(config.run_dir), config.checkpoint, config.method.name)
-    out = evaluation_folder(Path(config.run_dir), folder)
-    report = evaluate(
-        TwinSettings.from_config(config),
+    folder = find_policy(Path(config.run_dir), config.checkpoint, tuning_name(config))
+    out = evaluation_folder(evaluations_folder(config), folder)
+    plan = Plan(
         folder,
-        out,
-        episodes=config.evaluate.episodes,
-        modes=tuple(config.evaluate.modes),
-        seed=config.evaluate.seed,
-        max_steps=config.task.max_steps,
-        workers=config.workers,
-        videos=config.evaluate.videos,
-        title=f"evaluating {folder.name}",
+        int(config.evaluate.episodes),
+        tuple(config.evaluate.modes),
+        int(config.evaluate.seed),
+        int(config.task.max_steps),
+        int(config.evaluate.videos),
     )
+    title = f"evaluating {folder.name}"
+    if str(config.robot.name) == "twin" and str(config.evaluate.judge) in ("auto", "predicate"):
+        report = evaluate(TwinSettings.from_config(config), plan, out, int(config.workers), title)
+    else:
+        report = evaluate_on_station(config, plan, out, title)
     print(f"\n{config.task.name}, {folder}\n{table(report['cells'])}\n\nDetails: {out / 'result.json'}")
     if report["videos"]:
         print(f"Videos:  {out}/*.mp4")

@@ -14,8 +14,9 @@ from commands.collect import record
 from commands.judges import classifier_of
 from commands.parallel import run_jobs
 from commands.plan import DIRECTIONS, CollectJob
+from commands.specs import spec_of
 from commands.train_reward import figures_table
-from commands.twins import TwinSettings, cached_twin
+from commands.twins import TwinSettings, cached_twin, require_twin
 from trajectories.types import Episode, Float32, UInt8
 
 
@@ -66,8 +67,9 @@ def run(config: DictConfig) -> None:
     from sim.experts.failures import FAILURES
 
     folder = reward_folder(Path(config.run_dir))
+    require_twin(config, "`regrasp evaluate-reward` renders held-out scenes", "the success of the training stream")
     settings = TwinSettings.from_config(config)
-    classifier = classifier_of(config, settings.spec())
+    classifier = classifier_of(config, spec_of(config))
     settings = replace(settings, seed=int(config.evaluate_reward.seed))
     jobs = held_out_jobs(
         config.task.name, FAILURES, int(config.evaluate_reward.episodes), int(config.evaluate_reward.seed)

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from commands.actor import STATUS_FILE, describe
-from commands.checkpoints import finetune_folder
+from commands.checkpoints import finetune_folder, tuning_name
 from robot.actor_status import ActorStatus
 from trajectories.errors import RegraspError
 
@@ -36,6 +36,7 @@ class Worker:
 
     def __init__(self, verb: str, overrides: list[str], log: Path) -> None:
         self.verb = verb
+        self._told = log.stat().st_size if log.exists() else 0
         self._command = [sys.executable, "-m", "commands", verb, *overrides, "progress=false"]
         self._log = log
         self._starts = 0
@@ -65,6 +66,14 @@ class Worker:
         tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-5:])
         raise RegraspError(f"The {self.verb} ended with code {code}. Its last lines, from {self._log}:\n{tail}")
 
+    def lines(self) -> list[str]:
+        """Whole lines that it wrote since the last call, without empty ones."""
+        with self._log.open("rb") as log:
+            log.seek(self._told)
+            news, newline, _ = log.read().rpartition(b"\n")
+        self._told += len(news) + len(newline)
+        return [line for line in news.decode(errors="replace").splitlines() if line.strip()]
+
     def stop(self, wait_s: float = 60.0) -> None:
         """Ask it to save and end; kill it when it does not."""
         if self.process.poll() is None:
@@ -88,19 +97,21 @@ def finetune(config: DictConfig, overrides: list[str]) -> None:
         config: Settings.
         overrides: What makes the child processes compose the same settings.
     """
-    folder = finetune_folder(Path(config.run_dir), config.method.name)
+    folder = finetune_folder(Path(config.run_dir), tuning_name(config))
     folder.mkdir(parents=True, exist_ok=True)
     settings = [*overrides, f"link.address=127.0.0.1:{free_port()}"]
     status_path = folder / STATUS_FILE
-    learner = Worker("learner", settings, folder / "learner.log")
+    learner = Worker("learner", [o for o in settings if not o.startswith("device")], folder / "learner.log")
     actor = Worker("actor", settings, folder / "actor.log")
-    title = f"fine-tuning ({config.method.name})"
+    title = f"fine-tuning ({tuning_name(config)})"
     try:
         total = int(config.finetune.steps)
         with tqdm(total=total, desc=title, unit="step", dynamic_ncols=True) as bar:
             done = [False, False]
             while not all(done):
                 time.sleep(_POLL_S)
+                for line in actor.lines():
+                    tqdm.write(line)
                 done = [learner.finished(), actor.finished()]
                 if status_path.exists():
                     status = ActorStatus.read(status_path)

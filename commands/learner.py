@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from commands.checkpoints import data_folder, find_policy, finetune_folder
+from commands.checkpoints import data_folder, find_policy, finetune_folder, tuning_name
 from commands.pretrain import agent_config
-from commands.twins import TwinSettings
+from commands.specs import spec_of
 from robot.link.tls import TlsFiles
 from trajectories.store import TrajectoryStore
 
@@ -40,9 +40,9 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
     from policies.learner import Learner
     from policies.learner_config import LearnerConfig
 
-    run_dir, spec = Path(config.run_dir), TwinSettings.from_config(config).spec()
+    run_dir, spec = Path(config.run_dir), spec_of(config)
     method, finetune = config.method, config.finetune
-    pretrained = find_policy(run_dir, "pretrained", method.name)
+    pretrained = find_policy(run_dir, "pretrained", tuning_name(config))
     offline = []
     if method.retention > 0:
         offline.append(stack.enter_context(TrajectoryStore(data_folder(run_dir), spec, read_only=True)))
@@ -54,11 +54,12 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
         critic_only=int(method.critic_only),
         utd=int(method.utd),
         batch=int(method.batch),
+        max_lag=int(config.robot.max_lag),
         snapshot_every=int(finetune.snapshot_every),
         agent=agent_config(config),
     )
     return Learner(
-        finetune_folder(run_dir, method.name),
+        finetune_folder(run_dir, tuning_name(config)),
         pretrained,
         spec,
         settings,
@@ -70,11 +71,11 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
 
 
 def device_of(config: DictConfig) -> str:
-    """The torch device that `device` means: with `auto`, a GPU when there is one."""
+    """The torch device that `compute` means: with `auto`, a GPU when there is one."""
     import torch
 
-    if config.device != "auto":
-        return str(config.device)
+    if config.compute != "auto":
+        return str(config.compute)
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 

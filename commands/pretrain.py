@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from commands.checkpoints import data_folder, pretrained_folder
 from commands.judges import backbone_of
-from commands.twins import TwinSettings
+from commands.specs import camera_names, spec_of
+from commands.tasks import instructions_of
 from policies.config import AgentConfig
 from policies.keypoint_training import KeypointConfig
 from policies.pretrain import PretrainConfig, pretrain
@@ -48,24 +49,21 @@ def run(config: DictConfig) -> None:
     """Train and save."""
     import torch
 
-    from sim.tasks import find_task
-
     torch.set_num_threads(int(config.workers))
-    run_dir, settings = Path(config.run_dir), TwinSettings.from_config(config)
+    run_dir = Path(config.run_dir)
     backbone = backbone_of(config)
-    task = find_task(config.task.name)
     bars = Bars()
-    with TrajectoryStore(data_folder(run_dir), settings.spec(), read_only=True) as store:
+    with TrajectoryStore(data_folder(run_dir), spec_of(config), read_only=True) as store:
         about = pretrain(
             [store],
-            task.name,
-            task.instructions,
+            str(config.task.name),
+            instructions_of(config),
             backbone.encode_text,
             backbone.digest,
             PretrainConfig(
                 clone_steps=int(config.pretrain.clone_steps),
                 steps=int(config.pretrain.steps),
-                camera=settings.cameras[0],
+                camera=camera_names(config)[0],
                 keypoints=KeypointConfig(steps=int(config.pretrain.encoder_steps)),
                 agent=agent_config(config),
             ),

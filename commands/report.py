@@ -16,8 +16,8 @@ from omegaconf import DictConfig
 from commands.checkpoints import finetune_folder
 from commands.report_charts import success_chart
 from commands.report_data import CurvePoint, Stream, curve, evaluation, open_stream
+from commands.specs import spec_of
 from commands.statistics import format_rate
-from commands.twins import TwinSettings
 from trajectories.errors import CheckpointError
 
 
@@ -39,9 +39,7 @@ def write(config: DictConfig, run_dir: Path, seconds: dict[str, float]) -> Path:
             f"{evaluations} lacks the evaluations before and after fine-tuning with {config.method.name}. Run "
             "`regrasp demo`, which makes both."
         )
-    stream = open_stream(
-        finetune_folder(run_dir, config.method.name) / "episodes", TwinSettings.from_config(config).spec()
-    )
+    stream = open_stream(finetune_folder(run_dir, config.method.name) / "episodes", spec_of(config))
     reward_path = run_dir / "reward" / "evaluation.json"
     reward = json.loads(reward_path.read_text()) if reward_path.exists() else None
     page = _template().render(

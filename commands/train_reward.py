@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from commands.checkpoints import data_folder, reward_folder
 from commands.judges import backbone_of
-from commands.twins import TwinSettings
+from commands.specs import spec_of
 from trajectories.errors import CorruptEpisodeError
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode
@@ -40,7 +40,7 @@ def run(config: DictConfig) -> None:
     torch.set_num_threads(int(config.workers))
     settings: dict[str, Any] = OmegaConf.to_container(config.reward, resolve=True)  # type: ignore[assignment]
     backbone = backbone_of(config)
-    run_dir, spec = Path(config.run_dir), TwinSettings.from_config(config).spec()
+    run_dir, spec = Path(config.run_dir), spec_of(config)
     with (
         TrajectoryStore(data_folder(run_dir), spec, read_only=True) as store,
         tqdm(total=100, desc="training reward", unit="%", dynamic_ncols=True) as bar,

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from trajectories.types import Spec
+from commands.specs import camera_names
+from trajectories.errors import ConfigError
 
 if TYPE_CHECKING:
     from sim.tasks.task import Spread
@@ -42,15 +43,21 @@ class TwinSettings:
         return cls(
             task=config.task.name,
             seed=int(config.seed),
-            cameras=tuple(robot.cameras),
+            cameras=camera_names(config),
             image_size=int(robot.image_size),
             randomise=bool(robot.randomise),
             spread=robot.spread,
         )
 
-    def spec(self) -> Spec:
-        """What such a twin looks like to a policy."""
-        return Spec(cameras=dict.fromkeys(self.cameras, (self.image_size, self.image_size)))
+
+def require_twin(config: DictConfig, what: str, instead: str) -> None:
+    """Refuse to go on with another robot.
+
+    Raises:
+        ConfigError: Saying `what` needs the twin, and what there is `instead` on other robots.
+    """
+    if str(config.robot.name) != "twin":
+        raise ConfigError(f"{what} in the twin, not with robot={config.robot.name}. There it is {instead}.")
 
 
 @lru_cache(maxsize=1)

@@ -42,6 +42,15 @@ VERBS: dict[str, Verb] = {
         "In the twin a scripted expert acts and the physics predicate marks success, as a person would on the arm.",
         "task=bin_weight collect.demos=20",
     ),
+    "teleop": Verb(
+        "commands.teleop",
+        "teleop",
+        "record demonstrations and failures by teleoperation: SpaceMouse, gamepad, keyboard or leader arm",
+        "Shows an instruction, records what a person does, and stores it with the person's mark where `collect`\n"
+        "stores its own. Both directions in turn. Draw back from the object before you mark a success.",
+        "device=gamepad robot=twin episodes=50",
+        "What was recorded is in the store, an episode under way as unknown; the same command goes on.",
+    ),
     "pretrain": Verb(
         "commands.pretrain",
         "pretrain",
@@ -111,6 +120,52 @@ VERBS: dict[str, Verb] = {
         "Only reads.",
         "store=runs/pot_pick_place/seed0/data",
         "It only reads: run it again.",
+    ),
+    "watch": Verb(
+        "commands.watch",
+        "watch",
+        "a running session as a web page: cameras, joints, servos, safety state, and what it asks of you",
+        "Finds the session of run_dir on this computer, waits for one and follows its restarts. The page shows a\n"
+        "session and passes on the words of `regrasp say`. From another machine, tunnel the page:\n"
+        "ssh -L 8080:127.0.0.1:8080 ROBOT_COMPUTER, then open http://127.0.0.1:8080/ there.",
+        "watch.port=8081",
+        "The session goes on; run it again to look again.",
+    ),
+    "say": Verb(
+        "commands.say",
+        "say",
+        "a word to a running session: clear (a fault), ready (the scene is arranged), hold, stop",
+        "clear: you looked at the arm and take responsibility for going on; needs your name.\n"
+        "ready: the scene is as the session asked.  hold: stop the arm at once.  stop: end after this episode.",
+        "word=clear by=Anna",
+        "Ask `regrasp watch once=true` whether the session heard you.",
+    ),
+    "calibrate": Verb(
+        "commands.calibrate",
+        "calibrate",
+        "offsets of the arm's joints and places of its cameras, by a printed board, into a dated file",
+        "First `board=calibration_board.pdf`: print it, and see docs/calibration.md. With robot=twin the whole\n"
+        "measurement is rehearsed on a rendered board, with the truth beside the result.",
+        "robot=widowx calibrate.what=joints calibrate.person=Anna",
+        "Nothing was written; run it again.",
+    ),
+    "virtual-arm": Verb(
+        "commands.virtual_arm",
+        "virtual_arm",
+        "a WidowX with its table and cameras that isn't there: connect drivers to it as to the real one",
+        "Nine servos on a pseudo-terminal, the twin's physics in real time behind them, cameras fed by its renderer.\n"
+        "It prints the port and the line that attaches another verb to it, and runs until Ctrl-C.",
+        "task=bin_weight robot.wire=true",
+        "The virtual arm is gone; the same command starts a new one.",
+    ),
+    "doctor": Verb(
+        "commands.doctor",
+        "doctor",
+        "is everything there, permitted and well? computer, port, servos, cameras, teleoperation devices",
+        "A line for every check, and what to do unless it is ok; status 1 when one FAILs. robot=twin checks the\n"
+        "computer alone. It only looks: nothing moves, no torque is switched, nothing is written to the servos.",
+        "robot=widowx robot.port=FT4THVDH",
+        "It only looks: run it again.",
     ),
     "train-backbone": Verb(
         "commands.train_backbone",

@@ -26,7 +26,7 @@ from typing import Protocol
 
 from robot.actor_status import ActorStatus, State, continued
 from robot.interfaces import LearnerEndpoint, LoadWeights
-from trajectories.errors import CorruptEpisodeError, LinkError
+from trajectories.errors import CorruptEpisodeError, LinkError, StoppedError
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode
 
@@ -116,6 +116,7 @@ class Actor:
         self._status = continued(self._options.status_path, run, self._options.policy_version)
         self._helps_before = Counter(self._status.helps)
         self._newest_seen = self._options.policy_version
+        self._unreadable: set[str] = set()
 
     @property
     def status(self) -> ActorStatus:
@@ -135,7 +136,7 @@ class Actor:
         with self._signals():
             try:
                 finished = self._collect()
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, StoppedError):
                 finished = False
             except LinkError as error:
                 if not self._stop.is_set():
@@ -154,7 +155,9 @@ class Actor:
         """True when the learner has the steps that it was asked for, False after a stop."""
         self._enter("starting", "saying hello to the learner")
         self._endpoint.hello(self._outbox.spec, self._digest)
-        self._send_outbox()
+        if findings := str(self._outbox.recovered):
+            self._options.notify(f"outbox: {findings}")
+        self._send_outbox("of an earlier start")
         turn = self._options.between_episodes
         while not self._endpoint.finished():
             if self._stop.is_set():
@@ -176,21 +179,22 @@ class Actor:
         helps = self._helps_before + Counter(self._session.stats.helps)
         self._status = replace(self._status.judged(episode), helps=dict(helps))
         self._send(episode)
+        if len(self._outbox):
+            self._send_outbox("that a fault cut short")
 
-    def _send_outbox(self) -> None:
-        """Send what an earlier process committed and saw no acknowledgement for."""
-        if findings := str(self._outbox.recovered):
-            self._options.notify(f"outbox: {findings}")
-        waiting = self._outbox.ids()
+    def _send_outbox(self, whose: str) -> None:
+        """Send what was committed and has no acknowledgement yet."""
+        waiting = [id for id in self._outbox.ids() if id not in self._unreadable]
         if waiting:
-            self._options.notify(f"sending {len(waiting)} episodes of an earlier start to the learner")
+            self._options.notify(f"sending {len(waiting)} episodes {whose} to the learner")
         for id in waiting:
             if self._stop.is_set():
                 return
             try:
                 episode = self._outbox.read(id)
             except CorruptEpisodeError as error:
-                self._options.notify(f"an episode of an earlier start can't be sent: {error}")
+                self._options.notify(f"an episode {whose} can't be sent: {error}")
+                self._unreadable.add(id)
                 continue
             self._send(episode)
 

@@ -1,8 +1,7 @@
 """One environment for the arm and its twin: a `gymnasium.Env` over arm, cameras and clock.
 
-Control steps lie on an absolute grid of times (5 Hz by default): `apply` returns when its step is over, the
-time that a policy needs to think is part of the step, and the motion takes what is left of it. When a step is
-missed, the arm stands still until the next time of the grid and `overruns` grows.
+`apply` is one control step: safety, then a motion on the grid of `robot.controller`; it returns when the step is over.
+After a missed step the next action is composed on where the arm then holds, should that not be its target.
 """
 
 from __future__ import annotations
@@ -16,15 +15,15 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from robot.controller import Controller, ControlStep, stopped_short
 from robot.home import HomeRegion, action_towards
 from robot.interfaces import Arm, ArmState, Camera, Clock
 from robot.pose import Pose
-from robot.safety import Checked, SafetyFilter, SafetyLimits, Target
+from robot.safety import SafetyFilter, SafetyLimits, Target
 from trajectories.errors import ConfigError, SafetyError, StaleDataError
 from trajectories.types import ACTION_SIZE, PROPRIO_NAMES, Command, Float32, Observation, Spec, UInt8
 
 _NS = 1_000_000_000
-_LATEST_START = 0.5  # of a step: an action that comes later waits for the next time of the grid
 _MAX_HOME_STEPS = 60
 
 
@@ -48,7 +47,6 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         robot_spec: Cameras, proprioception, action scale and control rate (`spec` is Gymnasium's own).
         instruction: What the robot is asked to do; part of every observation.
         limits: Safety limits, fixed.
-        overruns: Control steps missed so far because an action came too late.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012  (gymnasium's own declaration)
@@ -88,12 +86,9 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
             raise ConfigError(
                 f"RobotEnv measures proprioception {PROPRIO_NAMES}, the specification has {spec.proprio}."
             )
-        if not 0 < spec.control_hz <= substeps_hz:
-            raise ConfigError(f"Need 0 < control_hz <= substeps_hz, got {spec.control_hz} and {substeps_hz}.")
         self.robot_spec = spec
         self.instruction = ""
         self.limits = limits if limits is not None else SafetyLimits()
-        self.overruns = 0
         self.render_mode = "rgb_array"
         self.kinematics = self.limits.kinematics()
         self.safety = SafetyFilter(self.limits, spec.action_scale, self.kinematics)
@@ -101,9 +96,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         self._home = home if home is not None else HomeRegion()
         self._max_steps, self._steps = max_steps, 0
         self._max_age_ns = round(max_age_s * _NS)
-        self._period_ns = round(_NS / spec.control_hz)
-        self._substeps = max(1, round(substeps_hz / spec.control_hz))
-        self._next_ns: int | None = None
+        self._controller = Controller(arm, clock, spec.control_hz, substeps_hz)
         self._target: Target | None = None
         self._gripper_command = 1.0
         images = {name: spaces.Box(0, 255, (h, w, 3), np.uint8) for name, (h, w) in sorted(spec.cameras.items())}
@@ -136,23 +129,40 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
 
     @property
     def target(self) -> Target:
-        """What the next action is composed on; before the first action, the measured pose."""
+        """What the next action is composed on; before the first action, the measured pose.
+
+        Raises:
+            SafetyError: When the arm reports a state that is impossible; that latches a fault.
+            StaleDataError: When the joint state is older than allowed.
+        """
         if self._target is None:
-            self._target = self._measured_target(self.arm_state)
+            self._target = self.safety.target_at(self.arm_state)
         return self._target
 
     @property
     def control_period_s(self) -> float:
         """Length of a control step, s."""
-        return self._period_ns / _NS
+        return self._controller.period_ns / _NS
+
+    @property
+    def fault(self) -> str | None:
+        """Why nothing moves until a person clears it: the safety filter's fault or the arm's own; or None."""
+        return self.safety.fault or self._arm.fault
+
+    @property
+    def overruns(self) -> int:
+        """Control steps missed so far because an action came too late."""
+        return self._controller.overruns
 
     def observe(self) -> Observation:
         """Newest frames and joint state, without waiting.
 
         Raises:
+            SafetyError: When the arm reports a state that is impossible; that latches a fault.
             StaleDataError: When a frame or the joint state is older than allowed.
         """
         state = self.arm_state
+        self.safety.require_possible(state)
         frames = {name: camera.latest(self._max_age_ns) for name, camera in self._cameras.items()}
         target = self.target
         tip = self.kinematics.forward(state.joints)
@@ -183,20 +193,24 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
                 finite becomes a hold.
 
         Raises:
-            SafetyError: When a fault is or gets latched; the arm holds its position.
-            StaleDataError: When the joint state is too old.
+            SafetyError: When a fault is or gets latched, the arm's own included; the arm holds its position.
+            StaleDataError: When the joint state is too old; the arm holds.
         """
-        target = self.target
-        end_ns = self._step_end()
-        now_ns = self._clock.now_ns()
+        step = self._controller.begin()
         try:
-            checked = self.safety.check(action, target, self.arm_state, (end_ns - now_ns) / _NS)
-        except SafetyError:
+            state = self.arm_state
+            target = self._target_after(step, state)
+            checked = self.safety.check(action, target, state, step.duration_s)
+            self._target = checked.target
+            self._gripper_command = float(checked.executed[6])
+            command = self._controller.move(
+                step, target.joints, checked.target.joints, checked.gripper_width, checked.clipped
+            )
+        except (SafetyError, StaleDataError):
+            self._note_fault()
             self._arm.hold()
             raise
-        self._target = checked.target
-        self._gripper_command = float(checked.executed[6])
-        return Applied(checked.executed, self._interpolate(target, checked, now_ns, end_ns))
+        return Applied(checked.executed, command)
 
     def go_home(self, rng: np.random.Generator) -> None:
         """Open the gripper in place, rise, and move to a random home pose through the safety filter.
@@ -206,7 +220,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         Raises:
             SafetyError: When a fault is latched or the pose is not reached.
         """
-        self._next_ns = None
+        self._controller.restart()
         hold = np.array([0, 0, 0, 0, 0, 0, 1], dtype=np.float32)
         for _ in range(self._home.open_steps):
             self.apply(hold)
@@ -214,20 +228,23 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         rise = max(float(here.position[2]), self._home.rise_z)
         self._move_to(Pose(np.array([here.position[0], here.position[1], rise]), here.rpy))
         self._move_to(self._home.sample(rng))
-        self._next_ns = None
+        self._controller.restart()
 
     def resync(self) -> None:
         """Forget target and grid: after somebody else moved the arm, start from where it is."""
         self._target = None
-        self._next_ns = None
+        self._controller.restart()
         self._gripper_command = 1.0 if self.target.gripper_open else -1.0
 
     def clear_fault(self, person: str) -> None:
-        """Go on after a fault, on a person's word, from where the arm is.
+        """Go on after a fault, the arm's own included, on a person's word, from where the arm is.
 
         Raises:
-            SafetyError: When no name is given.
+            SafetyError: When no name is given, or the cause of the arm's fault isn't gone.
+            DeviceError: When the arm doesn't answer.
         """
+        if self._arm.fault is not None:
+            self._arm.clear(person)
         self.safety.clear(person)
         self.resync()
 
@@ -270,37 +287,18 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
 
     # ---- inside -------------------------------------------------------------------------------------------
 
-    def _measured_target(self, state: ArmState) -> Target:
-        """The measured pose as a target; its joints are the measured ones, so that nothing jumps."""
-        middle = 0.5 * (self.limits.gripper_open_width + self.limits.gripper_closed_width)
-        return Target(self.kinematics.forward(state.joints), state.joints.copy(), state.gripper_width > middle)
+    def _target_after(self, step: ControlStep, state: ArmState) -> Target:
+        """What the action of `step` is composed on: the last target, or where the arm holds after a silence."""
+        target = self.target
+        if step.missed and stopped_short(target.joints, state):
+            return self.safety.target_at(state, target.gripper_open)
+        return target
 
-    def _step_end(self) -> int:
-        """When this control step ends, ns; waits for the grid's next time when this one is too far gone."""
-        now = self._clock.now_ns()
-        if self._next_ns is None:
-            self._next_ns = now
-        late = now - self._next_ns
-        if late > _LATEST_START * self._period_ns:
-            missed = -(-late // self._period_ns)
-            self.overruns += missed
-            self._next_ns += missed * self._period_ns
-        if now < self._next_ns:
-            self._clock.sleep_until_ns(self._next_ns)
-        self._next_ns += self._period_ns
-        return self._next_ns
-
-    def _interpolate(self, old: Target, checked: Checked, start_ns: int, end_ns: int) -> Command:
-        """Send joint targets on a straight line until `end_ns`; returns the last command."""
-        begin, way = old.joints, checked.target.joints - old.joints
-        count = max(1, round(self._substeps * (end_ns - start_ns) / self._period_ns))
-        command = Command(checked.target.joints, checked.gripper_width, start_ns, checked.clipped)
-        for i in range(1, count + 1):
-            joints = begin + way * (i / count) if i < count else checked.target.joints
-            command = Command(joints, checked.gripper_width, self._clock.now_ns(), checked.clipped)
-            self._arm.send(command)
-            self._clock.sleep_until_ns(start_ns + (end_ns - start_ns) * i // count)
-        return command
+    def _note_fault(self) -> None:
+        """A fault that the arm latched by itself is one of the whole robot."""
+        fault = self._arm.fault
+        if fault is not None:
+            self.safety.trip(f"the arm reports: {fault}")
 
     def _move_to(self, goal: Pose) -> None:
         """Straight to `goal` with the gripper open, or as near as the box allows."""

@@ -90,6 +90,20 @@ class Arm(Protocol):
         """Goal = present position."""
         ...
 
+    @property
+    def fault(self) -> str | None:
+        """Why the arm takes no commands until a person clears it, or None."""
+        ...
+
+    def clear(self, person: str) -> None:
+        """Go on after a fault, on the word of a person who looked at the arm; nothing to do where there is none.
+
+        Raises:
+            SafetyError: Without a name, or when the cause isn't gone.
+            DeviceError: When the arm doesn't answer.
+        """
+        ...
+
     def close(self) -> None:
         """Release the device without dropping the arm."""
         ...
@@ -142,6 +156,10 @@ class Attendant(Protocol):
 
     def help(self, reason: str, direction: Direction) -> None:
         """Bring the scene into a start state for `direction`; returns when done."""
+        ...
+
+    def recover(self, reason: str) -> str:
+        """After a fault: look at the arm and remove the cause; returns the name of who did, when it may go on."""
         ...
 
 

@@ -1,8 +1,8 @@
 """What stands between a proposed action and the servos, on the robot's side of every network.
 
 `SafetyFilter.check` turns any seven numbers into a target that is finite, inside the box, within the joint
-limits and slow enough, and says which action that really was, so that learners train on what happened.
-The limits are fixed when the filter is built: nothing that arrives later can loosen them.
+limits, free of collisions and slow enough, and says which action that really was, so that learners train on what
+happened. The limits are fixed when the filter is built: nothing that arrives later can loosen them.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from robot.collision import Collision
 from robot.interfaces import ArmState
 from robot.kinematics import JOINT_NAMES, Kinematics
 from robot.pose import Pose, multiply, rows_from_rpy, rpy_from_rows, transpose
+from robot.safety_inputs import action_numbers, impossible_state
 from robot.safety_limits import SafetyLimits
 from trajectories.errors import ConfigError, KinematicsError, SafetyError
 from trajectories.types import ACTION_SIZE, Float32, Float64
@@ -24,6 +26,7 @@ AXES = ("x", "y", "z", "roll", "pitch", "yaw")
 _TRIES = 6  # shorter and shorter steps before the motion is refused
 _TOLERANCE = 1e-9
 _STEP_TOLERANCE = 1e-6  # of a rotation's length: below what float32 actions can tell apart
+_SHORTEST_S = 1e-3  # a motion has to take longer
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class SafetyFilter:
 
     Attributes:
         limits: Fixed at construction.
-        nonfinite_actions: How many actions held a NaN or an infinity (each became a hold).
+        nonfinite_actions: How many actions weren't seven finite numbers (each became a hold).
         fault: Why nothing moves any more, or None.
     """
 
@@ -76,7 +79,7 @@ class SafetyFilter:
             kinematics: Inverse kinematics to use; its own joint limits apply too.
 
         Raises:
-            ConfigError: When the scale is not seven finite numbers above 0.
+            ConfigError: When the scale is not seven finite numbers above 0, or the collision margin out of range.
         """
         if len(action_scale) != ACTION_SIZE or not all(math.isfinite(s) and s > 0 for s in action_scale):
             raise ConfigError(f"action_scale needs {ACTION_SIZE} finite numbers above 0, got {action_scale!r}.")
@@ -84,10 +87,12 @@ class SafetyFilter:
         self.nonfinite_actions = 0
         self.fault: str | None = None
         self._kinematics = kinematics
+        self._collision = Collision(limits.collision_margin)
         self._scale = tuple(float(s) for s in action_scale[:6])
         # A step may be no longer than an action of 1, so that `executed` stays in [-1, 1].
         steps = (limits.max_step_position,) * 3 + (limits.max_step_rotation,) * 3
         self._step = tuple(min(s, m) for s, m in zip(self._scale, steps, strict=True))
+        self._speed = (limits.max_speed_position,) * 3 + (limits.max_speed_rotation,) * 3
         self._effort_steps = 0
 
     def check(self, action: Float32, target: Target, state: ArmState, duration_s: float) -> Checked:
@@ -97,17 +102,19 @@ class SafetyFilter:
             action: (7,) proposed; anything else than seven finite numbers becomes a hold.
             target: What the arm was told last.
             state: Newest measured joint state.
-            duration_s: Time that the motion will take.
+            duration_s: Time that the motion will take; without any, it becomes a hold.
 
         Raises:
             SafetyError: When a fault is latched or `state` latches one.
         """
         self._require_healthy(state)
-        values = np.asarray(action, dtype=np.float64).ravel().tolist()
-        if len(values) != ACTION_SIZE or not all(map(math.isfinite, values)):
+        values = action_numbers(action)
+        if values is None:
             self.nonfinite_actions += 1
             return self._hold(target, target.gripper_open, ("non-finite",))
         gripper_open = values[6] > 0.0
+        if not duration_s > _SHORTEST_S:
+            return self._hold(target, gripper_open, ("speed",))
         clipped: list[str] = []
         if max(map(abs, values)) > 1.0:
             clipped.append("action")
@@ -144,21 +151,49 @@ class SafetyFilter:
         self.fault = None
         self._effort_steps = 0
 
+    def require_possible(self, state: ArmState) -> None:
+        """Latch a fault when no arm can be in such a state.
+
+        Raises:
+            SafetyError: With the fault, in that case only.
+        """
+        impossible = impossible_state(state, self.limits)
+        if impossible is not None:
+            self.trip(impossible)
+            self._require_no_fault()
+
+    def target_at(self, state: ArmState, gripper_open: bool | None = None) -> Target:
+        """Where the arm is, as a target; its joints are the measured ones, so that nothing jumps.
+
+        Args:
+            state: Measured; a joint a little outside of its limits is moved to them.
+            gripper_open: What the gripper was told; None takes it from its width.
+
+        Raises:
+            SafetyError: When the state is impossible; that latches a fault.
+        """
+        self.require_possible(state)
+        if gripper_open is None:
+            middle = 0.5 * (self.limits.gripper_open_width + self.limits.gripper_closed_width)
+            gripper_open = state.gripper_width > middle
+        joints = state.joints.clip(self.limits.joint_lower, self.limits.joint_upper)
+        return Target(self._kinematics.forward(joints), joints, gripper_open)
+
     def _require_healthy(self, state: ArmState) -> None:
-        if self.fault is None:
-            self._watch(state)
+        self._require_no_fault()
+        self.require_possible(state)
+        self._watch(state.efforts.tolist())
+        self._require_no_fault()
+
+    def _require_no_fault(self) -> None:
         if self.fault is not None:
             raise SafetyError(
                 f"The arm holds its pose because of a fault: {self.fault}. Remove the cause, then let a "
                 "person clear it (RobotEnv.clear_fault('name'))."
             )
 
-    def _watch(self, state: ArmState) -> None:
-        """Latch a fault when a measurement is impossible or an effort stays too high."""
-        joints, efforts = state.joints.tolist(), state.efforts.tolist()
-        if not math.isfinite(sum(joints) + sum(efforts)):
-            self.trip(f"the arm reported a joint state that is not finite: {joints} rad, {efforts} N m")
-            return
+    def _watch(self, efforts: list[float]) -> None:
+        """Latch a fault when an effort stays too high."""
         over = [i for i, (e, m) in enumerate(zip(efforts, self.limits.max_efforts, strict=True)) if abs(e) > m]
         self._effort_steps = self._effort_steps + 1 if over else 0
         if self._effort_steps >= self.limits.effort_fault_steps:
@@ -204,7 +239,7 @@ class SafetyFilter:
         duration_s: float,
         clipped: list[str],
     ) -> Checked:
-        """As far towards `goal` as one step and the joints' speed allow; a hold when no part is possible.
+        """As far towards `goal` as step, speed, joints and collisions allow; a hold when no part is possible.
 
         Between two rotations inside the box the way is straight in roll, pitch and yaw, so it stays inside.
         """
@@ -213,17 +248,19 @@ class SafetyFilter:
         turn = [g - p for g, p in zip(goal[1], start_rpy, strict=True)]
         back = transpose(rows_from_rpy(start_rpy))
         allowed = self.limits.max_joint_speed * duration_s
+        step = tuple(min(m, v * duration_s) for m, v in zip(self._step, self._speed, strict=True))
+        too_far = "step" if step == self._step else "speed"
         reasons: list[str] = []
-        far = max(abs(d) / m for d, m in zip(shift, self._step[:3], strict=True))
+        far = max(abs(d) / m for d, m in zip(shift, step[:3], strict=True))
         if far > 1.0 + _TOLERANCE:
-            reasons.append("step")
-            shift = [min(m, max(-m, d)) for d, m in zip(shift, self._step[:3], strict=True)]
+            reasons.append(too_far)
+            shift = [min(m, max(-m, d)) for d, m in zip(shift, step[:3], strict=True)]
         for _ in range(_TRIES):
             rpy = [p + d for p, d in zip(start_rpy, turn, strict=True)]
             turned = rpy_from_rows(multiply(rows_from_rpy(rpy), back)) if any(turn) else (0.0, 0.0, 0.0)
-            far = max(abs(d) / m for d, m in zip(turned, self._step[3:], strict=True))
+            far = max(abs(d) / m for d, m in zip(turned, step[3:], strict=True))
             if far > 1.0 + _STEP_TOLERANCE:
-                turn, reason = [d / far for d in turn], "step"
+                turn, reason = [d / far for d in turn], too_far
             else:
                 pose = Pose(np.array([p + d for p, d in zip(start, shift, strict=True)]), np.array(rpy))
                 part, reason, joints = self._try(pose, target, allowed)
@@ -240,7 +277,7 @@ class SafetyFilter:
         return self._hold(target, gripper_open, tuple(dict.fromkeys((*clipped, *reasons))))
 
     def _try(self, pose: Pose, target: Target, allowed: float) -> tuple[float, str, Float64 | None]:
-        """Joints that reach `pose` within `allowed` rad of travel, or how much to shorten it, and why."""
+        """Joints that reach `pose` freely within `allowed` rad of travel, or how much to shorten it, and why."""
         try:
             joints = self._kinematics.inverse(pose, target.joints)
         except KinematicsError:
@@ -248,4 +285,6 @@ class SafetyFilter:
         travel = float(np.abs(joints - target.joints).max())
         if travel > allowed:
             return min(0.9, 0.98 * allowed / travel), "speed", None
+        if self._collision.obstacle(target.joints, joints) is not None:
+            return 0.5, "collision", None
         return 1.0, "", joints

@@ -21,9 +21,13 @@ class SafetyLimits:
         rpy_upper: (3,) largest roll, pitch and yaw.
         max_step_position: Largest motion along one axis in one control step.
         max_step_rotation: Largest rotation about one axis in one control step.
+        max_speed_position: m/s along one axis, for steps that take less than their period.
+        max_speed_rotation: rad/s about one axis, likewise.
         joint_lower: (6,) the servos' smallest angles.
         joint_upper: (6,) the servos' largest angles.
         joint_margin: Kept free before each joint limit.
+        joint_slack: A joint measured further than this outside of its limits is a fault.
+        collision_margin: Kept free between the links that could meet, and between them and the table.
         max_joint_speed: rad/s, of every joint's target.
         max_joint_lag: Between target and measured joint; beyond it only motions that reduce it are allowed,
             so that a blocked arm does not wind its target up.
@@ -42,9 +46,13 @@ class SafetyLimits:
     rpy_upper: tuple[float, ...] = (0.15, 0.15, 1.2)
     max_step_position: float = 0.05
     max_step_rotation: float = 0.25
+    max_speed_position: float = 0.5
+    max_speed_rotation: float = 2.5
     joint_lower: tuple[float, ...] = JOINT_LOWER
     joint_upper: tuple[float, ...] = JOINT_UPPER
     joint_margin: float = 0.02
+    joint_slack: float = 0.1
+    collision_margin: float = 0.005
     max_joint_speed: float = 2.5
     max_joint_lag: float = 0.5
     max_efforts: tuple[float, ...] = (3.9, 7.8, 7.8, 3.9, 3.9, 1.33)
@@ -82,6 +90,9 @@ class SafetyLimits:
         for name in (
             "max_step_position",
             "max_step_rotation",
+            "max_speed_position",
+            "max_speed_rotation",
+            "joint_slack",
             "max_joint_speed",
             "max_joint_lag",
             "effort_yield_steps",

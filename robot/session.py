@@ -63,6 +63,27 @@ class SessionStats:
             self.consecutive_failures += 1
 
 
+@dataclass(frozen=True)
+class SessionStep:
+    """A session at one instant, for people to look at.
+
+    Attributes:
+        observation: The newest one.
+        direction: Of the episode.
+        step: Control steps so far.
+        source: Who acted last.
+        probability: That the instruction is done, as the reward model sees it.
+        clipped: Limits that changed the last action.
+    """
+
+    observation: Observation
+    direction: Direction
+    step: int
+    source: Source
+    probability: float
+    clipped: tuple[str, ...] = ()
+
+
 class ResetFreeSession:
     """Runs and records one episode after another, alternating the directions.
 
@@ -81,6 +102,7 @@ class ResetFreeSession:
         *,
         rng: np.random.Generator,
         on_episode: Callable[[Episode], None] | None = None,
+        on_step: Callable[[SessionStep], None] | None = None,
         max_steps: int = 40,
         help_after: int = 3,
         deterministic: bool = False,
@@ -102,6 +124,7 @@ class ResetFreeSession:
             rng: Draws wordings and start poses.
             on_episode: Gets every recorded episode, those that a fault cut short included, before the session
                 goes on or the fault is raised.
+            on_step: Gets every instant of an episode, the first one included; must return at once.
             max_steps: Control steps after which an episode is truncated as a failure.
             help_after: Failures in a row, of both directions together, after which help is asked for.
             deterministic: Take the policy's mean instead of a sample.
@@ -125,7 +148,8 @@ class ResetFreeSession:
         self._env, self._policy, self._reward, self._attendant = env, policy, reward, attendant
         self._task, self._instructions, self._metadata = task, dict(instructions), dict(metadata or {})
         self._rng = rng
-        self._on_episode, self._takeover, self._referee = on_episode, takeover, referee
+        self._on_episode, self._on_step = on_episode, on_step
+        self._takeover, self._referee = takeover, referee
         self._max_steps, self._help_after, self._deterministic = max_steps, help_after, deterministic
         self._skip_done = skip_done
         self._recorder = Recorder(env.robot_spec)
@@ -155,8 +179,9 @@ class ResetFreeSession:
             success_probability=probability,
         )
         self._next = _other(direction)
+        self._tell(SessionStep(observation, direction, 0, Source.POLICY, probability))
         try:
-            done = self._act(observation, version)
+            done = self._act(direction, observation, version)
         except Exception as error:
             if len(self._recorder):
                 self._finish(direction, "unknown", {"fault": f"{type(error).__name__}: {error}"})
@@ -209,25 +234,31 @@ class ResetFreeSession:
         self._reward.reset(observation.instruction)
         return observation, self._reward.update(observation)
 
-    def _act(self, observation: Observation, version: int) -> bool:
+    def _act(self, direction: Direction, observation: Observation, version: int) -> bool:
         """The control loop; returns whether the reward model said done."""
-        for _ in range(self._max_steps):
+        for step in range(1, self._max_steps + 1):
             taken = self._takeover(observation) if self._takeover is not None else None
             proposed = self._policy.act(observation, self._deterministic) if taken is None else taken
             applied = self._env.apply(proposed)
             observation = self._env.observe()
             reading = self._reward.update(observation)
+            source = Source.POLICY if taken is None else Source.PERSON
             self._recorder.step(
                 observation,
                 np.asarray(proposed, dtype=np.float32),
                 applied.executed,
-                Source.POLICY if taken is None else Source.PERSON,
+                source,
                 version if taken is None else -1,
                 reading.probability,
             )
+            self._tell(SessionStep(observation, direction, step, source, reading.probability, applied.command.clipped))
             if reading.done:
                 return True
         return False
+
+    def _tell(self, step: SessionStep) -> None:
+        if self._on_step is not None:
+            self._on_step(step)
 
     def _finish(self, direction: Direction, outcome: Outcome, extra: dict[str, Any]) -> Episode:
         """End the recording, count it and hand it on."""

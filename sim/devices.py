@@ -60,6 +60,14 @@ class SimArm:
         data.ctrl[:JOINTS] = data.qpos[:JOINTS]
         data.ctrl[JOINTS] = float(np.clip(data.qpos[6] - data.qpos[7] - 2 * FINGER_CLOSED_M, 0.0, OPEN_WIDTH_M))
 
+    @property
+    def fault(self) -> str | None:
+        """None: nothing ever latches here."""
+        return None
+
+    def clear(self, person: str) -> None:
+        """Nothing to clear."""
+
     def close(self) -> None:
         """Nothing to release: the servos keep their goals."""
 

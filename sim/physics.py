@@ -172,6 +172,12 @@ class Physics:
         self.data.ctrl[6] = gripper_width
         self.changed()
 
+    def copy_positions(self, other: Physics) -> None:
+        """Bring everything where it is in `other`, which has the same model, so that it can be looked at in peace."""
+        self.data.qpos[:] = other.data.qpos
+        self._revision += 1
+        self._kinematics_stale = True
+
     def reset(self) -> None:
         """Forget velocities and warm starts; bodies go where compiled, the arm to neutral. Time goes on."""
         mujoco.mj_resetData(self.model, self.data)

@@ -25,7 +25,7 @@ import numpy as np
 
 from sim.physics import Physics
 from trajectories.errors import ConfigError, MissingDependencyError
-from trajectories.types import UInt8
+from trajectories.types import Float32, UInt8
 
 MAX_SIZE = 1024
 VISIBLE_GROUPS = (True, True, True, False, False, False)
@@ -90,6 +90,7 @@ class SceneRenderer:
         self._camera = mujoco.MjvCamera()
         self._camera.type = mujoco.mjtCamera.mjCAMERA_FIXED
         self._resources: mujoco.MjrContext | None = mujoco.MjrContext(model, mujoco.mjtFontScale.mjFONTSCALE_50)
+        self._resources.readDepthMap = mujoco.mjtDepthMap.mjDEPTH_ZEROFAR
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._resources)
 
     def render(self, physics: Physics, camera: str, size: tuple[int, int]) -> UInt8:
@@ -98,6 +99,33 @@ class SceneRenderer:
         Raises:
             ConfigError: When the size is above `max_size`, the renderer is closed or there is no such camera.
         """
+        image = np.empty((*size, 3), dtype=np.uint8)
+        self._draw(physics, camera, size, image, None)
+        return np.ascontiguousarray(image[::-1])
+
+    def render_deep(self, physics: Physics, camera: str, size: tuple[int, int]) -> tuple[UInt8, Float32]:
+        """The same, and how far away everything is along the optical axis: float32 (height, width) m.
+
+        Raises:
+            ConfigError: See `render`.
+        """
+        image, depth = np.empty((*size, 3), dtype=np.uint8), np.empty(size, dtype=np.float32)
+        self._draw(physics, camera, size, image, depth)
+        extent, clip = self._model.stat.extent, self._model.vis.map
+        near, far = clip.znear * extent, clip.zfar * extent
+        # The buffer is 1 at the near plane and 0 at the far one, linear in 1 / distance.
+        metres = (far * near / (depth[::-1].astype(np.float64) * (far - near) + near)).astype(np.float32)
+        return np.ascontiguousarray(image[::-1]), metres
+
+    def close(self) -> None:
+        """Free this scene's textures and buffers; the process's context stays."""
+        if self._resources is not None:
+            _make_current()
+            self._resources.free()
+            self._resources = None
+
+    def _draw(self, physics: Physics, camera: str, size: tuple[int, int], image: UInt8, depth: Float32 | None) -> None:
+        """Draw into `image` and, where asked for, `depth`, lowest row first."""
         height, width = size
         if height > self._max_size[0] or width > self._max_size[1]:
             raise ConfigError(f"This renderer draws up to {self._max_size} pixels; {size} was asked for.")
@@ -114,15 +142,6 @@ class SceneRenderer:
             mujoco.mjtCatBit.mjCAT_ALL.value, self._scene,
         )  # fmt: skip
         viewport = mujoco.MjrRect(0, 0, width, height)
-        image = np.empty((height, width, 3), dtype=np.uint8)
         mujoco.mjr_setBuffer(mujoco.mjtFramebuffer.mjFB_OFFSCREEN, self._resources)
         mujoco.mjr_render(viewport, self._scene, self._resources)
-        mujoco.mjr_readPixels(image, None, viewport, self._resources)
-        return np.ascontiguousarray(image[::-1])
-
-    def close(self) -> None:
-        """Free this scene's textures and buffers; the process's context stays."""
-        if self._resources is not None:
-            _make_current()
-            self._resources.free()
-            self._resources = None
+        mujoco.mjr_readPixels(image, depth, viewport, self._resources)

@@ -74,8 +74,13 @@ class Scene:
     def rest(self) -> None:
         """Arm in neutral with the gripper open, every object at its spec's position, nothing moving."""
         self.physics.reset()
-        for item in self.spec.objects:
-            self.place(item.name, (*item.position, self.surface_height(*item.position)), 0.0)
+        self._put_back()
+
+    def rearrange(self, rng: np.random.Generator | None) -> None:
+        """Vary the scene (None: don't) and put every object back, around the arm, which goes on with what it does."""
+        if rng is not None:
+            self._randomiser.draw(rng)
+        self._put_back()
 
     def place(self, name: str, xyz: ArrayLike, yaw: float) -> None:
         """Stand an object up, at rest, its bottom centre at `xyz` (m, base frame), turned by `yaw` (rad)."""
@@ -145,6 +150,10 @@ class Scene:
         for renderer in self._renderers.values():
             renderer.close()
         self._renderers.clear()
+
+    def _put_back(self) -> None:
+        for item in self.spec.objects:
+            self.place(item.name, (*item.position, self.surface_height(*item.position)), 0.0)
 
     def _fixture_spec(self, name: str) -> FixtureSpec:
         if name not in self._fixtures:

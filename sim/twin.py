@@ -61,6 +61,28 @@ class Twin:
         self.scene.clock.sleep_until_ns(self.scene.clock.now_ns() + _SETTLE_NS)
         self.env.resync()
 
+    def rearrange(
+        self,
+        direction: Direction,
+        rng: np.random.Generator,
+        randomise: bool | None = None,
+        spread: Spread | None = None,
+    ) -> None:
+        """A new scene in a start state of `direction` around the arm: arm, servos and clock go on as they are.
+
+        The same generator gives the same scene as in `reset`. The objects settle within 0.1 s.
+
+        Args:
+            direction: "forward" or "backward".
+            rng: Draws everything.
+            randomise: Whether sizes, colours, light and cameras vary; the twin's own setting if None.
+            spread: Start distribution; the twin's own if None.
+        """
+        randomise = self._randomise if randomise is None else randomise
+        self.scene.rearrange(rng if randomise else None)
+        self._home.sample(rng)
+        self.task.place_start(self.scene, rng, direction, self.spread if spread is None else spread)
+
     def success(self, direction: Direction) -> bool:
         """The physics predicate; for evaluation, resets and scripted experts only."""
         return self.task.success(self.scene, direction)
@@ -88,6 +110,11 @@ class TwinAttendant:
     def help(self, reason: str, direction: Direction) -> None:
         """Reset the scene for `direction`."""
         self._twin.reset(direction)
+
+    def recover(self, reason: str) -> str:
+        """Free the arm by a reset of the scene."""
+        self._twin.reset("forward")
+        return "the twin's attendant"
 
 
 def make_twin(

@@ -45,6 +45,10 @@ class DeviceError(RegraspError):
     """A device is missing, was unplugged, doesn't answer or answers wrongly."""
 
 
+class StoppedError(RegraspError):
+    """A person ended the session while it was waiting; everything recorded so far is kept."""
+
+
 class LinkError(RegraspError):
     """The other process can't be reached, answered wrongly or refused."""
 

@@ -7,13 +7,11 @@ of JSON on standard output. It ends when its parent says so or ends, however tha
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import signal
 import threading
 import time
 import zlib
-from typing import Any, TextIO
 
 from drivers.cameras.config import CameraConfig
 from drivers.cameras.fitting import fit_colour, fit_depth
@@ -22,9 +20,9 @@ from drivers.cameras.realsense_config import RealSenseConfig
 from drivers.cameras.ring import FrameRing, Stamp
 from drivers.cameras.source import FrameSource, RawFrame
 from drivers.cameras.uvc import UvcSource
+from drivers.parent_link import FAILED, Events, read_task
 from trajectories.errors import RegraspError
 
-FAILED = 3
 _WAIT_S = 0.2  # for one frame; between two waits the process leaves a sign of life
 _GRACE_S = 2.0
 _PR_SET_PDEATHSIG = 1
@@ -74,7 +72,7 @@ class Pump:
         self._ring.write(colour, depth, stamp, dropped)
 
 
-def pump_until(stop: threading.Event, config: CameraConfig, ring: FrameRing, events: TextIO) -> None:
+def pump_until(stop: threading.Event, config: CameraConfig, ring: FrameRing, events: Events) -> None:
     """Open the camera and publish its frames until `stop` is set.
 
     Raises:
@@ -85,7 +83,7 @@ def pump_until(stop: threading.Event, config: CameraConfig, ring: FrameRing, eve
     try:
         source.open()
         ring.beat(time.monotonic_ns())
-        _tell(events, event="open")
+        events.tell("open")
         while not stop.is_set():
             ring.beat(time.monotonic_ns())
             frame = source.next(_WAIT_S)
@@ -102,22 +100,6 @@ def die_with_parent(parent: int) -> None:
         os._exit(FAILED)
 
 
-def _tell(events: TextIO, **what: Any) -> None:
-    events.write(json.dumps(what) + "\n")
-    events.flush()
-
-
-def _read_line() -> bytes:
-    """A line from descriptor 0; unbuffered, since a thread goes on reading there."""
-    line = bytearray()
-    while not line.endswith(b"\n"):
-        piece = os.read(0, 1)
-        if not piece:
-            break
-        line += piece
-    return bytes(line)
-
-
 def _stop_when_told(stop: threading.Event) -> None:
     """Wait for a word from the parent, or its end; then ask the main thread to end and, if it hangs, end it."""
     os.read(0, 1)
@@ -128,9 +110,8 @@ def _stop_when_told(stop: threading.Event) -> None:
 
 def main() -> int:
     """Run until told to stop; exit code 3 after a failure that was reported."""
-    events = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print must not mix with the events
-    task = json.loads(_read_line())
+    events = Events()
+    task = read_task()
     die_with_parent(task["parent"])
     stop = threading.Event()
     threading.Thread(target=_stop_when_told, args=(stop,), daemon=True).start()
@@ -138,8 +119,8 @@ def main() -> int:
         config = CameraConfig.from_dict(task["camera"])
         with FrameRing.attach(task["ring_fd"], writable=True) as ring:
             pump_until(stop, config, ring, events)
-    except (RegraspError, BrokenPipeError) as error:
+    except RegraspError as error:
         if not stop.is_set():
-            _tell(events, event="failed", kind=type(error).__name__, message=str(error))
+            events.tell("failed", kind=type(error).__name__, message=str(error))
             return FAILED
     return 0

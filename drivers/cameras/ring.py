@@ -1,10 +1,7 @@
 """A ring of time-stamped frames in shared memory: one writing process, any number of readers.
 
-The memory is an anonymous file (`memfd_create(2)`). It has no name that could be left behind: the kernel frees it
-when the last process that maps it ends, however that ends, so there is nothing to clean up after `kill -9` and no
-resource tracker is involved (`multiprocessing.shared_memory` in Python 3.11 registers whoever attaches, and the
-tracker of a killed child would remove its parent's memory). The writer gets the descriptor from its parent; readers
-in other processes of the same user attach by `FrameRing.address`.
+The memory is an anonymous file (`drivers.shared_memory`): nothing is left behind after `kill -9`. The writer gets the
+descriptor from its parent; readers in other processes of the same user attach by `FrameRing.address`.
 
 Torn frames are impossible. A slot's sequence number is negative while it is written and the frame's count when it is
 whole; a reader looks at it before and after its copy and starts again with the newest frame if it changed. A writer
@@ -14,10 +11,8 @@ killed half-way leaves the newest whole frame as it was, and its successor write
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import mmap
 import os
-import threading
 from dataclasses import astuple, dataclass, fields
 from types import TracebackType
 from typing import Any
@@ -26,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.cameras.errors import CameraError
+from drivers.shared_memory import create_memory, fence
 from trajectories.types import Int64, UInt8
 
 UInt16 = NDArray[np.uint16]
@@ -72,15 +68,6 @@ class RingFrame:
 
 
 _FIELDS = len(fields(Stamp))
-_lock = threading.Lock()
-
-
-def _fence() -> None:
-    """Order memory accesses: x86 keeps stores in order by itself, for ARM taking a lock twice is a full barrier."""
-    with _lock:
-        pass
-    with _lock:
-        pass
 
 
 class FrameRing:
@@ -129,10 +116,7 @@ class FrameRing:
         height, width = size
         if height < 1 or width < 1 or slots < 2:
             raise CameraError(f"A ring needs a positive size and two slots or more, got {size} and {slots} slots.")
-        fd = os.memfd_create("regrasp-frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        length = _bytes(height, width, depth, slots)
-        os.ftruncate(fd, length)
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
+        fd = create_memory("regrasp-frames", _bytes(height, width, depth, slots))
         header = np.array([_MAGIC, height, width, int(depth), slots, 0, 0, 0], dtype=np.int64)
         os.pwrite(fd, header.tobytes(), 0)
         return cls(fd, writable=False, keep_fd=True)
@@ -196,14 +180,14 @@ class FrameRing:
         i = count % self.slots
         meta = self._metas[i]
         meta[0] = -count
-        _fence()
+        fence()
         self._colours[i][...] = colour
         if depth is not None:
             self._depths[i][...] = depth
         meta[1 : 1 + _FIELDS] = astuple(stamp)
-        _fence()
+        fence()
         meta[0] = count
-        _fence()
+        fence()
         self._header[_DROPPED] += dropped
         self._header[_WRITTEN] = count
 
@@ -278,7 +262,7 @@ class FrameRing:
             count = int(self._header[_WRITTEN])
             if count == 0:
                 return None
-            _fence()
+            fence()
             i = count % self.slots
             meta = self._metas[i]
             if meta[0] != count:
@@ -286,7 +270,7 @@ class FrameRing:
             values = meta[1 : 1 + _FIELDS].tolist()
             image = self._colours[i].copy() if colour else self._colours[i][:0]
             depths = self._depths[i].copy() if depth else None
-            _fence()
+            fence()
             if meta[0] == count:
                 return RingFrame(image, depths, Stamp(*values))
         raise CameraError(

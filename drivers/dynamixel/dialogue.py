@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from drivers.dynamixel import requests
 from drivers.dynamixel.owed import OwedReplies
 from drivers.dynamixel.packet import BROADCAST, FIXED_BYTES, LARGEST_ID, Packet
 from drivers.dynamixel.port import Port
-from drivers.dynamixel.replies import REFUSAL_TEXTS, STATUS_BYTES, Refusal, Status, as_status, split_fast
+from drivers.dynamixel.replies import (
+    JOINT_BYTES,
+    REFUSAL_TEXTS,
+    STATUS_BYTES,
+    Refusal,
+    Status,
+    as_status,
+    split_fast,
+)
 from drivers.dynamixel.statistics import BusStatistics
 from drivers.dynamixel.wire import NS_PER_S, Wire
 from drivers.errors import PacketError, ServoRefusedError, ServoTimeoutError
@@ -20,6 +28,9 @@ _FENCE_LENGTHS = range(29, 61)
 """A fence reads indirect registers: there all bytes are defined in every model. Nobody else reads such lengths."""
 _FENCE_PAUSE_S = 0.01
 _JOINT_HEAD_BYTES = 8
+PING_BYTES = 3
+_ROLL_CALL_S = 0.772
+"""Time for the servos to take turns, besides that of the bytes: 3 ms an id, as dynamixel_sdk 4.1.0 allows."""
 
 
 class Dialogue:
@@ -143,39 +154,67 @@ class Dialogue:
         The caller sees to it that `length` tells these replies from late ones (`distinct_length` or `fence`).
         """
         request = requests.sync_read(servos, address, length, fast)
+        return self._collect(request, dict.fromkeys(servos, length), fast)
+
+    def gather_ranges(self, ranges: Mapping[int, tuple[int, int]], fast: bool = False) -> dict[int, Status]:
+        """One bulk read without repetition: the replies that came, possibly none.
+
+        The caller sees to it that these replies can be told from late ones (`fence`, `joint_replies_owed`).
+
+        Args:
+            ranges: Servo -> (address, length).
+            fast: Whether to ask for one joint reply.
+        """
+        lengths = {servo: length for servo, (_, length) in ranges.items()}
+        return self._collect(requests.bulk_read(ranges, fast), lengths, fast)
+
+    def _collect(self, request: bytes, lengths: Mapping[int, int], fast: bool) -> dict[int, Status]:
+        """Send a request to several servos and take the replies that came.
+
+        Args:
+            request: Packet to send.
+            lengths: Servo -> bytes asked of it, in the order asked.
+            fast: Whether one joint reply is due.
+        """
         replies: dict[int, Status] = {}
         statistics = self.statistics
 
         def take_single(packet: Packet) -> bool:
             status = as_status(packet)
-            if status is None or status.servo not in servos or status.refusal or len(status.data) != length:
+            if status is None or status.refusal or lengths.get(status.servo) != len(status.data):
                 statistics.foreign_replies += 1
                 return False
             if replies.setdefault(status.servo, status) is not status:
                 statistics.foreign_replies += 1
-            return len(replies) == len(servos)
+            return len(replies) == len(lengths)
 
         def take_joint(packet: Packet) -> bool:
-            found = split_fast(packet, servos, length) if packet.is_fast else None
+            found = split_fast(packet, lengths) if packet.is_fast else None
             if found is None:
                 statistics.foreign_replies += 1
                 return False
             replies.update((status.servo, status) for status in found)
             return True
 
+        size = sum(lengths.values())
         if fast:
-            answered = self._wire.ask(request, _JOINT_HEAD_BYTES + len(servos) * (length + 4), 1, take_joint)
+            answered = self._wire.ask(request, _JOINT_HEAD_BYTES + size + len(lengths) * JOINT_BYTES, 1, take_joint)
             if answered:
                 self._owed.settle(BROADCAST)
-            else:
-                self._owed.add(BROADCAST, length, self.clock())
-        elif not self._wire.ask(request, len(servos) * (STATUS_BYTES + length), len(servos), take_single):
+            else:  # of different lengths it could pass for a joint reply of any length between them
+                for length in range(min(lengths.values()), max(lengths.values()) + 1):
+                    self._owed.add(BROADCAST, length, self.clock())
+        elif not self._wire.ask(request, size + len(lengths) * STATUS_BYTES, len(lengths), take_single):
             now = self.clock()
-            for servo in servos:
+            for servo, length in lengths.items():
                 self._owed.add(servo, length, now)
         for status in replies.values():
             self._accept(status)
         return {servo: status for servo, status in replies.items() if not status.refusal}
+
+    def joint_replies_owed(self) -> bool:
+        """Whether a joint reply may still be on its way: a fast request could be given the wrong answer."""
+        return bool(self._owed.lengths(BROADCAST, self.clock()))
 
     def patience_ns(self, servos: int, length: int) -> int:
         """Longest time that `gather` takes with so many servos and bytes each, without fast sync read."""
@@ -188,6 +227,20 @@ class Dialogue:
     def fence(self, servos: Iterable[int]) -> list[int]:
         """Separate coming requests from late replies; returns the servos for which that worked."""
         return [servo for servo in servos if self._unmistakable(servo)]
+
+    def roll_call(self) -> dict[int, Status]:
+        """Ping every servo at once; the replies that came. Takes most of a second, however many there are."""
+        replies: dict[int, Status] = {}
+
+        def take(packet: Packet) -> None:
+            status = as_status(packet)
+            if status is None or len(status.data) != PING_BYTES:
+                self.statistics.foreign_replies += 1
+            else:
+                replies[status.servo] = status
+
+        self._wire.poll(requests.ping(BROADCAST), (LARGEST_ID + 1) * (STATUS_BYTES + PING_BYTES), _ROLL_CALL_S, take)
+        return replies
 
     def wait(self, seconds: float) -> None:
         """Let time pass, throwing away what arrives."""

@@ -40,6 +40,7 @@ class Instruction(IntEnum):
     FAST_SYNC_READ = 0x8A
     BULK_READ = 0x92
     BULK_WRITE = 0x93
+    FAST_BULK_READ = 0x9A
 
 
 class Packet(NamedTuple):
@@ -58,7 +59,7 @@ class Packet(NamedTuple):
 
     @property
     def is_fast(self) -> bool:
-        """Whether this is the joint reply to a fast sync read."""
+        """Whether this is the joint reply to a fast sync or fast bulk read."""
         return self.servo == BROADCAST and self.instruction == Instruction.STATUS
 
 

@@ -1,18 +1,19 @@
-"""What servos answer: status packets, alone or joined by a fast sync read."""
+"""What servos answer: status packets, alone or joined by a fast sync or fast bulk read."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import IntEnum, IntFlag
 from typing import NamedTuple
 
 from drivers.dynamixel.crc import crc16
 from drivers.dynamixel.packet import BROADCAST, FIXED_BYTES, HEADER, Instruction, Packet, encode
-from drivers.errors import PacketError
 
 ALERT_BIT = 0x80
 STATUS_BYTES = FIXED_BYTES + 1
 """Bytes of a reply without data."""
+JOINT_BYTES = 4
+"""Bytes of a servo's part of a joint reply without its data: error, id, CRC."""
 
 
 class Refusal(IntEnum):
@@ -84,39 +85,31 @@ def encode_status(servo: int, error: int, data: bytes = b"") -> bytes:
     return encode(servo, Instruction.STATUS, bytes((error,)) + data)
 
 
-def split_fast(packet: Packet, servos: Sequence[int], length: int) -> list[Status] | None:
-    """The single replies in a joint reply to a fast sync read, or None when it isn't exactly the one asked for.
+def split_fast(packet: Packet, lengths: Mapping[int, int]) -> list[Status] | None:
+    """The single replies in a joint reply to a fast read, or None when it isn't exactly the one asked for.
 
     The layout is (error, id, data, CRC) for each servo in the order asked; each CRC covers everything before it.
 
     Args:
         packet: A packet with `is_fast`.
-        servos: Ids in the order asked.
-        length: Bytes asked of each.
+        lengths: Servo -> bytes asked of it, in the order asked.
     """
-    block = length + 4
-    if len(packet.params) != block * len(servos):
-        return None
     params = packet.params
+    if len(params) != sum(lengths.values()) + JOINT_BYTES * len(lengths):
+        return None
     replies = []
-    for index, servo in enumerate(servos):
-        at = index * block
+    at = 0
+    for servo, length in lengths.items():
         if params[at + 1] != servo:
             return None
         replies.append(Status(servo, params[at], params[at + 2 : at + 2 + length]))
+        at += length + JOINT_BYTES
     return replies
 
 
 def encode_fast(replies: Sequence[Status]) -> list[bytes]:
-    """The joint reply to a fast sync read, as the pieces that each servo puts on the wire.
-
-    Raises:
-        PacketError: When the replies differ in length.
-    """
-    lengths = {len(reply.data) for reply in replies}
-    if len(lengths) != 1:
-        raise PacketError(f"A joint reply needs the same number of bytes from every servo; got {sorted(lengths)}.")
-    total = 1 + (lengths.pop() + 4) * len(replies)
+    """The joint reply to a fast read, as the pieces that each servo puts on the wire."""
+    total = 1 + sum(len(reply.data) + JOINT_BYTES for reply in replies)
     piece = HEADER + bytes((BROADCAST, total & 0xFF, total >> 8, Instruction.STATUS))
     crc = 0
     pieces = []

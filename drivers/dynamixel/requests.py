@@ -90,11 +90,12 @@ def sync_write(address: int, data: Mapping[int, bytes]) -> bytes:
     return encode(BROADCAST, Instruction.SYNC_WRITE, _word(address) + _word(lengths.pop()) + body)
 
 
-def bulk_read(ranges: Mapping[int, tuple[int, int]]) -> bytes:
-    """Ask each servo for its own range: servo -> (address, length)."""
+def bulk_read(ranges: Mapping[int, tuple[int, int]], fast: bool = False) -> bytes:
+    """Ask each servo for its own range: servo -> (address, length); one reply each, or one joint reply when `fast`."""
     _check_distinct(tuple(ranges))
+    instruction = Instruction.FAST_BULK_READ if fast else Instruction.BULK_READ
     body = b"".join(bytes((servo,)) + _word(address) + _word(length) for servo, (address, length) in ranges.items())
-    return encode(BROADCAST, Instruction.BULK_READ, body)
+    return encode(BROADCAST, instruction, body)
 
 
 def bulk_write(writes: Mapping[int, tuple[int, bytes]]) -> bytes:

@@ -102,6 +102,24 @@ class Wire:
         self._count()
         return complete
 
+    def poll(self, request: bytes, reply_bytes: int, seconds: float, take: Callable[[Packet], None]) -> None:
+        """Send a request that any number of servos may answer, and pass on what comes until time is up.
+
+        Args:
+            request: Packet to send.
+            reply_bytes: Bytes of all possible answers.
+            seconds: Time besides that of the bytes.
+            take: Told of every packet.
+        """
+        self._empty()
+        self.statistics.requests += 1
+        self.port.write(request)
+        deadline = self._clock() + self.patience_ns(len(request), reply_bytes, 0) + round(seconds * NS_PER_S)
+        while data := self.port.read(deadline):
+            for packet in self._parser.feed(data):
+                take(packet)
+        self._count()
+
     def listen(self, seconds: float) -> None:
         """Throw away what arrives for a while."""
         end = self._clock() + round(seconds * NS_PER_S)

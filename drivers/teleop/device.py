@@ -11,10 +11,10 @@ from drivers.teleop.keyboard import KeyboardConfig, keyboard
 from drivers.teleop.keys import Key
 from drivers.teleop.leader import LeaderConfig, leader
 from drivers.teleop.motion import Motion
-from drivers.teleop.settings import merged
 from drivers.teleop.spacemouse import SpaceMouseConfig, spacemouse
 from drivers.teleop.status import DeviceStatus
 from trajectories.errors import ConfigError
+from trajectories.settings import merged
 
 
 class TeleopDevice(Protocol):
@@ -74,11 +74,21 @@ def make_device(config: Mapping[str, Any]) -> TeleopDevice:
     keys_from = settings.pop("keys_from", None)
     if keys_from is not None:
         return CombinedDevice(make_device(settings), make_device(keys_from))
+    checked = device_settings(settings)
+    return _MAKERS[settings["device"]][1](checked)
+
+
+def device_settings(config: Mapping[str, Any]) -> Any:
+    """The settings of a single device (`GamepadConfig` ...), see `make_device`.
+
+    Raises:
+        ConfigError: On an unknown name, setting or value.
+    """
+    settings = dict(config)
     name = settings.pop("device", None)
     if name not in _MAKERS:
         raise ConfigError(f"teleop.device is {name!r}, expected one of {', '.join(DEVICES)}.")
-    defaults, make = _MAKERS[name]
-    return make(merged(defaults(), settings, name))
+    return merged(_MAKERS[name][0](), settings, name)
 
 
 def open_device(config: Mapping[str, Any], on_key: Callable[[Key], None] | None = None) -> TeleopDevice:

@@ -1,5 +1,7 @@
-"""The WidowX 250 S (and its relatives) behind `robot.interfaces.Arm`: `arm.WidowX`.
+"""The WidowX 250 S (and its relatives) behind `robot.interfaces.Arm`: `process.ProcessArm`, `arm.WidowX`.
 
-Pure: `models`, `settings`, `advice`, `interpolation`, `fold`, `guard`, `gripper`, `statistics`. On the bus: `reading`,
-`goals`, `eeprom`, `startup`, `loop` (one cycle of control), `arm` (the thread around it). Not yet tried on hardware.
+Pure: `models`, `settings`, `advice`, `interpolation`, `fold`, `guard`, `gripper`, `health`, `histogram`, `statistics`.
+On the bus: `reading`, `goals`, `eeprom`, `startup`, `loop` (one cycle of control), `arm` (the thread around it). In a
+process of its own: `child` (its main loop), `hosted` (the arm there), `shared_block`, `claim` (who has the arm),
+`priority`, `process` (the session's side). Not yet tried on hardware.
 """

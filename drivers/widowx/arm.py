@@ -9,6 +9,7 @@ arm.close()                                 # to the sleep pose, then torque off
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import numpy as np
 
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.errors import PortLostError
+from drivers.widowx.health import ServoStatus
 from drivers.widowx.loop import ControlLoop, Mode
 from drivers.widowx.models import WX250S, ArmModel
 from drivers.widowx.settings import ArmSettings
@@ -24,11 +26,41 @@ from drivers.widowx.statistics import LoopReport, LoopStatistics
 from robot.clock import WallClock
 from robot.interfaces import ArmState, Clock
 from trajectories.errors import DeviceError, RegraspError, SafetyError, StaleDataError
-from trajectories.types import Command
+from trajectories.types import Command, Float64
 
 _NS = 1e9
-_JOB_TIMEOUT_S = 15.0
+JOB_TIMEOUT_S = 15.0
 _log = logging.getLogger(__name__)
+
+
+def finite_joints(command: Command) -> Float64:
+    """The command's joints, float64 (6,) rad.
+
+    Raises:
+        SafetyError: When they or the gripper's width aren't finite.
+    """
+    joints = np.asarray(command.joints, dtype=np.float64)
+    if joints.shape != (6,) or not np.isfinite(joints).all() or not math.isfinite(command.gripper_width):
+        raise SafetyError(
+            f"A command needs six finite joints and a finite gripper width, got {command.joints!r} and "
+            f"{command.gripper_width!r}. Nothing was sent."
+        )
+    return joints
+
+
+def fresh(state: ArmState | None, now_ns: int, max_age_s: float, fault: str | None) -> ArmState:
+    """`state`, unless it is too old.
+
+    Raises:
+        StaleDataError: When it is, with the reason if one is known.
+    """
+    age_s = float("inf") if state is None else (now_ns - state.t_ns) / _NS
+    if state is None or age_s > max_age_s:
+        raise StaleDataError(
+            f"The arm's joint state is {age_s * 1e3:.0f} ms old, at most {max_age_s * 1e3:.0f} ms are allowed. "
+            f"{fault or 'Is the control loop starved of processor time?'}"
+        )
+    return state
 
 
 class _Job:
@@ -106,7 +138,8 @@ class WidowX:
             PortError: When the port can't be opened.
             DeviceError, ConfigError, SafetyError: See `ControlLoop`.
         """
-        bus = DynamixelBus.on(port)
+        settings = settings or ArmSettings()
+        bus = DynamixelBus.on(port, latency_s=settings.latency_s)
         try:
             return cls(bus, model, settings)
         except BaseException:
@@ -120,14 +153,7 @@ class WidowX:
         Raises:
             StaleDataError: When it is older than `max_age_s`, with the reason if one is known.
         """
-        state = self._loop.state
-        age_s = float("inf") if state is None else (self._clock.now_ns() - state.t_ns) / _NS
-        if state is None or age_s > self.settings.max_age_s:
-            raise StaleDataError(
-                f"The arm's joint state is {age_s * 1e3:.0f} ms old, at most {self.settings.max_age_s * 1e3:.0f} ms "
-                f"are allowed. {self.fault or 'Is the control loop starved of processor time?'}"
-            )
-        return state
+        return fresh(self._loop.state, self._clock.now_ns(), self.settings.max_age_s, self.fault)
 
     def send(self, command: Command) -> None:
         """Set the newest goal; joints (6,) rad beyond the limits are moved to them. Returns at once.
@@ -135,12 +161,7 @@ class WidowX:
         Raises:
             SafetyError: When it isn't finite, or a fault or rest is latched.
         """
-        joints = np.asarray(command.joints, dtype=np.float64)
-        if joints.shape != (6,) or not np.isfinite(joints).all() or not np.isfinite(command.gripper_width):
-            raise SafetyError(
-                f"A command needs six finite joints and a finite gripper width, got {command.joints!r} and "
-                f"{command.gripper_width!r}. Nothing was sent."
-            )
+        finite_joints(command)
         self._require_alive()
         with self._lock:
             self._loop.require_free()
@@ -160,6 +181,10 @@ class WidowX:
                 self.sleep()
         except (RegraspError, TimeoutError) as error:
             _log.warning("The arm doesn't go to sleep: %s", error)
+        self.leave()
+
+    def leave(self) -> None:
+        """Release the port with the arm as it is; torque goes off only where it already lies in its sleep pose."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -190,9 +215,12 @@ class WidowX:
 
     def report(self) -> LoopReport:
         """Periods, missed cycles, durations and bus errors so far."""
-        counters = self._loop.bus.statistics
         self._statistics.incomplete = self._loop.incomplete
-        return self._statistics.report(counters.retries, counters.timeouts, counters.crc_errors)
+        return self._statistics.report(self._loop.bus.statistics)
+
+    def health(self) -> dict[int, ServoStatus]:
+        """How every servo is doing, by id."""
+        return self._loop.health()
 
     def sleep(self, timeout_s: float = 30.0) -> None:
         """Go slowly to the sleep pose; returns when the arm lies in it, with torque on. A command or hold cancels it.
@@ -200,6 +228,8 @@ class WidowX:
         Raises:
             SafetyError: When it was cancelled, a fault is latched, or it takes too long.
         """
+        with self._lock:  # what was said before counts no more
+            self._command, self._hold = None, False
         self._do(self._loop.start_sleeping)
         give_up = self._clock.now_ns() + timeout_s * _NS
         while not self._loop.sleeping:
@@ -224,22 +254,24 @@ class WidowX:
         with self._lock:
             command, self._command = self._command, None
             hold, self._hold = self._hold, False
-        while self._jobs:
-            self._jobs.popleft().run()
         if hold:
             self._loop.hold()
         if command is not None and self._loop.mode in (Mode.FOLLOW, Mode.SLEEP):
             self._loop.follow(command)
+        while self._jobs:
+            self._jobs.popleft().run()
         self._loop.cycle()
         self._statistics.count(start, self._loop.bus.clock())
 
     # -- inside -------------------------------------------------------------------------------------
     def _run(self) -> None:
-        due = self._clock.now_ns()
+        due = planned = self._clock.now_ns()
         try:
             while not self._stop.is_set():
+                self._statistics.start(self._clock.now_ns() - planned)
                 self.cycle()
                 due += self._period_ns
+                planned = due
                 late = self._clock.now_ns() - due
                 if late > 0:
                     missed = -(-late // self._period_ns)
@@ -255,11 +287,11 @@ class WidowX:
         job = _Job(work)
         self._require_alive()
         self._jobs.append(job)
-        give_up = self._clock.now_ns() + _JOB_TIMEOUT_S * _NS
+        give_up = self._clock.now_ns() + JOB_TIMEOUT_S * _NS
         while not job.done.is_set():
             self._require_alive()
             if self._clock.now_ns() > give_up:
-                raise DeviceError(f"The arm's control loop didn't react for {_JOB_TIMEOUT_S:.0f} s; close and connect.")
+                raise DeviceError(f"The arm's control loop didn't react for {JOB_TIMEOUT_S:.0f} s; close and connect.")
             self._wait()
         if job.error is not None:
             raise job.error

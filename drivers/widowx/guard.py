@@ -69,6 +69,11 @@ class Guard:
             return Verdict(Level.FAULT, " ".join(self._faults.values()))
         return Verdict(Level.REST, self._rest) if self._rest else Verdict(Level.OK)
 
+    @property
+    def healths(self) -> dict[int, ServoHealth]:
+        """What was read last of what changes slowly, by servo."""
+        return dict(self._health)
+
     def trip(self, key: str, reason: str) -> None:
         """Latch a fault that was noticed elsewhere; the newest reason for a key counts."""
         self._faults[key] = reason

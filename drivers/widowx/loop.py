@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Collection
 from enum import Enum
 
 from drivers.dynamixel.bus import DynamixelBus
@@ -22,6 +23,7 @@ from drivers.widowx.fold import FoldUp
 from drivers.widowx.goals import GoalWriter
 from drivers.widowx.gripper import GripperControl
 from drivers.widowx.guard import Guard, Level
+from drivers.widowx.health import ServoStatus, statuses
 from drivers.widowx.interpolation import Interpolator
 from drivers.widowx.models import ArmModel
 from drivers.widowx.reading import Reading, arm_state, output, read_cycle
@@ -51,6 +53,27 @@ class Mode(Enum):
     REST = "rest"
     FAULT = "fault"
     LOST = "lost"
+
+
+def require_free(mode: Mode, reason: str | None) -> None:
+    """Refuse motion while something is latched.
+
+    Raises:
+        SafetyError: With the reason.
+    """
+    if mode in (Mode.REST, Mode.FAULT, Mode.LOST):
+        what = "rests" if mode is Mode.REST else "holds"
+        raise SafetyError(f"The arm {what} and takes no commands. {reason}")
+
+
+def require_person(person: str) -> None:
+    """Refuse a word that nobody gave.
+
+    Raises:
+        SafetyError: Without a name.
+    """
+    if not person.strip():
+        raise SafetyError("A fault can only be cleared by a person who gives a name: call clear('your name').")
 
 
 class ControlLoop:
@@ -147,9 +170,11 @@ class ControlLoop:
         Raises:
             SafetyError: With the reason.
         """
-        if self.mode in (Mode.REST, Mode.FAULT, Mode.LOST):
-            what = "rests" if self.mode is Mode.REST else "holds"
-            raise SafetyError(f"The arm {what} and takes no commands. {self.guard.verdict.reason}")
+        require_free(self.mode, self.guard.verdict.reason)
+
+    def health(self) -> dict[int, ServoStatus]:
+        """How every servo is doing, by id."""
+        return statuses(self.model, dict(self._reader.newest), self.guard.healths)
 
     def recover(self, person: str) -> None:
         """Go on after a fault, on the word of a person who looks at the arm and supports it.
@@ -161,19 +186,18 @@ class ControlLoop:
             SafetyError: Without a name, or when the cause isn't gone.
             DeviceError: When servos don't answer.
         """
-        if not person.strip():
-            raise SafetyError("A fault can only be cleared by a person who gives a name: call clear('your name').")
+        require_person(person)
         if self._lost:
             raise SafetyError(f"The port isn't back. {self.guard.verdict.reason}")
         startup.require_cool(self.bus, self.model, self.settings.guard.temperature_margin_c)
         self._astray = True
         try:
             startup.verify_servos(self.bus, self.model)
-            startup.disarm_watchdogs(self.bus, self.model)
+            braked = startup.disarm_watchdogs(self.bus, self.model)
             startup.reboot_tripped(self.bus, self.model)
             startup.require_no_errors(self.bus, self.model)
             startup.require_pairs_agree(self.bus, self.model)
-            self._take_all_over()
+            self._take_all_over(braked)
         except RegraspError as error:
             self.mode = Mode.FAULT
             self.guard.trip("recovery", f"Clearing the fault failed: {error}")
@@ -310,8 +334,13 @@ class ControlLoop:
             _log.info("The gripper's force wasn't set: %s", error)
 
     # -- taking over --------------------------------------------------------------------------------
-    def _take_all_over(self, switch_on: bool = True) -> None:
-        """Configure and hold, from whatever the servos do now. With a hardware error: only look, and latch it."""
+    def _take_all_over(self, braked: Collection[int] = (), switch_on: bool = True) -> None:
+        """Configure and hold, from whatever the servos do now. With a hardware error: only look, and latch it.
+
+        Args:
+            braked: Joints whose watchdog had stopped them and was disarmed before.
+            switch_on: Whether to switch the torque on where it is off.
+        """
         bus, model, settings = self.bus, self.model, self.settings
         self._reader.configure()
         try:
@@ -322,7 +351,7 @@ class ControlLoop:
             self.mode, self._astray = Mode.FAULT, True
             self._first_state()
             return
-        braked = startup.disarm_watchdogs(bus, model)
+        braked = {*braked, *startup.disarm_watchdogs(bus, model)}
         startup.configure_ram(bus, model, settings)
         ticks = startup.take_over(bus, model, self.goals.limits, braked=braked, switch_on=switch_on)
         startup.set_running_profiles(bus, model, settings)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
 from drivers.widowx.interpolation import MotionLimits
 from trajectories.errors import ConfigError
@@ -103,6 +104,8 @@ class ArmSettings:
         max_age_s: `read` refuses a state that is older.
         health_every: Cycles between reads of torque, watchdog, voltage, temperature.
         reopen_s: Between attempts to open a lost port.
+        latency_s: Longest time that computer and USB adapter add to a servo's reply; 0.02 where the adapter's latency
+            timer can't be set from its 16 ms to 1 ms.
         hold_lag: rad: `hold` stays at the setpoint when the arm is that near to it, and otherwise takes the measured
             position, so that repeated holds don't sink under the arm's weight.
         on_close: "sleep": fold up, then torque off; "hold": stay where it is with torque on.
@@ -120,6 +123,7 @@ class ArmSettings:
     max_age_s: float = 0.1
     health_every: int = 10
     reopen_s: float = 0.5
+    latency_s: float = 0.008
     hold_lag: float = 0.1
     on_close: Literal["sleep", "hold"] = "sleep"
     guard: GuardLimits = field(default_factory=GuardLimits)
@@ -143,10 +147,59 @@ class ArmSettings:
             raise ConfigError(
                 f"Need health_every >= 1 and on_close sleep or hold; {self.health_every}, {self.on_close}."
             )
-        for name in ("command_timeout_s", "max_age_s", "reopen_s", "hold_lag"):
+        for name in ("command_timeout_s", "max_age_s", "reopen_s", "latency_s", "hold_lag"):
             positive(name, getattr(self, name))
 
     @property
     def period_s(self) -> float:
         """Length of a control cycle."""
         return 1.0 / self.rate_hz
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, for the arm's process."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> ArmSettings:
+        """Inverse of `to_dict`.
+
+        Raises:
+            ConfigError: When a value makes no sense.
+        """
+        values, guard, gripper = dict(raw), dict(raw["guard"]), dict(raw["gripper"])
+        for name in ("motion", "sleep_motion"):
+            values[name] = MotionLimits(**values[name])
+        gripper["motion"] = MotionLimits(**gripper["motion"])
+        guard["load_levels"] = tuple((level, seconds) for level, seconds in guard["load_levels"])
+        values["position_gains"] = tuple(values["position_gains"])
+        values["guard"], values["gripper"] = GuardLimits(**guard), GripperSettings(**gripper)
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class OrphanSettings:
+    """What the arm's process does when its session ended without closing the arm (`kill -9`, a crash).
+
+    Attributes:
+        on_orphan: "hold": stay where it is for `orphan_s`, so that a new session takes the arm over there; "sleep":
+            not even that. Afterwards the arm closes as its settings say (`on_close`).
+        orphan_s: See above. The loop goes on meanwhile and looks after the servos.
+    """
+
+    on_orphan: Literal["hold", "sleep"] = "hold"
+    orphan_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            ConfigError: Naming it.
+        """
+        if self.on_orphan not in ("hold", "sleep"):
+            raise ConfigError(f"on_orphan must be hold or sleep, got {self.on_orphan!r}.")
+        positive("orphan_s", self.orphan_s)
+
+    @property
+    def patience_s(self) -> float:
+        """Seconds from the session's end to closing."""
+        return self.orphan_s if self.on_orphan == "hold" else 0.0

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import asdict, dataclass
 
-import numpy as np
+from drivers.dynamixel.statistics import BusStatistics
+from drivers.widowx.histogram import Histogram
 
-_KEPT = 2000
+_NS = 1e9
+ORDINARY = "ordinary"
 
 
 @dataclass(frozen=True)
 class LoopReport:
-    """The loop's figures.
+    """The loop's figures since its start; percentiles are exact to 0.5 %.
 
     Attributes:
-        cycles: Since the start.
+        cycles: Control cycles.
         missed: Cycles left out because one took too long.
         incomplete: Cycles in which a servo didn't answer.
-        period_p50_s: Median time between the starts of cycles, of the last 2000.
+        period_p50_s: Median time between the starts of cycles.
         period_p99_s: The same, 99th percentile.
+        period_max_s: The longest.
+        late_p50_s: Median time from when a cycle was due to its start; those that were left out count as late.
+        late_p99_s: 99th percentile.
+        late_max_s: The longest.
         work_p50_s: Median duration of a cycle.
         work_p99_s: 99th percentile.
         bus_retries: Requests that had to be repeated.
         bus_timeouts: Requests that were not answered completely.
         crc_errors: Damaged packets.
+        priority: Of the loop on the processor, in words.
     """
 
     cycles: int
@@ -32,43 +38,63 @@ class LoopReport:
     incomplete: int
     period_p50_s: float
     period_p99_s: float
+    period_max_s: float
+    late_p50_s: float
+    late_p99_s: float
+    late_max_s: float
     work_p50_s: float
     work_p99_s: float
     bus_retries: int
     bus_timeouts: int
     crc_errors: int
+    priority: str = ORDINARY
 
-    def as_dict(self) -> dict[str, float]:
+    def as_dict(self) -> dict[str, float | str]:
         """All figures by name."""
         return asdict(self)
 
 
 class LoopStatistics:
-    """Counters and the newest durations.
+    """Counters and durations.
 
     Attributes:
-        cycles, missed, incomplete: See `LoopReport`.
+        missed, incomplete, priority: See `LoopReport`.
     """
 
     def __init__(self) -> None:
-        self.cycles = self.missed = self.incomplete = 0
-        self._starts: deque[int] = deque(maxlen=_KEPT)
-        self._works: deque[int] = deque(maxlen=_KEPT)
+        self.missed = self.incomplete = 0
+        self.priority = ORDINARY
+        self._last_ns: int | None = None
+        self._periods, self._works, self._lates = Histogram(), Histogram(), Histogram()
+
+    def start(self, late_ns: int) -> None:
+        """Note that a cycle starts so much later than it was due."""
+        self._lates.add(max(late_ns, 0) / _NS)
 
     def count(self, start_ns: int, end_ns: int) -> None:
         """Note a finished cycle."""
-        self.cycles += 1
-        self._starts.append(start_ns)
-        self._works.append(end_ns - start_ns)
+        if self._last_ns is not None:
+            self._periods.add((start_ns - self._last_ns) / _NS)
+        self._last_ns = start_ns
+        self._works.add((end_ns - start_ns) / _NS)
 
-    def report(self, retries: int, timeouts: int, crc_errors: int) -> LoopReport:
+    def report(self, bus: BusStatistics) -> LoopReport:
         """The figures, with the bus' counters."""
-        starts = np.array(tuple(self._starts), dtype=np.int64)
-        periods = np.diff(starts) / 1e9 if len(starts) > 1 else np.zeros(1)
-        works = np.array(tuple(self._works) or (0,), dtype=np.int64) / 1e9
-        p50, p99 = np.percentile(periods, (50, 99))
-        w50, w99 = np.percentile(works, (50, 99))
+        periods, lates, works = self._periods, self._lates, self._works
         return LoopReport(
-            self.cycles, self.missed, self.incomplete, float(p50), float(p99), float(w50), float(w99), retries,
-            timeouts, crc_errors,
-        )  # fmt: skip
+            cycles=works.count,
+            missed=self.missed,
+            incomplete=self.incomplete,
+            period_p50_s=periods.percentile(50),
+            period_p99_s=periods.percentile(99),
+            period_max_s=periods.largest,
+            late_p50_s=lates.percentile(50),
+            late_p99_s=lates.percentile(99),
+            late_max_s=lates.largest,
+            work_p50_s=works.percentile(50),
+            work_p99_s=works.percentile(99),
+            bus_retries=bus.retries,
+            bus_timeouts=bus.timeouts,
+            crc_errors=bus.crc_errors,
+            priority=self.priority,
+        )

@@ -16,6 +16,9 @@ from sim.virtual.servo import VirtualServo
 
 _BITS_PER_BYTE = 10
 _FAST_FIRMWARE = 45
+_FAST_READS = (Instruction.FAST_SYNC_READ, Instruction.FAST_BULK_READ)
+_BULK_READS = (Instruction.BULK_READ, Instruction.FAST_BULK_READ)
+_GROUP_READS = (Instruction.SYNC_READ, *_BULK_READS, *_FAST_READS)
 _FINEST_STEP_NS = 1_000_000
 """Instructions in quick succession don't each move the world on."""
 NOMINAL_SUPPLY_V = 12.0
@@ -36,6 +39,7 @@ class VirtualBus:
     Attributes:
         servos: Id -> servo (ids as they were at the start).
         supply_v: Supply voltage of all of them.
+        sags_v: Servo -> its own supply voltage, where a cable is bad.
         faults: What goes wrong; may be changed at any time.
         heard: Valid instruction packets received.
     """
@@ -51,6 +55,7 @@ class VirtualBus:
     ) -> None:
         self.servos = {servo.servo: servo for servo in servos}
         self.supply_v = NOMINAL_SUPPLY_V
+        self.sags_v: dict[int, float] = {}
         self.faults = faults or Faults()
         self.heard = 0
         self.motors: Motors = motors if motors is not None else FirstOrderMotors(now_ns=now_ns)
@@ -69,9 +74,10 @@ class VirtualBus:
             return
         seconds = (now_ns - self._now_ns) / NS_PER_S
         self._now_ns = now_ns
-        drives = {servo: one.plan(now_ns, self.supply_v) for servo, one in self.servos.items()}
+        supplies = {servo: self.sags_v.get(servo, self.supply_v) for servo in self.servos}
+        drives = {servo: one.plan(now_ns, supplies[servo]) for servo, one in self.servos.items()}
         for servo, motion in self.motors.advance(now_ns, drives).items():
-            self.servos[servo].feel(now_ns, motion, self.supply_v, seconds)
+            self.servos[servo].feel(now_ns, motion, supplies[servo], seconds)
 
     # -- the line -----------------------------------------------------------------------------------
     def receive(self, data: bytes, now_ns: int) -> None:
@@ -101,7 +107,7 @@ class VirtualBus:
     # -- instructions -------------------------------------------------------------------------------
     def _handle(self, packet: Packet, now_ns: int) -> None:
         servo, instruction, params = packet
-        if instruction in (Instruction.SYNC_READ, Instruction.FAST_SYNC_READ, Instruction.BULK_READ):
+        if instruction in _GROUP_READS:
             if servo == BROADCAST:
                 self._group_read(instruction, params, now_ns)
         elif instruction in (Instruction.SYNC_WRITE, Instruction.BULK_WRITE):
@@ -128,7 +134,7 @@ class VirtualBus:
 
     def _group_read(self, instruction: int, params: bytes, now_ns: int) -> None:
         listening = {one.servo: one for one in self._listening(now_ns)}
-        if instruction == Instruction.BULK_READ:
+        if instruction in _BULK_READS:
             rows = [params[at : at + 5] for at in range(0, len(params) - 4, 5)]
             asked = [(row[0], _word(row, 1), _word(row, 3)) for row in rows]
         else:
@@ -136,7 +142,7 @@ class VirtualBus:
         joint: list[Status] = []
         for servo, address, length in asked:
             one = listening.get(servo)
-            fast = instruction == Instruction.FAST_SYNC_READ
+            fast = instruction in _FAST_READS
             if one is None or (fast and one.memory.get("firmware_version") < one.memory.table.fast_firmware):
                 if fast:
                     break

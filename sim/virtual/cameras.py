@@ -127,9 +127,15 @@ class VirtualCamera:
                 self._change.notify_all()
             return self._number
 
+    @property
+    def plugged(self) -> bool:
+        """Whether the device is there."""
+        return self._listener is not None
+
     def plug(self) -> None:
-        """Plug it in (again)."""
-        self.unplug()
+        """Plug it in (again); does nothing when it is."""
+        if self.plugged:
+            return
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(self.device)
         listener.listen(1)

@@ -20,6 +20,7 @@ class ControlMemory:
         self.table = table
         self._bytes = bytearray(table.size)
         self._places = {name: _place(register) for name, register in table.registers.items()}
+        self._known: dict[str, int] = {}  # what the bytes say, as far as it was asked for
         self._indirect_end = table.indirect_address + 2 * table.indirect_count
         for register in table.registers.values():
             if register.eeprom:
@@ -30,6 +31,7 @@ class ControlMemory:
     def restore_ram(self) -> None:
         """Put RAM back to what it is after power-on."""
         self._bytes[EEPROM_END:] = bytes(len(self._bytes) - EEPROM_END)
+        self._known.clear()
         for register in self.table.registers.values():
             if not register.eeprom:
                 self.set(register.name, register.initial)
@@ -46,14 +48,20 @@ class ControlMemory:
     # -- from inside the servo ----------------------------------------------------------------------
     def get(self, name: str) -> int:
         """Value of a register."""
-        start, end, signed, _, _ = self._places[name]
-        return int.from_bytes(self._bytes[start:end], "little", signed=signed)
+        known = self._known.get(name)
+        if known is None:
+            start, end, signed, _, _ = self._places[name]
+            known = self._known[name] = int.from_bytes(self._bytes[start:end], "little", signed=signed)
+        return known
 
     def set(self, name: str, value: int) -> None:
         """Set a register, clipped to what its bytes hold."""
+        if self._known.get(name) == value:
+            return
         start, end, signed, low, high = self._places[name]
         value = low if value < low else high if value > high else value
         self._bytes[start:end] = value.to_bytes(end - start, "little", signed=signed)
+        self._known[name] = value
 
     # -- from the line ------------------------------------------------------------------------------
     def read(self, address: int, length: int) -> bytes | None:
@@ -96,6 +104,7 @@ class ControlMemory:
         """Write a register that `check` returned."""
         at = register.address
         self._bytes[at : at + register.size] = value.to_bytes(register.size, "little", signed=register.signed)
+        self._known.pop(register.name, None)
 
     def _split(self, start: int, run: bytes, torque: bool, writes: list[tuple[Register, int]]) -> int:
         at = 0

@@ -2,7 +2,6 @@
 
     python -m sim.virtual.pty                            nine servos, no physics; prints the path to open
     python -m sim.virtual.pty --wire                     replies take their time at 1 Mbps
-    python -m sim.virtual.pty --twin pot_pick_place      the servos turn the twin of a task
 
 It runs until its standard input ends or it is interrupted.
 """
@@ -20,11 +19,11 @@ import termios
 import threading
 import time
 import tty
+from collections.abc import Callable
 from pathlib import Path
 
 from drivers.dynamixel.widowx import BUS_BAUD
 from sim.virtual.bus import VirtualBus, widowx_servos
-from sim.virtual.motors import Motors
 from trajectories.errors import ConfigError
 
 _TICK_S = 0.005
@@ -41,13 +40,14 @@ class PtyServer:
 
     Attributes:
         lock: Held while the bus is at work.
-        path: What to open.
+        path: What to open; the link where there is one.
+        terminal: Where that is now; empty while unplugged.
     """
 
     def __init__(self, bus: VirtualBus, link: Path | None = None) -> None:
         self.bus = bus
         self.lock = threading.Lock()
-        self.path = ""
+        self.path = self.terminal = ""
         self._link = link
         self._fds: tuple[int, int] | None = None
         self._thread: threading.Thread | None = None
@@ -58,36 +58,37 @@ class PtyServer:
         """Make a terminal and start serving it; the path is a new one (the link's stays)."""
         if self._fds is not None:
             return
+        self._end_thread()
         master, slave = os.openpty()
         tty.setraw(master)
         tty.setraw(slave)
         os.set_blocking(master, False)
         self._fds = master, slave
-        self.path = os.ttyname(slave)
+        self.path = self.terminal = os.ttyname(slave)
         if self._link is not None:
             fresh = self._link.with_name(self._link.name + ".new")
             fresh.unlink(missing_ok=True)
-            fresh.symlink_to(self.path)
+            fresh.symlink_to(self.terminal)
             fresh.replace(self._link)
             self.path = str(self._link)
-        self._thread = threading.Thread(target=self._serve, args=(master, slave), name="virtual-bus", daemon=True)
-        self._thread.start()
+        self._start_thread(self._serve, master, slave)
 
     def unplug(self) -> None:
-        """Pull the plug: whoever has the terminal open finds it gone. The servos keep power and state."""
-        if self._fds is None or self._thread is None:
+        """Pull the plug: whoever has the terminal open finds it gone. The servos keep power and live on."""
+        if self._fds is None:
             return
-        os.write(self._wake[1], b"x")
-        self._thread.join()
+        self._end_thread()
         for fd in self._fds:
             os.close(fd)
-        self._fds = None
+        self._fds, self.terminal = None, ""
         if self._link is not None:
             self._link.unlink(missing_ok=True)
+        self._start_thread(self._live_on)
 
     def close(self) -> None:
         """Stop serving."""
         self.unplug()
+        self._end_thread()
         for fd in self._wake:
             with contextlib.suppress(OSError):
                 os.close(fd)
@@ -98,6 +99,24 @@ class PtyServer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _start_thread(self, work: Callable[..., None], *arguments: int) -> None:
+        self._thread = threading.Thread(target=work, args=arguments, name="virtual-bus", daemon=True)
+        self._thread.start()
+
+    def _end_thread(self) -> None:
+        if self._thread is not None:
+            os.write(self._wake[1], b"x")
+            self._thread.join()
+            self._thread = None
+
+    def _live_on(self) -> None:
+        """Without a terminal: time goes on for the servos."""
+        while not select.select([self._wake[0]], [], [], _TICK_S)[0]:
+            with self.lock:
+                self.bus.advance(time.monotonic_ns())
+                self.bus.send(time.monotonic_ns())
+        os.read(self._wake[0], 1)
 
     def _serve(self, master: int, slave: int) -> None:
         wake = self._wake[0]
@@ -175,27 +194,15 @@ class PtyProcess:
         self.close()
 
 
-def twin_motors(task: str, seed: int = 0) -> Motors:
-    """The twin of a task as what the servos turn."""
-    from sim.twin import make_twin
-    from sim.virtual.physics_link import MujocoMotors
-
-    twin = make_twin(task, seed=seed, cameras=())
-    return MujocoMotors(twin.scene.physics, time.monotonic_ns())
-
-
 def main() -> None:
     """Serve until standard input ends."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--wire", action="store_true", help="replies take their time at 1 Mbps")
-    parser.add_argument("--twin", metavar="TASK", help="the servos turn the MuJoCo twin of this task")
     parser.add_argument("--firmware", type=int, default=46, help="firmware version of all servos (default 46)")
     parser.add_argument("--link", type=Path, help="symbolic link to keep pointing to the terminal")
     options = parser.parse_args()
-    motors = twin_motors(options.twin) if options.twin else None
     bus = VirtualBus(
         widowx_servos(firmware=options.firmware),
-        motors,
         now_ns=time.monotonic_ns(),
         wire_baud=BUS_BAUD if options.wire else None,
     )

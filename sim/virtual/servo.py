@@ -125,7 +125,7 @@ class VirtualServo:
             self._profile.hold(self._ticks())
             return Drive(self.joint, False, self._motion.position)
         if self._watchdog_due(now_ns):
-            self._trip()
+            self._stop_for_silence()
         mode = self.memory.get("operating_mode")
         if mode == _VELOCITY_MODE and not tripped(self.memory):
             speed = self.memory.get("goal_velocity") * VELOCITY_UNIT_RAD_S / RAD_PER_TICK
@@ -155,8 +155,12 @@ class VirtualServo:
         errors = self.protection.advance(seconds, motion.load, supply_v, self.memory)
         set_("present_temperature", round(self.protection.temperature_c))
         if errors:
-            set_("hardware_error_status", int(self.hardware_error | errors))
-            set_("torque_enable", 0)
+            self.trip(errors)
+
+    def trip(self, errors: HardwareError) -> None:
+        """Protect itself: torque off, with the reason in register 70, until it is restarted."""
+        self.memory.set("hardware_error_status", int(self.hardware_error | errors))
+        self.memory.set("torque_enable", 0)
 
     # -- the line -----------------------------------------------------------------------------------
     def heard(self, now_ns: int) -> None:
@@ -279,7 +283,7 @@ class VirtualServo:
         value = self.memory.get("bus_watchdog")
         return value > 0 and now_ns - self._heard_ns > value * WATCHDOG_UNIT_S * NS_PER_S
 
-    def _trip(self) -> None:
+    def _stop_for_silence(self) -> None:
         """The line fell silent: brake where it is."""
         self.memory.set("bus_watchdog", -1)
         self._profile.hold(self._profile.position)

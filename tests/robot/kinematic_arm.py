@@ -8,7 +8,7 @@ from robot.environment import RobotEnv
 from robot.interfaces import ArmState, Frame
 from robot.kinematics import Kinematics
 from robot.pose import Pose
-from trajectories.errors import StaleDataError
+from trajectories.errors import SafetyError, StaleDataError
 from trajectories.types import Command, Spec
 
 START = Kinematics().inverse(Pose.of((0.26, 0.0, 0.14)), (0.0, 0.0, 0.0, 0.0, 1.5, 0.0))
@@ -39,6 +39,8 @@ class KinematicArm:
     age_ns: int = 0
     sent: list[Command] = field(default_factory=list)
     holds: int = 0
+    fault: str | None = None
+    cleared_by: str | None = None
 
     def read(self) -> ArmState:
         return ArmState(
@@ -51,6 +53,8 @@ class KinematicArm:
         )
 
     def send(self, command: Command) -> None:
+        if self.fault is not None:
+            raise SafetyError(f"the arm refuses: {self.fault}")
         self.sent.append(command)
         if not self.blocked:
             self.joints = command.joints.copy()
@@ -58,6 +62,9 @@ class KinematicArm:
 
     def hold(self) -> None:
         self.holds += 1
+
+    def clear(self, person: str) -> None:
+        self.fault, self.cleared_by = None, person
 
     def close(self) -> None:
         pass

@@ -71,6 +71,19 @@ class NumberedServos:
             self.number += 1
             address, length = packet.params[0], packet.params[2]
             self._send(packet.servo, encode_status, self._data(address, length))
+        elif packet.instruction == Instruction.PING:
+            for servo in sorted(self.servos & {packet.servo}) or sorted(self.servos) * (packet.servo == BROADCAST):
+                self._send(servo, encode_status, MODEL.to_bytes(2, "little") + b"\x2d")
+        elif packet.servo == BROADCAST and packet.instruction in (Instruction.BULK_READ, Instruction.FAST_BULK_READ):
+            self.number += 1
+            rows = [packet.params[at : at + 5] for at in range(0, len(packet.params), 5)]
+            data = {row[0]: self._data(row[1], row[3]) for row in rows}
+            if packet.instruction == Instruction.BULK_READ:
+                for servo, one in data.items():
+                    if servo in self.servos:
+                        self._send(servo, encode_status, one)
+            elif self.knows_fast and set(data) <= self.servos:
+                self._send(tuple(data), encode_jointly, list(data.values()))
         elif packet.servo == BROADCAST:
             self.number += 1
             address, length, asked = packet.params[0], packet.params[2], packet.params[4:]
@@ -79,7 +92,7 @@ class NumberedServos:
                     if servo in self.servos:
                         self._send(servo, encode_status, self._data(address, length))
             elif packet.instruction == Instruction.FAST_SYNC_READ and self.knows_fast and set(asked) <= self.servos:
-                self._send(asked, encode_jointly, self._data(address, length))
+                self._send(asked, encode_jointly, [self._data(address, length)] * len(asked))
 
     def _data(self, address: int, length: int) -> bytes:
         if address == 0:
@@ -89,7 +102,7 @@ class NumberedServos:
             return (head + bytes(64))[:length]
         return self.number.to_bytes(length, "little")
 
-    def _send(self, servo, encode, data: bytes) -> None:
+    def _send(self, servo, encode, data) -> None:
         fate = self.script.popleft() if self.script else "good"
         packet = encode(servo, 0, data)
         delay, pieces = 50_000, [packet]
@@ -98,11 +111,11 @@ class NumberedServos:
         if fate in ("late", "later"):
             delay = self._late_ns * (1 if fate == "late" else 3)
         elif fate == "short":
-            pieces = [encode(servo, 0, data[:1])]
+            pieces = [encode(servo, 0, resized(data, lambda one: one[:1]))]
         elif fate == "long":
-            pieces = [encode(servo, 0, data + bytes(40))]
+            pieces = [encode(servo, 0, resized(data, lambda one: one + bytes(40)))]
         elif fate == "foreign":
-            pieces = [encode_status(100, 0, data), packet]
+            pieces = [encode_status(100, 0, data if isinstance(data, bytes) else data[0]), packet]
         elif fate == "double":
             pieces = [packet, packet]
         elif fate == "garbage":
@@ -117,5 +130,9 @@ class NumberedServos:
         self._line.extend((self._last_due, piece) for piece in pieces)
 
 
-def encode_jointly(servos, error: int, data: bytes) -> bytes:
-    return b"".join(encode_fast([Status(servo, error, data) for servo in servos]))
+def encode_jointly(servos, error: int, data: list[bytes]) -> bytes:
+    return b"".join(encode_fast([Status(servo, error, one) for servo, one in zip(servos, data, strict=True)]))
+
+
+def resized(data, change):
+    return change(data) if isinstance(data, bytes) else [change(one) for one in data]

@@ -13,8 +13,8 @@ from drivers.teleop.input_nodes import EvdevNode, kinds
 from drivers.teleop.keyboard import KeyboardConfig, key_value, keyboard
 from drivers.teleop.keys import Key
 from drivers.teleop.motion import Gripper
-from drivers.teleop.settings import merged
 from drivers.teleop.status import State
+from trajectories.settings import merged
 
 FULL = {"response": {"dead_zone": 0.1, "expo": 0.0, "coarse": 1.0, "fine": 0.25}}
 

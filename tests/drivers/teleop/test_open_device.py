@@ -13,9 +13,9 @@ from drivers.teleop.device import DEVICES, make_device, open_device
 from drivers.teleop.errors import TeleopError
 from drivers.teleop.gamepad import GamepadConfig
 from drivers.teleop.keys import Key
-from drivers.teleop.settings import merged
 from drivers.teleop.status import State
 from trajectories.errors import ConfigError, MissingDependencyError
+from trajectories.settings import merged
 
 PAD = {1: [304], 3: [0, 1]}
 BOARD = {1: [28, 30, 44]}

@@ -10,12 +10,12 @@ from drivers.teleop.controls import ControlsConfig
 from drivers.teleop.errors import TeleopError
 from drivers.teleop.keys import Key
 from drivers.teleop.motion import Motion
-from drivers.teleop.settings import merged
 from drivers.teleop.spacemouse import SpaceMouseConfig, spacemouse
 from drivers.teleop.spacemouse_hid import decode_report
 from drivers.teleop.spacenavd import SpacenavdConnection
 from drivers.teleop.status import State
 from trajectories.errors import MissingDependencyError
+from trajectories.settings import merged
 
 FULL = {"response": {"dead_zone": 0.0, "expo": 0.0, "coarse": 1.0, "fine": 1.0}}
 

@@ -14,9 +14,9 @@ from test_session import WalkingPolicy, make_session
 from drivers.teleop.keyboard import KeyboardConfig, keyboard
 from drivers.teleop.keys import Key
 from drivers.teleop.motion import Gripper, Motion
-from drivers.teleop.settings import merged
 from drivers.teleop.takeover import Takeover, TakeoverConfig, trip_on_hold
 from trajectories.errors import ConfigError, SafetyError
+from trajectories.settings import merged
 from trajectories.types import PROPRIO_NAMES, Observation, Source
 
 P, H = int(Source.POLICY), int(Source.PERSON)

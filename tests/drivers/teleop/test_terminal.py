@@ -12,8 +12,8 @@ from fake_input import wait_for
 from drivers.teleop.errors import TeleopError, TeleopLostError
 from drivers.teleop.keyboard import KeyboardConfig, keyboard
 from drivers.teleop.keys import Key
-from drivers.teleop.settings import merged
 from drivers.teleop.terminal import CharacterParser, TerminalConnection
+from trajectories.settings import merged
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,9 @@ import pytest
 from widowx_setup import TICK, UP, Rig
 
 from drivers.dynamixel.replies import HardwareError
+from drivers.dynamixel.units import ticks_to_rad
 from drivers.errors import PortLostError
+from drivers.widowx.interpolation import MotionLimits
 from drivers.widowx.loop import Mode
 from drivers.widowx.models import WX250S
 from drivers.widowx.settings import GuardLimits
@@ -305,6 +307,23 @@ def test_a_stalled_loop_finds_the_watchdogs_tripped(rig):
 
 
 # -- closing in trouble ---------------------------------------------------------------------------------
+def test_clearing_a_tripped_watchdog_moves_nothing_towards_the_old_goal():
+    rig = Rig()
+    arm = rig.arm(watchdog_units=3, profile_velocity=10, motion=MotionLimits(0.5, 10.0))  # the servos lag behind
+    arm.send(rig.command((UP[0] + 1.0, *UP[1:])))
+    rig.wait(0.3)
+    rig.running = False
+    rig.wait(1.0)
+    rig.running = True
+    rig.wait(0.3)
+    stood = rig.joints
+    goal = ticks_to_rad(rig.get(1, "goal_position"))
+    assert 0.03 < goal - stood[0] < 0.1
+    arm.clear("Ada")
+    rig.wait(1.0)
+    np.testing.assert_allclose(rig.joints, stood, atol=2 * TICK)
+
+
 def test_closing_with_a_fault_holds(rig):
     rig.servos[8].protection.forced = HardwareError.OVERLOAD
     rig.wait(0.1)

@@ -350,6 +350,15 @@ def test_close_folds_up_before_it_switches_off():
     arm.close()
 
 
+def test_a_command_from_before_does_not_cancel_the_way_to_sleep():
+    rig = Rig(pose=(0.1, -1.6, 1.4, 0, 0.8, 0))
+    arm = rig.arm()
+    arm.send(rig.command(UP))
+    arm.close()
+    assert "torque is off" in arm.farewell
+    np.testing.assert_allclose(rig.joints, WX250S.sleep, atol=0.02)
+
+
 def test_close_can_leave_the_arm_where_it_is():
     rig = Rig()
     arm = rig.arm(on_close="hold")

@@ -15,7 +15,7 @@ from sim.virtual.pty import PtyServer
 from trajectories.errors import StaleDataError
 from trajectories.types import Command
 
-PATIENT = ArmSettings(rate_hz=50, watchdog_units=127, max_age_s=2.0, on_close="hold")
+PATIENT = ArmSettings(rate_hz=50, watchdog_units=127, max_age_s=2.0, latency_s=0.1, on_close="hold")
 
 
 def until(condition, seconds=20.0):
@@ -63,7 +63,7 @@ def test_a_port_that_is_not_there():
 
 
 def test_a_loop_that_ends_says_so(server, monkeypatch):
-    arm = WidowX.connect(server.path, settings=ArmSettings(rate_hz=50, max_age_s=0.2, on_close="hold"))
+    arm = WidowX.connect(server.path, settings=ArmSettings(rate_hz=50, max_age_s=0.2, latency_s=0.1, on_close="hold"))
     monkeypatch.setattr(arm._loop, "cycle", lambda: 1 / 0)
     until(lambda: arm.fault is not None)
     assert "control loop ended: ZeroDivisionError" in arm.fault

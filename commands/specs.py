@@ -1,0 +1,27 @@
+"""What the configured robot looks like to policies, whichever robot it is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from trajectories.types import Spec
+
+
+def plain(settings: DictConfig | None) -> dict[str, Any]:
+    """A part of the settings as a plain dictionary; an empty one when it is empty or null."""
+    if settings is None:
+        return {}
+    return {str(key): value for key, value in OmegaConf.to_container(settings, resolve=True).items()}  # type: ignore[union-attr]
+
+
+def camera_names(config: DictConfig) -> tuple[str, ...]:
+    """Names of the robot's cameras, the one that policy and reward see first."""
+    return tuple(str(name) for name in config.robot.cameras)
+
+
+def spec_of(config: DictConfig) -> Spec:
+    """The specification of the robot that the settings name."""
+    size = int(config.robot.image_size)
+    return Spec(cameras=dict.fromkeys(camera_names(config), (size, size)))

@@ -1,0 +1,257 @@
+"""`regrasp teleop`: a person demonstrates the task with an input device; episodes go into the store of `collect`."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from omegaconf import DictConfig, OmegaConf
+from tqdm import tqdm
+
+from commands.checkpoints import data_folder
+from commands.session_view import SessionView
+from commands.stations import Station, open_station
+from robot.console import Console
+from robot.console_wire import console_path
+from robot.demonstration_types import Progress, Tally
+from robot.demonstration_words import Phase
+from robot.recovery import Recovery
+from trajectories.store import TrajectoryStore
+from trajectories.summary import summarise, summary_table
+from trajectories.types import Direction, Episode, Observation, Outcome
+
+if TYPE_CHECKING:
+    from drivers.teleop.device import TeleopDevice
+    from drivers.teleop.keys import Key
+    from robot.demonstration import DemonstrationSession
+
+KINDS: dict[Outcome, str] = {"success": "demo", "failure": "failure", "unknown": "unmarked"}
+"""Outcome -> kind of the episode, as `collect` names them; an unmarked one is no demonstration."""
+DEVICE_KEY = "device"
+_DRAWS = 21  # keeps the draws of this verb apart from those of others with the same seed
+
+
+def run(config: DictConfig) -> None:
+    """Record until the store holds the demonstrations that are asked for, or the person ends the session."""
+    from drivers.teleop.device import open_device
+
+    stop = threading.Event()
+    keys = KeyRouter()
+    device = open_device(device_config(config), keys)  # first: nothing moves when it is missing
+    try:
+        with (
+            open_station(config, tqdm.write, stop) as station,
+            TrajectoryStore(data_folder(Path(config.run_dir)), station.env.robot_spec) as store,
+        ):
+            demonstrate(config, station, store, device, keys, stop)
+            print(summary_table(summarise(store.infos())))
+    finally:
+        device.close()
+
+
+def device_config(config: DictConfig) -> dict[str, Any]:
+    """The device's settings as `drivers.teleop.device.open_device` takes them."""
+    return OmegaConf.to_container(config.device, resolve=True)  # type: ignore[return-value]
+
+
+def demonstrate(
+    config: DictConfig,
+    station: Station,
+    store: TrajectoryStore,
+    device: TeleopDevice,
+    keys: KeyRouter,
+    stop: threading.Event,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> DemonstrationSession:
+    """Record with what is open already; returns the session when it is over.
+
+    Args:
+        config: Settings.
+        station: The robot.
+        store: Gets every episode.
+        device: Open, with `keys` as its `on_key`.
+        keys: Gets what a key does at once.
+        stop: Ends the session after the episode under way.
+        on_progress: Told where the session is, after the screen.
+    """
+    from drivers.teleop.demonstrator import Demonstrator
+    from drivers.teleop.legend import legend
+    from robot.demonstration import DemonstrationSession
+    from robot.demonstration_types import DemonstrationOptions
+
+    settings, wanted, task = config.teleop, int(config.episodes), str(config.task.name)
+    kept = [info for info in store.infos() if DEVICE_KEY in info.metadata and info.task == task]
+    tally = Tally()
+    for info in kept:
+        tally.outcomes[info.direction][info.outcome] += 1
+    options = DemonstrationOptions(int(settings.max_steps), settings.start_by, float(settings.debounce_s))
+    about = {DEVICE_KEY: str(config.device.device), "robot": str(config.robot.name), "person": str(settings.person)}
+    recovery = Recovery(station.env, station.attendant, tqdm.write, stop)
+    view = SessionView(station, task, options.max_steps, recovery, stop)
+    pace = Pace(station.env.control_period_s if config.robot.name == "twin" and settings.realtime else 0.0)
+
+    def keep(episode: Episode) -> None:
+        store.commit(replace(episode, metadata={**episode.metadata, "kind": KINDS[episode.outcome]}))
+
+    def look(observation: Observation) -> None:
+        view.on_observation(observation)
+        pace()
+
+    with (
+        Console(console_path(Path(config.run_dir)), view.state, view.frames, view.words()),
+        Screen(wanted, tally, legend(device_config(config))) as screen,
+    ):
+
+        def show(progress: Progress) -> None:
+            screen.show(progress)
+            if on_progress is not None:
+                on_progress(progress)
+
+        session = DemonstrationSession(
+            station.env,
+            Demonstrator(device),
+            task,
+            station.instructions,
+            prepare=station.prepare,
+            recovery=recovery,
+            keep=keep,
+            remove=store.remove,
+            rng=np.random.default_rng([int(config.seed), _DRAWS, len(kept)]),
+            options=options,
+            tally=tally,
+            referee=station.referee,
+            metadata=about,
+            stop=stop,
+            tell=tqdm.write,
+            on_progress=show,
+            on_observation=look,
+        )
+        keys.connect(session, station, stop, str(settings.person))
+        session.run(wanted)
+    if session.ended:
+        tqdm.write(f"ended by the person: {tally.successes} of {wanted}; the same command goes on from here")
+    return session
+
+
+class KeyRouter:
+    """What a key does at the moment it is pressed, from the device's thread; the rest waits for the control step.
+
+    The emergency hold latches a fault. While the session waits for a person, "start" says that the scene is ready,
+    "take over" that the person has looked at the arm and clears its fault, and "stop" ends the session.
+    """
+
+    def __init__(self) -> None:
+        """Do nothing until there is a session."""
+        self._handle: Callable[[Key], None] | None = None
+
+    def __call__(self, key: Key) -> None:
+        """Take a key."""
+        if self._handle is not None:
+            self._handle(key)
+
+    def connect(self, session: DemonstrationSession, station: Station, stop: threading.Event, person: str) -> None:
+        """From now on keys concern this session.
+
+        Args:
+            session: Which waits or doesn't.
+            station: Whose words a key may say.
+            stop: Set to end the session while it waits.
+            person: Name of who holds the device; without one no key clears a fault.
+        """
+        from drivers.teleop.keys import Key
+        from drivers.teleop.takeover import trip_on_hold
+
+        trip, words = trip_on_hold(station.env.safety), station.words()
+        says = {Key.START: "ready"} | ({Key.TAKE_OVER: "clear"} if person.strip() else {})
+
+        def handle(key: Key) -> None:
+            trip(key)
+            if not session.waits_for_others:
+                return
+            if key is Key.STOP:
+                stop.set()
+            elif says.get(key) in words:
+                words[says[key]](person)
+
+        self._handle = handle
+
+
+class Pace:
+    """Makes a control step of the twin take as long as on the arm.
+
+    Args:
+        period_s: Length of a control step; 0: as short as the computer allows.
+    """
+
+    def __init__(self, period_s: float) -> None:
+        self._period_s = period_s
+        self._next_s = 0.0
+
+    def __call__(self) -> None:
+        """Wait until a period has passed since the last call."""
+        now = time.monotonic()
+        time.sleep(max(0.0, self._next_s - now))
+        self._next_s = max(now, self._next_s) + self._period_s
+
+
+class Screen:
+    """The session in the terminal: keys, instruction, phase, counts.
+
+    Args:
+        wanted: Successes that are asked for.
+        tally: Kept up to date by the session.
+        keys: Meaning -> button (`drivers.teleop.legend`).
+    """
+
+    def __init__(self, wanted: int, tally: Tally, keys: Mapping[Key | str, str]) -> None:
+        self._wanted, self._tally = wanted, tally
+        self._keys = {getattr(meaning, "value", meaning): button for meaning, button in keys.items()}
+        self._phase: Phase | None = None
+        self._shown: tuple[Direction, str] | None = None
+        self._problem: str | None = None
+
+    def __enter__(self) -> Screen:
+        """Show the keys and begin the bar."""
+        for meaning, button in self._keys.items():
+            tqdm.write(f"  {button:24} {meaning}")
+        self._bar = tqdm(total=self._wanted, desc="demonstrations", unit="episode", dynamic_ncols=True)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End the bar."""
+        self._bar.close()
+
+    def show(self, progress: Progress) -> None:
+        """Show what has changed."""
+        if progress.problem != self._problem:
+            tqdm.write(f"device: {progress.problem}" if progress.problem else "device: back")
+            self._problem = progress.problem
+        if progress.phase is not self._phase:
+            self._phase = progress.phase
+            self._announce(progress)
+        self._bar.set_postfix_str(
+            f"{progress.phase.value}, {progress.elapsed_s:.1f} s, {self._tally}", refresh=progress.steps % 5 == 0
+        )
+        self._bar.update(self._tally.successes - self._bar.n)
+
+    def _announce(self, progress: Progress) -> None:
+        if progress.phase is Phase.PREPARING:
+            number = self._tally.successes + 1
+            line = "=" * max(40, len(progress.instruction) + 8)
+            title = f"{number} of {self._wanted}, {progress.direction}"
+            tqdm.write(f"\n{line}\n    {progress.instruction.upper()}\n{line}\n{title}: {progress.phase.value}")
+        elif progress.phase is Phase.WAITING:
+            tqdm.write(f"{progress.phase.value}: {self._choices('start', 'discard', 'undo', 'stop')}")
+        elif progress.phase is Phase.RECORDING:
+            tqdm.write(f"{progress.phase.value}: {self._choices('mark success', 'mark failure', 'discard', 'stop')}")
+        else:
+            tqdm.write(f"{progress.phase.value}: {self._choices('mark success', 'mark failure', 'discard')}")
+
+    def _choices(self, *meanings: str) -> str:
+        return ", ".join(f"{meaning} ({self._keys[meaning]})" for meaning in meanings if meaning in self._keys)

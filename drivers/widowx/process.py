@@ -1,0 +1,356 @@
+"""`ProcessArm`: `WidowX` with its control loop in a process of its own.
+
+arm = ProcessArm.connect("FT4THVDH")        # the same methods as `WidowX`
+arm.send(Command(joints, width, t_ns))      # through shared memory, in microseconds
+
+A busy session doesn't disturb the loop, and its end doesn't drop the arm:
+
+session hangs     the arm holds after `command_timeout_s`
+session killed    the arm's process notices, brakes, holds, and hands the arm to the next session on the same port; see
+                  `OrphanSettings` for when nobody comes
+process killed    the servos' watchdogs stop them, they hold; every method says so, `clear` starts a new process
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import threading
+import time
+from typing import Any
+
+from drivers.child_process import ChildProcess
+from drivers.errors import PortError, PortLostError
+from drivers.widowx.arm import JOB_TIMEOUT_S, finite_joints, fresh
+from drivers.widowx.health import ServoStatus
+from drivers.widowx.loop import Mode, require_free, require_person
+from drivers.widowx.models import WX250S, ArmModel, model_named
+from drivers.widowx.settings import ArmSettings, OrphanSettings
+from drivers.widowx.shared_block import SharedBlock
+from drivers.widowx.statistics import LoopReport
+from robot.interfaces import ArmState
+from trajectories.errors import (
+    ConfigError,
+    DeviceError,
+    MissingDependencyError,
+    RegraspError,
+    SafetyError,
+    StaleDataError,
+)
+from trajectories.types import Command
+
+_ERRORS: dict[str, type[RegraspError]] = {
+    kind.__name__: kind for kind in (ConfigError, MissingDependencyError, SafetyError, PortError, PortLostError)
+}
+"""Others arrive as `DeviceError`."""
+_CONNECT_S = 60.0
+_CLOSE_S = 60.0
+_NEWS_S = 0.5
+_END_S = 2.0
+_PAUSE_S = 0.01
+_NS = 1e9
+_log = logging.getLogger(__name__)
+
+
+class _Reply:
+    """What the process answers to a request."""
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.error: RegraspError | None = None
+        self.message = ""
+
+
+class _Life:
+    """One life of the arm's process, with the memory shared with it and a thread that listens to it."""
+
+    def __init__(self, task: dict[str, Any]) -> None:
+        self.block = SharedBlock.create()
+        self.process = ChildProcess(
+            "the arm's process", "drivers.widowx.child", {**task, "block_fd": self.block.fd}, self.block.fd or -1
+        )
+        self.block.close_fd()
+        self._news = threading.Condition()
+        self._replies: dict[int, _Reply] = {}
+        self._numbers = itertools.count(1)
+        self._over = False
+        self._listener = threading.Thread(target=self._listen, name="widowx-process", daemon=True)
+        self._listener.start()
+
+    @property
+    def ending(self) -> str | None:
+        """Why the process ended, None while it runs. Without a system call, which might let another thread go first."""
+        return self.process.ending if self._over else None
+
+    def kill(self, why: str) -> None:
+        """SIGKILL, and wait for the end."""
+        if not self._over:
+            self.process.kill(why)
+            self._listener.join(_END_S)
+
+    def wait_open(self, timeout_s: float) -> None:
+        """Return once the process has taken the arm over.
+
+        Raises:
+            RegraspError: Whatever kept it from that.
+        """
+        with self._news:
+            self._news.wait_for(lambda: self.process.opened or self._over, timeout_s)
+        if self.process.opened and not self._over:
+            return
+        self.kill(f"The arm's process didn't take the arm over within {timeout_s:.0f} s.")
+        kind = self.process.failure[0] if self.process.failure and not self.process.killed else ""
+        raise _ERRORS.get(kind, DeviceError)(self.process.ending)
+
+    def ask(self, do: str, within_s: float, **what: Any) -> str:
+        """Have the process do something and wait for it; returns its message.
+
+        Raises:
+            RegraspError: What it raised.
+            DeviceError: When it ends meanwhile or doesn't answer.
+        """
+        reply = _Reply()
+        with self._news:
+            number = next(self._numbers)
+            self._replies[number] = reply
+            if not self._over:
+                self.process.tell({"id": number, "do": do, "orders": self.block.orders, **what})
+            else:
+                reply.done.set()
+        answered = reply.done.wait(within_s)
+        with self._news:
+            missing = self._replies.pop(number, None) is not None
+        if not answered:
+            raise DeviceError(f"The arm's process didn't do {do!r} within {within_s:.0f} s; close and connect again.")
+        if missing:
+            raise PortLostError(f"The arm's process ended before it did {do!r}: {self.process.ending}")
+        if reply.error is not None:
+            raise reply.error
+        return reply.message
+
+    def _listen(self) -> None:
+        """The thread: events of the process until it ends."""
+        over = False
+        while not over:
+            self.process.wait_for_news(_NEWS_S)
+            over = self.process.exited  # before listening, so that its last words are heard
+            events = self.process.listen()
+            for event in events:
+                self._take(event)
+            with self._news:
+                self._over = over
+                self._news.notify_all()
+            if not events and not over:
+                time.sleep(_PAUSE_S)  # its pipe is closed already, or the time is up
+        with self._news:
+            for reply in self._replies.values():
+                reply.done.set()
+        self.process.release()
+
+    def _take(self, event: Any) -> None:
+        if event["event"] == "log":
+            logging.getLogger(event["name"]).log(event["level"], "%s", event["message"])
+        elif event["event"] == "reply":
+            with self._news:
+                reply = self._replies.pop(event["id"], None)
+            if reply is not None:
+                reply.message = event["message"]
+                if event["error"] is not None:
+                    reply.error = _ERRORS.get(event["error"], DeviceError)(event["message"])
+                reply.done.set()
+
+
+class ProcessArm:
+    """An arm in its own process, with the methods of `WidowX`; all may be called from any thread.
+
+    Attributes:
+        model: Which arm.
+        settings: See `ArmSettings`.
+        farewell: What `close` left behind, for a person; empty before.
+    """
+
+    def __init__(self, port: str, model: ArmModel, settings: ArmSettings, orphan: OrphanSettings) -> None:
+        """Start the process and wait until it has taken the arm over; see `connect`."""
+        self.model, self.settings = model, settings
+        self.farewell = ""
+        self._task = {
+            "port": port,
+            "model": model.name,
+            "settings": settings.to_dict(),
+            "orphan": {"on_orphan": orphan.on_orphan, "orphan_s": orphan.orphan_s},
+            "terminal": os.ttyname(2) if os.isatty(2) else None,
+        }
+        self._ordering, self._clearing = threading.Lock(), threading.Lock()
+        self._life = self._start()
+
+    @classmethod
+    def connect(
+        cls,
+        port: str,
+        model_name: str = WX250S.name,
+        settings: ArmSettings | None = None,
+        orphan: OrphanSettings | None = None,
+    ) -> ProcessArm:
+        """Open the arm on a serial port and take it over where it is, also after a session that was killed.
+
+        Args:
+            port: A path, or a part of a name in /dev/serial/by-id (which survives plugging in again).
+            model_name: Which arm, see `MODELS`.
+            settings: See `ArmSettings`.
+            orphan: What the process does when this session ends without closing the arm.
+
+        Raises:
+            PortError: When the port can't be opened or belongs to a running session.
+            DeviceError, ConfigError, SafetyError: See `ControlLoop`.
+        """
+        return cls(port, model_named(model_name), settings or ArmSettings(), orphan or OrphanSettings())
+
+    @property
+    def pid(self) -> int:
+        """Of the arm's process."""
+        return self._life.process.pid
+
+    # -- robot.interfaces.Arm -----------------------------------------------------------------------
+    def read(self) -> ArmState:
+        """The newest joint state.
+
+        Raises:
+            StaleDataError: When it is older than `max_age_s` or the arm's process has ended, with the reason.
+        """
+        trouble = self._trouble
+        if trouble is not None:
+            raise StaleDataError(f"There is no joint state. {trouble}")
+        now = self._life.block.published()
+        state, fault = (None, None) if now is None else (now.state, now.fault)
+        return fresh(state, time.monotonic_ns(), self.settings.max_age_s, fault)
+
+    def send(self, command: Command) -> None:
+        """Set the newest goal; joints (6,) rad beyond the limits are moved to them. Returns at once.
+
+        Raises:
+            SafetyError: When it isn't finite, or a fault or rest is latched.
+            PortLostError: When the arm's process has ended.
+        """
+        finite_joints(command)
+        self._order(command)
+
+    def hold(self) -> None:
+        """Stop where the arm is. A rest or fault goes on as it is; the gripper keeps its goal.
+
+        Raises:
+            PortLostError: When the arm's process has ended.
+        """
+        self._order(None)
+
+    def close(self) -> None:
+        """Release the port without dropping the arm; `farewell` says what it does now. May be called twice."""
+        if self.farewell:
+            return
+        life = self._life
+        try:
+            self.farewell = life.ask("close", _CLOSE_S)
+        except DeviceError as error:
+            life.kill(str(error))
+            self.farewell = f"{error} The servos stop by themselves: they HOLD WITH TORQUE ON."
+            _log.warning("Arm closed. %s", self.farewell)
+        life.process.ends_within(_END_S)
+
+    # -- beyond the interface -----------------------------------------------------------------------
+    @property
+    def mode(self) -> Mode:
+        """What the loop does; LOST without its process."""
+        return Mode.LOST if self._trouble else self._life.block.verdict()[0]
+
+    @property
+    def fault(self) -> str | None:
+        """Why the arm takes no commands, or None."""
+        return self._trouble or self._life.block.verdict()[1]
+
+    def report(self) -> LoopReport:
+        """Periods, missed cycles, durations and bus errors, at most half a second old."""
+        return self._figures()[0]
+
+    def health(self) -> dict[int, ServoStatus]:
+        """How every servo is doing, by id; at most half a second old."""
+        return self._figures()[1]
+
+    def sleep(self, timeout_s: float = 30.0) -> None:
+        """Go slowly to the sleep pose; returns when the arm lies in it, with torque on. A command or hold cancels it.
+
+        Raises:
+            SafetyError: When it was cancelled, a fault is latched, or it takes too long.
+            PortLostError: When the arm's process ends.
+        """
+        self._require_alive()
+        self._life.ask("sleep", timeout_s + JOB_TIMEOUT_S, timeout_s=timeout_s)
+
+    def clear(self, person: str) -> None:
+        """Go on after a fault or rest: a person who looked at the arm, and supports it, takes responsibility.
+
+        A process that ended, or hangs, is replaced by a new one, which takes the arm over where it is.
+
+        Raises:
+            SafetyError: Without a name or when the cause isn't gone.
+            DeviceError, ConfigError: When servos don't answer or the arm can't be taken over.
+        """
+        require_person(person)
+        if self.farewell:
+            self._require_alive()
+        with self._clearing:
+            now = self._life.block.published()
+            if now is not None and time.monotonic_ns() - now.beat_ns > JOB_TIMEOUT_S * _NS and not self._trouble:
+                self._life.kill(f"The arm's process did nothing for more than {JOB_TIMEOUT_S:.0f} s.")
+            if self._trouble is None:
+                try:
+                    self._life.ask("clear", 2 * JOB_TIMEOUT_S, person=person)
+                    return
+                except PortLostError:
+                    if self._trouble is None:
+                        raise
+            self._life = self._start()
+            _log.warning("New process for the arm, on the word of %s.", person)
+            if self.fault is not None:
+                self._life.ask("clear", 2 * JOB_TIMEOUT_S, person=person)
+
+    # -- inside -------------------------------------------------------------------------------------
+    @property
+    def _trouble(self) -> str | None:
+        """Why there is no process, for people; None while there is one."""
+        if self.farewell:
+            return "The arm is closed; connect again."
+        ending = self._life.ending
+        if ending is None:
+            return None
+        return (
+            f"{ending[:1].upper()}{ending[1:]} The servos stop by themselves and hold. Look at the arm, then "
+            "clear('your name'): a new process takes it over where it is."
+        )
+
+    def _start(self) -> _Life:
+        life = _Life(self._task)
+        try:
+            life.wait_open(_CONNECT_S)
+        except BaseException:
+            life.kill("The arm's process was ended while it took the arm over.")
+            raise
+        return life
+
+    def _order(self, command: Command | None) -> None:
+        self._require_alive()
+        block = self._life.block
+        if command is not None:
+            require_free(*block.verdict())
+        with self._ordering:
+            block.order(command)
+
+    def _figures(self) -> tuple[LoopReport, dict[int, ServoStatus]]:
+        found = self._life.block.figures()
+        if found is None:
+            raise DeviceError("The arm's process has reported nothing yet.")
+        return found
+
+    def _require_alive(self) -> None:
+        trouble = self._trouble
+        if trouble is not None:
+            raise PortLostError(trouble)

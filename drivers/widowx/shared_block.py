@@ -1,0 +1,152 @@
+"""What an arm's process and its session share in memory: joint state, orders, and how the loop and the servos are.
+
+Every part is a `Mailbox`: whoever reads gets the newest whole message at once, whatever the other side does.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import struct
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import NamedTuple
+
+import numpy as np
+
+from drivers.shared_memory import Mailbox, create_memory
+from drivers.widowx.health import ServoStatus
+from drivers.widowx.loop import Mode
+from drivers.widowx.statistics import LoopReport
+from robot.interfaces import ArmState
+from trajectories.types import Command, Float64
+
+_MODES = tuple(Mode)
+_HEAD = struct.Struct("<q?B")
+_STATE = struct.Struct("<18dddq")
+_ORDER = struct.Struct("<?6ddq")
+_TEXT_BYTES = 3000
+_CAPACITIES = (4096, 128, 16384)
+"""Of the mailboxes for states, orders and figures, bytes."""
+
+
+class Published(NamedTuple):
+    """What the loop says every cycle.
+
+    Attributes:
+        beat_ns: When, monotonic ns.
+        mode: What the loop does.
+        fault: Why the arm takes no commands, or None.
+        state: Newest joint state, None before the first.
+    """
+
+    beat_ns: int
+    mode: Mode
+    fault: str | None
+    state: ArmState | None
+
+
+class SharedBlock:
+    """The memory of one life of an arm's process. `create` it in the session, `attach` in the process.
+
+    Attributes:
+        fd: Its descriptor, for the process to inherit; None after `close_fd` and in the process.
+    """
+
+    def __init__(self, fd: int) -> None:
+        memory = mmap.mmap(fd, sum(Mailbox.size(capacity) for capacity in _CAPACITIES))
+        offsets = [sum(Mailbox.size(capacity) for capacity in _CAPACITIES[:i]) for i in range(len(_CAPACITIES))]
+        boxes = (Mailbox(memory, offset, capacity) for offset, capacity in zip(offsets, _CAPACITIES, strict=True))
+        self._states, self._orders, self._figures = boxes
+        self.fd: int | None = fd
+
+    @classmethod
+    def create(cls) -> SharedBlock:
+        """New and empty."""
+        return cls(create_memory("regrasp-arm", sum(Mailbox.size(capacity) for capacity in _CAPACITIES)))
+
+    @classmethod
+    def attach(cls, fd: int) -> SharedBlock:
+        """Map the block behind an inherited descriptor, which is closed here."""
+        block = cls(fd)
+        block.close_fd()
+        return block
+
+    def close_fd(self) -> None:
+        """Close the descriptor; the memory stays mapped."""
+        if self.fd is not None:
+            os.close(self.fd)
+            self.fd = None
+
+    # -- joint state: the process writes ------------------------------------------------------------
+    def publish(self, now: Published) -> None:
+        """Set the newest state."""
+        state, text = now.state, (now.fault or "").encode()[:_TEXT_BYTES]
+        message = _HEAD.pack(now.beat_ns, state is not None, _MODES.index(now.mode))
+        if state is not None:
+            numbers = (*state.joints.tolist(), *state.velocities.tolist(), *state.efforts.tolist())
+            message += _STATE.pack(*numbers, state.gripper_width, state.gripper_effort, state.t_ns)
+        self._states.write(message + text)
+
+    def published(self) -> Published | None:
+        """The newest state, None before the first."""
+        found = self._states.newest()
+        if found is None:
+            return None
+        message = found[1]
+        beat_ns, has_state, mode = _HEAD.unpack_from(message)
+        at = _HEAD.size
+        state = None
+        if has_state:
+            numbers = _STATE.unpack_from(message, at)
+            rows: Float64 = np.array(numbers[:18], dtype=np.float64).reshape(3, 6)
+            state = ArmState(*rows, *numbers[18:])
+            at += _STATE.size
+        text = message[at:].decode(errors="ignore")  # cut in the middle of a character
+        return Published(beat_ns, _MODES[mode], text or None, state)
+
+    def verdict(self) -> tuple[Mode, str | None]:
+        """Only mode and fault of the newest state."""
+        found = self._states.newest()
+        if found is None:
+            return Mode.LOST, "The arm isn't taken over yet."
+        _, has_state, mode = _HEAD.unpack_from(found[1])
+        text = found[1][_HEAD.size + (_STATE.size if has_state else 0) :]
+        return _MODES[mode], text.decode(errors="ignore") or None
+
+    # -- orders: the session writes -----------------------------------------------------------------
+    def order(self, command: Command | None) -> int:
+        """Order a motion, or a hold with None; returns the order's number."""
+        if command is None:
+            return self._orders.write(_ORDER.pack(False, *(0.0,) * 7, 0))
+        joints = np.asarray(command.joints, dtype=np.float64).tolist()
+        return self._orders.write(_ORDER.pack(True, *joints, command.gripper_width, command.t_ns))
+
+    @property
+    def orders(self) -> int:
+        """Number of the newest order, 0 before the first."""
+        return self._orders.number
+
+    def newest_order(self) -> tuple[int, Command | None]:
+        """Number and content of the newest order; a hold is None. Only when `orders` isn't 0."""
+        found = self._orders.newest()
+        if found is None:
+            return 0, None
+        moves, *numbers, t_ns = _ORDER.unpack(found[1])
+        return found[0], Command(np.array(numbers[:6]), numbers[6], t_ns) if moves else None
+
+    # -- figures: the process writes ----------------------------------------------------------------
+    def put_figures(self, report: LoopReport, health: Mapping[int, ServoStatus]) -> None:
+        """Set how loop and servos are."""
+        figures = {"report": report.as_dict(), "health": [asdict(one) for one in health.values()]}
+        self._figures.write(json.dumps(figures).encode())
+
+    def figures(self) -> tuple[LoopReport, dict[int, ServoStatus]] | None:
+        """How loop and servos were when that was last set, None before."""
+        found = self._figures.newest()
+        if found is None:
+            return None
+        raw = json.loads(found[1])
+        servos = [ServoStatus(**{**one, "errors": tuple(one["errors"])}) for one in raw["health"]]
+        return LoopReport(**raw["report"]), {one.servo: one for one in servos}

@@ -1,0 +1,119 @@
+"""What the doctor says about cameras and teleoperation devices."""
+
+import cv2
+import numpy as np
+import pytest
+from omegaconf import OmegaConf
+
+from commands.doctor_cameras import check_attached, check_streams, configured_cameras
+from commands.doctor_teleop import check_teleop
+from drivers.cameras.config import CameraConfig
+from drivers.cameras.find import Attached, RealSenseDevice, V4l2Device
+from drivers.cameras.uvc import UvcConfig
+
+NONE = Attached((), (), ())
+D435 = RealSenseDevice("Intel RealSense D435I", "012345", "5.16", "3.2")
+SLOW = RealSenseDevice("Intel RealSense D405", "067890", "5.16", "2.1")
+
+
+def robot(**cameras):
+    return OmegaConf.create({"image_size": 48, "cameras": cameras})
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    """A film of noise that stands for a webcam."""
+    path = tmp_path_factory.mktemp("film") / "noise.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 30, (64, 48))
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        writer.write(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8))
+    writer.release()
+    return str(path)
+
+
+def test_usb_2_is_refused_and_others_are_listed():
+    attached = Attached((D435, SLOW), (V4l2Device("/dev/v4l/by-id/c920", "/dev/video0", "C920"),), ("no library",))
+    found = list(check_attached(attached))
+    assert [finding.state for finding in found] == ["warn", "ok", "FAIL", "ok"]
+    assert "serial 067890" in found[2].found
+    assert "USB 3 port" in found[2].advice
+    assert [finding.state for finding in check_attached(NONE)] == ["warn"]
+
+
+def test_an_empty_serial_number_gets_those_attached():
+    cameras, (finding,) = configured_cameras(
+        robot(front={"kind": "realsense", "serial": None}), Attached((D435,), (), ())
+    )
+    assert cameras == {}
+    assert finding.state == "FAIL"
+    assert "robot.cameras.front.serial=\"'012345'\"" in finding.advice
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"kind": "realsense", "serial": "999"}, "no RealSense with serial number 999"),
+        ({"kind": "realsense", "serial": "067890"}, "on USB 2.1"),
+        ({"kind": "uvc", "device": "/dev/video77"}, "no device /dev/video77"),
+        ({"kind": "webcam", "device": "/dev/video0"}, "kind is 'webcam'"),
+        ({"kind": "uvc", "device": "/dev/video0", "colour": 3}, "colour"),
+        ({"kind": "uvc", "device": "/dev/video0", "fps": -1}, "fps"),
+    ],
+)
+def test_what_cannot_be_opened_is_not_tried(settings, words):
+    cameras, (finding,) = configured_cameras(robot(front=settings), Attached((D435, SLOW), (), ()))
+    assert cameras == {}
+    assert finding.state == "FAIL"
+    assert words in finding.found
+
+
+def test_settings_become_those_of_the_driver(film):
+    cameras, findings = configured_cameras(
+        robot(
+            front={"kind": "uvc", "device": film, "resolution": [48, 64], "crop": [0, 16, 48, 48], "latency_ms": 5.0}
+        ),
+        NONE,
+    )
+    assert findings == []
+    assert cameras["front"] == CameraConfig("front", UvcConfig(film, (48, 64)), (48, 48), (0, 16, 48, 48), 5.0)
+
+
+def test_cameras_are_watched_together(film):
+    cameras = {
+        "front": CameraConfig("front", UvcConfig(film, (48, 64), fps=20), (48, 48)),
+        "side": CameraConfig("side", UvcConfig(film, (48, 64), fps=20), (48, 48)),
+    }
+    found = {finding.name: finding for finding in check_streams(cameras, 0.5, 60.0)}
+    assert set(found) == set(cameras)
+    for name in ("front", "side"):
+        assert found[name].state in ("ok", "warn"), found[name]
+        assert "of 20 frames/s, age " in found[name].found
+
+
+def test_a_camera_that_does_not_stream_fails(film):
+    cameras = {"wrist": CameraConfig("wrist", UvcConfig(film, (240, 320)), (48, 48))}
+    (finding,) = check_streams(cameras, 0.5, 60.0, open_s=2.0)
+    assert finding.state == "FAIL"
+    assert "instead of streaming" in finding.found
+
+
+def test_frames_older_than_a_session_allows_fail(film):
+    cameras = {"front": CameraConfig("front", UvcConfig(film, (48, 64), fps=5), (48, 48))}
+    (finding,) = check_streams(cameras, 0.5, 1e-4)
+    assert finding.state == "FAIL"
+    assert "robot.max_age" in finding.advice
+
+
+def test_without_cameras_there_is_nothing_to_watch():
+    assert list(check_streams({}, 60.0, 0.25)) == []
+
+
+def test_teleoperation_devices_that_are_missing_say_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr("drivers.teleop.input_nodes.INPUT_FOLDER", tmp_path)
+    monkeypatch.setenv("SPNAV_SOCKET", str(tmp_path / "none.sock"))
+    found = {finding.name: finding for finding in check_teleop()}
+    assert set(found) == {"gamepad", "spacemouse", "keyboard"}
+    assert all(finding.state == "warn" for finding in found.values())
+    assert "Plug one in" in found["gamepad"].advice
+    assert "terminal" in found["keyboard"].advice

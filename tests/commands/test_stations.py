@@ -1,0 +1,115 @@
+"""Robots as the verbs open them, tasks in words, judges of an evaluation."""
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_module
+
+from commands.specs import plain, spec_of
+from commands.stations import TwinStation, open_station
+from commands.tasks import instructions_of
+from commands.verdicts import PersonJudge, PredicateJudge, RewardJudge, judge_of
+from robot.interfaces import RewardReading
+from trajectories.errors import ConfigError
+
+
+def settings(*overrides, verb="actor"):
+    with initialize_config_module("configs", version_base="1.3"):
+        return compose(verb, overrides=list(overrides))
+
+
+@pytest.fixture(scope="module")
+def station():
+    with open_station(settings("robot.image_size=32")) as found:
+        yield found
+
+
+def test_the_twin_is_a_station(station):
+    assert isinstance(station, TwinStation)
+    assert set(station.instructions) == {"forward", "backward"}
+    station.prepare("forward", np.random.default_rng(3))
+    assert station.referee is not None
+    assert not station.referee("forward")
+    assert station.referee("backward")
+    assert station.frames() == station.figures() == station.words() == {}
+
+
+def test_the_specification_is_the_same_on_every_robot():
+    twin = spec_of(settings())
+    assert spec_of(settings("robot=virtual")).digest == twin.digest
+    assert spec_of(settings("robot=widowx")).digest == twin.digest
+
+
+def test_an_unknown_robot_is_refused():
+    with pytest.raises(ConfigError, match="expected one of twin, virtual, widowx"), open_station(
+        settings("robot.name=ur5")
+    ):
+        pass
+
+
+def test_the_arm_needs_a_port():
+    with pytest.raises(ConfigError, match="doctor"), open_station(settings("robot=widowx")):
+        pass
+
+
+def test_a_task_of_ones_own_is_said_in_both_directions():
+    config = settings(
+        "task=own", "task.instructions.forward=[put it in]", "task.instructions.backward=[take it out, remove it]"
+    )
+    assert instructions_of(config) == {"forward": ("put it in",), "backward": ("take it out", "remove it")}
+    with pytest.raises(ConfigError, match=r"task.instructions.backward"):
+        instructions_of(settings("task=own", "task.instructions.forward=[put it in]"))
+
+
+def test_settings_as_plain_types():
+    assert plain(settings("device=gamepad").device)["device"] == "gamepad"
+    assert plain(None) == {}
+
+
+class Reward:
+    def __init__(self, done_at):
+        self.done_at, self.frames = done_at, 0
+
+    def reset(self, instruction):
+        self.frames = 0
+
+    def update(self, observation):
+        self.frames += 1
+        return RewardReading(0.5, self.frames >= self.done_at)
+
+
+def test_the_predicate_and_the_reward_end_an_episode_with_success(station):
+    observation = station.env.observe()
+    predicate = PredicateJudge(lambda direction: direction == "backward")
+    predicate.start(observation)
+    assert not predicate.done(observation, "forward")
+    assert predicate.done(observation, "backward")
+    assert predicate.verdict(True, "x")
+    reward = RewardJudge(Reward(done_at=3))
+    for _ in range(2):
+        reward.start(observation)
+        assert not reward.done(observation, "forward")
+        assert reward.done(observation, "forward")
+
+
+def test_a_person_has_the_last_word(station):
+    answers, asked = iter(["", "maybe", "n", "Yes"]), []
+
+    def ask(text):
+        asked.append(text)
+        return next(answers)
+
+    judge = PersonJudge(RewardJudge(Reward(done_at=2)), ask)
+    observation = station.env.observe()
+    judge.start(observation)
+    assert judge.done(observation, "forward")
+    assert judge.verdict(True, "put it in") is False
+    assert len(asked) == 3
+    assert judge.verdict(False, "put it in") is True
+    assert not PersonJudge(None, ask).done(observation, "forward")
+
+
+def test_judges_by_name(station, tmp_path):
+    assert isinstance(judge_of(settings(), station), PredicateJudge)
+    assert isinstance(judge_of(settings("evaluate.judge=person", f"run_dir={tmp_path}"), station), PersonJudge)
+    with pytest.raises(ConfigError, match="expected one of auto"):
+        judge_of(settings("evaluate.judge=coin"), station)

@@ -1,0 +1,47 @@
+"""What `regrasp virtual-arm` starts and prints."""
+
+from types import SimpleNamespace
+
+import pytest
+from hydra import compose, initialize_config_module
+
+from commands.virtual_arm import announcement, run, world_settings
+from sim.virtual.world_settings import WorldSettings
+from trajectories.errors import ConfigError
+
+
+def composed(*overrides):
+    with initialize_config_module("configs", version_base="1.3"):
+        return compose("virtual_arm", list(overrides))
+
+
+def test_settings_reach_the_world():
+    assert world_settings(composed()) == WorldSettings("pot_pick_place")
+    chosen = composed(
+        "task=bin_weight", "seed=3", "robot.fps=30", "robot.wire=true", "+robot.cameras.wrist={kind: realsense}",
+        "robot.image_size=64", "robot.randomise=false", "robot.spread=narrow",
+    )  # fmt: skip
+    cameras = {"front": "uvc", "wrist": "realsense"}
+    assert world_settings(chosen) == WorldSettings("bin_weight", 3, cameras, 64, False, "narrow", 30.0, True)
+
+
+def test_it_says_where_to_connect():
+    world = SimpleNamespace(
+        settings=WorldSettings("bin_weight", 3),
+        folder="/tmp/x",
+        port="/tmp/x/arm",
+        cameras={"front": SimpleNamespace(device="/tmp/x/front.cam")},
+    )
+    text = announcement(world)
+    assert "/tmp/x/arm" in text
+    assert "front (uvc): /tmp/x/front.cam" in text
+    assert "regrasp finetune task=bin_weight seed=3 robot=virtual robot.world=/tmp/x" in text
+
+
+def test_what_makes_no_sense_is_refused():
+    with pytest.raises(ConfigError, match="robot=virtual"):
+        run(composed("robot=twin"))
+    with pytest.raises(ConfigError, match="every"):
+        run(composed("every=0"))
+    with pytest.raises(ConfigError, match="folder"):
+        run(composed("robot.world=/tmp/x"))
