@@ -14,6 +14,7 @@ import numpy as np
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from commands.calibrate import mark_in_use
 from commands.checkpoints import find_policy, finetune_folder, tuning_name
 from commands.judges import classifier_of
 from commands.learner import tls_of
@@ -105,7 +106,7 @@ def run(config: DictConfig) -> None:
     folder = finetune_folder(Path(config.run_dir), tuning_name(config))
     folder.mkdir(parents=True, exist_ok=True)
     pretrained = find_policy(Path(config.run_dir), "pretrained", tuning_name(config))
-    policy = load_policy(pretrained, spec_of(config), seed=int(config.seed))
+    policy = load_policy(pretrained, spec_of(config), int(config.seed), mark_in_use(config))
     stop = threading.Event()
     with ExitStack() as stack:
         outbox = stack.enter_context(TrajectoryStore(folder / OUTBOX, spec_of(config)))
@@ -135,11 +136,11 @@ def run(config: DictConfig) -> None:
             ActorOptions(status_path=folder / STATUS_FILE, notify=tqdm.write, on_status=show),
             stop,
         )
-        actor.run()
-        figures = station.figures()
-        if figures:
-            report = {**figures, "overruns": station.env.overruns, "recovered_from": dict(recovery.counts)}
-            (folder / FIGURES_FILE).write_text(json.dumps(report, indent=1))
+        try:
+            actor.run()
+        finally:
+            if station.figures():
+                (folder / FIGURES_FILE).write_text(json.dumps(view.figures(), indent=1))
 
 
 def next_start(folder: Path) -> int:

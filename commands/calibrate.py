@@ -11,7 +11,7 @@ import numpy as np
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from robot.calibration import MOUNTS, Calibration, Intrinsics, Mount, newest_calibration, now
+from robot.calibration import MOUNTS, Calibration, CalibrationMark, Intrinsics, Mount, newest_calibration, now
 from trajectories.errors import ConfigError, RegraspError
 
 if TYPE_CHECKING:
@@ -260,6 +260,23 @@ def open_bus(config: DictConfig) -> Iterator[tuple[DynamixelBus, ArmModel]]:
         yield bus, model
     finally:
         bus.close()
+
+
+def calibration_in_use(config: DictConfig) -> Calibration | None:
+    """The newest calibration of the arm that the settings name; None for one without, and in the twin.
+
+    Raises:
+        CalibrationError: When the newest file is damaged.
+    """
+    if config.robot.name != "widowx":
+        return None
+    return newest_calibration(Path(config.robot.get("calibrations") or "calibrations"), arm_name(config))
+
+
+def mark_in_use(config: DictConfig) -> CalibrationMark | None:
+    """What checkpoints remember of `calibration_in_use`."""
+    calibration = calibration_in_use(config)
+    return None if calibration is None else calibration.mark
 
 
 def arm_name(config: DictConfig) -> str:

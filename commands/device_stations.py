@@ -5,15 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from omegaconf import DictConfig
 
+from commands.calibrate import calibration_in_use
 from commands.specs import plain, spec_of
 from commands.tasks import instructions_of
+from commands.worlds import world_settings
 from trajectories.errors import ConfigError, RegraspError
 from trajectories.types import Direction, UInt8
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from drivers.cameras.camera import ProcessCamera
     from drivers.cameras.config import CameraConfig
     from drivers.widowx.process import ProcessArm
+    from drivers.widowx.settings import ArmSettings
     from robot.environment import RobotEnv
     from robot.interfaces import Attendant
     from sim.virtual.client import WorldCamera
@@ -102,26 +105,15 @@ def _virtual(config: DictConfig, stack: ExitStack, notify: Callable[[str], None]
     from robot.clock import WallClock
     from sim.virtual.attendant import VirtualAttendant
     from sim.virtual.client import VirtualWorld
-    from sim.virtual.world_settings import WorldSettings
 
     robot = config.robot
     if robot.world:
         world = stack.enter_context(VirtualWorld.attach(Path(robot.world)))
     else:
         notify("Starting the virtual arm.")
-        settings = WorldSettings(
-            str(config.task.name),
-            int(config.seed),
-            {str(name): str(camera.kind) for name, camera in robot.cameras.items()},
-            int(robot.image_size),
-            bool(robot.randomise),
-            robot.spread,
-            float(robot.fps),
-            bool(robot.wire),
-        )
-        world = stack.enter_context(VirtualWorld.start(settings))
+        world = stack.enter_context(VirtualWorld.start(world_settings(config)))
     size = int(robot.image_size)
-    cameras = {str(name): _virtual_camera(str(name), world.cameras[str(name)], size) for name in robot.cameras}
+    cameras = {str(name): virtual_camera(str(name), world.cameras[str(name)], size) for name in robot.cameras}
     env, arm, opened = _open(config, world.port, cameras, stack, notify)
     attendant = VirtualAttendant(world, env, WallClock(), np.random.default_rng([int(config.seed), 17]))
     return DeviceStation(env, arm, opened, instructions_of(config), attendant, attendant.arrange, world.success, {})
@@ -139,7 +131,7 @@ def _widowx(
             "(robot.port=FT4THVDH) or a path. `regrasp doctor robot=widowx` lists the ports."
         )
     size = int(robot.image_size)
-    cameras = {str(name): _camera(str(name), settings, size) for name, settings in robot.cameras.items()}
+    cameras = {str(name): camera_settings(str(name), settings, size) for name, settings in robot.cameras.items()}
     instructions = instructions_of(config)
     attendant = PersonAttendant(instructions, notify, stop)
 
@@ -157,7 +149,7 @@ def _open(
     """Cameras first (nothing moves), then the arm, which goes to its ready pose."""
     from drivers.cameras.camera import ProcessCamera
     from drivers.widowx.process import ProcessArm
-    from drivers.widowx.settings import ArmSettings, OrphanSettings
+    from drivers.widowx.settings import OrphanSettings
     from robot.clock import WallClock
     from robot.environment import RobotEnv
     from robot.safety_limits import SafetyLimits
@@ -165,13 +157,12 @@ def _open(
     from trajectories.settings import merged
 
     robot = config.robot
-    arm_settings = merged(ArmSettings(), plain(robot.arm), "robot.arm")
     limits = merged(SafetyLimits(), plain(robot.limits), "robot.limits")
     opened = {name: stack.enter_context(ProcessCamera(settings)) for name, settings in cameras.items()}
     for camera in opened.values():
         camera.wait()
     orphan = merged(OrphanSettings(), plain(robot.orphan), "robot.orphan")
-    arm = ProcessArm.connect(port, str(robot.model), arm_settings, orphan)
+    arm = ProcessArm.connect(port, str(robot.model), arm_settings_of(config), orphan)
     stack.callback(arm.close)
     clock = WallClock()
     env = RobotEnv(
@@ -189,7 +180,22 @@ def _open(
     return env, arm, opened
 
 
-def _camera(name: str, settings: DictConfig, size: int) -> CameraConfig:
+def arm_settings_of(config: DictConfig) -> ArmSettings:
+    """The arm driver's settings, with the joint offsets of the newest calibration.
+
+    Raises:
+        ConfigError: Naming what is wrong.
+        CalibrationError: When the newest calibration file is damaged.
+    """
+    from drivers.widowx.settings import ArmSettings
+    from trajectories.settings import merged
+
+    settings = merged(ArmSettings(), plain(config.robot.arm), "robot.arm")
+    calibration = calibration_in_use(config)
+    return settings if calibration is None else replace(settings, joint_offsets=calibration.joint_offsets)
+
+
+def camera_settings(name: str, settings: DictConfig, size: int) -> CameraConfig:
     """Settings of a camera from YAML.
 
     Raises:
@@ -215,7 +221,7 @@ def _camera(name: str, settings: DictConfig, size: int) -> CameraConfig:
         ) from None
 
 
-def _virtual_camera(name: str, camera: WorldCamera, size: int) -> CameraConfig:
+def virtual_camera(name: str, camera: WorldCamera, size: int) -> CameraConfig:
     """The driver's settings for a camera of the virtual world."""
     from drivers.cameras.config import CameraConfig
     from drivers.cameras.realsense_config import RealSenseConfig

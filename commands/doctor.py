@@ -13,12 +13,11 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from commands.device_stations import _virtual_camera as virtual_camera_settings
+from commands.device_stations import arm_settings_of, virtual_camera
 from commands.doctor_computer import check_clock, check_disk, check_priority, check_processor
 from commands.doctor_graphics import check_gpu, check_rendering
 from commands.doctor_packages import check_packages, check_python
 from commands.doctor_report import Check, Finding, as_json, examine, ok, summary
-from commands.specs import plain
 from trajectories.durable import replace_file
 from trajectories.errors import ConfigError
 from trajectories.numbers import between
@@ -89,7 +88,7 @@ def _widowx(config: DictConfig) -> Iterator[Finding]:
 def _virtual(config: DictConfig) -> Iterator[Finding]:
     """The virtual arm and its cameras, through the same checks."""
     from commands.doctor_cameras import check_streams
-    from commands.virtual_arm import world_settings
+    from commands.worlds import world_settings
     from sim.virtual.client import VirtualWorld
 
     robot = config.robot
@@ -101,9 +100,7 @@ def _virtual(config: DictConfig) -> Iterator[Finding]:
         yield ok("world", f"a virtual arm runs as process {world.pid} in {world.folder}")
         yield from _arm(config, world.port, world.pid)
         size = int(robot.image_size)
-        cameras = {
-            str(name): virtual_camera_settings(str(name), world.cameras[str(name)], size) for name in robot.cameras
-        }
+        cameras = {str(name): virtual_camera(str(name), world.cameras[str(name)], size) for name in robot.cameras}
         yield from examine("cameras", lambda: check_streams(cameras, config.doctor.seconds, float(robot.max_age)))
 
 
@@ -112,13 +109,11 @@ def _arm(config: DictConfig, port: str, server: int | None = None) -> Iterator[F
     from commands.doctor_port import check_port
     from commands.doctor_servos import check_servos
     from drivers.widowx.models import model_named
-    from drivers.widowx.settings import ArmSettings
-    from trajectories.settings import merged
 
     robot = config.robot
     for finding in examine("port", lambda: check_port(port, server)):
         yield finding
         if finding.state == "FAIL":
             return
-    settings = merged(ArmSettings(), plain(robot.arm), "robot.arm")
+    settings = arm_settings_of(config)
     yield from examine("servos", lambda: check_servos(port, model_named(str(robot.model)), settings))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from commands.device_stations import _camera as camera_settings
+from commands.device_stations import camera_settings
 from commands.doctor_report import Finding, fail, ok, warn
 from drivers.cameras.camera import CameraStatus, ProcessCamera
 from drivers.cameras.config import CameraConfig

@@ -27,6 +27,10 @@ _WARM_C = 10
 """Degrees below the refusal of a start from which on a servo is called warm."""
 _READS = 200
 _SLOW_MS = 5.0
+_LATE_MS = 10.0
+"""The driver's control loop gives an answer up that takes longer."""
+_PATIENCE_S = 0.03
+"""The doctor waits longer than the driver: a late answer is a finding, not the end."""
 _CAUSES = {
     HardwareError.OVERLOAD: "something blocked or pulled the joint",
     HardwareError.OVERHEATING: "it got too hot: let it cool",
@@ -35,6 +39,7 @@ _CAUSES = {
     HardwareError.ENCODER: "it doesn't know its position any more: replace it",
 }
 _WIZARD = "with DYNAMIXEL Wizard"
+_CABLES = "Check cables and plugs, keep them away from motors' supplies, use a short USB cable."
 
 
 def check_servos(
@@ -56,7 +61,7 @@ def check_servos(
     Raises:
         DeviceError: When the port can't be opened, or a servo falls silent meanwhile.
     """
-    bus = DynamixelBus(lambda: open_at(port, BUS_BAUD), baud=BUS_BAUD)
+    bus = DynamixelBus(lambda: open_at(port, BUS_BAUD), baud=BUS_BAUD, latency_s=_PATIENCE_S)
     try:
         there = _ping_all(bus, model)
         silent = [servo for servo in model.servos if servo not in there]
@@ -69,7 +74,7 @@ def check_servos(
             bus.identify(known)
             yield from _state(bus, model, settings, known)
         if not wrong and not silent:
-            yield from _setup(bus, model)
+            yield from _setup(bus, model, settings.joint_offsets)
             yield from _line(bus, model)
     finally:
         bus.close()
@@ -240,15 +245,16 @@ def _span(values: Collection[float], digits: int = 0) -> str:
 
 
 # -- how they are set up --------------------------------------------------------------------------------
-def _setup(bus: DynamixelBus, model: ArmModel) -> Iterator[Finding]:
+def _setup(bus: DynamixelBus, model: ArmModel, offsets: Sequence[float]) -> Iterator[Finding]:
     """What the servos keep without power, and whether the two servos of a joint agree."""
-    found = eeprom.differences(bus, model)
+    found = eeprom.differences(bus, model, offsets)
     if found:
         yield fail(
             "settings",
             f"{len(found)} differ from the table: " + "; ".join(map(str, found)),
             "Look at each. To write what the table says: arm in the sleep pose, torque off, then "
-            "drivers.widowx.eeprom.write_settings(bus, model, person='your name').",
+            "drivers.widowx.eeprom.write_settings(bus, model, person='your name', offsets=...), offsets as the newest "
+            "calibration file says.",
         )
     else:
         yield ok("settings", "EEPROM as the driver wants it: modes, limits, shadows, return delay, shutdown")
@@ -269,19 +275,21 @@ def _line(bus: DynamixelBus, model: ArmModel) -> Iterator[Finding]:
     """How fast and how clean the line is."""
     before = bus.statistics.retries, bus.statistics.crc_errors
     durations = []
-    for _ in range(_READS):
-        start = time.monotonic()
-        bus.sync_read(model.servos, "present_position")
-        durations.append(1e3 * (time.monotonic() - start))
+    try:
+        for _ in range(_READS):
+            start = time.monotonic()
+            bus.sync_read(model.servos, "present_position")
+            durations.append(1e3 * (time.monotonic() - start))
+    except ServoTimeoutError as error:
+        yield fail("line", f"after {len(durations)} of {_READS} readings: {error}", _CABLES)
+        return
     durations.sort()
     retries, damaged = bus.statistics.retries - before[0], bus.statistics.crc_errors - before[1]
     half, worst = durations[_READS // 2], durations[_READS * 99 // 100]
     found = f"all positions in {half:.1f} ms (p99 {worst:.1f} ms), {retries} of {_READS} repeated, {damaged} damaged"
     if retries or damaged:
-        yield warn(
-            "line", found, "Check cables and plugs, keep them away from motors' supplies, use a short USB cable."
-        )
-    elif half > _SLOW_MS:
-        yield warn("line", found, "Set the adapter's latency timer to 1 ms (see latency), avoid USB hubs.")
+        yield warn("line", found, _CABLES)
+    elif half > _SLOW_MS or worst > _LATE_MS:
+        yield warn("line", found, "Is the adapter's latency timer 1 ms, is a USB hub between, is the computer busy?")
     else:
         yield ok("line", found)

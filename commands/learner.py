@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from commands.calibrate import mark_in_use
 from commands.checkpoints import data_folder, find_policy, finetune_folder, tuning_name
 from commands.pretrain import agent_config
 from commands.specs import spec_of
@@ -67,6 +68,7 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
         task=config.task.name,
         device=device_of(config),
         seed=int(config.seed),
+        calibration=mark_in_use(config),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
+from commands.calibrate import mark_in_use
 from commands.checkpoints import data_folder, pretrained_folder
 from commands.judges import backbone_of
 from commands.specs import camera_names, spec_of
@@ -70,6 +71,7 @@ def run(config: DictConfig) -> None:
             pretrained_folder(run_dir),
             seed=int(config.seed),
             progress=bars,
+            calibration=mark_in_use(config),
         )
     bars.close()
     errors = about["encoder_errors"]

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from commands.freshness import Freshness
 from robot.actor_status import ActorStatus
 from robot.console_state import CameraView, ConsoleState, LoopView, ServoView, joint_views
 from robot.recovery import Recovery
@@ -33,12 +34,14 @@ class SessionView:
         self._station, self._task, self._max_steps = station, task, max_steps
         self._recovery, self._stop = recovery, stop
         self._step: SessionStep | None = None
+        self._ages = Freshness()
         self._status: ActorStatus | None = None
 
     # -- from the session's thread ------------------------------------------------------------------
     def on_step(self, step: SessionStep) -> None:
         """The newest instant."""
         self._step = step
+        self._ages.add(self._station.env.ages_ns)
 
     def on_observation(self, observation: Observation) -> None:
         """The newest instant of a session without policy and judge."""
@@ -47,6 +50,14 @@ class SessionView:
     def on_status(self, status: ActorStatus) -> None:
         """Counts of the run."""
         self._status = status
+
+    def figures(self) -> dict[str, Any]:
+        """Of the whole session, plain JSON types: station, freshness of the data, missed steps, recoveries."""
+        return self._station.figures() | {
+            "freshness": self._ages.figures(),
+            "overruns": self._station.env.overruns,
+            "recovered_from": dict(self._recovery.counts),
+        }
 
     # -- from the console's threads -----------------------------------------------------------------
     def frames(self) -> Mapping[str, UInt8]:

@@ -7,14 +7,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from tqdm import tqdm
 
 from commands.checkpoints import data_folder
 from commands.session_view import SessionView
+from commands.specs import plain
 from commands.stations import Station, open_station
 from robot.console import Console
 from robot.console_wire import console_path
@@ -42,7 +43,7 @@ def run(config: DictConfig) -> None:
 
     stop = threading.Event()
     keys = KeyRouter()
-    device = open_device(device_config(config), keys)  # first: nothing moves when it is missing
+    device = open_device(plain(config.device), keys)  # first: nothing moves when it is missing
     try:
         with (
             open_station(config, tqdm.write, stop) as station,
@@ -52,11 +53,6 @@ def run(config: DictConfig) -> None:
             print(summary_table(summarise(store.infos())))
     finally:
         device.close()
-
-
-def device_config(config: DictConfig) -> dict[str, Any]:
-    """The device's settings as `drivers.teleop.device.open_device` takes them."""
-    return OmegaConf.to_container(config.device, resolve=True)  # type: ignore[return-value]
 
 
 def demonstrate(
@@ -86,10 +82,7 @@ def demonstrate(
     from robot.demonstration_types import DemonstrationOptions
 
     settings, wanted, task = config.teleop, int(config.episodes), str(config.task.name)
-    kept = [info for info in store.infos() if DEVICE_KEY in info.metadata and info.task == task]
-    tally = Tally()
-    for info in kept:
-        tally.outcomes[info.direction][info.outcome] += 1
+    tally, earlier = tally_of(store, task)
     options = DemonstrationOptions(int(settings.max_steps), settings.start_by, float(settings.debounce_s))
     about = {DEVICE_KEY: str(config.device.device), "robot": str(config.robot.name), "person": str(settings.person)}
     recovery = Recovery(station.env, station.attendant, tqdm.write, stop)
@@ -105,7 +98,7 @@ def demonstrate(
 
     with (
         Console(console_path(Path(config.run_dir)), view.state, view.frames, view.words()),
-        Screen(wanted, tally, legend(device_config(config))) as screen,
+        Screen(wanted, tally, legend(plain(config.device))) as screen,
     ):
 
         def show(progress: Progress) -> None:
@@ -122,7 +115,7 @@ def demonstrate(
             recovery=recovery,
             keep=keep,
             remove=store.remove,
-            rng=np.random.default_rng([int(config.seed), _DRAWS, len(kept)]),
+            rng=np.random.default_rng([int(config.seed), _DRAWS, earlier]),
             options=options,
             tally=tally,
             referee=station.referee,
@@ -137,6 +130,16 @@ def demonstrate(
     if session.ended:
         tqdm.write(f"ended by the person: {tally.successes} of {wanted}; the same command goes on from here")
     return session
+
+
+def tally_of(store: TrajectoryStore, task: str) -> tuple[Tally, int]:
+    """What earlier sessions of this verb left in the store, and how many episodes that is."""
+    tally, count = Tally(), 0
+    for info in store.infos():
+        if info.task == task and DEVICE_KEY in info.metadata:
+            tally.outcomes[info.direction][info.outcome] += 1
+            count += 1
+    return tally, count
 
 
 class KeyRouter:

@@ -9,35 +9,12 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from commands.worlds import world_settings
 from trajectories.errors import ConfigError
 from trajectories.numbers import positive
 
 if TYPE_CHECKING:
     from sim.virtual.world import World
-    from sim.virtual.world_settings import WorldSettings
-
-
-def world_settings(config: DictConfig) -> WorldSettings:
-    """What the virtual world consists of.
-
-    Raises:
-        ConfigError: When the settings are of another robot or can't be.
-    """
-    from sim.virtual.world_settings import WorldSettings
-
-    robot = config.robot
-    if str(robot.name) != "virtual":
-        raise ConfigError(f"A virtual arm needs robot=virtual, got robot={robot.name}.")
-    return WorldSettings(
-        task=str(config.task.name),
-        seed=int(config.seed),
-        cameras={str(name): str(camera.kind) for name, camera in robot.cameras.items()},
-        image_size=int(robot.image_size),
-        randomise=bool(robot.randomise),
-        spread=robot.spread,
-        fps=float(robot.fps),
-        wire=bool(robot.wire),
-    )
 
 
 def announcement(world: World) -> str:

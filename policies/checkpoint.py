@@ -18,6 +18,7 @@ from torch import Tensor
 from policies.agent import Agent
 from policies.config import AgentConfig
 from policies.tensor_file import digest, read_tensors, write_tensors
+from robot.calibration import CalibrationMark
 from trajectories.errors import CheckpointError
 from trajectories.types import Spec
 
@@ -33,11 +34,13 @@ class Checkpoint:
         agent: Ready to go on.
         extra: The caller's JSON.
         tensors: The caller's tensors, on the CPU.
+        calibration: Of the arm, when it was saved; None without one.
     """
 
     agent: Agent
     extra: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
+    calibration: CalibrationMark | None = None
 
 
 def save_agent(
@@ -46,6 +49,7 @@ def save_agent(
     spec: Spec,
     extra: Mapping[str, Any] | None = None,
     tensors: Mapping[str, Tensor] | None = None,
+    calibration: CalibrationMark | None = None,
 ) -> None:
     """Write the agent's whole training state; the file is there whole or not at all.
 
@@ -55,6 +59,7 @@ def save_agent(
         spec: The robot that the policy belongs to.
         extra: JSON of the caller (counters, names of instructions).
         tensors: Tensors of the caller (e.g. `Replay.state_dict`).
+        calibration: Of the arm that the data come from; None without one (the twin).
 
     Raises:
         CheckpointError: When it can't be written (disk full, no permission).
@@ -68,6 +73,7 @@ def save_agent(
         "spec": spec.to_dict(),
         "policy_digest": digest(agent.actor_weights()),
         "extra": dict(extra or {}),
+        "calibration": None if calibration is None else calibration.to_dict(),
     }
     write_tensors(Path(path), FORMAT, payload, header)
 
@@ -110,4 +116,4 @@ def load_agent(
     agent.load_state(state, header["counters"])
     if digest(agent.actor_weights()) != header["policy_digest"]:
         raise CheckpointError(f"the policy loaded from {path} is not the one that was saved; don't run it")
-    return Checkpoint(agent, header["extra"], tensors)
+    return Checkpoint(agent, header["extra"], tensors, CalibrationMark.from_header(header))

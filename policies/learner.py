@@ -33,6 +33,7 @@ from policies.pretrain import AGENT_FILE
 from policies.replay import Replay
 from policies.run_folder import SNAPSHOT_FILE, Progress, RunFolder, write_json
 from policies.training_record import TrainingRecord
+from robot.calibration import CalibrationMark
 from robot.interfaces import Receipt
 from robot.link.codec import make_weights
 from trajectories.errors import CheckpointError, ConfigError, CorruptEpisodeError
@@ -78,6 +79,7 @@ class Learner:
         task: str | None = None,
         device: torch.device | str = "cpu",
         seed: int = 0,
+        calibration: CalibrationMark | None = None,
     ) -> None:
         """Start a run, or go on with the one that is in the folder.
 
@@ -90,6 +92,7 @@ class Learner:
             task: Of which only this task's episodes are kept; None for all.
             device: Where the agent lives.
             seed: Of the draws from the replay.
+            calibration: Of the arm; None keeps that of the pre-trained policy.
 
         Raises:
             CheckpointError: A checkpoint is missing, damaged or of another pre-trained policy.
@@ -101,6 +104,7 @@ class Learner:
         self.folder = RunFolder(run)
         policy = load_policy(pretrained, spec)
         self.features, self.digest = policy.features, policy.digest
+        self.calibration = calibration or policy.calibration
         self._pace = Pace(config.warmup_steps, config.max_lag)
         self._state = threading.Condition()
         self._put = threading.Lock()
@@ -224,7 +228,14 @@ class Learner:
             CheckpointError: The disk refuses; the checkpoint before stays.
         """
         progress = replace(self._progress, wall_s=self._wall_s())
-        save_agent(self.folder.checkpoint, self._agent, self.spec, progress.to_dict(), self._replay.state_dict())
+        save_agent(
+            self.folder.checkpoint,
+            self._agent,
+            self.spec,
+            progress.to_dict(),
+            self._replay.state_dict(),
+            self.calibration,
+        )
         self._log.flush()
 
     def close(self) -> None:
@@ -350,7 +361,8 @@ class Learner:
 
     def _snapshot(self, steps: int) -> None:
         folder = self.folder.snapshot(steps)
-        save_policy(folder, self.features, self._agent.config.networks, self._agent.actor_weights())
+        networks, weights = self._agent.config.networks, self._agent.actor_weights()
+        save_policy(folder, self.features, networks, weights, self.calibration)
         content = {"steps": steps, "updates": self._progress.updates, "wall_s": round(self._wall_s(), 1)}
         write_json(folder / SNAPSHOT_FILE, {**content, "method": self.config.method})
         self._progress = replace(self._progress, snapshot_steps=steps)

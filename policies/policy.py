@@ -6,6 +6,7 @@ Only the actor changes in fine-tuning; newer weights come as `Weights` and are t
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from policies.distribution import sample
 from policies.features import FeatureExtractor
 from policies.networks import Actor
 from policies.tensor_file import content_digest, read_tensors, write_tensors
+from robot.calibration import CalibrationMark, calibration_warning
 from robot.link.codec import weights_digest
 from trajectories.errors import CheckpointError
 from trajectories.types import ACTION_SIZE, Float32, Observation, Spec, Weights
@@ -25,6 +27,7 @@ from trajectories.types import ACTION_SIZE, Float32, Observation, Spec, Weights
 FILE = "actor.safetensors"
 KIND = "regrasp-actor-1"
 _CANARIES = 16
+logger = logging.getLogger(__name__)
 
 
 class LearnedPolicy:
@@ -34,10 +37,16 @@ class LearnedPolicy:
         version: Of the loaded weights; 0 as loaded from a folder.
         digest: Identifies encoder, instructions and the weights of version 0; both ends of a link must agree on it.
         features: The frozen part.
+        calibration: Of the arm that it was trained on; None without one.
     """
 
     def __init__(
-        self, features: FeatureExtractor, networks: NetworkConfig, tensors: Mapping[str, Tensor], seed: int = 0
+        self,
+        features: FeatureExtractor,
+        networks: NetworkConfig,
+        tensors: Mapping[str, Tensor],
+        seed: int = 0,
+        calibration: CalibrationMark | None = None,
     ) -> None:
         """Build the actor from its tensors.
 
@@ -46,11 +55,12 @@ class LearnedPolicy:
             networks: Sizes of the actor.
             tensors: The actor's state, see `Agent.actor_weights`.
             seed: Of the sampled actions.
+            calibration: Of the arm that it was trained on.
 
         Raises:
             CheckpointError: When the tensors don't fit or aren't finite.
         """
-        self.features, self.networks = features, networks
+        self.features, self.networks, self.calibration = features, networks, calibration
         self._actor = _actor(features, networks, tensors)
         self._embeddings = torch.from_numpy(features.text.rows)
         self.version = 0
@@ -104,7 +114,7 @@ class LearnedPolicy:
         Raises:
             CheckpointError: The disk refuses.
         """
-        save_policy(folder, self.features, self.networks, self._actor.state_dict())
+        save_policy(folder, self.features, self.networks, self._actor.state_dict(), self.calibration)
 
     def _encode(self, actor: Actor) -> Tensor:
         with torch.inference_mode():
@@ -117,24 +127,34 @@ def policy_digest(features: FeatureExtractor, networks: NetworkConfig, tensors: 
 
 
 def save_policy(
-    folder: Path, features: FeatureExtractor, networks: NetworkConfig, tensors: Mapping[str, Tensor]
+    folder: Path,
+    features: FeatureExtractor,
+    networks: NetworkConfig,
+    tensors: Mapping[str, Tensor],
+    calibration: CalibrationMark | None = None,
 ) -> None:
     """Write both files of a policy folder.
+
+    The calibration is no part of the policy's digest: learner and actor need not both know it.
 
     Raises:
         CheckpointError: The disk refuses.
     """
     features.save(folder)
-    write_tensors(folder / FILE, KIND, tensors, _header(features, networks))
+    carried = None if calibration is None else calibration.to_dict()
+    write_tensors(folder / FILE, KIND, tensors, {**_header(features, networks), "calibration": carried})
 
 
-def load_policy(folder: Path, spec: Spec | None = None, seed: int = 0) -> LearnedPolicy:
-    """Read a policy folder.
+def load_policy(
+    folder: Path, spec: Spec | None = None, seed: int = 0, calibration: CalibrationMark | None = None
+) -> LearnedPolicy:
+    """Read a policy folder; warns when the arm was calibrated anew since.
 
     Args:
         folder: Written by `save_policy`.
         spec: The robot at hand; None takes the saved one.
         seed: Of the sampled actions.
+        calibration: The arm's present one; None if it has none (the twin).
 
     Raises:
         CheckpointError: A file is missing, damaged or belongs to another policy.
@@ -146,7 +166,11 @@ def load_policy(folder: Path, spec: Spec | None = None, seed: int = 0) -> Learne
         raise CheckpointError(
             f"{folder} holds an actor that was trained with another encoder; copy whole policy folders only."
         )
-    return LearnedPolicy(features, networks_from(header["networks"]), tensors, seed)
+    saved = CalibrationMark.from_header(header)
+    warning = calibration_warning(saved, calibration)
+    if warning is not None:
+        logger.warning("%s: %s", folder, warning)
+    return LearnedPolicy(features, networks_from(header["networks"]), tensors, seed, saved)
 
 
 def networks_from(raw: Mapping[str, object]) -> NetworkConfig:

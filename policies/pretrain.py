@@ -29,6 +29,7 @@ from policies.policy import save_policy
 from policies.replay import Replay
 from policies.rewording import Wordings, reworded
 from policies.text_table import EncodeText, TextTable
+from robot.calibration import CalibrationMark
 from trajectories.errors import ConfigError
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode, Spec
@@ -103,6 +104,7 @@ def pretrain(
     seed: int = 0,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
+    calibration: CalibrationMark | None = None,
 ) -> dict[str, Any]:
     """Train encoder and policy, and write the folder.
 
@@ -117,6 +119,7 @@ def pretrain(
         seed: Of everything random.
         device: Where the policy is trained; the small encoder stays on the CPU.
         progress: Told of the steps.
+        calibration: Of the arm that the data come from; None without one.
 
     Returns:
         What is written to `pretraining.json`: encoder's errors, last losses, seconds of each stage, counts.
@@ -152,7 +155,7 @@ def pretrain(
         "transitions": {"target": len(data.target), "prior": len(data.prior or ())},
         "observations": "proprioception, keypoints seen in one camera image, instruction",
     }
-    save_pretrained(folder, agent, features, about)
+    save_pretrained(folder, agent, features, about, calibration)
     return about
 
 
@@ -246,12 +249,18 @@ def train_policy(
     return agent, {name: float(value) for name, value in metrics.items()}
 
 
-def save_pretrained(folder: Path, agent: Agent, features: FeatureExtractor, about: dict[str, Any]) -> None:
+def save_pretrained(
+    folder: Path,
+    agent: Agent,
+    features: FeatureExtractor,
+    about: dict[str, Any],
+    calibration: CalibrationMark | None = None,
+) -> None:
     """Write a policy folder with the whole agent in it.
 
     Raises:
         CheckpointError: The disk refuses.
     """
-    save_policy(folder, features, agent.config.networks, agent.actor_weights())
-    save_agent(folder / AGENT_FILE, agent, features.spec, {"features": features.digest})
+    save_policy(folder, features, agent.config.networks, agent.actor_weights(), calibration)
+    save_agent(folder / AGENT_FILE, agent, features.spec, {"features": features.digest}, calibration=calibration)
     (folder / ABOUT_FILE).write_text(json.dumps(about, indent=2) + "\n")

@@ -3,7 +3,8 @@
 Every primitive of the model counts, the gripper's with the fingers apart (as wide as they get). Links that share a
 joint are left out, and so are the fingers with each other, the base with the table that it stands on, and the fingers
 with the table: they reach down to things on it, and the box of `SafetyLimits` keeps their tips above it. All other
-pairs are at least 1.8 mm apart in the folded pose and 4 cm in the poses at home, so that none needs an exception.
+pairs are at least 1.7 mm apart in the folded pose and 2 cm in the neutral one and at home: none needs an exception, and
+an arm that wakes up folded, nearer to itself than the margin, may unfold.
 
 Between two poses of the joints no point of the arm moves further than the sum of the joints' motions times the longest
 lever behind each. A stretch of the way is free when that is no longer than the clearances at both of its ends
@@ -31,7 +32,7 @@ TABLE = "table"
 HORIZON_M = 0.02
 """Distances are measured up to here."""
 _FINGERS = ("left_finger", "right_finger")
-_NUDGES_M = ((2e-6, 1e-6, -1e-6), (-1e-6, 2e-6, 1e-6), (1e-6, -2e-6, 2e-6))
+_NUDGES_M = ((2e-8, 1e-8, -1e-8), (-1e-8, 2e-8, 1e-8), (1e-8, -2e-8, 2e-8))
 _WORSE_M = 1e-6  # below this a distance has not changed
 
 
@@ -144,8 +145,8 @@ class Collision:
         """Between the surfaces of two geoms, m, at most `HORIZON_M`; negative inside each other.
 
         MuJoCo's contacts of boxes that don't touch yet are only good for finding the pair. Its distance never exceeds
-        the true one, but for some boxes whose edges are exactly parallel it is 0 though they are apart; a micrometre's
-        nudge gets the true one.
+        the true one, but for some boxes whose edges are exactly parallel it is 0 though they are apart; a nudge far
+        below a micrometre gets the true one.
         """
         model, data = self._model, self._data
         distance = mujoco.mj_geomDistance(model, data, first, second, HORIZON_M, None)
@@ -182,11 +183,12 @@ def _levers(model: Any) -> Float64:
     """(6,) m: no point that a joint moves is ever further from its axis."""
     chain = [int(model.joint(name).bodyid[0]) for name in JOINT_NAMES]
     steps = [float(np.linalg.norm(model.body_pos[after])) for _, after in pairwise(chain)]
+    slide = max(float(np.abs(model.joint(name).range).max()) for name in _FINGERS)
     depth = np.zeros(model.nbody)  # farthest point of a link from its own joint
     for geom in range(model.ngeom):
         body = int(model.geom_bodyid[geom])
         finger = body not in chain and body > chain[-1]
-        shift = np.linalg.norm(model.body_pos[body]) + np.abs(model.jnt_range[-2:]).max() if finger else 0.0
+        shift = np.linalg.norm(model.body_pos[body]) + slide if finger else 0.0
         link = chain[-1] if finger else body
         far = float(np.linalg.norm(model.geom_pos[geom])) + float(model.geom_rbound[geom]) + float(shift)
         depth[link] = max(depth[link], far)

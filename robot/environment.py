@@ -47,6 +47,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         robot_spec: Cameras, proprioception, action scale and control rate (`spec` is Gymnasium's own).
         instruction: What the robot is asked to do; part of every observation.
         limits: Safety limits, fixed.
+        ages_ns: Source -> how old its data were in the newest observation.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012  (gymnasium's own declaration)
@@ -88,6 +89,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
             )
         self.robot_spec = spec
         self.instruction = ""
+        self.ages_ns: dict[str, int] = {}
         self.limits = limits if limits is not None else SafetyLimits()
         self.render_mode = "rgb_array"
         self.kinematics = self.limits.kinematics()
@@ -164,6 +166,8 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         state = self.arm_state
         self.safety.require_possible(state)
         frames = {name: camera.latest(self._max_age_ns) for name, camera in self._cameras.items()}
+        now_ns = self._clock.now_ns()
+        self.ages_ns = {"joints": now_ns - state.t_ns} | {name: now_ns - frame.t_ns for name, frame in frames.items()}
         target = self.target
         tip = self.kinematics.forward(state.joints)
         proprio = np.array(

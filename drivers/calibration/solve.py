@@ -19,7 +19,6 @@ LARGEST_ERROR_MM = 5.0
 LARGEST_CAMERA_M = 0.005
 LARGEST_CAMERA_RAD = 0.01
 LARGEST_OFFSET_DEVIATION = 0.01
-
 LARGEST_OFFSET = 0.3
 """rad; beyond, a horn is mounted on the wrong tooth."""
 

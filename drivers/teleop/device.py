@@ -87,7 +87,7 @@ def device_settings(config: Mapping[str, Any]) -> Any:
     settings = dict(config)
     name = settings.pop("device", None)
     if name not in _MAKERS:
-        raise ConfigError(f"teleop.device is {name!r}, expected one of {', '.join(DEVICES)}.")
+        raise ConfigError(f"device is {name!r}, expected one of {', '.join(DEVICES)}.")
     return merged(_MAKERS[name][0](), settings, name)
 
 

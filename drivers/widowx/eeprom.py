@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from drivers.dynamixel.bus import DynamixelBus
@@ -22,7 +23,7 @@ _MEANING = {
     "drive_mode": "bit 0 is the direction; bit 2 (time-based profiles, which Interbotix' ROS driver leaves set) would "
     "turn the speed limit into a duration",
     "secondary_id": "which servo it follows",
-    "homing_offset": "a shift of the joint's zero",
+    "homing_offset": "a shift of the joint's zero; the expected one is that of the newest calibration file",
     "shutdown": "which errors switch the torque off; 52 is overload, electrical shock, overheating",
     "startup_configuration": "must be 0, so that it doesn't switch torque on by itself",
 }
@@ -54,17 +55,22 @@ class Difference(NamedTuple):
         )
 
 
-def expected_settings(place: ServoPlace) -> dict[str, int]:
+def expected_settings(place: ServoPlace, offsets: Sequence[float] = ()) -> dict[str, int]:
     """Register -> value that a servo at this place should keep.
 
     A shadow's homing offset is free: it is calibrated so that both servos of the joint read the same.
+
+    Args:
+        place: Where it sits.
+        offsets: rad, the joints' homing offsets as calibrated; 0 for joints beyond its end.
     """
+    offset = offsets[place.joint] if place.joint < len(offsets) else 0.0
     settings = {
         "return_delay_time": 0,
         "drive_mode": place.drive_mode,
         "operating_mode": _POSITION_MODE,
         "secondary_id": place.secondary_id,
-        "homing_offset": 0,
+        "homing_offset": round(offset / RAD_PER_TICK),
         "velocity_limit": VELOCITY_LIMIT,
         "max_position_limit": place.max_position,
         "min_position_limit": place.min_position,
@@ -81,22 +87,22 @@ def expected_settings(place: ServoPlace) -> dict[str, int]:
     return settings
 
 
-def differences(bus: DynamixelBus, model: ArmModel) -> list[Difference]:
-    """Compare every servo with the table; nothing is written.
+def differences(bus: DynamixelBus, model: ArmModel, offsets: Sequence[float] = ()) -> list[Difference]:
+    """Compare every servo with the table and the calibrated joint `offsets` (rad); nothing is written.
 
     Raises:
         DeviceError: When a servo doesn't answer.
     """
     found = []
     for place in model.places:
-        for name, expected in expected_settings(place).items():
+        for name, expected in expected_settings(place, offsets).items():
             value = bus.read(place.servo, name)
             if value != expected:
                 found.append(Difference(place.servo, place.name, name, value, expected))
     return found
 
 
-def write_settings(bus: DynamixelBus, model: ArmModel, person: str) -> list[Difference]:
+def write_settings(bus: DynamixelBus, model: ArmModel, person: str, offsets: Sequence[float] = ()) -> list[Difference]:
     """Write what differs, on the word of a person who has the arm in its sleep pose; returns what was changed.
 
     Torque must be off already: nothing here switches it off.
@@ -114,7 +120,7 @@ def write_settings(bus: DynamixelBus, model: ArmModel, person: str) -> list[Diff
             f"Servos {holding} hold their joints (torque on): the EEPROM can't be written. Bring the arm to its sleep "
             "pose, support it, switch the torque off, then write."
         )
-    changed = differences(bus, model)
+    changed = differences(bus, model, offsets)
     for difference in changed:
         bus.write(difference.servo, difference.register, difference.expected)
         if bus.read(difference.servo, difference.register) != difference.expected:

@@ -102,7 +102,7 @@ class ControlLoop:
         self.state: ArmState | None = None
         self.incomplete = 0
         startup.verify_servos(bus, model)
-        startup.verify_settings(bus, model)
+        startup.verify_settings(bus, model, settings.joint_offsets)
         self._reader = StateCycle(bus, model.servos)
         self.goals = GoalWriter(bus, model, settings.gripper.squeeze)
         self.guard = Guard(model, settings.guard, bus.clock())
@@ -255,7 +255,7 @@ class ControlLoop:
         self.incomplete += incomplete
         newest = self._reader.newest
         if len(newest) == len(self.model.servos):
-            self.state = arm_state(self.model, newest, self.settings.gripper.pwm)
+            self.state = arm_state(self.model, newest, self.gripper.pwm)
         for servo in reading.restarted:
             try:
                 self._reader.configure([servo])
@@ -381,7 +381,7 @@ class ControlLoop:
             except DeviceError:
                 if attempt == _FIRST_READS - 1:
                     raise
-        self.state = arm_state(self.model, self._reader.newest, self.settings.gripper.pwm)
+        self.state = arm_state(self.model, self._reader.newest, self.gripper.pwm)
 
     # -- a lost port --------------------------------------------------------------------------------
     def _lose(self, error: PortLostError) -> None:

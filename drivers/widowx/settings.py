@@ -109,6 +109,7 @@ class ArmSettings:
         hold_lag: rad: `hold` stays at the setpoint when the arm is that near to it, and otherwise takes the measured
             position, so that repeated holds don't sink under the arm's weight.
         on_close: "sleep": fold up, then torque off; "hold": stay where it is with torque on.
+        joint_offsets: rad, the homing offsets that the joints were calibrated to; empty: none were.
         guard: When to rest.
         gripper: Force and speed.
     """
@@ -126,6 +127,7 @@ class ArmSettings:
     latency_s: float = 0.008
     hold_lag: float = 0.1
     on_close: Literal["sleep", "hold"] = "sleep"
+    joint_offsets: tuple[float, ...] = ()
     guard: GuardLimits = field(default_factory=GuardLimits)
     gripper: GripperSettings = field(default_factory=GripperSettings)
 
@@ -172,6 +174,7 @@ class ArmSettings:
         gripper["motion"] = MotionLimits(**gripper["motion"])
         guard["load_levels"] = tuple((level, seconds) for level, seconds in guard["load_levels"])
         values["position_gains"] = tuple(values["position_gains"])
+        values["joint_offsets"] = tuple(values["joint_offsets"])
         values["guard"], values["gripper"] = GuardLimits(**guard), GripperSettings(**gripper)
         return cls(**values)
 

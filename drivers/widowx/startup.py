@@ -45,13 +45,13 @@ def verify_servos(bus: DynamixelBus, model: ArmModel) -> None:
             )
 
 
-def verify_settings(bus: DynamixelBus, model: ArmModel) -> None:
-    """Compare the EEPROM with the table; nothing is written.
+def verify_settings(bus: DynamixelBus, model: ArmModel, offsets: Sequence[float] = ()) -> None:
+    """Compare the EEPROM with the table and the calibrated joint `offsets` (rad); nothing is written.
 
     Raises:
         ConfigError: With every difference and what to do.
     """
-    found = eeprom.differences(bus, model)
+    found = eeprom.differences(bus, model, offsets)
     if found:
         raise ConfigError(eeprom.describe(found))
 

@@ -13,7 +13,7 @@ from commands import calibrate
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.units import RAD_PER_TICK
 from drivers.widowx.models import WX250S
-from robot.calibration import newest_calibration
+from robot.calibration import Calibration, newest_calibration
 from robot.environment import RobotEnv
 from sim.calibration_scene import CalibrationScene
 from sim.virtual.bus import VirtualBus, widowx_servos
@@ -167,7 +167,9 @@ def virtual(monkeypatch):
 
 def test_joint_offsets_end_in_the_servos_and_in_the_file(tmp_path, person, virtual, monkeypatch):
     person.offsets = OFFSETS
-    config = on_arm(settings(tmp_path, "calibrate.what=joints", "calibrate.person=Ada", "calibrate.port=x"))
+    config = on_arm(
+        settings(tmp_path, "calibrate.what=joints", "calibrate.views=20", "calibrate.person=Ada", "calibrate.port=x")
+    )
     calibrate.measure(config, calibrate.board_of(config), person)
     assert "torque off: support it" in person.asked[-1][0]
     kept = newest_calibration(tmp_path, "wx250s")
@@ -179,6 +181,19 @@ def test_joint_offsets_end_in_the_servos_and_in_the_file(tmp_path, person, virtu
     calibrate.measure(config, calibrate.board_of(config), person)  # the twin's offsets are still there: they add up
     again = newest_calibration(tmp_path, "wx250s")
     np.testing.assert_allclose(again.joint_offsets, np.multiply(2, OFFSETS), atol=0.01)
+
+
+def test_the_calibration_in_use_is_the_arms_newest(tmp_path):
+    config = on_arm(settings(tmp_path))
+    config.robot.calibrations = str(tmp_path)
+    assert calibrate.calibration_in_use(config) is None
+    for date in ("2026-12-01T09:00:00+00:00", "2026-11-21T10:00:00+00:00"):
+        Calibration("wx250s", date).save(tmp_path)
+    assert calibrate.calibration_in_use(config).date == "2026-12-01T09:00:00+00:00"
+    assert calibrate.mark_in_use(config).date == "2026-12-01T09:00:00+00:00"
+    assert config.calibrate.folder == str(tmp_path)
+    config.robot.name = "twin"
+    assert calibrate.mark_in_use(config) is None
 
 
 def test_pairs_are_made_to_agree(tmp_path, virtual, monkeypatch, capsys):

@@ -1,13 +1,15 @@
 """What the doctor says about packages, disk, processor, clock, rendering and ports."""
 
 import shutil
+import sys
 from collections import namedtuple
 from importlib import metadata
+from types import SimpleNamespace
 
 import pytest
 
 from commands.doctor_computer import check_clock, check_disk, check_processor
-from commands.doctor_graphics import check_rendering
+from commands.doctor_graphics import check_gpu, check_rendering
 from commands.doctor_packages import Wanted, check_packages, locked
 from commands.doctor_port import RULES, check_port, choose_port, holders_of
 from commands.doctor_report import as_json, examine, fail, ok, summary, warn
@@ -121,6 +123,38 @@ def test_a_slow_clock_source(tmp_path):
     (finding,) = check_clock(tmp_path / "clock")
     assert finding.state == "warn"
     assert "source hpet" in finding.found
+
+
+def torch_with(available=True, free=80, error=None):
+    """As much of torch as is asked, with a card of 141 GiB."""
+
+    def ones(*_, device):
+        if error:
+            raise RuntimeError(error)
+        return SimpleNamespace(sum=lambda: SimpleNamespace(item=lambda: 8.0))
+
+    cuda = SimpleNamespace(
+        is_available=lambda: available,
+        get_device_name=lambda: "NVIDIA H200",
+        mem_get_info=lambda: (free * 2**30, 141 * 2**30),
+    )
+    return SimpleNamespace(cuda=cuda, ones=ones, __version__="2.15")
+
+
+@pytest.mark.parametrize(
+    ("torch", "state", "words"),
+    [
+        (torch_with(available=False), "warn", "no CUDA device"),
+        (torch_with(), "ok", "NVIDIA H200, 141 GiB of memory, 80 free"),
+        (torch_with(free=1), "warn", "1 free"),
+        (torch_with(error="no kernel image"), "FAIL", "doesn't compute: no kernel image"),
+    ],
+)
+def test_the_graphics_processor(monkeypatch, torch, state, words):
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    (finding,) = check_gpu()
+    assert finding.state == state
+    assert words in finding.found
 
 
 def test_rendering_that_fails_is_told_in_a_line(monkeypatch):

@@ -40,8 +40,9 @@ def test_the_specification_is_the_same_on_every_robot():
 
 
 def test_an_unknown_robot_is_refused():
-    with pytest.raises(ConfigError, match="expected one of twin, virtual, widowx"), open_station(
-        settings("robot.name=ur5")
+    with (
+        pytest.raises(ConfigError, match="expected one of twin, virtual, widowx"),
+        open_station(settings("robot.name=ur5")),
     ):
         pass
 
@@ -66,6 +67,8 @@ def test_settings_as_plain_types():
 
 
 class Reward:
+    """Done at its n-th frame."""
+
     def __init__(self, done_at):
         self.done_at, self.frames = done_at, 0
 

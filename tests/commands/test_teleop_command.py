@@ -1,6 +1,11 @@
 """`regrasp teleop` in the twin, through the real driver of a faked device, into a real store."""
 
+import os
+import signal
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,11 +15,14 @@ from omegaconf import OmegaConf
 from scripted_person import Mouse, Pad, ScriptedPerson
 
 from commands.checkpoints import data_folder
+from commands.specs import plain
 from commands.stations import open_station
-from commands.teleop import KeyRouter, demonstrate, device_config
+from commands.teleop import KeyRouter, Pace, Screen, demonstrate
 from drivers.teleop.device import DEVICES, make_device, open_device
 from drivers.teleop.keys import Key
 from drivers.teleop.legend import legend
+from robot.demonstration_types import Progress, Tally
+from robot.demonstration_words import Phase
 from trajectories.store import TrajectoryStore
 from trajectories.types import Source
 
@@ -35,8 +43,8 @@ def record(folder, hands, episodes, moods=None, *overrides, on_progress=None):
     keys, stop = KeyRouter(), threading.Event()
     with open_station(config) as station:
         store = TrajectoryStore(data_folder(folder / "run"), station.env.robot_spec)
-        device = open_device(device_config(config), keys)
-        hands.plug(device_config(config))
+        device = open_device(plain(config.device), keys)
+        hands.plug(plain(config.device))
         person = ScriptedPerson(station.twin, device, hands, np.random.default_rng(3), moods=moods)
         try:
             with store:
@@ -49,9 +57,19 @@ def record(folder, hands, episodes, moods=None, *overrides, on_progress=None):
 @pytest.mark.parametrize("name", DEVICES)
 def test_every_device_can_be_made_and_has_every_key_of_a_session(name):
     config = composed(f"device={name}", *(["device.port=U2D2"] if name == "leader" else []))
-    settings = device_config(config)
+    settings = plain(config.device)
     make_device(settings)
-    needed = {Key.START, Key.SUCCESS, Key.FAILURE, Key.DISCARD, Key.UNDO, Key.STOP, Key.HOLD, Key.TAKE_OVER}
+    needed = {
+        Key.START,
+        Key.SUCCESS,
+        Key.FAILURE,
+        Key.DISCARD,
+        Key.UNDO,
+        Key.STOP,
+        Key.HOLD,
+        Key.TAKE_OVER,
+        Key.HAND_BACK,
+    }
     assert needed <= set(legend(settings))
 
 
@@ -134,3 +152,71 @@ def test_keys_while_the_session_waits_for_somebody():
     keys.connect(session, station, stop, " ")
     keys(Key.TAKE_OVER)
     assert len(said) == 3  # nobody clears a fault without a name
+
+
+def test_ctrl_c_in_the_midst_of_an_episode_keeps_it(tmp_path):
+    """The whole verb in a process of its own: the episode under way is in the store as unknown."""
+    hands = Pad(tmp_path)
+    command = [sys.executable, "-m", "commands", "teleop", f"run_dir={tmp_path / 'run'}", *hands.overrides]
+    process = subprocess.Popen(
+        [*command, "teleop.realtime=false"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        cwd=Path(__file__).resolve().parents[2],
+    )  # fmt: skip
+    try:
+        hands.plug(plain(composed(*hands.overrides).device))  # waits for the reader
+        for line in process.stdout:
+            if line.startswith("the arm waits for the start"):
+                hands.push([0.2, 0.0, 0.0, 0.0, 0.0, 0.0])
+                hands.press("start")
+            if line.startswith("time is up"):
+                break
+        os.kill(process.pid, signal.SIGINT)
+        rest, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, errors
+    assert "unknown: forward, 100 steps" in rest
+    assert "the same command goes on" in errors
+    with TrajectoryStore(data_folder(tmp_path / "run"), read_only=True) as store:
+        (episode,) = [store.read(id) for id in store.ids()]
+    assert (episode.outcome, len(episode)) == ("unknown", 100)
+    assert episode.proposed[0, 0] == pytest.approx(0.2, abs=0.001)
+    assert "KeyboardInterrupt" in episode.metadata["fault"]
+
+
+def test_the_screen_shows_the_instruction_the_keys_and_the_device(capsys):
+    tally = Tally()
+    with Screen(50, tally, {Key.START: "enter", Key.SUCCESS: "y", "fine motion": "shift"}) as screen:
+        for phase, problem in [(Phase.PREPARING, None), (Phase.WAITING, None), (Phase.RECORDING, "gamepad: unplugged")]:
+            screen.show(Progress(phase, "forward", "put it in", 0, 0.0, problem))
+        tally.outcomes["forward"]["success"] = 1
+        screen.show(Progress(Phase.ASKING, "forward", "put it in", 7, 1.4, None))
+        screen.show(Progress(Phase.PREPARING, "backward", "take it out", 0, 0.0, None))
+    shown = capsys.readouterr().out
+    for line in (
+        "  enter                    start",
+        "  shift                    fine motion",
+        "    PUT IT IN",
+        "1 of 50, forward: the scene is being prepared",
+        "the arm waits for the start: start (enter)",
+        "recording: mark success (y)",
+        "device: gamepad: unplugged",
+        "device: back",
+        "2 of 50, backward: the scene is being prepared",
+    ):
+        assert f"{line}\n" in shown
+
+
+def test_the_twin_is_paced_like_the_arm(monkeypatch):
+    now, slept = [10.0], []
+
+    def sleep(seconds):
+        slept.append(round(seconds, 6))
+        now[0] += seconds
+
+    monkeypatch.setattr("commands.teleop.time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
+    pace = Pace(0.2)
+    for work in (0.0, 0.05, 0.05, 0.5, 0.05):
+        now[0] += work
+        pace()
+    assert slept == [0.0, 0.15, 0.15, 0.0, 0.15]  # after a long step it starts anew instead of hurrying

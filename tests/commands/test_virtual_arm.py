@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 from hydra import compose, initialize_config_module
 
-from commands.virtual_arm import announcement, run, world_settings
+from commands.virtual_arm import announcement, run
+from commands.worlds import world_settings
 from sim.virtual.world_settings import WorldSettings
 from trajectories.errors import ConfigError
 

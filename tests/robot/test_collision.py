@@ -175,6 +175,7 @@ def test_what_is_too_near_already_may_leave_and_not_go_on(collision):
         assert collision.obstacle(near, near + better) is None
         assert collision.obstacle(near, near + worse) == here.pair
         assert collision.obstacle(near, near) is None
+        assert collision.obstacle(near, near + 0.3 * np.eye(6)[0]) is None  # the waist brings nothing nearer
 
 
 def test_a_motion_that_nothing_is_near_to_costs_few_looks(collision, monkeypatch):

@@ -1,4 +1,4 @@
-"""Faults in a session: what was recorded is kept, a person clears, stale data are waited for, a stop ends the waiting."""
+"""Faults in a session: what was recorded is kept, a person clears, stale data are waited for."""
 
 import threading
 
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from kinematic_arm import make_env
 
-from robot.attended import AttendedSession
 from robot.attendant import PersonAttendant
+from robot.attended import AttendedSession
 from robot.recovery import Recovery
 from robot.session import ResetFreeSession
 from trajectories.errors import ConfigError, SafetyError, StaleDataError, StoppedError
@@ -34,7 +34,7 @@ class Attendant:
 
 
 def make(on_recover=lambda: "Anna", most=10):
-    env, arm, clock = make_env()
+    env, arm, _ = make_env()
     told, stop, attendant = [], threading.Event(), Attendant(on_recover)
     return env, arm, Recovery(env, attendant, told.append, stop, most), attendant, told, stop
 
@@ -61,7 +61,7 @@ def test_a_person_without_a_name_does_not_clear_it():
 
 
 def test_stale_data_are_waited_for_without_a_person():
-    env, arm, recovery, attendant, _, stop = make()
+    env, arm, recovery, attendant, _, _ = make()
     arm.age_ns = 10**9
     healed = threading.Timer(0.3, lambda: setattr(arm, "age_ns", 0))
     healed.start()
@@ -79,17 +79,20 @@ def test_a_stop_ends_the_waiting():
 
 
 def test_too_many_failures_in_a_row_are_raised():
-    env, _, recovery, _, told, _ = make(most=2)
+    _, _, recovery, _, told, _ = make(most=2)
     recovery.after(SafetyError("one"))
     recovery.after(SafetyError("two"))
     with pytest.raises(SafetyError, match="three"):
         recovery.after(SafetyError("three"))
+    assert "giving up" in told[-1]
     recovery.succeeded()
     recovery.after(SafetyError("four"))
     assert recovery.counts["SafetyError"] == 4
 
 
 class Policy:
+    """Stays where it is."""
+
     version = 0
 
     def act(self, observation, deterministic=False):

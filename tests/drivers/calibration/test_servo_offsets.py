@@ -51,6 +51,12 @@ def test_every_joint_reports_its_correction_and_pairs_go_on_agreeing(bus, virtua
     assert not any(servo.torque for servo in virtual.servos.values())
 
 
+def test_the_driver_expects_what_was_calibrated_and_nothing_else(bus):
+    write_joint_offsets(bus, WX250S, OFFSETS, "Ada")
+    assert eeprom.differences(bus, WX250S, OFFSETS) == []
+    assert {d.servo for d in eeprom.differences(bus, WX250S)} == {2, 4, 6, 7}
+
+
 def test_corrections_add_up(bus):
     before = np.array(reported(bus))
     write_joint_offsets(bus, WX250S, OFFSETS, "Ada")

@@ -63,6 +63,12 @@ class Bench:
         with self.server.lock:
             return self.server.bus.servos[servo].memory.get(name)
 
+    def stands(self):
+        """Whether nothing moves while the loop goes on for twenty cycles."""
+        before, heard = self.joints, self.server.bus.heard
+        until(lambda: self.server.bus.heard > heard + 40)
+        return np.abs(self.joints - before).max() < 1e-4
+
     @contextmanager
     def arm(self, orphan=None, **settings):
         arm = ProcessArm.connect(self.path, settings=ArmSettings(**{**PATIENT, **settings}), orphan=orphan)

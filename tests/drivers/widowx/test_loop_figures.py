@@ -54,7 +54,8 @@ def test_the_report_has_periods_lateness_and_work():
     assert report.period_p50_s == pytest.approx(0.02, rel=0.006)
     assert report.period_p99_s == report.period_max_s == 0.03
     assert report.late_p50_s < 1.1e-6  # the finest bin
-    assert report.late_p99_s == report.late_max_s == 0.01
+    assert report.late_p99_s == pytest.approx(0.01, rel=0.006)
+    assert report.late_max_s == 0.01
     assert report.work_p50_s == report.work_p99_s == 0.003
     assert (report.bus_retries, report.bus_timeouts, report.crc_errors) == (2, 3, 4)
 

@@ -1,0 +1,133 @@
+"""One row of the table: work, go wrong, look what comes of it, remove the cause, work again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, field
+from functools import partial
+
+from benchmarks.faults.bench import Bench
+from benchmarks.faults.rows import Row
+from benchmarks.faults.session import Session
+from benchmarks.faults.truth import Record, watched
+from robot.recovery import RECOVERABLE
+from trajectories.errors import RegraspError
+
+_BEFORE_S = 0.8
+_AFTER_S = 0.5
+_AGAIN = 4
+_NS = 1e9
+
+
+@dataclass
+class Course:
+    """What happened in a row.
+
+    Attributes:
+        record: The truth.
+        begin_ns: When the fault was asked for.
+        end_ns: When its cause was gone.
+        mode: What the arm's driver did just before that; "gone" without one.
+        told: Lines for people since the beginning, with their monotonic ns.
+        asked: How often a person was asked to clear a fault.
+        counted: How far the row's counter rose.
+        off_mm: Between tip and target after the recovery; None: the robot didn't work again.
+        trouble: Why it didn't.
+        works_ns: When it had proved that it works again.
+    """
+
+    record: Record
+    begin_ns: int = 0
+    end_ns: int = 0
+    mode: str = "gone"
+    told: list[tuple[int, str]] = field(default_factory=list)
+    asked: int = 0
+    counted: int = 0
+    off_mm: float | None = None
+    trouble: str = ""
+    works_ns: int = 0
+
+
+class _Fault(threading.Thread):
+    """Injects a fault a moment after its start, and removes the cause."""
+
+    def __init__(self, row: Row, bench: Bench, course: Course) -> None:
+        super().__init__(name="fault", daemon=True)
+        self.error: BaseException | None = None
+        self._row, self._bench, self._course = row, bench, course
+
+    def run(self) -> None:
+        """The thread."""
+        row, bench, course = self._row, self._bench, self._course
+        try:
+            time.sleep(_BEFORE_S)
+            course.begin_ns = time.monotonic_ns()
+            row.inject(bench)
+            time.sleep(row.lasts_s)
+            course.mode = bench.arm.mode.value
+            row.heal(bench)
+        except BaseException as error:
+            self.error = error
+        finally:
+            course.end_ns = time.monotonic_ns()
+            bench.person.gone.set()
+
+
+def play(row: Row, bench: Bench) -> Course:
+    """Play a row; the bench is open before and afterwards.
+
+    Raises:
+        RegraspError: When the robot didn't even work before, or the fault couldn't be injected.
+    """
+    bench.ready()
+    return _play_killed(row, bench) if row.kills_session else _play(row, bench)
+
+
+def _play(row: Row, bench: Bench) -> Course:
+    bench.reach()
+    count = None if row.count is None else partial(row.count, bench)
+    before = count() if count else 0
+    with watched(bench.world.folder, bench.arm_state, count) as record:
+        course = Course(record)
+        fault = _Fault(row, bench, course)
+        fault.start()
+        bench.drive(lambda: bench.person.gone.is_set() and time.monotonic_ns() > course.end_ns + _AFTER_S * _NS)
+        fault.join()
+        if fault.error is not None:
+            raise fault.error
+        course.counted = count() - before if count else 0
+        _prove(bench, course)
+    course.told, course.asked = list(bench.told), bench.person.asked
+    return course
+
+
+def _play_killed(row: Row, bench: Bench) -> Course:
+    """The session of another process is killed, and this one takes the arm over."""
+    bench.shut()
+    with Session(bench.world.folder) as session, watched(bench.world.folder, bench.arm_state) as record:
+        course = Course(record)
+        time.sleep(_BEFORE_S)
+        course.begin_ns = session.kill()
+        time.sleep(row.lasts_s)
+        course.end_ns = time.monotonic_ns()
+        bench.open()
+        _prove(bench, course)
+        course.told = [*session.told, *bench.told]
+    return course
+
+
+def _prove(bench: Bench, course: Course) -> None:
+    """Show that the robot works again, as a session goes on: home, then a motion; errors lead to its recovery."""
+    for _ in range(_AGAIN):
+        try:
+            course.off_mm = bench.reach()
+            break
+        except RECOVERABLE as error:
+            course.trouble = str(error)
+            try:
+                bench.recovery.after(error)
+            except RegraspError as again:
+                course.trouble = str(again)
+                break
+    course.works_ns = time.monotonic_ns()

@@ -1,0 +1,264 @@
+"""What is made to go wrong, and what each fault demands of the robot."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from benchmarks.faults.bench import CAMERA, Bench
+
+_NONE: frozenset[int] = frozenset()
+
+
+class Answer(Enum):
+    """What the arm has to do while a fault lasts."""
+
+    GOES_ON = "goes on"  # nothing that a session notices; a counter rises
+    HOLDS = "holds"
+    RESTS = "rests"  # to its sleep pose, slowly
+
+
+def heal(bench: Bench) -> None:
+    """Everything that the world can suffer from is over."""
+    bench.world.fault("heal")
+
+
+def mishap(what: str, **values: object) -> Callable[[Bench], None]:
+    """One of `sim.virtual.mishaps`."""
+
+    def inject(bench: Bench) -> None:
+        bench.world.fault(what, **values)
+
+    return inject
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the table.
+
+    Attributes:
+        name: For the command line.
+        injected: For people.
+        inject: Makes it happen; called while the arm moves.
+        answer: What the arm must do.
+        noticed_s: A session, or the counter, must notice within this time.
+        lasts_s: Until the cause is removed.
+        person: Whether it must go on only after a person cleared the fault; otherwise it must by itself.
+        frees: Servos whose torque the fault itself takes. No other may lose it.
+        trips: Servos that trip by the fault itself. No other may.
+        sinks_m_s: The tip may not fall faster, m/s, before a person clears the fault.
+        held_mm: The tip may not move further once the arm stands.
+        count: A counter that must rise, for what is ridden out.
+        counted: Its name.
+        heal: Removes the cause.
+        kills_session: Whether the session itself dies, and another takes the arm over.
+    """
+
+    name: str
+    injected: str
+    inject: Callable[[Bench], None]
+    answer: Answer
+    noticed_s: float
+    lasts_s: float = 3.0
+    person: bool = False
+    frees: frozenset[int] = _NONE
+    trips: frozenset[int] = _NONE
+    sinks_m_s: float = 0.1
+    held_mm: float = 3.0
+    count: Callable[[Bench], int] | None = None
+    counted: str = ""
+    heal: Callable[[Bench], None] = heal
+    kills_session: bool = False
+
+
+def _damaged(bench: Bench) -> int:
+    return bench.arm.report().crc_errors
+
+
+def _unanswered(bench: Bench) -> int:
+    return bench.arm.report().bus_timeouts
+
+
+def _kill_controller(bench: Bench) -> None:
+    os.kill(bench.arm.pid, signal.SIGKILL)
+
+
+def _talk_nonsense(bench: Bench) -> None:
+    bench.policy.nonsense = True
+
+
+def _talk_sense(bench: Bench) -> None:
+    bench.policy.nonsense = False
+
+
+def _fall_silent(bench: Bench) -> None:
+    bench.policy.silent_until_ns = time.monotonic_ns() + 3_000_000_000
+
+
+def _nothing(bench: Bench) -> None:
+    """It ends by itself."""
+
+
+ROWS = (
+    Row(
+        "unplug",
+        "USB plug of the servos pulled",
+        mishap("unplug"),
+        Answer.HOLDS,
+        0.5,
+        person=True,
+    ),
+    Row(
+        "noise",
+        "CRC noise: 1 % of the replies damaged, 1 % of the requests not heard",
+        mishap("line", damaged=0.01, deaf=0.01),
+        Answer.GOES_ON,
+        4.0,
+        lasts_s=8.0,
+        count=_damaged,
+        counted="damaged packets",
+    ),
+    Row(
+        "dropped-servo",
+        "servo 7 (wrist angle) falls silent",
+        mishap("silent", servo=7),
+        Answer.HOLDS,
+        0.6,
+        person=True,
+    ),
+    Row(
+        "late-replies",
+        "every twentieth reply 20 ms late",
+        mishap("line", late=0.05, late_s=0.02),
+        Answer.GOES_ON,
+        2.0,
+        lasts_s=6.0,
+        count=_unanswered,
+        counted="requests not answered in time",
+    ),
+    Row(
+        "all-replies-late",
+        "every reply 50 ms late",
+        mishap("line", late=1.0, late_s=0.05),
+        Answer.HOLDS,
+        0.6,
+        person=True,
+    ),
+    Row(
+        "overload",
+        "30 N pull at the gripper",
+        mishap("pull", newtons=30.0),
+        Answer.RESTS,
+        3.5,
+        lasts_s=9.0,
+        person=True,
+        sinks_m_s=0.5,
+    ),
+    Row(
+        "overload-trip",
+        "servo 2 (shoulder) trips for overload",
+        mishap("overload", servo=2),
+        Answer.HOLDS,
+        0.4,
+        person=True,
+        frees=frozenset((2,)),
+        trips=frozenset((2,)),
+    ),
+    Row(
+        "overheating",
+        "servo 2 (shoulder) at 75 °C",
+        mishap("overheating", servo=2, celsius=75.0),
+        Answer.RESTS,
+        4.0,
+        lasts_s=9.0,
+        person=True,
+        sinks_m_s=0.5,
+    ),
+    Row(
+        "overheating-trip",
+        "servo 2 (shoulder) trips at 90 °C",
+        mishap("overheating", servo=2, celsius=90.0),
+        Answer.HOLDS,
+        0.4,
+        person=True,
+        frees=frozenset((2,)),
+        trips=frozenset((2,)),
+    ),
+    Row(
+        "brown-out",
+        "supply of servo 3 (shoulder shadow) breaks down to 5 V",
+        mishap("brown-out", volts=5.0, servo=3),
+        Answer.HOLDS,
+        0.6,
+        person=True,
+        frees=frozenset((3,)),
+    ),
+    Row(
+        "camera-unplug",
+        "camera unplugged",
+        mishap("unplug", camera=CAMERA),
+        Answer.HOLDS,
+        1.0,
+    ),
+    Row(
+        "camera-freeze",
+        "camera sends the same image again and again",
+        mishap("freeze", camera=CAMERA),
+        Answer.HOLDS,
+        3.0,
+        lasts_s=5.0,
+    ),
+    Row(
+        "camera-slow",
+        "camera sends one frame of ten",
+        mishap("slow", camera=CAMERA),
+        Answer.HOLDS,
+        1.5,
+        lasts_s=4.0,
+    ),
+    Row(
+        "camera-kill",
+        "kill -9 of the camera's process",
+        mishap("kill", camera=CAMERA),
+        Answer.HOLDS,
+        1.0,
+    ),
+    Row(
+        "policy-nan",
+        "policy answers NaN",
+        _talk_nonsense,
+        Answer.HOLDS,
+        0.6,
+        heal=_talk_sense,
+    ),
+    Row(
+        "policy-silence",
+        "policy says nothing for 3 s",
+        _fall_silent,
+        Answer.HOLDS,
+        1.6,
+        heal=_nothing,
+    ),
+    Row(
+        "kill-controller",
+        "kill -9 of the controller (the arm's process)",
+        _kill_controller,
+        Answer.HOLDS,
+        0.6,
+        person=True,
+        heal=_nothing,
+    ),
+    Row(
+        "kill-actor",
+        "kill -9 of the actor (the session)",
+        _nothing,
+        Answer.HOLDS,
+        0.6,
+        kills_session=True,
+        heal=_nothing,
+    ),
+)
