@@ -26,21 +26,8 @@ from benchmarks.faults.bench import Bench
 from benchmarks.faults.play import play
 from benchmarks.faults.rows import ROWS, Row
 from benchmarks.faults.session import MOVES
-from benchmarks.faults.table import markdown
+from benchmarks.faults.table import markdown, page
 from benchmarks.faults.verdicts import Verdict, judge
-
-HEAD = """# What happens when something fails
-
-`python benchmarks/fault_table.py{arguments}` wrote this page. It was the virtual arm: MuJoCo in real time behind virtual
-servos and a virtual camera, with the drivers of the real devices on top. **Not yet tried on hardware.**
-
-A session's loop ran at 5 Hz with gentle motions, observation and recovery included; numbers are over {runs}.
-*Detected after*: from the injection, in the middle of a motion, to the first line for people or the rise of a counter.
-*What the arm did* comes from the physics, not from the drivers: when the tip stayed within 2 mm from then on, how far it
-moved from 0.8 s after the detection until the cause was removed, which servos had no torque. Then the cause was removed, a
-person cleared what was latched, and the robot had to go home and to a target.
-
-"""
 
 
 def main() -> None:
@@ -60,10 +47,8 @@ def main() -> None:
     text = markdown(chosen, runs)
     print(text)
     if options.out is not None:
-        named = f" --rows {options.rows}" if options.rows else ""
-        arguments = named + (f" --repeat {options.repeat}" if options.repeat > 1 else "")
-        head = HEAD.format(arguments=arguments, runs="one run" if options.repeat == 1 else f"{options.repeat} runs")
-        options.out.write_text(head + text + "\n")
+        arguments = (f" --rows {options.rows}" if options.rows else "") + f" --repeat {options.repeat}"
+        options.out.write_text(page(f"python benchmarks/fault_table.py{arguments}", options.repeat, text))
     if options.json is not None:
         options.json.write_text(
             json.dumps({name: [asdict(one) for one in all_] for name, all_ in runs.items()}, indent=1)
@@ -82,15 +67,25 @@ def pick(parser: argparse.ArgumentParser, names: str) -> list[Row]:
     return [row for row in ROWS if not wanted or row.name in wanted]
 
 
-def table(rows: Sequence[Row], repeat: int = 1) -> dict[str, list[Verdict]]:
-    """Play rows `repeat` times; a row after which the robot doesn't work leaves the next one a new bench."""
+def table(rows: Sequence[Row], repeat: int = 1, overrides: Sequence[str] = ()) -> dict[str, list[Verdict]]:
+    """Play rows, `repeat` times all of them; after one that leaves the robot unable to work there is a new bench.
+
+    Args:
+        rows: In their order.
+        repeat: Times.
+        overrides: Settings that shall differ from those of `regrasp actor robot=virtual`.
+
+    Returns:
+        Name of a row -> its verdicts.
+    """
     runs: dict[str, list[Verdict]] = {row.name: [] for row in rows}
     bench: Bench | None = None
     try:
         for row in [row for _ in range(repeat) for row in rows]:
             if bench is None:
-                bench = Bench()
+                bench = Bench(overrides=overrides)
                 bench.open()
+                bench.reach()
             verdict = judge(row, play(row, bench))
             runs[row.name].append(verdict)
             say(verdict)

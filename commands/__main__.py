@@ -37,9 +37,9 @@ def verb_help(name: str) -> str:
     own, shared = ((root / f"{file}.yaml").read_text() for file in (verb.config, "base"))
     settings = [text.split("# --- machinery", 1)[0].split("  - _self_", 1)[1].strip() for text in (own, shared)]
     groups = []
-    for line in shared.split("  - _self_", 1)[0].splitlines():
-        if line.startswith("  - "):
-            group, _, rest = line.removeprefix("  - ").partition(":")
+    for line in "".join(text.split("  - _self_", 1)[0] for text in (shared, own)).splitlines():
+        if line.startswith("  - ") and ":" in line:
+            group, _, rest = line.removeprefix("  - ").removeprefix("override ").partition(":")
             names = sorted(p.name.removesuffix(".yaml") for p in (root / group).iterdir() if p.name.endswith(".yaml"))
             groups.append(f"  {group + '=' + '|'.join(names):42} {rest.partition('#')[2].strip()}")
     return (

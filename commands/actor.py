@@ -26,6 +26,8 @@ from robot.actor_status import ActorStatus
 from robot.attended import AttendedSession
 from robot.console import Console
 from robot.console_wire import console_path
+from robot.interfaces import Policy
+from robot.policy_watch import WatchedPolicy
 from robot.recovery import Recovery
 from trajectories.store import TrajectoryStore
 from trajectories.types import Float32, Observation
@@ -72,12 +74,13 @@ def open_session(
     from robot.session import ResetFreeSession
 
     station = around.station
+    acting: Policy = policy if config.robot.name == "twin" else WatchedPolicy(policy, tqdm.write)
     rng = np.random.default_rng([int(config.seed), start])
     policy.seed(int(rng.integers(2**31)))
     station.prepare("forward", rng)
     session = ResetFreeSession(
         station.env,
-        policy,
+        acting,
         VlmReward(classifier_of(config, spec_of(config))),
         config.task.name,
         station.instructions,

@@ -25,7 +25,7 @@ _EXACT = ("tsc", "arch_sys_counter", "kvm-clock")
 _NAPS = 200
 _NAP_S = 0.001
 _LATE_MS = 2.0
-_PRIORITY = "from drivers.widowx.priority import raise_priority; print(raise_priority())"
+_PRIORITY = "from robot.priority import raise_priority; print(raise_priority())"
 
 
 def check_disk(run_dir: Path) -> Iterator[Finding]:

@@ -241,6 +241,8 @@ def write_results(
     """Write videos as they come, then `out`/result.json, and return what that holds."""
     started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
+    for film in out.glob("*.mp4"):  # of an evaluation before
+        film.unlink()
     finished: list[TrialResult] = []
     films: list[str] = []
     for trial, (result, frames) in results:

@@ -28,7 +28,7 @@ class ArmState:
         velocities: float64 (6,) rad/s.
         efforts: float64 (6,) N m, signed.
         gripper_width: Gap between the fingers, m.
-        gripper_effort: -1 ... 1, fraction of the largest gripper effort, positive when squeezing.
+        gripper_effort: -1 ... 1, fraction of the effort that the gripper may use now, positive when squeezing.
         t_ns: Monotonic ns of the measurement.
     """
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 import os
 
 LOOP = 10
-"""Of the arm's control loop, among SCHED_RR's 1 ... 99."""
-SERVOS = 20
-"""Of virtual servos: real ones don't share the computer's processor."""
+"""Of the arm's control loop, among SCHED_RR's 1 ... 99, and of virtual servos: real ones need no processor."""
 SCENE = 5
 """Of what surrounds virtual servos: before other programs, behind the loop."""
 _NICE = -10
@@ -16,7 +14,7 @@ _NICE = -10
 def raise_priority(realtime: int = LOOP) -> str:
     """Raise the priority of this thread and those that it starts, as far as permitted; returns what it got, in words.
 
-    Ordinary users may when `/etc/security/limits.conf` gives them `rtprio 20` or `nice -10`.
+    Ordinary users may when `/etc/security/limits.conf` gives them `rtprio 10` or `nice -10`.
 
     Args:
         realtime: Wanted, among SCHED_RR's 1 ... 99; larger ones go first.

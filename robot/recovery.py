@@ -2,7 +2,7 @@
 
     hold, tell people what happened
     a fault is latched (safety filter, arm): a person who looked at it clears it, and gives a name
-    data are stale (a camera or the line is away): on as soon as they are fresh again; nothing was latched
+    data are stale (a camera or the line is away): on as soon as they stay fresh for a while; nothing was latched
 
 Sessions let it run between two episodes; what the fault cut short has been recorded before.
 """
@@ -20,7 +20,10 @@ from trajectories.errors import DeviceError, RegraspError, SafetyError, StaleDat
 
 RECOVERABLE = (SafetyError, StaleDataError, DeviceError)
 """What a robot can recover from; everything else is a mistake in settings or code."""
+GOES_ON = "The robot goes on."
 _LOOK_AGAIN_S = 0.2
+_STEADY_LOOKS = 5
+"""In a row with fresh data: a slow camera has a fresh frame now and then."""
 _TELL_AGAIN_S = 15.0
 
 
@@ -70,35 +73,44 @@ class Recovery:
             self._notify(f"The robot failed {self._in_a_row} times without an episode in between; giving up.")
             raise error
         self._hold()
-        self._notify(f"The arm holds. {error}")
+        self._notify(f"{'The arm holds' if self._env.fault is None else 'The session waits'}. {error}")
         try:
-            self._wait(str(error))
+            self._wait(error)
         finally:
             self.waiting_for = None
-        self._notify("The robot goes on.")
+        self._notify(GOES_ON)
 
     def _hold(self) -> None:
         with contextlib.suppress(RegraspError):
             self._env.hold()
 
-    def _wait(self, reason: str) -> None:
-        quiet_s = 0.0
+    def _wait(self, error: RegraspError) -> None:
+        looks, quiet_s = 0, 0.0
+        needed = _STEADY_LOOKS if isinstance(error, StaleDataError) else 1
         while True:
             if self._stop.is_set():
                 raise StoppedError("The session was stopped while the robot was waiting to be brought back.")
             try:
-                if self._env.fault is not None:
-                    self.waiting_for = f"clear: look at the arm, remove the cause, then clear the fault. {reason}"
-                    self._env.clear_fault(self._attendant.recover(reason))
-                self._env.resync()
-                self._env.observe()
-                return
-            except RECOVERABLE as error:
-                reason = str(error)
+                self._bring_back(error)
+                looks += 1
+                if looks >= needed:
+                    return
+            except RECOVERABLE as again:
+                error, looks = again, 0
                 if self._env.fault is None:
-                    self.waiting_for = f"fresh data: {reason}"
+                    self.waiting_for = f"fresh data: {error}"
             if quiet_s >= _TELL_AGAIN_S:
                 quiet_s = 0.0
-                self._notify(f"Still waiting. {reason}")
+                self._notify(f"Still waiting. {error}")
             self._stop.wait(_LOOK_AGAIN_S)
             quiet_s += _LOOK_AGAIN_S
+
+    def _bring_back(self, error: RegraspError) -> None:
+        fault = self._env.fault
+        if fault is not None:
+            # Stale data are often the first that is seen of a fault.
+            reason = fault if isinstance(error, StaleDataError) else str(error)
+            self.waiting_for = f"clear: look at the arm, remove the cause, then clear the fault. {reason}"
+            self._env.clear_fault(self._attendant.recover(reason))
+        self._env.resync()
+        self._env.observe()

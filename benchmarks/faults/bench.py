@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -98,6 +98,7 @@ class Bench:
 
     Args:
         folder: Of a running world; None: one is started.
+        overrides: Settings that shall differ.
 
     Attributes:
         world: The virtual robot, in a process of its own.
@@ -106,10 +107,10 @@ class Bench:
         told: Every line for people, with its monotonic ns.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, overrides: Sequence[str] = ()) -> None:
         self.policy, self.person = Pacer(), Person()
         self.told: list[tuple[int, str]] = []
-        self._config = settings()
+        self._config = settings(*overrides)
         self._rng = np.random.default_rng(0)
         self._stack, self._devices = ExitStack(), ExitStack()
         world = VirtualWorld.start(world_settings(self._config)) if folder is None else VirtualWorld.attach(folder)
@@ -174,8 +175,8 @@ class Bench:
 
     # -- the session --------------------------------------------------------------------------------
     def tell(self, line: str) -> None:
-        """A line for people."""
-        self.told.append((time.monotonic_ns(), line))
+        """A line for people; without the folder of the virtual world."""
+        self.told.append((time.monotonic_ns(), line.replace(f"{self.world.folder}/", "")))
 
     def step(self) -> None:
         """One control step."""

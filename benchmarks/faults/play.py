@@ -75,7 +75,7 @@ class _Fault(threading.Thread):
 
 
 def play(row: Row, bench: Bench) -> Course:
-    """Play a row; the bench is open before and afterwards.
+    """Play a row; the bench is open before and afterwards, and has shown that it works.
 
     Raises:
         RegraspError: When the robot didn't even work before, or the fault couldn't be injected.
@@ -85,7 +85,6 @@ def play(row: Row, bench: Bench) -> Course:
 
 
 def _play(row: Row, bench: Bench) -> Course:
-    bench.reach()
     count = None if row.count is None else partial(row.count, bench)
     before = count() if count else 0
     with watched(bench.world.folder, bench.arm_state, count) as record:
@@ -98,7 +97,8 @@ def _play(row: Row, bench: Bench) -> Course:
             raise fault.error
         course.counted = count() - before if count else 0
         _prove(bench, course)
-    course.told, course.asked = list(bench.told), bench.person.asked
+    course.asked = bench.person.asked
+    course.told = [(t_ns, line) for t_ns, line in bench.told if t_ns >= course.begin_ns]
     return course
 
 
@@ -113,7 +113,7 @@ def _play_killed(row: Row, bench: Bench) -> Course:
         course.end_ns = time.monotonic_ns()
         bench.open()
         _prove(bench, course)
-        course.told = [*session.told, *bench.told]
+        course.told = sorted((*session.told, *bench.told))
     return course
 
 

@@ -55,6 +55,7 @@ class Row:
         count: A counter that must rise, for what is ridden out.
         counted: Its name.
         heal: Removes the cause.
+        passes: Whether the robot may go on before the cause is gone: what brings it back needs nobody.
         kills_session: Whether the session itself dies, and another takes the arm over.
     """
 
@@ -72,6 +73,7 @@ class Row:
     count: Callable[[Bench], int] | None = None
     counted: str = ""
     heal: Callable[[Bench], None] = heal
+    passes: bool = False
     kills_session: bool = False
 
 
@@ -142,16 +144,16 @@ ROWS = (
     ),
     Row(
         "all-replies-late",
-        "every reply 50 ms late",
-        mishap("line", late=1.0, late_s=0.05),
+        "every reply 0.2 s late",
+        mishap("line", late=1.0, late_s=0.2),
         Answer.HOLDS,
         0.6,
         person=True,
     ),
     Row(
         "overload",
-        "30 N pull at the gripper",
-        mishap("pull", newtons=30.0),
+        "waist blocked",
+        mishap("block", servo=1),
         Answer.RESTS,
         3.5,
         lasts_s=9.0,
@@ -226,6 +228,8 @@ ROWS = (
         mishap("kill", camera=CAMERA),
         Answer.HOLDS,
         1.0,
+        heal=_nothing,
+        passes=True,
     ),
     Row(
         "policy-nan",

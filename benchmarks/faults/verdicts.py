@@ -11,6 +11,7 @@ from benchmarks.faults.play import Course
 from benchmarks.faults.rows import Answer, Row
 from benchmarks.faults.truth import sinking_m_s, spread_mm, turned_rad
 from drivers.widowx.models import WX250S
+from robot.recovery import GOES_ON
 
 _NS = 1e9
 _STOPS_S = 0.8
@@ -30,7 +31,7 @@ class Verdict:
     Attributes:
         name: The row's.
         noticed_s: From the fault to the first line for people or the counter's rise; None: never.
-        stands_s: From the fault until the tip stayed within 2 mm; None: it didn't.
+        stands_s: From the fault until the tip stayed within 2 mm.
         held_mm: How far the tip moved from when it had to stand until the cause was removed.
         sinks_m_s: Fastest fall of the tip before a person cleared the fault.
         turned_rad: (6,) how far every joint turned while it had to stand.
@@ -48,7 +49,7 @@ class Verdict:
 
     name: str
     noticed_s: float | None
-    stands_s: float | None
+    stands_s: float
     held_mm: float
     sinks_m_s: float
     turned_rad: tuple[float, ...]
@@ -67,10 +68,10 @@ class Verdict:
 def judge(row: Row, course: Course) -> Verdict:
     """Figures and complaints of a row."""
     record, begin, end = course.record, course.begin_ns, course.end_ns
-    during = record.between(begin, end)
     noticed_ns = course.told[0][0] if course.told else record.counted_ns
     noticed_s = None if noticed_ns is None else (noticed_ns - begin) / _NS
-    still = record.between(begin + ((noticed_s or 0.0) + _STOPS_S) * _NS, end)
+    during = record.between(begin, min(end, _resumed_ns(course)))
+    still = [one for one in during if one.t_ns >= begin + ((noticed_s or 0.0) + _STOPS_S) * _NS]
     last = during[-1].tip if during else np.zeros(3)
     moving = [one.t_ns for one in during if 1e3 * float(np.linalg.norm(one.tip - last)) > _STANDS_MM]
     found = Verdict(
@@ -94,6 +95,11 @@ def judge(row: Row, course: Course) -> Verdict:
     return replace(found, complaints=tuple(_complaints(row, found, course)))
 
 
+def _resumed_ns(course: Course) -> float:
+    """When the session first went on."""
+    return next((t_ns for t_ns, line in course.told if line == GOES_ON), float("inf"))
+
+
 def _complaints(row: Row, found: Verdict, course: Course) -> Iterator[str]:
     """What the row demands and didn't get."""
     if found.noticed_s is None or found.noticed_s > row.noticed_s:
@@ -115,6 +121,8 @@ def _complaints(row: Row, found: Verdict, course: Course) -> Iterator[str]:
         yield f"afterwards the tip was {found.off_mm:.0f} mm from its target"
     if course.record.samples and course.record.samples[-1].free:
         yield f"at the end servos {sorted(course.record.samples[-1].free)} had no torque"
+    if _resumed_ns(course) < course.end_ns and not row.passes:
+        yield "the session went on before the cause was gone"
     yield from _answered(row, found, course)
 
 

@@ -2,6 +2,6 @@
 
 Pure: `models`, `settings`, `advice`, `interpolation`, `fold`, `guard`, `gripper`, `health`, `histogram`, `statistics`.
 On the bus: `reading`, `goals`, `eeprom`, `startup`, `loop` (one cycle of control), `arm` (the thread around it). In a
-process of its own: `child` (its main loop), `hosted` (the arm there), `shared_block`, `claim` (who has the arm),
-`priority`, `life` and `process` (the session's side). Not yet tried on hardware.
+process of its own: `child` (its main loop), `hosted` (the arm there), `shared_block`, `claim` (who has the arm), `life`
+and `process` (the session's side). Not yet tried on hardware.
 """

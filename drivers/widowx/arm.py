@@ -30,6 +30,8 @@ from trajectories.types import Command, Float64
 
 _NS = 1e9
 JOB_TIMEOUT_S = 15.0
+_SILENT = "Not all servos answer in time: check the arm's cables and power."
+_STARVED = "Is the control loop starved of processor time?"
 _log = logging.getLogger(__name__)
 
 
@@ -48,17 +50,25 @@ def finite_joints(command: Command) -> Float64:
     return joints
 
 
-def fresh(state: ArmState | None, now_ns: int, max_age_s: float, fault: str | None) -> ArmState:
+def fresh(state: ArmState | None, now_ns: int, beat_ns: int, max_age_s: float, fault: str | None) -> ArmState:
     """`state`, unless it is too old.
+
+    Args:
+        state: Newest joint state, None before the first.
+        now_ns: Monotonic ns.
+        beat_ns: When the control loop last ran.
+        max_age_s: At most allowed.
+        fault: What is latched, None so far.
 
     Raises:
         StaleDataError: When it is, with the reason if one is known.
     """
     age_s = float("inf") if state is None else (now_ns - state.t_ns) / _NS
     if state is None or age_s > max_age_s:
+        runs = now_ns - beat_ns < max_age_s * _NS
         raise StaleDataError(
             f"The arm's joint state is {age_s * 1e3:.0f} ms old, at most {max_age_s * 1e3:.0f} ms are allowed. "
-            f"{fault or 'Is the control loop starved of processor time?'}"
+            f"{fault or (_SILENT if runs else _STARVED)}"
         )
     return state
 
@@ -118,6 +128,7 @@ class WidowX:
         self._command: Command | None = None
         self._hold = False
         self._jobs: deque[_Job] = deque()
+        self._beat_ns = bus.clock()
         self._statistics = LoopStatistics()
         self._crash: BaseException | None = None
         self._stop = threading.Event()
@@ -153,7 +164,7 @@ class WidowX:
         Raises:
             StaleDataError: When it is older than `max_age_s`, with the reason if one is known.
         """
-        return fresh(self._loop.state, self._clock.now_ns(), self.settings.max_age_s, self.fault)
+        return fresh(self._loop.state, self._clock.now_ns(), self._beat_ns, self.settings.max_age_s, self.fault)
 
     def send(self, command: Command) -> None:
         """Set the newest goal; joints (6,) rad beyond the limits are moved to them. Returns at once.
@@ -261,7 +272,8 @@ class WidowX:
         while self._jobs:
             self._jobs.popleft().run()
         self._loop.cycle()
-        self._statistics.count(start, self._loop.bus.clock())
+        self._beat_ns = self._loop.bus.clock()
+        self._statistics.count(start, self._beat_ns)
 
     # -- inside -------------------------------------------------------------------------------------
     def _run(self) -> None:

@@ -28,9 +28,9 @@ from drivers.parent_link import FAILED, Events, read_task
 from drivers.widowx.claim import Claim, answer
 from drivers.widowx.hosted import HostedArm
 from drivers.widowx.models import model_named
-from drivers.widowx.priority import raise_priority
 from drivers.widowx.settings import ArmSettings, OrphanSettings
 from drivers.widowx.shared_block import SharedBlock
+from robot.priority import raise_priority
 from trajectories.errors import RegraspError
 
 _TICK_S = 0.1

@@ -57,6 +57,7 @@ class Guard:
         """Forget everything: after a person took responsibility and the servos were taken over anew."""
         self._faults: dict[int | str, str] = {}
         self._rest = ""
+        self._missing: dict[int, float] = {}
         self._now_ns = now_ns
         self._seen = dict.fromkeys(self._model.servos, now_ns)
         self._health: dict[int, ServoHealth] = {}
@@ -102,8 +103,7 @@ class Guard:
             self._check_load(state, seconds)
         for servo, health in self._health.items():
             self._check_health(servo, health, seconds)
-        for servo in self._model.servos:
-            self._check_missing(servo)
+        self._check_missing()
         self._check_pairs(reading, seconds)
         return self.verdict
 
@@ -119,14 +119,32 @@ class Guard:
         advice = " ".join(ADVICE[bit] for bit in bits[:1])
         self._fault(state.servo, f"reports {names}. {advice}")
 
-    def _check_missing(self, servo: int) -> None:
-        silent_s = (self._now_ns - self._seen[servo]) / _NS
-        if silent_s > self._limits.missing_s:
-            self._fault(
-                servo,
-                f"hasn't answered for {silent_s:.2f} s. Support the arm, check its cable and the one before it, "
-                f"{_CLEAR}.",
+    def _check_missing(self) -> None:
+        """One fault for all that are silent: what cuts off several has one cause."""
+        silent_s = {servo: (self._now_ns - seen) / _NS for servo, seen in self._seen.items()}
+        longest_s = max(silent_s.values())
+        if longest_s <= self._limits.missing_s:
+            return
+        cut_off = min(silent_s.values()) > 0.5 * self._limits.missing_s
+        for servo, seconds in silent_s.items():
+            if (cut_off or seconds > self._limits.missing_s) and servo not in self._faults:
+                self._missing.setdefault(servo, seconds)
+        if self._missing:
+            self._faults["silence"] = self._describe_missing()
+
+    def _describe_missing(self) -> str:
+        servos, longest_s = sorted(self._missing), max(self._missing.values())
+        if len(servos) == len(self._model.servos):
+            return (
+                f"No servo has answered in time for {longest_s:.2f} s. Support the arm, check its power supply and the "
+                f"cable from the USB adapter to the first servo, {_CLEAR}."
             )
+        titles = ", ".join(servo_title(self._model, servo) for servo in servos)
+        verb, cable = ("hasn't", "its cable") if len(servos) == 1 else ("haven't", "the first one's cable")
+        return (
+            f"{titles} {verb} answered for {longest_s:.2f} s. Support the arm, check {cable} and the one before it, "
+            f"{_CLEAR}."
+        )
 
     def _check_pairs(self, reading: Reading, seconds: float) -> None:
         for place in self._model.places:

@@ -42,6 +42,7 @@ _SEARCHES = 8
 _SLEEPS_WITHIN = 0.15
 """rad between a joint and the sleep pose at which the arm rests on itself."""
 _FIRST_READS = 3
+_LOST = "The arm's port went away; the servos held by themselves."
 _log = logging.getLogger(__name__)
 
 
@@ -400,8 +401,8 @@ class ControlLoop:
             startup.verify_servos(self.bus, self.model)
             self._take_all_over(switch_on=False)
         except (DeviceError, SafetyError, ConfigError) as error:
-            self.guard.trip("port", f"The port was lost and isn't usable yet: {error}")
+            self.guard.trip("port", f"{_LOST} It isn't usable yet: {error}")
             return
         self._lost, self.mode = False, Mode.FAULT
-        self.guard.trip("port", "The port was lost and is back; the arm holds. Look at it, then clear('your name').")
+        self.guard.trip("port", f"{_LOST} It is back; the arm holds. Look at it, then clear('your name').")
         _log.warning("The arm's port is back.")

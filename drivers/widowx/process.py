@@ -98,8 +98,8 @@ class ProcessArm:
         if trouble is not None:
             raise StaleDataError(f"There is no joint state. {trouble}")
         now = self._life.block.published()
-        state, fault = (None, None) if now is None else (now.state, now.fault)
-        return fresh(state, time.monotonic_ns(), self.settings.max_age_s, fault)
+        state, beat_ns, fault = (None, 0, None) if now is None else (now.state, now.beat_ns, now.fault)
+        return fresh(state, time.monotonic_ns(), beat_ns, self.settings.max_age_s, fault)
 
     def send(self, command: Command) -> None:
         """Set the newest goal; joints (6,) rad beyond the limits are moved to them. Returns at once.

@@ -63,7 +63,7 @@ def arm_state(model: ArmModel, states: Mapping[int, ServoState], gripper_pwm: in
     Args:
         model: The arm.
         states: Of every servo.
-        gripper_pwm: Output that counts as the gripper's largest effort, of 885.
+        gripper_pwm: Largest output that the gripper may use now, of 885.
     """
     leaders = [place.servo for place in model.leaders[:-1]]
     efforts = [

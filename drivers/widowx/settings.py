@@ -17,7 +17,8 @@ class GuardLimits:
 
     Attributes:
         load_levels: (fraction of stall, s): a servo above the fraction for so long sends the arm to rest. Servos trip
-            by themselves at a level and after a time that ROBOTIS doesn't publish; seconds, as users report.
+            by themselves at a level and after a time that ROBOTIS doesn't publish; seconds, as users report. Sessions
+            yield after two or three control steps of overload (`SafetyLimits.effort_yield_steps`); this comes after.
         temperature_margin_c: The arm rests this far below a servo's own temperature limit.
         temperature_s: For so long.
         lowest_v: Supply below which the arm rests (the XM430 trips at 9.5 V).
@@ -28,7 +29,7 @@ class GuardLimits:
         pair_s: For so long.
     """
 
-    load_levels: tuple[tuple[float, float], ...] = ((0.7, 1.5), (0.9, 0.5))
+    load_levels: tuple[tuple[float, float], ...] = ((0.7, 1.5), (0.9, 1.0))
     temperature_margin_c: float = 8.0
     temperature_s: float = 2.0
     lowest_v: float = 10.5

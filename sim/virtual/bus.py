@@ -62,7 +62,7 @@ class VirtualBus:
         self._byte_ns = 0.0 if wire_baud is None else _BITS_PER_BYTE * NS_PER_S / wire_baud
         self._parser = Parser()
         self._due: deque[tuple[int, bytes]] = deque()
-        self._now_ns = self._free_ns = now_ns
+        self._now_ns = self._free_ns = self._arrival_ns = now_ns
         resting = {servo: Drive(one.joint, False, 0.0) for servo, one in self.servos.items()}
         for servo, motion in self.motors.advance(now_ns, resting).items():
             self.servos[servo].place(motion, now_ns)
@@ -187,9 +187,10 @@ class VirtualBus:
     def _put(self, packet: bytes, delay_ns: int) -> None:
         pieces, late_ns = self.faults.spoil(packet)
         for piece in pieces:
-            self._free_ns += delay_ns + late_ns + round(len(piece) * self._byte_ns)
-            self._due.append((self._free_ns, piece))
-            delay_ns = late_ns = 0
+            self._free_ns += delay_ns + round(len(piece) * self._byte_ns)
+            self._arrival_ns = max(self._arrival_ns, self._free_ns + late_ns)
+            self._due.append((self._arrival_ns, piece))
+            delay_ns = 0
 
 
 def _word(data: bytes, at: int) -> int:

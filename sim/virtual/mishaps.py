@@ -3,6 +3,7 @@
 overload(servo), reboot(servo), silent(servo): it trips, restarts, hears and says nothing
 overheating(servo, celsius), brown-out(volts, servo): without `servo` the whole arm's supply
 pull(newtons): something heavy hangs on the gripper
+block(servo): something keeps its joint from turning
 line(damaged, dropped, late, late_s, ...): replies suffer, see `Faults`
 unplug(), plug(), unplug(camera), plug(camera): the servos' port, or a camera
 freeze(camera), slow(camera), hang(camera), kill(camera): the last one kills the process that has it open
@@ -18,6 +19,7 @@ from functools import partial
 from typing import Any
 
 from drivers.dynamixel.replies import HardwareError
+from drivers.dynamixel.widowx import GRIPPER_JOINT
 from sim.physics import Physics
 from sim.virtual.bus import NOMINAL_SUPPLY_V
 from sim.virtual.cameras import Fault, VirtualCamera
@@ -32,6 +34,8 @@ from trajectories.numbers import between
 
 LINE_FAULTS = tuple(one.name for one in fields(Faults) if one.name not in ("dead", "seed", "_rng"))
 _GRIPPER = "gripper_link"
+_BLOCKED_NM_S = 1e4
+"""Per rad: a joint so tough creeps by less than a tick a second."""
 
 
 class Mishaps:
@@ -49,6 +53,7 @@ class Mishaps:
     ) -> None:
         self._server, self._motors, self._physics, self._cameras = server, motors, physics, cameras
         self._gripper = physics.body_id(_GRIPPER)
+        self._damping = physics.model.dof_damping.copy()
         self._names: dict[str, Callable[..., str]] = {
             "overload": self._overload,
             "overheating": self._overheat,
@@ -56,6 +61,7 @@ class Mishaps:
             "silent": self._silence,
             "brown-out": self._brown_out,
             "pull": self._pull,
+            "block": self._block,
             "line": self._disturb,
             "unplug": self._unplug,
             "plug": self._plug,
@@ -117,6 +123,15 @@ class Mishaps:
             self._physics.data.xfrc_applied[self._gripper, 2] = -float(newtons)
         return f"{newtons:g} N pull the gripper down"
 
+    def _block(self, servo: int) -> str:
+        joint = self._servo(servo).joint
+        if joint == GRIPPER_JOINT:
+            raise ConfigError(f"'block' is for the arm's joints; servo {servo} is the gripper's.")
+        with self._motors.lock:
+            self._physics.model.dof_damping[joint] = _BLOCKED_NM_S
+            self._physics.changed()
+        return f"the joint of servo {servo} is blocked"
+
     # -- line and plugs -----------------------------------------------------------------------------
     def _disturb(self, **values: float) -> str:
         if not values or set(values) - set(LINE_FAULTS):
@@ -154,6 +169,9 @@ class Mishaps:
             for one in bus.servos.values():
                 one.protection.temperature_c = Protection.temperature_c
         self._pull(0.0)
+        with self._motors.lock:
+            self._physics.model.dof_damping[:] = self._damping
+            self._physics.changed()
         self._server.plug()
         for camera in self._cameras.values():
             camera.fault = Fault.NONE

@@ -23,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from drivers.dynamixel.widowx import BUS_BAUD
+from robot.priority import raise_priority
 from sim.virtual.bus import VirtualBus, widowx_servos
 from trajectories.errors import ConfigError
 
@@ -37,6 +38,7 @@ class PtyServer:
     Args:
         bus: What to serve; touch it from other threads only while holding `lock`.
         link: A symbolic link that always points to the present terminal, as a name in /dev/serial/by-id does.
+        first: Whether its thread goes before other programs where that is permitted: real servos need no processor.
 
     Attributes:
         lock: Held while the bus is at work.
@@ -44,11 +46,11 @@ class PtyServer:
         terminal: Where that is now; empty while unplugged.
     """
 
-    def __init__(self, bus: VirtualBus, link: Path | None = None) -> None:
+    def __init__(self, bus: VirtualBus, link: Path | None = None, first: bool = False) -> None:
         self.bus = bus
         self.lock = threading.Lock()
         self.path = self.terminal = ""
-        self._link = link
+        self._link, self._first = link, first
         self._fds: tuple[int, int] | None = None
         self._thread: threading.Thread | None = None
         self._wake = os.pipe()
@@ -101,7 +103,12 @@ class PtyServer:
         self.close()
 
     def _start_thread(self, work: Callable[..., None], *arguments: int) -> None:
-        self._thread = threading.Thread(target=work, args=arguments, name="virtual-bus", daemon=True)
+        def run() -> None:
+            if self._first:
+                raise_priority()
+            work(*arguments)
+
+        self._thread = threading.Thread(target=run, name="virtual-bus", daemon=True)
         self._thread.start()
 
     def _end_thread(self) -> None:

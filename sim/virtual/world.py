@@ -25,6 +25,7 @@ import numpy as np
 
 from drivers.dynamixel.widowx import BUS_BAUD
 from robot.kinematics import SLEEP_JOINTS
+from robot.priority import SCENE, raise_priority
 from sim.physics import FINGER_CLOSED_M, OPEN_WIDTH_M
 from sim.rendering import SceneRenderer
 from sim.tasks.task import REACH_X, Spread
@@ -88,7 +89,7 @@ class World:
             self._motors = MujocoMotors(physics, now)
             baud = BUS_BAUD if settings.wire else None
             bus = VirtualBus(widowx_servos(), self._motors, now_ns=now, wire_baud=baud)
-            self._server = stack.enter_context(PtyServer(bus, folder / "arm"))
+            self._server = stack.enter_context(PtyServer(bus, folder / "arm", first=True))
             self.port = self._server.path
             renderer = SceneRenderer(physics.model, settings.size)
             stack.callback(renderer.close)
@@ -298,6 +299,7 @@ def main() -> None:
     """Serve until standard input ends."""
     try:
         settings, folder = parse_arguments()
+        raise_priority(SCENE)  # real servos and cameras don't wait for this computer
         with World(settings, folder) as world, contextlib.suppress(KeyboardInterrupt):
             world.stop_at_end_of(sys.stdin.fileno())
             print("ready", flush=True)

@@ -70,6 +70,31 @@ def test_stale_data_are_waited_for_without_a_person():
     assert env.observe().t_ns["joints"] > 0
 
 
+def test_a_slow_camera_with_a_fresh_frame_now_and_then_does_not_let_it_go_on():
+    _, arm, recovery, _, told, _ = make()
+    healed = threading.Event()
+    looks = []
+
+    def age():
+        looks.append(healed.is_set())
+        return 0 if healed.is_set() or len(looks) % 3 else 10**9
+
+    read = arm.read
+    arm.read = lambda: (setattr(arm, "age_ns", age()), read())[1]
+    threading.Timer(1.5, healed.set).start()
+    recovery.after(StaleDataError("the camera is slow"))
+    assert looks[-1]
+    assert told == ["The arm holds. the camera is slow", "The robot goes on."]
+
+
+def test_stale_data_with_a_fault_behind_them_are_told_by_the_fault():
+    env, _, recovery, attendant, told, _ = make()
+    env.safety.trip("servo 7 is silent")
+    recovery.after(StaleDataError("the joint state is old"))
+    assert attendant.reasons == ["servo 7 is silent"]
+    assert told[0] == "The session waits. the joint state is old"
+
+
 def test_a_stop_ends_the_waiting():
     _, arm, recovery, _, _, stop = make()
     arm.age_ns = 10**9

@@ -1,30 +1,18 @@
-"""Whoever is killed, the arm holds; whoever comes next takes it over where it is."""
+"""The arm's process is killed: the servos hold, people are told, a new process takes over where the arm is."""
 
-import json
 import logging
 import os
 import signal
-import socket
-import subprocess
-import sys
-import threading
-from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
-from arm_process_helpers import NEARLY_ASLEEP, PATIENT, SLOW, Bench, command, follow, kill, runs, turned, until
+from arm_process_helpers import NEARLY_ASLEEP, Bench, command, follow, kill, runs, turned, until
 
 from drivers.dynamixel.replies import HardwareError
-from drivers.errors import PortError, PortLostError
-from drivers.widowx import claim, process
-from drivers.widowx.interpolation import MotionLimits
+from drivers.errors import PortLostError
+from drivers.widowx import process
 from drivers.widowx.loop import Mode
-from drivers.widowx.models import WX250S
-from drivers.widowx.settings import ArmSettings
 from trajectories.errors import SafetyError, StaleDataError
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -34,31 +22,6 @@ def bench(tmp_path):
     bench.close()
 
 
-@contextmanager
-def session(bench, orphan, goal=(), **settings):
-    """A session in another process; gives (the session, pid of its arm's process)."""
-    arguments = [
-        bench.path,
-        json.dumps(ArmSettings(**{**PATIENT, **settings}).to_dict()),
-        json.dumps(orphan),
-        *map(str, goal),
-    ]
-    with subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("killable_session.py")), *arguments],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    ) as process_:
-        pid = int(process_.stdout.readline())
-        try:
-            yield process_, pid
-        finally:
-            process_.kill()
-    if runs(pid):
-        os.kill(pid, signal.SIGKILL)
-
-
-# -- the arm's process ----------------------------------------------------------------------------------
 def test_a_killed_process_is_told_of_and_replaced_on_a_persons_word(bench, caplog):
     goal = NEARLY_ASLEEP + 0.1
     with bench.arm() as arm:
@@ -137,100 +100,3 @@ def test_closing_without_its_process_says_what_the_arm_does(bench):
         assert "code -9" in arm.farewell
         assert "HOLD WITH TORQUE ON" in arm.farewell
     assert all(bench.torques.values())
-
-
-# -- the session ----------------------------------------------------------------------------------------
-def test_a_killed_session_leaves_an_arm_that_holds_and_is_taken_over_at_once(bench, caplog):
-    far = turned(0, 2.5)
-    with session(bench, {"orphan_s": 600}, far, motion=SLOW, on_close="sleep") as (first, pid):
-        until(lambda: bench.joints[0] > NEARLY_ASLEEP[0] + 0.1)
-        first.kill()
-        first.wait()
-        until(bench.stands)
-        stood = bench.joints
-        assert stood[0] < far[0] - 0.5
-        with caplog.at_level(logging.WARNING), bench.arm() as arm:
-            assert not runs(pid)
-            until(lambda: f"taken over from the session of process {first.pid}" in caplog.text)
-            np.testing.assert_allclose(bench.joints, stood, atol=0.01)
-            np.testing.assert_allclose(arm.read().joints, stood, atol=0.01)
-            assert all(bench.torques.values())
-            assert bench.get(1, "bus_watchdog") == PATIENT["watchdog_units"]
-            follow(arm, stood - 0.05)
-
-
-@pytest.mark.parametrize(
-    ("orphan", "number"),
-    [
-        ({"on_orphan": "sleep", "orphan_s": 600}, None),
-        ({"on_orphan": "hold", "orphan_s": 0.2}, None),
-        ({"on_orphan": "hold", "orphan_s": 600}, signal.SIGTERM),
-    ],
-    ids=["told to sleep", "waited long enough", "told to end"],
-)
-def test_an_arm_that_nobody_takes_over_closes(bench, orphan, number):
-    with session(bench, orphan, on_close="sleep") as (first, pid):
-        first.kill()
-        first.wait()
-        if number is not None:
-            assert all(bench.torques.values())
-            os.kill(pid, number)
-        until(lambda: not runs(pid))
-        np.testing.assert_allclose(bench.joints, WX250S.sleep, atol=0.02)
-        assert not any(bench.torques.values())
-
-
-def test_an_arm_that_folds_up_by_itself_stops_for_the_next_session(bench):
-    with session(bench, {"on_orphan": "sleep"}, on_close="sleep", sleep_motion=MotionLimits(0.02, 1.0)) as (first, pid):
-        start = bench.joints
-        first.kill()
-        until(lambda: np.abs(bench.joints - start).max() > 0.01)
-        with bench.arm() as arm:
-            assert not runs(pid)
-            stood = bench.joints
-            assert np.abs(stood - WX250S.sleep).max() > 0.02
-            assert all(bench.torques.values())
-            follow(arm, stood)
-
-
-def test_a_session_that_ends_without_closing_is_like_a_killed_one(bench):
-    with session(bench, {"orphan_s": 600}) as (first, pid):
-        first.send_signal(signal.SIGINT)  # KeyboardInterrupt
-        first.wait()
-        assert runs(pid)
-        with bench.arm():
-            assert not runs(pid)
-        assert all(bench.torques.values())
-
-
-# -- who has the arm ------------------------------------------------------------------------------------
-def test_a_process_that_does_not_answer_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(claim, "_PATIENCE_S", 0.3)
-    first = claim.Claim(str(tmp_path / "port"))
-    with pytest.raises(
-        PortError, match=rf"driven by process {os.getpid()}, which doesn't answer.*kill -9 {os.getpid()}"
-    ):
-        claim.Claim(str(tmp_path / "port"))
-    claim.Claim(str(tmp_path / "other")).release()
-    first.release()
-    claim.Claim(str(tmp_path / "port")).release()
-
-
-def test_users_other_than_this_one_are_not_answered(tmp_path, monkeypatch):
-    first = claim.Claim(str(tmp_path / "port"))
-    monkeypatch.setattr(claim, "_PATIENCE_S", 0.2)
-    monkeypatch.setattr(claim, "_peer", lambda connection: (1, os.geteuid() + 1))
-    visitors = []
-    thread = threading.Thread(target=lambda: visitors.append(first.visitor()))
-    thread.start()
-    with pytest.raises(PortError, match="doesn't answer"):
-        claim.Claim(str(tmp_path / "port"))
-    thread.join()
-    assert visitors == [None]
-    first.release()
-
-
-def test_an_answer_to_somebody_who_left_is_no_trouble():
-    ours, theirs = socket.socketpair()
-    theirs.close()
-    claim.answer(ours, lets_go=True)

@@ -1,13 +1,10 @@
-"""The loop's figures: percentiles over any time in constant memory; the priority that it gets."""
-
-import os
+"""The loop's figures: percentiles over any time in constant memory."""
 
 import numpy as np
 import pytest
 
 from drivers.dynamixel.statistics import BusStatistics
 from drivers.widowx.histogram import Histogram
-from drivers.widowx.priority import raise_priority
 from drivers.widowx.statistics import LoopStatistics
 
 MS = 1_000_000
@@ -58,20 +55,3 @@ def test_the_report_has_periods_lateness_and_work():
     assert report.late_max_s == 0.01
     assert report.work_p50_s == report.work_p99_s == 0.003
     assert (report.bus_retries, report.bus_timeouts, report.crc_errors) == (2, 3, 4)
-
-
-def test_the_highest_priority_that_is_permitted(monkeypatch):
-    asked = []
-
-    def refuse(*arguments):
-        raise PermissionError
-
-    monkeypatch.setattr(os, "sched_setscheduler", lambda *arguments: asked.append(arguments))
-    assert raise_priority() == "SCHED_RR 10"
-    assert asked[0][:2] == (0, os.SCHED_RR)
-    monkeypatch.setattr(os, "sched_setscheduler", refuse)
-    monkeypatch.setattr(os, "setpriority", lambda *arguments: asked.append(arguments))
-    assert raise_priority() == "nice -10"
-    assert asked[1] == (os.PRIO_PROCESS, 0, -10)
-    monkeypatch.setattr(os, "setpriority", refuse)
-    assert raise_priority().startswith("ordinary (neither")

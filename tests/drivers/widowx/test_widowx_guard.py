@@ -68,7 +68,7 @@ def test_error_bits_are_named_with_servo_joint_and_advice(bit, words):
     assert bench.run(1.0).level is Level.OK
 
 
-@pytest.mark.parametrize(("part", "ok_s", "rest_s"), [(0.75, 1.45, 1.6), (-0.95, 0.45, 0.6)])
+@pytest.mark.parametrize(("part", "ok_s", "rest_s"), [(0.75, 1.45, 1.6), (-0.95, 0.95, 1.1)])
 def test_sustained_load_rests_in_time(part, ok_s, rest_s):
     assert Bench().run(ok_s, s4={"part": part}).level is Level.OK
     level, reason = Bench().run(rest_s, s4={"part": part})
@@ -120,6 +120,31 @@ def test_a_silent_servo_is_a_fault_after_a_while():
     level, reason = bench.run(0.2, skip=(5,))
     assert level is Level.FAULT
     assert "Servo 5 (elbow_shadow, joint elbow) hasn't answered" in reason
+
+
+def test_servos_that_fall_silent_together_are_one_fault_with_one_advice():
+    level, reason = Bench().run(0.3, skip=(7, 8, 9))
+    assert level is Level.FAULT
+    assert reason.startswith(
+        "Servo 7 (wrist_angle), Servo 8 (wrist_rotate), Servo 9 (gripper) haven't answered for 0.1"
+    )
+    assert reason.count("clear(") == 1
+    bench = Bench()
+    level, reason = bench.run(0.3, skip=WX250S.servos)
+    assert level is Level.FAULT
+    assert reason.startswith("No servo has answered in time for 0.1")
+    assert "Servo" not in reason
+    assert reason.count("clear(") == 1
+    assert bench.run(1.0) == (Level.FAULT, reason)  # latched
+    bench.guard.reset(bench.now)
+    assert bench.run(1.0).level is Level.OK
+
+
+def test_when_all_fall_silent_within_a_moment_none_is_picked_out():
+    bench = Bench()
+    bench.run(0.05, skip=(1,))
+    _, reason = bench.run(0.3, skip=WX250S.servos)
+    assert reason.startswith("No servo has answered")
 
 
 @pytest.mark.parametrize(

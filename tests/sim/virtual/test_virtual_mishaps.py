@@ -120,6 +120,23 @@ def test_what_hangs_on_the_gripper_loads_the_shoulder(rig):
     rig("pull", newtons=0)
 
 
+def test_a_blocked_joint_stands_while_its_servo_pushes(rig):
+    def turned():
+        before = rig.physics.data.qpos[0]
+        with rig.server.lock:
+            goal = rig.servo(1).memory.get("present_position") + 100
+            rig.servo(1).write(116, goal.to_bytes(4, "little"))
+        rig.later(0.5)
+        return abs(rig.physics.data.qpos[0] - before) / (100 * 2 * np.pi / 4096)
+
+    rig("block", servo=1)
+    assert turned() < 0.05
+    assert abs(rig.servo(1).memory.get("present_current")) * 0.00269 > 0.9 * 2.3  # as much as it can
+    rig("heal")
+    rig.later(0.3)
+    assert turned() == pytest.approx(1.0, abs=0.05)
+
+
 def test_the_line_suffers_as_told(rig):
     rig("line", damaged=0.01, late=0.5, late_s=0.03)
     assert (rig.bus.faults.damaged, rig.bus.faults.late, rig.bus.faults.late_s) == (0.01, 0.5, 0.03)
@@ -157,6 +174,7 @@ def test_plugs_and_cameras(rig):
         ("overheating", {"servo": 2, "celsius": 1e9}, "celsius"),
         ("brown-out", {"volts": -1}, "volts"),
         ("pull", {"newtons": float("nan")}, "newtons"),
+        ("block", {"servo": 9}, "gripper"),
         ("line", {}, "damaged"),
         ("line", {"dead": 1}, "damaged"),
         ("line", {"dropped": 2}, "dropped is 2"),
