@@ -46,7 +46,7 @@ def course(tips, told_ms=100, free=(), **changes):
     found = Course(Record([*samples, replace(samples[-1], t_ns=10**12, free=frozenset())]))
     found.end_ns = samples[-1].t_ns
     found.told = [(told_ms * MS, "It broke. Mend it.")]
-    found.asked, found.off_mm, found.works_ns = 1, 1.0, found.end_ns + 2000 * MS
+    found.reasons, found.off_mm, found.works_ns = ["It broke."], 1.0, found.end_ns + 2000 * MS
     for name, value in changes.items():
         setattr(found, name, value)
     return found
@@ -72,7 +72,7 @@ def test_an_arm_that_stands_is_as_it_should_be():
         ({"told_ms": 900}, "noticed after 0.90 s"),
         ({"told": []}, "noticed never"),
         ({"free": (4,)}, r"servos \(4,\) lost their torque"),
-        ({"asked": 0}, "a person was not asked"),
+        ({"reasons": []}, "a person was not asked"),
         ({"off_mm": None, "trouble": "it is stuck"}, "didn't work again: it is stuck"),
         ({"off_mm": 40.0}, "40 mm from its target"),
         ({"tips": [*STANDS, (0.26, 0.0, 0.15)]}, "moved 10.0 mm"),
@@ -87,13 +87,13 @@ def test_whatever_is_not_as_it_should_be_is_said(wrong, says):
 
 def test_what_is_ridden_out_goes_on_and_is_counted():
     row = BY_NAME["noise"]
-    moving = course([(0.25, 0.002 * i, 0.15) for i in range(60)], told=[], asked=0, counted=7)
+    moving = course([(0.25, 0.002 * i, 0.15) for i in range(60)], told=[], reasons=[], counted=7)
     moving.record.counted_ns = 300 * MS
     found = judge(row, moving)
     assert found.complaints == ()
     assert found.noticed_s == pytest.approx(0.3)
     assert "interrupted" in judge(row, replace(moving, told=[(0, "It broke.")])).complaints[0]
-    standing = course(STANDS, told=[], asked=0)
+    standing = course(STANDS, told=[], reasons=[])
     standing.record.counted_ns = 300 * MS
     assert judge(row, standing).complaints == ("the arm didn't go on moving: 0 mm",)
 
@@ -123,7 +123,13 @@ def test_the_table_shows_ranges_and_what_is_wrong():
     assert "no torque on servo 2, 3" in bad
 
 
+def test_a_person_is_told_the_reason_that_says_more():
+    assert judge(UNPLUG, course(STANDS)).told == "It broke. Mend it."
+    found = judge(UNPLUG, course(STANDS, reasons=["Servo 7 is silent."]))
+    assert found.told == "It broke. Mend it. *Then, to be cleared:* Servo 7 is silent."
+
+
 def test_long_messages_are_cut_between_sentences():
     assert shortened("Short. Done.") == "Short. Done."
-    long = f"First. {'a' * 248}. Last one."
-    assert shortened(long) == f"First. {'a' * 248}. …"
+    long = f"First. {'a' * 408}. Last one."
+    assert shortened(long) == f"First. {'a' * 408}. …"

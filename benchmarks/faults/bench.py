@@ -67,12 +67,12 @@ class Person:
 
     Attributes:
         gone: Set when the cause is removed.
-        asked: How often somebody was asked to clear.
+        reasons: Why somebody was asked to clear.
     """
 
     def __init__(self) -> None:
         self.gone = threading.Event()
-        self.asked = 0
+        self.reasons: list[str] = []
 
     def trouble(self) -> None:
         """None."""
@@ -82,7 +82,7 @@ class Person:
 
     def recover(self, reason: str) -> str:
         """Wait until the cause is removed, then take responsibility."""
-        self.asked += 1
+        self.reasons.append(reason)
         self.gone.wait()
         return PERSON
 
@@ -141,7 +141,7 @@ class Bench:
     def ready(self) -> None:
         """Forget what was said and asked in the row before."""
         self.told.clear()
-        self.person.asked = 0
+        self.person.reasons.clear()
         self.person.gone.clear()
 
     def arm_state(self) -> ArmState:
@@ -175,8 +175,8 @@ class Bench:
 
     # -- the session --------------------------------------------------------------------------------
     def tell(self, line: str) -> None:
-        """A line for people; without the folder of the virtual world."""
-        self.told.append((time.monotonic_ns(), line.replace(f"{self.world.folder}/", "")))
+        """A line for people."""
+        self.told.append((time.monotonic_ns(), line))
 
     def step(self) -> None:
         """One control step."""

@@ -30,7 +30,7 @@ class Course:
         end_ns: When its cause was gone.
         mode: What the arm's driver did just before that; "gone" without one.
         told: Lines for people since the beginning, with their monotonic ns.
-        asked: How often a person was asked to clear a fault.
+        reasons: For which a person was asked to clear a fault.
         counted: How far the row's counter rose.
         off_mm: Between tip and target after the recovery; None: the robot didn't work again.
         trouble: Why it didn't.
@@ -42,7 +42,7 @@ class Course:
     end_ns: int = 0
     mode: str = "gone"
     told: list[tuple[int, str]] = field(default_factory=list)
-    asked: int = 0
+    reasons: list[str] = field(default_factory=list)
     counted: int = 0
     off_mm: float | None = None
     trouble: str = ""
@@ -62,6 +62,8 @@ class _Fault(threading.Thread):
         row, bench, course = self._row, self._bench, self._course
         try:
             time.sleep(_BEFORE_S)
+            if row.count is not None:
+                course.record.count_from = row.count(bench)
             course.begin_ns = time.monotonic_ns()
             row.inject(bench)
             time.sleep(row.lasts_s)
@@ -86,7 +88,6 @@ def play(row: Row, bench: Bench) -> Course:
 
 def _play(row: Row, bench: Bench) -> Course:
     count = None if row.count is None else partial(row.count, bench)
-    before = count() if count else 0
     with watched(bench.world.folder, bench.arm_state, count) as record:
         course = Course(record)
         fault = _Fault(row, bench, course)
@@ -95,10 +96,11 @@ def _play(row: Row, bench: Bench) -> Course:
         fault.join()
         if fault.error is not None:
             raise fault.error
-        course.counted = count() - before if count else 0
+        course.counted = count() - (record.count_from or 0) if count else 0
         _prove(bench, course)
-    course.asked = bench.person.asked
-    course.told = [(t_ns, line) for t_ns, line in bench.told if t_ns >= course.begin_ns]
+    folder = f"{bench.world.folder}/"
+    course.reasons = [reason.replace(folder, "") for reason in bench.person.reasons]
+    course.told = [(t_ns, line.replace(folder, "")) for t_ns, line in bench.told if t_ns >= course.begin_ns]
     return course
 
 

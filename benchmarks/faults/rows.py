@@ -68,7 +68,7 @@ class Row:
     person: bool = False
     frees: frozenset[int] = _NONE
     trips: frozenset[int] = _NONE
-    sinks_m_s: float = 0.1
+    sinks_m_s: float = 0.3
     held_mm: float = 3.0
     count: Callable[[Bench], int] | None = None
     counted: str = ""
@@ -77,12 +77,14 @@ class Row:
     kills_session: bool = False
 
 
-def _damaged(bench: Bench) -> int:
-    return bench.arm.report().crc_errors
+def _disturbed(bench: Bench) -> int:
+    report = bench.arm.report()
+    return report.crc_errors + report.bus_timeouts
 
 
-def _unanswered(bench: Bench) -> int:
-    return bench.arm.report().bus_timeouts
+def _late(bench: Bench) -> int:
+    report = bench.arm.report()
+    return report.missed + report.bus_timeouts
 
 
 def _kill_controller(bench: Bench) -> None:
@@ -119,10 +121,10 @@ ROWS = (
         "CRC noise: 1 % of the replies damaged, 1 % of the requests not heard",
         mishap("line", damaged=0.01, deaf=0.01),
         Answer.GOES_ON,
-        4.0,
+        5.0,
         lasts_s=8.0,
-        count=_damaged,
-        counted="damaged packets",
+        count=_disturbed,
+        counted="damaged packets and requests without answer",
     ),
     Row(
         "dropped-servo",
@@ -139,8 +141,8 @@ ROWS = (
         Answer.GOES_ON,
         2.0,
         lasts_s=6.0,
-        count=_unanswered,
-        counted="requests not answered in time",
+        count=_late,
+        counted="control cycles left out and requests without answer",
     ),
     Row(
         "all-replies-late",

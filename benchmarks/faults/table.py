@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from benchmarks.faults.rows import Answer, Row
 from benchmarks.faults.verdicts import Verdict
 
-_LONGEST = 260
+_LONGEST = 420
+_SANK_MM = 3.0
 _HEAD = "| injected | detected after, s | what the arm did | what the person was told | recovered |"
 _PAGE = """# What happens when something fails
 
@@ -80,7 +81,9 @@ def _recovery(verdicts: Sequence[Verdict]) -> str:
     how = "once a person cleared it" if verdicts[0].person else "by itself"
     off = max(one.off_mm or 0.0 for one in verdicts)
     back = _span([one.back_s for one in verdicts], ".1f")
-    return f"yes, {how}; home and at its target {back} s later, within {off:.0f} mm"
+    sank = max(one.sank_mm for one in verdicts)
+    free = f" (the tip sank {sank:.0f} mm while the joint was free)" if verdicts[0].person and sank > _SANK_MM else ""
+    return f"yes, {how}{free}; home and at its target {back} s later, within {off:.0f} mm"
 
 
 def shortened(text: str) -> str:

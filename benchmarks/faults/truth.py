@@ -51,10 +51,12 @@ class Record:
 
     Attributes:
         samples: In the order of time.
-        counted_ns: When a counter that was looked at first rose; None: it didn't.
+        count_from: Where a counter stood when its rises began to matter; None: they don't yet.
+        counted_ns: When it first rose from there; None: it didn't.
     """
 
     samples: list[Sample] = field(default_factory=list)
+    count_from: int | None = None
     counted_ns: int | None = None
 
     def between(self, start_ns: float, end_ns: float) -> list[Sample]:
@@ -88,16 +90,16 @@ def watched(folder: Path, read: Callable[[], ArmState], count: Callable[[], int]
     Args:
         folder: Of the virtual world.
         read: The driver's joint state.
-        count: A counter whose rise shall be noticed.
+        count: A counter whose rise shall be noticed once `Record.count_from` is set.
     """
     record, stop = Record(), threading.Event()
     world = VirtualWorld.attach(folder)
-    before = count() if count is not None else 0
 
     def look() -> None:
         due = time.monotonic_ns()
         while not stop.wait(_LOOK_S):
-            if count is not None and record.counted_ns is None and count() > before:
+            start = record.count_from
+            if count is not None and start is not None and record.counted_ns is None and count() > start:
                 record.counted_ns = time.monotonic_ns()
             if time.monotonic_ns() >= due:
                 due = time.monotonic_ns() + _EVERY_NS

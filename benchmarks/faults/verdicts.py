@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from benchmarks.faults.play import Course
 from benchmarks.faults.rows import Answer, Row
-from benchmarks.faults.truth import sinking_m_s, spread_mm, turned_rad
+from benchmarks.faults.truth import Sample, sinking_m_s, spread_mm, turned_rad
 from drivers.widowx.models import WX250S
 from robot.recovery import GOES_ON
 
@@ -40,7 +40,8 @@ class Verdict:
         mode: Of the driver while the fault lasted.
         stray_rad: Largest difference between reported and true joints.
         counted: How far the row's counter rose.
-        told: What a person was told, the first time.
+        sank_mm: How far the tip sank from the removal of the cause until the session went on.
+        told: What a person was told: the first line, and the reason why to clear a fault where that says more.
         person: Whether a person was asked to clear the fault.
         back_s: From the removal of the cause until the robot had gone home and on to a place.
         off_mm: Between tip and target there; None: it didn't get there.
@@ -58,6 +59,7 @@ class Verdict:
     mode: str
     stray_rad: float
     counted: int
+    sank_mm: float
     told: str
     person: bool
     back_s: float
@@ -86,13 +88,24 @@ def judge(row: Row, course: Course) -> Verdict:
         mode=course.mode,
         stray_rad=max((one.stray for one in record.samples if one.stray is not None), default=0.0),
         counted=course.counted,
-        told=course.told[0][1] if course.told else "",
-        person=course.asked > 0,
+        sank_mm=_sank_mm(record.between(end, max(end, _resumed_ns(course)))),
+        told=_told(course),
+        person=bool(course.reasons),
         back_s=(course.works_ns - end) / _NS,
         off_mm=course.off_mm,
         complaints=(),
     )
     return replace(found, complaints=tuple(_complaints(row, found, course)))
+
+
+def _sank_mm(samples: Sequence[Sample]) -> float:
+    return 1e3 * max((float(samples[0].tip[2] - one.tip[2]) for one in samples), default=0.0)
+
+
+def _told(course: Course) -> str:
+    line = course.told[0][1] if course.told else ""
+    more = next((reason for reason in course.reasons if reason not in line), "")
+    return f"{line} *Then, to be cleared:* {more}" if more else line
 
 
 def _resumed_ns(course: Course) -> float:

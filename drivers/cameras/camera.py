@@ -202,5 +202,7 @@ class ProcessCamera:
         return found
 
     def _advice(self, state: State) -> str:
-        error = f" Last error: {self._watchdog.last_error}" if self._watchdog.last_error else ""
+        """What to do; why its process ended only while there is none that delivers."""
+        ended = self._watchdog.last_error if state in (State.STARTING, State.LOST) else None
+        error = f" Last error: {ended}" if ended else ""
         return (_GAVE_UP if self._watchdog.gave_up else _ADVICE[state]) + error

@@ -65,7 +65,7 @@ def fresh(state: ArmState | None, now_ns: int, beat_ns: int, max_age_s: float, f
     """
     age_s = float("inf") if state is None else (now_ns - state.t_ns) / _NS
     if state is None or age_s > max_age_s:
-        runs = now_ns - beat_ns < max_age_s * _NS
+        runs = now_ns - beat_ns < 0.5 * max_age_s * _NS  # a beat that stopped is a little younger than the state
         raise StaleDataError(
             f"The arm's joint state is {age_s * 1e3:.0f} ms old, at most {max_age_s * 1e3:.0f} ms are allowed. "
             f"{fault or (_SILENT if runs else _STARVED)}"
