@@ -121,8 +121,8 @@ class SessionView:
         }
 
     def _hold(self, by: str) -> str:
-        self._station.env.safety.trip(f"{by or 'somebody at the console'} said hold")
-        return "The arm holds from its next command on, until somebody clears the fault."
+        self._station.env.stop(f"{by or 'somebody at the console'} said hold")
+        return "The arm holds until somebody clears the fault."
 
     def _end(self, by: str) -> str:
         self._stop.set()

@@ -4,10 +4,15 @@ The grid (5 Hz by default) is laid by the first step. A step ends at a time of t
 part of the step, and the motion takes what is left of it. An action that comes later than half a period waits for the
 next time of the grid: the steps in between are missed and counted, and the arm stands at its last target by then,
 because every step's commands end there and the drivers brake when no newer command comes.
+
+A step that opens or closes the gripper lasts until its fingers stand (`Controller.settle`); the grid goes on from
+there. They need half a second for their way: without the wait the arm would lift before it has a grip.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +24,9 @@ from trajectories.types import Command, Float64
 _NS = 1_000_000_000
 _LATEST_START = 0.5  # of a period: an action that comes later waits for the next time of the grid
 _STILL = 0.05  # rad/s: twice a servo's resolution
+_SETTLE_S = 0.8  # longest wait for the fingers
+_STANDS_S = 0.05  # fingers that moved less than _STANDS_M in that time stand
+_STANDS_M = 0.0005
 _SHORT = 0.2  # rad: more than the servos' gains leave between a target and a joint that carries the arm
 
 
@@ -50,6 +58,7 @@ class Controller:
         clock: Keeps the times.
         control_hz: Control steps per second.
         substeps_hz: Joint targets per second.
+        permit: Asked before every command; raises SafetyError when nothing may move any more.
 
     Attributes:
         overruns: Control steps missed so far because an action came too late.
@@ -59,13 +68,16 @@ class Controller:
         ConfigError: When the rates are out of order.
     """
 
-    def __init__(self, arm: Arm, clock: Clock, control_hz: float, substeps_hz: float) -> None:
+    def __init__(
+        self, arm: Arm, clock: Clock, control_hz: float, substeps_hz: float, permit: Callable[[], None]
+    ) -> None:
         if not 0 < control_hz <= substeps_hz < float("inf"):
             raise ConfigError(f"Need 0 < control_hz <= substeps_hz, got {control_hz} and {substeps_hz}.")
         self.overruns = 0
         self.period_ns = round(_NS / control_hz)
-        self._arm, self._clock = arm, clock
+        self._arm, self._clock, self._permit = arm, clock, permit
         self._substeps = max(1, round(substeps_hz / control_hz))
+        self._tick_ns = self.period_ns // self._substeps
         self._next_ns: int | None = None
 
     def restart(self) -> None:
@@ -87,6 +99,26 @@ class Controller:
         self._next_ns += self.period_ns
         return ControlStep(self._clock.now_ns(), self._next_ns, missed)
 
+    def settle(self, joints: Float64, gripper_width: float) -> None:
+        """Hold until the fingers stand, or for 0.8 s; the next step of the grid begins then.
+
+        Args:
+            joints: float64 (6,) rad, where the arm is told to be.
+            gripper_width: m, where the fingers are told to go.
+
+        Raises:
+            SafetyError: When a command isn't permitted, or the arm refuses it.
+            StaleDataError: When its state is too old.
+        """
+        start_ns = due_ns = self._clock.now_ns()
+        seen: deque[ArmState] = deque()
+        while due_ns - start_ns < _SETTLE_S * _NS and not _stands(self._arm.read(), gripper_width, seen):
+            self._send(Command(joints, gripper_width, self._clock.now_ns(), ()))
+            due_ns += self._tick_ns
+            self._clock.sleep_until_ns(due_ns)
+        if self._next_ns is not None:
+            self._next_ns += due_ns - start_ns
+
     def move(
         self, step: ControlStep, start: Float64, goal: Float64, gripper_width: float, clipped: tuple[str, ...]
     ) -> Command:
@@ -100,7 +132,7 @@ class Controller:
             clipped: Limits that changed the action.
 
         Raises:
-            SafetyError: When the arm refuses a command.
+            SafetyError: When a command isn't permitted, or the arm refuses it.
         """
         way, length_ns = goal - start, step.end_ns - step.start_ns
         count = max(1, round(self._substeps * length_ns / self.period_ns))
@@ -108,9 +140,24 @@ class Controller:
         for i in range(1, count + 1):
             joints = start + way * (i / count) if i < count else goal
             command = Command(joints, gripper_width, self._clock.now_ns(), clipped)
-            self._arm.send(command)
+            self._send(command)
             self._clock.sleep_until_ns(step.start_ns + length_ns * i // count)
         return command
+
+    def _send(self, command: Command) -> None:
+        self._permit()
+        self._arm.send(command)
+
+
+def _stands(state: ArmState, wanted_m: float, seen: deque[ArmState]) -> bool:
+    """Whether the fingers are where they shall be, or moved no more since the last of the older states `seen`."""
+    seen.append(state)
+    while len(seen) > 1 and state.t_ns - seen[1].t_ns >= _STANDS_S * _NS:
+        seen.popleft()
+    if abs(state.gripper_width - wanted_m) < _STANDS_M:
+        return True
+    old_enough = state.t_ns - seen[0].t_ns >= _STANDS_S * _NS
+    return old_enough and abs(state.gripper_width - seen[0].gripper_width) < _STANDS_M
 
 
 def stopped_short(target: Float64, state: ArmState) -> bool:

@@ -98,7 +98,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         self._home = home if home is not None else HomeRegion()
         self._max_steps, self._steps = max_steps, 0
         self._max_age_ns = round(max_age_s * _NS)
-        self._controller = Controller(arm, clock, spec.control_hz, substeps_hz)
+        self._controller = Controller(arm, clock, spec.control_hz, substeps_hz, self.safety.require_no_fault)
         self._target: Target | None = None
         self._gripper_command = 1.0
         images = {name: spaces.Box(0, 255, (h, w, 3), np.uint8) for name, (h, w) in sorted(spec.cameras.items())}
@@ -192,6 +192,8 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
     def apply(self, action: Float32) -> Applied:
         """Check `action`, move for the rest of this control step, and return when the step is over.
 
+        When the gripper opens or closes, that is when its fingers stand.
+
         Args:
             action: (7,) proposed, see `Spec`; it is composed on the previous target. Anything that is not
                 finite becomes a hold.
@@ -205,11 +207,14 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
             state = self.arm_state
             target = self._target_after(step, state)
             checked = self.safety.check(action, target, state, step.duration_s)
+            turned = checked.target.gripper_open != target.gripper_open
             self._target = checked.target
             self._gripper_command = float(checked.executed[6])
             command = self._controller.move(
                 step, target.joints, checked.target.joints, checked.gripper_width, checked.clipped
             )
+            if turned:
+                self._controller.settle(checked.target.joints, checked.gripper_width)
         except (SafetyError, StaleDataError):
             self._note_fault()
             self._arm.hold()
@@ -251,6 +256,13 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
             self._arm.clear(person)
         self.safety.clear(person)
         self.resync()
+
+    def stop(self, reason: str) -> None:
+        """Latch a fault from any thread: the motion under way ends with its next command, at most 20 ms later.
+
+        The thread that moves the arm gets a SafetyError and lets it hold.
+        """
+        self.safety.trip(reason)
 
     def hold(self) -> None:
         """Stop where the arm is."""

@@ -151,6 +151,18 @@ class SafetyFilter:
         self.fault = None
         self._effort_steps = 0
 
+    def require_no_fault(self) -> None:
+        """Refuse to move while a fault is latched.
+
+        Raises:
+            SafetyError: With the fault and what to do.
+        """
+        if self.fault is not None:
+            raise SafetyError(
+                f"The arm holds its pose because of a fault: {self.fault}. Remove the cause, then let a "
+                "person clear it (RobotEnv.clear_fault('name'))."
+            )
+
     def require_possible(self, state: ArmState) -> None:
         """Latch a fault when no arm can be in such a state.
 
@@ -160,7 +172,7 @@ class SafetyFilter:
         impossible = impossible_state(state, self.limits)
         if impossible is not None:
             self.trip(impossible)
-            self._require_no_fault()
+            self.require_no_fault()
 
     def target_at(self, state: ArmState, gripper_open: bool | None = None) -> Target:
         """Where the arm is, as a target; its joints are the measured ones, so that nothing jumps.
@@ -180,17 +192,10 @@ class SafetyFilter:
         return Target(self._kinematics.forward(joints), joints, gripper_open)
 
     def _require_healthy(self, state: ArmState) -> None:
-        self._require_no_fault()
+        self.require_no_fault()
         self.require_possible(state)
         self._watch(state.efforts.tolist())
-        self._require_no_fault()
-
-    def _require_no_fault(self) -> None:
-        if self.fault is not None:
-            raise SafetyError(
-                f"The arm holds its pose because of a fault: {self.fault}. Remove the cause, then let a "
-                "person clear it (RobotEnv.clear_fault('name'))."
-            )
+        self.require_no_fault()
 
     def _watch(self, efforts: list[float]) -> None:
         """Latch a fault when an effort stays too high."""

@@ -1,5 +1,7 @@
 """The controller's grid and motions on a fake arm, and what happens when the policy falls silent on a driver."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from kinematic_arm import SPEC, START, KinematicArm, ManualClock, PatternCamera, action, make_env
@@ -15,7 +17,7 @@ GOAL = START + 0.1
 def make():
     clock = ManualClock()
     arm = KinematicArm(clock)
-    return Controller(arm, clock, 5.0, 50.0), arm, clock
+    return Controller(arm, clock, 5.0, 50.0, lambda: None), arm, clock
 
 
 def test_steps_lie_on_the_grid_that_the_first_one_lays():
@@ -61,7 +63,7 @@ def test_a_motion_is_a_straight_line_of_substeps_that_ends_with_the_step(late_ms
 @pytest.mark.parametrize(("control", "substeps"), [(0, 50), (60, 50), (5, float("inf")), (float("nan"), 50)])
 def test_rates_out_of_order_are_refused(control, substeps):
     with pytest.raises(ConfigError, match="substeps"):
-        Controller(KinematicArm(ManualClock()), ManualClock(), control, substeps)
+        Controller(KinematicArm(ManualClock()), ManualClock(), control, substeps, lambda: None)
 
 
 def test_an_arm_stopped_short_stands_still_far_from_its_target():
@@ -71,6 +73,92 @@ def test_an_arm_stopped_short_stands_still_far_from_its_target():
     assert stopped_short(START - 0.21, still)
     still.velocities[2] = 0.06
     assert not stopped_short(START - 0.21, still)
+
+
+class SlowFingers(KinematicArm):
+    """Its fingers close at 80 mm/s, no further than what they meet; its states come at 100 Hz."""
+
+    closes_from, blocked_at = None, 0.0
+
+    def send(self, command):
+        self.sent.append(command)
+        if command.gripper_width < 0.044 and self.closes_from is None:
+            self.closes_from = self.clock.now
+
+    def read(self):
+        t_ns = self.clock.now // (10 * MS) * (10 * MS)
+        way = 0.0 if self.closes_from is None else 0.08 * max(t_ns - self.closes_from, 0) / 1e9
+        self.width = max(0.044 - way, self.blocked_at)
+        return replace(super().read(), t_ns=t_ns)
+
+
+@pytest.mark.parametrize(("blocked_at", "lasts_ms"), [(0.0, 560), (0.020, 360), (0.043, 260)])
+def test_a_step_that_closes_the_gripper_lasts_until_the_fingers_stand(blocked_at, lasts_ms):
+    clock = ManualClock()
+    arm = SlowFingers(clock)
+    env = RobotEnv(arm, {"front": PatternCamera(clock, (8, 10))}, clock, SPEC)
+    env.apply(action())
+    begin, arm.blocked_at = clock.now, blocked_at
+    env.apply(action(0.0, 0.0, 0.5, gripper=-1))
+    assert clock.now - begin == pytest.approx(lasts_ms * MS, abs=40 * MS)
+    assert arm.width == pytest.approx(blocked_at, abs=6e-4)
+    assert np.ptp([command.joints for command in arm.sent[20:]], axis=0).max(initial=0.0) == 0.0  # it held meanwhile
+    closed = clock.now
+    env.apply(action(0.0, 0.0, 0.5, gripper=-1))
+    assert clock.now - closed == 200 * MS
+    assert env.overruns == 0
+
+
+def test_fingers_that_never_stand_are_waited_for_no_longer_than_they_need():
+    controller, arm, clock = make()
+    widths = iter(range(1000))
+    arm.read = lambda: replace(KinematicArm.read(arm), gripper_width=0.001 * next(widths) + 1.0)
+    begin = clock.now
+    controller.settle(START, 0.044)
+    assert clock.now - begin == 800 * MS
+    assert {command.gripper_width for command in arm.sent} == {0.044}
+
+
+def test_a_fault_during_the_wait_holds_the_arm():
+    clock = ManualClock()
+    arm = SlowFingers(clock)
+    env = RobotEnv(arm, {"front": PatternCamera(clock, (8, 10))}, clock, SPEC)
+    env.apply(action())
+    normal = arm.send
+
+    def send(command):
+        if len(arm.sent) == 25:
+            arm.fault = "Servo 9 (gripper) reports overload."
+        normal(command)
+        if arm.fault is not None:
+            raise SafetyError("the arm refuses")
+
+    arm.send = send
+    with pytest.raises(SafetyError, match="refuses"):
+        env.apply(action(gripper=-1))
+    assert arm.holds == 1
+    assert env.safety.fault is not None
+
+
+def test_a_stop_from_elsewhere_ends_the_motion_under_way_with_its_next_command():
+    env, arm, _ = make_env()
+    normal = arm.send
+
+    def send(command):
+        normal(command)
+        if len(arm.sent) == 4:
+            env.stop("Ada said hold")
+
+    arm.send = send
+    with pytest.raises(SafetyError, match="Ada said hold"):
+        env.apply(action(0.5))
+    assert len(arm.sent) == 4
+    assert arm.holds == 1
+    with pytest.raises(SafetyError, match="Ada said hold"):
+        env.apply(action(0.5))
+    env.clear_fault("Ada")
+    env.apply(action(0.5))
+    assert len(arm.sent) == 14
 
 
 class SlowArm(KinematicArm):
