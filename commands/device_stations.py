@@ -125,6 +125,7 @@ def _widowx(
     from robot.attendant import PersonAttendant
 
     robot = config.robot
+    _require_drivable(str(robot.model))
     if not robot.port:
         raise ConfigError(
             "robot.port is empty: name the arm's serial port, a part of its name in /dev/serial/by-id "
@@ -141,6 +142,22 @@ def _widowx(
     env, arm, opened = _open(config, str(robot.port), cameras, stack, notify)
     words = {"ready": attendant.ready, "clear": attendant.clear}
     return DeviceStation(env, arm, opened, instructions, attendant, arrange, None, words)
+
+
+def _require_drivable(name: str) -> None:
+    """Refuse arms for which kinematics, limits and collision model of sessions aren't right.
+
+    Raises:
+        ConfigError: For every arm but the WidowX 250 S.
+    """
+    from drivers.widowx.models import WX250S, model_named
+
+    if model_named(name) is not WX250S:
+        raise ConfigError(
+            f"robot.model={name}: sessions drive the {WX250S.name} only, because kinematics, workspace and collision "
+            "model are those of that arm: another one would go elsewhere. `regrasp doctor` checks the others, and "
+            "`drivers.widowx.WidowX` moves the joints of a vx300s."
+        )
 
 
 def _open(

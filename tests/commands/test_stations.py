@@ -52,6 +52,13 @@ def test_the_arm_needs_a_port():
         pass
 
 
+@pytest.mark.parametrize("model", ["vx300s", "wx250", "wx200"])
+def test_sessions_refuse_arms_whose_kinematics_are_others(model):
+    config = settings("robot=widowx", f"robot.model={model}", "robot.port=/dev/null")
+    with pytest.raises(ConfigError, match="drive the wx250s only"), open_station(config):
+        pass
+
+
 def test_a_task_of_ones_own_is_said_in_both_directions():
     config = settings(
         "task=own", "task.instructions.forward=[put it in]", "task.instructions.backward=[take it out, remove it]"
