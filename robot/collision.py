@@ -1,4 +1,4 @@
-"""Whether the arm would touch itself or the table, on the twin's own model of the arm.
+"""Whether the arm would touch itself or the table, on the model that the twin uses, too.
 
 Every primitive of the model counts, the gripper's with the fingers apart (as wide as they get). Links that share a
 joint are left out, and so are the fingers with each other, the base with the table that it stands on, and the fingers
@@ -27,7 +27,8 @@ from trajectories.errors import ConfigError
 from trajectories.numbers import between
 from trajectories.types import Float64
 
-ARM_XML = Path(__file__).resolve().parents[1] / "sim" / "assets" / "wx250s.xml"
+ARM_XML = Path(__file__).parent / "assets" / "wx250s.xml"
+"""The one model of the arm, for collisions here and for the twin's physics."""
 TABLE = "table"
 HORIZON_M = 0.02
 """Distances are measured up to here."""

@@ -13,12 +13,12 @@ import mujoco
 import numpy as np
 
 from robot.calibration import Mount
+from robot.collision import ARM_XML
 from robot.environment import RobotEnv
 from robot.interfaces import ArmState
 from sim.devices import SimArm, SimCamera, SimClock
 from sim.physics import TIP_SITE, Physics
 from sim.rendering import SceneRenderer
-from sim.scene import ARM_XML
 from sim.shapes import VISIBLE_GROUP
 from sim.surroundings import add_surroundings
 from trajectories.errors import ConfigError

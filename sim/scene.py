@@ -8,12 +8,12 @@ as well.
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import mujoco
 import numpy as np
 from numpy.typing import ArrayLike
 
+from robot.collision import ARM_XML
 from sim.devices import SimArm, SimCamera, SimClock
 from sim.fixtures import FIXTURES
 from sim.objects import OBJECTS, ObjectKind
@@ -24,8 +24,6 @@ from sim.scene_spec import FixtureInfo, FixtureSpec, ObjectInfo, ObjectSpec, Sce
 from sim.shapes import Shape, add_shapes
 from sim.surroundings import add_surroundings
 from trajectories.errors import ConfigError
-
-ARM_XML = Path(__file__).parent / "assets" / "wx250s.xml"
 
 
 class Scene:

@@ -1,23 +1,21 @@
-"""mink's iteration on the arm's MJCF and the closed form agree."""
-
-from pathlib import Path
+"""mink's iteration on the arm's ARM_XML and the closed form agree."""
 
 import numpy as np
 import pytest
 
+from robot.collision import ARM_XML
 from robot.inverse_iterative import IterativeKinematics
 from robot.kinematics import JOINT_LOWER, JOINT_UPPER, Kinematics
 from robot.pose import Pose
 from robot.safety import SafetyLimits
 from trajectories.errors import KinematicsError
 
-MJCF = Path(__file__).resolve().parents[2] / "sim" / "assets" / "wx250s.xml"
 HOME = Kinematics().inverse(Pose.of((0.26, 0.0, 0.14)), (0.0, 0.0, 0.0, 0.0, 1.5, 0.0))
 
 
 @pytest.fixture(scope="module")
 def iterative():
-    return IterativeKinematics(MJCF)
+    return IterativeKinematics(ARM_XML)
 
 
 def test_forward_agrees(iterative):

@@ -1,11 +1,11 @@
 """Closed-form kinematics: known poses, round trips, limits, and agreement with MuJoCo on the arm's model."""
 
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 
+from robot.collision import ARM_XML
 from robot.kinematics import JOINT_LOWER, JOINT_UPPER, NEUTRAL_JOINTS, Kinematics
 from robot.pose import (
     DOWN,
@@ -18,7 +18,6 @@ from robot.pose import (
 from robot.safety import SafetyLimits
 from trajectories.errors import KinematicsError
 
-MJCF = Path(__file__).resolve().parents[2] / "sim" / "assets" / "wx250s.xml"
 ARM = Kinematics()
 
 
@@ -129,7 +128,7 @@ def test_rotation_maps_are_inverse_to_each_other():
 def test_mujoco_agrees_on_the_arms_model():
     os.environ.setdefault("MUJOCO_GL", "egl")
     mujoco = pytest.importorskip("mujoco")
-    model = mujoco.MjModel.from_xml_path(str(MJCF))
+    model = mujoco.MjModel.from_xml_path(str(ARM_XML))
     data = mujoco.MjData(model)
     tip = model.site("tip").id
     address = [model.joint(name).qposadr[0] for name in ("waist", "shoulder", "elbow", "forearm_roll")]

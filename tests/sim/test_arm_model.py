@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 from arm_motion import Motion
 
+from robot.collision import ARM_XML
 from robot.kinematics import JOINT_LOWER, JOINT_NAMES, JOINT_UPPER, NEUTRAL_JOINTS, Kinematics
 from sim.physics import Physics
-from sim.scene import ARM_XML, Scene
+from sim.scene import Scene
 from sim.scene_spec import SceneSpec
 from trajectories.types import Command
 
