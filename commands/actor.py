@@ -29,8 +29,9 @@ from robot.console_wire import console_path
 from robot.interfaces import Policy
 from robot.policy_watch import WatchedPolicy
 from robot.recovery import Recovery
+from trajectories.room import kept_when_there_is_room
 from trajectories.store import TrajectoryStore
-from trajectories.types import Float32, Observation
+from trajectories.types import Episode, Float32, Observation
 
 if TYPE_CHECKING:
     from policies.policy import LearnedPolicy
@@ -50,12 +51,14 @@ class Around:
         recovery: Brings it back after faults.
         view: Shows the session.
         takeover: The person's device, or None.
+        stop: Set when a person ends the session.
     """
 
     station: Station
     recovery: Recovery
     view: SessionView
     takeover: Callable[[Observation], Float32 | None] | None
+    stop: threading.Event
 
 
 def open_session(
@@ -74,6 +77,10 @@ def open_session(
     from robot.session import ResetFreeSession
 
     station = around.station
+
+    def keep(episode: Episode) -> None:
+        kept_when_there_is_room(lambda: outbox.commit(episode), tqdm.write, around.stop.is_set)
+
     acting: Policy = policy if config.robot.name == "twin" else WatchedPolicy(policy, tqdm.write)
     rng = np.random.default_rng([int(config.seed), start])
     policy.seed(int(rng.integers(2**31)))
@@ -86,7 +93,7 @@ def open_session(
         station.instructions,
         station.attendant,
         rng=rng,
-        on_episode=outbox.commit,
+        on_episode=keep,
         on_step=around.view.on_step,
         max_steps=int(config.task.max_steps),
         help_after=int(config.robot.help_after),
@@ -131,7 +138,7 @@ def run(config: DictConfig) -> None:
             bar.update(status.steps - bar.n)
 
         actor = Actor(
-            open_session(config, policy, outbox, next_start(folder), Around(station, recovery, view, takeover)),
+            open_session(config, policy, outbox, next_start(folder), Around(station, recovery, view, takeover, stop)),
             client,
             policy.load,
             outbox,

@@ -24,6 +24,7 @@ from robot.recovery import RECOVERABLE, Recovery
 from robot.session import DIRECTIONS
 from trajectories.errors import ConfigError, RegraspError, StoppedError
 from trajectories.recorder import Recorder
+from trajectories.room import kept_when_there_is_room
 from trajectories.types import ACTION_SIZE, Direction, Episode, Observation, Outcome, Source
 
 _OUTCOMES: dict[Verdict, Outcome] = {
@@ -120,7 +121,7 @@ class DemonstrationSession:
 
         Raises:
             KeyboardInterrupt: On Ctrl-C; what was recorded so far has been kept with the outcome unknown.
-            RegraspError: A fault that came again and again, or a full disk.
+            RegraspError: A fault that came again and again, or the store's.
         """
         while self.tally.successes < successes and not self.ended:
             self.run_episode()
@@ -218,13 +219,15 @@ class DemonstrationSession:
         return None
 
     def _finish(self, outcome: Outcome, extra: dict[str, Any]) -> Episode:
-        """End the recording, keep it and count it; Ctrl-C waits."""
-        with uninterrupted():
+        """End the recording, keep it and count it; Ctrl-C waits, unless the disk is full."""
+        with uninterrupted() as interrupted:
             if self._referee is not None:
                 with contextlib.suppress(RegraspError):  # the mark counts, not the referee
                     extra = extra | {"evaluation": {"success": bool(self._referee(self._direction))}}
             episode = self._recorder.finish(outcome, truncated=outcome != "success", metadata=extra)
-            self._keep(episode)
+            kept_when_there_is_room(
+                lambda: self._keep(episode), self._tell, lambda: interrupted() or self._stop.is_set()
+            )
             self._kept.append((episode.id, self._direction, outcome))
             self.tally.outcomes[self._direction][outcome] += 1
         self._tell(f"{outcome}: {self._direction}, {len(episode)} steps, {episode.instruction!r} ({self.tally})")

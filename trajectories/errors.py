@@ -17,6 +17,10 @@ class StoreError(RegraspError):
     """The trajectory store can't be read or written."""
 
 
+class DiskError(StoreError):
+    """The disk refuses to be written (full, read-only, broken); what was to be stored is whole in memory."""
+
+
 class InvalidEpisodeError(RegraspError):
     """An observation, step or episode doesn't fit its `Spec` or the conventions of `Episode`."""
 

@@ -26,7 +26,7 @@ from typing import Self
 from trajectories.checks import check_episode
 from trajectories.durable import delete_tree, move, sync_folder, write_tree
 from trajectories.episode_zarr import decode, encode
-from trajectories.errors import CorruptEpisodeError, StoreError
+from trajectories.errors import CorruptEpisodeError, DiskError, StoreError
 from trajectories.header import settle_spec
 from trajectories.layout import Layout
 from trajectories.manifest import (
@@ -202,9 +202,9 @@ class TrajectoryStore:
 
         Raises:
             InvalidEpisodeError: When the episode is malformed or doesn't fit the store's `Spec`.
-            StoreError: When the disk refuses, or another episode with this id is in the store. A refused
-                episode doesn't count; only if the very last sync fails may it be there, whole, at the next
-                start, and then a second commit changes nothing.
+            StoreError: When another episode with this id is in the store.
+            DiskError: When the disk refuses. A refused episode doesn't count; only if the very last sync fails
+                may it be there, whole, at the next start, and then a second commit changes nothing.
         """
         self._require_writer()
         check_episode(episode, self.spec)
@@ -221,7 +221,7 @@ class TrajectoryStore:
                 move(staged, self._folder(info.id))
             except OSError as error:
                 delete_tree(staged)
-                raise StoreError(self._refusal(info.id, error)) from error
+                raise DiskError(self._refusal(info.id, error)) from error
             self._index[info.id] = manifest
 
     def remove(self, id: str) -> None:
@@ -341,7 +341,7 @@ class TrajectoryStore:
         free = shutil.disk_usage(self.path).free / 1e6
         return (
             f"Episode {id} could not be stored in {self.path}: {error.strerror or error} "
-            f"({free:.1f} MB free). It does not count as stored; make room and commit it again."
+            f"({free:.1f} MB free). It does not count as stored; make room."
         )
 
     @property

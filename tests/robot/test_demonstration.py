@@ -1,6 +1,8 @@
 """The demonstration session on a robot that follows perfectly: phases, marks, undo, faults, Ctrl-C, the waiting arm."""
 
+import signal
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,7 +12,8 @@ from robot.demonstration import DemonstrationSession
 from robot.demonstration_types import DemonstrationOptions, Tally
 from robot.demonstration_words import Phase, Word
 from robot.recovery import Recovery
-from trajectories.errors import ConfigError, DeviceError, SafetyError, StoreError
+from trajectories.errors import ConfigError, DeviceError, DiskError, SafetyError, StoreError
+from trajectories.room import kept_when_there_is_room
 from trajectories.types import Source
 
 INSTRUCTIONS = {"forward": ("put it in", "place it inside"), "backward": ("take it out",)}
@@ -266,6 +269,32 @@ def test_a_store_that_refuses_ends_the_session_with_the_arm_at_rest():
     rig.keep = lambda episode: (_ for _ in ()).throw(StoreError("disk full"))
     rig.session._keep = rig.keep
     with pytest.raises(StoreError, match="disk full"):
+        rig.run()
+    assert rig.arm.holds == 1
+    assert rig.session.tally.successes == 0
+
+
+def test_an_episode_waits_for_room_on_the_disk_and_ctrl_c_gives_it_up(monkeypatch):
+    monkeypatch.setattr("robot.demonstration.kept_when_there_is_room", partial(kept_when_there_is_room, again_s=0.01))
+    rig, refusals = Rig(*EPISODE), [DiskError("no space left")] * 3
+    normal = rig.session._keep
+
+    def keep(episode):
+        if refusals:
+            raise refusals.pop()
+        normal(episode)
+
+    rig.session._keep = keep
+    assert [e.outcome for e in rig.run(1)] == ["success"]
+    assert "no space left" in rig.text
+    rig = Rig(*EPISODE)
+
+    def never(episode):
+        signal.raise_signal(signal.SIGINT)
+        raise DiskError("no space left")
+
+    rig.session._keep = never
+    with pytest.raises(DiskError, match="no space left"):
         rig.run()
     assert rig.arm.holds == 1
     assert rig.session.tally.successes == 0
