@@ -106,7 +106,7 @@ class DemonstrationSession:
         self._listener = Listener(self._options.debounce_s)
         self._kept: list[tuple[str, Direction, Outcome]] = []
         self._direction: Direction = self.next_direction
-        self._now_ns = 0
+        self._now_ns = self._began_ns = self._last_step_ns = 0
 
     @property
     def next_direction(self) -> Direction:
@@ -187,6 +187,7 @@ class DemonstrationSession:
 
     def _record(self, observation: Observation) -> Episode | None:
         """From the start to the mark; None when the person drops it."""
+        self._began_ns = self._last_step_ns = observation.t_ns["joints"]
         self._recorder.begin(observation, task=self._task, direction=self._direction, metadata=self._metadata)
         try:
             verdict = self._act()
@@ -211,6 +212,7 @@ class DemonstrationSession:
             observation = self._env.observe()
             with uninterrupted():
                 self._recorder.step(observation, proposed, applied.executed, Source.PERSON)
+            self._last_step_ns = observation.t_ns["joints"]
             self._pass_on(observation, Phase.RECORDING)
             verdict = self._hear(Phase.RECORDING)
             if verdict is not None:
@@ -276,13 +278,14 @@ class DemonstrationSession:
 
     def _show(self, phase: Phase) -> None:
         if self._on_progress is not None:
-            steps = len(self._recorder) if phase in (Phase.RECORDING, Phase.ASKING) else 0
+            recorded = phase in (Phase.RECORDING, Phase.ASKING)
+            steps, seconds = (len(self._recorder), self._elapsed_s()) if recorded else (0, 0.0)
             self._on_progress(
-                Progress(phase, self._direction, self._env.instruction, steps, self._elapsed_s(), self._person.problem)
+                Progress(phase, self._direction, self._env.instruction, steps, seconds, self._person.problem)
             )
 
     def _elapsed_s(self) -> float:
-        return len(self._recorder) * self._env.control_period_s
+        return (self._last_step_ns - self._began_ns) / 1e9
 
     def _hear(self, phase: Phase) -> Verdict | None:
         """The verdict of what the person said; words that mean nothing now are answered."""
