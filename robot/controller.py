@@ -25,6 +25,7 @@ _NS = 1_000_000_000
 _LATEST_START = 0.5  # of a period: an action that comes later waits for the next time of the grid
 _STILL = 0.05  # rad/s: twice a servo's resolution
 _SETTLE_S = 0.8  # longest wait for the fingers
+_STRAIN_S = 0.1  # of pushing too hard until the arm gives way
 _STANDS_S = 0.05  # fingers that moved less than _STANDS_M in that time stand
 _STANDS_M = 0.0005
 _SHORT = 0.2  # rad: more than the servos' gains leave between a target and a joint that carries the arm
@@ -99,12 +100,20 @@ class Controller:
         self._next_ns += self.period_ns
         return ControlStep(self._clock.now_ns(), self._next_ns, missed)
 
-    def settle(self, joints: Float64, gripper_width: float) -> None:
+    def settle(
+        self,
+        joints: Float64,
+        gripper_width: float,
+        strained: Callable[[ArmState], bool],
+        relieve: Callable[[ArmState], Float64],
+    ) -> None:
         """Hold until the fingers stand, or for 0.8 s; the next step of the grid begins then.
 
         Args:
             joints: float64 (6,) rad, where the arm is told to be.
             gripper_width: m, where the fingers are told to go.
+            strained: Whether the arm pushes too hard. When it does for 0.1 s, it is told to be elsewhere:
+            relieve: Takes a measured state and says where.
 
         Raises:
             SafetyError: When a command isn't permitted, or the arm refuses it.
@@ -112,7 +121,15 @@ class Controller:
         """
         start_ns = due_ns = self._clock.now_ns()
         seen: deque[ArmState] = deque()
-        while due_ns - start_ns < _SETTLE_S * _NS and not _stands(self._arm.read(), gripper_width, seen):
+        relaxed_ns = start_ns
+        while due_ns - start_ns < _SETTLE_S * _NS:
+            state = self._arm.read()
+            if _stands(state, gripper_width, seen):
+                break
+            if not strained(state):
+                relaxed_ns = state.t_ns
+            elif state.t_ns - relaxed_ns >= _STRAIN_S * _NS:
+                joints, relaxed_ns = relieve(state), state.t_ns
             self._send(Command(joints, gripper_width, self._clock.now_ns(), ()))
             due_ns += self._tick_ns
             self._clock.sleep_until_ns(due_ns)

@@ -21,7 +21,7 @@ from robot.interfaces import Arm, ArmState, Camera, Clock
 from robot.pose import Pose
 from robot.safety import SafetyFilter, SafetyLimits, Target
 from trajectories.errors import ConfigError, SafetyError, StaleDataError
-from trajectories.types import ACTION_SIZE, PROPRIO_NAMES, Command, Float32, Observation, Spec, UInt8
+from trajectories.types import ACTION_SIZE, PROPRIO_NAMES, Command, Float32, Float64, Observation, Spec, UInt8
 
 _NS = 1_000_000_000
 _MAX_HOME_STEPS = 60
@@ -214,7 +214,9 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
                 step, target.joints, checked.target.joints, checked.gripper_width, checked.clipped
             )
             if turned:
-                self._controller.settle(checked.target.joints, checked.gripper_width)
+                self._controller.settle(
+                    checked.target.joints, checked.gripper_width, self.safety.strained, self._give_way
+                )
         except (SafetyError, StaleDataError):
             self._note_fault()
             self._arm.hold()
@@ -309,6 +311,11 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         if step.missed and stopped_short(target.joints, state):
             return self.safety.target_at(state, target.gripper_open)
         return target
+
+    def _give_way(self, state: ArmState) -> Float64:
+        """Make where the arm is its target, rad (6,): what it pushes against no longer loads the servos."""
+        self._target = self.safety.target_at(state, self.target.gripper_open)
+        return self._target.joints
 
     def _note_fault(self) -> None:
         """A fault that the arm latched by itself is one of the whole robot."""

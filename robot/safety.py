@@ -197,9 +197,16 @@ class SafetyFilter:
         self._watch(state.efforts.tolist())
         self.require_no_fault()
 
+    def strained(self, state: ArmState) -> bool:
+        """Whether a joint pushes with more than its `max_efforts`."""
+        return bool(self._over(state.efforts.tolist()))
+
+    def _over(self, efforts: list[float]) -> list[int]:
+        return [i for i, (e, m) in enumerate(zip(efforts, self.limits.max_efforts, strict=True)) if abs(e) > m]
+
     def _watch(self, efforts: list[float]) -> None:
         """Latch a fault when an effort stays too high."""
-        over = [i for i, (e, m) in enumerate(zip(efforts, self.limits.max_efforts, strict=True)) if abs(e) > m]
+        over = self._over(efforts)
         self._effort_steps = self._effort_steps + 1 if over else 0
         if self._effort_steps >= self.limits.effort_fault_steps:
             joint = over[0]

@@ -114,9 +114,23 @@ def test_fingers_that_never_stand_are_waited_for_no_longer_than_they_need():
     widths = iter(range(1000))
     arm.read = lambda: replace(KinematicArm.read(arm), gripper_width=0.001 * next(widths) + 1.0)
     begin = clock.now
-    controller.settle(START, 0.044)
+    controller.settle(START, 0.044, lambda state: False, lambda state: START)
     assert clock.now - begin == 800 * MS
     assert {command.gripper_width for command in arm.sent} == {0.044}
+
+
+def test_an_arm_that_pushes_too_hard_during_the_wait_gives_way():
+    clock = ManualClock()
+    arm = SlowFingers(clock)
+    env = RobotEnv(arm, {"front": PatternCamera(clock, (8, 10))}, clock, SPEC)
+    env.apply(action())
+    arm.efforts[1] = 8.0  # above 7.8
+    env.apply(action(0.0, 0.0, -0.5, gripper=-1))
+    assert np.abs(arm.sent[19].joints - START).max() > 0.01
+    np.testing.assert_allclose(arm.sent[24].joints, arm.sent[19].joints)  # not for 0.1 s
+    np.testing.assert_allclose(arm.sent[-1].joints, START)
+    np.testing.assert_allclose(env.target.joints, START)
+    assert not env.target.gripper_open
 
 
 def test_a_fault_during_the_wait_holds_the_arm():
