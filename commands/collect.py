@@ -21,13 +21,15 @@ def record(job: tuple[TwinSettings, CollectJob]) -> Episode:
     """Record one episode in this process' twin of the job's task."""
     from dataclasses import replace
 
-    from sim.collect import collect_episode, play_cycle
+    from sim.collect import aftermath, collect_episode, play_cycle
 
     settings, wanted = job
     twin = cached_twin(replace(settings, task=wanted.task))
     rng = np.random.default_rng(wanted.seed)
     if wanted.kind == "play":
         episode = play_cycle(twin, rng)
+    elif wanted.kind == "aftermath":
+        episode = aftermath(twin, wanted.direction, rng, noise=wanted.noise)
     else:
         episode = collect_episode(twin, wanted.direction, rng, noise=wanted.noise, failure=wanted.failure)
     return replace(episode, metadata={**episode.metadata, "kind": wanted.kind, "job": wanted.key})
@@ -47,6 +49,7 @@ def run(config: DictConfig) -> None:
         demo_failures=config.collect.failures,
         prior_episodes=config.collect.prior_episodes,
         play=config.collect.play,
+        aftermath=config.collect.aftermath,
         noise=config.collect.noise,
         seed=config.seed,
     )

@@ -17,11 +17,12 @@ from commands.plan import DIRECTIONS, CollectJob
 from commands.specs import spec_of
 from commands.train_reward import figures_table
 from commands.twins import TwinSettings, cached_twin, require_twin
+from trajectories.kinds import AFTERMATH
 from trajectories.types import Episode, Float32, UInt8
 
 
 def held_out_jobs(task: str, failures: tuple[str, ...], episodes: int, seed: int) -> list[CollectJob]:
-    """`episodes` successes and as many failures of each direction, on scenes of their own seeds."""
+    """`episodes` successes, failures and looks at what was left of each direction, on scenes of their own seeds."""
     jobs: list[CollectJob] = []
     for direction in DIRECTIONS:
         for index in range(2 * episodes):
@@ -30,6 +31,10 @@ def held_out_jobs(task: str, failures: tuple[str, ...], episodes: int, seed: int
             jobs.append(
                 CollectJob(key, task, direction, "failure" if failure else "demo", failure, 0.2, seed + len(jobs))
             )
+    for direction in DIRECTIONS:
+        for index in range(episodes):
+            key = f"{task}/{direction}/held-out/{AFTERMATH}/{index}"
+            jobs.append(CollectJob(key, task, direction, AFTERMATH, None, 0.2, seed + len(jobs)))
     return jobs
 
 
@@ -83,6 +88,13 @@ def run(config: DictConfig) -> None:
     images, proprio, labels, words, kinds = occluded_frames(settings, camera, 2 * int(config.evaluate_reward.episodes))
     for job, episode in recorded:
         success = episode.outcome == "success"
+        if job.kind == AFTERMATH:
+            images.append(episode.images[camera])
+            proprio.append(episode.proprio)
+            labels += [success] * (len(episode) + 1)
+            words += [episode.instruction] * (len(episode) + 1)
+            kinds += [AFTERMATH] * (len(episode) + 1)
+            continue
         # Of a success its last 3 frames and its first half; of a failure the last 12 frames, where it is hardest.
         rows = [*range(len(episode) // 2), *range(len(episode) - 2, len(episode) + 1)]
         rows = rows if success else list(range(max(0, len(episode) - 11), len(episode) + 1))
@@ -104,13 +116,15 @@ def run(config: DictConfig) -> None:
         "task": config.task.name,
         "episodes": len(recorded),
         "frames": figures,
-        "whole_episodes": evaluate_episodes(classifier, [episode for _, episode in recorded]),
+        "whole_episodes": evaluate_episodes(
+            classifier, [episode for job, episode in recorded if job.kind != AFTERMATH]
+        ),
     }
     (folder / "evaluation.json").write_text(json.dumps(report, indent=1))
     print(figures_table(figures))
     print("\nframes above the threshold, by kind:")
     for kind, row in figures["by_kind"].items():
-        rate = row["found"] if kind == "success" else row["rate_above_threshold"]
+        rate = row["found"] if kind in ("success", AFTERMATH) else row["rate_above_threshold"]
         print(f"  {kind:22} {'-' if rate is None else f'{100 * rate:5.1f} %'}  of {row['frames']} frames")
     whole = report["whole_episodes"]
     print(

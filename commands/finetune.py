@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -22,6 +26,8 @@ from trajectories.errors import RegraspError
 _POLL_S = 0.5
 _STARTS = 5
 """How often a process that died is started in all."""
+_PR_SET_PDEATHSIG = 1
+_PRCTL = getattr(ctypes.CDLL(None), "prctl", None)  # Linux only; looked up here, not in the forked child
 
 
 def free_port() -> int:
@@ -46,7 +52,7 @@ class Worker:
         self._starts += 1
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         with self._log.open("ab") as log:
-            return subprocess.Popen(self._command, stdout=log, stderr=log, env=environment)
+            return subprocess.Popen(self._command, stdout=log, stderr=log, env=environment, preexec_fn=_end_with_parent)
 
     def finished(self) -> bool:
         """Whether it ended well; one that died is started again, a few times.
@@ -84,6 +90,27 @@ class Worker:
                 self.process.kill()
 
 
+def _end_with_parent() -> None:
+    """In the child: SIGTERM when the parent is gone, however it went, so that no arm moves unwatched."""
+    if _PRCTL is not None:
+        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@contextmanager
+def _ending_on_signals() -> Iterator[None]:
+    """SIGTERM and SIGHUP (a closed terminal) end the run as Ctrl-C does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    earlier = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
 def run(config: DictConfig) -> None:
     """Run both processes with the same settings and show their progress."""
     overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith(("link.address", "progress"))]
@@ -101,22 +128,31 @@ def finetune(config: DictConfig, overrides: list[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     settings = [*overrides, f"link.address=127.0.0.1:{free_port()}"]
     status_path = folder / STATUS_FILE
-    learner = Worker("learner", [o for o in settings if not o.startswith("device")], folder / "learner.log")
-    actor = Worker("actor", settings, folder / "actor.log")
+    workers: list[Worker] = []
+    with _ending_on_signals():
+        try:
+            learner = Worker("learner", [o for o in settings if not o.startswith("device")], folder / "learner.log")
+            workers.insert(0, learner)
+            actor = Worker("actor", settings, folder / "actor.log")
+            workers.insert(0, actor)
+            _watch(learner, actor, config, status_path)
+        finally:
+            for worker in workers:
+                worker.stop()
+
+
+def _watch(learner: Worker, actor: Worker, config: DictConfig, status_path: Path) -> None:
+    """Show the progress and start again what dies, until both have ended."""
     title = f"fine-tuning ({tuning_name(config)})"
-    try:
-        total = int(config.finetune.steps)
-        with tqdm(total=total, desc=title, unit="step", dynamic_ncols=True) as bar:
-            done = [False, False]
-            while not all(done):
-                time.sleep(_POLL_S)
-                for line in actor.lines():
-                    tqdm.write(line)
-                done = [learner.finished(), actor.finished()]
-                if status_path.exists():
-                    status = ActorStatus.read(status_path)
-                    bar.set_postfix_str(describe(status), refresh=False)
-                    bar.update(min(status.steps, total) - bar.n)
-    finally:
-        for worker in (actor, learner):
-            worker.stop()
+    total = int(config.finetune.steps)
+    with tqdm(total=total, desc=title, unit="step", dynamic_ncols=True) as bar:
+        done = [False, False]
+        while not all(done):
+            time.sleep(_POLL_S)
+            for line in actor.lines():
+                tqdm.write(line)
+            done = [learner.finished(), actor.finished()]
+            if status_path.exists():
+                status = ActorStatus.read(status_path)
+                bar.set_postfix_str(describe(status), refresh=False)
+                bar.update(min(status.steps, total) - bar.n)

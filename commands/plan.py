@@ -9,7 +9,7 @@ from typing import Literal
 
 from trajectories.types import Direction
 
-Kind = Literal["demo", "failure", "prior", "play"]
+Kind = Literal["demo", "failure", "prior", "play", "aftermath"]
 DIRECTIONS: tuple[Direction, Direction] = ("forward", "backward")
 
 
@@ -49,6 +49,7 @@ def collect_plan(
     demo_failures: int,
     prior_episodes: int,
     play: int,
+    aftermath: int,
     noise: float,
     seed: int,
 ) -> list[CollectJob]:
@@ -62,6 +63,8 @@ def collect_plan(
         demo_failures: Deliberate failures per direction of the target task (for the reward model).
         prior_episodes: Episodes per prior task and direction; every fourth is a deliberate failure.
         play: Play episodes of the target task.
+        aftermath: Looks from home at what a demonstration left, per direction of the target task (for the reward
+            model).
         noise: The expert's action noise.
         seed: Run seed.
     """
@@ -78,6 +81,8 @@ def collect_plan(
             add(task, direction, "demo", index, None)
         for index in range(demo_failures):
             add(task, direction, "failure", index, failures[index % len(failures)])
+        for index in range(aftermath):
+            add(task, direction, "aftermath", index, None)
     for name in prior_tasks:
         for direction in DIRECTIONS:
             for index in range(prior_episodes):

@@ -19,6 +19,7 @@ from commands.report_data import CurvePoint, Stream, curve, evaluation, open_str
 from commands.specs import spec_of
 from commands.statistics import format_rate
 from trajectories.errors import CheckpointError
+from trajectories.kinds import AFTERMATH
 
 
 def write(config: DictConfig, run_dir: Path, seconds: dict[str, float]) -> Path:
@@ -138,7 +139,9 @@ def _reward_table(reward: dict[str, Any] | None) -> list[list[str]]:
         [f"failures stopped wrongly, of {whole['failures']} episodes", _percent(whole["wrong_stops"])],
     ]
     for kind, entry in frames["by_kind"].items():
-        if kind != "success":
+        if kind == AFTERMATH:
+            table.append(["done tasks recognised from the arm's home pose", _percent(entry["found"])])
+        elif kind != "success":
             table.append([f"frames above the threshold, {kind}", _percent(entry["rate_above_threshold"])])
     return table
 

@@ -22,6 +22,7 @@ from robot.console_wire import console_path
 from robot.demonstration_types import Progress, Tally
 from robot.demonstration_words import Phase
 from robot.recovery import Recovery
+from trajectories.kinds import AFTERMATH, KIND_KEY
 from trajectories.store import TrajectoryStore
 from trajectories.summary import summarise, summary_table
 from trajectories.types import Direction, Episode, Observation, Outcome
@@ -83,14 +84,16 @@ def demonstrate(
 
     settings, wanted, task = config.teleop, int(config.episodes), str(config.task.name)
     tally, earlier = tally_of(store, task)
-    options = DemonstrationOptions(int(settings.max_steps), settings.start_by, float(settings.debounce_s))
+    options = DemonstrationOptions(
+        int(settings.max_steps), settings.start_by, float(settings.debounce_s), int(settings.aftermath)
+    )
     about = {DEVICE_KEY: str(config.device.device), "robot": str(config.robot.name), "person": str(settings.person)}
     recovery = Recovery(station.env, station.attendant, tqdm.write, stop)
     view = SessionView(station, task, options.max_steps, recovery, stop)
     pace = Pace(station.env.control_period_s if config.robot.name == "twin" and settings.realtime else 0.0)
 
     def keep(episode: Episode) -> None:
-        store.commit(replace(episode, metadata={**episode.metadata, "kind": KINDS[episode.outcome]}))
+        store.commit(replace(episode, metadata={KIND_KEY: KINDS[episode.outcome], **episode.metadata}))
 
     def look(observation: Observation) -> None:
         view.on_observation(observation)
@@ -136,7 +139,7 @@ def tally_of(store: TrajectoryStore, task: str) -> tuple[Tally, int]:
     """What earlier sessions of this verb left in the store, and how many episodes that is."""
     tally, count = Tally(), 0
     for info in store.infos():
-        if info.task == task and DEVICE_KEY in info.metadata:
+        if info.task == task and DEVICE_KEY in info.metadata and info.metadata.get(KIND_KEY) != AFTERMATH:
             tally.outcomes[info.direction][info.outcome] += 1
             count += 1
     return tally, count

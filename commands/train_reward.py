@@ -15,6 +15,7 @@ from commands.checkpoints import data_folder, reward_folder
 from commands.judges import backbone_of
 from commands.specs import spec_of
 from trajectories.errors import CorruptEpisodeError
+from trajectories.kinds import AFTERMATH
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode
 
@@ -51,7 +52,7 @@ def run(config: DictConfig) -> None:
             bar.update(100 * share - bar.n)
 
         trained = train_reward(
-            episodes_of(store, ("demo", "failure", "prior")),
+            episodes_of(store, ("demo", "failure", "prior", AFTERMATH)),
             config.task.name,
             backbone,
             spec,

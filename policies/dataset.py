@@ -16,12 +16,10 @@ from policies.keypoint_training import KeypointFrames
 from policies.replay import Replay
 from policies.text_table import TextTable
 from trajectories.errors import ConfigError
+from trajectories.kinds import AFTERMATH, PLAY, kind_of
 from trajectories.labels import monte_carlo_returns, relabel
 from trajectories.store import TrajectoryStore
 from trajectories.types import Bool, Episode, Float32, Source, UInt8
-
-PLAY = "play"
-KIND_KEY = "kind"
 
 
 @dataclass(frozen=True)
@@ -63,8 +61,8 @@ class FeatureEpisode:
 
 
 def is_play(episode: Episode) -> bool:
-    """Whether the episode was recorded to teach the encoder only."""
-    return episode.metadata.get(KIND_KEY) == PLAY
+    """Whether the episode was recorded for perception alone, so that its actions teach nobody."""
+    return kind_of(episode) in (PLAY, AFTERMATH)
 
 
 def read_all(stores: Iterable[TrajectoryStore]) -> Iterator[Episode]:

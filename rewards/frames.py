@@ -10,6 +10,24 @@ from trajectories.errors import ConfigError
 SUCCESS, OTHER, UNKNOWN = 1, 0, -1
 
 
+def label_aftermath(length: int, outcome: str) -> NDArray[np.int8]:
+    """Labels of an episode in which the arm only looks at what it left (`trajectories.kinds.AFTERMATH`).
+
+    Args:
+        length: Number of steps T.
+        outcome: "success" where the task is done, "failure" where it isn't.
+
+    Returns:
+        int8 (T + 1,), all alike.
+
+    Raises:
+        ConfigError: For another outcome.
+    """
+    if outcome not in ("success", "failure"):
+        raise ConfigError(f"Can't label what was left with outcome={outcome!r}: expected 'success' or 'failure'.")
+    return np.full(length + 1, SUCCESS if outcome == "success" else OTHER, dtype=np.int8)
+
+
 def label_frames(length: int, outcome: str, success_frames: int = 3, gap: int = 4) -> NDArray[np.int8]:
     """Labels of the T + 1 observations of an episode under its own instruction.
 

@@ -13,8 +13,9 @@ from rewards.augment import augment
 from rewards.backbone import Backbone
 from rewards.classifier import ImageFeatures, frames_that_count, image_features
 from rewards.config import RewardConfig
-from rewards.frames import OTHER, SUCCESS, UNKNOWN, label_frames
+from rewards.frames import OTHER, SUCCESS, UNKNOWN, label_aftermath, label_frames
 from trajectories.errors import ConfigError
+from trajectories.kinds import AFTERMATH, kind_of
 from trajectories.types import Episode, Int64, Spec, UInt8
 
 Goal = tuple[str, str]
@@ -32,6 +33,7 @@ class EpisodeRows:
         rows: int64 (n,) rows of its unchanged frames, in order of time.
         labels: int8 (n,) of those frames, see `rewards.frames`.
         counts: bool (n,) whether each frame may count towards done, see `RewardConfig.require_open_gripper`.
+        aftermath: Whether the arm only looks at what it left: nothing to decide on a threshold by.
         complete: Whether every frame is there.
         fold: Part of the cross-validation.
     """
@@ -42,6 +44,7 @@ class EpisodeRows:
     rows: Int64
     labels: NDArray[np.int8]
     counts: NDArray[np.bool_]
+    aftermath: bool
     complete: bool
     fold: int
 
@@ -96,7 +99,7 @@ class _Gathering:
         self.goals: dict[Goal, dict[str, None]] = {}
         self.episodes: list[EpisodeRows] = []
         self.copies: dict[int, list[int]] = {}
-        self.seen: dict[tuple[int, str], int] = {}
+        self.seen: dict[tuple[int, str, bool], int] = {}
 
     def add(self, episode: Episode) -> None:
         config = self.config
@@ -105,7 +108,11 @@ class _Gathering:
                 f"Episode {episode.id} has no camera {config.camera!r}, only {', '.join(episode.images)}; set "
                 "reward.camera."
             )
-        labels = label_frames(len(episode), episode.outcome, config.success_frames, config.gap)
+        after = kind_of(episode) == AFTERMATH
+        if after:
+            labels = label_aftermath(len(episode), episode.outcome)
+        else:
+            labels = label_frames(len(episode), episode.outcome, config.success_frames, config.gap)
         counts = frames_that_count(episode.proprio, self.spec, config.require_open_gripper)
         sample = self._sample(labels)
         kept = np.arange(len(labels)) if episode.task == self.task else sample
@@ -119,8 +126,8 @@ class _Gathering:
         goal = (episode.task, episode.direction)
         self.goals.setdefault(goal, {})[episode.instruction] = None
         index = list(self.goals).index(goal)
-        number = self.seen.get((index, episode.outcome), 0)
-        self.seen[index, episode.outcome] = number + 1
+        number = self.seen.get((index, episode.outcome, after), 0)
+        self.seen[index, episode.outcome, after] = number + 1
         self.episodes.append(
             EpisodeRows(
                 id=episode.id,
@@ -129,6 +136,7 @@ class _Gathering:
                 rows=rows,
                 labels=labels[kept],
                 counts=counts[kept],
+                aftermath=after,
                 complete=len(kept) == len(labels),
                 fold=number % config.folds,
             )
@@ -137,7 +145,8 @@ class _Gathering:
     def result(self) -> RewardData:
         names = list(self.goals)
         for outcome in ("success", "failure"):
-            count = sum(names[e.goal][0] == self.task and e.outcome == outcome for e in self.episodes)
+            shown = [e for e in self.episodes if names[e.goal][0] == self.task and not e.aftermath]
+            count = sum(e.outcome == outcome for e in shown)
             if count < self.config.folds:
                 raise ConfigError(
                     f"The success classifier of {self.task!r} needs at least {self.config.folds} episodes "

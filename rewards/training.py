@@ -200,7 +200,7 @@ def _threshold(data: RewardData, task: str, probability: dict[int, float], confi
     negatives: list[float] = []
     positives: list[float] = []
     for episode in data.episodes:
-        if data.goals[episode.goal][0] != task or not episode.complete:
+        if data.goals[episode.goal][0] != task or not episode.complete or episode.aftermath:
             continue
         values = [probability[row] for row in episode.rows.tolist()]
         series = np.where(episode.counts, values, 0.0)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from robot.aftermath import record_aftermath
 from robot.demonstration_interrupt import uninterrupted
 from robot.demonstration_types import DemonstrationOptions, Person, Progress, Tally
 from robot.demonstration_words import Listener, Phase, Verdict
@@ -104,7 +105,7 @@ class DemonstrationSession:
         self._on_progress, self._on_observation = on_progress, on_observation
         self._recorder = Recorder(env.robot_spec)
         self._listener = Listener(self._options.debounce_s)
-        self._kept: list[tuple[str, Direction, Outcome]] = []
+        self._kept: list[tuple[list[str], Direction, Outcome]] = []
         self._direction: Direction = self.next_direction
         self._now_ns = self._began_ns = self._last_step_ns = 0
 
@@ -154,6 +155,8 @@ class DemonstrationSession:
         verdict, observation = self._wait(observation)
         if verdict is Verdict.BEGIN:
             episode = self._record(observation)
+            if episode is not None and episode.outcome == "success" and self._options.aftermath_steps:
+                self._look_back()
             self._recovery.succeeded()
             return episode
         if verdict is Verdict.END:
@@ -230,22 +233,35 @@ class DemonstrationSession:
             kept_when_there_is_room(
                 lambda: self._keep(episode), self._tell, lambda: interrupted() or self._stop.is_set()
             )
-            self._kept.append((episode.id, self._direction, outcome))
+            self._kept.append(([episode.id], self._direction, outcome))
             self.tally.outcomes[self._direction][outcome] += 1
         self._tell(f"{outcome}: {self._direction}, {len(episode)} steps, {episode.instruction!r} ({self.tally})")
         return episode
+
+    def _look_back(self) -> None:
+        """Go home and record what was left, beside the demonstration."""
+        self._show(Phase.PREPARING)
+        with self._others():
+            look = record_aftermath(
+                self._env, self._rng, task=self._task, direction=self._direction, outcome="success",
+                steps=self._options.aftermath_steps, source=Source.PERSON, metadata=self._metadata,
+            )  # fmt: skip
+        with uninterrupted() as interrupted:
+            kept_when_there_is_room(lambda: self._keep(look), self._tell, lambda: interrupted() or self._stop.is_set())
+            self._kept[-1][0].append(look.id)
 
     def _undo(self) -> None:
         if not self._kept:
             self._tell("there is no episode of this session to undo")
             return
         with uninterrupted():
-            id, direction, outcome = self._kept[-1]
-            self._remove(id)
+            ids, direction, outcome = self._kept[-1]
+            for id in ids:
+                self._remove(id)
             self._kept.pop()
             self.tally.outcomes[direction][outcome] -= 1
             self.tally.undone += 1
-        self._tell(f"removed the last episode, {id} ({direction}, {outcome}); the next one takes its place")
+        self._tell(f"removed the last episode, {ids[0]} ({direction}, {outcome}); the next one takes its place")
 
     # ---- inside -------------------------------------------------------------------------------------------
 

@@ -93,11 +93,14 @@ class DemonstrationOptions:
         max_steps: Control steps after which an episode stops and the mark is asked for.
         start_by: "key": the recording begins at a key; "motion": also when the device is moved after it was at rest.
         debounce_s: A key that is pressed again within this time counts once.
+        aftermath_steps: Control steps for which the arm looks from home at what a success left, recorded for the
+            success classifier (`robot.aftermath`); 0: none.
     """
 
     max_steps: int = 100
     start_by: Literal["key", "motion"] = "key"
     debounce_s: float = 0.5
+    aftermath_steps: int = 0
 
     def __post_init__(self) -> None:
         """Check the settings.
@@ -107,5 +110,7 @@ class DemonstrationOptions:
         """
         if self.max_steps < 1:
             raise ConfigError(f"max_steps is {self.max_steps!r}, expected at least 1 control step.")
+        if self.aftermath_steps < 0:
+            raise ConfigError(f"aftermath_steps is {self.aftermath_steps!r}, expected 0 or more control steps.")
         if self.start_by not in ("key", "motion"):
             raise ConfigError(f"start_by is {self.start_by!r}, expected key or motion.")

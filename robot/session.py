@@ -36,7 +36,7 @@ class SessionStats:
         outcomes: Direction -> the judge's outcomes in order; `unknown` ones were cut short by a fault.
         helps: Reason -> how often help was asked for.
         skipped: Episodes not begun because their goal was already reached.
-        consecutive_failures: Since the last success or help.
+        consecutive_failures: Since the last success or help, by direction, and by both together under "any".
     """
 
     episodes: int = 0
@@ -44,7 +44,7 @@ class SessionStats:
     outcomes: dict[Direction, list[Outcome]] = field(default_factory=lambda: {d: [] for d in DIRECTIONS})
     helps: dict[str, int] = field(default_factory=dict)
     skipped: int = 0
-    consecutive_failures: int = 0
+    consecutive_failures: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("any", *DIRECTIONS), 0))
 
     def success_rate(self, direction: Direction, last: int | None = None) -> float:
         """Fraction of the judged episodes (the `last` ones or all) that succeeded; NaN when there is none."""
@@ -57,10 +57,15 @@ class SessionStats:
         self.episodes += 1
         self.steps += len(episode)
         self.outcomes[episode.direction].append(episode.outcome)
-        if episode.outcome == "success":
-            self.consecutive_failures = 0
-        elif episode.outcome == "failure":
-            self.consecutive_failures += 1
+        for row in ("any", episode.direction):
+            if episode.outcome == "success":
+                self.consecutive_failures[row] = 0
+            elif episode.outcome == "failure":
+                self.consecutive_failures[row] += 1
+
+    def forgive(self) -> None:
+        """A new row of failures begins, as after help."""
+        self.consecutive_failures = dict.fromkeys(self.consecutive_failures, 0)
 
 
 @dataclass(frozen=True)
@@ -126,7 +131,9 @@ class ResetFreeSession:
                 goes on or the fault is raised.
             on_step: Gets every instant of an episode, the first one included; must return at once.
             max_steps: Control steps after which an episode is truncated as a failure.
-            help_after: Failures in a row, of both directions together, after which help is asked for.
+            help_after: Failures in a row, of both directions together, after which help is asked for; also after twice
+                as many of one direction, whatever the other one did in between: where it only confirms what was
+                done before, its successes would hide for ever that the scene is stuck.
             deterministic: Take the policy's mean instead of a sample.
             skip_done: When the first frame is above the judge's threshold already, do the other direction instead,
                 unless its goal seems to be reached, too; so a failure is tried again rather than answered by an
@@ -191,8 +198,8 @@ class ResetFreeSession:
     def _get_ready(self) -> str | None:
         """Ask for help if need be and go home; returns the reason for the help, if any."""
         reason = self._attendant.trouble()
-        if reason is None and self.stats.consecutive_failures >= self._help_after:
-            reason = f"{self._help_after} failures in a row"
+        if reason is None:
+            reason = self._stuck()
         if reason is not None:
             self._ask_for_help(reason)
         try:
@@ -205,11 +212,20 @@ class ResetFreeSession:
             self._env.go_home(self._rng)
         return reason
 
+    def _stuck(self) -> str | None:
+        failures = self.stats.consecutive_failures
+        if failures["any"] >= self._help_after:
+            return f"{self._help_after} failures in a row"
+        for direction in DIRECTIONS:
+            if failures[direction] >= 2 * self._help_after:
+                return f"{2 * self._help_after} failures in a row of the {direction} task"
+        return None
+
     def _ask_for_help(self, reason: str) -> None:
         """Have the scene brought into a start state of the next direction; that ends a row of failures."""
         self.stats.helps[reason] = self.stats.helps.get(reason, 0) + 1
         self._attendant.help(reason, self._next)
-        self.stats.consecutive_failures = 0
+        self.stats.forgive()
         self._env.resync()
 
     def _begin(self) -> tuple[Direction, Observation, float]:

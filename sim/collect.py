@@ -1,4 +1,4 @@
-"""Recording in the twin: demonstrations, deliberate failures and play by the scripted expert."""
+"""Recording in the twin: demonstrations, what they left, deliberate failures and play by the scripted expert."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from robot.home import action_towards
+from robot.home import HomeRegion, action_towards
 from robot.pose import Pose
 from sim.expert import ScriptedExpert, Step
 from sim.tasks.task import REACH_X, REACH_Y
@@ -18,6 +18,7 @@ from trajectories.types import Direction, Episode, Outcome, Source
 
 STEPS_AFTER_SUCCESS = 5
 PLAY_STEPS = 60
+AFTERMATH_STEPS = 6
 LOOKS = 4
 
 
@@ -61,6 +62,39 @@ def collect_episode(
         since_success = since_success + 1 if twin.success(direction) else 0
         if since_success > STEPS_AFTER_SUCCESS:
             break
+    success = twin.success(direction)
+    outcome: Outcome = "success" if success else "failure"
+    return recorder.finish(outcome, truncated=not success, metadata={"evaluation": {"success": success}})
+
+
+def aftermath(
+    twin: Twin, direction: Direction, rng: np.random.Generator, *, noise: float = 0.0, max_steps: int = 40
+) -> Episode:
+    """What a demonstration left, seen by the arm from home: a few steps of wandering between home poses.
+
+    The outcome is that of the scene as it stands then.
+
+    Args:
+        twin: The world.
+        direction: "forward" or "backward", the demonstrated one.
+        rng: Draws everything.
+        noise: The expert's action noise.
+        max_steps: Time limit of the demonstration.
+    """
+    collect_episode(twin, direction, rng, noise=noise, max_steps=max_steps)
+    try:
+        twin.env.go_home(rng)
+    except SafetyError:
+        twin.env.clear_fault("twin")
+    home = HomeRegion()
+    recorder = Recorder(twin.env.robot_spec)
+    recorder.begin(twin.env.observe(), task=twin.task.name, direction=direction)
+    while len(recorder) < AFTERMATH_STEPS:
+        goal = home.sample(rng)
+        for _ in range(2):
+            action, _ = action_towards(twin.env.target.pose, goal, twin.env.robot_spec.action_scale, 1.0, True)
+            applied = twin.env.apply(action)
+            recorder.step(twin.env.observe(), action, applied.executed, source=Source.EXPERT)
     success = twin.success(direction)
     outcome: Outcome = "success" if success else "failure"
     return recorder.finish(outcome, truncated=not success, metadata={"evaluation": {"success": success}})

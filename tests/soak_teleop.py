@@ -30,6 +30,7 @@ from commands.stations import open_station
 from commands.statistics import format_rate, wilson_interval
 from commands.teleop import DEVICE_KEY, KeyRouter, demonstrate
 from drivers.teleop.device import open_device
+from trajectories.kinds import AFTERMATH, KIND_KEY
 from trajectories.store import TrajectoryStore
 from trajectories.summary import summarise, summary_table
 
@@ -85,13 +86,19 @@ def demonstrations(run_dir, hands, overrides):
         f"{hands.name}: {hands.sent} reports sent, {device.status.events} heard; keys {person.presses}; "
         f"{tally.dropped} dropped, {tally.undone} undone"
     )
-    counted = {way: [info.outcome for info in infos if info.direction == way] for way in DIRECTIONS}
+    counted = {
+        way: [i.outcome for i in infos if i.direction == way and i.metadata[KIND_KEY] != AFTERMATH]
+        for way in DIRECTIONS
+    }
     for way, counts in tally.outcomes.items():
         if {outcome: counted[way].count(outcome) for outcome in counts} != counts:
             sys.exit(f"{way}: the store holds {counted[way]}, the session counted {counts}")
     begun = person.presses["start"] - tally.dropped - tally.undone
-    if tally.successes < config.episodes or len(infos) != begun or any(DEVICE_KEY not in i.metadata for i in infos):
-        sys.exit(f"{len(infos)} episodes in the store, expected {begun}")
+    shown = [info for info in infos if info.metadata[KIND_KEY] != AFTERMATH]
+    if len(infos) - len(shown) != tally.successes:
+        sys.exit(f"{len(infos) - len(shown)} looks back at {tally.successes} successes")
+    if tally.successes < config.episodes or len(shown) != begun or any(DEVICE_KEY not in i.metadata for i in infos):
+        sys.exit(f"{len(shown)} episodes in the store, expected {begun}")
     return config
 
 

@@ -92,6 +92,26 @@ def test_kills_lose_and_double_nothing(run_dir):
         assert len(outbox) == 0
 
 
+@pytest.mark.timeout(300)
+def test_actor_and_learner_end_with_the_command_that_started_them(run_dir):
+    """Killed, so that it can tell nobody: an arm must not go on moving without anybody who watches."""
+    process = regrasp(run_dir, "finetune", "finetune.steps=800")
+    until = time.monotonic() + 120
+    workers = []
+    while len(workers) < 2:
+        assert process.poll() is None, process.communicate()[0][-3000:]
+        assert time.monotonic() < until, "actor and learner did not start"
+        workers = [pid for verb in ("actor", "learner") for pid in children(process.pid, verb)]
+        time.sleep(0.2)
+    time.sleep(5.0)  # they are acting
+    process.kill()
+    process.wait()
+    until = time.monotonic() + 120
+    while any(Path(f"/proc/{pid}").exists() for pid in workers):
+        assert time.monotonic() < until, "actor or learner goes on"
+        time.sleep(0.2)
+
+
 def children(parent, verb):
     """Process ids of the children that run this verb."""
     found = []

@@ -6,13 +6,13 @@ from commands.plan import collect_plan
 
 SETTINGS = {
     "task": "pot", "prior_tasks": ["cube", "can"], "failures": ["miss", "drop"], "demos": 3, "demo_failures": 2,
-    "prior_episodes": 4, "play": 5, "noise": 0.2, "seed": 7,
+    "prior_episodes": 4, "play": 5, "aftermath": 3, "noise": 0.2, "seed": 7,
 }  # fmt: skip
 
 
 def test_counts_and_unique_keys():
     jobs = collect_plan(**SETTINGS)
-    assert Counter(job.kind for job in jobs) == {"play": 5, "demo": 6, "failure": 4, "prior": 16}
+    assert Counter(job.kind for job in jobs) == {"play": 5, "demo": 6, "failure": 4, "prior": 16, "aftermath": 6}
     assert len({job.key for job in jobs}) == len(jobs) == len({job.seed for job in jobs})
     assert [job.failure for job in jobs if job.kind == "failure"] == ["miss", "drop"] * 2
     assert sum(job.failure is not None for job in jobs if job.kind == "prior") == 4

@@ -78,7 +78,11 @@ def test_demonstrations_end_in_the_store_as_collect_leaves_its_own(tmp_path, han
     session, person = record(tmp_path, hands(tmp_path), 2)
     assert session.tally.successes == 2
     with TrajectoryStore(data_folder(tmp_path / "run"), read_only=True) as store:
-        episodes = [store.read(id) for id in store.ids()]
+        everything = [store.read(id) for id in store.ids()]
+    episodes = [e for e in everything if e.metadata["kind"] != "aftermath"]
+    looks = [e for e in everything if e.metadata["kind"] == "aftermath"]
+    assert [(e.direction, e.outcome, len(e)) for e in looks] == [(d, "success", 3) for d in ("forward", "backward")]
+    assert [e.instruction for e in looks] == [e.instruction for e in episodes if e.outcome == "success"]
     good = [e for e in episodes if e.outcome == "success"]
     assert [e.direction for e in good] == ["forward", "backward"]
     for episode in episodes:
@@ -126,7 +130,7 @@ def test_an_emergency_hold_keeps_the_episode_and_the_next_one_takes_its_place(tm
     assert (infos[0].outcome, infos[0].length) == ("unknown", 4)
     assert "emergency hold" in infos[0].metadata["fault"]
     assert infos[0].metadata["kind"] == "unmarked"
-    assert infos[-1].outcome == "success"
+    assert [info.outcome for info in infos[-2:]] == ["success", "success"]  # shown, and looked back at
     assert session.tally.outcomes["forward"]["unknown"] == 1
 
 

@@ -86,6 +86,7 @@ def test_nothing_to_learn_from_is_an_error():
 def test_play_is_known_by_its_metadata_and_stores_are_read_in_order(demo_store):
     (episode,) = demos(1, seed=23)
     assert is_play(replace(episode, metadata={"kind": "play"}))
+    assert is_play(replace(episode, metadata={"kind": "aftermath"}))
     assert not is_play(replace(episode, metadata={"kind": "demo"}))
     store = TrajectoryStore(demo_store, read_only=True)
     ids = [e.id for e in read_all([store, store])]

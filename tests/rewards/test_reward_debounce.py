@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rewards.debounce import Debounce, first_done, sustained
-from rewards.frames import label_frames
+from rewards.frames import label_aftermath, label_frames
 from trajectories.errors import ConfigError
 
 
@@ -46,6 +46,10 @@ def test_labels_of_a_success_leave_the_doubtful_frames_out():
 
 def test_labels_of_failures_and_unknown_outcomes():
     assert label_frames(3, "failure").tolist() == [0, 0, 0, 0]
+    assert label_aftermath(2, "success").tolist() == [1, 1, 1]
+    assert label_aftermath(2, "failure").tolist() == [0, 0, 0]
+    with pytest.raises(ConfigError, match="unknown"):
+        label_aftermath(2, "unknown")
     assert label_frames(3, "unknown").tolist() == [-1, -1, -1, -1]
 
 

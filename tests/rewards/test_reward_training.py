@@ -16,6 +16,7 @@ from rewards.pairs import cross_pairs, own_pairs, with_copies
 from rewards.training import train_reward
 from robot.interfaces import RewardModel
 from trajectories.errors import CheckpointError, ConfigError, SpecMismatchError
+from trajectories.kinds import AFTERMATH
 from trajectories.types import Observation, Spec
 
 CONFIG = RewardConfig(steps=60, folds=2, shift=1, require_open_gripper=False)
@@ -55,6 +56,36 @@ def test_the_instruction_decides(trained):
     words = ["put the cube on the plate", "put the cube on the mat"]
     probabilities = trained.classifier.probabilities(np.concatenate([right, right]), words)
     assert probabilities[0] > 0.5 > probabilities[1]
+
+
+def arm(episode, rows):
+    """The episode with the arm in these frames, as if it were at home there: dark bars above and below."""
+    images = episode.images["front"].copy()
+    images[rows, :12] = 15
+    images[rows, 36:] = 15
+    return replace(episode, images={"front": images})
+
+
+def look_back(episode):
+    """What the episode left, with the arm at home."""
+    last = episode.images["front"][-1:].repeat(13, axis=0)
+    left = replace(episode, id=f"9{episode.id[1:]}", images={"front": last}, metadata={"kind": AFTERMATH})
+    return arm(left, slice(None))
+
+
+def test_looking_back_teaches_that_a_task_stays_done_when_the_arm_is_at_home(backbone, spec, episodes):
+    shown = [arm(e, slice(5)) for e in episodes]
+    looks = [look_back(e) for e in episodes]
+    data = gather([*shown, *looks], "slide", backbone, spec, CONFIG)
+    rows = [e for e in data.episodes if e.aftermath]
+    assert [set(e.labels.tolist()) for e in rows] == [{int(e.outcome == "success")} for e in rows]
+    new = look_back(make_episode(np.random.default_rng(11), 0))
+    begin = arm(make_episode(np.random.default_rng(12), 0), slice(5)).images["front"][:1]
+    frames, words = np.concatenate([new.images["front"][:1], begin]), [new.instruction] * 2
+    classifier = train_reward([*shown, *looks], "slide", backbone, spec, CONFIG).classifier
+    left, first = classifier.probabilities(frames, words)
+    assert left > 0.9  # 0.6 from the demonstrations alone
+    assert first < 0.2
 
 
 def test_same_seed_same_classifier(trained, backbone, spec, episodes):

@@ -126,9 +126,20 @@ def test_failures_in_a_row_call_for_help_and_the_count_starts_again():
     given = [session.run_episode() for _ in range(7)]
     assert helper.calls == [("3 failures in a row", "backward"), ("3 failures in a row", "forward")]
     assert session.stats.helps == {"3 failures in a row": 2}
-    assert session.stats.consecutive_failures == 1
+    assert session.stats.consecutive_failures["any"] == 1
     assert len(given) == session.stats.episodes == 7  # the episodes before the help are kept
     assert [e.metadata["help"] is not None for e in given] == [False, False, False, True, False, False, True]
+
+
+def test_one_direction_that_never_succeeds_calls_for_help_though_the_other_one_does():
+    helper = Helper()
+    backward = INSTRUCTIONS["backward"]
+    session = make_session(lambda text: None if text in backward else 2, helper=helper, max_steps=3, help_after=3)
+    for _ in range(25):
+        session.run_episode()
+    reason = "6 failures in a row of the backward task"
+    assert helper.calls == [(reason, "forward"), (reason, "forward")]  # after 12 and 24 episodes
+    assert session.stats.consecutive_failures == {"any": 0, "forward": 0, "backward": 0}
 
 
 def test_a_success_ends_a_row_of_failures():
@@ -218,7 +229,7 @@ def test_a_fault_keeps_what_was_recorded_and_is_raised():
     assert not episode.terminated.any()
     assert len(episode) == 4 + env.limits.effort_fault_steps - 1
     assert "waist" in episode.metadata["fault"]
-    assert session.stats.consecutive_failures == 0
+    assert session.stats.consecutive_failures["any"] == 0
     assert math.isnan(session.stats.success_rate("forward"))
     with pytest.raises(SafetyError):  # nothing moves until a person clears the fault
         session.run_episode()

@@ -2,10 +2,11 @@
 
 import numpy as np
 
-from sim.collect import PLAY_STEPS, collect_episode, play_cycle
+from robot.home import HomeRegion
+from sim.collect import AFTERMATH_STEPS, PLAY_STEPS, aftermath, collect_episode, play_cycle
 from sim.twin import make_twin
 from trajectories.labels import SUCCESS_FRAMES
-from trajectories.types import Source
+from trajectories.types import PROPRIO_NAMES, Source
 
 
 def test_a_demonstration_ends_shortly_after_success_and_is_repeatable():
@@ -21,6 +22,22 @@ def test_a_demonstration_ends_shortly_after_success_and_is_repeatable():
     assert first.instruction in twin.task.instructions["forward"]
     assert np.array_equal(first.executed, second.executed)
     assert np.array_equal(first.images["front"], second.images["front"])
+    twin.close()
+
+
+def test_the_aftermath_of_a_demonstration_shows_the_goal_reached_and_the_arm_at_home():
+    twin = make_twin("pot_pick_place", seed=0)
+    episode = aftermath(twin, "forward", np.random.default_rng(4), noise=0.2)
+    assert episode.outcome == "success"
+    assert episode.metadata["evaluation"] == {"success": True}
+    assert len(episode) == AFTERMATH_STEPS
+    assert episode.instruction in twin.task.instructions["forward"]
+    home, slack = HomeRegion(), 0.02  # the arm is still moving when it is looked at
+    for axis in "xyz":
+        low, high = getattr(home, axis)
+        at = episode.proprio[:, PROPRIO_NAMES.index(f"tip_{axis}")]
+        assert low - slack < at.min() < at.max() < high + slack
+    assert (episode.proprio[:, PROPRIO_NAMES.index("gripper_command")] == 1).all()
     twin.close()
 
 
