@@ -55,6 +55,8 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
         critic_only=int(method.critic_only),
         utd=int(method.utd),
         batch=int(method.batch),
+        person_weight=float(method.person_weight),
+        replay_bytes=int(finetune.replay_bytes),
         max_lag=int(config.robot.max_lag),
         snapshot_every=int(finetune.snapshot_every),
         agent=agent_config(config),

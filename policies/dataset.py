@@ -14,6 +14,8 @@ from policies.features import FeatureExtractor
 from policies.keypoint_labels import label_keypoints
 from policies.keypoint_training import KeypointFrames
 from policies.replay import Replay
+from policies.ring import Fields
+from policies.source_weights import SourceWeights
 from policies.text_table import TextTable
 from trajectories.errors import ConfigError
 from trajectories.kinds import AFTERMATH, PLAY, kind_of
@@ -98,10 +100,22 @@ def featurise(episode: Episode, features: FeatureExtractor, gamma: float) -> Fea
     )
 
 
-def make_replay(size: int, capacity: int, gamma: float, *, device: torch.device | str = "cpu", seed: int = 0) -> Replay:
+def state_fields(size: int) -> Fields:
+    """What a replay of state vectors of `size` numbers keeps of a frame."""
+    return {"state": ((size,), torch.float32)}
+
+
+def make_replay(
+    size: int,
+    capacity: int,
+    gamma: float,
+    *,
+    device: torch.device | str = "cpu",
+    seed: int = 0,
+    weights: SourceWeights | None = None,
+) -> Replay:
     """An empty replay of state vectors of `size` numbers for `capacity` frames."""
-    fields = {"state": ((size,), torch.float32)}
-    return Replay(capacity, fields, gamma=gamma, device=device, seed=seed)
+    return Replay(capacity, state_fields(size), gamma=gamma, device=device, seed=seed, weights=weights)
 
 
 def fill_replay(

@@ -23,7 +23,7 @@ import torch
 from policies.agent import Agent
 from policies.checkpoint import load_agent, save_agent
 from policies.config import Phase
-from policies.dataset import FeatureEpisode, featurise, fill_replay, is_play, make_replay, read_all
+from policies.dataset import FeatureEpisode, featurise, fill_replay, is_play, make_replay, read_all, state_fields
 from policies.learner_config import LearnerConfig
 from policies.limiter import Pace
 from policies.metrics import MetricsLog
@@ -31,12 +31,15 @@ from policies.mix import MixedReplay
 from policies.policy import load_policy, save_policy
 from policies.pretrain import AGENT_FILE
 from policies.replay import Replay
+from policies.replay_memory import frames_within
 from policies.run_folder import SNAPSHOT_FILE, Progress, RunFolder, write_json
+from policies.run_replay import RunReplay
+from policies.source_weights import SourceWeights
 from policies.training_record import TrainingRecord
 from robot.calibration import CalibrationMark
 from robot.interfaces import Receipt
 from robot.link.codec import make_weights
-from trajectories.errors import CheckpointError, ConfigError, CorruptEpisodeError
+from trajectories.errors import CheckpointError, ConfigError
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode, Spec, Weights
 
@@ -112,8 +115,10 @@ class Learner:
         self.store = TrajectoryStore(self.folder.episodes, spec)
         try:
             self._agent, self._progress, tensors = self._restore(pretrained, device)
-            self._replay = self._refill(device, seed, tensors)
+            self._kept = self._refill(device, seed)
+            self._replay = self._kept.replay
             self._source = self._mix(offline, task, device, seed)
+            self._restore_draws(tensors)
             self._log = MetricsLog(self.folder.metrics)
         except BaseException:
             self.store.close()
@@ -233,9 +238,10 @@ class Learner:
             self._agent,
             self.spec,
             progress.to_dict(),
-            self._replay.state_dict(),
+            self._source.state_dict(),
             self.calibration,
         )
+        self._kept.save(if_grown=True)
         self._log.flush()
 
     def close(self) -> None:
@@ -243,6 +249,7 @@ class Learner:
         try:
             self._take_in()
             self.save()
+            self._kept.save()
         finally:
             self._log.close()
             self.store.close()
@@ -265,30 +272,31 @@ class Learner:
             )
         return loaded.agent, progress, dict(loaded.tensors)
 
-    def _refill(self, device: torch.device | str, seed: int, draws: dict[str, torch.Tensor]) -> Replay:
-        """A replay of the episodes that are in the store, in order of creation."""
-        gamma = self._agent.config.gamma
+    def _refill(self, device: torch.device | str, seed: int) -> RunReplay:
+        """A replay of the episodes that are in the store."""
         held = sum(info.length + 1 for info in self.store.infos())
-        capacity = max(2 * self.config.steps, held) + _SPARE_FRAMES
-        replay = make_replay(self.features.size, capacity, gamma, device=device, seed=seed)
+        weights = SourceWeights(person=self.config.person_weight)
+        most = frames_within(self.config.replay_bytes, state_fields(self.features.size), weighted=not weights.uniform)
+        capacity = min(max(2 * self.config.steps, held) + _SPARE_FRAMES, most)
+        gamma = self._agent.config.gamma
+        replay = make_replay(self.features.size, capacity, gamma, device=device, seed=seed, weights=weights)
+        kept = RunReplay(self.folder.replay, replay, self.features)
         self._record = TrainingRecord()
         self._steps = self._episodes = 0
-        for name in self.store.ids():
-            try:
-                episode = self.store.read(name)
-            except CorruptEpisodeError as error:
-                logger.warning("going on without a damaged episode: %s", error)
-                continue
-            featurise(episode, self.features, gamma).add_to(replay)
-            self._record.add(episode.direction, episode.outcome, len(episode), episode.metadata)
-            self._steps += len(episode)
+        for info in kept.refill(self.store):
+            self._record.add(info.direction, info.outcome, info.length, info.metadata)
+            self._steps += info.length
             self._episodes += 1
-        if draws:
-            try:
-                replay.load_state_dict(draws)
-            except ConfigError as error:
-                logger.warning("the draws go on from a new seed: %s", error)
-        return replay
+        return kept
+
+    def _restore_draws(self, draws: dict[str, torch.Tensor]) -> None:
+        """Go on with the batches where the checkpoint was."""
+        if not draws:
+            return
+        try:
+            self._source.load_state_dict(draws)
+        except ConfigError as error:
+            logger.warning("the draws go on from a new seed: %s", error)
 
     def _mix(
         self, offline: Sequence[TrajectoryStore], task: str | None, device: torch.device | str, seed: int
@@ -311,7 +319,7 @@ class Learner:
             arrived, self._incoming = self._incoming, []
             total = self._steps - sum(len(episode) for episode, _ in arrived)
         for episode, encoded in arrived:
-            encoded.add_to(self._replay)
+            self._kept.add(episode, encoded)
             total += len(episode)
             entry = self._record.add(episode.direction, episode.outcome, len(episode), episode.metadata)
             self._log.write(total, self._wall_s(), entry)

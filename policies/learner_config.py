@@ -25,6 +25,8 @@ class LearnerConfig:
         critic_only: First updates that leave the policy as it is while the critics get used to online data.
         utd: Critic updates for every environment step; the policy gets one.
         batch: Transitions of one critic update.
+        person_weight: How often a step of a person who took over is drawn, beside a step of the policy.
+        replay_bytes: Memory of the online replay at most; the oldest episodes make room.
         max_lag: Environment steps that the learner may be behind before the actor waits.
         publish_every: Updates between two publications of the policy.
         checkpoint_every: Updates between two checkpoints of the learner.
@@ -40,6 +42,8 @@ class LearnerConfig:
     critic_only: int = 0
     utd: int = 4
     batch: int = 256
+    person_weight: float = 1.0
+    replay_bytes: int = 2_000_000_000
     max_lag: int = 80
     publish_every: int = 40
     checkpoint_every: int = 400
@@ -56,7 +60,7 @@ class LearnerConfig:
                 "retention and robofume need a share between 0 and 1, such as 0.5."
             )
         for name in (
-            "steps", "utd", "batch", "publish_every", "checkpoint_every", "snapshot_every", "log_every",
+            "steps", "utd", "batch", "publish_every", "checkpoint_every", "snapshot_every", "log_every", "replay_bytes",
         ):  # fmt: skip
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)} must be at least 1.")

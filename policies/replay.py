@@ -1,14 +1,21 @@
-"""`Replay`: whole episodes in, uniformly drawn n-step transitions out; each frame is kept once.
+"""`Replay`: whole episodes in, n-step transitions drawn at random out; each frame is kept once.
 
 Frames and transitions lie in two rings. A transition refers to its frame and to the frame that it bootstraps
 from, both of its own episode: the last transition of a truncated episode bootstraps from that episode's own
 last frame, never from what was added next. The oldest whole episodes make room for new ones.
+
+Memory is set aside at the start: for every frame of the capacity its own bytes and a transition's columns (69 bytes
+with 7 actions). What is used beyond one frame a transition are those columns and the last frame of every episode:
+with one 96 x 96 RGB image (27,648 bytes) and episodes of 40 steps 0.25 % and 2.5 %.
+
+Images stay uint8 up to the update's device, where scaling and augmentation belong.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,17 +25,29 @@ from torch import Tensor
 
 from policies.batch import Batch
 from policies.nstep import n_step
+from policies.replay_checks import check_columns, check_observation
+from policies.replay_file import load_replay, save_replay
+from policies.replay_memory import require_memory, row_fields, slot_bytes
+from policies.ring import Fields, Ring
+from policies.source_weights import SourceWeights, covering
 from trajectories.errors import ConfigError
-from trajectories.types import ACTION_SIZE, Bool, Float32, Source, UInt8
-
-Fields = Mapping[str, tuple[tuple[int, ...], torch.dtype]]
+from trajectories.types import ACTION_SIZE, Bool, Float32, Float64, Source, UInt8
 
 
 class Replay:
     """Episodes in tensors of fixed capacity.
 
     Adding the same episodes in the same order to an empty replay and restoring `state_dict` gives the same
-    draws.
+    draws; `save` and `load` keep the content as well.
+
+    Attributes:
+        capacity: Frames held at most.
+        gamma: Discount of one step.
+        n_step: Steps of each transition, n.
+        action_size: A.
+        device: Where batches arrive.
+        storage_device: Where frames and transitions lie.
+        weights: How often a step is drawn, by its source.
     """
 
     def __init__(
@@ -40,21 +59,29 @@ class Replay:
         n_step: int = 1,
         action_size: int = ACTION_SIZE,
         device: torch.device | str = "cpu",
+        storage_device: torch.device | str | None = None,
+        weights: SourceWeights | None = None,
         seed: int = 0,
     ) -> None:
         """An empty replay.
 
         Args:
-            capacity: Frames held at most (T + 1 for an episode of T steps).
-            fields: Observation field -> (shape, dtype) of one frame, e.g. {"state": ((61,), torch.float32)}.
+            capacity: Frames held at most (T + 1 for an episode of T steps); `replay_memory.frames_within` gives the
+                capacity for a number of bytes.
+            fields: Observation field -> (shape, dtype) of one frame, e.g. {"state": ((61,), torch.float32)} or
+                {"front": ((96, 96, 3), torch.uint8), "wrist": ...}.
             gamma: Discount of one step.
             n_step: Steps of each transition, n.
             action_size: A.
-            device: Where the tensors live and batches are drawn.
+            device: Where batches arrive: that of the updates.
+            storage_device: Where frames are kept and drawn; None keeps them on `device`. "cpu" with a GPU as `device`
+                leaves the GPU's memory to the networks: the processor gathers each batch into page-locked memory, which
+                is copied without waiting. The frames stay in ordinary memory, since only the processor reads them.
+            weights: How often a step is drawn, by its source; None draws all alike.
             seed: Of the draws.
 
         Raises:
-            ConfigError: For a capacity, n or gamma out of range.
+            ConfigError: For a capacity, n or gamma out of range, or more memory than there is.
         """
         if capacity < 2 or n_step < 1 or not 0 < gamma <= 1:
             raise ConfigError(
@@ -63,25 +90,20 @@ class Replay:
             )
         self.capacity, self.gamma, self.n_step, self.action_size = capacity, gamma, n_step, action_size
         self.device = torch.device(device)
-        self._fields = dict(fields)
-        self._frames = {name: self._empty(dtype, *shape) for name, (shape, dtype) in fields.items()}
-        self._frame = self._empty(torch.int64)
-        self._next_frame = self._empty(torch.int64)
-        self._instruction = self._empty(torch.int64)
-        self._action = self._empty(torch.float32, action_size)
-        self._scalars = self._empty(torch.float32, 4)  # reward, discount, mc_return, imitate
-        self._source = self._empty(torch.uint8)
+        self.storage_device = self.device if storage_device is None else torch.device(storage_device)
+        self.weights = weights or SourceWeights()
+        weighted = not self.weights.uniform
+        require_memory(capacity, fields, action_size, weighted, self.storage_device)
+        self._slot = slot_bytes(fields, action_size, weighted)
+        self._frames = Ring(capacity, fields, self.storage_device)
+        self._rows = Ring(capacity, row_fields(action_size, weighted), self.storage_device)
         self._lengths: deque[int] = deque()
-        self._first = self._end = 0  # transitions ever dropped and ever added
-        self._first_frame = self._end_frame = 0
-        self._generator = torch.Generator(device=self.device).manual_seed(seed)
-
-    def _empty(self, dtype: torch.dtype, *shape: int) -> Tensor:
-        return torch.empty((self.capacity, *shape), dtype=dtype, device=self.device)
+        self._mass: deque[float] = deque([0.0])  # weights added up to each episode held, and before the first
+        self._generator = torch.Generator(device=self.storage_device).manual_seed(seed)
 
     def __len__(self) -> int:
         """Transitions that can be drawn."""
-        return self._end - self._first
+        return len(self._rows)
 
     @property
     def episodes(self) -> int:
@@ -91,12 +113,17 @@ class Replay:
     @property
     def frames(self) -> int:
         """Frames held."""
-        return self._end_frame - self._first_frame
+        return len(self._frames)
 
     @property
     def added(self) -> int:
         """Transitions ever added."""
-        return self._end
+        return self._rows.end
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes set aside for the whole capacity."""
+        return self._frames.nbytes + self._rows.nbytes
 
     def add_episode(
         self,
@@ -124,59 +151,80 @@ class Replay:
             imitate: bool (T,) steps that behaviour cloning copies; by default those not chosen by the policy.
 
         Raises:
-            ConfigError: When lengths, shapes or fields don't fit, or the episode is larger than the replay.
+            ConfigError: When lengths, shapes, dtypes or fields don't fit, or the episode is larger than the replay.
         """
         steps = len(executed)
-        self._check(observation, executed, rewards, terminated, truncated, mc_returns, source)
-        self._make_room(steps + 1)
+        if not 1 <= steps < self.capacity:
+            raise ConfigError(
+                f"an episode of {steps} steps doesn't fit a replay of {self.capacity} frames: expected 1 to "
+                f"{self.capacity - 1} steps. Set the capacity to at least {steps + 1} frames (capacity_bytes to at "
+                f"least {(steps + 1) * self._slot}), or record shorter episodes."
+            )
+        check_observation(observation, self._frames.fields, steps)
+        check_columns(steps, self.action_size, executed, rewards, terminated, truncated, mc_returns, source)
         copied = np.asarray(source) != Source.POLICY if imitate is None else imitate
         summed, discount, ahead = n_step(rewards, terminated, self.gamma, self.n_step)
-        frames = torch.arange(self._end_frame, self._end_frame + steps + 1, device=self.device) % self.capacity
-        rows = torch.arange(self._end, self._end + steps, device=self.device) % self.capacity
-        for name, values in observation.items():
-            self._frames[name][frames] = _tensor(values).to(self.device)
-        self._frame[rows] = frames[:-1]
-        self._next_frame[rows] = frames[torch.from_numpy(np.arange(steps) + ahead).to(self.device)]
-        self._instruction[rows] = instruction
-        self._action[rows] = _tensor(executed).to(self.device)
-        scalars = np.stack([summed, discount, mc_returns, copied], axis=1).astype(np.float32)
-        self._scalars[rows] = torch.from_numpy(scalars).to(self.device)
-        self._source[rows] = _tensor(source).to(self.device)
+        frame = self._frames.end + np.arange(steps)
+        rows: dict[str, NDArray[Any]] = {
+            "frame": frame,
+            "next_frame": frame + ahead,
+            "instruction": np.full(steps, instruction),
+            "action": executed,
+            "scalars": np.stack([summed, discount, mc_returns, copied], axis=1).astype(np.float32),
+            "source": source,
+        }
+        self._make_room(steps + 1)
+        if not self.weights.uniform:
+            rows["mass"] = self._sum_weights(source)
+        self._frames.append(observation)
+        self._rows.append(rows)
         self._lengths.append(steps)
-        self._end += steps
-        self._end_frame += steps + 1
 
     def sample(self, batch_size: int) -> Batch:
-        """Draw `batch_size` transitions uniformly with replacement.
+        """Draw `batch_size` transitions with replacement: uniformly, or by the weights of their sources.
 
         Raises:
-            ConfigError: When the replay is empty.
+            ConfigError: When the replay is empty, or holds only steps of weight 0.
         """
+        return self.gather(self.draw(batch_size))
+
+    def draw(self, batch_size: int) -> Tensor:
+        """Running numbers of `batch_size` transitions, int64 (B,) on the storage device; raises as `sample`."""
         if not len(self):
             raise ConfigError("nothing can be drawn from an empty replay; add episodes first")
-        drawn = torch.randint(self._first, self._end, (batch_size,), generator=self._generator, device=self.device)
-        return self.gather(drawn)
+        options: dict[str, Any] = {"generator": self._generator, "device": self.storage_device}
+        if self.weights.uniform:
+            return torch.randint(self._rows.first, self._rows.end, (batch_size,), **options)
+        low, high = self._mass[0], self._mass[-1]
+        if not low < high:
+            raise ConfigError(
+                f"all {len(self)} transitions held are of sources whose weight is 0 ({self.weights}); add others, or "
+                "give one of these sources a weight"
+            )
+        points = low + (high - low) * torch.rand(batch_size, dtype=torch.float64, **options)
+        return self._rows.first + covering(points, self._rows.held("mass"))
 
     def gather(self, index: Tensor) -> Batch:
-        """The transitions of these running numbers, `added - len(self)` ... `added - 1`."""
-        rows = index % self.capacity
-        frame, next_frame = self._frame[rows], self._next_frame[rows]
-        scalars = self._scalars[rows]
+        """The transitions of these running numbers, `added - len(self)` ... `added - 1`, on `device`."""
+        index = index.to(self.storage_device)
+        frame, next_frame = self._rows.take("frame", index), self._rows.take("next_frame", index)
+        scalars = self._rows.take("scalars", index, self.device)
+        names = self._frames.fields
         return Batch(
-            observation={name: tensor[frame] for name, tensor in self._frames.items()},
-            next_observation={name: tensor[next_frame] for name, tensor in self._frames.items()},
-            instruction=self._instruction[rows],
-            action=self._action[rows],
+            observation={name: self._frames.take(name, frame, self.device) for name in names},
+            next_observation={name: self._frames.take(name, next_frame, self.device) for name in names},
+            instruction=self._rows.take("instruction", index, self.device),
+            action=self._rows.take("action", index, self.device),
             reward=scalars[:, 0],
             discount=scalars[:, 1],
             mc_return=scalars[:, 2],
             imitate=scalars[:, 3],
-            source=self._source[rows],
+            source=self._rows.take("source", index, self.device),
         )
 
     def state_dict(self) -> dict[str, Tensor]:
         """What can't be rebuilt from the episodes: the state of the draws, and transitions added so far."""
-        return {"generator": self._generator.get_state(), "added": torch.tensor(self._end)}
+        return {"generator": self._generator.get_state(), "added": torch.tensor(self.added)}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
         """Restore the draws, once the same episodes have been added again.
@@ -184,55 +232,40 @@ class Replay:
         Episodes that were added after the state was saved may be there too (they arrived before a crash).
 
         Raises:
-            ConfigError: When fewer transitions have been added than when it was saved.
+            ConfigError: When fewer transitions have been added than when it was saved, or it was saved on another
+                kind of device.
         """
-        if int(state["added"]) > self._end:
+        if int(state["added"]) > self.added:
             raise ConfigError(
                 f"the replay held {int(state['added'])} transitions when this state was saved and now only "
-                f"{self._end}; add the same episodes, in the same order, before restoring it"
+                f"{self.added}; add the same episodes, in the same order, before restoring it"
             )
-        self._generator.set_state(state["generator"].cpu())
+        try:
+            self._generator.set_state(state["generator"].cpu())
+        except RuntimeError as error:
+            raise ConfigError(
+                f"the draws were saved on another kind of device than {self.storage_device} ({error}); go on with the "
+                "storage device that they were made on, or from a new seed"
+            ) from error
+
+    def save(self, path: Path, about: Mapping[str, Any] | None = None) -> None:
+        """Write the whole content and the draws into one file; see `policies.replay_file.save_replay`."""
+        save_replay(self, path, about or {})
+
+    def load(self, path: Path, accept: Callable[[Mapping[str, Any]], None] | None = None) -> None:
+        """Replace the content and the draws by a file's; see `policies.replay_file.load_replay`."""
+        load_replay(self, path, accept)
+
+    def _sum_weights(self, source: UInt8) -> Float64:
+        """float64 (T,): sums of all weights up to each step of one more episode."""
+        sums = self._mass[-1] + np.cumsum(self.weights.of(source))
+        self._mass.append(float(sums[-1]))
+        return sums
 
     def _make_room(self, frames: int) -> None:
         while self.frames + frames > self.capacity:
             steps = self._lengths.popleft()
-            self._first += steps
-            self._first_frame += steps + 1
-
-    def _check(
-        self,
-        observation: Mapping[str, NDArray[Any] | Tensor],
-        executed: Float32,
-        rewards: Float32,
-        terminated: Bool,
-        truncated: Bool,
-        mc_returns: Float32,
-        source: UInt8,
-    ) -> None:
-        steps = len(executed)
-        if not 1 <= steps < self.capacity:
-            raise ConfigError(f"an episode of {steps} steps doesn't fit a replay of {self.capacity} frames")
-        if set(observation) != set(self._fields):
-            raise ConfigError(f"fields {sorted(observation)} were added; expected {sorted(self._fields)}")
-        for name, (shape, _) in self._fields.items():
-            if tuple(observation[name].shape) != (steps + 1, *shape):
-                raise ConfigError(
-                    f"field {name!r} has shape {tuple(observation[name].shape)}; "
-                    f"expected {(steps + 1, *shape)}, one frame more than there are actions"
-                )
-        if executed.shape != (steps, self.action_size):
-            raise ConfigError(f"actions have shape {executed.shape}; expected {(steps, self.action_size)}")
-        columns = {
-            "rewards": rewards, "terminated": terminated, "truncated": truncated, "mc_returns": mc_returns,
-            "source": source,
-        }  # fmt: skip
-        for name, column in columns.items():
-            if column.shape != (steps,):
-                raise ConfigError(f"{name} has shape {column.shape}; expected {(steps,)}")
-        if truncated[:-1].any():
-            raise ConfigError("truncated is set before the last step; split what follows into its own episode")
-
-
-def _tensor(values: NDArray[Any] | Tensor) -> Tensor:
-    """A tensor of the values; arrays that can't be written to (read from a store) are copied."""
-    return values if isinstance(values, Tensor) else torch.from_numpy(np.require(values, requirements=["W", "C"]))
+            self._rows.drop(steps)
+            self._frames.drop(steps + 1)
+            if not self.weights.uniform:
+                self._mass.popleft()

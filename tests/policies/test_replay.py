@@ -3,44 +3,15 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from replay_world import GAMMA, assert_same, episode, everything, make, observation
 
 from policies.batch import Batch
 from policies.mix import MixedReplay
 from policies.nstep import n_step
-from policies.replay import Replay
 from trajectories.errors import ConfigError
 from trajectories.types import Source
-
-GAMMA = 0.5
-
-
-def make(capacity=1000, n=1, seed=0):
-    fields = {"state": ((2,), torch.float32), "image": ((2, 2, 3), torch.uint8)}
-    return Replay(capacity, fields, gamma=GAMMA, n_step=n, action_size=1, seed=seed)
-
-
-def episode(number, steps, ended=True):
-    """State = (episode, frame), action = episode + frame / 100, reward = -frame."""
-    frames = np.arange(steps + 1, dtype=np.float32)
-    terminated, truncated = np.zeros(steps, bool), np.zeros(steps, bool)
-    (terminated if ended else truncated)[-1] = True
-    return {
-        "observation": {
-            "state": np.stack([np.full(steps + 1, number, np.float32), frames], 1),
-            "image": np.broadcast_to(frames.astype(np.uint8)[:, None, None, None], (steps + 1, 2, 2, 3)),
-        },
-        "executed": (number + frames[:-1, None] / 100).astype(np.float32),
-        "rewards": -frames[:-1],
-        "terminated": terminated,
-        "truncated": truncated,
-        "mc_returns": -100 * number - frames[:-1],
-        "source": np.full(steps, number % 3, np.uint8),
-        "instruction": number,
-    }
-
-
-def everything(replay):
-    return replay.gather(torch.arange(replay.added - len(replay), replay.added))
 
 
 def test_every_field_of_a_transition_belongs_together():
@@ -108,8 +79,13 @@ def test_each_frame_is_stored_once_and_images_stay_uint8():
         replay.add_episode(**episode(number, 9))
     assert replay.frames == 40
     assert len(replay) == 36
-    assert replay._frames["image"].dtype == torch.uint8
-    assert replay._frames["image"].shape == (50, 2, 2, 3)
+    images = replay._frames.columns["image"]
+    assert images.dtype == torch.uint8
+    assert images.shape == (50, 2, 2, 3)
+    batch = everything(replay)
+    assert {name: tensor.dtype for name, tensor in batch.observation.items()} == {
+        "state": torch.float32, "image": torch.uint8, "wrist": torch.uint8, "feature": torch.float16
+    }  # fmt: skip
 
 
 def test_oldest_whole_episodes_make_room():
@@ -124,6 +100,82 @@ def test_oldest_whole_episodes_make_room():
         assert torch.equal(batch.next_state[:, 0], batch.state[:, 0])
         assert torch.equal(batch.next_state[:, 1], batch.state[:, 1] + 1)
         assert replay.frames <= 23
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    capacity=st.integers(10, 40),
+    n=st.integers(1, 5),
+    episodes=st.lists(st.lists(st.booleans(), min_size=1, max_size=9), min_size=1, max_size=9),
+)
+def test_any_replay_holds_what_a_walk_through_its_episodes_gives(capacity, n, episodes):
+    """Each episode is a list of terminations; one that doesn't end in True was truncated."""
+    replay = make(capacity, n)
+    for number, terminated in enumerate(episodes):
+        steps = len(terminated)
+        ends = {"terminated": np.array(terminated), "truncated": np.zeros(steps, bool)}
+        replay.add_episode(**episode(number, steps, **ends))
+    held = range(len(episodes) - replay.episodes, len(episodes))
+    assert replay.frames == sum(len(episodes[number]) + 1 for number in held)
+    if held[0] > 0:  # nothing was dropped without need
+        assert replay.frames + len(episodes[held[0] - 1]) + 1 > capacity
+    batch, row = everything(replay), 0
+    for number in held:
+        for t in range(len(episodes[number])):
+            reward, discount, at = 0.0, 1.0, t
+            while at < min(t + n, len(episodes[number])):
+                reward -= discount * at
+                discount *= GAMMA
+                at += 1
+                if episodes[number][at - 1]:
+                    discount = 0.0
+                    break
+            assert batch.reward[row].item() == pytest.approx(reward)
+            assert batch.discount[row].item() == pytest.approx(discount)
+            assert batch.action[row, 0].item() == pytest.approx(number + t / 100)
+            for seen, frame in ((batch.observation, t), (batch.next_observation, at)):
+                assert seen["state"][row].tolist() == [number, frame]
+                assert (seen["image"][row] == frame).all()
+                assert (seen["wrist"][row] == number).all()
+                assert (seen["feature"][row] == frame + number / 32).all()
+            row += 1
+    assert row == len(replay)
+
+
+def test_batches_arrive_on_the_updates_device_from_where_frames_are_kept():
+    """The meta device stands in for a GPU: it has shapes and dtypes only."""
+    replay = make(device="meta", storage_device="cpu")
+    replay.add_episode(**episode(1, 5))
+    batch = replay.sample(3)
+    assert batch.observation["image"].shape == (3, 2, 2, 3)
+    for tensor in (*batch.observation.values(), *batch.next_observation.values(), batch.action, batch.instruction):
+        assert tensor.device.type == "meta"
+    assert {column.device.type for column in replay._frames.columns.values()} == {"cpu"}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("storage", ["cpu", "cuda"])
+def test_a_gpu_gets_the_same_transitions_from_either_memory(storage):
+    host, gpu = make(), make(device="cuda", storage_device=storage)
+    for number in range(6):
+        for replay in (host, gpu):
+            replay.add_episode(**episode(number, 7))
+    index = torch.randint(0, 42, (500,))
+    batches = [gpu.gather(index) for _ in range(20)]  # page-locked memory is used again
+    for batch in batches:
+        assert batch.action.device.type == "cuda"
+        expected = host.gather(index)
+        for name, tensor in expected.next_observation.items():
+            assert torch.equal(batch.next_observation[name].cpu(), tensor)
+    assert gpu.sample(64).state.device.type == "cuda"
+
+
+def test_uniform_draws_are_those_of_the_first_version():
+    """Seeded runs must stay what they were: numbers recorded before replay could do more than uniform draws."""
+    replay = make(seed=7)
+    for number in range(5):
+        replay.add_episode(**episode(number, 6))
+    assert replay.draw(12).tolist() == [15, 22, 1, 26, 13, 27, 17, 29, 28, 11, 28, 1]
 
 
 def test_draws_are_uniform_over_transitions():
@@ -165,10 +217,9 @@ def test_imitation_can_be_chosen_step_by_step():
         ({"executed": np.zeros((3, 7), np.float32)}, "actions have shape"),
         ({"truncated": np.array([True, False, False])}, "before the last step"),
         ({"observation": {"state": np.zeros((4, 2), np.float32)}}, "fields"),
-        (
-            {"observation": {"state": np.zeros((3, 2)), "image": np.zeros((3, 2, 2, 3))}},
-            "one frame more than there are actions",
-        ),
+        ({"observation": observation(0, 2)}, "one frame more than there are actions"),
+        ({"observation": observation(0, 3) | {"image": np.zeros((4, 2, 2, 3))}}, "'image' has dtype float64"),
+        ({"source": np.full(3, 3, np.uint8)}, r"source 3 is unknown; expected 0 \(policy\)"),
     ],
 )
 def test_columns_that_do_not_fit_are_refused(change, message):
@@ -208,6 +259,24 @@ def test_without_retention_the_offline_replay_may_be_empty():
     online = make()
     online.add_episode(**episode(0, 10))
     assert len(MixedReplay(online, make(), 0.0).sample(8)) == 8
+
+
+def test_a_mix_never_differs_silently_from_what_was_asked_for():
+    online = make()
+    online.add_episode(**episode(0, 10))
+    with pytest.raises(ConfigError, match="empty"):
+        MixedReplay(online, make(), 0.5).sample(8)
+    with pytest.raises(ConfigError, match="empty"):
+        MixedReplay(make(), online, 0.5).sample(8)
+
+
+def test_restored_draws_of_a_mix_go_on_in_both_replays():
+    first, second = mixed(0.5), mixed(0.5)
+    first.sample(10)
+    second.load_state_dict(first.state_dict())
+    assert_same(first.sample(64), second.sample(64))
+    with pytest.raises(ConfigError, match="without offline data"):
+        second.load_state_dict(first.online.state_dict())
 
 
 def test_mix_ratio_is_a_share():
