@@ -1,8 +1,8 @@
 """`Agent`: actor, critic ensemble, targets, temperature, optimisers, and the updates of every method.
 
 One agent goes through the phases in place, so that going online keeps parameters, targets, optimiser moments
-and temperature (step 2 of WSRL, arXiv 2412.07762). What differs between Cal-QL with cloning, WSRL and
-RoboFuME is the `PhaseConfig` and the replay that batches are drawn from:
+and temperature (step 2 of WSRL, arXiv 2412.07762). What differs between methods is the `AgentConfig` (see
+`policies.methods`) and the replay that batches are drawn from:
 
     agent.set_instructions(table)
     agent.set_phase("offline")                       # Cal-QL + cloning
@@ -24,31 +24,27 @@ from policies.agent_state import agent_state, load_agent_state
 from policies.batch import Batch
 from policies.compiled import compiled
 from policies.config import AgentConfig, Phase
-from policies.distribution import sample
+from policies.distribution import act
+from policies.draws import draw_critics, draw_for_actor, draw_for_critic
 from policies.losses.anchor import annealed
 from policies.losses.lagrange import lagrange_loss
 from policies.losses.temperature import raw_of, temperature_loss, temperature_of
-from policies.networks import Actor, CriticEnsemble, select
-from policies.objectives import (
-    Metrics,
-    actor_objective,
-    clone_objective,
-    critic_objective,
-    draw_critics,
-    draw_for_critic,
-)
+from policies.networks import Actor, CriticEnsemble, ValueNetwork, select
+from policies.objectives import Metrics, actor_objective, clone_objective, critic_objective
 from trajectories.errors import ConfigError
 from trajectories.types import ACTION_SIZE
 
 
 class Agent:
-    """A soft actor-critic with an ensemble, for offline and online learning.
+    """An actor and an ensemble of critics, for offline and online learning.
 
     Attributes:
         config: Settings.
         actor: The policy network.
         critics: The ensemble.
         targets: Its slow copy.
+        value: The state-value network of implicit Q-learning, or None.
+        target_actor: The slow copy of the actor, or None.
         phase: "offline", "warmup" or "online".
         critic_updates: Critic updates ever done.
         actor_updates: Actor updates ever done.
@@ -70,7 +66,7 @@ class Agent:
         Args:
             config: Settings.
             state_size: F.
-            instruction_size: E.
+            instruction_size: E; 0 for tasks without language, which need no instruction table.
             action_size: A.
             device: Where everything lives.
             seed: Of the initial weights and of all later draws.
@@ -83,7 +79,13 @@ class Agent:
             torch.manual_seed(seed)
             self.actor = Actor(config.networks, *self.sizes).to(self.device)
             self.critics = CriticEnsemble(config.networks, *self.sizes).to(self.device)
+            hidden = config.networks.value_hidden
+            self.value = None if hidden is None else ValueNetwork(config.networks, hidden, *self.sizes[:2])
+        if self.value is not None:
+            self.value.to(self.device)
         self.targets = copy.deepcopy(self.critics).requires_grad_(False)
+        slow = config.networks.target_policy
+        self.target_actor = copy.deepcopy(self.actor).requires_grad_(False) if slow else None
         self.anchor: Actor | None = None
         self.table = torch.zeros(0, instruction_size, device=self.device)
         self.raw_temperature = raw_of(config.initial_temperature).to(self.device).requires_grad_()
@@ -104,10 +106,13 @@ class Agent:
             "actor": adam(self.actor.parameters(), config.actor_lr),
             "critics": adam(self.critics.tensors(), config.critic_lr),
             "temperature": adam([self.raw_temperature], config.temperature_lr),
-            "cql_weight": adam([self.log_cql_weight], config.temperature_lr),
+            "cql_weight": adam([self.log_cql_weight], config.lagrange_lr or config.temperature_lr),
         }
         self._critic_tensors = self.critics.tensors()
         self._target_tensors = self.targets.tensors()
+        self._value_tensors = [] if self.value is None else self.value.tensors()
+        if self.value is not None:
+            self.optimisers["value"] = adam(self._value_tensors, config.critic_lr)
 
     @property
     def temperature(self) -> Tensor:
@@ -145,11 +150,13 @@ class Agent:
         self.anchor = copy.deepcopy(self.actor).requires_grad_(False) if anchored else None
 
     def pretrain_update(self, batch: Batch) -> Metrics:
-        """One critic and one actor update (Cal-QL with cloning, by the present phase's settings)."""
+        """One critic and one actor update, by the present phase's settings."""
         return self.online_update(batch, utd=1)
 
     def online_update(self, batch: Batch, utd: int) -> Metrics:
         """`utd` critic updates on equal parts of the batch, then one actor and temperature update on all.
+
+        A phase whose extraction is "bc" has the actor's update alone.
 
         Args:
             batch: A multiple of `utd` transitions (WSRL: 1,024 and 4).
@@ -161,67 +168,93 @@ class Agent:
         Raises:
             ConfigError: When the batch can't be split equally.
         """
+        phase = self.config.phase(self.phase)
+        if phase.extraction == "bc":
+            return self.clone_update(batch)
         metrics: Metrics = {}
         for part in batch.minibatches(utd):
             metrics = self.update_critic(part)
-        if not self.config.phase(self.phase).critic_only:
+        if not phase.critic_only and self.critic_updates % phase.actor_delay == 0:
             metrics |= self.update_actor(batch)
         return metrics
 
     def update_critic(self, batch: Batch) -> Metrics:
-        """One step of all critics, of their targets, and of the regulariser's weight where it is learned."""
+        """One step of all critics, of the value network, of the targets, and of the regulariser's learned weight."""
         phase = self.config.phase(self.phase)
         draws = draw_for_critic(self.config, phase, batch.action.shape, self.generator)
         loss, metrics = self._critic_objective(
             self.config, phase, self._critic_tensors, self._target_tensors, self.actor, self.table, batch,
-            self.temperature, self._cql_weight(), draws,
+            self.temperature, self._cql_weight(), draws, self._value_tensors, self.target_actor,
         )  # fmt: skip
-        self._step("critics", loss)
-        torch._foreach_lerp_(self._target_tensors, [t.detach() for t in self._critic_tensors], self.config.tau)
-        if phase.cql_gap is not None:
-            self._step("cql_weight", lagrange_loss(self.log_cql_weight, metrics["critic/gap"], phase.cql_gap))
-            metrics["critic/cql_weight"] = self._cql_weight()
+        self._step(loss, "critics", *(["value"] if phase.expectile is not None else []))
         self.critic_updates += 1
+        if self.critic_updates % phase.actor_delay == 0:
+            torch._foreach_lerp_(self._target_tensors, [t.detach() for t in self._critic_tensors], self.config.tau)
+        if phase.cql_gap is not None:
+            self._step(lagrange_loss(self.log_cql_weight, metrics["critic/gap"], phase.cql_gap), "cql_weight")
+            metrics["critic/cql_weight"] = self._cql_weight()
         return metrics
 
     def update_actor(self, batch: Batch) -> Metrics:
-        """One step of the actor and of the temperature."""
+        """One step of the actor, of its slow copy and, in a soft phase, of the temperature."""
         phase = self.config.phase(self.phase)
-        noise = torch.randn(batch.action.shape, generator=self.generator, device=self.device)
+        noise = draw_for_actor(phase, batch.action.shape, self.generator)
         weight = annealed(phase.anchor_weight, self.phase_updates, phase.anchor_steps, phase.anchor_final)
-        frozen = [tensor.detach() for tensor in self._critic_tensors]
-        drawn = draw_critics(self.config, phase.actor_critics, self.generator)
-        frozen = frozen if drawn is None else select(frozen, drawn)
         loss, log_prob, metrics = self._actor_objective(
-            self.config, phase, frozen, self.actor, self.anchor if weight > 0 else None, self.table, batch,
-            self.temperature, torch.tensor(weight, device=self.device), noise,
+            self.config, phase, self._judges(), self.actor, self.anchor if weight > 0 else None, self.table, batch,
+            self.temperature, self._constant(weight), noise, self._value_tensors,
         )  # fmt: skip
-        self._step("actor", loss)
-        self._step("temperature", temperature_loss(self.raw_temperature, log_prob, self.target_entropy))
+        self._step(loss, "actor")
+        if log_prob is not None:
+            self._step(temperature_loss(self.raw_temperature, log_prob, self.target_entropy), "temperature")
+            metrics["actor/temperature"] = self.temperature
         if self.anchor is not None and phase.anchor_tau > 0:
-            pairs = zip(self.anchor.parameters(), self.actor.parameters(), strict=True)
-            for anchor, actor in pairs:
-                anchor.data.lerp_(actor.detach(), phase.anchor_tau)
+            _follow(self.anchor, self.actor, phase.anchor_tau)
+        if self.target_actor is not None:
+            _follow(self.target_actor, self.actor, self.config.tau)
         self.actor_updates += 1
         self.phase_updates += 1
-        return metrics | {"actor/temperature": self.temperature}
+        return metrics
+
+    def _judges(self) -> list[Tensor]:
+        """The critics that an actor update looks at, without gradient."""
+        phase = self.config.phase(self.phase)
+        # IQL's advantages are those of the target critics, which its state value was fitted to.
+        slow = phase.expectile is not None and phase.extraction == "awr"
+        frozen = [tensor.detach() for tensor in (self._target_tensors if slow else self._critic_tensors)]
+        if phase.actor_q == "first":
+            return [tensor[:1] for tensor in frozen]
+        drawn = draw_critics(self.config, phase.actor_critics, self.generator)
+        return frozen if drawn is None else select(frozen, drawn)
 
     def clone_update(self, batch: Batch) -> Metrics:
         """One step of the actor on the cloning loss alone: the behaviour-cloning baseline."""
-        mean, log_std = self.actor(batch.state, self.actor.encode(self.table)[batch.instruction])
+        mean, log_std = self.actor(batch.state, self.actor.codes(self.table, batch.instruction))
         loss = clone_objective(self.config, self.config.phase(self.phase), mean, log_std, batch)
-        self._step("actor", loss)
+        self._step(loss, "actor")
+        if self.target_actor is not None:
+            _follow(self.target_actor, self.actor, self.config.tau)
         self.actor_updates += 1
         return {"actor/clone": loss.detach()}
 
     @torch.no_grad()
-    def act(self, state: Tensor, embedding: Tensor, deterministic: bool = False) -> Tensor:
-        """Actions (B, A) in [-1, 1] for states (B, F) and instruction embeddings (B, E)."""
-        mean, log_std = self.actor(state, self.actor.encode(embedding))
-        if deterministic:
-            return torch.tanh(mean)
-        noise = torch.randn(mean.shape, generator=self.generator, device=self.device)
-        return sample(mean, log_std, noise)[0]
+    def act(self, state: Tensor, embedding: Tensor | None = None, deterministic: bool = False) -> Tensor:
+        """Actions (B, A) in [-1, 1].
+
+        Args:
+            state: float32 (B, F).
+            embedding: float32 (B, E) of the instructions; None without language.
+            deterministic: The most likely action instead of a sample (or of an action with exploration noise).
+
+        Raises:
+            ConfigError: When there is no embedding for an agent with language.
+        """
+        if embedding is None and self.sizes[1] > 0:
+            raise ConfigError(f"act needs the embeddings (B, {self.sizes[1]}) of the instructions; there are none")
+        code = None if embedding is None or self.sizes[1] == 0 else self.actor.encode(embedding)
+        mean, log_std = self.actor(state, code)
+        noise = None if deterministic else torch.randn(mean.shape, generator=self.generator, device=self.device)
+        return act(self.config.networks.policy, mean, log_std, noise)
 
     def actor_weights(self) -> Mapping[str, Tensor]:
         """Name -> tensor of the policy network, on the CPU: what is published to the robot."""
@@ -243,10 +276,20 @@ class Agent:
         phase = self.config.phase(self.phase)
         if phase.cql_gap is not None:
             return self.log_cql_weight.detach().exp()
-        return torch.tensor(phase.cql_alpha, device=self.device)
+        return self._constant(phase.cql_alpha)
 
-    def _step(self, name: str, loss: Tensor) -> None:
-        optimiser = self.optimisers[name]
-        optimiser.zero_grad(set_to_none=True)
+    def _constant(self, value: float) -> Tensor:
+        """A scalar that is made on the device: a copy from the host would wait for it."""
+        return torch.full((), value, device=self.device)
+
+    def _step(self, loss: Tensor, *names: str) -> None:
+        for name in names:
+            self.optimisers[name].zero_grad(set_to_none=True)
         loss.backward()
-        optimiser.step()
+        for name in names:
+            self.optimisers[name].step()
+
+
+@torch.no_grad()
+def _follow(slow: Actor, actor: Actor, step: float) -> None:
+    torch._foreach_lerp_(list(slow.parameters()), list(actor.parameters()), step)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from policies.agent import Agent
 
 _COUNTERS = ("critic_updates", "actor_updates", "phase_updates")
-_MODULES = ("actor", "critics", "targets", "anchor")
+_MODULES = ("actor", "critics", "targets", "anchor", "value", "target_actor")
 _SCALARS = ("raw_temperature", "log_cql_weight")
 
 

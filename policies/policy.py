@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from policies.config import AgentConfig, NetworkConfig
-from policies.distribution import sample
+from policies.config import NetworkConfig
+from policies.config_dict import build, plain
+from policies.distribution import act
 from policies.features import FeatureExtractor
 from policies.networks import Actor
 from policies.tensor_file import content_digest, read_tensors, write_tensors
@@ -78,7 +81,7 @@ class LearnedPolicy:
 
         Args:
             observation: The newest one.
-            deterministic: The mean before the tanh instead of a sample.
+            deterministic: The most likely action instead of a sample.
 
         Raises:
             ConfigError: When the instruction is unknown.
@@ -86,10 +89,8 @@ class LearnedPolicy:
         state = torch.from_numpy(self.features.state(observation))[None]
         row = self.features.instruction(observation.instruction)
         mean, log_std = self._actor(state, self._codes[row : row + 1])
-        if deterministic:
-            return torch.tanh(mean)[0].numpy()
-        noise = torch.randn(mean.shape, generator=self._generator)
-        return sample(mean, log_std, noise)[0][0].numpy()
+        noise = None if deterministic else torch.randn(mean.shape, generator=self._generator)
+        return act(self.networks.policy, mean, log_std, noise)[0].numpy()
 
     def load(self, weights: Weights) -> None:
         """Swap in newer weights; the old ones stay when these are refused.
@@ -175,11 +176,11 @@ def load_policy(
 
 def networks_from(raw: Mapping[str, object]) -> NetworkConfig:
     """`NetworkConfig` from its JSON."""
-    return AgentConfig.from_dict({"networks": raw}).networks
+    return cast(NetworkConfig, build(NetworkConfig, raw, "networks"))
 
 
 def _header(features: FeatureExtractor, networks: NetworkConfig) -> dict[str, object]:
-    return {"features": features.digest, "networks": AgentConfig(networks=networks).to_dict()["networks"]}
+    return {"features": features.digest, "networks": plain(asdict(networks))}
 
 
 def _actor(features: FeatureExtractor, networks: NetworkConfig, tensors: Mapping[str, Tensor]) -> Actor:

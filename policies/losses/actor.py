@@ -1,4 +1,4 @@
-"""The actor's soft policy improvement against the ensemble."""
+"""The actor's improvement against the ensemble: with entropy, or along the gradient of the value alone."""
 
 from __future__ import annotations
 
@@ -6,9 +6,17 @@ from typing import Literal
 
 from torch import Tensor
 
+SMALLEST_VALUE = 1e-6  # of mean |Q| that the deterministic improvement is divided by
+Aggregate = Literal["mean", "min", "first"]
 
-def aggregate(values: Tensor, how: Literal["mean", "min"]) -> Tensor:
-    """(N, B) values to (B,): the mean (REDQ) or the minimum over all critics (the WSRL reference)."""
+
+def aggregate(values: Tensor, how: Aggregate) -> Tensor:
+    """(N, B) values to (B,).
+
+    The mean (REDQ), the minimum over all critics (the WSRL reference), or the first critic's alone (TD3).
+    """
+    if how == "first":
+        return values[0]
     return values.mean(0) if how == "mean" else values.amin(0)
 
 
@@ -21,3 +29,16 @@ def actor_loss(value: Tensor, log_prob: Tensor, temperature: Tensor) -> Tensor:
         temperature: alpha, without gradient.
     """
     return (temperature * log_prob - value).mean()
+
+
+def deterministic_loss(value: Tensor, scale: float | None) -> Tensor:
+    """Mean of -lambda Q(s, mu(s)), the deterministic policy gradient (Lillicrap et al., arXiv 1509.02971, eq. 6).
+
+    Args:
+        value: (B,) from `aggregate`.
+        scale: With a number a, lambda = a / mean |Q| over the batch, without gradient: TD3+BC (Fujimoto and Gu, arXiv
+            2106.06860, eq. 5) and DDPG+BC extraction as in OGBench (arXiv 2410.20092). None: lambda = 1.
+    """
+    if scale is None:
+        return -value.mean()
+    return -value.mean() * (scale / value.detach().abs().mean().clamp_min(SMALLEST_VALUE))

@@ -5,12 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from policies.distribution import log_prob
+from policies.distribution import PolicyKind, log_density
 
 SMALLEST_LOSS = 0.05  # below this a cloning loss is not scaled up further
 
 
-def clone_nll(mean: Tensor, log_std: Tensor, action: Tensor, imitate: Tensor, limit: float) -> Tensor:
+def clone_nll(
+    mean: Tensor,
+    log_std: Tensor,
+    action: Tensor,
+    imitate: Tensor,
+    limit: float,
+    kind: PolicyKind = "tanh_gaussian",
+) -> Tensor:
     """Mean of -log pi(a | s) over the steps to imitate, nats.
 
     Args:
@@ -19,8 +26,9 @@ def clone_nll(mean: Tensor, log_std: Tensor, action: Tensor, imitate: Tensor, li
         action: (B, A) demonstrated.
         imitate: (B,) 1 for the steps that count, 0 for the others.
         limit: Actions are clipped to +-limit.
+        kind: Of the policy.
     """
-    return masked_mean(-log_prob(mean, log_std, action, limit), imitate)
+    return masked_mean(-log_density(kind, mean, log_std, action, limit), imitate)
 
 
 def clone_mse(mean: Tensor, action: Tensor, imitate: Tensor) -> Tensor:

@@ -10,7 +10,8 @@ import torch
 from policies.agent import Agent
 from policies.batch import Batch
 from policies.config import AgentConfig, NetworkConfig, PhaseConfig, value_range
-from policies.objectives import CriticDraws, actor_objective, clone_objective, critic_objective
+from policies.draws import CriticDraws
+from policies.objectives import actor_objective, clone_objective, critic_objective
 from trajectories.errors import ConfigError
 
 NETWORKS = NetworkConfig(actor_hidden=(8,), critic_hidden=(8, 6), critics=3, instruction_width=2)

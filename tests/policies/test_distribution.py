@@ -1,12 +1,16 @@
-"""The tanh-Gaussian against change of variables, quadrature and finite differences."""
+"""The policies' distributions against scipy, change of variables, quadrature and finite differences."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
-from policies.distribution import kl, log_prob, log_tanh_slope, sample
+from policies.distribution import act, divergence, draw, kl, log_density, log_prob, log_tanh_slope, sample, smoothed
+
+MEAN = torch.tensor([[0.4, -1.2]], dtype=torch.float64)
+LOG_STD = torch.tensor([[-0.3, 0.2]], dtype=torch.float64)
 
 
 def density(action, mean, std):
@@ -82,3 +86,79 @@ def test_noise_may_have_more_axes_than_the_moments():
     assert actions.shape == (4, 5, 3)
     assert values.shape == (4, 5)
     assert np.allclose(actions[2].numpy(), np.tanh(noise[2].numpy()), atol=1e-6)
+
+
+def test_log_prob_is_scipys_normal_by_change_of_variables():
+    action = np.array([[0.7, -0.95]])
+    mean, std = MEAN.numpy(), np.exp(LOG_STD.numpy())
+    expected = (stats.norm.logpdf(np.arctanh(action), mean, std) - np.log(1 - action**2)).sum()
+    for value in (
+        log_prob(MEAN, LOG_STD, torch.from_numpy(action), 0.9999),
+        log_density("tanh_gaussian", MEAN, LOG_STD, torch.from_numpy(action), 0.9999),
+    ):
+        assert value.item() == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["tanh_gaussian", "gaussian"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_gradient_of_the_log_density_by_finite_differences(kind, which):
+    action, step = torch.tensor([[0.7, -0.95]], dtype=torch.float64), 1e-6
+    inputs = [MEAN.clone().requires_grad_(), LOG_STD.clone().requires_grad_()]
+    log_density(kind, *inputs, action, 0.9999).sum().backward()
+    for entry in range(2):
+        ends = []
+        for sign in (1, -1):
+            moved = [MEAN.clone(), LOG_STD.clone()]
+            moved[which][0, entry] += sign * step
+            ends.append(log_density(kind, *moved, action, 0.9999).item())
+        assert inputs[which].grad[0, entry].item() == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-7)
+
+
+def test_an_unsquashed_gaussian_has_a_tanh_on_its_mean_and_is_not_clipped_in_its_density():
+    action = np.array([[1.0, -0.2]])
+    expected = stats.norm.logpdf(action, np.tanh(MEAN.numpy()), np.exp(LOG_STD.numpy())).sum()
+    value = log_density("gaussian", MEAN, LOG_STD, torch.from_numpy(action), 0.5)
+    assert value.item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_an_unsquashed_gaussian_draws_clipped_actions_with_the_density_from_before():
+    noise = torch.tensor([[0.1, -3.0]], dtype=torch.float64)
+    action, value = draw("gaussian", MEAN, LOG_STD, noise)
+    before = np.tanh(MEAN.numpy()) + np.exp(LOG_STD.numpy()) * noise.numpy()
+    assert before[0, 1] < -1
+    assert action[0].tolist() == pytest.approx([before[0, 0], -1.0])
+    expected = stats.norm.logpdf(before, np.tanh(MEAN.numpy()), np.exp(LOG_STD.numpy())).sum()
+    assert value.item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_deterministic_policy_has_one_action():
+    action, value = draw("deterministic", MEAN, LOG_STD, torch.randn(5, 1, 2, dtype=torch.float64))
+    assert action.shape == (5, 1, 2)
+    assert torch.equal(action, torch.tanh(MEAN).expand(5, 1, 2))
+    assert torch.equal(value, torch.zeros(5, 1, dtype=torch.float64))
+
+
+@pytest.mark.parametrize("kind", ["tanh_gaussian", "gaussian", "deterministic"])
+def test_acting_without_noise_takes_the_mode_and_with_noise_the_spread(kind):
+    noise = torch.tensor([[0.5, -0.25]], dtype=torch.float64)
+    assert torch.equal(act(kind, MEAN, LOG_STD, None), torch.tanh(MEAN))
+    spread = np.exp(LOG_STD.numpy()) * noise.numpy()
+    squashed = np.tanh(MEAN.numpy() + spread)
+    added = np.clip(np.tanh(MEAN.numpy()) + spread, -1, 1)
+    expected = squashed if kind == "tanh_gaussian" else added
+    assert np.allclose(act(kind, MEAN, LOG_STD, noise).numpy(), expected, rtol=1e-12)
+
+
+def test_target_noise_is_clipped_and_so_is_the_action():
+    mean = torch.atanh(torch.tensor([0.0, 0.0, 0.9, -0.4]))
+    noise = torch.tensor([1.0, 9.0, 9.0, -1.0])
+    # 0.2 * 1 = 0.2; 0.2 * 9 is clipped to 0.5; 0.9 + 0.5 is clipped to 1; -0.4 - 0.2.
+    assert smoothed(mean, noise, 0.2, 0.5).tolist() == pytest.approx([0.2, 0.5, 1.0, -0.6])
+
+
+def test_divergence_of_policies_without_squash_is_that_of_gaussians_around_the_mode():
+    other = MEAN + 0.5
+    distance = (np.tanh(MEAN.numpy()) - np.tanh(other.numpy())) ** 2 / (2 * np.exp(2 * LOG_STD.numpy()))
+    for kind in ("gaussian", "deterministic"):
+        assert divergence(kind, MEAN, LOG_STD, other, LOG_STD).item() == pytest.approx(distance.sum(), rel=1e-12)
+    assert torch.equal(divergence("tanh_gaussian", MEAN, LOG_STD, other, LOG_STD), kl(MEAN, LOG_STD, other, LOG_STD))

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from policies.config import NetworkConfig
+from policies.config import HistogramConfig, NetworkConfig
 from policies.fused import inner_product, norm_relu
-from policies.networks import Actor, CriticEnsemble, ensemble_values, select
+from policies.networks import Actor, CriticEnsemble, ValueNetwork, ensemble_outputs, ensemble_values, select
 
 CONFIG = NetworkConfig(actor_hidden=(8, 6), critic_hidden=(10, 8, 6), critics=4, instruction_width=3)
 STATE, EMBEDDING, ACTION = 5, 7, 2
@@ -74,7 +74,7 @@ def test_selected_critics_with_repeats_send_gradients_back(ensemble, inputs):
     state, table, ids = inputs
     action = torch.zeros(6, ACTION)
     index = torch.tensor([2, 2])
-    values = ensemble_values(select(ensemble.tensors(), index), state, table, ids, action)
+    values = ensemble_outputs(select(ensemble.tensors(), index), state, table, ids, action)
     every = ensemble(state, table, ids, action)
     assert torch.allclose(values, every[[2, 2]], atol=1e-6)
     values.sum().backward()
@@ -153,3 +153,91 @@ def test_log_std_is_clipped(inputs):
     log_std = actor(state, actor.encode(table)[ids])[1]
     assert log_std.min() == -1.0
     assert log_std.max() == -0.5
+
+
+def plain(network, index, *inputs):
+    """A stacked network without LayerNorm or language, layer by layer: concatenate, multiply, ReLU."""
+    x = torch.cat(inputs, -1)
+    weights = [torch.cat([part[index] for part in network.first]), *[w[index] for w in network.weights]]
+    for weight, bias in zip(weights, network.biases, strict=True):
+        x = torch.relu(x @ weight + bias[index, 0])
+    if network.out_bias.ndim == 3:
+        return x @ network.out_weight[index] + network.out_bias[index, 0]
+    return (x @ network.out_weight[index].T + network.out_bias[index])[:, 0]
+
+
+def disturbed(network):
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return network
+
+
+@pytest.mark.parametrize("hidden", [(6,), (10, 8, 6)])
+@pytest.mark.parametrize("bins", [None, HistogramConfig(5, -3.0, 2.0)])
+def test_critics_without_norm_language_or_with_bins(inputs, hidden, bins):
+    state, _, ids = inputs
+    config = dataclasses.replace(CONFIG, critic_hidden=hidden, critic_norm=False, critic_bins=bins)
+    critics = disturbed(CriticEnsemble(config, STATE, 0, ACTION))
+    actions = torch.rand(6, 3, ACTION) * 2 - 1
+    none = torch.zeros(0, 0)
+    outputs = critics(state, none, ids, actions)
+    values = ensemble_values(config, critics.tensors(), state, none, ids, actions)
+    assert outputs.shape == ((4, 6, 3) if bins is None else (4, 6, 3, 5))
+    assert values.shape == (4, 6, 3)
+    for index in range(4):
+        for m in range(3):
+            expected = plain(critics, index, state, actions[:, m])
+            assert torch.allclose(outputs[index, :, m], expected, atol=1e-5)
+            if bins is not None:  # five bins of width 1 from -3 on
+                expected = torch.softmax(expected, -1) @ torch.tensor([-2.5, -1.5, -0.5, 0.5, 1.5])
+            assert torch.allclose(values[index, :, m], expected, atol=1e-5)
+    assert {id(t) for t in critics.tensors()} == {id(p) for p in critics.parameters()}
+    assert all(parameter.numel() > 0 for parameter in critics.parameters())
+
+
+def test_gradients_without_norm_and_with_bins_equal_those_of_single_critics(inputs):
+    state, _, ids = inputs
+    config = dataclasses.replace(CONFIG, critic_norm=False, critic_bins=HistogramConfig(5, -3.0, 2.0))
+    critics = disturbed(CriticEnsemble(config, STATE, 0, ACTION))
+    action = torch.rand(6, ACTION) * 2 - 1
+    mine = torch.autograd.grad(critics(state, torch.zeros(0, 0), ids, action).square().sum(), critics.tensors())
+    singles = torch.stack([plain(critics, i, state, action) for i in range(4)])
+    theirs = torch.autograd.grad(singles.square().sum(), critics.tensors())
+    for a, b in zip(mine, theirs, strict=True):
+        assert torch.allclose(a, b, atol=1e-4, rtol=1e-3)
+
+
+def test_value_network_sees_state_and_instruction_and_no_action(inputs):
+    state, table, ids = inputs
+    value = disturbed(ValueNetwork(dataclasses.replace(CONFIG, critic_norm=False), (9, 7), STATE, EMBEDDING))
+    result = ensemble_values(dataclasses.replace(CONFIG, critic_norm=False), value.tensors(), state, table, ids, None)
+    code = table[ids] @ value.code_weight[0] + value.code_bias[0]
+    assert result.shape == (1, 6)
+    assert torch.allclose(result[0], plain(value, 0, state, code), atol=1e-5)
+
+
+@pytest.mark.parametrize("norm", [True, False])
+def test_actor_norm_is_optional(norm):
+    actor = Actor(dataclasses.replace(CONFIG, actor_norm=norm), STATE, 0, ACTION)
+    assert sum(isinstance(layer, torch.nn.LayerNorm) for layer in actor.trunk) == (2 if norm else 0)
+
+
+def test_shared_spread_is_one_for_all_states_and_learned(inputs):
+    state, _, _ = inputs
+    actor = Actor(dataclasses.replace(CONFIG, std="shared", log_std_max=0.5), STATE, 0, ACTION)
+    mean, log_std = actor(state, None)
+    assert mean.shape == log_std.shape == (6, ACTION)
+    assert torch.equal(log_std, torch.zeros(6, ACTION))
+    log_std.sum().backward()
+    assert actor.log_std.grad.tolist() == [6.0, 6.0]
+    with torch.no_grad():
+        actor.log_std.copy_(torch.tensor([9.0, -9.0]))
+    assert actor(state, None)[1][0].tolist() == [0.5, CONFIG.log_std_min]
+
+
+def test_deterministic_actor_has_the_spread_of_its_exploration_and_no_parameter_for_it(inputs):
+    state, _, _ = inputs
+    actor = Actor(dataclasses.replace(CONFIG, policy="deterministic", exploration_noise=0.2), STATE, 0, ACTION)
+    assert torch.allclose(actor(state, None)[1].exp(), torch.full((6, ACTION), 0.2))
+    assert actor.head.out_features == ACTION

@@ -1,12 +1,14 @@
 """The policy as the robot runs it: repeatable, and suspicious of new weights."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from blob_world import SPEC, BlobWorld
 
 from policies.features import FeatureExtractor
-from policies.policy import FILE, load_policy
+from policies.policy import FILE, LearnedPolicy, load_policy
 from robot.link.codec import make_weights
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import Observation, Weights
@@ -36,6 +38,21 @@ def test_actions_are_bounded_seeded_and_repeatable(policy, observation):
     assert all(a.shape == (7,) and a.dtype == np.float32 and np.abs(a).max() <= 1 for a in first)
     mode = policy.act(observation, deterministic=True)
     assert np.array_equal(mode, policy.act(observation, deterministic=True))
+
+
+def test_a_deterministic_policy_explores_around_its_action(policy, observation):
+    mode = policy.act(observation, deterministic=True)
+    networks = replace(policy.networks, policy="deterministic", exploration_noise=0.1)
+    tensors = {name: torch.from_numpy(array) for name, array in tensors_of(policy).items()}
+    for name in ("head.weight", "head.bias"):
+        tensors[name] = tensors[name][:7]  # the means; there is no spread to learn
+    explorer = LearnedPolicy(policy.features, networks, tensors, seed=1)
+    np.testing.assert_allclose(explorer.act(observation, deterministic=True), mode, atol=1e-6)
+    tried = np.array([explorer.act(observation) for _ in range(200)])
+    inside = np.abs(mode) < 0.6
+    assert inside.any()
+    np.testing.assert_allclose(tried.std(0)[inside], 0.1, atol=0.03)
+    assert np.abs(tried).max() <= 1.0
 
 
 def test_a_saved_policy_is_the_same(policy, observation, tmp_path):
