@@ -22,6 +22,7 @@ Start with:  regrasp demo                            the whole path in the twin,
 Then:        regrasp evaluate evaluate.episodes=100  one setting changed
              regrasp demo task=bin_weight            another task
 """
+_ELSEWHERE = " env=ID"
 
 
 def usage() -> str:
@@ -30,23 +31,51 @@ def usage() -> str:
     return USAGE.format(verbs="\n".join(f"  {name:{width}}  {verb.summary}" for name, verb in VERBS.items()))
 
 
+def included(config: str) -> list[str]:
+    """Names of the files whose settings a YAML shares: `- base`, unlike groups, which have a colon."""
+    lines = config.split("  - _self_", 1)[0].splitlines()
+    return [line.removeprefix("  - ") for line in lines if line.startswith("  - ") and ":" not in line]
+
+
+def verb_of(arguments: list[str]) -> tuple[str, list[str]]:
+    """The verb's name and the arguments that are left: one word, two (`bench data`), or one with an environment.
+
+    `pretrain` and `finetune` with `env=ID` among their settings train on that environment instead of the robot.
+    """
+    two = " ".join(arguments[:2])
+    if two in VERBS:
+        return two, arguments[2:]
+    name, rest = arguments[0], arguments[1:]
+    elsewhere = name + _ELSEWHERE
+    if elsewhere in VERBS and any(argument.startswith("env=") for argument in rest):
+        return elsewhere, rest
+    return name, rest
+
+
+def verb_word(name: str) -> str:
+    """What is typed for a verb before its settings: "pretrain" for "pretrain env=ID"."""
+    return name.removesuffix(_ELSEWHERE)
+
+
 def verb_help(name: str) -> str:
     """The text of `regrasp VERB --help`: what it does, its settings with their comments, the groups' choices."""
     verb = VERBS[name]
-    root = files("configs")
-    own, shared = ((root / f"{file}.yaml").read_text() for file in (verb.config, "base"))
-    settings = [text.split("# --- machinery", 1)[0].split("  - _self_", 1)[1].strip() for text in (own, shared)]
+    root = files(verb.config_module)
+    own = (root / f"{verb.config_name}.yaml").read_text()
+    shared = [(root / f"{file}.yaml").read_text() for file in included(own)]
+    texts = [own, *shared]
+    settings = [text.split("# --- machinery", 1)[0].split("  - _self_", 1)[1].strip() for text in texts]
     groups = []
-    for line in "".join(text.split("  - _self_", 1)[0] for text in (shared, own)).splitlines():
+    for line in "".join(text.split("  - _self_", 1)[0] for text in reversed(texts)).splitlines():
         if line.startswith("  - ") and ":" in line:
             group, _, rest = line.removeprefix("  - ").removeprefix("override ").partition(":")
             names = sorted(p.name.removesuffix(".yaml") for p in (root / group).iterdir() if p.name.endswith(".yaml"))
             groups.append(f"  {group + '=' + '|'.join(names):42} {rest.partition('#')[2].strip()}")
     return (
         f"regrasp {name}: {verb.summary}\n\n{verb.details}\n\n"
-        f"Settings and their defaults (change one with key=value, e.g. `regrasp {name} {verb.example}`):\n\n"
+        f"Settings and their defaults (change one with key=value, e.g. `regrasp {verb_word(name)} {verb.example}`):\n\n"
         + "\n\n".join(text for text in settings if text)
-        + "\n\nGroups of further settings, each a file in configs/:\n\n"
+        + ("\n\nGroups of further settings, each a file in configs/:\n\n" if groups else "")
         + "\n".join(groups)
         + f"\n\n`regrasp {name} --cfg job` prints every setting as it would be used.\n"
     )
@@ -64,8 +93,11 @@ def main() -> None:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
         return
-    name, rest = arguments[0], arguments[1:]
+    name, rest = verb_of(arguments)
     if name not in VERBS:
+        words = [verb for verb in VERBS if verb.startswith(f"{name} ")]
+        if words:
+            fail(f"{name} what? The verbs are: {', '.join(words)}.")
         close = difflib.get_close_matches(name, VERBS, n=1)
         hint = f"; did you mean `{close[0]}`?" if close else ""
         fail(f"there is no verb {name!r}{hint} The verbs are: {', '.join(VERBS)}.")
@@ -79,7 +111,7 @@ def main() -> None:
 
     OmegaConf.register_new_resolver("cores", lambda: max(1, len(os.sched_getaffinity(0))), replace=True)
     verb = VERBS[name]
-    sys.argv = [f"regrasp {name}", *rest]
+    sys.argv = [f"regrasp {verb_word(name)}", *rest]
 
     def task(config: DictConfig) -> None:
         if not config.progress:
@@ -94,7 +126,7 @@ def main() -> None:
             print(f"\nregrasp: stopped. {verb.resume}", file=sys.stderr)
             sys.exit(130)
 
-    hydra.main(version_base="1.3", config_path="pkg://configs", config_name=verb.config)(task)()
+    hydra.main(version_base="1.3", config_path=f"pkg://{verb.config_module}", config_name=verb.config_name)(task)()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ class Verb:
 
     Attributes:
         module: Module with `run(config)`.
-        config: Name of its YAML in `configs/`.
+        config: Its YAML in `configs/`, without the ending. One in a folder belongs to that folder's own set of groups.
         summary: One line for the list of verbs.
         details: What a person should know before running it.
         example: An override that shows the syntax.
@@ -24,6 +24,16 @@ class Verb:
     details: str
     example: str
     resume: str = "Nothing is lost; the same command goes on where it stopped."
+
+    @property
+    def config_module(self) -> str:
+        """Python package that its YAML and its groups are in."""
+        return ".".join(["configs", *self.config.split("/")[:-1]])
+
+    @property
+    def config_name(self) -> str:
+        """Name of its YAML there."""
+        return self.config.split("/")[-1]
 
 
 VERBS: dict[str, Verb] = {
@@ -58,6 +68,16 @@ VERBS: dict[str, Verb] = {
         "Reads the store that `collect` filled and writes a checkpoint folder.",
         "pretrain.steps=3000",
     ),
+    "pretrain env=ID": Verb(
+        "commands.gym_pretrain",
+        "gym/pretrain",
+        "the same for any Gymnasium environment with a state: from a D4RL or Minari data set, by any method",
+        "Reads dataset=FILE (D4RL-style HDF5) or dataset=FOLDER (Minari), trains offline, evaluates the policy.\n"
+        "A step before a time-out stays out, and is counted, where the file doesn't hold what it led to. Observations\n"
+        "that are dictionaries come in the order of gymnasium.spaces.flatten; actions are rescaled to [-1, 1].",
+        "env=PointMaze_UMaze-v3 dataset=umaze.hdf5 method=calql steps=50000",
+        "A checkpoint is kept every checkpoint_every updates; the same command goes on, to the bit.",
+    ),
     "train-reward": Verb(
         "commands.train_reward",
         "train_reward",
@@ -79,6 +99,15 @@ VERBS: dict[str, Verb] = {
         "The robot does the task and undoes it, the reward model judges, the learner trains. No resets but on help.",
         "task=pot_pick_place seed=1",
         "Every finished episode is kept; the same command resumes.",
+    ),
+    "finetune env=ID": Verb(
+        "commands.gym_finetune",
+        "gym/finetune",
+        "the same for any Gymnasium environment: goes on online from `pretrain env=ID`, in one process",
+        "Methods without pre-training (sac, redq, rlpd) begin here. The same seed gives the same numbers, interrupted\n"
+        "or not.",
+        "env=PointMaze_UMaze-v3 method=wsrl steps=20000",
+        "A checkpoint is kept every checkpoint_every steps; the same command goes on, to the bit.",
     ),
     "learner": Verb(
         "commands.learner",
@@ -166,6 +195,24 @@ VERBS: dict[str, Verb] = {
         "computer alone. It only looks: nothing moves, no torque is switched, nothing is written to the servos.",
         "robot=widowx robot.port=FT4THVDH",
         "It only looks: run it again.",
+    ),
+    "bench algorithms": Verb(
+        "commands.bench_algorithms",
+        "gym/bench_algorithms",
+        "compare methods: environment x method x seed, one after the other, curves with bands and a table",
+        "Every list with commas is swept by Hydra's multirun. Finished cells are skipped, an interrupted one goes on;\n"
+        "results in out/ are written after each. Bench tasks record their own data set first.",
+        "env=maze,puck method=wsrl,rlpd seed=0,1,2",
+        "Finished cells are kept and the one under way goes on from its checkpoint with the same command.",
+    ),
+    "bench data": Verb(
+        "commands.bench_data",
+        "gym/bench_data",
+        "record a bench task's data set: a mediocre demonstrator, D4RL-style HDF5",
+        "maze and umaze: a walker that is unsteady and often lost. puck and pot: the twin's scripted expert,\n"
+        "unsteady, and half of the time with a deliberate failure.",
+        "env=pot episodes=100",
+        "Nothing was written; run it again.",
     ),
     "train-backbone": Verb(
         "commands.train_backbone",

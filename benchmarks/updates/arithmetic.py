@@ -1,0 +1,94 @@
+"""The least arithmetic of an update, and how fast this machine multiplies matrices: the floor that updates have."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait for the device's queue; nothing on a CPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def matmul_rate(device: torch.device, size: int = 1024, rounds: int = 20) -> float:
+    """Best float32 matrix-product throughput over a few rounds, floating-point operations a second."""
+    a, b = torch.randn(2, size, size, device=device)
+    out = torch.empty(size, size, device=device)
+    best = 0.0
+    for _ in range(rounds):
+        synchronise(device)
+        start = time.perf_counter()
+        torch.mm(a, b, out=out)
+        synchronise(device)
+        best = max(best, 2 * size**3 / (time.perf_counter() - start))
+    return best
+
+
+def best_ms(work: Callable[[], object], device: torch.device, rounds: int, warm: int = 3) -> float:
+    """Milliseconds of the fastest of `rounds` calls after `warm` others; slow ones measure the machine's other work."""
+    for _ in range(warm):
+        work()
+    best = float("inf")
+    for _ in range(rounds):
+        synchronise(device)
+        start = time.perf_counter()
+        work()
+        synchronise(device)
+        best = min(best, time.perf_counter() - start)
+    return best * 1e3
+
+
+def layers(widths: Sequence[int]) -> list[int]:
+    """Multiply-adds a row of each layer."""
+    return [a * b for a, b in pairwise(widths)]
+
+
+def forward(widths: Sequence[int], rows: int) -> float:
+    """Operations of a forward pass."""
+    return 2.0 * rows * sum(layers(widths))
+
+
+def backward(widths: Sequence[int], rows: int, *, weights: bool, inputs: int) -> float:
+    """Operations of a backward pass.
+
+    Args:
+        widths: Of the layers.
+        rows: Rows.
+        weights: Whether the parameters' gradients are needed.
+        inputs: Entries of the input whose gradient is needed.
+    """
+    macs = layers(widths)
+    through = sum(macs[1:]) + inputs * widths[1]
+    return 2.0 * rows * (through + (sum(macs) if weights else 0))
+
+
+def wsrl_operations(
+    state: int, action: int, hidden: tuple[int, ...], critics: int, subset: int, batch: int, utd: int
+) -> float:
+    """Operations of one WSRL step: `utd` critic updates on `batch` rows, one actor update on all of them."""
+    critic, actor = (state + action, *hidden, 1), (state, *hidden, 2 * action)
+    of_critics = forward(actor, batch) + subset * forward(critic, batch)
+    of_critics += critics * (forward(critic, batch) + backward(critic, batch, weights=True, inputs=0))
+    rows = batch * utd
+    of_actor = forward(actor, rows) + backward(actor, rows, weights=True, inputs=0)
+    of_actor += critics * (forward(critic, rows) + backward(critic, rows, weights=False, inputs=action))
+    return utd * of_critics + of_actor
+
+
+def calql_operations(
+    state: int, action: int, hidden: tuple[int, ...], critics: int, subset: int | None, batch: int, actions: int
+) -> float:
+    """Operations of one Cal-QL update with `actions` from each of uniform, this and the next state's policy.
+
+    The state's part of the first layer is counted once for all actions of a state: it need not be done again.
+    """
+    step = wsrl_operations(state, action, hidden, critics, critics if subset is None else subset, batch, 1)
+    rows = 3 * actions * batch
+    tail = (action, *hidden, 1)
+    regulariser = critics * (forward(tail, rows) + backward(tail, rows, weights=True, inputs=0))
+    return step + forward((state, *hidden, 2 * action), batch) + regulariser

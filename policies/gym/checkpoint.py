@@ -1,0 +1,114 @@
+"""Checkpoints of training on a Gymnasium environment: the whole agent, what it belongs to, and how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from policies.agent import Agent
+from policies.config import AgentConfig
+from policies.gym.preparation import Preparation
+from policies.gym.settings import DataSettings
+from policies.tensor_file import digest, read_tensors, write_tensors
+from trajectories.errors import CheckpointError
+
+FORMAT = "regrasp-gym-1"
+_EXTRA = "extra."
+
+
+@dataclass(frozen=True)
+class GymCheckpoint:
+    """A loaded checkpoint.
+
+    Attributes:
+        agent: Ready to go on.
+        preparation: Of observations, actions and rewards.
+        identity: What it was made for, see `Job.identity`.
+        progress: Counters, plain JSON.
+        tensors: The caller's, on the CPU.
+        digest: Hex sha256 of the file's content.
+    """
+
+    agent: Agent
+    preparation: Preparation
+    identity: Mapping[str, Any]
+    progress: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+    digest: str
+
+
+def save_checkpoint(
+    path: Path,
+    agent: Agent,
+    preparation: Preparation,
+    identity: Mapping[str, Any],
+    progress: Mapping[str, Any],
+    tensors: Mapping[str, Tensor] | None = None,
+) -> None:
+    """Write everything; the file is there whole or not at all.
+
+    Args:
+        path: Created or replaced.
+        agent: Its whole training state is kept.
+        preparation: Of its observations, actions and rewards.
+        identity: What it is made for.
+        progress: Counters, plain JSON.
+        tensors: The caller's, e.g. the state of a replay's draws.
+
+    Raises:
+        CheckpointError: The disk refuses.
+    """
+    state, counters = agent.state()
+    scaling = {"mean": torch.from_numpy(preparation.mean), "spread": torch.from_numpy(preparation.spread)}
+    payload = dict(state) | {_EXTRA + name: tensor for name, tensor in (scaling | dict(tensors or {})).items()}
+    header = {
+        "sizes": list(agent.sizes),
+        "counters": counters,
+        "policy_digest": digest(agent.actor_weights()),
+        "identity": dict(identity),
+        "progress": dict(progress),
+    }
+    write_tensors(Path(path), FORMAT, payload, header)
+
+
+def load_checkpoint(
+    path: Path, *, device: torch.device | str = "cpu", config: AgentConfig | None = None
+) -> GymCheckpoint:
+    """Read a checkpoint back.
+
+    Args:
+        path: File of `save_checkpoint`.
+        device: Where the agent shall live.
+        config: Losses to go on with instead of the saved ones; networks and discount must agree.
+
+    Raises:
+        CheckpointError: The file is missing, damaged or incomplete, of other networks or another discount, or gives
+            another policy than was saved.
+    """
+    path = Path(path)
+    payload, header, whole = read_tensors(path, FORMAT)
+    saved = AgentConfig.from_dict(header["identity"]["agent"])
+    config = saved if config is None else config
+    for name in ("networks", "gamma"):
+        if getattr(config, name) != getattr(saved, name):
+            raise CheckpointError(
+                f"{path} was trained with {name} = {getattr(saved, name)}; the settings ask for "
+                f"{getattr(config, name)}. Go on with the method that it was trained with."
+            )
+    tensors = {name.removeprefix(_EXTRA): tensor for name, tensor in payload.items() if name.startswith(_EXTRA)}
+    agent = Agent(config, *header["sizes"], device=device)
+    agent.load_state(
+        {name: tensor for name, tensor in payload.items() if not name.startswith(_EXTRA)}, header["counters"]
+    )
+    if digest(agent.actor_weights()) != header["policy_digest"]:
+        raise CheckpointError(f"The policy loaded from {path} is not the one that was saved; don't use it.")
+    mean, spread = (tensors.pop(name).numpy().astype(np.float32) for name in ("mean", "spread"))
+    settings = DataSettings(**header["identity"]["data"])
+    preparation = Preparation(settings, config.gamma, mean, spread)
+    return GymCheckpoint(agent, preparation, header["identity"], header["progress"], tensors, whole)

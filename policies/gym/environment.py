@@ -1,0 +1,156 @@
+"""Gymnasium environments as the agents here see them: a float32 vector in, actions in [-1, 1] out."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.wrappers import FlattenObservation, RescaleAction
+
+from trajectories.errors import ConfigError, MissingDependencyError
+from trajectories.types import Float32
+
+FlatEnv = gymnasium.Env[Any, Any]
+"""Observations (F,) of any float type, actions (A,) in [-1, 1]."""
+
+
+@dataclass(frozen=True)
+class EnvSettings:
+    """Which environment.
+
+    Attributes:
+        id: Gymnasium id, e.g. "PointMaze_Medium-v3"; "module:id" imports a module first.
+        kwargs: Given to the environment's constructor.
+        max_steps: Steps after which an episode is cut; None for the environment's own limit.
+        modules: Imported in turn, where installed, until the id is known: whatever registers ids.
+    """
+
+    id: str
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    max_steps: int | None = None
+    modules: tuple[str, ...] = ("gymnasium_robotics",)
+
+    def __post_init__(self) -> None:
+        if self.max_steps is not None and self.max_steps < 1:
+            raise ConfigError(f"max_steps={self.max_steps} leaves no step in an episode; expected at least 1.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """What decides how the environment behaves, as plain JSON types."""
+        return {"id": self.id, "kwargs": dict(self.kwargs), "max_steps": self.max_steps}
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What an agent and data must fit.
+
+    Attributes:
+        observations: F, size of the flattened observation.
+        low: float32 (A,) lowest action in the environment's own units.
+        high: float32 (A,) highest.
+    """
+
+    observations: int
+    low: Float32
+    high: Float32
+
+    @property
+    def actions(self) -> int:
+        """A."""
+        return len(self.low)
+
+    def scaled(self, actions: Float32) -> Float32:
+        """Actions (T, A) in the environment's own units, in [-1, 1]."""
+        return (2.0 * (actions - self.low) / (self.high - self.low) - 1.0).astype(np.float32)
+
+
+def make_env(settings: EnvSettings) -> FlatEnv:
+    """Make an environment, flattened and rescaled.
+
+    Dict and tuple observations are flattened in the order of `gymnasium.spaces.flatten` (keys of a Dict in alphabetical
+    order, so that goals of Gymnasium-Robotics come as achieved_goal, desired_goal, observation); actions are rescaled
+    linearly when their bounds aren't -1 and 1.
+
+    Raises:
+        ConfigError: There is no such id, its arguments are wrong, or its spaces don't fit.
+        MissingDependencyError: A package that the environment needs isn't installed.
+    """
+    env = _make(settings)
+    require_vectors(env.observation_space, settings.id)
+    if not isinstance(env.observation_space, spaces.Box) or len(env.observation_space.shape) != 1:
+        env = FlattenObservation(env)
+    actions = env.action_space
+    if not isinstance(actions, spaces.Box) or len(actions.shape) != 1:
+        raise ConfigError(f"{settings.id} has actions {actions}; expected a vector of continuous ones (a Box).")
+    if not (np.isfinite(actions.low).all() and np.isfinite(actions.high).all()):
+        raise ConfigError(f"{settings.id} has actions without bounds, {actions}; expected finite ones to rescale from.")
+    if (actions.low != -1.0).any() or (actions.high != 1.0).any():
+        env = RescaleAction(env, np.float32(-1.0), np.float32(1.0))
+    return env
+
+
+def interface_of(env: FlatEnv) -> Interface:
+    """Sizes and action bounds of what `make_env` made."""
+    shape, own = env.observation_space.shape, env.unwrapped.action_space
+    if shape is None or not isinstance(own, spaces.Box):
+        raise ConfigError(f"{env} isn't flat; use policies.gym.environment.make_env.")
+    return Interface(int(shape[0]), own.low.astype(np.float32), own.high.astype(np.float32))
+
+
+def require_vectors(space: spaces.Space[Any], owner: str) -> None:
+    """Refuse observations that aren't a state.
+
+    Raises:
+        ConfigError: When there is text, a graph or an image among them.
+    """
+    for leaf in _leaves(space):
+        if isinstance(leaf, spaces.Box) and leaf.dtype == np.uint8 and len(leaf.shape) >= 2:
+            raise ConfigError(f"{owner} observes images {leaf}; expected a state. Choose the state-based variant.")
+        if isinstance(leaf, spaces.Text) or not leaf.is_np_flattenable:
+            raise ConfigError(f"{owner} observes {leaf}, which doesn't become a vector; expected numbers only.")
+
+
+def _leaves(space: spaces.Space[Any]) -> Iterator[spaces.Space[Any]]:
+    if isinstance(space, spaces.Dict):
+        for inner in space.spaces.values():
+            yield from _leaves(inner)
+    elif isinstance(space, spaces.Tuple):
+        for inner in space.spaces:
+            yield from _leaves(inner)
+    else:
+        yield space
+
+
+def _make(settings: EnvSettings) -> FlatEnv:
+    for module in settings.modules:
+        if settings.id in gymnasium.registry:
+            break
+        try:
+            with contextlib.redirect_stderr(io.StringIO()):  # Farama's packages print news there
+                importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name != module.partition(".")[0]:
+                raise
+    try:
+        return gymnasium.make(
+            settings.id, max_episode_steps=settings.max_steps, disable_env_checker=True, **settings.kwargs
+        )
+    except gymnasium.error.DependencyNotInstalled as error:
+        raise MissingDependencyError(f"{settings.id} needs a package that isn't installed: {error}.") from error
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"{settings.id} needs a module that isn't installed: {error}. Install the package that brings it."
+        ) from error
+    except gymnasium.error.Error as error:
+        close = difflib.get_close_matches(settings.id, list(gymnasium.registry), n=3)
+        hint = f"Did you mean {' or '.join(close)}?" if close else "Name the module that registers it: module:id."
+        raise ConfigError(f"There is no Gymnasium environment {settings.id!r} ({error}). {hint}") from error
+    except TypeError as error:
+        raise ConfigError(f"{settings.id} doesn't take the arguments {dict(settings.kwargs)}: {error}.") from error

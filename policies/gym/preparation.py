@@ -1,0 +1,151 @@
+"""What becomes of observations, actions and rewards before anything is learned from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from policies.gym.environment import Interface
+from policies.gym.minari_files import is_minari, read_minari
+from policies.gym.settings import DataSettings
+from policies.replay import Replay
+from trajectories.flat.d4rl import read_d4rl
+from trajectories.flat.episode import FlatDataset, FlatEpisode
+from trajectories.flat.errors import DatasetError
+from trajectories.flat.returns import returns_to_go
+from trajectories.types import Float32, Source
+
+_OUTSIDE = 1e-5
+"""How far actions may lie outside their bounds, as a share of the range: rounding."""
+_SPREAD_FLOOR = 1e-3
+
+
+def read_dataset(path: Path) -> FlatDataset:
+    """The episodes of a D4RL-style HDF5 file or of a Minari data set's folder.
+
+    Raises:
+        DatasetError: There is nothing, or it can't be read.
+    """
+    path = Path(path)
+    if path.name == "main_data.hdf5" and is_minari(path.parent):
+        path = path.parent
+    if is_minari(path):
+        return read_minari(path)
+    if path.is_dir():
+        raise DatasetError(f"{path} is a folder without Minari's metadata.json; give a Minari folder or an HDF5 file.")
+    return read_d4rl(path)
+
+
+def fitted(data: FlatDataset, interface: Interface, env: str) -> FlatDataset:
+    """The data set with actions in [-1, 1].
+
+    Args:
+        data: As it was read.
+        interface: Of the environment.
+        env: Its id, for messages.
+
+    Raises:
+        DatasetError: Observations or actions have other sizes, or actions lie outside the bounds.
+    """
+    expected = (interface.observations, interface.actions)
+    if data.sizes != expected:
+        raise DatasetError(
+            f"{data.source} has observations of {data.sizes[0]} and actions of {data.sizes[1]} numbers; {env} has "
+            f"{expected[0]} and {expected[1]}. Give the environment that the data were recorded on, with the same "
+            "arguments."
+        )
+    slack = _OUTSIDE * (interface.high - interface.low)
+    for number, episode in enumerate(data.episodes):
+        outside = (episode.actions < interface.low - slack) | (episode.actions > interface.high + slack)
+        if outside.any():
+            step, entry = np.argwhere(outside)[0]
+            raise DatasetError(
+                f"{data.source}, episode {number}, step {step}: entry {entry} of the action is "
+                f"{episode.actions[step, entry]}; {env} takes {interface.low[entry]} to {interface.high[entry]}. Clip "
+                "the actions in the file if the environment did, or give the environment that they were recorded on."
+            )
+    episodes = (replace(episode, actions=interface.scaled(episode.actions)) for episode in data.episodes)
+    return replace(data, episodes=tuple(episodes))
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """The treatment of one run.
+
+    Attributes:
+        settings: Scale, bias, clip, returns.
+        gamma: Discount of the returns.
+        mean: float32 (F,) subtracted from observations; zeros unless they are normalised.
+        spread: float32 (F,) that they are then divided by.
+    """
+
+    settings: DataSettings
+    gamma: float
+    mean: Float32
+    spread: Float32
+
+    @staticmethod
+    def fit(settings: DataSettings, gamma: float, size: int, data: FlatDataset | None) -> Preparation:
+        """The treatment that the settings ask for.
+
+        Args:
+            settings: Of the run.
+            gamma: The agent's discount.
+            size: F.
+            data: What observations are normalised by: mean and standard deviation + 0.001 of all observations, as in
+                TD3+BC (arXiv 2106.06860, equation 6).
+
+        Raises:
+            DatasetError: Observations shall be normalised and there are no data.
+        """
+        mean, spread = np.zeros(size, np.float32), np.ones(size, np.float32)
+        if settings.normalise:
+            if data is None:
+                raise DatasetError("Observations can't be normalised without a data set; set normalise=false.")
+            seen = np.concatenate([episode.observations for episode in data.episodes]).astype(np.float64)
+            mean, spread = seen.mean(0).astype(np.float32), (seen.std(0) + _SPREAD_FLOOR).astype(np.float32)
+        return Preparation(settings, gamma, mean, spread)
+
+    def observation(self, seen: NDArray[Any]) -> Float32:
+        """Observations (..., F) of any float type as float32 (..., F) for the networks."""
+        return (np.asarray(seen, np.float32) - self.mean) / self.spread
+
+    def action(self, action: Float32) -> Float32:
+        """Actions clipped to +- the limit, float32."""
+        limit = np.float32(self.settings.action_limit)
+        return np.clip(action, -limit, limit, dtype=np.float32)
+
+    def add(self, replay: Replay, episode: FlatEpisode, source: Source) -> None:
+        """Put an episode with actions in [-1, 1] and the environment's own rewards into a replay."""
+        steps, settings = len(episode), self.settings
+        rewards = (settings.reward_scale * episode.rewards + settings.reward_bias).astype(np.float32)
+        terminated, truncated = np.zeros(steps, np.bool_), np.zeros(steps, np.bool_)
+        terminated[-1], truncated[-1] = episode.terminated, not episode.terminated
+        replay.add_episode(
+            {"state": self.observation(episode.observations)},
+            self.action(episode.actions),
+            rewards,
+            terminated,
+            truncated,
+            returns_to_go(rewards, episode.terminated, self.gamma, settings.tail),
+            np.full(steps, source, np.uint8),
+            0,
+        )
+
+    def offline_replay(self, data: FlatDataset, seed: int, device: torch.device | str) -> Replay:
+        """A replay of all episodes of a fitted data set."""
+        replay = self.empty_replay(data.sizes, data.transitions + len(data.episodes), seed, device)
+        for episode in data.episodes:
+            self.add(replay, episode, Source.EXPERT)
+        return replay
+
+    def empty_replay(self, sizes: tuple[int, int], capacity: int, seed: int, device: torch.device | str) -> Replay:
+        """A replay of (F, A) = `sizes` for `capacity` frames."""
+        fields = {"state": ((sizes[0],), torch.float32)}
+        room = max(2, capacity)
+        return Replay(room, fields, gamma=self.gamma, action_size=sizes[1], device=device, seed=seed)

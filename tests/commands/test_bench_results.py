@@ -1,0 +1,132 @@
+"""What cells say together, by hand."""
+
+import json
+import math
+
+import pytest
+
+from commands.bench_algorithms import cell_folder, changes_of
+from commands.bench_results import (
+    CELL_FILE,
+    Cell,
+    Spread,
+    groups,
+    main_measures,
+    markdown,
+    points_of,
+    read_cells,
+    rows_of,
+    shared_changes,
+    write_results,
+)
+
+
+def cell(method, seed, curve, *, env="maze", changes=(), measure="stochastic/success"):
+    return Cell(env, method, changes, seed, 20, {measure: curve}, 60.0 * (seed + 1), 120.0, {})
+
+
+def test_a_row_has_start_lowest_average_and_last_over_seeds():
+    cells = [
+        cell("wsrl", 0, {0: 0.5, 1000: 0.1, 2000: 0.6}),
+        cell("wsrl", 1, {0: 0.7, 1000: 0.3, 2000: 0.8, 3000: 1.0}),
+    ]
+    (row,) = rows_of(cells)
+    assert (row.env, row.label, row.measure, row.seeds, row.steps) == (
+        "maze",
+        "wsrl",
+        "stochastic/success",
+        (0, 1),
+        2000,
+    )
+    assert row.start.mean == pytest.approx(0.6)
+    # two values: t(0.975, 1) = 12.7062, standard error 0.1414 / sqrt 2 = 0.1
+    assert row.start.high - row.start.mean == pytest.approx(1.27062, abs=1e-4)
+    assert row.lowest.values == (0.1, 0.3)
+    assert row.average.values == pytest.approx((0.35, 0.55))  # without the start
+    assert row.final.values == (0.6, 0.8)  # the last step that both have
+    assert row.offline_minutes == pytest.approx(1.5)
+    assert row.minutes_per_1000_steps == pytest.approx(1.0)  # 120 s for 2,000 steps
+
+
+def test_a_method_without_online_steps_has_one_point():
+    (row,) = rows_of([cell("bc", 0, {0: 0.4})])
+    assert row.start == row.lowest == row.average == row.final
+    assert row.minutes_per_1000_steps is None
+    assert "| bc | success, %, stochastic | 1 × 20 | 40 | 40 | 40 | 40 | 0 | 1.0 | - |" in markdown([row])
+
+
+def test_a_text_of_a_spread_is_in_units_of_the_table():
+    assert Spread.of([0.5, 0.7]).text(100) == "60 ± 1.3e+02"
+    assert Spread.of([0.5]).text(100) == "50"
+    assert Spread.of([-12.5]).text(1) == "-12.5"
+
+
+def test_success_is_shown_where_there_is_one_else_the_return():
+    success = {"stochastic/success": {0: 1.0}, "deterministic/success": {0: 1.0}, "stochastic/return": {0: 3.0}}
+    with_success = Cell("maze", "a", (), 0, 1, success, 0, 0, {})
+    without = Cell("maze", "b", (), 0, 1, {"stochastic/return": {0: 3.0}}, 0, 0, {})
+    assert main_measures([with_success]) == ["stochastic/success", "deterministic/success"]
+    assert main_measures([with_success, without]) == ["stochastic/return"]
+
+
+def test_points_are_the_evaluations_of_the_metrics():
+    rows = [
+        {"step": 0, "wall_s": 1.0, "eval/stochastic/return": -3.0, "eval/stochastic/success": 0.0},
+        {"step": 5, "wall_s": 1.0, "train/return": 9.0},
+        {"step": 10, "wall_s": 2.0, "eval/stochastic/return": None, "eval/stochastic/success": 0.5},
+    ]
+    assert points_of(rows) == {"stochastic/return": {0: -3.0}, "stochastic/success": {0: 0.0, 10: 0.5}}
+
+
+def test_labels_say_what_sets_cells_apart():
+    cells = [
+        cell("wsrl", 0, {0: 0.0}, changes=("batch=64", "warmup_steps=500")),
+        cell("wsrl", 0, {0: 0.0}, changes=("batch=64", "warmup_steps=2000")),
+        cell("bc", 0, {0: 0.0}, changes=("batch=64",)),
+    ]
+    assert shared_changes(cells) == ("batch=64",)
+    assert list(groups(cells, ("batch=64",))) == ["wsrl, warmup_steps=500", "wsrl, warmup_steps=2000", "bc"]
+    assert markdown(rows_of(cells), ("batch=64",)).startswith("All with batch=64.")
+
+
+def test_changes_leave_out_what_cells_go_by_and_lengths(tmp_path):
+    overrides = [
+        "seed=1",
+        "env=maze",
+        "method=wsrl",
+        "steps=5",
+        "warmup_steps=500",
+        "+agent.networks.critics=5",
+        "out=x",
+    ]
+    changes = changes_of(overrides)
+    assert changes == ("agent.networks.critics=5", "warmup_steps=500")
+    folder = cell_folder(tmp_path, "regrasp/Pot-v0", "wsrl", changes, 1)
+    assert folder == tmp_path / "cells/regrasp_Pot-v0/wsrl,agent.networks.critics=5,warmup_steps=500/seed1"
+    long = [cell_folder(tmp_path, "maze", "wsrl", [f"a={'x' * 300}{end}"], 0).parent.name for end in "yz"]
+    assert long[0] != long[1]
+    assert max(map(len, long)) < 140
+
+
+def test_results_are_written_from_what_cells_left(tmp_path):
+    for number, curve in enumerate(({0: 0.5, 1000: 1.0}, {0: 0.5, 1000: 0.5})):
+        made = cell("wsrl", number, curve, env="a/b")
+        folder = cell_folder(tmp_path, made.env, made.method, made.changes, made.seed)
+        folder.mkdir(parents=True)
+        (folder / CELL_FILE).write_text(json.dumps(made.__dict__))
+    one = cell("bc", 0, {0: 0.25}, env="a/b")
+    folder = cell_folder(tmp_path, one.env, one.method, (), 0)
+    folder.mkdir(parents=True)
+    (folder / CELL_FILE).write_text(json.dumps(one.__dict__))
+    cells = read_cells(tmp_path)
+    assert [(c.method, c.seed) for c in cells] == [("bc", 0), ("wsrl", 0), ("wsrl", 1)]
+    assert cells[1].points == {"stochastic/success": {0: 0.5, 1000: 1.0}}
+    written = write_results(tmp_path, cells)
+    assert [path.name for path in written] == ["results.md", "results.json", "curves_a_b.svg"]
+    rows = json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)  # no NaN
+    assert rows[0]["final"] == {"values": [0.25], "mean": 0.25, "low": None, "high": None}
+    assert rows[1]["final"]["mean"] == 0.75
+    svg = (tmp_path / "curves_a_b.svg").read_text()
+    assert svg.startswith("<svg")
+    assert svg.rstrip().endswith("</svg>")
+    assert math.isnan(Spread.of([1.0]).low)

@@ -1,0 +1,143 @@
+"""From settings to jobs, and the commands themselves on the smallest task."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_module
+
+from commands import gym_finetune, gym_pretrain
+from commands.__main__ import included, verb_help, verb_of
+from commands.bench_data import recorded
+from commands.gym_job import gym_run, merged, offline_settings, online_settings
+from commands.verbs import VERBS
+from policies.gym.settings import DataSettings
+from policies.methods import METHODS
+from trajectories.errors import CheckpointError, ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def config(verb, *overrides):
+    with initialize_config_module(VERBS[verb].config_module, version_base="1.3"):
+        return compose(VERBS[verb].config_name, list(overrides))
+
+
+def regrasp(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, "-m", "commands", *arguments],
+        capture_output=True, text=True, cwd=cwd, check=False, env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+
+
+def test_verbs_are_found_by_one_word_two_or_their_environment():
+    assert verb_of(["pretrain", "seed=1"]) == ("pretrain", ["seed=1"])
+    assert verb_of(["pretrain", "seed=1", "env=X-v0"]) == ("pretrain env=ID", ["seed=1", "env=X-v0"])
+    assert verb_of(["bench", "data", "env=pot"]) == ("bench data", ["env=pot"])
+    assert verb_of(["evaluate", "env=X-v0"]) == ("evaluate", ["env=X-v0"])
+    assert included("defaults:\n  - base\n  - task: own  # x\n  - _self_\n") == ["base"]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_explains_its_settings(verb):
+    text = verb_help(verb)
+    assert VERBS[verb].summary in text
+    assert "machinery" not in text
+    assert ("task=bin_weight" in text) == (VERBS[verb].config_module == "configs")
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_makes_a_job(name):
+    run = gym_run(config("finetune env=ID", "env=umaze", f"method={name}"))
+    assert run.job.agent.networks.critic_hidden == run.job.agent.networks.actor_hidden == (64, 64)
+    settings = online_settings(config("finetune env=ID", "env=umaze"), run, 100)
+    assert settings.utd <= 4
+    assert settings.batch == run.method.batch
+
+
+def test_what_settings_leave_open_is_the_tasks_then_the_methods_own():
+    run = gym_run(config("bench algorithms", "env=umaze", "method=wsrl"))
+    assert run.job.data == DataSettings(reward_scale=10.0, reward_bias=-5.0)
+    assert run.job.env.max_steps == 120
+    assert run.dataset == "umaze"
+    changed = config(
+        "bench algorithms", "env=umaze", "method=rlpd", "data.reward_scale=2", "max_steps=30", "utd=7", "batch=32",
+        "+agent.networks.critics=3", "+agent.online.actor_q=min", "offline_ratio=0.25", "dataset=x.hdf5",
+    )  # fmt: skip
+    run = gym_run(changed)
+    assert run.job.data == DataSettings(reward_scale=2.0, reward_bias=-5.0)
+    assert run.job.env.max_steps == 30
+    assert run.job.agent.networks.critics == 3
+    assert run.job.agent.online.actor_q == "min"
+    assert run.job.agent.offline.actor_q == "mean"
+    assert run.dataset == "x.hdf5"
+    settings = online_settings(changed, run, 500)
+    assert (settings.utd, settings.batch, settings.offline_ratio, settings.steps) == (7, 32, 0.25, 500)
+    assert offline_settings(changed, run, 50).batch == 32
+
+
+def test_published_networks_stay_on_environments_that_are_no_bench_task():
+    run = gym_run(config("pretrain env=ID", "env=PointMaze_UMaze-v3", "method=calql", "family=antmaze", "run_dir=here"))
+    assert run.job.agent.networks.critic_hidden == (256,) * 4
+    assert run.job.data == DataSettings()
+    assert run.dataset is None
+    assert run.folder == Path("here")
+    other = gym_run(config("pretrain env=ID", "env=regrasp/PushPuckState-v0", "method=bc", "seed=3"))
+    assert other.folder == Path("runs/gym/regrasp_PushPuckState-v0/bc/seed3")
+
+
+def test_settings_that_nobody_knows_are_refused():
+    with pytest.raises(ConfigError, match="unknown method 'dqn'; expected one of bc, "):
+        gym_run(config("pretrain env=ID", "env=umaze", "method=dqn"))
+    with pytest.raises(ConfigError, match="family=atari is unknown"):
+        gym_run(config("pretrain env=ID", "env=umaze", "family=atari"))
+    with pytest.raises(ConfigError, match="criticss"):
+        gym_run(config("pretrain env=ID", "env=umaze", "+agent.networks.criticss=3"))
+    assert merged({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}, "d": 4}) == {"a": {"b": 1, "c": 3}, "d": 4}
+
+
+SMALL = ("batch=16", "evaluate.episodes=2", "warmup_steps=60", "progress=false")
+
+
+def test_a_bench_trains_every_cell_once_and_draws_them(tmp_path):
+    recorded("umaze", tmp_path / "runs/gym/data", 0, episodes=4)
+    bench = ("bench", "algorithms", "env=umaze", "method=iql,bc", "seed=0", "steps=130", "offline_steps=6", *SMALL)
+    first = regrasp(*bench, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    out = tmp_path / "runs" / "bench"
+    rows = json.loads((out / "results.json").read_text())
+    found = {(row["label"], row["measure"]): row["steps"] for row in rows}
+    assert found == {
+        (label, f"{mode}/success"): steps
+        for label, steps in (("iql", 130), ("bc", 0))
+        for mode in ("stochastic", "deterministic")
+    }
+    assert (out / "curves_umaze.svg").read_text().startswith("<svg")
+    again = regrasp(*bench, cwd=tmp_path)
+    assert again.stdout.count("done before") == 2
+    assert json.loads((out / "results.json").read_text()) == rows
+
+
+def test_pretrain_and_finetune_take_an_environment_and_a_file(tmp_path):
+    path = recorded("umaze", tmp_path, 0, episodes=4)
+    where = (
+        "env=PointMaze_UMaze-v3", "+env_kwargs.continuing_task=false", "max_steps=40", "method=iql",
+        f"dataset={path}", *(f"+agent.networks.{name}_hidden=[16]" for name in ("actor", "critic", "value")),
+        "batch=16", "evaluate.episodes=1", "progress=false", f"run_dir={tmp_path}/run",
+    )  # fmt: skip
+    with pytest.raises(CheckpointError, match="Run `regrasp pretrain` with the same env"):
+        gym_finetune.run(config("finetune env=ID", *where))
+    gym_pretrain.run(config("pretrain env=ID", *where, "steps=5"))
+    tuned = regrasp("finetune", *where, "steps=50", "warmup_steps=30", cwd=tmp_path)
+    assert tuned.returncode == 0, tuned.stderr
+    assert "after 0 steps: stochastic: return" in tuned.stdout
+    assert "after 50 steps: stochastic: return" in tuned.stdout
+    with pytest.raises(ConfigError, match="method=sac begins online"):
+        gym_pretrain.run(config("pretrain env=ID", *where[:3], "method=sac"))
+    with pytest.raises(ConfigError, match="method=bc learns from a data set only"):
+        gym_finetune.run(config("finetune env=ID", *where[:3], "method=bc"))
+    with pytest.raises(ConfigError, match="give dataset=FILE"):
+        gym_pretrain.run(config("pretrain env=ID", *where[:3], "method=bc"))

@@ -1,0 +1,60 @@
+"""Writing D4RL-style HDF5 files, whole or not at all; `trajectories.flat.d4rl` reads them back exactly."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from trajectories.flat.episode import FlatDataset
+from trajectories.flat.errors import DatasetError
+
+
+def write_d4rl(path: Path, data: FlatDataset, attributes: Mapping[str, str | int | float] | None = None) -> None:
+    """Write all episodes, with `timeouts` and `next_observations`, so that nothing is lost.
+
+    Args:
+        path: Created or replaced; its folder is created.
+        data: The episodes.
+        attributes: Kept in the file for people (how the data came about); readers ignore them.
+
+    Raises:
+        DatasetError: The disk refuses; an older file is as it was.
+    """
+    import h5py
+
+    episodes = data.episodes
+    ends = np.cumsum([len(episode) for episode in episodes]) - 1
+    terminated = np.array([episode.terminated for episode in episodes])
+    terminals = np.zeros(data.transitions, np.bool_)
+    timeouts = np.zeros(data.transitions, np.bool_)
+    terminals[ends], timeouts[ends] = terminated, ~terminated
+    columns = {
+        "observations": np.concatenate([episode.observations[:-1] for episode in episodes]),
+        "next_observations": np.concatenate([episode.observations[1:] for episode in episodes]),
+        "actions": np.concatenate([episode.actions for episode in episodes]),
+        "rewards": np.concatenate([episode.rewards for episode in episodes]),
+        "terminals": terminals,
+        "timeouts": timeouts,
+    }
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(handle)
+        try:
+            with h5py.File(part, "w") as file:
+                for name, column in columns.items():
+                    file.create_dataset(name, data=column, compression="gzip", compression_opts=4)
+                file.attrs.update(attributes or {})
+            with open(part, "rb") as written:
+                os.fsync(written.fileno())
+            os.replace(part, path)
+        except BaseException:
+            Path(part).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise DatasetError(f"{path} can't be written: {error}. Make room or check the permissions.") from error

@@ -1,0 +1,120 @@
+"""`FlatEpisode` and `FlatDataset`: whole episodes of observation vectors, whatever file they come from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from trajectories.flat.errors import DatasetError
+from trajectories.types import Float32
+
+
+@dataclass(frozen=True)
+class FlatEpisode:
+    """One episode of T steps.
+
+    Attributes:
+        observations: float32 (T + 1, F).
+        actions: float32 (T, A), in the environment's own units.
+        rewards: float32 (T,), as the environment gave them.
+        terminated: Whether the last step ended the task. When not, the episode was cut there (time was up, or the
+            recording stopped), and what would have followed still counts.
+    """
+
+    observations: Float32
+    actions: Float32
+    rewards: Float32
+    terminated: bool
+
+    def __len__(self) -> int:
+        """Number of steps T."""
+        return len(self.actions)
+
+
+@dataclass(frozen=True)
+class FlatDataset:
+    """Episodes with the same sizes.
+
+    Attributes:
+        episodes: At least one.
+        source: Where they come from, for messages.
+        dropped: Transitions of the source that were left out because it doesn't hold what they led to.
+        stand_ins: Terminated episodes whose last observation isn't in the source; the one before stands in for it. No
+            value is ever bootstrapped from it.
+    """
+
+    episodes: tuple[FlatEpisode, ...]
+    source: str
+    dropped: int = 0
+    stand_ins: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.episodes:
+            raise DatasetError(f"{self.source} holds no whole transition; expected at least one.")
+        for number, episode in enumerate(self.episodes):
+            _check(episode, self.sizes, f"{self.source}, episode {number}")
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """(F, A)."""
+        first = self.episodes[0]
+        return first.observations.shape[-1], first.actions.shape[-1]
+
+    @property
+    def transitions(self) -> int:
+        """Steps of all episodes."""
+        return sum(len(episode) for episode in self.episodes)
+
+    @property
+    def digest(self) -> str:
+        """Hex sha256 of everything in the episodes, in order: the same data give the same in any file format."""
+        total = hashlib.sha256(repr(self.sizes).encode())
+        for episode in self.episodes:
+            total.update(f"{len(episode)} {episode.terminated}".encode())
+            for column in (episode.observations, episode.actions, episode.rewards):
+                total.update(np.ascontiguousarray(column).tobytes())
+        return total.hexdigest()
+
+    def describe(self) -> str:
+        """A line for a person."""
+        ended = sum(episode.terminated for episode in self.episodes)
+        text = f"{self.transitions:,} transitions in {len(self.episodes):,} episodes, {ended:,} of them terminated"
+        if self.dropped:
+            text += f"; {self.dropped:,} transitions left out: the file doesn't hold what they led to"
+        return text
+
+
+def _check(episode: FlatEpisode, sizes: tuple[int, int], where: str) -> None:
+    steps = len(episode.actions)
+    expected = {
+        "observations": (steps + 1, sizes[0]),
+        "actions": (steps, sizes[1]),
+        "rewards": (steps,),
+    }
+    for name, shape in expected.items():
+        column = getattr(episode, name)
+        if column.shape != shape or steps < 1:
+            raise DatasetError(
+                f"{where}: {name} have shape {column.shape}; expected {shape} with at least one step. "
+                "All episodes of a data set need the same sizes, and one observation more than actions."
+            )
+        if column.dtype != np.float32:
+            raise DatasetError(f"{where}: {name} are {column.dtype}; expected float32.")
+
+
+def require_finite(columns: Iterable[tuple[str, Float32]], where: str) -> None:
+    """Refuse NaN and infinity.
+
+    Raises:
+        DatasetError: Naming the column and the first row with one.
+    """
+    for name, column in columns:
+        bad = np.flatnonzero(~np.isfinite(column.reshape(len(column), -1)).all(1))
+        if len(bad):
+            raise DatasetError(
+                f"{where}: {name} hold NaN or infinity in {len(bad)} of {len(column)} rows, first in row {bad[0]}; "
+                "only finite numbers can be learned from. Remove the episodes that hold them."
+            )
