@@ -7,7 +7,8 @@ python="${PYTHON:-python3}"
 
 say() { printf 'setup: %s\n' "$*"; }
 
-# Headless rendering needs EGL with Mesa's driver, pyrealsense2 needs libusb, torch.compile needs a C++ compiler.
+# Headless rendering needs EGL with Mesa's driver, pyrealsense2 needs libusb. A C++ compiler is for torch.compile and, with the
+# headers of Python and of Linux, for evdev, which comes as source only.
 missing=()
 libraries="$(ldconfig -p 2>/dev/null || true)"
 [[ $libraries == *libEGL.so.1* ]] || missing+=(libegl1)
@@ -15,6 +16,10 @@ libraries="$(ldconfig -p 2>/dev/null || true)"
 [[ $libraries == *libOpenGL.so.0* || $libraries == *libGL.so.1* ]] || missing+=(libgl1)
 [[ $libraries == *libusb-1.0.so.0* ]] || missing+=(libusb-1.0-0)
 "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+command -v g++ >/dev/null || missing+=(g++)
+[[ -e /usr/include/linux/input.h ]] || missing+=(linux-libc-dev)
+header="$("$python" -c 'import sysconfig; print(sysconfig.get_path("include") + "/Python.h")')"
+[[ -e $header ]] || missing+=(python3-dev)
 if ((${#missing[@]})); then
     if ! command -v apt-get >/dev/null; then
         say "please install these system packages (Debian's names) and run this again: ${missing[*]}"
