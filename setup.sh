@@ -7,7 +7,7 @@ python="${PYTHON:-python3}"
 
 say() { printf 'setup: %s\n' "$*"; }
 
-# Headless rendering needs EGL with Mesa's driver, pyrealsense2 needs libusb. A C++ compiler is for torch.compile and, with the
+# Headless rendering needs EGL with Mesa's driver, pyrealsense2 needs libusb, OpenCV needs GLib. A C++ compiler is for torch.compile and, with the
 # headers of Python and of Linux, for evdev, which comes as source only.
 missing=()
 libraries="$(ldconfig -p 2>/dev/null || true)"
@@ -15,6 +15,7 @@ libraries="$(ldconfig -p 2>/dev/null || true)"
 [[ $libraries == *libEGL_mesa.so.0* || $libraries == *libEGL_nvidia.so.0* ]] || missing+=(libegl-mesa0 libgl1-mesa-dri)
 [[ $libraries == *libOpenGL.so.0* || $libraries == *libGL.so.1* ]] || missing+=(libgl1)
 [[ $libraries == *libusb-1.0.so.0* ]] || missing+=(libusb-1.0-0)
+[[ $libraries == *libgthread-2.0.so.0* ]] || missing+=(libglib2.0-0)
 "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
 command -v g++ >/dev/null || missing+=(g++)
 [[ -e /usr/include/linux/input.h ]] || missing+=(linux-libc-dev)
