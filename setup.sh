@@ -7,8 +7,8 @@ python="${PYTHON:-python3}"
 
 say() { printf 'setup: %s\n' "$*"; }
 
-# Headless rendering needs EGL with Mesa's driver, pyrealsense2 needs libusb, OpenCV needs GLib. A C++ compiler is for torch.compile and, with the
-# headers of Python and of Linux, for evdev, which comes as source only.
+# Headless rendering needs EGL with Mesa's driver, pyrealsense2 needs libusb, OpenCV needs GLib. A C++ compiler is for
+# torch.compile and, with the headers of Python and of Linux, for evdev, which comes as source only.
 missing=()
 libraries="$(ldconfig -p 2>/dev/null || true)"
 [[ $libraries == *libEGL.so.1* ]] || missing+=(libegl1)
