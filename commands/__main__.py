@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 import importlib
 import os
 import sys
@@ -89,6 +90,8 @@ def fail(message: str) -> NoReturn:
 
 def main() -> None:
     """Entry point of the `regrasp` command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a pipe or a log file gets every line when it is said
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
