@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import io
 import importlib
+import io
 import os
 import sys
 from importlib.resources import files
