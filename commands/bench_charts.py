@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from commands.bench_results import Cell, Spread, common_steps, groups, main_measures
+from commands.bench_results import Cell, common_steps, groups, main_measures
+from commands.statistics import Estimate
 
 _COLOURS = (
     "#1769aa", "#c4621a", "#3a8f3a", "#8a3f9e", "#b00020", "#777777", "#00897b", "#9a7d0a", "#5d4037", "#d81b60",
@@ -34,7 +35,7 @@ def bench_chart(env: str, cells: Sequence[Cell], shared: Sequence[str] = ()) -> 
         scale = 100.0 if kind == "success" else 1.0
         for index, (label, mine) in enumerate(groups(cells, shared).items()):
             steps = common_steps(mine, measure)
-            spreads = [Spread.of([cell.points[measure][step] for cell in mine]) for step in steps]
+            spreads = [Estimate.of([cell.points[measure][step] for cell in mine]) for step in steps]
             mean, low, high = (
                 scale * np.array([getattr(s, name) for s in spreads]) for name in ("mean", "low", "high")
             )

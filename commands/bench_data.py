@@ -40,8 +40,7 @@ def record(task: BenchTask, episodes: int, seed: int, title: str) -> FlatDataset
             seen.append(observation)
             actions.append(middle + half * action)  # a file holds the environment's own units
             rewards.append(reward)
-        columns = [np.asarray(column, np.float32) for column in (seen, actions, rewards)]
-        made.append(FlatEpisode(columns[0], columns[1], columns[2], bool(terminated)))
+        made.append(FlatEpisode.of(seen, actions, rewards, bool(terminated)))
     env.close()
     return FlatDataset(tuple(made), title)
 

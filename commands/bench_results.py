@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from commands.statistics import mean_interval
+from commands.statistics import Estimate
 
 CELL_FILE = "cell.json"
 Points = Mapping[str, Mapping[int, float]]
@@ -65,33 +65,6 @@ def read_cells(out: Path) -> list[Cell]:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """Mean over seeds with a 95 % interval (Student's t); the bounds are NaN for a single seed.
-
-    Attributes:
-        values: One a seed.
-        mean: Their mean.
-        low: Lower bound.
-        high: Upper bound.
-    """
-
-    values: tuple[float, ...]
-    mean: float
-    low: float
-    high: float
-
-    @staticmethod
-    def of(values: Sequence[float]) -> Spread:
-        """From one value a seed."""
-        return Spread(tuple(values), *mean_interval(values))
-
-    def text(self, scale: float) -> str:
-        """E.g. `85 ± 14`, each times `scale`."""
-        mean, half = scale * self.mean, scale * (self.high - self.mean)
-        return f"{mean:.3g}" if math.isnan(half) else f"{mean:.3g} ± {half:.2g}"
-
-
-@dataclass(frozen=True)
 class Row:
     """A method in an environment, by one measure.
 
@@ -116,10 +89,10 @@ class Row:
     seeds: tuple[int, ...]
     episodes: int
     steps: int
-    start: Spread
-    lowest: Spread
-    average: Spread
-    final: Spread
+    start: Estimate
+    lowest: Estimate
+    average: Estimate
+    final: Estimate
     offline_minutes: float
     minutes_per_1000_steps: float | None
 
@@ -172,10 +145,10 @@ def _row(label: str, cells: Sequence[Cell], measure: str) -> Row:
         seeds=tuple(cell.seed for cell in cells),
         episodes=min(cell.episodes for cell in cells),
         steps=steps[-1],
-        start=Spread.of([curve[0] for curve in curves]),
-        lowest=Spread.of([min(curve) for curve in later]),
-        average=Spread.of([fmean(curve) for curve in later]),
-        final=Spread.of([curve[-1] for curve in curves]),
+        start=Estimate.of([curve[0] for curve in curves]),
+        lowest=Estimate.of([min(curve) for curve in later]),
+        average=Estimate.of([fmean(curve) for curve in later]),
+        final=Estimate.of([curve[-1] for curve in curves]),
         offline_minutes=fmean(cell.offline_s for cell in cells) / 60,
         minutes_per_1000_steps=rate if steps[-1] > 0 else None,
     )

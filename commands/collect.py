@@ -12,6 +12,7 @@ from commands.parallel import run_jobs
 from commands.plan import CollectJob, collect_plan
 from commands.specs import spec_of
 from commands.twins import TwinSettings, cached_twin, require_twin
+from trajectories.kinds import AFTERMATH, KIND_KEY, PLAY
 from trajectories.store import TrajectoryStore
 from trajectories.summary import summarise, summary_table
 from trajectories.types import Episode
@@ -26,13 +27,13 @@ def record(job: tuple[TwinSettings, CollectJob]) -> Episode:
     settings, wanted = job
     twin = cached_twin(replace(settings, task=wanted.task))
     rng = np.random.default_rng(wanted.seed)
-    if wanted.kind == "play":
+    if wanted.kind == PLAY:
         episode = play_cycle(twin, rng)
-    elif wanted.kind == "aftermath":
+    elif wanted.kind == AFTERMATH:
         episode = aftermath(twin, wanted.direction, rng, noise=wanted.noise)
     else:
         episode = collect_episode(twin, wanted.direction, rng, noise=wanted.noise, failure=wanted.failure)
-    return replace(episode, metadata={**episode.metadata, "kind": wanted.kind, "job": wanted.key})
+    return replace(episode, metadata={**episode.metadata, KIND_KEY: wanted.kind, "job": wanted.key})
 
 
 def run(config: DictConfig) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from commands.checkpoints import finetune_folder
 from commands.report_data import Stream, curve, evaluation, open_stream
-from commands.statistics import mean_interval
+from commands.statistics import Estimate
 from trajectories.types import Spec
 
 
@@ -48,34 +48,10 @@ def runs_of(folders: Sequence[Path], spec: Spec) -> list[MethodRun]:
     return found
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """Mean over seeds with a 95 % interval (Student's t), and the values, in percent.
-
-    Attributes:
-        values: One a seed.
-        mean: Their mean.
-        low: Lower bound; NaN for a single seed.
-        high: Upper bound.
-    """
-
-    values: tuple[float, ...]
-    mean: float
-    low: float
-    high: float
-
-    @staticmethod
-    def of(values: Sequence[float], floor: float = 0.0) -> Estimate:
-        """The estimate from one value a seed, each a share in [floor, 1]; so is the interval."""
-        percent = tuple(100 * value for value in values)
-        mean, low, high = mean_interval(percent)
-        return Estimate(percent, mean, max(low, 100 * floor), min(high, 100.0))
-
-    def __str__(self) -> str:
-        """E.g. `85 (71 to 99)`; `-` without a value."""
-        if np.isnan(self.mean):
-            return "-"
-        return f"{self.mean:.0f}" if np.isnan(self.low) else f"{self.mean:.0f} ({self.low:.0f} to {self.high:.0f})"
+def in_percent(shares: Sequence[float], floor: float = 0.0) -> Estimate:
+    """The estimate in percent from one share a seed, each in [floor, 1]; so is the interval."""
+    whole = Estimate.of([100 * share for share in shares])
+    return replace(whole, low=max(whole.low, 100 * floor), high=min(whole.high, 100.0))
 
 
 @dataclass(frozen=True)
@@ -110,9 +86,9 @@ def rows_of(runs: Sequence[MethodRun]) -> list[Row]:
                     max(common),
                     len(mine),
                     min(entry["episodes"] for entry in after),
-                    Estimate.of(before),
-                    Estimate.of(rates),
-                    Estimate.of(gains, floor=-1.0),
+                    in_percent(before),
+                    in_percent(rates),
+                    in_percent(gains, floor=-1.0),
                 )
             )
     return rows
@@ -129,7 +105,7 @@ def mean_curve(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Steps that all runs have, mean success over seeds, and its interval's bounds (NaN for one seed); percent."""
     steps = sorted(s for s in runs[0].curve if all(cell in run.curve.get(s, {}) for run in runs))
-    estimates = [Estimate.of([run.curve[s][cell]["rate"] for run in runs]) for s in steps]
+    estimates = [in_percent([run.curve[s][cell]["rate"] for run in runs]) for s in steps]
     return (
         np.array(steps, dtype=np.int64),
         np.array([e.mean for e in estimates]),

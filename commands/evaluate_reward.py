@@ -64,6 +64,18 @@ def occluded_frames(
     return images, proprio, [False] * len(words), words, ["occluded"] * len(words)
 
 
+def judged_frames(job: CollectJob, episode: Episode) -> tuple[list[int], list[bool], str]:
+    """Which frames of a held-out episode are judged, whether the task is done in each, and what kind they are."""
+    success, last = episode.outcome == "success", len(episode)
+    if job.kind == AFTERMATH:
+        return list(range(last + 1)), [success] * (last + 1), AFTERMATH
+    if success:  # its first half and its last 3 frames
+        rows = [*range(last // 2), *range(last - 2, last + 1)]
+        return rows, [row > last - 3 for row in rows], "success"
+    rows = list(range(max(0, last - 11), last + 1))  # where it is hardest
+    return rows, [False] * len(rows), f"failure: {job.failure}"
+
+
 def run(config: DictConfig) -> None:
     """Record held-out episodes, judge them, write `reward/evaluation.json` and print the table."""
     import numpy as np
@@ -87,22 +99,12 @@ def run(config: DictConfig) -> None:
     camera = classifier.camera
     images, proprio, labels, words, kinds = occluded_frames(settings, camera, 2 * int(config.evaluate_reward.episodes))
     for job, episode in recorded:
-        success = episode.outcome == "success"
-        if job.kind == AFTERMATH:
-            images.append(episode.images[camera])
-            proprio.append(episode.proprio)
-            labels += [success] * (len(episode) + 1)
-            words += [episode.instruction] * (len(episode) + 1)
-            kinds += [AFTERMATH] * (len(episode) + 1)
-            continue
-        # Of a success its last 3 frames and its first half; of a failure the last 12 frames, where it is hardest.
-        rows = [*range(len(episode) // 2), *range(len(episode) - 2, len(episode) + 1)]
-        rows = rows if success else list(range(max(0, len(episode) - 11), len(episode) + 1))
+        rows, done, kind = judged_frames(job, episode)
         images.append(episode.images[camera][rows])
         proprio.append(episode.proprio[rows])
-        labels += [success and row > len(episode) - 3 for row in rows]
+        labels += done
         words += [episode.instruction] * len(rows)
-        kinds += [f"failure: {job.failure}" if not success else "success"] * len(rows)
+        kinds += [kind] * len(rows)
     figures = evaluate_frames(
         classifier,
         np.concatenate(images),

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from types import FrameType
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
@@ -20,14 +17,14 @@ from tqdm import tqdm
 
 from commands.actor import STATUS_FILE, describe
 from commands.checkpoints import finetune_folder, tuning_name
+from drivers.parent_link import die_with_parent
 from robot.actor_status import ActorStatus
+from robot.signals import on_signals
 from trajectories.errors import RegraspError
 
 _POLL_S = 0.5
 _STARTS = 5
 """How often a process that died is started in all."""
-_PR_SET_PDEATHSIG = 1
-_PRCTL = getattr(ctypes.CDLL(None), "prctl", None)  # Linux only; looked up here, not in the forked child
 
 
 def free_port() -> int:
@@ -52,7 +49,13 @@ class Worker:
         self._starts += 1
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         with self._log.open("ab") as log:
-            return subprocess.Popen(self._command, stdout=log, stderr=log, env=environment, preexec_fn=_end_with_parent)
+            return subprocess.Popen(
+                self._command,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                preexec_fn=partial(die_with_parent, os.getpid(), signal.SIGTERM),  # no arm moves unwatched
+            )
 
     def finished(self) -> bool:
         """Whether it ended well; one that died is started again, a few times.
@@ -90,25 +93,8 @@ class Worker:
                 self.process.kill()
 
 
-def _end_with_parent() -> None:
-    """In the child: SIGTERM when the parent is gone, however it went, so that no arm moves unwatched."""
-    if _PRCTL is not None:
-        _PRCTL(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
-@contextmanager
-def _ending_on_signals() -> Iterator[None]:
-    """SIGTERM and SIGHUP (a closed terminal) end the run as Ctrl-C does."""
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    earlier = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
+def _interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def run(config: DictConfig) -> None:
@@ -129,7 +115,7 @@ def finetune(config: DictConfig, overrides: list[str]) -> None:
     settings = [*overrides, f"link.address=127.0.0.1:{free_port()}"]
     status_path = folder / STATUS_FILE
     workers: list[Worker] = []
-    with _ending_on_signals():
+    with on_signals(_interrupt, signal.SIGTERM, signal.SIGHUP):  # a closed terminal, too, ends the run as Ctrl-C does
         try:
             learner = Worker("learner", [o for o in settings if not o.startswith("device")], folder / "learner.log")
             workers.insert(0, learner)

@@ -8,12 +8,12 @@ from omegaconf import DictConfig
 
 from commands.gym_job import (
     GymRun,
-    StepBar,
     dataset_of,
     evaluation_line,
     evaluations,
     gym_run,
     online_settings,
+    run_training,
 )
 from commands.learner import device_of
 from policies.gym.offline import AGENT_FILE, METRICS
@@ -48,12 +48,7 @@ def train(config: DictConfig, run: GymRun, steps: int, start: Path | None) -> No
     settings = online_settings(config, run, steps)
     data = dataset_of(run, config) if needs_data(run.job, settings, start is None) else None
     training = OnlineTraining(run.job, settings, run.finetuned, start=start, data=data, device=device_of(config))
-    bar = StepBar(f"{config.method} online", "step")
-    try:
-        training.run(bar)
-    finally:
-        bar.close()
-        training.close()
+    run_training(training, f"{config.method} online", "step")
 
 
 def run(config: DictConfig) -> None:

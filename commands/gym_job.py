@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Protocol, get_args
 
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
@@ -192,6 +192,28 @@ class StepBar:
         """End it."""
         if self._bar is not None:
             self._bar.close()
+
+
+class Training(Protocol):
+    """What `run_training` runs."""
+
+    def run(self, progress: Callable[[str, int, int], None] | None = None) -> None:
+        """Do what is left."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything."""
+        ...
+
+
+def run_training(training: Training, title: str, unit: str) -> None:
+    """Do what is left under a progress bar, and close the training whatever comes of it."""
+    bar = StepBar(title, unit)
+    try:
+        training.run(bar)
+    finally:
+        bar.close()
+        training.close()
 
 
 def evaluations(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -6,12 +6,12 @@ from omegaconf import DictConfig
 
 from commands.gym_job import (
     GymRun,
-    StepBar,
     dataset_of,
     evaluation_line,
     evaluations,
     gym_run,
     offline_settings,
+    run_training,
 )
 from commands.learner import device_of
 from policies.gym.offline import METRICS, OfflineTraining
@@ -36,12 +36,7 @@ def train(config: DictConfig, run: GymRun, steps: int) -> None:
     data = dataset_of(run, config)
     print(f"{data.source}: {data.describe()}")
     training = OfflineTraining(run.job, offline_settings(config, run, steps), data, run.pretrained, device_of(config))
-    bar = StepBar(f"{config.method} offline", "update")
-    try:
-        training.run(bar)
-    finally:
-        bar.close()
-        training.close()
+    run_training(training, f"{config.method} offline", "update")
 
 
 def run(config: DictConfig) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 
 def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -57,6 +58,39 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[fl
         return mean, math.nan, math.nan
     half = float(t.ppf(0.5 + confidence / 2, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
     return mean, mean - half, mean + half
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Mean over seeds with a 95 % interval (Student's t), and the values.
+
+    Attributes:
+        values: One a seed.
+        mean: Their mean.
+        low: Lower bound; NaN for a single seed.
+        high: Upper bound; the same.
+    """
+
+    values: tuple[float, ...]
+    mean: float
+    low: float
+    high: float
+
+    @staticmethod
+    def of(values: Sequence[float]) -> Estimate:
+        """From one value a seed."""
+        return Estimate(tuple(values), *mean_interval(values))
+
+    def text(self, scale: float) -> str:
+        """E.g. `85 ± 14`, each times `scale`."""
+        mean, half = scale * self.mean, scale * (self.high - self.mean)
+        return f"{mean:.3g}" if math.isnan(half) else f"{mean:.3g} ± {half:.2g}"
+
+    def __str__(self) -> str:
+        """E.g. `85 (71 to 99)`; `-` without a value."""
+        if math.isnan(self.mean):
+            return "-"
+        return f"{self.mean:.0f}" if math.isnan(self.low) else f"{self.mean:.0f} ({self.low:.0f} to {self.high:.0f})"
 
 
 def format_rate(successes: int, trials: int) -> str:

@@ -22,7 +22,7 @@ from robot.console_wire import console_path
 from robot.demonstration_types import Progress, Tally
 from robot.demonstration_words import Phase
 from robot.recovery import Recovery
-from trajectories.kinds import AFTERMATH, KIND_KEY
+from trajectories.kinds import AFTERMATH, KIND_KEY, kind_of
 from trajectories.store import TrajectoryStore
 from trajectories.summary import summarise, summary_table
 from trajectories.types import Direction, Episode, Observation, Outcome
@@ -139,7 +139,7 @@ def tally_of(store: TrajectoryStore, task: str) -> tuple[Tally, int]:
     """What earlier sessions of this verb left in the store, and how many episodes that is."""
     tally, count = Tally(), 0
     for info in store.infos():
-        if info.task == task and DEVICE_KEY in info.metadata and info.metadata.get(KIND_KEY) != AFTERMATH:
+        if info.task == task and DEVICE_KEY in info.metadata and kind_of(info) != AFTERMATH:
             tally.outcomes[info.direction][info.outcome] += 1
             count += 1
     return tally, count

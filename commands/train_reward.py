@@ -15,7 +15,7 @@ from commands.checkpoints import data_folder, reward_folder
 from commands.judges import backbone_of
 from commands.specs import spec_of
 from trajectories.errors import CorruptEpisodeError
-from trajectories.kinds import AFTERMATH
+from trajectories.kinds import AFTERMATH, kind_of
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode
 
@@ -23,7 +23,7 @@ from trajectories.types import Episode
 def episodes_of(store: TrajectoryStore, kinds: tuple[str, ...]) -> Iterator[Episode]:
     """The store's episodes of these kinds, one at a time; damaged ones are reported and left out."""
     for info in store.infos():
-        if info.metadata.get("kind") in kinds:
+        if kind_of(info) in kinds:
             try:
                 yield store.read(info.id)
             except CorruptEpisodeError as error:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import select
+import signal
 import threading
 import time
 from typing import Any
 
 FAILED = 3
 """Exit code after a failure that was reported."""
+_PR_SET_PDEATHSIG = 1
+_PRCTL = getattr(ctypes.CDLL(None), "prctl", None)  # Linux only; found here, since a forked child had better not look
 _PATIENCE_S = 5.0
 _HINT_PATIENCE_S = 0.002
 _LONGEST_HINT = 800  # characters: at four bytes each the line stays below PIPE_BUF and so goes whole or not at all
@@ -54,6 +58,19 @@ class Events:
         finally:
             self._lock.release()
         return True
+
+
+def die_with_parent(parent: int, number: signal.Signals = signal.SIGKILL) -> None:
+    """Have the kernel send this process a signal when its parent ends, even while a driver call hangs (prctl(2)).
+
+    Args:
+        parent: Process id that the parent has or, if it is gone already, had.
+        number: The signal.
+    """
+    if _PRCTL is not None:
+        _PRCTL(_PR_SET_PDEATHSIG, number)
+    if os.getppid() != parent:
+        os._exit(FAILED)
 
 
 def read_task() -> dict[str, Any]:

@@ -62,7 +62,7 @@ class FeatureEpisode:
         )  # fmt: skip
 
 
-def is_play(episode: Episode) -> bool:
+def for_perception_alone(episode: Episode) -> bool:
     """Whether the episode was recorded for perception alone, so that its actions teach nobody."""
     return kind_of(episode) in (PLAY, AFTERMATH)
 

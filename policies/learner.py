@@ -23,7 +23,15 @@ import torch
 from policies.agent import Agent
 from policies.checkpoint import load_agent, save_agent
 from policies.config import Phase
-from policies.dataset import FeatureEpisode, featurise, fill_replay, is_play, make_replay, read_all, state_fields
+from policies.dataset import (
+    FeatureEpisode,
+    featurise,
+    fill_replay,
+    for_perception_alone,
+    make_replay,
+    read_all,
+    state_fields,
+)
 from policies.learner_config import LearnerConfig
 from policies.limiter import Pace
 from policies.metrics import MetricsLog
@@ -308,7 +316,7 @@ class Learner:
         kept = [
             featurise(episode, self.features, gamma)
             for episode in read_all(offline)
-            if not is_play(episode) and task in (None, episode.task)
+            if not for_perception_alone(episode) and task in (None, episode.task)
         ]
         filled = fill_replay(kept, gamma, device=device, seed=seed + 1)
         return MixedReplay(self._replay, filled, self.config.retention)

@@ -21,7 +21,7 @@ import torch
 from policies.agent import Agent
 from policies.checkpoint import save_agent
 from policies.config import AgentConfig
-from policies.dataset import FeatureEpisode, featurise, fill_replay, is_play, keypoint_frames, read_all
+from policies.dataset import FeatureEpisode, featurise, fill_replay, for_perception_alone, keypoint_frames, read_all
 from policies.features import FeatureExtractor, ProprioScaling, require_camera
 from policies.keypoint_training import KeypointConfig, KeypointErrors, train_keypoints
 from policies.mix import MixedReplay
@@ -210,7 +210,7 @@ def offline_data(
     target: list[FeatureEpisode] = []
     prior: list[FeatureEpisode] = []
     for episode in episodes:
-        if not is_play(episode):
+        if not for_perception_alone(episode):
             (target if episode.task == task else prior).append(featurise(episode, features, gamma))
     if not target:
         raise ConfigError(

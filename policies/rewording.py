@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from policies.dataset import is_play
+from policies.dataset import for_perception_alone
 from trajectories.types import Direction, Episode
 
 Wordings = Mapping[Direction, Sequence[str]]
@@ -28,7 +28,7 @@ def reworded(
     """
     for episode in episodes:
         yield episode
-        wanted = episode.task == task and not is_play(episode)
+        wanted = episode.task == task and not for_perception_alone(episode)
         if wanted and (episode.outcome == "success" or not successes_only):
             for text in wordings.get(episode.direction, ()):
                 if text != episode.instruction:

@@ -6,13 +6,12 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Callable
 
 from policies.learner import Learner, LearnerStatus
 from robot.link.server import LinkServer
 from robot.link.tls import TlsFiles
+from robot.signals import on_signals
 
 logger = logging.getLogger(__name__)
 _UPDATES_A_TURN = 8
@@ -48,7 +47,7 @@ def run_learner(
     """
     stop = stop or threading.Event()
     tell = on_status or _ignore
-    with _signals(stop):
+    with on_signals(stop.set, signal.SIGINT, signal.SIGTERM):
         try:
             with LinkServer(learner, address, tls) as server:
                 if on_ready is not None:
@@ -74,21 +73,3 @@ def _linger(seconds: float, stop: threading.Event) -> None:
 
 def _ignore(status: LearnerStatus) -> None:
     del status
-
-
-@contextmanager
-def _signals(stop: threading.Event) -> Iterator[None]:
-    """SIGINT and SIGTERM set `stop`; only the main thread can arrange that."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def on_signal(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    earlier = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)

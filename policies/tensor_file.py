@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from trajectories.durable import replacing
 from trajectories.errors import CheckpointError
 
 _KEY = "regrasp"
@@ -54,17 +53,8 @@ def write_tensors(path: Path, kind: str, tensors: Mapping[str, Tensor], header: 
     text = json.dumps({"kind": kind, "digest": whole, "header": dict(header)}, sort_keys=True)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-        try:
+        with replacing(path) as part:
             save_file(payload, part, metadata={_KEY: text})
-            with open(part, "rb") as file:
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
-        _flush_folder(path.parent)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"{path} can't be written: {error}. Make room or check the permissions; an older file is as it was."
@@ -97,12 +87,3 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
             f"{path} is damaged: its digest doesn't match its content. Use an older one or make it again."
         )
     return tensors, outer["header"], outer["digest"]
-
-
-def _flush_folder(folder: Path) -> None:
-    """Make a rename in it durable."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

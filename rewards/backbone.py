@@ -6,7 +6,6 @@ pre-trained weights serves real cameras.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,7 +17,6 @@ from torch.nn import functional
 from rewards.last_block import split_off_last_block, trunk_features
 from rewards.preprocess import resize, standardise
 from rewards.weight_files import EMBEDDED, WeightFile, find_weights
-from trajectories.errors import CheckpointError
 from trajectories.types import UInt8
 
 _BATCH = 64
@@ -39,7 +37,7 @@ class Backbone:
 
     def __init__(self, name: str, model: Any, weights: WeightFile, device: str = "cpu") -> None:
         self.name = name
-        self.digest = _file_digest(weights)
+        self.digest = weights.digest
         self.device = torch.device(device)
         self._model = model.eval().requires_grad_(False).to(self.device, memory_format=torch.channels_last)
         size = model.visual.image_size
@@ -113,15 +111,8 @@ def load_backbone(
         MissingDependencyError: When the weights are not here; says how to get them.
         CheckpointError: When the file does not fit the model.
     """
-    import open_clip
-    from safetensors import SafetensorError
-
     weights = find_weights(name, pretrained, allow_download)
-    try:
-        model = open_clip.create_model(weights.model, pretrained=str(weights.path), require_pretrained=True)
-    except (RuntimeError, KeyError, ValueError, SafetensorError) as error:
-        raise CheckpointError(f"{weights.path} does not hold weights of {weights.model}: {error}") from error
-    return Backbone(name, model, weights, device)
+    return Backbone(name, weights.load(), weights, device)
 
 
 def _batches(images: UInt8 | Tensor) -> list[UInt8 | Tensor]:
@@ -132,8 +123,3 @@ def _tokenizer(model: str) -> Callable[[list[str]], Tensor]:
     import open_clip
 
     return open_clip.get_tokenizer(model)
-
-
-def _file_digest(weights: WeightFile) -> str:
-    with weights.path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from trajectories.errors import ConfigError, MissingDependencyError
+from trajectories.errors import CheckpointError, ConfigError, MissingDependencyError
 
 ASSETS = Path(__file__).parent / "assets"
 EMBEDDED = "embedded"
@@ -30,6 +32,26 @@ class WeightFile:
     path: Path
     mean: tuple[float, ...] = CLIP_MEAN
     std: tuple[float, ...] = CLIP_STD
+
+    @property
+    def digest(self) -> str:
+        """Hex sha256 of the file."""
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def load(self) -> Any:
+        """The open_clip model with these weights; never random ones.
+
+        Raises:
+            CheckpointError: When the file does not fit the model.
+        """
+        import open_clip
+        from safetensors import SafetensorError
+
+        try:
+            return open_clip.create_model(self.model, pretrained=str(self.path), require_pretrained=True)
+        except (RuntimeError, KeyError, ValueError, SafetensorError) as error:
+            raise CheckpointError(f"{self.path} does not hold weights of {self.model}: {error}") from error
 
 
 def find_weights(name: str, pretrained: str | None, allow_download: bool) -> WeightFile:

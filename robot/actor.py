@@ -17,15 +17,14 @@ import os
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Protocol
 
 from robot.actor_status import ActorStatus, State, continued
 from robot.interfaces import LearnerEndpoint, LoadWeights
+from robot.signals import on_signals
 from trajectories.errors import CorruptEpisodeError, LinkError, StoppedError
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode
@@ -133,7 +132,7 @@ class Actor:
             LinkError: When the learner is away for too long; every committed episode is in the outbox.
             StoreError: When the outbox or the learner's store can't be written.
         """
-        with self._signals():
+        with on_signals(self._asked_to_stop, signal.SIGINT, signal.SIGTERM):
             try:
                 finished = self._collect()
             except (KeyboardInterrupt, StoppedError):
@@ -240,23 +239,10 @@ class Actor:
         rest = f"{status.outbox} in the outbox go out at the next start" if status.outbox else "none is waiting"
         return f"stopped: {done}, {rest}. To go on: {self._options.resume_hint}"
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM set `stop`; the second one raises KeyboardInterrupt."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def on_signal(number: int, frame: FrameType | None) -> None:
-            if self._stop.is_set():
-                raise KeyboardInterrupt
-            self._stop.set()
-            # Not through `notify`: its lock may be held by the very code that the signal interrupted.
-            os.write(2, b"\nstopping after this episode; once more drops it\n")
-
-        earlier = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in earlier.items():
-                signal.signal(number, handler)
+    def _asked_to_stop(self) -> None:
+        """A signal came: the first one sets `stop`, the second one raises KeyboardInterrupt."""
+        if self._stop.is_set():
+            raise KeyboardInterrupt
+        self._stop.set()
+        # Not through `notify`: its lock may be held by the very code that the signal interrupted.
+        os.write(2, b"\nstopping after this episode; once more drops it\n")

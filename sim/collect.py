@@ -62,6 +62,11 @@ def collect_episode(
         since_success = since_success + 1 if twin.success(direction) else 0
         if since_success > STEPS_AFTER_SUCCESS:
             break
+    return _finish(recorder, twin, direction)
+
+
+def _finish(recorder: Recorder, twin: Twin, direction: Direction) -> Episode:
+    """The recording with the outcome of the scene as it stands now."""
     success = twin.success(direction)
     outcome: Outcome = "success" if success else "failure"
     return recorder.finish(outcome, truncated=not success, metadata={"evaluation": {"success": success}})
@@ -95,9 +100,7 @@ def aftermath(
             action, _ = action_towards(twin.env.target.pose, goal, twin.env.robot_spec.action_scale, 1.0, True)
             applied = twin.env.apply(action)
             recorder.step(twin.env.observe(), action, applied.executed, source=Source.EXPERT)
-    success = twin.success(direction)
-    outcome: Outcome = "success" if success else "failure"
-    return recorder.finish(outcome, truncated=not success, metadata={"evaluation": {"success": success}})
+    return _finish(recorder, twin, direction)
 
 
 def play_cycle(twin: Twin, rng: np.random.Generator) -> Episode:

@@ -26,9 +26,9 @@ NAMESPACE = "regrasp"
 MAX_STEPS = 40
 
 
-def env_id(task: str) -> str:
-    """Gymnasium id of a task, e.g. "regrasp/PotPickPlace-v0" of "pot_pick_place"."""
-    return f"{NAMESPACE}/{''.join(part.capitalize() for part in task.split('_'))}-v0"
+def env_id(task: str, variant: str = "") -> str:
+    """Gymnasium id of a task, e.g. "regrasp/PotPickPlace-v0" of "pot_pick_place"; the variant stands before "-v0"."""
+    return f"{NAMESPACE}/{''.join(part.capitalize() for part in task.split('_'))}{variant}-v0"
 
 
 class TwinEnv(gymnasium.Env[dict[str, Any], Float32]):

@@ -18,7 +18,7 @@ import numpy as np
 
 from sim.expert import ScriptedExpert
 from sim.experts.failures import Failure
-from sim.register import NAMESPACE, TwinEnv
+from sim.register import TwinEnv, env_id
 from sim.tasks import TASKS
 from sim.tasks.task import Spread, yaw_of
 from sim.twin import Twin
@@ -138,7 +138,7 @@ class StateExpert:
 
 def state_env_id(task: str) -> str:
     """Gymnasium id of a task's state environment, e.g. "regrasp/PushPuckState-v0" of "push_puck"."""
-    return f"{NAMESPACE}/{''.join(part.capitalize() for part in task.split('_'))}State-v0"
+    return env_id(task, "State")
 
 
 def register_all() -> tuple[str, ...]:

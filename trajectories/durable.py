@@ -2,14 +2,16 @@
 
 POSIX gives two tools: `fsync` (the bytes of a file, or the names in a folder, are on the disk) and `rename`
 within a file system (a name points to the old thing or to the new thing, never to half of it). Everything
-that the store promises is built from these four functions.
+that the store promises is built from these functions.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 OPEN_FILES = 64  # files written before the first of them is synced; bounds the number of open descriptors
@@ -78,6 +80,24 @@ def replace_file(path: Path, content: bytes) -> None:
         move(partial, path)
     except OSError:
         partial.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a file for somebody else to write; on return it has taken the place of `path`, on the disk.
+
+    When what is inside raises, `path` stays as it is.
+    """
+    handle, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    os.close(handle)
+    try:
+        yield Path(part)
+        with open(part, "rb") as file:
+            os.fsync(file.fileno())
+        move(Path(part), path)
+    except BaseException:
+        Path(part).unlink(missing_ok=True)
         raise
 
 

@@ -6,9 +6,8 @@ imitate their actions.
 
 from __future__ import annotations
 
-from typing import Final
-
-from trajectories.types import Episode
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
 
 KIND_KEY: Final = "kind"
 PLAY: Final = "play"
@@ -18,7 +17,12 @@ AFTERMATH: Final = "aftermath"
 done when the arm has gone."""
 
 
-def kind_of(episode: Episode) -> str | None:
-    """The kind, or None where nobody noted one."""
+class _Described(Protocol):
+    @property
+    def metadata(self) -> Mapping[str, Any]: ...
+
+
+def kind_of(episode: _Described) -> str | None:
+    """The kind of an episode, or of one that only its `EpisodeInfo` is there of; None where nobody noted one."""
     kind = episode.metadata.get(KIND_KEY)
     return kind if isinstance(kind, str) else None

@@ -6,9 +6,7 @@ of JSON on standard output. It ends when its parent says so or ends, however tha
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 import threading
 import time
 import zlib
@@ -20,12 +18,11 @@ from drivers.cameras.realsense_config import RealSenseConfig
 from drivers.cameras.ring import FrameRing, Stamp
 from drivers.cameras.source import FrameSource, RawFrame
 from drivers.cameras.uvc import UvcSource
-from drivers.parent_link import FAILED, Events, read_task
+from drivers.parent_link import FAILED, Events, die_with_parent, read_task
 from trajectories.errors import RegraspError
 
 _WAIT_S = 0.2  # for one frame; between two waits the process leaves a sign of life
 _GRACE_S = 2.0
-_PR_SET_PDEATHSIG = 1
 
 
 def build_source(config: CameraConfig) -> FrameSource:
@@ -91,13 +88,6 @@ def pump_until(stop: threading.Event, config: CameraConfig, ring: FrameRing, eve
                 pump.put(frame)
     finally:
         source.close()
-
-
-def die_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends, even while a driver call hangs (prctl(2))."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(FAILED)
 
 
 def _stop_when_told(stop: threading.Event) -> None:

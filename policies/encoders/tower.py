@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 import torch
@@ -14,7 +13,7 @@ from policies.encoders.config import ClipConfig
 from policies.encoders.film import Film
 from rewards.preprocess import resize
 from rewards.weight_files import find_weights
-from trajectories.errors import CheckpointError, ConfigError
+from trajectories.errors import ConfigError
 
 
 class Tower(nn.Module):
@@ -36,17 +35,9 @@ class Tower(nn.Module):
             CheckpointError: When the file does not fit the model.
         """
         super().__init__()
-        import open_clip
-        from safetensors import SafetensorError
-
         weights = find_weights(config.model, config.pretrained, config.allow_download)
-        try:
-            model = open_clip.create_model(weights.model, pretrained=str(weights.path), require_pretrained=True)
-        except (RuntimeError, KeyError, ValueError, SafetensorError) as error:
-            raise CheckpointError(f"{weights.path} does not hold weights of {weights.model}: {error}") from error
-        with weights.path.open("rb") as file:
-            self.digest = hashlib.file_digest(file, "sha256").hexdigest()
-        self.visual: Any = model.visual
+        self.digest = weights.digest
+        self.visual: Any = weights.load().visual
         size = self.visual.image_size
         self.image_size = int(size[0] if isinstance(size, tuple | list) else size)
         self.stage = config.stage

@@ -147,8 +147,7 @@ class OnlineTraining:
                 self._evaluate()
             if progress is not None:
                 progress("online", min(self.steps, self.settings.steps), self.settings.steps)
-        columns = [np.asarray(column, np.float32) for column in (seen, actions, rewards)]
-        episode = FlatEpisode(columns[0], columns[1], columns[2], bool(terminated))
+        episode = FlatEpisode.of(seen, actions, rewards, bool(terminated))
         return episode, EpisodeResult(sum(rewards), len(rewards), success)
 
     def _act(self, observation: NDArray[Any], random: np.random.Generator) -> Float32:

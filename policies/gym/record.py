@@ -11,6 +11,7 @@ from pathlib import Path
 from torch import Tensor
 
 from policies.metrics import FILE, MetricsLog, read_metrics
+from trajectories.durable import replace_file
 
 PHASES = ("acting", "learning", "evaluating")
 
@@ -66,6 +67,4 @@ def _cut(folder: Path, step: int) -> None:
     if not path.is_file():
         return
     kept = [json.dumps(row) for row in read_metrics(folder) if row["step"] <= step]
-    partial = path.with_suffix(".part")
-    partial.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-    partial.replace(path)
+    replace_file(path, "".join(line + "\n" for line in kept).encode())

@@ -9,7 +9,6 @@ from commands.bench_algorithms import cell_folder, changes_of
 from commands.bench_results import (
     CELL_FILE,
     Cell,
-    Spread,
     groups,
     main_measures,
     markdown,
@@ -19,6 +18,7 @@ from commands.bench_results import (
     shared_changes,
     write_results,
 )
+from commands.statistics import Estimate
 
 
 def cell(method, seed, curve, *, env="maze", changes=(), measure="stochastic/success"):
@@ -56,9 +56,9 @@ def test_a_method_without_online_steps_has_one_point():
 
 
 def test_a_text_of_a_spread_is_in_units_of_the_table():
-    assert Spread.of([0.5, 0.7]).text(100) == "60 ± 1.3e+02"
-    assert Spread.of([0.5]).text(100) == "50"
-    assert Spread.of([-12.5]).text(1) == "-12.5"
+    assert Estimate.of([0.5, 0.7]).text(100) == "60 ± 1.3e+02"
+    assert Estimate.of([0.5]).text(100) == "50"
+    assert Estimate.of([-12.5]).text(1) == "-12.5"
 
 
 def test_success_is_shown_where_there_is_one_else_the_return():
@@ -129,4 +129,4 @@ def test_results_are_written_from_what_cells_left(tmp_path):
     svg = (tmp_path / "curves_a_b.svg").read_text()
     assert svg.startswith("<svg")
     assert svg.rstrip().endswith("</svg>")
-    assert math.isnan(Spread.of([1.0]).low)
+    assert math.isnan(Estimate.of([1.0]).low)

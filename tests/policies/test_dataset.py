@@ -7,7 +7,7 @@ import pytest
 import torch
 from blob_world import SPEC, demos
 
-from policies.dataset import featurise, fill_replay, is_play, keypoint_frames, read_all
+from policies.dataset import featurise, fill_replay, for_perception_alone, keypoint_frames, read_all
 from policies.policy import load_policy
 from trajectories.errors import ConfigError
 from trajectories.store import TrajectoryStore
@@ -85,9 +85,9 @@ def test_nothing_to_learn_from_is_an_error():
 
 def test_play_is_known_by_its_metadata_and_stores_are_read_in_order(demo_store):
     (episode,) = demos(1, seed=23)
-    assert is_play(replace(episode, metadata={"kind": "play"}))
-    assert is_play(replace(episode, metadata={"kind": "aftermath"}))
-    assert not is_play(replace(episode, metadata={"kind": "demo"}))
+    assert for_perception_alone(replace(episode, metadata={"kind": "play"}))
+    assert for_perception_alone(replace(episode, metadata={"kind": "aftermath"}))
+    assert not for_perception_alone(replace(episode, metadata={"kind": "demo"}))
     store = TrajectoryStore(demo_store, read_only=True)
     ids = [e.id for e in read_all([store, store])]
     assert ids == store.ids() * 2

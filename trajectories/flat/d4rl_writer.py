@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
+from trajectories.durable import replacing
 from trajectories.flat.episode import FlatDataset
 from trajectories.flat.errors import DatasetError
 
@@ -43,18 +42,9 @@ def write_d4rl(path: Path, data: FlatDataset, attributes: Mapping[str, str | int
     path = Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-        os.close(handle)
-        try:
-            with h5py.File(part, "w") as file:
-                for name, column in columns.items():
-                    file.create_dataset(name, data=column, compression="gzip", compression_opts=4)
-                file.attrs.update(attributes or {})
-            with open(part, "rb") as written:
-                os.fsync(written.fileno())
-            os.replace(part, path)
-        except BaseException:
-            Path(part).unlink(missing_ok=True)
-            raise
+        with replacing(path) as part, h5py.File(part, "w") as file:
+            for name, column in columns.items():
+                file.create_dataset(name, data=column, compression="gzip", compression_opts=4)
+            file.attrs.update(attributes or {})
     except OSError as error:
         raise DatasetError(f"{path} can't be written: {error}. Make room or check the permissions.") from error

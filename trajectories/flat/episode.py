@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import SupportsFloat
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from trajectories.flat.errors import DatasetError
 from trajectories.types import Float32
@@ -32,6 +34,15 @@ class FlatEpisode:
     def __len__(self) -> int:
         """Number of steps T."""
         return len(self.actions)
+
+    @staticmethod
+    def of(
+        seen: Sequence[ArrayLike], actions: Sequence[ArrayLike], rewards: Sequence[SupportsFloat], over: bool
+    ) -> FlatEpisode:
+        """From what was collected step by step: T + 1 observations, T actions and rewards, and `terminated`."""
+        taken = np.asarray(actions, np.float32)
+        given = np.array([float(reward) for reward in rewards], np.float32)
+        return FlatEpisode(np.asarray(seen, np.float32), taken, given, over)
 
 
 @dataclass(frozen=True)

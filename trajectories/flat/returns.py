@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from trajectories.errors import ConfigError
+from trajectories.labels import monte_carlo_returns
 from trajectories.types import Float32
 
 Tail = Literal["repeat", "zero"]
@@ -37,11 +38,7 @@ def returns_to_go(rewards: Float32, terminated: bool, gamma: float, tail: Tail) 
         raise ConfigError(f"gamma={gamma} is out of range; expected 0 <= gamma < 1.")
     if tail not in get_args(Tail):
         raise ConfigError(f"The tail of a return is {tail!r}; expected one of {', '.join(get_args(Tail))}.")
-    following = 0.0
-    if not terminated and tail == "repeat":
-        following = float(rewards[-1]) / (1.0 - gamma)
-    returns = np.empty(len(rewards), np.float64)
-    for t in range(len(rewards) - 1, -1, -1):
-        following = float(rewards[t]) + gamma * following
-        returns[t] = following
-    return returns.astype(np.float32)
+    terminal, cut = np.zeros((2, len(rewards)), np.bool_)
+    terminal[-1] = terminated or tail == "zero"
+    cut[-1] = not terminal[-1]
+    return monte_carlo_returns(rewards, terminal, cut, gamma)
