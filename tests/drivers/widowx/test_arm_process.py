@@ -158,7 +158,7 @@ def test_sleep_returns_when_it_sleeps_and_is_cancelled_by_a_hold(bench):
         arm.hold()
         with pytest.raises(SafetyError, match="didn't reach its sleep pose"):
             sleeping.result()
-        assert arm.mode is Mode.FOLLOW
+        until(lambda: arm.mode is Mode.FOLLOW)
         arm.sleep()
         assert arm.mode is Mode.SLEEP
         np.testing.assert_allclose(bench.joints, WX250S.sleep, atol=0.02)
