@@ -26,7 +26,7 @@ from policies.run_folder import write_json
 _NO_VARIANT = frozenset(
     {
         "env", "method", "seed", "out", "steps", "offline_steps", "data_dir", "threads", "progress", "compute",
-        "evaluate_every", "offline_evaluate_every", "checkpoint_every", "evaluate.episodes",
+        "evaluate_every", "offline_evaluate_every", "checkpoint_every", "evaluate.episodes", "agent.compile",
     }
 )  # fmt: skip
 _LONGEST_NAME = 120

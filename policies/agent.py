@@ -22,7 +22,7 @@ from torch import Tensor
 
 from policies.agent_state import agent_state, load_agent_state
 from policies.batch import Batch
-from policies.compiled import compiled
+from policies.compiled import compiled, new_step
 from policies.config import AgentConfig, Phase
 from policies.distribution import act
 from policies.draws import draw_critics, draw_for_actor, draw_for_critic
@@ -94,8 +94,8 @@ class Agent:
         self.phase: Phase = "offline"
         self.critic_updates = self.actor_updates = self.phase_updates = 0
         self._optimise()
-        self._critic_objective = compiled(critic_objective, config.compile)
-        self._actor_objective = compiled(actor_objective, config.compile)
+        self._critic_objective = compiled(critic_objective, config.compile, self.device)
+        self._actor_objective = compiled(actor_objective, config.compile, self.device)
 
     def _optimise(self) -> None:
         def adam(parameters: Iterable[Tensor], rate: float) -> torch.optim.Adam:
@@ -182,10 +182,13 @@ class Agent:
         """One step of all critics, of the value network, of the targets, and of the regulariser's learned weight."""
         phase = self.config.phase(self.phase)
         draws = draw_for_critic(self.config, phase, batch.action.shape, self.generator)
-        loss, metrics = self._critic_objective(
-            self.config, phase, self._critic_tensors, self._target_tensors, self.actor, self.table, batch,
-            self.temperature, self._cql_weight(), draws, self._value_tensors, self.target_actor,
-        )  # fmt: skip
+        new_step(self.device)
+        with self._precision():
+            loss, metrics = self._critic_objective(
+                self.config, phase, self._critic_tensors, self._target_tensors, self.actor, self.table, batch,
+                self.temperature, self._cql_weight(), draws, self._value_tensors, self.target_actor,
+            )  # fmt: skip
+        metrics = self._kept(metrics)
         self._step(loss, "critics", *(["value"] if phase.expectile is not None else []))
         self.critic_updates += 1
         if self.critic_updates % phase.actor_delay == 0:
@@ -200,10 +203,13 @@ class Agent:
         phase = self.config.phase(self.phase)
         noise = draw_for_actor(phase, batch.action.shape, self.generator)
         weight = annealed(phase.anchor_weight, self.phase_updates, phase.anchor_steps, phase.anchor_final)
-        loss, log_prob, metrics = self._actor_objective(
-            self.config, phase, self._judges(), self.actor, self.anchor if weight > 0 else None, self.table, batch,
-            self.temperature, self._constant(weight), noise, self._value_tensors,
-        )  # fmt: skip
+        new_step(self.device)
+        with self._precision():
+            loss, log_prob, metrics = self._actor_objective(
+                self.config, phase, self._judges(), self.actor, self.anchor if weight > 0 else None, self.table, batch,
+                self.temperature, self._constant(weight), noise, self._value_tensors,
+            )  # fmt: skip
+        metrics = self._kept(metrics)
         self._step(loss, "actor")
         if log_prob is not None:
             self._step(temperature_loss(self.raw_temperature, log_prob, self.target_entropy), "temperature")
@@ -229,8 +235,9 @@ class Agent:
 
     def clone_update(self, batch: Batch) -> Metrics:
         """One step of the actor on the cloning loss alone: the behaviour-cloning baseline."""
-        mean, log_std = self.actor(batch.state, self.actor.codes(self.table, batch.instruction))
-        loss = clone_objective(self.config, self.config.phase(self.phase), mean, log_std, batch)
+        with self._precision():
+            mean, log_std = self.actor(batch.state, self.actor.codes(self.table, batch.instruction))
+            loss = clone_objective(self.config, self.config.phase(self.phase), mean, log_std, batch)
         self._step(loss, "actor")
         if self.target_actor is not None:
             _follow(self.target_actor, self.actor, self.config.tau)
@@ -277,6 +284,16 @@ class Agent:
         if phase.cql_gap is not None:
             return self.log_cql_weight.detach().exp()
         return self._constant(phase.cql_alpha)
+
+    def _precision(self) -> torch.autocast:
+        """Matrix products in bfloat16 where the settings want it; parameters, norms and losses stay float32."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16)
+
+    def _kept(self, metrics: Metrics) -> Metrics:
+        """Copies where a CUDA graph's next run would write over them."""
+        if not self.config.compile or self.device.type != "cuda":
+            return metrics
+        return {name: value.clone() for name, value in metrics.items()}
 
     def _constant(self, value: float) -> Tensor:
         """A scalar that is made on the device: a copy from the host would wait for it."""

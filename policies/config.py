@@ -53,7 +53,9 @@ class AgentConfig:
         offline: Terms of the losses in pre-training.
         warmup: The same while the first online data comes in.
         online: The same in fine-tuning.
-        compile: Run forward passes through `torch.compile` (pays on GPUs; the first updates are slow).
+        compile: Run the losses through `torch.compile`, on a GPU as CUDA graphs: a quarter faster on two cores,
+            after half a minute of compiling for each phase.
+        bf16: Matrix products of the losses in bfloat16; for GPUs, whose memory traffic it halves.
     """
 
     networks: NetworkConfig = field(default_factory=NetworkConfig)
@@ -73,6 +75,7 @@ class AgentConfig:
     warmup: PhaseConfig = field(default_factory=_warmup)
     online: PhaseConfig = field(default_factory=_online)
     compile: bool = False
+    bf16: bool = False
 
     def __post_init__(self) -> None:
         require(0 < self.gamma < 1, f"gamma={self.gamma}", "between 0 and 1")

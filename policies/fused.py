@@ -17,11 +17,12 @@ EPSILON = 1e-5  # as in torch.nn.LayerNorm
 
 
 class _NormReLU(torch.autograd.Function):
-    """y = relu(scale (x - mean) / sqrt(var + eps) + shift), moments over the last axis."""
+    """y = relu(scale (z - mean) / sqrt(var + eps) + shift) of z = x + bias, moments over the last axis."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-        normal = x - x.mean(-1, keepdim=True)
+    def forward(ctx: Any, x: Tensor, bias: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+        normal = x + bias
+        normal.sub_(normal.mean(-1, keepdim=True))
         norm = torch.linalg.vector_norm(normal, dim=-1, keepdim=True)
         inverse = torch.rsqrt(norm.square_().div_(x.shape[-1]).add_(EPSILON))
         normal.mul_(inverse)
@@ -31,18 +32,18 @@ class _NormReLU(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         y, normal, inverse, scale = ctx.saved_tensors
-        needs_x, needs_scale, needs_shift = ctx.needs_input_grad
+        needs_x, needs_bias, needs_scale, needs_shift = ctx.needs_input_grad
         open_ = torch.ops.aten.threshold_backward(grad, y, 0.0)
         of_scale = (open_ * normal).sum(-2, keepdim=True) if needs_scale else None
         of_shift = open_.sum(-2, keepdim=True) if needs_shift else None
-        if not needs_x:
-            return None, of_scale, of_shift
+        if not needs_x and not needs_bias:
+            return None, None, of_scale, of_shift
         inner = open_.mul_(scale)
         slope = torch.linalg.vecdot(inner, normal)[..., None].div_(-inner.shape[-1])
         inner.sub_(inner.mean(-1, keepdim=True)).addcmul_(normal, slope).mul_(inverse)
-        return inner, of_scale, of_shift
+        return inner, inner.sum(-2, keepdim=True) if needs_bias else None, of_scale, of_shift
 
 
 class _InnerProduct(torch.autograd.Function):
@@ -63,15 +64,16 @@ class _InnerProduct(torch.autograd.Function):
         return of_x, of_weight, grad.sum(-1, keepdim=True) if needs_bias else None
 
 
-def norm_relu(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
-    """relu(LayerNorm(x) scale + shift).
+def norm_relu(x: Tensor, bias: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """relu(LayerNorm(x + bias) scale + shift).
 
     Args:
         x: float32 (N, B, H).
+        bias: float32 (N, 1, H); added here, since a matrix product would spend a pass over memory on it.
         scale: float32 (N, 1, H).
         shift: float32 (N, 1, H).
     """
-    return _NormReLU.apply(x, scale, shift)
+    return _NormReLU.apply(x, bias, scale, shift)
 
 
 def inner_product(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

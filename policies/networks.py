@@ -51,6 +51,7 @@ class Actor(nn.Module):
     def forward(self, state: Tensor, code: Tensor | None) -> tuple[Tensor, Tensor]:
         """Mean before the tanh and log standard deviation, both (B, A), from state (B, F) and code (B, C)."""
         x = self.head(self.trunk(state if code is None else torch.cat([state, code], -1)))
+        x = x.to(self.head.weight.dtype)  # not so under autocast
         if not self.random:
             return x, torch.full_like(x, self.exploration)
         if self.log_std is not None:
@@ -209,33 +210,43 @@ def ensemble_outputs(
     from_weights = len(rest) - depth + 1
     biases, norms, weights = rest[:depth], rest[depth:from_weights], rest[from_weights:]
     n = len(of_state)
-    x = torch.baddbmm(biases[0], state.expand(n, *state.shape), of_state)
-    if code is not None and of_code is not None:
-        x = torch.baddbmm(x, code, of_code)
-    if action is not None and of_action is not None:
-        x = _add_action(x, action, of_action)
-    x = _activate(x, norms, 0, depth)
+    if action is not None and of_action is not None and action.ndim == 3:
+        x = _first([state, code], [of_state, of_code], n)
+        x = _add_actions(x, action, of_action)
+    else:
+        x = _first([state, code, action], [of_state, of_code, of_action], n)
+    x = _activate(x, biases[0], norms, 0, depth)
     for i in range(1, depth):
-        x = _activate(torch.baddbmm(biases[i], x, weights[i - 1]), norms, i, depth)
+        x = _activate(torch.bmm(x, weights[i - 1]), biases[i], norms, i, depth)
     rows = state.shape[:1] if action is None else action.shape[:-1]
     if out_bias.ndim == 3:
-        return torch.baddbmm(out_bias, x, out_weight).view(n, *rows, -1)
+        return torch.baddbmm(out_bias, x, out_weight).to(out_bias.dtype).view(n, *rows, -1)
     return inner_product(x, out_weight, out_bias).view(n, *rows)
 
 
-def _add_action(x: Tensor, action: Tensor, of_action: Tensor) -> Tensor:
-    """The first layer's activations (N, B, H) with the action's part, (N, B, H) or (N, B M, H)."""
+def _first(inputs: Sequence[Tensor | None], weights: Sequence[Tensor | None], count: int) -> Tensor:
+    """The first layer (N, B, H) of its inputs, (B, I) or (N, B, I) each, in one product: None are left out."""
+    given = [part for part in inputs if part is not None]
+    if any(part.ndim == 3 for part in given):
+        given = [part if part.ndim == 3 else part.expand(count, *part.shape) for part in given]
+    x = torch.cat(given, -1)
+    weight = torch.cat([part for part in weights if part is not None], 1)
+    return torch.bmm(x if x.ndim == 3 else x.expand(count, *x.shape), weight)
+
+
+def _add_actions(x: Tensor, action: Tensor, of_action: Tensor) -> Tensor:
+    """The first layer's activations (N, B, H) with the part of M actions (B, M, A): (N, B M, H)."""
     n = len(x)
-    if action.ndim == 2:
-        return torch.baddbmm(x, action.expand(n, *action.shape), of_action)
     flat = action.reshape(-1, action.shape[-1])
     many = torch.bmm(flat.expand(n, *flat.shape), of_action)
     return (many.view(n, *action.shape[:2], -1) + x[:, :, None]).view_as(many)
 
 
-def _activate(x: Tensor, norms: Sequence[Tensor], layer: int, depth: int) -> Tensor:
-    """ReLU, after LayerNorm with the layer's scale and shift where there is one."""
-    return norm_relu(x, norms[layer], norms[depth + layer]) if norms else torch.relu(x)
+def _activate(x: Tensor, bias: Tensor, norms: Sequence[Tensor], layer: int, depth: int) -> Tensor:
+    """ReLU of x + bias, after LayerNorm with the layer's scale and shift where there is one."""
+    if norms:
+        return norm_relu(x, bias, norms[layer], norms[depth + layer])
+    return torch.relu(x + bias)
 
 
 def _orthogonal(layer: nn.Linear, gain: float) -> nn.Linear:

@@ -99,7 +99,7 @@ def test_settings_that_nobody_knows_are_refused():
     assert merged({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}, "d": 4}) == {"a": {"b": 1, "c": 3}, "d": 4}
 
 
-SMALL = ("batch=16", "evaluate.episodes=2", "warmup_steps=60", "progress=false")
+SMALL = ("batch=16", "evaluate.episodes=2", "warmup_steps=60", "progress=false", "agent.compile=false")
 
 
 def test_a_bench_trains_every_cell_once_and_draws_them(tmp_path):

@@ -102,30 +102,34 @@ def test_parameters_and_tensors_are_the_same(ensemble):
 
 def test_norm_relu_is_layer_norm_and_relu_with_exact_gradients():
     torch.manual_seed(2)
-    x, scale, shift = (torch.randn(s, dtype=torch.float64) for s in ((3, 4, 5), (3, 1, 5), (3, 1, 5)))
-    expected = torch.relu(F.layer_norm(x, (5,)) * scale + shift)
-    assert torch.allclose(norm_relu(x, scale, shift), expected, atol=1e-9)
-    assert torch.autograd.gradcheck(norm_relu, [t.requires_grad_() for t in (x, scale, shift)])
-    assert torch.autograd.gradcheck(lambda t: norm_relu(t, scale.detach(), shift.detach()), [x])
+    shapes = ((3, 4, 5), (3, 1, 5), (3, 1, 5), (3, 1, 5))
+    x, bias, scale, shift = (torch.randn(s, dtype=torch.float64) for s in shapes)
+    expected = torch.relu(F.layer_norm(x + bias, (5,)) * scale + shift)
+    assert torch.allclose(norm_relu(x, bias, scale, shift), expected, atol=1e-9)
+    assert torch.autograd.gradcheck(norm_relu, [t.requires_grad_() for t in (x, bias, scale, shift)])
+    frozen = [t.detach() for t in (bias, scale, shift)]
+    assert torch.autograd.gradcheck(lambda t: norm_relu(t, *frozen), [x])
+    assert torch.autograd.gradcheck(lambda t: norm_relu(x.detach(), t, *frozen[1:]), [bias])
 
 
 def test_norm_relu_keeps_its_input_and_its_gradient():
     x, ones, zeros = torch.randn(1, 3, 4, requires_grad=True), torch.ones(1, 1, 4), torch.zeros(1, 1, 4)
     before, gradient = x.detach().clone(), torch.ones(1, 3, 4)
-    norm_relu(x, ones, zeros).backward(gradient)
+    norm_relu(x, zeros, ones, zeros).backward(gradient)
     assert torch.equal(x.detach(), before)
     assert torch.equal(gradient, torch.ones(1, 3, 4))
 
 
 def test_norm_relu_is_finite_for_a_constant_and_for_a_large_offset():
     constant = torch.full((1, 1, 4), 3.0, requires_grad=True)
-    y = norm_relu(constant, torch.ones(1, 1, 4), torch.ones(1, 1, 4))
+    y = norm_relu(constant, torch.zeros(1, 1, 4), torch.ones(1, 1, 4), torch.ones(1, 1, 4))
     y.sum().backward()
     assert y.flatten().tolist() == [1.0] * 4
     assert torch.isfinite(constant.grad).all()
     offset = torch.tensor([[[1000.0, 1001.0, 1002.0, 1003.0]]])
     expected = torch.relu(F.layer_norm(offset, (4,)))
-    assert torch.allclose(norm_relu(offset, torch.ones(1, 1, 4), torch.zeros(1, 1, 4)), expected, atol=1e-3)
+    plain = torch.zeros(1, 1, 4), torch.ones(1, 1, 4), torch.zeros(1, 1, 4)
+    assert torch.allclose(norm_relu(offset, *plain), expected, atol=1e-3)
 
 
 def test_inner_product_has_exact_gradients():
