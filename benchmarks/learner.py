@@ -5,8 +5,8 @@
 
 WSRL: UTD 4 on 4 x 256 transitions, 10 critics of 2 x 256 with LayerNorm, 2 targets drawn, observation 39, action 7.
 Cal-QL: batch 256, 10 actions from each of uniform, policy and next policy; 10 critics, and 2. The floor is the least
-arithmetic over the machine's best matrix-product rate, measured in the same run. Ours and the plain version take
-turns, and each figure is the best of its rounds: slower ones measure the machine's other work.
+arithmetic over the machine's matrix-product rate. Rate, ours (compiled, and as it is: "eager") and the plain version
+take turns, and each figure is the median of its turns, so that all of them meet the same machine.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import torch
 from torch import Tensor
+from torch.profiler import ProfilerActivity, profile
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.updates.arithmetic import best_ms, calql_operations, matmul_rate, wsrl_operations
+from benchmarks.updates.arithmetic import best_ms, calql_operations, matmul_rate, synchronise, wsrl_operations
 from benchmarks.updates.plain import PlainAgent
 from policies.agent import Agent
 from policies.allocator import keep_freed_memory
@@ -79,59 +82,86 @@ def make_agent(critics: int, subset: int | None, phase: PhaseConfig, device: tor
     return Agent(config, STATE, 0, ACTION, device=device)
 
 
-def take_turns(
-    ours: Callable[[], object], plain: Callable[[], object], device: torch.device, rounds: int
-) -> list[float]:
-    """Best milliseconds of both, measured alternately."""
-    bests = [float("inf"), float("inf")]
-    for turn in range(rounds):
-        for i, work in enumerate((ours, plain)):
-            bests[i] = min(bests[i], best_ms(work, device, rounds=3, warm=5 if turn == 0 else 0))
-    return bests
+@dataclass(frozen=True)
+class Work:
+    """What is measured.
+
+    Attributes:
+        versions: Name of a version -> one update.
+        operations: Floating-point operations that an update can't do without.
+    """
+
+    versions: Mapping[str, Callable[[], object]]
+    operations: float
 
 
-def wsrl(device: torch.device, rounds: int, compile_: bool) -> dict[str, float]:
-    """One WSRL step of UTD 4, and the floor of its arithmetic in operations."""
+def wsrl(device: torch.device) -> Work:
+    """One WSRL step of UTD 4."""
     columns = random_columns(BATCH * UTD, device)
     batch = as_batch(columns)
-    agent = make_agent(CRITICS, SUBSET, PhaseConfig(), device, compile_)
     plain = PlainAgent(STATE, ACTION, CRITICS, HIDDEN, device, SUBSET)
-    ours_ms, plain_ms = take_turns(
-        lambda: agent.online_update(batch, UTD), lambda: plain.wsrl(columns, UTD), device, rounds
-    )
-    operations = wsrl_operations(STATE, ACTION, HIDDEN, CRITICS, SUBSET, BATCH, UTD)
-    return {"ours": ours_ms, "plain": plain_ms, "operations": operations}
+    ours, eager = (make_agent(CRITICS, SUBSET, PhaseConfig(), device, compile_) for compile_ in (True, False))
+    versions = {
+        "ours": lambda: ours.online_update(batch, UTD),
+        "eager": lambda: eager.online_update(batch, UTD),
+        "plain": lambda: plain.wsrl(columns, UTD),
+    }
+    return Work(versions, wsrl_operations(STATE, ACTION, HIDDEN, CRITICS, SUBSET, BATCH, UTD))
 
 
-def calql(critics: int, device: torch.device, rounds: int, compile_: bool) -> dict[str, float]:
+def calql(critics: int, device: torch.device) -> Work:
     """One Cal-QL update: the regulariser on every critic, the minimum over two targets."""
     columns = random_columns(BATCH, device)
     batch = as_batch(columns)
     subset = None if critics == SUBSET else SUBSET
     phase = PhaseConfig(cql_alpha=5.0, cql_actions=ACTIONS, cql_critics=None)
-    agent = make_agent(critics, subset, phase, device, compile_)
     plain = PlainAgent(STATE, ACTION, critics, HIDDEN, device, subset)
-    ours_ms, plain_ms = take_turns(
-        lambda: agent.pretrain_update(batch), lambda: plain.calql(columns, ACTIONS), device, rounds
-    )
-    operations = calql_operations(STATE, ACTION, HIDDEN, critics, subset, BATCH, ACTIONS)
-    return {"ours": ours_ms, "plain": plain_ms, "operations": operations}
-
-
-def measure(device: torch.device, rounds: int, compile_: bool) -> dict[str, float | str]:
-    """All figures."""
-    rate = matmul_rate(device)
-    figures: dict[str, float | str] = {"device": describe(device), "matmul_gflop_per_s": round(rate / 1e9, 1)}
-    parts = {
-        "wsrl_utd4": wsrl(device, rounds, compile_),
-        "calql10": calql(10, device, rounds, compile_),
-        "calql2": calql(2, device, rounds, compile_),
+    ours, eager = (make_agent(critics, subset, phase, device, compile_) for compile_ in (True, False))
+    versions = {
+        "ours": lambda: ours.pretrain_update(batch),
+        "eager": lambda: eager.pretrain_update(batch),
+        "plain": lambda: plain.calql(columns, ACTIONS),
     }
-    rate = max(rate, matmul_rate(device))
-    for name, part in parts.items():
-        figures[f"{name}_ms"] = round(part["ours"], 2)
-        figures[f"{name}_floor_ms"] = round(part["operations"] / rate * 1e3, 2)
-        figures[f"plain_{name}_ms"] = round(part["plain"], 2)
+    return Work(versions, calql_operations(STATE, ACTION, HIDDEN, critics, subset, BATCH, ACTIONS))
+
+
+def measure(work: Work, device: torch.device, turns: int) -> dict[str, float]:
+    """Median milliseconds of each version, and of the floor, whose rate is measured anew in each turn."""
+    found: dict[str, list[float]] = {name: [] for name in (*work.versions, "floor")}
+    for version in work.versions.values():
+        best_ms(version, device, rounds=1, warm=5)
+    for _ in range(turns):
+        found["floor"].append(work.operations / matmul_rate(device) * 1e3)
+        for name, version in work.versions.items():
+            found[name].append(best_ms(version, device, rounds=3, warm=1))
+    return {name: median(values) for name, values in found.items()}
+
+
+def launch_share(update: Callable[[], object], device: torch.device) -> float:
+    """Share of an update's wall time in which a GPU's kernels don't run: launching and waiting."""
+    updates = 20
+    wall_ms = median(best_ms(update, device, rounds=1, warm=0) for _ in range(updates))
+    with profile(activities=[ProfilerActivity.CUDA]) as trace:
+        for _ in range(updates):
+            update()
+        synchronise(device)
+    busy_ms = sum(event.self_device_time_total for event in trace.key_averages()) / 1e3 / updates
+    return max(0.0, 1.0 - busy_ms / wall_ms)
+
+
+def measure_all(device: torch.device, turns: int) -> dict[str, float | str]:
+    """All figures, by the names of the JSON object."""
+    figures: dict[str, float | str] = {"device": describe(device)}
+    works = {"wsrl_utd4": wsrl(device), "calql10": calql(10, device), "calql2": calql(2, device)}
+    for name, work in works.items():
+        found = measure(work, device, turns)
+        figures[f"{name}_ms"] = round(found["ours"], 2)
+        figures[f"{name}_floor_ms"] = round(found["floor"], 2)
+        figures[f"{name}_eager_ms"] = round(found["eager"], 2)
+        figures[f"plain_{name}_ms"] = round(found["plain"], 2)
+    if device.type == "cuda":
+        update = works["wsrl_utd4"].versions["ours"]
+        figures["wsrl_utd4_launch_share"] = round(launch_share(update, device), 3)
     return figures
 
 
@@ -146,22 +176,27 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of a table")
-    parser.add_argument("--rounds", type=int, default=5, help="turns of each version, three updates a turn (default 5)")
+    parser.add_argument("--turns", type=int, default=7, help="turns that the versions take (default 7)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", help="torch device")
-    parser.add_argument("--compile", action="store_true", help="ours through torch.compile")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="CPU threads")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     keep_freed_memory()
-    figures = measure(torch.device(options.device), options.rounds, options.compile)
+    figures = measure_all(torch.device(options.device), options.turns)
     if options.json:
         print(json.dumps(figures))
         return
-    print(f"{figures['device']}: {figures['matmul_gflop_per_s']} GFLOP/s in matrix products")
-    print(f"{'milliseconds an update':28} {'ours':>8} {'plain':>8} {'floor':>8}  ours / floor")
+    print(figures["device"])
+    print(f"{'milliseconds an update':24} {'ours':>8} {'eager':>8} {'plain':>8} {'floor':>8}  ours/floor plain/ours")
     for name in ("wsrl_utd4", "calql10", "calql2"):
-        ours, plain, floor = (float(figures[key]) for key in (f"{name}_ms", f"plain_{name}_ms", f"{name}_floor_ms"))
-        print(f"{name:28} {ours:8.1f} {plain:8.1f} {floor:8.1f}  {ours / floor:.2f}")
+        keys = (f"{name}_ms", f"{name}_eager_ms", f"plain_{name}_ms", f"{name}_floor_ms")
+        ours, eager, plain, floor = (float(figures[key]) for key in keys)
+        print(
+            f"{name:24} {ours:8.1f} {eager:8.1f} {plain:8.1f} {floor:8.1f}  {ours / floor:10.2f} {plain / ours:10.2f}"
+        )
+    if "wsrl_utd4_launch_share" in figures:
+        rate, share = 1e3 / float(figures["wsrl_utd4_ms"]), figures["wsrl_utd4_launch_share"]
+        print(f"{rate:.0f} WSRL steps a second; {share:.0%} of the time no kernel runs")
 
 
 if __name__ == "__main__":
