@@ -109,7 +109,7 @@ def test_a_failed_write_keeps_the_older_checkpoint(tmp_path, monkeypatch):
     def full(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(os, "rename", full)
     with pytest.raises(CheckpointError, match="No space left"):
         save_agent(path, make(), SPEC, {"step": 1})
     assert load_agent(path, SPEC).extra == {"step": 0}
