@@ -85,9 +85,11 @@ def _load_optimiser(optimiser: torch.optim.Optimizer, left: dict[str, Tensor], p
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     if len(state) not in (0, len(parameters)):
         raise CheckpointError(f"{prefix}* has moments of {len(state)} tensors; expected {len(parameters)}")
-    for index, entries in state.items():
-        state[index] = {key: _laid_out_as(parameters[index], value) for key, value in entries.items()}
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    moments = {
+        number: {key: _laid_out_as(parameters[number], value) for key, value in entries.items()}
+        for number, entries in state.items()
+    }
+    optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
 def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
