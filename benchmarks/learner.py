@@ -6,7 +6,8 @@
 WSRL: UTD 4 on 4 x 256 transitions, 10 critics of 2 x 256 with LayerNorm, 2 targets drawn, observation 39, action 7.
 Cal-QL: batch 256, 10 actions from each of uniform, policy and next policy; 10 critics, and 2. The floor is the least
 arithmetic over the machine's best matrix-product rate, measured in the same run. Ours and the plain version take
-turns, and each figure is the best of its rounds: slower ones measure the machine's other work.
+turns, and each figure is the best of its rounds: slower ones measure the machine's other work. What learning from
+images costs is measured by `benchmarks.updates.images`.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from torch import Tensor
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.updates.arithmetic import best_ms, calql_operations, matmul_rate, wsrl_operations
+from benchmarks.updates.images import image_figures
 from benchmarks.updates.plain import PlainAgent
 from policies.agent import Agent
 from policies.allocator import keep_freed_memory
@@ -132,7 +134,7 @@ def measure(device: torch.device, rounds: int, compile_: bool) -> dict[str, floa
         figures[f"{name}_ms"] = round(part["ours"], 2)
         figures[f"{name}_floor_ms"] = round(part["operations"] / rate * 1e3, 2)
         figures[f"plain_{name}_ms"] = round(part["plain"], 2)
-    return figures
+    return figures | image_figures(device, rounds, compile_)
 
 
 def describe(device: torch.device) -> str:
@@ -162,6 +164,9 @@ def main() -> None:
     for name in ("wsrl_utd4", "calql10", "calql2"):
         ours, plain, floor = (float(figures[key]) for key in (f"{name}_ms", f"plain_{name}_ms", f"{name}_floor_ms"))
         print(f"{name:28} {ours:8.1f} {plain:8.1f} {floor:8.1f}  {ours / floor:.2f}")
+    for name in ("state_utd1", "image_frozen", "image_end_to_end", "image_end_to_end_128"):
+        print(f"{name:28} {float(figures[f'{name}_ms']):8.1f}")
+    print(f"image transitions a second from replay: {float(figures['replay_image_transitions_per_s']):,.0f}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from policies.perception.loading import load_perception
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -51,6 +53,24 @@ def test_a_tiny_demo_leaves_a_report_with_everything_in_it(run_dir):
 def test_a_finished_demo_is_not_done_again(run_dir):
     output = finished(regrasp(run_dir, "demo"))
     assert output.count("done before") == 7
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("frozen", ["true", "false"])
+def test_an_image_encoder_goes_the_same_way(run_dir, tmp_path, frozen):
+    """Only pre-training is told of it: everything after takes what is in the folder."""
+    for part in ("data", "reward"):
+        (tmp_path / part).symlink_to(run_dir / part)
+    small = ["encoder.network.widths=[4,4]", "encoder.network.strides=[4,4]", "encoder.width=8"]
+    brief = ["pretrain.clone_steps=4", "pretrain.steps=4"]
+    finished(regrasp(tmp_path, "pretrain", "encoder=cnn", *small, *brief))
+    finished(regrasp(tmp_path, "finetune", "finetune.steps=80", f"finetune.freeze_encoder={frozen}"))
+    finished(regrasp(tmp_path, "evaluate", "evaluate.episodes=1", "evaluate.modes=[stochastic]"))
+    result = json.loads((tmp_path / "evaluations" / "wsrl" / "step_80" / "result.json").read_text())
+    assert set(result["cells"]) == {"forward/stochastic", "backward/stochastic"}
+    before, after = (load_perception(tmp_path / name) for name in ("pretrained", "finetune_wsrl/snapshots/step_80"))
+    assert before.kind == after.kind == "cnn"
+    assert (before.digest == after.digest) == (frozen == "true")
 
 
 @pytest.mark.timeout(600)
