@@ -56,21 +56,21 @@ def test_a_finished_demo_is_not_done_again(run_dir):
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("frozen", ["true", "false"])
-def test_an_image_encoder_goes_the_same_way(run_dir, tmp_path, frozen):
+def test_an_image_encoder_goes_the_same_way(run_dir, tmp_path):
     """Only pre-training is told of it: everything after takes what is in the folder."""
     for part in ("data", "reward"):
         (tmp_path / part).symlink_to(run_dir / part)
     small = ["encoder.network.widths=[4,4]", "encoder.network.strides=[4,4]", "encoder.width=8"]
-    brief = ["pretrain.clone_steps=4", "pretrain.steps=4"]
-    finished(regrasp(tmp_path, "pretrain", "encoder=cnn", *small, *brief))
-    finished(regrasp(tmp_path, "finetune", "finetune.steps=80", f"finetune.freeze_encoder={frozen}"))
-    finished(regrasp(tmp_path, "evaluate", "evaluate.episodes=1", "evaluate.modes=[stochastic]"))
-    result = json.loads((tmp_path / "evaluations" / "wsrl" / "step_80" / "result.json").read_text())
+    finished(regrasp(tmp_path, "pretrain", "encoder=cnn", *small, "pretrain.clone_steps=3", "pretrain.steps=3"))
+    brief = ["task.max_steps=10", "finetune.steps=30", "finetune.warmup_steps=10", "finetune.snapshot_every=30"]
+    finished(regrasp(tmp_path, "finetune", "finetune.freeze_encoder=false", *brief))
+    trials = ["evaluate.episodes=1", "evaluate.modes=[stochastic]", "evaluate.videos=0"]
+    finished(regrasp(tmp_path, "evaluate", "task.max_steps=10", *trials))
+    result = json.loads((tmp_path / "evaluations" / "wsrl" / "step_30" / "result.json").read_text())
     assert set(result["cells"]) == {"forward/stochastic", "backward/stochastic"}
-    before, after = (load_perception(tmp_path / name) for name in ("pretrained", "finetune_wsrl/snapshots/step_80"))
+    before, after = (load_perception(tmp_path / name) for name in ("pretrained", "finetune_wsrl/snapshots/step_30"))
     assert before.kind == after.kind == "cnn"
-    assert (before.digest == after.digest) == (frozen == "true")
+    assert before.digest != after.digest  # the critics went on training it
 
 
 @pytest.mark.timeout(600)

@@ -1,9 +1,9 @@
 """What learning from images costs: an update with a frozen and with a trained encoder, beside one on states.
 
-Each is one critic and one actor update of 256 transitions with an instruction (WSRL's with UTD 1: 10 critics of 2 x 256,
-2 targets drawn). "state_utd1" sees 39 numbers. With a frozen encoder replay holds features, 114 a frame with the
-default CNN: "image_frozen". With a trained one ("image_end_to_end") every update shifts, encodes and differentiates 256
-images, and encodes 256 next ones.
+Each is one critic and one actor update of 256 transitions with an instruction (WSRL's with UTD 1: 10 critics of
+2 x 256, 2 targets drawn). "state_utd1" sees 39 numbers. With a frozen encoder replay holds features, 114 a frame with
+the default CNN: "image_frozen". With a trained one ("image_end_to_end") every update shifts, encodes and differentiates
+256 images, and encodes 256 next ones.
 """
 
 from __future__ import annotations
