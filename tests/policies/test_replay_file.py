@@ -162,7 +162,7 @@ def test_a_failed_write_keeps_the_older_file(tmp_path, monkeypatch):
     def full(*_):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(os, "replace", full)
+    monkeypatch.setattr(os, "rename", full)
     with pytest.raises(CheckpointError, match="No space left"):
         filled(8).save(path)
     again = make()
