@@ -6,7 +6,8 @@
 WSRL: UTD 4 on 4 x 256 transitions, 10 critics of 2 x 256 with LayerNorm, 2 targets drawn, observation 39, action 7.
 Cal-QL: batch 256, 10 actions from each of uniform, policy and next policy; 10 critics, and 2. The floor is the least
 arithmetic over the machine's matrix-product rate. Rate, ours (compiled, and as it is: "eager") and the plain version
-take turns, and each figure is the median of its turns, so that all of them meet the same machine.
+take turns, and each figure is the median of its turns, so that all of them meet the same machine. What learning from
+images costs is measured by `benchmarks.updates.images`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from torch.profiler import ProfilerActivity, profile
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.updates.arithmetic import best_ms, calql_operations, matmul_rate, synchronise, wsrl_operations
+from benchmarks.updates.arithmetic import best_ms, calql_operations, matmul_rate, medians, synchronise, wsrl_operations
+from benchmarks.updates.images import image_figures
 from benchmarks.updates.plain import PlainAgent
 from policies.agent import Agent
 from policies.allocator import keep_freed_memory
@@ -127,14 +129,13 @@ def calql(critics: int, device: torch.device) -> Work:
 
 def measure(work: Work, device: torch.device, turns: int) -> dict[str, float]:
     """Median milliseconds of each version, and of the floor, whose rate is measured anew in each turn."""
-    found: dict[str, list[float]] = {name: [] for name in (*work.versions, "floor")}
-    for version in work.versions.values():
-        best_ms(version, device, rounds=1, warm=5)
-    for _ in range(turns):
-        found["floor"].append(work.operations / matmul_rate(device) * 1e3)
-        for name, version in work.versions.items():
-            found[name].append(best_ms(version, device, rounds=3, warm=1))
-    return {name: median(values) for name, values in found.items()}
+    floors: list[float] = []
+
+    def rate() -> None:
+        floors.append(work.operations / matmul_rate(device) * 1e3)
+
+    found = medians({"rate": rate, **work.versions}, device, turns)
+    return {**found, "floor": median(floors)}
 
 
 def launch_share(update: Callable[[], object], device: torch.device) -> float:
@@ -162,7 +163,7 @@ def measure_all(device: torch.device, turns: int) -> dict[str, float | str]:
     if device.type == "cuda":
         update = works["wsrl_utd4"].versions["ours"]
         figures["wsrl_utd4_launch_share"] = round(launch_share(update, device), 3)
-    return figures
+    return figures | image_figures(device, turns)
 
 
 def describe(device: torch.device) -> str:
@@ -194,6 +195,9 @@ def main() -> None:
         print(
             f"{name:24} {ours:8.1f} {eager:8.1f} {plain:8.1f} {floor:8.1f}  {ours / floor:10.2f} {plain / ours:10.2f}"
         )
+    for name in ("state_utd1", "image_frozen", "image_end_to_end", "image_end_to_end_128"):
+        print(f"{name:24} {float(figures[f'{name}_ms']):8.1f}")
+    print(f"image transitions a second from replay: {float(figures['replay_image_transitions_per_s']):,.0f}")
     if "wsrl_utd4_launch_share" in figures:
         rate, share = 1e3 / float(figures["wsrl_utd4_ms"]), figures["wsrl_utd4_launch_share"]
         print(f"{rate:.0f} WSRL steps a second; {share:.0%} of the time no kernel runs")

@@ -15,7 +15,7 @@ from commands.gym_job import (
     online_settings,
     run_training,
 )
-from commands.learner import device_of
+from commands.specs import device_of
 from policies.gym.offline import AGENT_FILE, METRICS
 from policies.gym.online import OnlineTraining, needs_data
 from policies.metrics import read_metrics

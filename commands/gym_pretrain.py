@@ -13,7 +13,7 @@ from commands.gym_job import (
     offline_settings,
     run_training,
 )
-from commands.learner import device_of
+from commands.specs import device_of
 from policies.gym.offline import METRICS, OfflineTraining
 from policies.metrics import read_metrics
 from trajectories.errors import ConfigError

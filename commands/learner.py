@@ -12,7 +12,7 @@ from tqdm import tqdm
 from commands.calibrate import mark_in_use
 from commands.checkpoints import data_folder, find_policy, finetune_folder, tuning_name
 from commands.pretrain import agent_config
-from commands.specs import spec_of
+from commands.specs import device_of, spec_of
 from robot.link.tls import TlsFiles
 from trajectories.store import TrajectoryStore
 
@@ -57,6 +57,7 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
         batch=int(method.batch),
         person_weight=float(method.person_weight),
         replay_bytes=int(finetune.replay_bytes),
+        freeze_encoder=bool(finetune.freeze_encoder),
         max_lag=int(config.robot.max_lag),
         snapshot_every=int(finetune.snapshot_every),
         agent=agent_config(config),
@@ -72,15 +73,6 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
         seed=int(config.seed),
         calibration=mark_in_use(config),
     )
-
-
-def device_of(config: DictConfig) -> str:
-    """The torch device that `compute` means: with `auto`, a GPU when there is one."""
-    import torch
-
-    if config.compute != "auto":
-        return str(config.compute)
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def run(config: DictConfig) -> None:

@@ -1,4 +1,4 @@
-"""`regrasp pretrain`: the image encoder, then the multi-task policy, from the store that `collect` filled."""
+"""`regrasp pretrain`: what the policy sees through, and the multi-task policy, from the store of `collect`."""
 
 from __future__ import annotations
 
@@ -11,18 +11,32 @@ from tqdm import tqdm
 from commands.calibrate import mark_in_use
 from commands.checkpoints import data_folder, pretrained_folder
 from commands.judges import backbone_of
-from commands.specs import camera_names, spec_of
+from commands.specs import camera_names, device_of, plain, spec_of
 from commands.tasks import instructions_of
 from policies.config import AgentConfig
+from policies.encoders.config import EncoderConfig
 from policies.keypoint_training import KeypointConfig
 from policies.pretrain import PretrainConfig, pretrain
+from trajectories.errors import ConfigError
 from trajectories.store import TrajectoryStore
+
+KEYPOINTS = "keypoints"
 
 
 def agent_config(config: DictConfig) -> AgentConfig:
     """The networks and losses of the settings, checked."""
     raw: dict[str, Any] = OmegaConf.to_container(config.agent, resolve=True)  # type: ignore[assignment]
     return AgentConfig.from_dict(raw)
+
+
+def encoder_config(config: DictConfig) -> EncoderConfig | None:
+    """The image encoder of the settings, checked; None for keypoints."""
+    raw = plain(config.encoder)
+    if raw["kind"] != KEYPOINTS:
+        return EncoderConfig.from_dict({**raw, "cameras": raw.get("cameras") or [camera_names(config)[0]]})
+    if len(raw) > 1:
+        raise ConfigError(f"encoder=keypoints has no settings; {sorted(set(raw) - {'kind'})} belong to image encoders.")
+    return None
 
 
 class Bars:
@@ -50,9 +64,12 @@ def run(config: DictConfig) -> None:
     """Train and save."""
     import torch
 
+    from policies.allocator import keep_freed_memory
+
     torch.set_num_threads(int(config.workers))
+    keep_freed_memory()
     run_dir = Path(config.run_dir)
-    backbone = backbone_of(config)
+    backbone, encoder = backbone_of(config), encoder_config(config)
     bars = Bars()
     with TrajectoryStore(data_folder(run_dir), spec_of(config), read_only=True) as store:
         about = pretrain(
@@ -64,18 +81,22 @@ def run(config: DictConfig) -> None:
             PretrainConfig(
                 clone_steps=int(config.pretrain.clone_steps),
                 steps=int(config.pretrain.steps),
+                encoder=encoder,
                 camera=camera_names(config)[0],
                 keypoints=KeypointConfig(steps=int(config.pretrain.encoder_steps)),
                 agent=agent_config(config),
             ),
             pretrained_folder(run_dir),
             seed=int(config.seed),
+            device="cpu" if encoder is None else device_of(config),  # states alone are too little work for a GPU
             progress=bars,
             calibration=mark_in_use(config),
         )
     bars.close()
     errors = about["encoder_errors"]
-    print(
-        f"encoder, on held-out episodes: pick point within {errors['pick_cm']:.2f} cm, place point within "
-        f"{errors['place_cm']:.2f} cm on average\nSaved in {pretrained_folder(run_dir)}"
-    )
+    if errors:
+        print(
+            f"encoder, on held-out episodes: pick point within {errors['pick_cm']:.2f} cm, place point within "
+            f"{errors['place_cm']:.2f} cm on average"
+        )
+    print(f"Saved in {pretrained_folder(run_dir)}")

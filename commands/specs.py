@@ -1,4 +1,4 @@
-"""What the configured robot looks like to policies, whichever robot it is."""
+"""What the configured robot looks like to policies, whichever robot it is, and where they are trained."""
 
 from __future__ import annotations
 
@@ -25,3 +25,12 @@ def spec_of(config: DictConfig) -> Spec:
     """The specification of the robot that the settings name."""
     size = int(config.robot.image_size)
     return Spec(cameras=dict.fromkeys(camera_names(config), (size, size)))
+
+
+def device_of(config: DictConfig) -> str:
+    """The torch device that `compute` means: with `auto`, a GPU when there is one."""
+    import torch
+
+    if config.compute != "auto":
+        return str(config.compute)
+    return "cuda" if torch.cuda.is_available() else "cpu"

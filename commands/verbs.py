@@ -64,8 +64,10 @@ VERBS: dict[str, Verb] = {
     "pretrain": Verb(
         "commands.pretrain",
         "pretrain",
-        "train the image encoder, then the multi-task policy with Cal-QL and behaviour cloning",
-        "Reads the store that `collect` filled and writes a checkpoint folder.",
+        "train what the policy sees through, and the multi-task policy with Cal-QL and behaviour cloning",
+        "Reads the store that `collect` filled and writes a policy folder. encoder=keypoints learns labels in\n"
+        "hindsight, then stays as it is; with encoder=cnn, resnet or clip the critics train an image encoder. The\n"
+        "verbs that come after take whatever is in the folder.",
         "pretrain.steps=3000",
     ),
     "pretrain env=ID": Verb(

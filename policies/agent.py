@@ -9,6 +9,9 @@ and temperature (step 2 of WSRL, arXiv 2412.07762). What differs between methods
     for _ in range(steps): agent.pretrain_update(replay.sample(256))
     agent.set_phase("online")                        # WSRL: plain SAC on an empty replay (after the warm-up)
     for _ in range(steps): agent.online_update(online.sample(1024), utd=4)
+
+With an image encoder the replay's frames are encoded in the update, each once, and the critics' loss trains the encoder
+along (RoboFuME, arXiv 2310.15145); the actor's never does, except while cloning alone, when there is no critic.
 """
 
 from __future__ import annotations
@@ -20,12 +23,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from policies.agent_state import agent_state, load_agent_state
+from policies.agent_state import agent_state, encoder_tensors, load_agent_state
 from policies.batch import Batch
 from policies.compiled import compiled, new_step
 from policies.config import AgentConfig, Phase
 from policies.distribution import act
 from policies.draws import draw_critics, draw_for_actor, draw_for_critic
+from policies.encoders.encoder import Encoder
+from policies.encoders.frames import EncodedBatch, draw_for_images, encode_batch, encode_now
 from policies.losses.anchor import annealed
 from policies.losses.lagrange import lagrange_loss
 from policies.losses.temperature import raw_of, temperature_loss, temperature_of
@@ -45,6 +50,7 @@ class Agent:
         targets: Its slow copy.
         value: The state-value network of implicit Q-learning, or None.
         target_actor: The slow copy of the actor, or None.
+        encoder: The image encoder that is trained along, or None: then batches bring features.
         phase: "offline", "warmup" or "online".
         critic_updates: Critic updates ever done.
         actor_updates: Actor updates ever done.
@@ -60,6 +66,7 @@ class Agent:
         *,
         device: torch.device | str = "cpu",
         seed: int = 0,
+        encoder: Encoder | None = None,
     ) -> None:
         """A new agent in the phase "offline".
 
@@ -70,7 +77,16 @@ class Agent:
             action_size: A.
             device: Where everything lives.
             seed: Of the initial weights and of all later draws.
+            encoder: An image encoder of F features to train along; it moves to `device` and is shared, not copied.
+
+        Raises:
+            ConfigError: For an encoder that is frozen or has another number of features.
         """
+        if encoder is not None and (encoder.frozen or encoder.size != state_size):
+            raise ConfigError(
+                f"an agent of {state_size} features can't train an encoder of {encoder.size}, frozen={encoder.frozen}; "
+                "give it one that fits, or none: a frozen encoder's features come from replay"
+            )
         self.config = config
         self.sizes = (state_size, instruction_size, action_size)
         self.device = torch.device(device)
@@ -87,6 +103,7 @@ class Agent:
         slow = config.networks.target_policy
         self.target_actor = copy.deepcopy(self.actor).requires_grad_(False) if slow else None
         self.anchor: Actor | None = None
+        self.encoder = None if encoder is None else encoder.to(self.device)
         self.table = torch.zeros(0, instruction_size, device=self.device)
         self.raw_temperature = raw_of(config.initial_temperature).to(self.device).requires_grad_()
         start = max(config.offline.cql_alpha, 1e-6)
@@ -113,6 +130,9 @@ class Agent:
         self._value_tensors = [] if self.value is None else self.value.tensors()
         if self.value is not None:
             self.optimisers["value"] = adam(self._value_tensors, config.critic_lr)
+        if self.encoder is not None:
+            trained = [parameter for parameter in self.encoder.parameters() if parameter.requires_grad]
+            self.optimisers["encoder"] = adam(trained, config.critic_lr)
 
     @property
     def temperature(self) -> Tensor:
@@ -140,6 +160,13 @@ class Agent:
             )
         self.table = table.detach().to(self.device, torch.float32)
 
+    def freeze_encoder(self) -> None:
+        """Go on without training the encoder: from here on batches bring its features."""
+        if self.encoder is not None:
+            self.encoder.freeze()
+            del self.optimisers["encoder"]
+        self.encoder = None
+
     def set_phase(self, phase: Phase) -> None:
         """Go on with the losses of `phase`, anchored to the present policy; nothing when already in it."""
         settings = self.config.phase(phase)
@@ -156,7 +183,8 @@ class Agent:
     def online_update(self, batch: Batch, utd: int) -> Metrics:
         """`utd` critic updates on equal parts of the batch, then one actor and temperature update on all.
 
-        A phase whose extraction is "bc" has the actor's update alone.
+        A phase whose extraction is "bc" has the actor's update alone. With an encoder, each part is encoded once, for
+        its critic update; the actor learns from the same features, of which the first are then some critic steps old.
 
         Args:
             batch: A multiple of `utd` transitions (WSRL: 1,024 and 4).
@@ -172,14 +200,28 @@ class Agent:
         if phase.extraction == "bc":
             return self.clone_update(batch)
         metrics: Metrics = {}
+        seen: list[Batch] = []
         for part in batch.minibatches(utd):
-            metrics = self.update_critic(part)
+            encoded = self._encoded(part)
+            seen.append(encoded.actor)
+            metrics = self.update_critic(encoded.critic)
         if not phase.critic_only and self.critic_updates % phase.actor_delay == 0:
-            metrics |= self.update_actor(batch)
+            metrics |= self.update_actor(batch if self.encoder is None else Batch.concatenate(seen))
         return metrics
 
+    def _encoded(self, batch: Batch) -> EncodedBatch:
+        """The batch with features in place of frames; as it is without an encoder."""
+        if self.encoder is None:
+            return EncodedBatch(batch, batch)
+        draws = draw_for_images(self.encoder, len(batch), self.generator)
+        return encode_batch(self.encoder, batch, self.table, draws)
+
     def update_critic(self, batch: Batch) -> Metrics:
-        """One step of all critics, of the value network, of the targets, and of the regulariser's learned weight."""
+        """One step of critics, value network and encoder, of the targets, and of the regulariser's learned weight.
+
+        Args:
+            batch: With features: of an encoder that shall be trained, with their gradient (`encode_batch`).
+        """
         phase = self.config.phase(self.phase)
         draws = draw_for_critic(self.config, phase, batch.action.shape, self.generator)
         new_step(self.device)
@@ -189,7 +231,7 @@ class Agent:
                 self.temperature, self._cql_weight(), draws, self._value_tensors, self.target_actor,
             )  # fmt: skip
         metrics = self._kept(metrics)
-        self._step(loss, "critics", *(["value"] if phase.expectile is not None else []))
+        self._step(loss, "critics", *(["value"] if phase.expectile is not None else []), *self._eyes())
         self.critic_updates += 1
         if self.critic_updates % phase.actor_delay == 0:
             torch._foreach_lerp_(self._target_tensors, [t.detach() for t in self._critic_tensors], self.config.tau)
@@ -234,11 +276,16 @@ class Agent:
         return frozen if drawn is None else select(frozen, drawn)
 
     def clone_update(self, batch: Batch) -> Metrics:
-        """One step of the actor on the cloning loss alone: the behaviour-cloning baseline."""
+        """One step of the actor on the cloning loss alone: the behaviour-cloning baseline.
+
+        There is no critic to train an encoder, so here the cloning loss does.
+        """
+        if self.encoder is not None:
+            batch = encode_now(self.encoder, batch, self.table, self.encoder.draw(len(batch), self.generator))
         with self._precision():
             mean, log_std = self.actor(batch.state, self.actor.codes(self.table, batch.instruction))
             loss = clone_objective(self.config, self.config.phase(self.phase), mean, log_std, batch)
-        self._step(loss, "actor")
+        self._step(loss, "actor", *self._eyes())
         if self.target_actor is not None:
             _follow(self.target_actor, self.actor, self.config.tau)
         self.actor_updates += 1
@@ -264,8 +311,12 @@ class Agent:
         return act(self.config.networks.policy, mean, log_std, noise)
 
     def actor_weights(self) -> Mapping[str, Tensor]:
-        """Name -> tensor of the policy network, on the CPU: what is published to the robot."""
-        return {name: tensor.detach().cpu().clone() for name, tensor in self.actor.state_dict().items()}
+        """Name -> tensor of the policy network, on the CPU: what is published to the robot.
+
+        With an encoder, its trained tensors, too, under "encoder.".
+        """
+        tensors = self.actor.state_dict() | encoder_tensors(self)
+        return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The whole training state: named tensors, and counters as plain JSON; see `policies.checkpoint`."""
@@ -294,6 +345,10 @@ class Agent:
         if not self.config.compile or self.device.type != "cuda":
             return metrics
         return {name: value.clone() for name, value in metrics.items()}
+
+    def _eyes(self) -> list[str]:
+        """The encoder's optimiser, where there is one."""
+        return [] if self.encoder is None else ["encoder"]
 
     def _constant(self, value: float) -> Tensor:
         """A scalar that is made on the device: a copy from the host would wait for it."""

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _COUNTERS = ("critic_updates", "actor_updates", "phase_updates")
 _MODULES = ("actor", "critics", "targets", "anchor", "value", "target_actor")
+ENCODER = "encoder."
+"""In front of the names of an image encoder's tensors."""
 _SCALARS = ("raw_temperature", "log_cql_weight")
 
 
@@ -26,6 +28,7 @@ def agent_state(agent: Agent) -> tuple[dict[str, Tensor], dict[str, Any]]:
         network = getattr(agent, module)
         if network is not None:
             tensors |= {f"{module}.{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors |= encoder_tensors(agent)
     for name in _SCALARS:
         tensors[name] = getattr(agent, name)
     for name, optimiser in agent.optimisers.items():
@@ -33,6 +36,13 @@ def agent_state(agent: Agent) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors |= {f"optimiser.{name}.{index}.{key}": value for key, value in entries.items()}
     counters = {name: getattr(agent, name) for name in _COUNTERS}
     return {name: tensor.detach() for name, tensor in tensors.items()}, counters | {"phase": agent.phase}
+
+
+def encoder_tensors(agent: Agent) -> dict[str, Tensor]:
+    """What an agent trains of its encoder, without gradients; nothing where it has none."""
+    if agent.encoder is None:
+        return {}
+    return {ENCODER + name: tensor.detach() for name, tensor in agent.encoder.trained_tensors().items()}
 
 
 def load_agent_state(agent: Agent, tensors: Mapping[str, Tensor], counters: Mapping[str, Any]) -> None:
@@ -52,6 +62,8 @@ def load_agent_state(agent: Agent, tensors: Mapping[str, Tensor], counters: Mapp
         if network is not None:
             for name, tensor in network.state_dict().items():
                 _copy(tensor, left, f"{module}.{name}")
+    for name, tensor in encoder_tensors(agent).items():
+        _copy(tensor, left, name)
     for name in _SCALARS:
         _copy(getattr(agent, name).detach(), left, name)
     agent.table = _take(left, "table").to(agent.device, copy=True)
@@ -70,10 +82,19 @@ def _load_optimiser(optimiser: torch.optim.Optimizer, left: dict[str, Tensor], p
     for name in [name for name in left if name.startswith(prefix)]:
         index, key = name.removeprefix(prefix).split(".")
         state.setdefault(int(index), {})[key] = left.pop(name).clone()
-    count = sum(len(group["params"]) for group in optimiser.param_groups)
-    if len(state) not in (0, count):
-        raise CheckpointError(f"{prefix}* has moments of {len(state)} tensors; expected {count}")
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    if len(state) not in (0, len(parameters)):
+        raise CheckpointError(f"{prefix}* has moments of {len(state)} tensors; expected {len(parameters)}")
+    moments = {
+        number: {key: _laid_out_as(parameters[number], value) for key, value in entries.items()}
+        for number, entries in state.items()
+    }
+    optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
+    """A moment in its parameter's memory format: fused Adam goes through both as they lie in memory."""
+    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
 
 
 def _copy(into: Tensor, left: dict[str, Tensor], name: str) -> None:

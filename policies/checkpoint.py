@@ -17,6 +17,7 @@ from torch import Tensor
 
 from policies.agent import Agent
 from policies.config import AgentConfig
+from policies.encoders.encoder import Encoder
 from policies.tensor_file import digest, read_tensors, write_tensors
 from robot.calibration import CalibrationMark
 from trajectories.errors import CheckpointError
@@ -69,6 +70,7 @@ def save_agent(
     header = {
         "config": agent.config.to_dict(),
         "sizes": list(agent.sizes),
+        "encoder": agent.encoder is not None,
         "counters": counters,
         "spec": spec.to_dict(),
         "policy_digest": digest(agent.actor_weights()),
@@ -84,6 +86,7 @@ def load_agent(
     *,
     device: torch.device | str = "cpu",
     config: AgentConfig | None = None,
+    encoder: Encoder | None = None,
 ) -> Checkpoint:
     """Read a checkpoint back.
 
@@ -91,13 +94,12 @@ def load_agent(
         path: File of `save_agent`.
         spec: The robot at hand.
         device: Where the agent shall live.
-        config: Settings to go on with in place of the saved ones (other losses online); the networks must
-        agree.
+        config: Settings to go on with in place of the saved ones (other losses online); the networks must agree.
+        encoder: The image encoder of the policy folder, if the agent was training one; gets the saved weights.
 
     Raises:
-        CheckpointError: Missing, damaged or incomplete file, other networks, or a policy that differs from
-        the
-            saved one.
+        CheckpointError: Missing, damaged or incomplete file, other networks, with an encoder or without one unlike
+            here, or a policy that differs from the saved one.
         SpecMismatchError: Made for another robot.
     """
     path = Path(path)
@@ -109,10 +111,16 @@ def load_agent(
             f"checkpoint {path} has networks {saved.networks}, the configuration asks for {config.networks}; "
             "use the configuration that it was trained with"
         )
+    saved_encoder = bool(header.get("encoder", False))
+    if saved_encoder != (encoder is not None):
+        raise CheckpointError(
+            f"checkpoint {path} was saved {'while' if saved_encoder else 'without'} training an image encoder; go on "
+            f"the same way (finetune.freeze_encoder={str(not saved_encoder).lower()}), or begin a new run"
+        )
     tensors = {name.removeprefix(_EXTRA): t for name, t in payload.items() if name.startswith(_EXTRA)}
     state = {name: tensor for name, tensor in payload.items() if not name.startswith(_EXTRA)}
     state_size, instruction_size, action_size = header["sizes"]
-    agent = Agent(config or saved, state_size, instruction_size, action_size, device=device)
+    agent = Agent(config or saved, state_size, instruction_size, action_size, device=device, encoder=encoder)
     agent.load_state(state, header["counters"])
     if digest(agent.actor_weights()) != header["policy_digest"]:
         raise CheckpointError(f"the policy loaded from {path} is not the one that was saved; don't run it")

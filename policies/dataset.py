@@ -1,21 +1,21 @@
-"""Episodes to replay: labels by outcome, images turned into features once and dropped."""
+"""Episodes to replay: labels by outcome, and what the perception wants of each frame."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from policies.features import FeatureExtractor
 from policies.keypoint_labels import label_keypoints
 from policies.keypoint_training import KeypointFrames
+from policies.perception.protocol import Perception
 from policies.replay import Replay
 from policies.ring import Fields
-from policies.source_weights import SourceWeights
 from policies.text_table import TextTable
 from trajectories.errors import ConfigError
 from trajectories.kinds import AFTERMATH, PLAY, kind_of
@@ -25,11 +25,11 @@ from trajectories.types import Bool, Episode, Float32, Source, UInt8
 
 
 @dataclass(frozen=True)
-class FeatureEpisode:
+class ReplayEpisode:
     """An episode as replay takes it.
 
     Attributes:
-        state: float32 (T + 1, F).
+        frames: Field -> (T + 1, ...), see `Perception.frames`.
         executed: float32 (T, 7).
         rewards: float32 (T,).
         terminated: bool (T,).
@@ -40,7 +40,7 @@ class FeatureEpisode:
         imitate: bool (T,) steps worth copying: an expert's or a person's, in a success.
     """
 
-    state: Float32
+    frames: Mapping[str, NDArray[Any] | Tensor]
     executed: Float32
     rewards: Float32
     terminated: Bool
@@ -55,9 +55,9 @@ class FeatureEpisode:
         return len(self.executed)
 
     def add_to(self, replay: Replay) -> None:
-        """Append to a replay whose only field is "state"."""
+        """Append to a replay of the same fields."""
         replay.add_episode(
-            {"state": self.state}, self.executed, self.rewards, self.terminated, self.truncated,
+            self.frames, self.executed, self.rewards, self.terminated, self.truncated,
             self.mc_returns, self.source, self.instruction, self.imitate,
         )  # fmt: skip
 
@@ -74,62 +74,49 @@ def read_all(stores: Iterable[TrajectoryStore]) -> Iterator[Episode]:
             yield store.read(name)
 
 
-def featurise(episode: Episode, features: FeatureExtractor, gamma: float) -> FeatureEpisode:
-    """Label an episode from its outcome alone and compute its features.
+def for_replay(episode: Episode, perception: Perception, gamma: float) -> ReplayEpisode:
+    """Label an episode from its outcome alone and take from its frames what replay keeps.
 
     Rewards and terminations as stored are not used, so that every episode follows one convention: -1 a step, 0 and
     termination in the last frames of a success (`trajectories.labels`). An outcome "unknown" counts as truncated.
 
     Args:
         episode: Of any source.
-        features: The frozen encoder.
+        perception: How the policy sees.
         gamma: Discount of one step.
     """
     labelled = relabel(episode, episode.outcome)
     chosen = np.asarray(episode.source) != Source.POLICY
-    return FeatureEpisode(
-        state=features.episode(episode),
+    return ReplayEpisode(
+        frames=perception.frames(episode),
         executed=np.asarray(episode.executed, dtype=np.float32),
         rewards=labelled.rewards,
         terminated=labelled.terminated,
         truncated=labelled.truncated,
         mc_returns=monte_carlo_returns(labelled.rewards, labelled.terminated, labelled.truncated, gamma),
         source=np.asarray(episode.source, dtype=np.uint8),
-        instruction=features.instruction(episode.instruction),
+        instruction=perception.instruction(episode.instruction),
         imitate=chosen & (episode.outcome == "success"),
     )
 
 
-def state_fields(size: int) -> Fields:
-    """What a replay of state vectors of `size` numbers keeps of a frame."""
-    return {"state": ((size,), torch.float32)}
-
-
-def make_replay(
-    size: int,
-    capacity: int,
+def fill_replay(
+    episodes: Sequence[ReplayEpisode],
+    fields: Fields,
     gamma: float,
     *,
     device: torch.device | str = "cpu",
     seed: int = 0,
-    weights: SourceWeights | None = None,
-) -> Replay:
-    """An empty replay of state vectors of `size` numbers for `capacity` frames."""
-    return Replay(capacity, state_fields(size), gamma=gamma, device=device, seed=seed, weights=weights)
-
-
-def fill_replay(
-    episodes: Sequence[FeatureEpisode], gamma: float, *, device: torch.device | str = "cpu", seed: int = 0
 ) -> Replay:
     """A replay that holds exactly these episodes.
 
     Raises:
-        ConfigError: When there are none.
+        ConfigError: When there are none, or they take more memory than there is.
     """
     if not episodes:
         raise ConfigError("There is no episode to learn actions from: play teaches the encoder only. Add demos.")
     capacity = sum(len(episode) + 1 for episode in episodes)
-    replay = make_replay(episodes[0].state.shape[1], capacity, gamma, device=device, seed=seed)
+    replay = Replay(capacity, fields, gamma=gamma, device=device, seed=seed)
     for episode in episodes:
         episode.add_to(replay)
     return replay

@@ -23,15 +23,7 @@ import torch
 from policies.agent import Agent
 from policies.checkpoint import load_agent, save_agent
 from policies.config import Phase
-from policies.dataset import (
-    FeatureEpisode,
-    featurise,
-    fill_replay,
-    for_perception_alone,
-    make_replay,
-    read_all,
-    state_fields,
-)
+from policies.dataset import ReplayEpisode, fill_replay, for_perception_alone, for_replay, read_all
 from policies.learner_config import LearnerConfig
 from policies.limiter import Pace
 from policies.metrics import MetricsLog
@@ -114,7 +106,14 @@ class Learner:
         self.config, self.spec = config, spec
         self.folder = RunFolder(run)
         policy = load_policy(pretrained, spec)
-        self.features, self.digest = policy.features, policy.digest
+        self.perception, self.digest = policy.perception, policy.digest
+        if not config.freeze_encoder and self.perception.trained is None:
+            raise ConfigError(
+                f"finetune.freeze_encoder=false, but the critics don't train what {pretrained} sees through "
+                f"({self.perception.kind}). Set it to true, or pre-train with encoder=cnn, resnet or clip."
+            )
+        if self.perception.encoder is not None:
+            self.perception.encoder.to(device)
         self.calibration = calibration or policy.calibration
         self._pace = Pace(config.warmup_steps, config.max_lag)
         self._state = threading.Condition()
@@ -131,7 +130,7 @@ class Learner:
         except BaseException:
             self.store.close()
             raise
-        self._incoming: list[tuple[Episode, FeatureEpisode]] = []
+        self._incoming: list[tuple[Episode, ReplayEpisode]] = []
         self._version = self.folder.published()
         self._weights: Weights | None = None
         self._metrics: dict[str, Any] = {}
@@ -158,12 +157,12 @@ class Learner:
             ConfigError: The instruction is unknown to the policy.
             InvalidEpisodeError, StoreError: The episode is malformed or can't be stored.
         """
-        self.features.instruction(episode.instruction)
+        self.perception.instruction(episode.instruction)
         with self._put:
             known = episode.id in self.store
             self.store.commit(episode)
             if not known:
-                encoded = featurise(episode, self.features, self._agent.config.gamma)
+                encoded = for_replay(episode, self.perception, self._agent.config.gamma)
                 with self._state:
                     self._incoming.append((episode, encoded))
                     self._steps += len(episode)
@@ -265,13 +264,19 @@ class Learner:
     # -- inside ------------------------------------------------------------------------------------------------
 
     def _restore(self, pretrained: Path, device: torch.device | str) -> tuple[Agent, Progress, dict[str, torch.Tensor]]:
-        """The agent of the run's checkpoint, or that of pre-training."""
+        """The agent of the run's checkpoint, or that of pre-training; freezes the encoder where it shall be frozen."""
+        encoder, settings = self.perception.trained, self.config.agent
         if not self.folder.checkpoint.exists():
-            loaded = load_agent(pretrained / AGENT_FILE, self.spec, device=device, config=self.config.agent)
-            if loaded.extra.get("features") != self.features.digest:
+            loaded = load_agent(pretrained / AGENT_FILE, self.spec, device=device, config=settings, encoder=encoder)
+            if loaded.extra.get("features") != self.perception.digest:
                 raise CheckpointError(f"{pretrained} mixes files of two policies; copy whole folders only.")
+            if self.config.freeze_encoder:
+                loaded.agent.freeze_encoder()
             return loaded.agent, Progress(policy=self.digest), {}
-        loaded = load_agent(self.folder.checkpoint, self.spec, device=device, config=self.config.agent)
+        if self.config.freeze_encoder and encoder is not None:
+            encoder.freeze()
+        encoder = self.perception.trained
+        loaded = load_agent(self.folder.checkpoint, self.spec, device=device, config=settings, encoder=encoder)
         progress = Progress(**loaded.extra)
         if progress.policy != self.digest:
             raise CheckpointError(
@@ -284,11 +289,12 @@ class Learner:
         """A replay of the episodes that are in the store."""
         held = sum(info.length + 1 for info in self.store.infos())
         weights = SourceWeights(person=self.config.person_weight)
-        most = frames_within(self.config.replay_bytes, state_fields(self.features.size), weighted=not weights.uniform)
+        fields = self.perception.fields
+        most = frames_within(self.config.replay_bytes, fields, weighted=not weights.uniform)
         capacity = min(max(2 * self.config.steps, held) + _SPARE_FRAMES, most)
         gamma = self._agent.config.gamma
-        replay = make_replay(self.features.size, capacity, gamma, device=device, seed=seed, weights=weights)
-        kept = RunReplay(self.folder.replay, replay, self.features)
+        replay = Replay(capacity, fields, gamma=gamma, device=device, seed=seed, weights=weights)
+        kept = RunReplay(self.folder.replay, replay, self.perception)
         self._record = TrainingRecord()
         self._steps = self._episodes = 0
         for info in kept.refill(self.store):
@@ -314,11 +320,11 @@ class Learner:
             return self._replay
         gamma = self._agent.config.gamma
         kept = [
-            featurise(episode, self.features, gamma)
+            for_replay(episode, self.perception, gamma)
             for episode in read_all(offline)
             if not for_perception_alone(episode) and task in (None, episode.task)
         ]
-        filled = fill_replay(kept, gamma, device=device, seed=seed + 1)
+        filled = fill_replay(kept, self.perception.fields, gamma, device=device, seed=seed + 1)
         return MixedReplay(self._replay, filled, self.config.retention)
 
     def _take_in(self) -> None:
@@ -378,7 +384,7 @@ class Learner:
     def _snapshot(self, steps: int) -> None:
         folder = self.folder.snapshot(steps)
         networks, weights = self._agent.config.networks, self._agent.actor_weights()
-        save_policy(folder, self.features, networks, weights, self.calibration)
+        save_policy(folder, self.perception, networks, weights, self.calibration)
         content = {"steps": steps, "updates": self._progress.updates, "wall_s": round(self._wall_s(), 1)}
         write_json(folder / SNAPSHOT_FILE, {**content, "method": self.config.method})
         self._progress = replace(self._progress, snapshot_steps=steps)

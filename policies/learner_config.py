@@ -27,6 +27,9 @@ class LearnerConfig:
         batch: Transitions of one critic update.
         person_weight: How often a step of a person who took over is drawn, beside a step of the policy.
         replay_bytes: Memory of the online replay at most; the oldest episodes make room.
+        freeze_encoder: Leave a pre-trained image encoder as it is: replay keeps features, and an update costs what one
+            on states does. False: replay keeps images (a frozen tower's maps), and the critics go on training it. A run
+            keeps to what it began with. Keypoints are always frozen.
         max_lag: Environment steps that the learner may be behind before the actor waits.
         publish_every: Updates between two publications of the policy.
         checkpoint_every: Updates between two checkpoints of the learner.
@@ -44,6 +47,7 @@ class LearnerConfig:
     batch: int = 256
     person_weight: float = 1.0
     replay_bytes: int = 2_000_000_000
+    freeze_encoder: bool = True
     max_lag: int = 80
     publish_every: int = 40
     checkpoint_every: int = 400

@@ -1,7 +1,8 @@
-"""`LearnedPolicy`: the frozen features and the actor network, as the robot runs them.
+"""`LearnedPolicy`: the perception and the actor network, as the robot runs them.
 
-A policy folder holds two files: `features.safetensors` (encoder, scaling, instructions) and `actor.safetensors`.
-Only the actor changes in fine-tuning; newer weights come as `Weights` and are tried before they act.
+A policy folder holds two files: `features.safetensors` (perception: encoder, scaling, instructions) and
+`actor.safetensors`. Newer weights come as `Weights`, of the actor and, where fine-tuning goes on training it, of the
+image encoder; they are tried before they act.
 """
 
 from __future__ import annotations
@@ -16,11 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from policies.agent_state import ENCODER
 from policies.config import NetworkConfig
 from policies.config_dict import build, plain
 from policies.distribution import act
-from policies.features import FeatureExtractor
 from policies.networks import Actor
+from policies.perception.common import part_of
+from policies.perception.loading import load_perception
+from policies.perception.protocol import Perception
 from policies.tensor_file import content_digest, read_tensors, write_tensors
 from robot.calibration import CalibrationMark, calibration_warning
 from robot.link.codec import weights_digest
@@ -38,14 +42,14 @@ class LearnedPolicy:
 
     Attributes:
         version: Of the loaded weights; 0 as loaded from a folder.
-        digest: Identifies encoder, instructions and the weights of version 0; both ends of a link must agree on it.
-        features: The frozen part.
+        digest: Identifies perception and the weights of version 0; both ends of a link must agree on it.
+        perception: How it sees.
         calibration: Of the arm that it was trained on; None without one.
     """
 
     def __init__(
         self,
-        features: FeatureExtractor,
+        perception: Perception,
         networks: NetworkConfig,
         tensors: Mapping[str, Tensor],
         seed: int = 0,
@@ -54,20 +58,21 @@ class LearnedPolicy:
         """Build the actor from its tensors.
 
         Args:
-            features: The frozen part.
+            perception: How it sees.
             networks: Sizes of the actor.
-            tensors: The actor's state, see `Agent.actor_weights`.
+            tensors: From `Agent.actor_weights`; an encoder's among them replace the perception's.
             seed: Of the sampled actions.
             calibration: Of the arm that it was trained on.
 
         Raises:
             CheckpointError: When the tensors don't fit or aren't finite.
         """
-        self.features, self.networks, self.calibration = features, networks, calibration
-        self._actor = _actor(features, networks, tensors)
-        self._embeddings = torch.from_numpy(features.text.rows)
+        self.perception, actor = _renewed(perception, tensors)
+        self.networks, self.calibration = networks, calibration
+        self._actor = _actor(self.perception, networks, actor)
+        self._embeddings = torch.from_numpy(perception.text.rows)
         self.version = 0
-        self.digest = policy_digest(features, networks, tensors)
+        self.digest = policy_digest(self.perception, networks, actor)
         self._generator = torch.Generator().manual_seed(seed)
         self._codes = self._encode(self._actor)
 
@@ -86,8 +91,8 @@ class LearnedPolicy:
         Raises:
             ConfigError: When the instruction is unknown.
         """
-        state = torch.from_numpy(self.features.state(observation))[None]
-        row = self.features.instruction(observation.instruction)
+        state = torch.from_numpy(self.perception.state(observation))[None]
+        row = self.perception.instruction(observation.instruction)
         mean, log_std = self._actor(state, self._codes[row : row + 1])
         noise = None if deterministic else torch.randn(mean.shape, generator=self._generator)
         return act(self.networks.policy, mean, log_std, noise)[0].numpy()
@@ -105,9 +110,10 @@ class LearnedPolicy:
                 f"Weights of version {weights.version} don't match their digest {weights.sha256[:12]}; the old "
                 "weights stay in use."
             )
-        actor = _actor(self.features, self.networks, {k: torch.from_numpy(a.copy()) for k, a in tensors.items()})
+        perception, of_actor = _renewed(self.perception, {k: torch.from_numpy(a.copy()) for k, a in tensors.items()})
+        actor = _actor(perception, self.networks, of_actor)
         self._codes = self._encode(actor)
-        self._actor, self.version = actor, weights.version
+        self.perception, self._actor, self.version = perception, actor, weights.version
 
     def save(self, folder: Path) -> None:
         """Write a policy folder with the present weights.
@@ -115,35 +121,47 @@ class LearnedPolicy:
         Raises:
             CheckpointError: The disk refuses.
         """
-        save_policy(folder, self.features, self.networks, self._actor.state_dict(), self.calibration)
+        save_policy(folder, self.perception, self.networks, self._actor.state_dict(), self.calibration)
 
     def _encode(self, actor: Actor) -> Tensor:
         with torch.inference_mode():
             return actor.encode(self._embeddings)
 
 
-def policy_digest(features: FeatureExtractor, networks: NetworkConfig, tensors: Mapping[str, Tensor]) -> str:
-    """Hex sha256 of a policy: features, sizes and weights."""
-    return content_digest(tensors, _header(features, networks))
+def policy_digest(perception: Perception, networks: NetworkConfig, tensors: Mapping[str, Tensor]) -> str:
+    """Hex sha256 of a policy: perception, sizes and the actor's weights."""
+    return content_digest(tensors, _header(perception, networks))
 
 
 def save_policy(
     folder: Path,
-    features: FeatureExtractor,
+    perception: Perception,
     networks: NetworkConfig,
     tensors: Mapping[str, Tensor],
     calibration: CalibrationMark | None = None,
-) -> None:
+) -> Perception:
     """Write both files of a policy folder.
 
     The calibration is no part of the policy's digest: learner and actor need not both know it.
 
+    Args:
+        folder: Created if needed.
+        perception: How the policy sees.
+        networks: Sizes of the actor.
+        tensors: From `Agent.actor_weights`; an encoder's among them replace the perception's.
+        calibration: Of the arm; None without one.
+
+    Returns:
+        The perception as it was written.
+
     Raises:
-        CheckpointError: The disk refuses.
+        CheckpointError: The disk refuses, or the encoder's weights don't work.
     """
-    features.save(folder)
+    perception, actor = _renewed(perception, tensors)
+    perception.save(folder)
     carried = None if calibration is None else calibration.to_dict()
-    write_tensors(folder / FILE, KIND, tensors, {**_header(features, networks), "calibration": carried})
+    write_tensors(folder / FILE, KIND, actor, {**_header(perception, networks), "calibration": carried})
+    return perception
 
 
 def load_policy(
@@ -161,9 +179,9 @@ def load_policy(
         CheckpointError: A file is missing, damaged or belongs to another policy.
         SpecMismatchError: It was made for another robot.
     """
-    features = FeatureExtractor.load(Path(folder), spec)
+    perception = load_perception(Path(folder), spec)
     tensors, header, _ = read_tensors(Path(folder) / FILE, KIND)
-    if header["features"] != features.digest:
+    if header["features"] != perception.digest:
         raise CheckpointError(
             f"{folder} holds an actor that was trained with another encoder; copy whole policy folders only."
         )
@@ -171,7 +189,7 @@ def load_policy(
     warning = calibration_warning(saved, calibration)
     if warning is not None:
         logger.warning("%s: %s", folder, warning)
-    return LearnedPolicy(features, networks_from(header["networks"]), tensors, seed, saved)
+    return LearnedPolicy(perception, networks_from(header["networks"]), tensors, seed, saved)
 
 
 def networks_from(raw: Mapping[str, object]) -> NetworkConfig:
@@ -179,22 +197,33 @@ def networks_from(raw: Mapping[str, object]) -> NetworkConfig:
     return cast(NetworkConfig, build(NetworkConfig, raw, "networks"))
 
 
-def _header(features: FeatureExtractor, networks: NetworkConfig) -> dict[str, object]:
-    return {"features": features.digest, "networks": plain(asdict(networks))}
+def _header(perception: Perception, networks: NetworkConfig) -> dict[str, object]:
+    return {"features": perception.digest, "networks": plain(asdict(networks))}
 
 
-def _actor(features: FeatureExtractor, networks: NetworkConfig, tensors: Mapping[str, Tensor]) -> Actor:
-    """A network with these tensors that has passed the canary.
+def _renewed(perception: Perception, tensors: Mapping[str, Tensor]) -> tuple[Perception, dict[str, Tensor]]:
+    """The perception with the encoder that is among these tensors, if there is one, and the actor's tensors.
 
     Raises:
-        CheckpointError: They don't fit, or are not finite, or give actions that are not.
+        CheckpointError: Some are not finite, or the encoder's don't fit or don't work.
     """
     bad = [name for name, tensor in tensors.items() if not bool(torch.isfinite(tensor).all())]
     if bad:
         raise CheckpointError(f"The policy's weights are not finite in {', '.join(bad[:3])}; don't use them.")
-    width = features.text.rows.shape[1]
+    actor = {name: tensor for name, tensor in tensors.items() if not name.startswith(ENCODER)}
+    encoder = part_of(tensors, ENCODER)
+    return (perception.with_encoder(encoder) if encoder else perception), actor
+
+
+def _actor(perception: Perception, networks: NetworkConfig, tensors: Mapping[str, Tensor]) -> Actor:
+    """A network with these tensors that has passed the canary.
+
+    Raises:
+        CheckpointError: They don't fit, or give actions that are not finite.
+    """
+    width = perception.text.rows.shape[1]
     with torch.random.fork_rng(devices=[]):
-        actor = Actor(networks, features.size, width, ACTION_SIZE)
+        actor = Actor(networks, perception.size, width, ACTION_SIZE)
     try:
         actor.load_state_dict(dict(tensors))
     except RuntimeError as error:
@@ -203,10 +232,10 @@ def _actor(features: FeatureExtractor, networks: NetworkConfig, tensors: Mapping
             "pre-trained folder."
         ) from error
     actor.eval().requires_grad_(False)
-    probe = torch.linspace(-3.0, 3.0, _CANARIES)[:, None].expand(-1, features.size)
-    rows = torch.arange(_CANARIES) % len(features.text.instructions)
+    probe = torch.linspace(-3.0, 3.0, _CANARIES)[:, None].expand(-1, perception.size)
+    rows = torch.arange(_CANARIES) % len(perception.text.instructions)
     with torch.inference_mode():
-        mean, log_std = actor(probe, actor.encode(torch.from_numpy(features.text.rows)[rows]))
+        mean, log_std = actor(probe, actor.encode(torch.from_numpy(perception.text.rows)[rows]))
     if not bool(torch.isfinite(mean).all() and torch.isfinite(log_std).all()):
         raise CheckpointError("The policy's canary pass gave an action that is not finite; don't use these weights.")
     return actor

@@ -1,10 +1,12 @@
-"""Pre-training: the image encoder on hindsight keypoints, then the multi-task policy with cloning and Cal-QL.
+"""Pre-training: how the policy sees, then the multi-task policy with cloning and Cal-QL.
 
-    encoder     play, demonstrations, prior data  ->  features.safetensors   (frozen from here on)
-    policy      demonstrations, failures, prior data, through the encoder
-                cloning alone first, then Cal-QL with the cloning term  ->  actor.safetensors, agent.safetensors
+    perception  keypoints: a network learns hindsight labels of play, demonstrations and prior data, and is frozen
+                image encoder: initial weights, which are trained along with the policy
+    policy      demonstrations, failures, prior data, through the perception; cloning alone first, which trains the
+                encoder, too, then Cal-QL with the cloning term, where the critics do
 
-The folder is a policy folder (`policies.policy`) that also holds the whole agent, for fine-tuning to go on from.
+They go into features.safetensors, actor.safetensors and agent.safetensors: a policy folder (`policies.policy`) that
+also holds the whole agent, for fine-tuning to go on from.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +23,12 @@ import torch
 from policies.agent import Agent
 from policies.checkpoint import save_agent
 from policies.config import AgentConfig
-from policies.dataset import FeatureEpisode, featurise, fill_replay, for_perception_alone, keypoint_frames, read_all
-from policies.features import FeatureExtractor, ProprioScaling, require_camera
-from policies.keypoint_training import KeypointConfig, KeypointErrors, train_keypoints
+from policies.dataset import ReplayEpisode, fill_replay, for_perception_alone, for_replay, read_all
+from policies.encoders.config import EncoderConfig
+from policies.keypoint_training import KeypointConfig
 from policies.mix import MixedReplay
+from policies.perception.making import new_image_perception, train_keypoint_perception
+from policies.perception.protocol import Perception
 from policies.policy import save_policy
 from policies.replay import Replay
 from policies.rewording import Wordings, reworded
@@ -32,7 +36,7 @@ from policies.text_table import EncodeText, TextTable
 from robot.calibration import CalibrationMark
 from trajectories.errors import ConfigError
 from trajectories.store import TrajectoryStore
-from trajectories.types import Episode, Spec
+from trajectories.types import Episode
 
 AGENT_FILE = "agent.safetensors"
 ABOUT_FILE = "pretraining.json"
@@ -51,8 +55,9 @@ class PretrainConfig:
             behaviour cloning, the baseline.
         batch: Transitions an update.
         target_share: Share of each batch drawn from the target task; the rest is prior data.
-        camera: The camera that the policy looks through.
-        keypoints: Training of the image encoder.
+        encoder: An image encoder for the critics to train; None for keypoints.
+        camera: The camera that keypoints are seen through.
+        keypoints: Training of the keypoint network.
         agent: Networks and losses.
     """
 
@@ -60,6 +65,7 @@ class PretrainConfig:
     steps: int = 800
     batch: int = 256
     target_share: float = 0.5
+    encoder: EncoderConfig | None = None
     camera: str = "front"
     keypoints: KeypointConfig = field(default_factory=KeypointConfig)
     agent: AgentConfig = field(default_factory=AgentConfig)
@@ -106,7 +112,7 @@ def pretrain(
     progress: Progress | None = None,
     calibration: CalibrationMark | None = None,
 ) -> dict[str, Any]:
-    """Train encoder and policy, and write the folder.
+    """Train perception and policy, and write the folder.
 
     Args:
         stores: Play, demonstrations, failures and prior data of one robot.
@@ -117,16 +123,18 @@ def pretrain(
         config: Settings.
         folder: Where the policy goes.
         seed: Of everything random.
-        device: Where the policy is trained; the small encoder stays on the CPU.
+        device: Where the policy and an image encoder are trained; the small keypoint network stays on the CPU.
         progress: Told of the steps.
         calibration: Of the arm that the data come from; None without one.
 
     Returns:
-        What is written to `pretraining.json`: encoder's errors, last losses, seconds of each stage, counts.
+        What is written to `pretraining.json`: kind of encoder, errors of keypoints, last losses, seconds of each stage,
+        counts.
 
     Raises:
         ConfigError: The data lacks what training needs.
         CheckpointError: The folder can't be written.
+        MissingDependencyError: Pre-trained weights of the encoder are not on this machine.
     """
     if not stores:
         raise ConfigError("Pre-training needs at least one store of episodes. Run `regrasp collect` first.")
@@ -137,66 +145,49 @@ def pretrain(
     infos = [info for store in stores for info in store.infos()]
     known = [text for texts in wordings.values() for text in texts]
     text = TextTable.build([*(info.instruction for info in infos), *known], encode, text_source)
-    count = sum(
-        (info.length + 1) * (1 + len(known) if info.task == task and info.outcome == "success" else 1) for info in infos
-    )
-    episodes = reworded(read_all(stores), task, wordings, successes_only=True)
-    features, errors = train_features(episodes, count, text, spec, config, seed, progress)
+    perception: Perception
+    errors: dict[str, float] = {}
+    if config.encoder is not None:
+        perception = new_image_perception(read_all(stores), text, spec, config.encoder, seed, device)
+    else:
+        count = sum(
+            (info.length + 1) * (1 + len(known) if info.task == task and info.outcome == "success" else 1)
+            for info in infos
+        )
+        episodes = reworded(read_all(stores), task, wordings, successes_only=True)
+        perception, measured = train_keypoint_perception(
+            episodes, count, text, spec, config.camera, config.keypoints, seed, progress
+        )
+        errors = measured.to_dict()
     encoder_s = time.monotonic() - started
-    data = offline_data(reworded(read_all(stores), task, wordings), task, features, config, seed, device)
-    agent, losses = train_policy(data, features, config, seed, device, progress)
+    data = offline_data(reworded(read_all(stores), task, wordings), task, perception, config, seed, device)
+    agent, losses = train_policy(data, perception, config, seed, device, progress)
     about = {
         "task": task,
         "seed": seed,
-        "encoder_errors": errors.to_dict(),
+        "encoder": perception.kind,
+        "encoder_errors": errors,
         "losses": losses,
         "encoder_s": round(encoder_s, 1),
         "policy_s": round(time.monotonic() - started - encoder_s, 1),
         "transitions": {"target": len(data.target), "prior": len(data.prior or ())},
-        "observations": "proprioception, keypoints seen in one camera image, instruction",
+        "observations": f"proprioception, {_seen(perception)}, instruction",
     }
-    save_pretrained(folder, agent, features, about, calibration)
+    save_pretrained(folder, agent, perception, about, calibration)
     return about
 
 
-def train_features(
-    episodes: Iterable[Episode],
-    capacity: int,
-    text: TextTable,
-    spec: Spec,
-    config: PretrainConfig,
-    seed: int,
-    progress: Progress | None = None,
-) -> tuple[FeatureExtractor, KeypointErrors]:
-    """Train the image encoder on every labelled frame.
-
-    Args:
-        episodes: Taken one at a time.
-        capacity: Upper bound of the number of their frames.
-        text: Knows all their instructions.
-        spec: The robot.
-        config: Settings.
-        seed: Of the training.
-        progress: Told of the steps.
-
-    Returns:
-        The extractor, and the encoder's errors on episodes that it was not trained on.
-
-    Raises:
-        ConfigError: When there is no such camera or no label.
-    """
-    require_camera(spec, config.camera)
-    frames = keypoint_frames(episodes, capacity, text, config.camera, spec.proprio)
-    scaling = ProprioScaling.fit(frames.proprio)
-    frames = replace(frames, proprio=scaling.apply(frames.proprio))
-    net, errors = train_keypoints(frames, config.keypoints, seed, progress)
-    return FeatureExtractor(net, scaling, text, spec, config.camera), errors
+def _seen(perception: Perception) -> str:
+    """What the policy sees of the cameras, in words."""
+    if perception.encoder is None:
+        return "keypoints seen in one camera image"
+    return f"images of {', '.join(perception.encoder.cameras)} through an encoder of kind {perception.kind}"
 
 
 def offline_data(
     episodes: Iterable[Episode],
     task: str,
-    features: FeatureExtractor,
+    perception: Perception,
     config: PretrainConfig,
     seed: int,
     device: torch.device | str = "cpu",
@@ -207,36 +198,37 @@ def offline_data(
         ConfigError: When no episode is of the target task.
     """
     gamma = config.agent.gamma
-    target: list[FeatureEpisode] = []
-    prior: list[FeatureEpisode] = []
+    target: list[ReplayEpisode] = []
+    prior: list[ReplayEpisode] = []
     for episode in episodes:
         if not for_perception_alone(episode):
-            (target if episode.task == task else prior).append(featurise(episode, features, gamma))
+            (target if episode.task == task else prior).append(for_replay(episode, perception, gamma))
     if not target:
         raise ConfigError(
             f"No episode shows the target task {task!r} (play teaches the encoder only). Record demonstrations."
         )
     return OfflineData(
-        fill_replay(target, gamma, device=device, seed=seed),
-        fill_replay(prior, gamma, device=device, seed=seed + 1) if prior else None,
+        fill_replay(target, perception.fields, gamma, device=device, seed=seed),
+        fill_replay(prior, perception.fields, gamma, device=device, seed=seed + 1) if prior else None,
     )
 
 
 def train_policy(
     data: OfflineData,
-    features: FeatureExtractor,
+    perception: Perception,
     config: PretrainConfig,
     seed: int,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> tuple[Agent, dict[str, float]]:
-    """Cloning first, then Cal-QL with the cloning term.
+    """Cloning first, then Cal-QL with the cloning term; trains the perception's image encoder along, if it has one.
 
     Returns:
         The agent, still in the phase "offline", and the metrics of its last update.
     """
-    agent = Agent(config.agent, features.size, features.text.rows.shape[1], device=device, seed=seed)
-    agent.set_instructions(torch.from_numpy(features.text.rows))
+    width, encoder = perception.text.rows.shape[1], perception.trained
+    agent = Agent(config.agent, perception.size, width, device=device, seed=seed, encoder=encoder)
+    agent.set_instructions(torch.from_numpy(perception.text.rows))
     mixed = data.mixed(config.target_share)
     total = config.clone_steps + config.steps
     metrics: dict[str, torch.Tensor] = {}
@@ -252,7 +244,7 @@ def train_policy(
 def save_pretrained(
     folder: Path,
     agent: Agent,
-    features: FeatureExtractor,
+    perception: Perception,
     about: dict[str, Any],
     calibration: CalibrationMark | None = None,
 ) -> None:
@@ -261,6 +253,6 @@ def save_pretrained(
     Raises:
         CheckpointError: The disk refuses.
     """
-    save_policy(folder, features, agent.config.networks, agent.actor_weights(), calibration)
-    save_agent(folder / AGENT_FILE, agent, features.spec, {"features": features.digest}, calibration=calibration)
+    saved = save_policy(folder, perception, agent.config.networks, agent.actor_weights(), calibration)
+    save_agent(folder / AGENT_FILE, agent, saved.spec, {"features": saved.digest}, calibration=calibration)
     (folder / ABOUT_FILE).write_text(json.dumps(about, indent=2) + "\n")

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from policies.dataset import FeatureEpisode, featurise
-from policies.features import FeatureExtractor
+from policies.dataset import ReplayEpisode, for_replay
+from policies.perception.protocol import Perception
 from policies.replay import Replay
 from trajectories.errors import CheckpointError, CorruptEpisodeError
 from trajectories.manifest import EpisodeInfo, describe
@@ -29,16 +29,16 @@ class RunReplay:
         replay: The content.
     """
 
-    def __init__(self, path: Path, replay: Replay, features: FeatureExtractor) -> None:
+    def __init__(self, path: Path, replay: Replay, perception: Perception) -> None:
         """A run's replay, empty until `refill`.
 
         Args:
             path: The file.
             replay: Empty.
-            features: What its states are computed with.
+            perception: What its frames come through.
         """
         self.replay = replay
-        self._path, self._features = path, features
+        self._path, self._perception = path, perception
         self._marks: list[list[Any]] = []  # of all episodes ever added, in order
         self._saved = 0
 
@@ -64,10 +64,10 @@ class RunReplay:
             except CorruptEpisodeError as error:
                 logger.warning("going on without a damaged episode: %s", error)
                 continue
-            self.add(episode, featurise(episode, self._features, self.replay.gamma))
+            self.add(episode, for_replay(episode, self._perception, self.replay.gamma))
             yield store.info(id)
 
-    def add(self, episode: Episode, encoded: FeatureEpisode) -> None:
+    def add(self, episode: Episode, encoded: ReplayEpisode) -> None:
         """Append an episode that is in the store."""
         encoded.add_to(self.replay)
         self._marks.append(_mark(describe(episode)))
@@ -81,17 +81,17 @@ class RunReplay:
         if fresh == 0 or (if_grown and fresh < _GROWTH * self._saved):
             return
         try:
-            self.replay.save(self._path, {"features": self._features.digest, "episodes": self._marks})
+            self.replay.save(self._path, {"features": self._perception.digest, "episodes": self._marks})
             self._saved = self.replay.added
         except CheckpointError as error:
             logger.warning("the replay is not kept, a restart will encode its episodes anew: %s", error)
 
     def _accept(self, about: Mapping[str, Any], store: TrajectoryStore) -> None:
-        """Take over the file's episodes, or refuse it because they are not the store's, seen by these features."""
-        if about["features"] != self._features.digest:
+        """Take over the file's episodes, or refuse it: not the store's, or not seen through this perception."""
+        if about["features"] != self._perception.digest:
             raise CheckpointError(
                 f"{self._path} holds features of encoder {about['features'][:12]}, the policy has "
-                f"{self._features.digest[:12]}."
+                f"{self._perception.digest[:12]}."
             )
         stored = {info.id: _mark(info) for info in store.infos()}
         for mark in about["episodes"]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -62,24 +63,25 @@ def write_tensors(path: Path, kind: str, tensors: Mapping[str, Tensor], header: 
     return whole
 
 
+def read_kind(path: Path) -> str | None:
+    """What a file says that it holds; None when `write_tensors` didn't write it. The content is not checked.
+
+    Raises:
+        CheckpointError: The file is missing or damaged.
+    """
+    with _opened(path) as file:
+        return _outer(file).get("kind")
+
+
 def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any], str]:
     """Read a file of `write_tensors`; returns tensors, header and digest.
 
     Raises:
         CheckpointError: The file is missing, damaged or holds something else.
     """
-    if not path.is_file():
-        raise CheckpointError(
-            f"There is no {path}. Give the path of one, or make it first (`regrasp pretrain`, `regrasp finetune`)."
-        )
-    try:
-        with safe_open(str(path), framework="pt", device="cpu") as file:
-            outer = json.loads((file.metadata() or {}).get(_KEY, "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is damaged or incomplete ({error}); use an older one or make it again."
-        ) from error
+    with _opened(path) as file:
+        outer = _outer(file)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     if outer.get("kind") != kind:
         raise CheckpointError(f"{path} holds {outer.get('kind')!r}; expected {kind!r}.")
     if content_digest(tensors, outer["header"]) != outer["digest"]:
@@ -87,3 +89,25 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
             f"{path} is damaged: its digest doesn't match its content. Use an older one or make it again."
         )
     return tensors, outer["header"], outer["digest"]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """The file, for reading; what goes wrong with it meanwhile becomes a CheckpointError."""
+    if not path.is_file():
+        raise CheckpointError(
+            f"There is no {path}. Give the path of one, or make it first (`regrasp pretrain`, `regrasp finetune`)."
+        )
+    try:
+        with safe_open(str(path), framework="pt", device="cpu") as file:
+            yield file
+    except (OSError, SafetensorError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is damaged or incomplete ({error}); use an older one or make it again."
+        ) from error
+
+
+def _outer(file: Any) -> dict[str, Any]:
+    """What stands around the header; empty in foreign files."""
+    outer: dict[str, Any] = json.loads((file.metadata() or {}).get(_KEY, "{}"))
+    return outer

@@ -9,6 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
+
+from commands import evaluate, pretrain
+from policies.perception.loading import load_perception
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -16,6 +21,13 @@ ROOT = Path(__file__).resolve().parents[1]
 def regrasp(run_dir, verb, *overrides):
     command = [sys.executable, "-m", "commands", verb, "profile=tiny", f"run_dir={run_dir}", "workers=2", *overrides]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def in_process(run_dir, verb, *overrides):
+    """The same without a process of its own, whose imports take longer than such short work."""
+    OmegaConf.register_new_resolver("cores", lambda: 1, replace=True)
+    with initialize_config_module("configs", version_base="1.3"):
+        verb.run(compose(verb.__name__.split(".")[-1], ["profile=tiny", f"run_dir={run_dir}", "workers=1", *overrides]))
 
 
 def finished(process, seconds=500):
@@ -51,6 +63,24 @@ def test_a_tiny_demo_leaves_a_report_with_everything_in_it(run_dir):
 def test_a_finished_demo_is_not_done_again(run_dir):
     output = finished(regrasp(run_dir, "demo"))
     assert output.count("done before") == 7
+
+
+@pytest.mark.timeout(600)
+def test_an_image_encoder_goes_the_same_way(run_dir, tmp_path):
+    """Only pre-training is told of it: everything after takes what is in the folder."""
+    for part in ("data", "reward"):
+        (tmp_path / part).symlink_to(run_dir / part)
+    small = ["encoder.network.widths=[4,4]", "encoder.network.strides=[4,4]", "encoder.width=8"]
+    in_process(tmp_path, pretrain, "encoder=cnn", *small, "pretrain.clone_steps=3", "pretrain.steps=3")
+    brief = ["task.max_steps=10", "finetune.steps=30", "finetune.warmup_steps=10", "finetune.snapshot_every=30"]
+    finished(regrasp(tmp_path, "finetune", "finetune.freeze_encoder=false", *brief))
+    trials = ["evaluate.episodes=1", "evaluate.modes=[stochastic]", "evaluate.videos=0"]
+    in_process(tmp_path, evaluate, "task.max_steps=10", *trials)
+    result = json.loads((tmp_path / "evaluations" / "wsrl" / "step_30" / "result.json").read_text())
+    assert set(result["cells"]) == {"forward/stochastic", "backward/stochastic"}
+    before, after = (load_perception(tmp_path / name) for name in ("pretrained", "finetune_wsrl/snapshots/step_30"))
+    assert before.kind == after.kind == "cnn"
+    assert before.digest != after.digest  # the critics went on training it
 
 
 @pytest.mark.timeout(600)

@@ -6,6 +6,7 @@ features to both, with a gradient to the critics and without to the actor.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -30,6 +31,7 @@ class Encoder(nn.Module):
         config: Settings.
         cameras: Camera -> (height, width) of its images, in the order of the features.
         sizes: Entries of proprioception and of the instruction's embedding, (P, E).
+        frozen: Nothing is trained (any more): see `freeze`.
         tower: The frozen pre-trained tower, one for all cameras; None for the other kinds.
     """
 
@@ -79,8 +81,25 @@ class Encoder(nn.Module):
         self.size = of_images + (config.proprio_width or proprio_size) + words
         """Features, F."""
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.frozen = False
         if config.frozen:
-            self.requires_grad_(False)
+            self.freeze()
+
+    def freeze(self) -> None:
+        """Train nothing from here on: replay keeps features, and each frame is seen once, unchanged."""
+        self.frozen = True
+        self.requires_grad_(False)
+
+    def renewed(self, tensors: Mapping[str, Tensor]) -> Encoder:
+        """A copy with these `trained_tensors` on the CPU; a frozen tower is shared, not copied.
+
+        Raises:
+            CheckpointError: As `load_trained`.
+        """
+        shared = {} if self.tower is None else {id(self.tower): self.tower}
+        fresh = copy.deepcopy(self, shared)
+        fresh.load_trained(tensors)
+        return fresh
 
     def _examples(self) -> list[Tensor]:
         """What each branch sees of a black image; with shared weights one of them."""
@@ -114,7 +133,7 @@ class Encoder(nn.Module):
         None where there is none: switched off, or a frozen encoder or tower, which looks at each frame once.
         """
         config = self.config
-        if config.augmentation == "none" or config.frozen or self.tower is not None:
+        if config.augmentation == "none" or self.frozen or self.tower is not None:
             return None
         return augmentation.draw_offsets(len(self.cameras), batch, config.displacement, generator)
 

@@ -28,7 +28,7 @@ Arrays = Mapping[str, NDArray[np.uint8] | Tensor]
 
 def frame_fields(encoder: Encoder) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
     """Field -> (shape, dtype) of one frame, as `policies.replay.Replay` takes them."""
-    if encoder.config.frozen:
+    if encoder.frozen:
         return {STATE: ((encoder.size,), torch.float32)}
     fields: dict[str, tuple[tuple[int, ...], torch.dtype]] = {PROPRIO: ((encoder.sizes[0],), torch.float32)}
     if encoder.tower is None:
@@ -51,7 +51,7 @@ def episode_fields(
     Raises:
         ConfigError: For a camera that is missing or has another size.
     """
-    if encoder.config.frozen:
+    if encoder.frozen:
         return {STATE: encoder.encode_episode(images, proprio, code)}
     if encoder.tower is None:
         encoder.require_cameras(images)
@@ -70,13 +70,32 @@ def features(
         code: float32 (B, E) instruction embeddings, for an encoder that uses them.
         offsets: From `Encoder.draw`.
     """
-    if encoder.config.frozen:
+    if encoder.frozen:
         return observation[STATE]
     if encoder.tower is None:
         images = {name: observation[_IMAGE + name] for name in encoder.cameras}
         return encoder(images, observation[PROPRIO], code, offsets)
     seen = {name: observation[_TOWER + name] for name in encoder.cameras}
     return encoder.combine(seen, observation[PROPRIO], code)
+
+
+def encode_now(encoder: Encoder, batch: Batch, table: Tensor, offsets: Tensor | None) -> Batch:
+    """The batch with features, with a gradient, in place of its observations; the next ones stay frames.
+
+    Args:
+        encoder: The encoder.
+        batch: B transitions with the fields of `frame_fields`.
+        table: float32 (K, E) instruction embeddings.
+        offsets: From `Encoder.draw`.
+    """
+    return replace(
+        batch, observation={STATE: features(encoder, batch.observation, _codes(encoder, batch, table), offsets)}
+    )
+
+
+def _codes(encoder: Encoder, batch: Batch, table: Tensor) -> Tensor | None:
+    """float32 (B, E) embeddings of the batch's instructions, for an encoder that uses them."""
+    return None if encoder.config.instruction == "none" else table[batch.instruction]
 
 
 @dataclass(frozen=True)
@@ -124,11 +143,11 @@ def encode_batch(encoder: Encoder, batch: Batch, table: Tensor, draws: ImageDraw
         table: float32 (K, E) instruction embeddings.
         draws: From `draw_for_images`.
     """
-    if encoder.config.frozen:
+    if encoder.frozen:
         return EncodedBatch(batch, batch)
-    code = None if encoder.config.instruction == "none" else table[batch.instruction]
-    now = features(encoder, batch.observation, code, draws.now)
+    now = encode_now(encoder, batch, table, draws.now)
     with torch.no_grad():
+        code = _codes(encoder, batch, table)
         after = {STATE: features(encoder, batch.next_observation, code, draws.after)}
-    critic = replace(batch, observation={STATE: now}, next_observation=after)
-    return EncodedBatch(critic, replace(critic, observation={STATE: now.detach()}))
+    critic = replace(now, next_observation=after)
+    return EncodedBatch(critic, replace(critic, observation={STATE: now.state.detach()}))

@@ -8,10 +8,12 @@ import pytest
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-from commands.pretrain import agent_config
+from commands.pretrain import agent_config, encoder_config
 from commands.specs import spec_of
 from commands.verbs import VERBS
+from policies.encoders.config import NETWORKS, EncoderConfig
 from sim.tasks import TASKS
+from trajectories.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
 OmegaConf.register_new_resolver("cores", lambda: 2, replace=True)
@@ -35,12 +37,13 @@ def test_every_verb_composes(verb):
 
 @pytest.mark.parametrize(
     ("group", "name"),
-    [(g, n) for g in ("task", "profile", "method", "reward", "agent", "robot") for n in choices(g)],
+    [(g, n) for g in ("task", "profile", "method", "reward", "agent", "encoder", "robot") for n in choices(g)],
 )
 def test_every_choice_composes(group, name):
     config = composed("demo", f"{group}={name}")
     OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     agent_config(config)
+    encoder_config(config)
     assert spec_of(config).cameras == {"front": (96, 96)}
 
 
@@ -50,6 +53,28 @@ def test_tasks_of_the_twin_and_their_priors_exist(name):
     assert config.task.name in TASKS
     assert all(TASKS[prior].role == "prior" for prior in config.task.prior)
     assert len(config.task.prior) >= 6
+
+
+@pytest.mark.parametrize("name", ["cnn", "resnet", "clip"])
+def test_an_encoders_yaml_names_every_setting_with_the_default_of_the_code(name):
+    config = encoder_config(composed("demo", f"encoder={name}"))
+    assert config == EncoderConfig(network=NETWORKS[name]())
+    written = OmegaConf.to_container(composed("demo", f"encoder={name}").encoder)
+    known = config.to_dict()
+    assert set(known) - set(written) <= {"frozen"}  # of use behind a pre-trained tower only
+    assert set(written["network"]) == set(known["network"])
+
+
+def test_an_encoder_looks_through_the_robots_first_camera_unless_told():
+    cameras = "robot.cameras=[side,wrist]"
+    assert encoder_config(composed("demo", "encoder=cnn", cameras)).cameras == ("side",)
+    assert encoder_config(composed("demo", "encoder=cnn", "encoder.cameras=[wrist,side]")).cameras == ("wrist", "side")
+    assert encoder_config(composed("demo")) is None
+
+
+def test_settings_of_an_image_encoder_dont_go_with_keypoints():
+    with pytest.raises(ConfigError, match="no settings; \\['width'\\] belong to image encoders"):
+        encoder_config(composed("demo", "+encoder.width=3"))
 
 
 def test_profiles_have_the_same_keys():

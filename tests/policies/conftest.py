@@ -1,5 +1,6 @@
-"""A small policy, pre-trained once on the disc world for all tests of this room."""
+"""Small policies, pre-trained once on the disc world for all tests of this room."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,11 +8,13 @@ import torch
 from blob_world import GOAL, SPEC, demos, fake_text, instruction
 
 from policies.config import AgentConfig, NetworkConfig
+from policies.encoders.config import CnnConfig, EncoderConfig
 from policies.keypoint_training import KeypointConfig
 from policies.pretrain import PretrainConfig, pretrain
 from trajectories.store import TrajectoryStore
 
 SMALL = AgentConfig(networks=NetworkConfig(actor_hidden=(64, 64), critic_hidden=(32, 32), critics=2))
+SMALL_CNN = EncoderConfig(CnnConfig((8, 8), (4, 2)), width=12, proprio_width=8, displacement=2)
 RED_WORDINGS = {direction: [instruction("red", direction)] for direction in GOAL}
 
 
@@ -38,4 +41,15 @@ def pretrained(tmp_path_factory, demo_store, small_pretraining) -> Path:
     torch.set_num_threads(1)
     store = TrajectoryStore(demo_store, read_only=True)
     pretrain([store], "red_disc", RED_WORDINGS, fake_text, "fake", small_pretraining, folder, seed=3)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pretrained_on_images(tmp_path_factory, demo_store, small_pretraining) -> Path:
+    """The same behind an image encoder that the critics train."""
+    folder = tmp_path_factory.mktemp("policy") / "pretrained"
+    torch.set_num_threads(1)
+    store = TrajectoryStore(demo_store, read_only=True)
+    config = replace(small_pretraining, clone_steps=10, steps=10, encoder=SMALL_CNN)
+    pretrain([store], "red_disc", RED_WORDINGS, fake_text, "fake", config, folder, seed=3)
     return folder

@@ -19,7 +19,7 @@ SMALL = AgentConfig(networks=NetworkConfig(actor_hidden=(8,), critic_hidden=(8, 
 
 def saved(pretrained, folder, calibration):
     policy = load_policy(pretrained, SPEC)
-    save_policy(folder, policy.features, policy.networks, policy._actor.state_dict(), calibration)
+    save_policy(folder, policy.perception, policy.networks, policy._actor.state_dict(), calibration)
     return policy
 
 

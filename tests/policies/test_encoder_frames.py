@@ -1,5 +1,6 @@
 """What replay keeps for an encoder, and that critic and actor share features which only the critic trains."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -7,11 +8,10 @@ import pytest
 import torch
 
 from policies.encoders.config import ClipConfig, CnnConfig, EncoderConfig, ResNetConfig
+from policies.encoders.description import described, rebuilt
 from policies.encoders.encoder import Encoder
-from policies.encoders.encoder_file import FILE, load_encoder, save_encoder
 from policies.encoders.frames import draw_for_images, encode_batch, episode_fields, features, frame_fields
 from policies.replay import Replay
-from policies.tensor_file import read_tensors, write_tensors
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import Source
 
@@ -181,21 +181,49 @@ def test_a_camera_that_an_episode_lacks_is_named():
 
 
 @pytest.mark.parametrize("config", [TRAINED, replace(TOWER, frozen=True)])
-def test_saved_and_loaded_it_sees_the_same(config, tmp_path):
+def test_described_and_rebuilt_it_sees_the_same(config):
     encoder = make(config)
-    save_encoder(tmp_path, encoder)
-    again = load_encoder(tmp_path)
+    description = json.loads(json.dumps(described(encoder)))
+    again = rebuilt(description, encoder.trained_tensors())
     assert again.config == config
     images, proprio = episode(3)
     assert torch.equal(
         again.encode_episode(images, proprio, TABLE[0]), encoder.encode_episode(images, proprio, TABLE[0])
     )
-    assert (tmp_path / FILE).stat().st_size < 1_000_000  # the tower stays where it is
+    assert (
+        sum(tensor.nbytes for tensor in encoder.trained_tensors().values()) < 1_000_000
+    )  # the tower stays where it is
 
 
-def test_another_tower_than_that_of_training_is_refused(tmp_path):
-    save_encoder(tmp_path, make(TOWER))
-    tensors, header, _ = read_tensors(tmp_path / FILE, "regrasp-encoder-1")
-    write_tensors(tmp_path / FILE, "regrasp-encoder-1", tensors, {**header, "tower": "0" * 64})
+def test_another_tower_than_that_of_training_is_refused():
+    encoder = make(TOWER)
     with pytest.raises(CheckpointError, match="behind the image tower 000000000000, and here it is"):
-        load_encoder(tmp_path)
+        rebuilt({**described(encoder), "tower": "0" * 64}, encoder.trained_tensors())
+
+
+@pytest.mark.parametrize("config", [TRAINED, TOWER])
+def test_a_renewed_encoder_has_the_new_weights_and_leaves_the_old_one_alone(config):
+    old, new = make(config, seed=1), make(config, seed=2)
+    images, proprio = episode(3)
+    before = old.encode_episode(images, proprio, TABLE[0])
+    fresh = old.renewed(new.trained_tensors())
+    expected = new.encode_episode(images, proprio, TABLE[0])
+    assert torch.equal(fresh.encode_episode(images, proprio, TABLE[0]), expected)
+    assert torch.equal(old.encode_episode(images, proprio, TABLE[0]), before)
+    assert not torch.equal(before, expected)
+    assert fresh.tower is old.tower
+    with pytest.raises(CheckpointError, match="another encoder"):
+        old.renewed(make(replace(config, width=7)).trained_tensors())
+
+
+def test_an_encoder_that_is_frozen_later_is_as_one_that_was_from_the_start():
+    later, first = make(TRAINED), make(FROZEN)
+    later.freeze()
+    assert frame_fields(later) == frame_fields(first)
+    assert later.draw(4, torch.Generator()) is None
+    assert not any(parameter.requires_grad for parameter in later.parameters())
+    images, proprio = episode(3)
+    assert torch.equal(
+        episode_fields(later, images, proprio, TABLE[0])["state"],
+        episode_fields(first, images, proprio, TABLE[0])["state"],
+    )

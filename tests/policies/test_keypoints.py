@@ -9,9 +9,9 @@ import torch
 from blob_world import SPEC, demos, fake_text
 
 from policies.dataset import keypoint_frames
-from policies.features import ProprioScaling
 from policies.keypoint_training import KeypointConfig, augment, measure, split_episodes, train_keypoints
 from policies.keypoints import KeypointNet, KeypointNetConfig, as_input
+from policies.perception.scaling import ProprioScaling
 from policies.text_table import TextTable
 from trajectories.errors import ConfigError
 

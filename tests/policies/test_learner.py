@@ -155,8 +155,8 @@ def test_published_weights_load_and_act_as_the_agent(make, pretrained):
     policy.load(weights)
     assert policy.version == 4
     observation = BlobWorld(np.random.default_rng(0)).reset()
-    state = torch.from_numpy(learner.features.state(observation))[None]
-    row = learner.features.instruction(observation.instruction)
+    state = torch.from_numpy(learner.perception.state(observation))[None]
+    row = learner.perception.instruction(observation.instruction)
     expected = learner._agent.act(state, learner._agent.table[row : row + 1], deterministic=True)[0]
     assert np.allclose(policy.act(observation, deterministic=True), expected.numpy(), atol=1e-5)
 
@@ -211,8 +211,8 @@ def test_a_run_of_another_policy_is_refused(make, tmp_path, pretrained):
     agent = load_agent(pretrained / "agent.safetensors", SPEC).agent
     with torch.no_grad():
         next(agent.actor.parameters()).add_(1.0)
-    save_policy(other, policy.features, policy.networks, agent.actor_weights())
-    save_agent(other / "agent.safetensors", agent, SPEC, {"features": policy.features.digest})
+    save_policy(other, policy.perception, policy.networks, agent.actor_weights())
+    save_agent(other / "agent.safetensors", agent, SPEC, {"features": policy.perception.digest})
     with pytest.raises(CheckpointError, match="began with policy"):
         Learner(tmp_path / "run", other, SPEC, CONFIG)
 

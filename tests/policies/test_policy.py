@@ -7,7 +7,7 @@ import pytest
 import torch
 from blob_world import SPEC, BlobWorld
 
-from policies.features import FeatureExtractor
+from policies.perception.keypoint_perception import KeypointPerception
 from policies.policy import FILE, LearnedPolicy, load_policy
 from robot.link.codec import make_weights
 from trajectories.errors import CheckpointError, ConfigError
@@ -46,7 +46,7 @@ def test_a_deterministic_policy_explores_around_its_action(policy, observation):
     tensors = {name: torch.from_numpy(array) for name, array in tensors_of(policy).items()}
     for name in ("head.weight", "head.bias"):
         tensors[name] = tensors[name][:7]  # the means; there is no spread to learn
-    explorer = LearnedPolicy(policy.features, networks, tensors, seed=1)
+    explorer = LearnedPolicy(policy.perception, networks, tensors, seed=1)
     np.testing.assert_allclose(explorer.act(observation, deterministic=True), mode, atol=1e-6)
     tried = np.array([explorer.act(observation) for _ in range(200)])
     inside = np.abs(mode) < 0.6
@@ -99,10 +99,10 @@ def test_an_unknown_instruction_is_named(policy, observation):
 
 def test_files_of_two_policies_do_not_mix(policy, pretrained, tmp_path):
     policy.save(tmp_path)
-    other = FeatureExtractor.load(pretrained)
+    other = KeypointPerception.load(pretrained)
     with torch.no_grad():
         other.net.head[-1].bias.add_(1.0)
-    changed = FeatureExtractor(other.net, other.scaling, other.text, SPEC, "front")
+    changed = KeypointPerception(other.net, other.scaling, other.text, SPEC, "front")
     changed.save(tmp_path)
     with pytest.raises(CheckpointError, match="another encoder"):
         load_policy(tmp_path)

@@ -9,10 +9,10 @@ from blob_world import SPEC, BlobWorld, record
 from replay_world import assert_same, everything
 
 from policies import run_replay
-from policies.dataset import make_replay
 from policies.learner import Learner
 from policies.learner_config import LearnerConfig
 from policies.policy import load_policy
+from policies.replay import Replay
 from policies.run_folder import RunFolder
 from policies.run_replay import RunReplay
 from trajectories.errors import CheckpointError
@@ -41,13 +41,13 @@ def online(count, seed, outcome="failure"):
 def encoded(monkeypatch):
     """Ids of the episodes that a restart encodes."""
     ids = []
-    featurise = run_replay.featurise
+    for_replay = run_replay.for_replay
 
     def counting(episode, *settings):
         ids.append(episode.id)
-        return featurise(episode, *settings)
+        return for_replay(episode, *settings)
 
-    monkeypatch.setattr(run_replay, "featurise", counting)
+    monkeypatch.setattr(run_replay, "for_replay", counting)
     return ids
 
 
@@ -149,28 +149,28 @@ def test_with_a_damaged_file_everything_comes_from_the_store(open_learner, tmp_p
 
 
 def test_other_features_or_labels_are_not_taken_over(tmp_path, pretrained, encoded, caplog):
-    features = load_policy(pretrained).features
+    perception = load_policy(pretrained).perception
     path, (first, second) = tmp_path / "replay", online(2, seed=34)
 
-    def restore(outcome, features):
+    def restore(outcome, perception):
         with TrajectoryStore(tmp_path / outcome, SPEC) as store:
             for episode in (first, second):
                 store.commit(episode if outcome == "failure" else replace(episode, outcome=outcome))
-            kept = RunReplay(path, make_replay(features.size, 1000, 0.9), features)
+            kept = RunReplay(path, Replay(1000, perception.fields, gamma=0.9), perception)
             infos = list(kept.refill(store))
         kept.save()
         return kept, infos
 
-    restore("failure", features)
+    restore("failure", perception)
     assert encoded == [first.id, second.id]
-    _, infos = restore("failure", features)
+    _, infos = restore("failure", perception)
     assert len(encoded) == 2
     assert [info.id for info in infos] == [first.id, second.id]
-    kept, _ = restore("unknown", features)
+    kept, _ = restore("unknown", perception)
     assert len(encoded) == 4
     assert "as ['failure'" in caplog.text
     assert kept.replay.episodes == 2
-    extended = features.with_instructions(["sing"], lambda texts: np.ones((len(texts), 24), np.float32), "fake")
+    extended = perception.with_instructions(["sing"], lambda texts: np.ones((len(texts), 24), np.float32), "fake")
     restore("unknown", extended)
     assert len(encoded) == 6
     assert "holds features of encoder" in caplog.text
@@ -191,12 +191,12 @@ def test_a_run_that_mixes_offline_data_in_goes_on_bit_for_bit(open_learner, demo
 
 
 def test_the_file_is_written_when_the_data_have_grown_by_a_tenth(tmp_path, pretrained):
-    features = load_policy(pretrained).features
-    kept = RunReplay(tmp_path / "replay", make_replay(features.size, 1000, 0.9), features)
+    perception = load_policy(pretrained).perception
+    kept = RunReplay(tmp_path / "replay", Replay(1000, perception.fields, gamma=0.9), perception)
     episodes = online(14, seed=36)
     written = []
     for episode in episodes:
-        kept.add(episode, run_replay.featurise(episode, features, 0.9))
+        kept.add(episode, run_replay.for_replay(episode, perception, 0.9))
         before = (tmp_path / "replay").exists() and (tmp_path / "replay").stat().st_mtime_ns
         kept.save(if_grown=True)
         written.append((tmp_path / "replay").stat().st_mtime_ns != before)
@@ -204,10 +204,10 @@ def test_the_file_is_written_when_the_data_have_grown_by_a_tenth(tmp_path, pretr
 
 
 def test_a_disk_that_refuses_does_not_end_the_run(tmp_path, pretrained, monkeypatch, caplog):
-    features = load_policy(pretrained).features
-    kept = RunReplay(tmp_path / "replay", make_replay(features.size, 1000, 0.9), features)
+    perception = load_policy(pretrained).perception
+    kept = RunReplay(tmp_path / "replay", Replay(1000, perception.fields, gamma=0.9), perception)
     (episode,) = online(1, seed=37)
-    kept.add(episode, run_replay.featurise(episode, features, 0.9))
+    kept.add(episode, run_replay.for_replay(episode, perception, 0.9))
 
     def full(*_):
         raise CheckpointError("No space left")

@@ -1,4 +1,4 @@
-"""`FeatureExtractor`: observations to the state vector that actor and critics see.
+"""`KeypointPerception`: observations to a state vector, through keypoints that a frozen network finds.
 
 The image enters through the frozen keypoint network only, so replay keeps a few dozen numbers a frame instead of
 an image. Nothing in the state is known to the twin alone.
@@ -6,21 +6,23 @@ an image. Nothing in the state is known to the twin alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from policies.keypoint_labels import PICK_SIZE, ProprioIndex
 from policies.keypoints import KeypointNet, KeypointNetConfig, as_input
+from policies.perception.common import FILE, Common, Content, part_of
+from policies.perception.scaling import LARGEST, ProprioScaling
+from policies.ring import Fields
 from policies.tensor_file import content_digest, read_tensors, write_tensors
 from policies.text_table import EncodeText, TextTable
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import Episode, Float32, Int64, Observation, Spec, UInt8
 
-FILE = "features.safetensors"
 KIND = "regrasp-features-1"
 REACH = 0.1
 """m, unit of the position differences."""
@@ -30,37 +32,12 @@ PLACES = ("tip_x", "tip_y", "target_x", "target_y")
 """Proprioception that the state holds as differences only."""
 _GEOMETRY = 20
 _BATCH = 128
-_SMALLEST_DEVIATION = 0.01
-_LARGEST = 5.0
 
 
-@dataclass(frozen=True)
-class ProprioScaling:
-    """Affine map of proprioception to about zero mean and unit deviation.
-
-    Attributes:
-        mean: float32 (P,).
-        deviation: float32 (P,), at least 0.01 of the entry's unit.
-    """
-
-    mean: Float32
-    deviation: Float32
-
-    @classmethod
-    def fit(cls, proprio: Float32) -> ProprioScaling:
-        """Statistics of float32 (N, P) frames."""
-        values = proprio.astype(np.float64)
-        deviation = np.maximum(values.std(axis=0), _SMALLEST_DEVIATION)
-        return cls(values.mean(axis=0).astype(np.float32), deviation.astype(np.float32))
-
-    def apply(self, proprio: Float32) -> Float32:
-        """float32 (..., P), clipped to +-5 deviations."""
-        scaled = (np.asarray(proprio, dtype=np.float32) - self.mean) / self.deviation
-        return np.clip(scaled, -_LARGEST, _LARGEST)
-
-
-class FeatureExtractor:
+class KeypointPerception:
     """Frozen: keypoint network, scaling of proprioception, table of instructions.
+
+    Implements `policies.perception.protocol.Perception`.
 
     Attributes:
         net: The keypoint network.
@@ -68,7 +45,10 @@ class FeatureExtractor:
         text: Known instructions.
         spec: The robot.
         camera: Name of the camera that is looked through.
+        digest: Hex sha256 of all of these.
     """
+
+    kind = "keypoints"
 
     def __init__(self, net: KeypointNet, scaling: ProprioScaling, text: TextTable, spec: Spec, camera: str) -> None:
         """Freeze and combine.
@@ -95,10 +75,23 @@ class FeatureExtractor:
         """F, length of the state vector."""
         return len(self._kept) + _GEOMETRY
 
-    def with_instructions(self, instructions: Sequence[str], encode: EncodeText, source: str) -> FeatureExtractor:
+    @property
+    def fields(self) -> Fields:
+        """Replay keeps state vectors."""
+        return {"state": ((self.size,), torch.float32)}
+
+    @property
+    def encoder(self) -> None:
+        """There is none: the network learns from labels alone."""
+
+    @property
+    def trained(self) -> None:
+        """No agent trains the network."""
+
+    def with_instructions(self, instructions: Sequence[str], encode: EncodeText, source: str) -> KeypointPerception:
         """The same, knowing further instructions."""
         text = self.text.extended(instructions, encode, source)
-        return FeatureExtractor(self.net, self.scaling, text, self.spec, self.camera)
+        return KeypointPerception(self.net, self.scaling, text, self.spec, self.camera)
 
     def instruction(self, text: str) -> int:
         """Row of an instruction in the table.
@@ -107,6 +100,17 @@ class FeatureExtractor:
             ConfigError: When it is unknown.
         """
         return self.text.row(text)
+
+    def with_encoder(self, tensors: Mapping[str, Tensor]) -> KeypointPerception:
+        """Refuse weights of an image encoder.
+
+        Raises:
+            CheckpointError: Always.
+        """
+        raise CheckpointError(
+            f"These weights bring an image encoder ({len(tensors)} tensors), and this policy sees through keypoints. "
+            "Actor and learner must start from one pre-trained folder."
+        )
 
     def keypoints(self, images: UInt8, proprio: Float32, rows: Int64) -> Float32:
         """What the network sees: float32 (N, 8) as in `KeypointLabels`.
@@ -139,6 +143,10 @@ class FeatureExtractor:
         points = self.keypoints(episode.images[self.camera], episode.proprio, rows)
         return self._assemble(episode.proprio, points)
 
+    def frames(self, episode: Episode) -> dict[str, Float32]:
+        """`fields` of all frames of an episode."""
+        return {"state": self.episode(episode)}
+
     def _assemble(self, proprio: Float32, points: Float32) -> Float32:
         """(N, P) and (N, 8) -> (N, F).
 
@@ -150,7 +158,7 @@ class FeatureExtractor:
         turn = np.arctan2(points[:, 3], points[:, 4]) - 2.0 * proprio[:, self._index.yaw]
         parts = [
             self.scaling.apply(proprio)[:, self._kept],
-            np.clip((tip - target) / NEAR, -_LARGEST, _LARGEST),
+            np.clip((tip - target) / NEAR, -LARGEST, LARGEST),
             (pick - target) / REACH,
             np.tanh((pick - target) / NEAR),
             (place - target) / REACH,
@@ -160,21 +168,10 @@ class FeatureExtractor:
         ]
         return np.concatenate(parts, axis=1).astype(np.float32)
 
-    def _content(self) -> tuple[dict[str, torch.Tensor], dict[str, object]]:
+    def _content(self) -> Content:
         tensors = {f"net.{name}": tensor.contiguous() for name, tensor in self.net.state_dict().items()}
-        tensors["proprio.mean"] = torch.from_numpy(self.scaling.mean)
-        tensors["proprio.deviation"] = torch.from_numpy(self.scaling.deviation)
-        tensors["text.rows"] = torch.from_numpy(self.text.rows)
-        tensors["text.mean"] = torch.from_numpy(self.text.mean)
-        header: dict[str, object] = {
-            "spec": self.spec.to_dict(),
-            "camera": self.camera,
-            "net": self.net.config.to_dict(),
-            "instructions": list(self.text.instructions),
-            "text_spread": self.text.spread,
-            "text_source": self.text.source,
-        }
-        return tensors, header
+        shared, header = Common(self.scaling, self.text, self.spec).content()
+        return tensors | shared, {**header, "camera": self.camera, "net": self.net.config.to_dict()}
 
     def save(self, folder: Path) -> None:
         """Write `features.safetensors` into `folder`.
@@ -185,7 +182,7 @@ class FeatureExtractor:
         write_tensors(folder / FILE, KIND, *self._content())
 
     @classmethod
-    def load(cls, folder: Path, spec: Spec | None = None) -> FeatureExtractor:
+    def load(cls, folder: Path, spec: Spec | None = None) -> KeypointPerception:
         """Read what `save` wrote.
 
         Args:
@@ -197,21 +194,14 @@ class FeatureExtractor:
             SpecMismatchError: It was made for another robot.
         """
         tensors, header, _ = read_tensors(folder / FILE, KIND)
-        saved = Spec.from_dict(header["spec"])
-        if spec is not None:
-            spec.require_same(saved, f"The policy in {folder}")
+        common = Common.read(tensors, header, folder, spec)
         net = KeypointNet(KeypointNetConfig.from_dict(header["net"]))
-        state = {name.removeprefix("net."): tensor for name, tensor in tensors.items() if name.startswith("net.")}
         try:
-            net.load_state_dict(state)
+            net.load_state_dict(part_of(tensors, "net."))
         except RuntimeError as error:
             raise CheckpointError(f"{folder / FILE} doesn't fit this version's encoder: {error}") from error
-        scaling = ProprioScaling(tensors["proprio.mean"].numpy(), tensors["proprio.deviation"].numpy())
-        text = TextTable(
-            tuple(header["instructions"]), tensors["text.rows"].numpy(), tensors["text.mean"].numpy(),
-            float(header["text_spread"]), str(header["text_source"]),
-        )  # fmt: skip
-        return cls(net.to(memory_format=torch.channels_last), scaling, text, saved, header["camera"])  # type: ignore[call-overload]
+        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return cls(net, common.scaling, common.text, common.spec, header["camera"])
 
 
 def require_camera(spec: Spec, camera: str) -> None:

@@ -7,8 +7,10 @@ import pytest
 import torch
 from blob_world import SPEC, BlobWorld, demos, fake_text
 
-from policies.features import FILE, FeatureExtractor, ProprioScaling
 from policies.keypoints import KeypointNet, KeypointNetConfig
+from policies.perception.common import FILE
+from policies.perception.keypoint_perception import KeypointPerception
+from policies.perception.scaling import ProprioScaling
 from policies.text_table import TextTable
 from trajectories.errors import CheckpointError, ConfigError, SpecMismatchError
 from trajectories.types import Observation, Spec
@@ -26,7 +28,7 @@ def extractor(net_class=KeypointNet):
     text = TextTable.build({e.instruction for e in episodes}, fake_text, "fake")
     torch.manual_seed(0)
     net = net_class(KeypointNetConfig(64, len(SPEC.proprio), text.rows.shape[1]))
-    return FeatureExtractor(
+    return KeypointPerception(
         net, ProprioScaling.fit(np.concatenate([e.proprio for e in episodes])), text, SPEC, "front"
     ), episodes
 
@@ -40,11 +42,11 @@ def observe(**values):
 
 
 def test_differences_are_from_the_target_in_units_of_ten_centimetres():
-    features, _ = extractor(Known)
-    state = features.state(
+    perception, _ = extractor(Known)
+    state = perception.state(
         observe(tip_x=0.2, tip_y=0.0, tip_z=0.1, target_x=0.22, target_y=0.0, target_z=0.1, tip_yaw=0.0)
     )
-    assert state.shape == (features.size,)
+    assert state.shape == (perception.size,)
     assert np.allclose(state[9:12], [-1.0, 0.0, 0.0], atol=1e-5)  # tip - target, in 2 cm
     assert np.allclose(state[12:15], [0.3, 0.5, -0.7], atol=1e-5)  # pick - target
     assert np.allclose(state[15:18], np.tanh([1.5, 2.5, -3.5]), atol=1e-5)
@@ -55,7 +57,7 @@ def test_differences_are_from_the_target_in_units_of_ten_centimetres():
 
 def test_what_happens_elsewhere_on_the_table_looks_the_same():
     """Moving gripper and keypoints together along the table changes nothing."""
-    features, _ = extractor()
+    perception, _ = extractor()
     points = np.array([[0.25, 0.05, 0.03, 1.0, 0.0, 0.30, -0.10, 0.04]], np.float32)
     here = observe().proprio[None].copy()
     there, shift = here.copy(), np.array([0.03, -0.06], np.float32)
@@ -65,54 +67,54 @@ def test_what_happens_elsewhere_on_the_table_looks_the_same():
     moved = points.copy()
     moved[0, [0, 1]] += shift
     moved[0, [5, 6]] += shift
-    assert np.allclose(features._assemble(here, points), features._assemble(there, moved), atol=1e-5)
+    assert np.allclose(perception._assemble(here, points), perception._assemble(there, moved), atol=1e-5)
 
 
 def test_yaw_difference_follows_the_gripper():
-    features, _ = extractor(Known)
-    state = features.state(observe(tip_yaw=np.pi / 4))
+    perception, _ = extractor(Known)
+    state = perception.state(observe(tip_yaw=np.pi / 4))
     assert np.allclose(state[-2:], [0.0, 1.0], atol=1e-5)
 
 
 def test_an_episode_is_its_observations():
-    features, episodes = extractor()
+    perception, episodes = extractor()
     episode = episodes[0]
-    states = features.episode(episode)
-    assert states.shape == (len(episode) + 1, features.size)
+    states = perception.episode(episode)
+    assert states.shape == (len(episode) + 1, perception.size)
     assert states.dtype == np.float32
     one = Observation({"front": episode.images["front"][3]}, episode.proprio[3], episode.instruction, {})
-    assert np.allclose(states[3], features.state(one), atol=1e-5)
+    assert np.allclose(states[3], perception.state(one), atol=1e-5)
 
 
 def test_saved_and_loaded_it_is_the_same(tmp_path):
-    features, episodes = extractor()
-    features.save(tmp_path)
-    again = FeatureExtractor.load(tmp_path, SPEC)
-    assert again.digest == features.digest
-    assert np.array_equal(again.episode(episodes[1]), features.episode(episodes[1]))
+    perception, episodes = extractor()
+    perception.save(tmp_path)
+    again = KeypointPerception.load(tmp_path, SPEC)
+    assert again.digest == perception.digest
+    assert np.array_equal(again.episode(episodes[1]), perception.episode(episodes[1]))
 
 
 def test_a_flipped_bit_is_found(tmp_path):
-    features, _ = extractor()
-    features.save(tmp_path)
+    perception, _ = extractor()
+    perception.save(tmp_path)
     path = tmp_path / FILE
     raw = bytearray(path.read_bytes())
     raw[-100] ^= 1
     path.write_bytes(bytes(raw))
     with pytest.raises(CheckpointError, match="damaged"):
-        FeatureExtractor.load(tmp_path)
+        KeypointPerception.load(tmp_path)
 
 
 def test_another_robot_and_another_camera_are_refused(tmp_path):
-    features, _ = extractor()
-    features.save(tmp_path)
+    perception, _ = extractor()
+    perception.save(tmp_path)
     with pytest.raises(SpecMismatchError, match="control_hz"):
-        FeatureExtractor.load(tmp_path, replace(SPEC, control_hz=10.0))
+        KeypointPerception.load(tmp_path, replace(SPEC, control_hz=10.0))
     with pytest.raises(ConfigError, match="no camera 'wrist'"):
-        FeatureExtractor(features.net, features.scaling, features.text, SPEC, "wrist")
+        KeypointPerception(perception.net, perception.scaling, perception.text, SPEC, "wrist")
     large = Spec(cameras={"front": (96, 96)})
     with pytest.raises(ConfigError, match="96"):
-        FeatureExtractor(features.net, features.scaling, features.text, large, "front")
+        KeypointPerception(perception.net, perception.scaling, perception.text, large, "front")
 
 
 def test_scaling_gives_zero_mean_and_unit_deviation_and_tames_constants():

@@ -1,0 +1,164 @@
+"""`ImagePerception`: camera images, proprioception and the instruction through an encoder that the critics train.
+
+Behind a frozen encoder replay keeps features; behind one that goes on being trained it keeps bytes of images, or what a
+frozen tower saw in them, and the agent encodes its batches itself (`policies.encoders.frames`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from policies.encoders.description import described, rebuilt
+from policies.encoders.encoder import Encoder
+from policies.encoders.frames import episode_fields, frame_fields
+from policies.perception.common import FILE, Common, Content, part_of
+from policies.perception.scaling import ProprioScaling
+from policies.ring import Fields
+from policies.tensor_file import content_digest, read_tensors, write_tensors
+from policies.text_table import EncodeText, TextTable
+from trajectories.errors import CheckpointError, ConfigError
+from trajectories.types import Episode, Float32, Observation, Spec
+
+KIND = "regrasp-images-1"
+_ENCODER = "encoder."
+_TRIALS = 4
+
+
+class ImagePerception:
+    """An image encoder, scaling of proprioception, table of instructions.
+
+    Implements `policies.perception.protocol.Perception`. The encoder is shared with the agent that trains it, so that
+    `state` always uses its present weights; `digest` stays that of the weights at the start.
+
+    Attributes:
+        encoder: The image encoder.
+        scaling: Of proprioception.
+        text: Known instructions.
+        spec: The robot.
+        digest: Hex sha256 of all of these, as they were at first.
+    """
+
+    def __init__(self, encoder: Encoder, scaling: ProprioScaling, text: TextTable, spec: Spec) -> None:
+        """Combine.
+
+        Raises:
+            ConfigError: The robot's cameras or proprioception, or the instructions, are not those of the encoder.
+        """
+        expected = {name: tuple(spec.cameras.get(name, ())) for name in encoder.cameras}
+        if encoder.cameras != expected:
+            raise ConfigError(
+                f"The encoder was made for cameras {encoder.cameras}, the robot has {dict(spec.cameras)}: use the "
+                "cameras and sizes of pre-training."
+            )
+        sizes = (len(spec.proprio), text.rows.shape[1])
+        if encoder.sizes != sizes:
+            raise ConfigError(f"The encoder was made for proprioception and text of {encoder.sizes}, not {sizes}.")
+        self.encoder, self.scaling, self.text, self.spec = encoder, scaling, text, spec
+        self._rows = torch.from_numpy(text.rows)
+        self.digest = content_digest(*self._content())
+
+    @property
+    def kind(self) -> str:
+        """Of the encoder: "cnn", "resnet", "clip"."""
+        return self.encoder.config.kind
+
+    @property
+    def size(self) -> int:
+        """F, features of a frame."""
+        return self.encoder.size
+
+    @property
+    def fields(self) -> Fields:
+        """What replay keeps of a frame."""
+        return frame_fields(self.encoder)
+
+    @property
+    def trained(self) -> Encoder | None:
+        """The encoder, unless it is frozen."""
+        return None if self.encoder.frozen else self.encoder
+
+    def instruction(self, text: str) -> int:
+        """Row of an instruction in the table.
+
+        Raises:
+            ConfigError: When it is unknown.
+        """
+        return self.text.row(text)
+
+    def state(self, observation: Observation) -> Float32:
+        """Features of one observation, float32 (F,).
+
+        Raises:
+            ConfigError: When the instruction is unknown, or a camera is missing or of another size.
+        """
+        code = self._rows[self.text.row(observation.instruction)]
+        self.encoder.require_cameras(observation.images)
+        images = {name: observation.images[name][None] for name in self.encoder.cameras}
+        features = self.encoder.encode_episode(images, self.scaling.apply(observation.proprio[None]), code)
+        return features[0].cpu().numpy()
+
+    def frames(self, episode: Episode) -> dict[str, NDArray[Any] | Tensor]:
+        """`fields` of all frames of an episode, (T + 1, ...) each; images are the episode's own, not copied.
+
+        Raises:
+            ConfigError: As `state`.
+        """
+        code = self._rows[self.text.row(episode.instruction)]
+        return episode_fields(self.encoder, episode.images, self.scaling.apply(episode.proprio), code)
+
+    def with_instructions(self, instructions: Sequence[str], encode: EncodeText, source: str) -> ImagePerception:
+        """The same, knowing further instructions."""
+        text = self.text.extended(instructions, encode, source)
+        return ImagePerception(self.encoder, self.scaling, text, self.spec)
+
+    def with_encoder(self, tensors: Mapping[str, Tensor]) -> ImagePerception:
+        """A copy with these weights of the encoder, which have given finite features in a trial.
+
+        Raises:
+            CheckpointError: They don't fit, or a trial frame's features are not finite.
+        """
+        fresh = ImagePerception(self.encoder.renewed(tensors), self.scaling, self.text, self.spec)
+        noise = np.random.default_rng(0)
+        for instruction in self.text.instructions[:_TRIALS]:
+            images = {n: noise.integers(0, 256, (*size, 3), np.uint8) for n, size in self.encoder.cameras.items()}
+            if not np.isfinite(fresh.state(Observation(images, self.scaling.mean, instruction, {}))).all():
+                raise CheckpointError("The encoder's trial frame gave features that are not finite; don't use it.")
+        return fresh
+
+    def _content(self) -> Content:
+        tensors = {_ENCODER + name: tensor for name, tensor in self.encoder.trained_tensors().items()}
+        shared, header = Common(self.scaling, self.text, self.spec).content()
+        return tensors | shared, {**header, "encoder": described(self.encoder)}
+
+    def save(self, folder: Path) -> None:
+        """Write `features.safetensors` into `folder`.
+
+        Raises:
+            CheckpointError: The disk refuses.
+        """
+        write_tensors(folder / FILE, KIND, *self._content())
+
+    @classmethod
+    def load(cls, folder: Path, spec: Spec | None = None) -> ImagePerception:
+        """Read what `save` wrote.
+
+        Args:
+            folder: Policy folder.
+            spec: The robot at hand; None takes the saved one.
+
+        Raises:
+            CheckpointError: The file is missing, damaged or incomplete, or its tower is not the one of training.
+            SpecMismatchError: It was made for another robot.
+            MissingDependencyError: The tower's weights are not on this machine.
+        """
+        tensors, header, _ = read_tensors(folder / FILE, KIND)
+        common = Common.read(tensors, header, folder, spec)
+        encoder = rebuilt(header["encoder"], part_of(tensors, _ENCODER))
+        return cls(encoder, common.scaling, common.text, common.spec)

@@ -1,0 +1,94 @@
+"""Perceptions as pre-training makes them: keypoints learned from labels, or an encoder for the critics to train."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from policies.dataset import keypoint_frames
+from policies.encoders.config import ClipConfig, EncoderConfig
+from policies.encoders.encoder import Encoder
+from policies.keypoint_training import KeypointConfig, KeypointErrors, Progress, train_keypoints
+from policies.perception.image_perception import ImagePerception
+from policies.perception.keypoint_perception import KeypointPerception, require_camera
+from policies.perception.scaling import ProprioScaling
+from policies.text_table import TextTable
+from trajectories.errors import ConfigError
+from trajectories.types import Episode, Spec
+
+
+def train_keypoint_perception(
+    episodes: Iterable[Episode],
+    capacity: int,
+    text: TextTable,
+    spec: Spec,
+    camera: str,
+    config: KeypointConfig,
+    seed: int,
+    progress: Progress | None = None,
+) -> tuple[KeypointPerception, KeypointErrors]:
+    """Train the keypoint network on every labelled frame.
+
+    Args:
+        episodes: Taken one at a time.
+        capacity: Upper bound of the number of their frames.
+        text: Knows all their instructions.
+        spec: The robot.
+        camera: Whose images.
+        config: Settings.
+        seed: Of the training.
+        progress: Told of the steps.
+
+    Returns:
+        The perception, and the network's errors on episodes that it was not trained on.
+
+    Raises:
+        ConfigError: When there is no such camera or no label.
+    """
+    require_camera(spec, camera)
+    frames = keypoint_frames(episodes, capacity, text, camera, spec.proprio)
+    scaling = ProprioScaling.fit(frames.proprio)
+    frames = replace(frames, proprio=scaling.apply(frames.proprio))
+    net, errors = train_keypoints(frames, config, seed, progress)
+    return KeypointPerception(net, scaling, text, spec, camera), errors
+
+
+def new_image_perception(
+    episodes: Iterable[Episode],
+    text: TextTable,
+    spec: Spec,
+    config: EncoderConfig,
+    seed: int,
+    device: torch.device | str = "cpu",
+) -> ImagePerception:
+    """An encoder with initial weights, and the scaling of proprioception that these episodes ask for.
+
+    Args:
+        episodes: Taken one at a time.
+        text: Knows all their instructions.
+        spec: The robot.
+        config: Settings.
+        seed: Of the initial weights.
+        device: Where the encoder lives.
+
+    Raises:
+        ConfigError: When there is no such camera, an image is too small, there is no episode, or nothing would ever
+            train the encoder.
+        MissingDependencyError: Pre-trained weights that it needs are not on this machine.
+    """
+    if config.frozen and not isinstance(config.network, ClipConfig):
+        raise ConfigError(
+            f"encoder.frozen=true would leave an encoder of kind {config.kind!r} with its random initial weights. "
+            "Set it to false: the critics train it, and fine-tuning freezes it (finetune.freeze_encoder)."
+        )
+    proprio = [episode.proprio for episode in episodes]
+    if not proprio:
+        raise ConfigError("There is no episode to learn from. Run `regrasp collect` first.")
+    cameras: Mapping[str, tuple[int, int]] = dict(spec.cameras)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoder = Encoder(config, cameras, len(spec.proprio), text.rows.shape[1])
+    return ImagePerception(encoder.to(device), ProprioScaling.fit(np.concatenate(proprio)), text, spec)
