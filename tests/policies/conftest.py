@@ -10,6 +10,7 @@ from blob_world import GOAL, SPEC, demos, fake_text, instruction
 from policies.config import AgentConfig, NetworkConfig
 from policies.encoders.config import CnnConfig, EncoderConfig
 from policies.keypoint_training import KeypointConfig
+from policies.learner import Learner
 from policies.pretrain import PretrainConfig, pretrain
 from trajectories.store import TrajectoryStore
 
@@ -53,3 +54,18 @@ def pretrained_on_images(tmp_path_factory, demo_store, small_pretraining) -> Pat
     config = replace(small_pretraining, clone_steps=10, steps=10, encoder=SMALL_CNN)
     pretrain([store], "red_disc", RED_WORDINGS, fake_text, "fake", config, folder, seed=3)
     return folder
+
+
+@pytest.fixture
+def open_learner(tmp_path, pretrained):
+    """Makes learners, by the name of their run's folder; their stores are closed in the end."""
+    opened = []
+
+    def build(name="run", *, config, folder=pretrained, **settings):
+        learner = Learner(tmp_path / name, folder, SPEC, config, **settings)
+        opened.append(learner)
+        return learner
+
+    yield build
+    for learner in opened:
+        learner.store.close()

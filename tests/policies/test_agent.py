@@ -24,7 +24,7 @@ def make(seed=0, networks=NETWORKS, **changes):
     return agent
 
 
-def batch(size=B, seed=0):
+def batch(size=B, seed=0, action_size=A):
     generator = torch.Generator().manual_seed(seed)
 
     def random(*shape):
@@ -34,7 +34,7 @@ def batch(size=B, seed=0):
         observation={"state": random(size, F)},
         next_observation={"state": random(size, F)},
         instruction=torch.arange(size) % 3,
-        action=torch.tanh(random(size, A)),
+        action=torch.tanh(random(size, action_size)),
         reward=-torch.ones(size),
         discount=torch.where(torch.arange(size) % 3 == 0, 0.0, 0.95),
         mc_return=-torch.arange(size).float(),

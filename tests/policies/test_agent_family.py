@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 import torch
+from test_agent import batch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from policies.agent import Agent
-from policies.batch import Batch
 from policies.checkpoint import load_agent, save_agent
 from policies.config import AgentConfig, HistogramConfig, NetworkConfig, PhaseConfig
 from policies.methods import METHODS, classified, method
@@ -36,25 +36,6 @@ def make(config, embedding=0, action_size=A, seed=0):
     if embedding:
         agent.set_instructions(torch.randn(3, embedding, generator=torch.Generator().manual_seed(9)))
     return agent
-
-
-def batch(size, seed=0, action_size=A):
-    generator = torch.Generator().manual_seed(seed)
-
-    def random(*shape):
-        return torch.randn(*shape, generator=generator)
-
-    return Batch(
-        observation={"state": random(size, F)},
-        next_observation={"state": random(size, F)},
-        instruction=torch.arange(size) % 3,
-        action=torch.tanh(random(size, action_size)),
-        reward=-torch.ones(size),
-        discount=torch.where(torch.arange(size) % 3 == 0, 0.0, 0.95),
-        mc_return=-torch.arange(size).float(),
-        imitate=(torch.arange(size) % 2).float(),
-        source=torch.zeros(size, dtype=torch.uint8),
-    )
 
 
 def train(agent, updates, seed, action_size=A):

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -37,17 +38,8 @@ TRAINED = replace(CONFIG, freeze_encoder=False)
 
 
 @pytest.fixture
-def make(tmp_path, pretrained_on_images):
-    opened = []
-
-    def build(name="run", config=CONFIG, folder=pretrained_on_images, **settings):
-        learner = Learner(tmp_path / name, folder, SPEC, config, **settings)
-        opened.append(learner)
-        return learner
-
-    yield build
-    for learner in opened:
-        learner.store.close()
+def make(open_learner, pretrained_on_images):
+    return partial(open_learner, config=CONFIG, folder=pretrained_on_images)
 
 
 def online(count, seed):
@@ -310,11 +302,11 @@ def test_bytes_bound_the_replay_by_what_it_keeps(make, config):
 @pytest.mark.parametrize("config", [CONFIG, TRAINED])
 def test_resume_goes_on_bit_for_bit(make, config):
     episodes = online(5, seed=7)
-    whole, half = make("whole", config), make("half", config)
+    whole, half = make("whole", config=config), make("half", config=config)
     for learner in (whole, half):
         put(learner, episodes[:4])
     half.close()
-    again = make("half", config)
+    again = make("half", config=config)
     for learner in (whole, again):
         put(learner, episodes[4:])
     assert digest(whole._agent.state()[0]) == digest(again._agent.state()[0])

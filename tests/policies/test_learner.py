@@ -2,6 +2,7 @@
 
 import threading
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -29,17 +30,8 @@ CONFIG = LearnerConfig(
 
 
 @pytest.fixture
-def make(tmp_path, pretrained):
-    opened = []
-
-    def build(name="run", config=CONFIG, **settings):
-        learner = Learner(tmp_path / name, pretrained, SPEC, config, **settings)
-        opened.append(learner)
-        return learner
-
-    yield build
-    for learner in opened:
-        learner.store.close()
+def make(open_learner):
+    return partial(open_learner, config=CONFIG)
 
 
 def online(count, seed, length=20):
@@ -236,7 +228,7 @@ def test_an_unknown_instruction_is_refused_before_it_is_stored(make):
 
 def test_retention_mixes_offline_data_and_wsrl_does_not(make, demo_store):
     stores = [TrajectoryStore(demo_store, read_only=True)]
-    mixed = make("mixed", replace(CONFIG, method="retention", retention=0.5), offline=stores, task="red_disc")
+    mixed = make("mixed", config=replace(CONFIG, method="retention", retention=0.5), offline=stores, task="red_disc")
     plain = make("plain", offline=stores, task="red_disc")
     for learner in (mixed, plain):
         for episode in online(3, seed=9):

@@ -1,6 +1,7 @@
 """A restarted learner reads its replay back, encodes only what is missing, and goes on bit for bit."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,7 +10,6 @@ from blob_world import SPEC, BlobWorld, record
 from replay_world import assert_same, everything
 
 from policies import run_replay
-from policies.learner import Learner
 from policies.learner_config import LearnerConfig
 from policies.policy import load_policy
 from policies.replay import Replay
@@ -52,17 +52,8 @@ def encoded(monkeypatch):
 
 
 @pytest.fixture
-def open_learner(tmp_path, pretrained):
-    opened = []
-
-    def build(name="run", config=CONFIG, **settings):
-        learner = Learner(tmp_path / name, pretrained, SPEC, config, **settings)
-        opened.append(learner)
-        return learner
-
-    yield build
-    for learner in opened:
-        learner.store.close()
+def make(open_learner):
+    return partial(open_learner, config=CONFIG)
 
 
 def put(learner, episodes):
@@ -84,52 +75,52 @@ def assert_same_learners(left, right):
     assert left.status.success == right.status.success or left.status.episodes == 0
 
 
-def test_a_closed_run_is_read_back_without_encoding(open_learner, encoded):
+def test_a_closed_run_is_read_back_without_encoding(make, encoded):
     episodes = online(6, seed=30)
-    whole, half = open_learner("whole"), open_learner("half")
+    whole, half = make("whole"), make("half")
     for learner in (whole, half):
         put(learner, episodes[:4])
     half.close()
-    again = open_learner("half")
+    again = make("half")
     assert encoded == []
     for learner in (whole, again):
         put(learner, episodes[4:])
     assert_same_learners(whole, again)
 
 
-def test_a_killed_run_encodes_only_what_its_file_lacks(open_learner, encoded):
+def test_a_killed_run_encodes_only_what_its_file_lacks(make, encoded):
     episodes = online(6, seed=31)
-    whole = open_learner("whole")
+    whole = make("whole")
     put(whole, episodes[:3])  # 20 updates: checkpoints, and with them the first 3 episodes in the file
     put(whole, episodes[3:])
-    killed = open_learner("killed")
+    killed = make("killed")
     put(killed, episodes[:3])
     for episode in episodes[3:]:
         killed.put_episode(episode)  # acknowledged, not yet learned from
     killed.store.close()
-    again = open_learner("killed")
+    again = make("killed")
     assert encoded == [episode.id for episode in episodes[3:]]
     again.train()
     assert_same_learners(whole, again)
 
 
-def test_the_order_of_arrival_is_kept_when_it_is_not_that_of_creation(open_learner, encoded):
+def test_the_order_of_arrival_is_kept_when_it_is_not_that_of_creation(make, encoded):
     """Two actors: an older episode may arrive later."""
     first, second, third = online(3, seed=32)
-    learner = open_learner()
+    learner = make()
     put(learner, [second, first])
     before = learner._replay.gather(torch.arange(40))
     learner.close()
-    again = open_learner()
+    again = make()
     put(again, [third])
     assert_same(again._replay.gather(torch.arange(40)), before)
     assert encoded == []
 
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "foreign"])
-def test_with_a_damaged_file_everything_comes_from_the_store(open_learner, tmp_path, encoded, caplog, damage):
+def test_with_a_damaged_file_everything_comes_from_the_store(make, tmp_path, encoded, caplog, damage):
     episodes = online(4, seed=33)
-    whole, learner = open_learner("whole"), open_learner("run")
+    whole, learner = make("whole"), make("run")
     put(whole, episodes)
     put(learner, episodes)
     learner.close()
@@ -138,13 +129,13 @@ def test_with_a_damaged_file_everything_comes_from_the_store(open_learner, tmp_p
     if damage == "flipped":
         content[len(content) // 2] ^= 1
     path.write_bytes({"flipped": content, "cut": content[:-500], "foreign": b"something else"}[damage])
-    again = open_learner("run")
+    again = make("run")
     assert encoded == [episode.id for episode in episodes]
     assert "encoded anew" in caplog.text
     assert_same_learners(whole, again)
     again.close()
     encoded.clear()
-    open_learner("run")  # the file has been made again
+    make("run")  # the file has been made again
     assert encoded == []
 
 
@@ -176,15 +167,15 @@ def test_other_features_or_labels_are_not_taken_over(tmp_path, pretrained, encod
     assert "holds features of encoder" in caplog.text
 
 
-def test_a_run_that_mixes_offline_data_in_goes_on_bit_for_bit(open_learner, demo_store):
+def test_a_run_that_mixes_offline_data_in_goes_on_bit_for_bit(make, demo_store):
     config = replace(CONFIG, method="retention", retention=0.5)
     settings = {"config": config, "offline": [TrajectoryStore(demo_store, read_only=True)], "task": "red_disc"}
     episodes = online(6, seed=35)
-    whole, half = open_learner("whole", **settings), open_learner("half", **settings)
+    whole, half = make("whole", **settings), make("half", **settings)
     for learner in (whole, half):
         put(learner, episodes[:4])
     half.close()
-    again = open_learner("half", **settings)
+    again = make("half", **settings)
     for learner in (whole, again):
         put(learner, episodes[4:])
     assert_same_learners(whole, again)
