@@ -55,14 +55,28 @@ def settings_of(config: DictConfig, run: GymRun) -> dict[str, Any]:
     return json.loads(json.dumps(parts))
 
 
+def offline_part(config: DictConfig, run: GymRun, out: Path) -> GymRun:
+    """The run's training offline, which all cells share that differ in what comes after it only.
+
+    It knows nothing of the phases that follow, and its folder is named by everything else.
+    """
+    agent = replace(run.job.agent, warmup=run.job.agent.offline, online=run.job.agent.offline)
+    part = replace(run, job=replace(run.job, agent=agent), method=replace(run.method, agent=agent))
+    parts: dict[str, Any] = part.job.identity(dataset=run.dataset, data_seed=int(config.data_seed))
+    parts["offline"] = asdict(offline_settings(config, run, int(config.offline_steps)))
+    mark = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+    name = f"{plain_name(str(config.method))}_{mark}"
+    return replace(part, folder=out / "offline" / plain_name(str(config.env)) / name / f"seed{config.seed}")
+
+
 def train_cell(config: DictConfig, run: GymRun, changes: tuple[str, ...]) -> Cell:
-    """Train offline and online, as the method does."""
-    offline, online = [], []
+    """Train offline, unless another cell did, and online, as the method does."""
+    offline, online, start = [], [], None
     if run.method.pretrains:
-        gym_pretrain.train(config, run, int(config.offline_steps))
-        offline = read_metrics(run.pretrained / METRICS)
+        begun = offline_part(config, run, Path(config.out))
+        gym_pretrain.train(config, begun, int(config.offline_steps))
+        offline, start = read_metrics(begun.pretrained / METRICS), begun.start
     if run.method.online:
-        start = run.start if run.method.pretrains else None
         gym_finetune.train(config, run, int(config.steps), start)
         online = read_metrics(run.finetuned / METRICS)
     else:
@@ -91,6 +105,7 @@ def run(config: DictConfig) -> None:
         print(f"== {name}: done before", flush=True)
         return
     print(f"== {name}", flush=True)
+    folder.mkdir(parents=True, exist_ok=True)
     write_json(path, asdict(train_cell(config, prepared, changes)))
     written = write_results(out, read_cells(out))
     print(f"Written: {', '.join(str(file) for file in written)}", flush=True)

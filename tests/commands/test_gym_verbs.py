@@ -11,6 +11,7 @@ from hydra import compose, initialize_config_module
 
 from commands import gym_finetune, gym_pretrain
 from commands.__main__ import included, verb_help, verb_of
+from commands.bench_algorithms import offline_part
 from commands.bench_data import recorded
 from commands.gym_job import gym_run, merged, offline_settings, online_settings
 from commands.verbs import VERBS
@@ -119,6 +120,25 @@ def test_a_bench_trains_every_cell_once_and_draws_them(tmp_path):
     again = regrasp(*bench, cwd=tmp_path)
     assert again.stdout.count("done before") == 2
     assert json.loads((out / "results.json").read_text()) == rows
+
+
+def test_cells_that_begin_alike_share_their_training_offline(tmp_path):
+    def part(*settings):
+        made = config("bench algorithms", "env=umaze", "method=wsrl", *settings)
+        return offline_part(made, gym_run(made), tmp_path)
+
+    base = part()
+    for later in ("warmup_steps=7", "utd=2", "+agent.online.actor_q=mean", "offline_ratio=0.5", "steps=50"):
+        assert part(later) == base
+    for before in (
+        "offline_steps=7",
+        "+agent.offline.cql_alpha=2",
+        "+agent.tau=0.1",
+        "seed=1",
+        "data_seed=1",
+        "batch=32",
+    ):
+        assert part(before).folder != base.folder
 
 
 def test_pretrain_and_finetune_take_an_environment_and_a_file(tmp_path):
