@@ -16,15 +16,15 @@ import torch
 from torch import Tensor
 
 from policies.agent import Agent
+from policies.agent_file import agent_content, agent_from
 from policies.config import AgentConfig
 from policies.encoders.encoder import Encoder
-from policies.tensor_file import digest, read_tensors, write_tensors
+from policies.tensor_file import read_tensors, write_tensors
 from robot.calibration import CalibrationMark
 from trajectories.errors import CheckpointError
 from trajectories.types import Spec
 
 FORMAT = "regrasp-agent-1"
-_EXTRA = "extra."
 
 
 @dataclass(frozen=True)
@@ -65,15 +65,11 @@ def save_agent(
     Raises:
         CheckpointError: When it can't be written (disk full, no permission).
     """
-    state, counters = agent.state()
-    payload = dict(state) | {_EXTRA + name: tensor for name, tensor in (tensors or {}).items()}
-    header = {
+    payload, header = agent_content(agent, tensors)
+    header |= {
         "config": agent.config.to_dict(),
-        "sizes": list(agent.sizes),
         "encoder": agent.encoder is not None,
-        "counters": counters,
         "spec": spec.to_dict(),
-        "policy_digest": digest(agent.actor_weights()),
         "extra": dict(extra or {}),
         "calibration": None if calibration is None else calibration.to_dict(),
     }
@@ -117,11 +113,5 @@ def load_agent(
             f"checkpoint {path} was saved {'while' if saved_encoder else 'without'} training an image encoder; go on "
             f"the same way (finetune.freeze_encoder={str(not saved_encoder).lower()}), or begin a new run"
         )
-    tensors = {name.removeprefix(_EXTRA): t for name, t in payload.items() if name.startswith(_EXTRA)}
-    state = {name: tensor for name, tensor in payload.items() if not name.startswith(_EXTRA)}
-    state_size, instruction_size, action_size = header["sizes"]
-    agent = Agent(config or saved, state_size, instruction_size, action_size, device=device, encoder=encoder)
-    agent.load_state(state, header["counters"])
-    if digest(agent.actor_weights()) != header["policy_digest"]:
-        raise CheckpointError(f"the policy loaded from {path} is not the one that was saved; don't run it")
+    agent, tensors = agent_from(payload, header, config or saved, path, device=device, encoder=encoder)
     return Checkpoint(agent, header["extra"], tensors, CalibrationMark.from_header(header))

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from policies.agent import Agent
+from policies.agent_file import agent_content, agent_from
 from policies.config import AgentConfig
 from policies.gym.preparation import Preparation
 from policies.gym.settings import DataSettings
-from policies.tensor_file import digest, read_tensors, write_tensors
+from policies.tensor_file import read_tensors, write_tensors
 from trajectories.errors import CheckpointError
 
 FORMAT = "regrasp-gym-1"
-_EXTRA = "extra."
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,9 @@ def save_checkpoint(
     Raises:
         CheckpointError: The disk refuses.
     """
-    state, counters = agent.state()
     scaling = {"mean": torch.from_numpy(preparation.mean), "spread": torch.from_numpy(preparation.spread)}
-    payload = dict(state) | {_EXTRA + name: tensor for name, tensor in (scaling | dict(tensors or {})).items()}
-    header = {
-        "sizes": list(agent.sizes),
-        "counters": counters,
-        "policy_digest": digest(agent.actor_weights()),
-        "identity": dict(identity),
-        "progress": dict(progress),
-    }
-    write_tensors(Path(path), FORMAT, payload, header)
+    payload, header = agent_content(agent, scaling | dict(tensors or {}))
+    write_tensors(Path(path), FORMAT, payload, {**header, "identity": dict(identity), "progress": dict(progress)})
 
 
 def load_checkpoint(
@@ -101,13 +93,7 @@ def load_checkpoint(
                 f"{path} was trained with {name} = {getattr(saved, name)}; the settings ask for "
                 f"{getattr(config, name)}. Go on with the method that it was trained with."
             )
-    tensors = {name.removeprefix(_EXTRA): tensor for name, tensor in payload.items() if name.startswith(_EXTRA)}
-    agent = Agent(config, *header["sizes"], device=device)
-    agent.load_state(
-        {name: tensor for name, tensor in payload.items() if not name.startswith(_EXTRA)}, header["counters"]
-    )
-    if digest(agent.actor_weights()) != header["policy_digest"]:
-        raise CheckpointError(f"The policy loaded from {path} is not the one that was saved; don't use it.")
+    agent, tensors = agent_from(payload, header, config, path, device=device)
     mean, spread = (tensors.pop(name).numpy().astype(np.float32) for name in ("mean", "spread"))
     settings = DataSettings(**header["identity"]["data"])
     preparation = Preparation(settings, config.gamma, mean, spread)
