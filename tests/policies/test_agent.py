@@ -18,8 +18,8 @@ NETWORKS = NetworkConfig(actor_hidden=(8,), critic_hidden=(8, 6), critics=3, ins
 F, E, A, B, M = 4, 5, 2, 6, 3
 
 
-def make(seed=0, networks=NETWORKS, **changes):
-    agent = Agent(AgentConfig(networks=networks, **changes), F, E, A, seed=seed)
+def make(seed=0, networks=NETWORKS, device="cpu", **changes):
+    agent = Agent(AgentConfig(networks=networks, **changes), F, E, A, seed=seed, device=device)
     agent.set_instructions(torch.randn(3, E, generator=torch.Generator().manual_seed(9)))
     return agent
 

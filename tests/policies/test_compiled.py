@@ -1,5 +1,6 @@
 """`torch.compile` and bfloat16: used where asked for, left out where they fail, with the same results."""
 
+import dataclasses
 import warnings
 
 import pytest
@@ -45,21 +46,33 @@ def test_failing_compilation_warns_once_and_goes_on(monkeypatch):
     assert function(4) == 8
 
 
-def trained(rounds, **changes):
+def moved(columns, device):
+    """A batch on a device."""
+    parts = {entry.name: getattr(columns, entry.name) for entry in dataclasses.fields(columns)}
+    for name, value in parts.items():
+        parts[name] = {k: v.to(device) for k, v in value.items()} if isinstance(value, dict) else value.to(device)
+    return type(columns)(**parts)
+
+
+def trained(rounds, device, **changes):
     """An agent after some updates of pre-training and fine-tuning."""
-    agent = make(offline=OFFLINE, **changes)
+    agent = make(offline=OFFLINE, device=device, **changes)
     for phase in ("offline", "online"):
         agent.set_phase(phase)
         for seed in range(rounds):
-            metrics = agent.online_update(batch(12, seed), utd=2)
+            metrics = agent.online_update(moved(batch(12, seed), device), utd=2)
     return agent, metrics
 
 
-def test_a_compiled_agent_learns_the_same():
+NEEDS_GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=NEEDS_GPU)])
+def test_a_compiled_agent_learns_the_same(device):
     with warnings.catch_warnings():
         warnings.filterwarnings("error", message="torch.compile failed")
-        fast, metrics = trained(3, compile=True)
-    plain, expected = trained(3)
+        fast, metrics = trained(3, device, compile=True)
+    plain, expected = trained(3, device)
     for name, tensor in parameters(plain.critics).items():
         torch.testing.assert_close(fast.critics.state_dict()[name], tensor, rtol=1e-3, atol=2e-5)
     for name, tensor in parameters(plain.actor).items():
