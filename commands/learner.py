@@ -17,7 +17,8 @@ from robot.link.tls import TlsFiles
 from trajectories.store import TrajectoryStore
 
 if TYPE_CHECKING:
-    from policies.learner import Learner, LearnerStatus
+    from policies.learner import Learner
+    from policies.learner_status import LearnerStatus
 
 
 def tls_of(config: DictConfig) -> TlsFiles | None:

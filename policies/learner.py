@@ -14,7 +14,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from policies.checkpoint import load_agent, save_agent
 from policies.config import Phase
 from policies.dataset import ReplayEpisode, fill_replay, for_perception_alone, for_replay, read_all
 from policies.learner_config import LearnerConfig
+from policies.learner_status import LearnerStatus
 from policies.limiter import Pace
 from policies.metrics import MetricsLog
 from policies.mix import MixedReplay
@@ -45,27 +46,6 @@ from trajectories.types import Episode, Spec, Weights
 
 logger = logging.getLogger(__name__)
 _SPARE_FRAMES = 10_000
-
-
-@dataclass(frozen=True)
-class LearnerStatus:
-    """Where a run stands.
-
-    Attributes:
-        steps: Environment steps received.
-        episodes: Episodes received.
-        updates: Updates done.
-        owed: Updates due.
-        version: Newest published policy.
-        success: Direction -> success in the training stream, by the judge, over its last episodes.
-    """
-
-    steps: int
-    episodes: int
-    updates: int
-    owed: int
-    version: int
-    success: dict[str, float]
 
 
 class Learner:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from policies.config import HistogramConfig, NetworkConfig
 from policies.fused import inner_product, norm_relu
+from policies.initial_weights import orthogonal
 from policies.losses.hl_gauss import bin_edges, expected_value
 
 
@@ -33,11 +34,11 @@ class Actor(nn.Module):
         layers: list[nn.Module] = []
         for before, after in pairwise(widths):
             norm = [nn.LayerNorm(after)] if config.actor_norm else []
-            layers += [_orthogonal(nn.Linear(before, after), 2**0.5), *norm, nn.ReLU()]
+            layers += [orthogonal(nn.Linear(before, after)), *norm, nn.ReLU()]
         self.trunk = nn.Sequential(*layers)
         self.random = config.policy != "deterministic"
         by_state = self.random and config.std == "state"
-        self.head = _orthogonal(nn.Linear(widths[-1], (2 if by_state else 1) * action_size), 1e-2)
+        self.head = orthogonal(nn.Linear(widths[-1], (2 if by_state else 1) * action_size), 1e-2)
         self.log_std = nn.Parameter(torch.zeros(action_size)) if self.random and not by_state else None
 
     def encode(self, embedding: Tensor) -> Tensor:
@@ -247,12 +248,6 @@ def _activate(x: Tensor, bias: Tensor, norms: Sequence[Tensor], layer: int, dept
     if norms:
         return norm_relu(x, bias, norms[layer], norms[depth + layer])
     return torch.relu(x + bias)
-
-
-def _orthogonal(layer: nn.Linear, gain: float) -> nn.Linear:
-    nn.init.orthogonal_(layer.weight, gain)
-    nn.init.zeros_(layer.bias)
-    return layer
 
 
 def _stacked_orthogonal(count: int, inputs: int, outputs: int, gain: float) -> Tensor:

@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from policies.learner import Learner, LearnerStatus
+from policies.learner import Learner
+from policies.learner_status import LearnerStatus
 from robot.link.server import LinkServer
 from robot.link.tls import TlsFiles
 from robot.signals import on_signals

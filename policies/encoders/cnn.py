@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from policies.encoders.config import CnnConfig
 from policies.encoders.film import Film
+from policies.initial_weights import orthogonal
 from policies.keypoints import as_input
 
 
@@ -15,14 +16,6 @@ class ChannelNorm(nn.LayerNorm):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, h, w) to the same."""
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
-def orthogonal(layer: nn.Conv2d) -> nn.Conv2d:
-    """The layer with orthogonal weights of gain sqrt 2 and, where it has one, bias zero."""
-    nn.init.orthogonal_(layer.weight, 2**0.5)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer
 
 
 class Cnn(nn.Module):

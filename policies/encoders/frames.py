@@ -145,9 +145,9 @@ def encode_batch(encoder: Encoder, batch: Batch, table: Tensor, draws: ImageDraw
     """
     if encoder.frozen:
         return EncodedBatch(batch, batch)
-    now = encode_now(encoder, batch, table, draws.now)
+    code = _codes(encoder, batch, table)
+    now = features(encoder, batch.observation, code, draws.now)
     with torch.no_grad():
-        code = _codes(encoder, batch, table)
         after = {STATE: features(encoder, batch.next_observation, code, draws.after)}
-    critic = replace(now, next_observation=after)
-    return EncodedBatch(critic, replace(critic, observation={STATE: now.state.detach()}))
+    critic = replace(batch, observation={STATE: now}, next_observation=after)
+    return EncodedBatch(critic, replace(critic, observation={STATE: now.detach()}))

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from policies.encoders.cnn import orthogonal
 from policies.encoders.config import ClipConfig
 from policies.encoders.film import Film
+from policies.initial_weights import orthogonal
 from rewards.preprocess import resize
 from rewards.weight_files import find_weights
 from trajectories.errors import ConfigError
