@@ -165,10 +165,10 @@ class OnlineTraining:
     # -- learning ----------------------------------------------------------------------------------------------
 
     def _learn(self) -> None:
-        """One update, once enough steps are in: more than the warm-up and than one update's batch, as in WSRL."""
+        """One update, once the warm-up is over and the replay holds an episode."""
         settings = self.settings
         size = settings.batch * settings.utd
-        if self.steps <= max(settings.warmup_steps, size) or len(self._replay) == 0:
+        if self.steps <= settings.warmup_steps or len(self._replay) == 0:
             return
         with self._record.timed("learning"):
             self.policy.agent.set_phase("warmup" if self.updates < settings.critic_only else "online")

@@ -95,7 +95,8 @@ class OnlineSettings:
         batch: Transitions of one critic update.
         utd: Critic updates for every environment step; the policy gets one.
         offline_ratio: Share of every batch drawn from the data set: 0 for WSRL, 0.5 for RLPD and Cal-QL.
-        warmup_steps: Environment steps before the first update. Without pre-training they are drawn uniformly.
+        warmup_steps: Environment steps before the first update, which also waits for the first episode to be over.
+            Without pre-training their actions are drawn uniformly.
         critic_only: First updates that are done in the phase "warmup" instead of "online".
         capacity: Frames that the online replay holds.
         evaluate_every: Environment steps between two evaluations.
