@@ -28,7 +28,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.updates.arithmetic import best_ms, matmul_rate
+from benchmarks.timing import best_ms
+from benchmarks.updates.arithmetic import matmul_rate
 from policies.allocator import keep_freed_memory
 from policies.encoders.augmentation import draw_offsets, shift
 from policies.encoders.config import ClipConfig, CnnConfig, EncoderConfig, Network, ResNetConfig

@@ -26,7 +26,8 @@ from torch.profiler import ProfilerActivity, profile
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.updates.arithmetic import best_ms, calql_operations, matmul_rate, medians, synchronise, wsrl_operations
+from benchmarks.timing import best_ms, medians, synchronise
+from benchmarks.updates.arithmetic import calql_operations, matmul_rate, wsrl_operations
 from benchmarks.updates.images import image_figures
 from benchmarks.updates.plain import PlainAgent
 from policies.agent import Agent

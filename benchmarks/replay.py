@@ -15,13 +15,17 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import time
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.timing import fastest
 from policies.allocator import keep_freed_memory
 from policies.mix import MixedReplay
 from policies.replay import Replay
@@ -56,22 +60,6 @@ def filled(
         actions = rng.uniform(-1, 1, (STEPS, 7)).astype(np.float32)
         replay.add_episode({"front": images}, actions, zeros, flags, flags, zeros, source, 0)
     return replay
-
-
-def fastest(ways: Ways, rounds: int, finish: Callable[[], object] = lambda: None, calls: int = 1) -> dict[str, float]:
-    """Seconds of each way's fastest call; the ways take turns."""
-    best = dict.fromkeys(ways, float("inf"))
-    for call in ways.values():
-        call()
-    for _ in range(rounds):
-        for name, call in ways.items():
-            finish()
-            start = time.perf_counter()
-            for _ in range(calls):
-                call()
-            finish()
-            best[name] = min(best[name], (time.perf_counter() - start) / calls)
-    return best
 
 
 def other_ways(frames: Tensor) -> Ways:

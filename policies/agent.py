@@ -25,7 +25,7 @@ from torch import Tensor
 
 from policies.agent_state import agent_state, encoder_tensors, load_agent_state
 from policies.batch import Batch
-from policies.compiled import compiled, new_step
+from policies.compiled import compiled, kept, new_step
 from policies.config import AgentConfig, Phase
 from policies.distribution import act
 from policies.draws import draw_critics, draw_for_actor, draw_for_critic
@@ -230,7 +230,7 @@ class Agent:
                 self.config, phase, self._critic_tensors, self._target_tensors, self.actor, self.table, batch,
                 self.temperature, self._cql_weight(), draws, self._value_tensors, self.target_actor,
             )  # fmt: skip
-        metrics = self._kept(metrics)
+        metrics = kept(metrics, self.config.compile, self.device)
         self._step(loss, "critics", *(["value"] if phase.expectile is not None else []), *self._eyes())
         self.critic_updates += 1
         if self.critic_updates % phase.actor_delay == 0:
@@ -251,7 +251,7 @@ class Agent:
                 self.config, phase, self._judges(), self.actor, self.anchor if weight > 0 else None, self.table, batch,
                 self.temperature, self._constant(weight), noise, self._value_tensors,
             )  # fmt: skip
-        metrics = self._kept(metrics)
+        metrics = kept(metrics, self.config.compile, self.device)
         self._step(loss, "actor")
         if log_prob is not None:
             self._step(temperature_loss(self.raw_temperature, log_prob, self.target_entropy), "temperature")
@@ -339,12 +339,6 @@ class Agent:
     def _precision(self) -> torch.autocast:
         """Matrix products in bfloat16 where the settings want it; parameters, norms and losses stay float32."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16)
-
-    def _kept(self, metrics: Metrics) -> Metrics:
-        """Copies where a CUDA graph's next run would write over them."""
-        if not self.config.compile or self.device.type != "cuda":
-            return metrics
-        return {name: value.clone() for name, value in metrics.items()}
 
     def _eyes(self) -> list[str]:
         """The encoder's optimiser, where there is one."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import torch
+from torch import Tensor
 
 Result = TypeVar("Result")
 
@@ -16,8 +17,8 @@ def compiled(function: Callable[..., Result], wanted: bool, device: torch.device
     """`function` compiled at its first call, or as it is when not wanted or when compilation fails.
 
     On a GPU its kernels are recorded as CUDA graphs, one launch for all of them ("reduce-overhead"): whoever calls has
-    to mark each call with `new_step`, and to copy what has to outlive the next one. A machine without a C++ compiler,
-    or a GPU without Triton, warns once and goes on uncompiled.
+    to mark each call with `new_step`, and to take what shall outlive the next one through `kept`. A machine without a
+    C++ compiler, or a GPU without Triton, warns once and goes on uncompiled.
 
     Args:
         function: Without side effects.
@@ -47,6 +48,13 @@ def new_step(device: torch.device) -> None:
     """Tell CUDA graphs that what compiled functions returned before is not needed any more; nothing on a CPU."""
     if device.type == "cuda":
         torch.compiler.cudagraph_mark_step_begin()
+
+
+def kept(results: Mapping[str, Tensor], wanted: bool, device: torch.device) -> dict[str, Tensor]:
+    """Results of a compiled function that outlive its next call: a CUDA graph's next run would write over them."""
+    if not wanted or device.type != "cuda":
+        return dict(results)
+    return {name: value.clone() for name, value in results.items()}
 
 
 def _own(function: Callable[..., Result]) -> Callable[..., Result]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from policies.config import HistogramConfig, NetworkConfig
-from policies.fused import inner_product, norm_relu
+from policies.fused import first_product, inner_product, norm_relu
 from policies.initial_weights import orthogonal
 from policies.losses.hl_gauss import bin_edges, expected_value
 
@@ -212,10 +212,10 @@ def ensemble_outputs(
     biases, norms, weights = rest[:depth], rest[depth:from_weights], rest[from_weights:]
     n = len(of_state)
     if action is not None and of_action is not None and action.ndim == 3:
-        x = _first([state, code], [of_state, of_code], n)
+        x = _first([state, code], [of_state, of_code])
         x = _add_actions(x, action, of_action)
     else:
-        x = _first([state, code, action], [of_state, of_code, of_action], n)
+        x = _first([state, code, action], [of_state, of_code, of_action])
     x = _activate(x, biases[0], norms, 0, depth)
     for i in range(1, depth):
         x = _activate(torch.bmm(x, weights[i - 1]), biases[i], norms, i, depth)
@@ -225,14 +225,10 @@ def ensemble_outputs(
     return inner_product(x, out_weight, out_bias).view(n, *rows)
 
 
-def _first(inputs: Sequence[Tensor | None], weights: Sequence[Tensor | None], count: int) -> Tensor:
+def _first(inputs: Sequence[Tensor | None], weights: Sequence[Tensor | None]) -> Tensor:
     """The first layer (N, B, H) of its inputs, (B, I) or (N, B, I) each, in one product: None are left out."""
-    given = [part for part in inputs if part is not None]
-    if any(part.ndim == 3 for part in given):
-        given = [part if part.ndim == 3 else part.expand(count, *part.shape) for part in given]
-    x = torch.cat(given, -1)
     weight = torch.cat([part for part in weights if part is not None], 1)
-    return torch.bmm(x if x.ndim == 3 else x.expand(count, *x.shape), weight)
+    return first_product([part for part in inputs if part is not None], weight)
 
 
 def _add_actions(x: Tensor, action: Tensor, of_action: Tensor) -> Tensor:

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from statistics import median
 
 import torch
 
-
-def synchronise(device: torch.device) -> None:
-    """Wait for the device's queue; nothing on a CPU."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+from benchmarks.timing import best_ms
 
 
 def matmul_rate(device: torch.device, size: int = 1024, rounds: int = 20) -> float:
@@ -21,33 +15,6 @@ def matmul_rate(device: torch.device, size: int = 1024, rounds: int = 20) -> flo
     a, b = torch.randn(2, size, size, device=device)
     out = torch.empty(size, size, device=device)
     return 2e3 * size**3 / best_ms(lambda: torch.mm(a, b, out=out), device, rounds, warm=1)
-
-
-def best_ms(work: Callable[[], object], device: torch.device, rounds: int, warm: int = 3) -> float:
-    """Milliseconds of the fastest of `rounds` calls after `warm` others; slow ones measure the machine's other work."""
-    for _ in range(warm):
-        work()
-    best = float("inf")
-    for _ in range(rounds):
-        synchronise(device)
-        start = time.perf_counter()
-        work()
-        synchronise(device)
-        best = min(best, time.perf_counter() - start)
-    return best * 1e3
-
-
-def medians(
-    versions: Mapping[str, Callable[[], object]], device: torch.device, turns: int, rounds: int = 3
-) -> dict[str, float]:
-    """Median milliseconds of each version over turns that they take: all of them meet the same machine."""
-    found: dict[str, list[float]] = {name: [] for name in versions}
-    for version in versions.values():
-        best_ms(version, device, rounds=1, warm=2 if rounds == 1 else 5)
-    for _ in range(turns):
-        for name, version in versions.items():
-            found[name].append(best_ms(version, device, rounds, warm=1 if rounds > 1 else 0))
-    return {name: median(values) for name, values in found.items()}
 
 
 def layers(widths: Sequence[int]) -> list[int]:

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import torch
 
 from benchmarks.replay import BATCH as REPLAY_BATCH
-from benchmarks.replay import fastest, filled
-from benchmarks.updates.arithmetic import medians
+from benchmarks.replay import filled
+from benchmarks.timing import fastest, medians
 from policies.agent import Agent
 from policies.batch import Batch
 from policies.config import AgentConfig, NetworkConfig, PhaseConfig

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 
 from policies.config import HistogramConfig, NetworkConfig
-from policies.fused import inner_product, norm_relu
+from policies.fused import first_product, inner_product, norm_relu
 from policies.networks import Actor, CriticEnsemble, ValueNetwork, ensemble_outputs, ensemble_values, select
 
 CONFIG = NetworkConfig(actor_hidden=(8, 6), critic_hidden=(10, 8, 6), critics=4, instruction_width=3)
@@ -130,6 +130,24 @@ def test_norm_relu_is_finite_for_a_constant_and_for_a_large_offset():
     expected = torch.relu(F.layer_norm(offset, (4,)))
     plain = torch.zeros(1, 1, 4), torch.ones(1, 1, 4), torch.zeros(1, 1, 4)
     assert torch.allclose(norm_relu(offset, *plain), expected, atol=1e-3)
+
+
+def test_first_product_has_exact_gradients():
+    torch.manual_seed(3)
+    sizes = ((3, 7, 4), (5, 2), (3, 5, 1), (5, 4))
+    weight, a, b, c = (torch.randn(s, dtype=torch.float64, requires_grad=True) for s in sizes)
+    joined = torch.stack([torch.cat([a, b[i], c], -1) @ weight[i] for i in range(3)])
+    assert torch.allclose(first_product([a, b, c], weight), joined)
+    assert torch.autograd.gradcheck(lambda *given: first_product(given[1:], given[0]), [weight, a, b, c])
+    assert torch.autograd.gradcheck(lambda w, x, y: first_product([x, y], w), [weight[:, :6], a, c])
+
+
+def test_first_product_multiplies_by_the_rows_whose_gradient_is_wanted():
+    state, action = torch.randn(5, 40), torch.randn(5, 3, requires_grad=True)
+    with torch.profiler.profile(with_flops=True) as profile:
+        first_product([state, action], torch.randn(2, 43, 8)).sum().backward()
+    products = [event.flops for event in profile.events() if event.name == "aten::bmm"]
+    assert products == [2 * 2 * 5 * 43 * 8, 2 * 2 * 5 * 3 * 8]
 
 
 def test_inner_product_has_exact_gradients():
