@@ -26,7 +26,7 @@ from policies.run_folder import write_json
 _NO_VARIANT = frozenset(
     {
         "env", "method", "seed", "out", "steps", "offline_steps", "data_dir", "threads", "progress", "compute",
-        "evaluate_every", "offline_evaluate_every", "checkpoint_every", "evaluate.episodes", "agent.compile",
+        "evaluate_every", "offline_evaluate_every", "checkpoint_every", "evaluate.episodes", "agent.compile", "label",
     }
 )  # fmt: skip
 _LONGEST_NAME = 120
@@ -91,6 +91,7 @@ def train_cell(config: DictConfig, run: GymRun, changes: tuple[str, ...]) -> Cel
         offline_s=offline[-1]["wall_s"] if offline else 0.0,
         online_s=online[-1]["wall_s"] if run.method.online else 0.0,
         settings=settings_of(config, run),
+        label=config.label,
     )
 
 
@@ -101,11 +102,15 @@ def run(config: DictConfig) -> None:
     prepared = replace(gym_run(config), folder=folder)
     path = folder / CELL_FILE
     name = ", ".join([str(config.env), str(config.method), *changes, f"seed {config.seed}"])
-    if path.is_file() and json.loads(path.read_text())["settings"] == settings_of(config, prepared):
+    done = json.loads(path.read_text()) if path.is_file() else {}
+    if done.get("settings") == settings_of(config, prepared):
         print(f"== {name}: done before", flush=True)
-        return
-    print(f"== {name}", flush=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(path, asdict(train_cell(config, prepared, changes)))
+        if config.label in (None, done.get("label")):
+            return
+        write_json(path, {**done, "label": config.label})
+    else:
+        print(f"== {name}", flush=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(path, asdict(train_cell(config, prepared, changes)))
     written = write_results(out, read_cells(out))
     print(f"Written: {', '.join(str(file) for file in written)}", flush=True)

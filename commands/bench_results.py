@@ -31,6 +31,7 @@ class Cell:
         offline_s: Seconds of training offline, evaluations included.
         online_s: Seconds of training online, evaluations included.
         settings: What the numbers depend on.
+        label: What curves and tables call it; None for the method and what was changed about it.
     """
 
     env: str
@@ -42,6 +43,7 @@ class Cell:
     offline_s: float
     online_s: float
     settings: Mapping[str, Any]
+    label: str | None = None
 
 
 def points_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[int, float]]:
@@ -103,11 +105,15 @@ def shared_changes(cells: Sequence[Cell]) -> tuple[str, ...]:
 
 
 def groups(cells: Sequence[Cell], shared: Sequence[str] = ()) -> dict[str, list[Cell]]:
-    """Label (method, and changes but for the shared ones) -> the seeds of one environment."""
-    found: dict[str, list[Cell]] = {}
+    """Label (the cells' own; else method, and changes but for the shared ones) -> the seeds of one environment."""
+    variants: dict[tuple[str, tuple[str, ...]], list[Cell]] = {}
     for cell in cells:
-        own = [change for change in cell.changes if change not in shared]
-        found.setdefault(", ".join([cell.method, *own]), []).append(cell)
+        variants.setdefault((cell.method, cell.changes), []).append(cell)
+    found: dict[str, list[Cell]] = {}
+    for (name, changes), mine in variants.items():
+        plain = ", ".join([name, *(change for change in changes if change not in shared)])
+        given = next((cell.label for cell in mine if cell.label is not None), plain)
+        found[given if given not in found else f"{given} ({plain})"] = mine
     return found
 
 

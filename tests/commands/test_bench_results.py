@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -87,6 +88,15 @@ def test_labels_say_what_sets_cells_apart():
     assert shared_changes(cells) == ("batch=64",)
     assert list(groups(cells, ("batch=64",))) == ["wsrl, warmup_steps=500", "wsrl, warmup_steps=2000", "bc"]
     assert markdown(rows_of(cells), ("batch=64",)).startswith("All with batch=64.")
+
+
+def test_cells_may_have_a_label_of_their_own_and_two_variants_never_share_one():
+    slow, fast = (
+        [replace(cell("wsrl", seed, {0: 0.0}, changes=(f"utd={utd}",)), label="ours") for seed in (0, 1)]
+        for utd in (1, 4)
+    )
+    found = groups([*slow, replace(fast[0], label=None), fast[1]])
+    assert found == {"ours": slow, "ours (wsrl, utd=4)": [replace(fast[0], label=None), fast[1]]}
 
 
 def test_changes_leave_out_what_cells_go_by_and_lengths(tmp_path):

@@ -120,6 +120,10 @@ def test_a_bench_trains_every_cell_once_and_draws_them(tmp_path):
     again = regrasp(*bench, cwd=tmp_path)
     assert again.stdout.count("done before") == 2
     assert json.loads((out / "results.json").read_text()) == rows
+    named = regrasp(*bench[:3], "method=iql", *bench[4:], "label=by value", cwd=tmp_path)
+    assert named.stdout.count("done before") == 1, named.stderr
+    labels = [row["label"] for row in json.loads((out / "results.json").read_text())]
+    assert labels == [label.replace("iql", "by value") for label in (row["label"] for row in rows)]
 
 
 def test_cells_that_begin_alike_share_their_training_offline(tmp_path):
