@@ -57,9 +57,10 @@ def test_a_method_without_online_steps_has_one_point():
 
 
 def test_a_text_of_a_spread_is_in_units_of_the_table():
-    assert Estimate.of([0.5, 0.7]).text(100) == "60 ± 1.3e+02"
+    assert Estimate.of([0.5, 0.7]).text(100) == "60 ± 127"
     assert Estimate.of([0.5]).text(100) == "50"
     assert Estimate.of([-12.5]).text(1) == "-12.5"
+    assert Estimate.of([-1234.5, -1234.5]).text(1) == "-1234 ± 0"
 
 
 def test_success_is_shown_where_there_is_one_else_the_return():
