@@ -65,8 +65,7 @@ def offline_part(config: DictConfig, run: GymRun, out: Path) -> GymRun:
     parts: dict[str, Any] = part.job.identity(dataset=run.dataset, data_seed=int(config.data_seed))
     parts["offline"] = asdict(offline_settings(config, run, int(config.offline_steps)))
     mark = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
-    name = f"{plain_name(str(config.method))}_{mark}"
-    return replace(part, folder=out / "offline" / plain_name(str(config.env)) / name / f"seed{config.seed}")
+    return replace(part, folder=out / "offline" / plain_name(str(config.env)) / mark / f"seed{config.seed}")
 
 
 def train_cell(config: DictConfig, run: GymRun, changes: tuple[str, ...]) -> Cell:

@@ -134,7 +134,9 @@ def test_cells_that_begin_alike_share_their_training_offline(tmp_path):
     base = part()
     for later in ("warmup_steps=7", "utd=2", "+agent.online.actor_q=mean", "offline_ratio=0.5", "steps=50"):
         assert part(later) == base
+    assert part("method=wsrl_kl").folder == base.folder
     for before in (
+        "method=calql",
         "offline_steps=7",
         "+agent.offline.cql_alpha=2",
         "+agent.tau=0.1",

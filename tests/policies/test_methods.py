@@ -1,5 +1,6 @@
 """The methods' settings against what their papers and references say, written down once more."""
 
+import dataclasses
 from typing import get_args
 
 import pytest
@@ -52,6 +53,16 @@ def test_wsrl(family):
     assert agent.offline.calibrated == (family != "locomotion")
     assert (agent.offline.cql_gap, agent.lagrange_lr) == (0.8 if family == "antmaze" else None, 3e-4)
     assert agent.offline.importance_sampling == (family != "kitchen")
+
+
+@pytest.mark.parametrize(("family", "weight"), [("locomotion", 1), ("antmaze", 10), ("adroit", 10), ("kitchen", 1)])
+def test_wsrl_kl_is_wsrl_with_an_anchor_online(family, weight):
+    plain, ours = method("wsrl", 7, family), method("wsrl_kl", 7, family)
+    online = ours.agent.online
+    assert (online.anchor_weight, online.anchor_final, online.anchor_steps) == (weight, weight / 10, 3000)
+    unanchored = dataclasses.replace(online, anchor_weight=0.0, anchor_final=0.0, anchor_steps=2000)
+    back = dataclasses.replace(ours.agent, online=unanchored)
+    assert dataclasses.replace(ours, agent=back, source=plain.source) == plain
 
 
 @pytest.mark.parametrize("family", FAMILIES)
