@@ -124,7 +124,7 @@ def measure_host(rounds: int) -> dict[str, object]:
     half, weighted = EPISODES // 2, filled(1, person=4)
     mixed = MixedReplay(filled(2, episodes=half), filled(3, episodes=half), 0.5)
     frames = replay.gather(torch.arange(len(replay))).observation["front"]
-    seconds = fastest(
+    milliseconds = fastest(
         {
             "replay": lambda: replay.sample(BATCH),
             "by_source": lambda: weighted.sample(BATCH),
@@ -132,9 +132,10 @@ def measure_host(rounds: int) -> dict[str, object]:
             "floor": plain_copy(frames),
             **other_ways(frames),
         },
+        torch.device("cpu"),
         rounds,
     )
-    rates = {name: round(BATCH / each) for name, each in seconds.items()}
+    rates = {name: round(1e3 * BATCH / each) for name, each in milliseconds.items()}
     return {
         "device": "cpu",
         "replay_image_transitions_per_s": rates["replay"],
@@ -150,8 +151,8 @@ def measure_gpu(rounds: int, device: str) -> dict[str, object]:
     """Transitions a second that arrive on a GPU."""
     replays = {storage: filled(0, device=device, storage=storage) for storage in ("cpu", device)}
     ways: Ways = {storage: (lambda r=replay: r.sample(BATCH)) for storage, replay in replays.items()}  # type: ignore[misc]
-    seconds = fastest(ways, rounds, torch.cuda.synchronize, calls=10)
-    rates = {f"from_{storage}": round(BATCH / each) for storage, each in seconds.items()}
+    milliseconds = fastest(ways, torch.device(device), rounds, calls=10)
+    rates = {f"from_{storage}": round(1e3 * BATCH / each) for storage, each in milliseconds.items()}
     return {
         "device": torch.cuda.get_device_name(device),
         "replay_image_transitions_per_s": rates[f"from_{device}"],

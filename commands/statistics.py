@@ -84,7 +84,7 @@ class Estimate:
     def text(self, scale: float) -> str:
         """E.g. `85 ± 14`, each times `scale`."""
         mean, half = scale * self.mean, scale * (self.high - self.mean)
-        return _plain(mean, 3) if math.isnan(half) else f"{_plain(mean, 3)} ± {_plain(half, 2)}"
+        return _significant(mean, 3) if math.isnan(half) else f"{_significant(mean, 3)} ± {_significant(half, 2)}"
 
     def __str__(self) -> str:
         """E.g. `85 (71 to 99)`; `-` without a value."""
@@ -93,7 +93,7 @@ class Estimate:
         return f"{self.mean:.0f}" if math.isnan(self.low) else f"{self.mean:.0f} ({self.low:.0f} to {self.high:.0f})"
 
 
-def _plain(value: float, digits: int) -> str:
+def _significant(value: float, digits: int) -> str:
     """So many significant digits, or all those before the point; no exponent from 1 upwards."""
     return f"{value:.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
 

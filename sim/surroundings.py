@@ -63,7 +63,10 @@ def table_texture(name: str, size: int = 128) -> UInt8:
 
 
 def add_surroundings(spec: mujoco.MjSpec) -> None:
-    """Add the table (top at z = 0), the floor, two lights and the cameras `front` and `side` to a model."""
+    """Add the table (top at z = 0), the floor, two lights and the cameras `front` and `side` to a model.
+
+    The floor is there for objects that fall off the table: they stay on it.
+    """
     for name in TABLES:
         texture = spec.add_texture(name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=128, height=128, nchannel=3)
         texture.data = table_texture(name).tobytes()
@@ -86,7 +89,7 @@ def add_surroundings(spec: mujoco.MjSpec) -> None:
     )  # fmt: skip
     world.add_geom(
         name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=(4, 4, 1), pos=(0, 0, -0.75), material="smooth",
-        rgba=(0.33, 0.35, 0.38, 1), group=VISIBLE_GROUP, contype=0, conaffinity=0,
+        rgba=(0.33, 0.35, 0.38, 1), group=VISIBLE_GROUP, contype=FIXTURE_BIT, conaffinity=0,
     )  # fmt: skip
     for name, position, direction in WALLS:
         world.add_geom(

@@ -14,7 +14,7 @@ import torch
 
 from benchmarks.replay import BATCH as REPLAY_BATCH
 from benchmarks.replay import filled
-from benchmarks.timing import fastest, medians
+from benchmarks.timing import best_ms, medians
 from policies.agent import Agent
 from policies.batch import Batch
 from policies.config import AgentConfig, NetworkConfig, PhaseConfig
@@ -89,6 +89,5 @@ def image_figures(device: torch.device, turns: int) -> dict[str, float]:
     figures = {f"{name}_ms": round(value, 2) for name, value in milliseconds.items()}
     where = str(device)
     replay = filled(0, device=where, storage=where)
-    finish = torch.cuda.synchronize if device.type == "cuda" else lambda: None
-    seconds = fastest({"replay": lambda: replay.sample(REPLAY_BATCH)}, 10 * turns, finish)
-    return figures | {"replay_image_transitions_per_s": round(REPLAY_BATCH / seconds["replay"])}
+    sample_ms = best_ms(lambda: replay.sample(REPLAY_BATCH), device, 10 * turns)
+    return figures | {"replay_image_transitions_per_s": round(1e3 * REPLAY_BATCH / sample_ms)}

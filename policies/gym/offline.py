@@ -10,6 +10,7 @@ import torch
 from policies.agent import Agent
 from policies.gym.acting import GymPolicy, Stream, seed_of
 from policies.gym.checkpoint import load_checkpoint, save_checkpoint
+from policies.gym.divergence import DivergenceWatch
 from policies.gym.environment import interface_of, make_env
 from policies.gym.evaluation import evaluate_all
 from policies.gym.preparation import Preparation, fitted
@@ -71,6 +72,7 @@ class OfflineTraining:
                 "for at least as many, or give another run_dir."
             )
         self.policy = GymPolicy(agent, preparation)
+        self._watch = DivergenceWatch(job.agent)
         self._record = Record(folder / METRICS, self.updates if begun else -1, seconds)
 
     def run(self, progress: Progress | None = None) -> None:
@@ -78,10 +80,12 @@ class OfflineTraining:
         settings, agent = self.settings, self.policy.agent
         while self.updates < settings.steps:
             with self._record.timed("learning"):
-                metrics = agent.pretrain_update(self._replay.sample(settings.batch))
+                batch = self._replay.sample(settings.batch)
+                metrics = agent.pretrain_update(batch)
             self.updates += 1
             last = self.updates == settings.steps
             if last or self.updates % settings.log_every == 0:
+                self._watch.look(batch.reward, metrics)
                 self._record.write_losses(self.updates, "offline", metrics)
             if last or self.updates % settings.evaluate_every == 0:
                 self._evaluate()

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from policies.agent import Agent
 from policies.gym.acting import GymPolicy, Stream, seed_of
 from policies.gym.checkpoint import load_checkpoint, save_checkpoint
+from policies.gym.divergence import DivergenceWatch
 from policies.gym.environment import Interface, interface_of, make_env
 from policies.gym.evaluation import EpisodeResult, evaluate_all, success_of, summary
 from policies.gym.offline import AGENT_FILE, METRICS, Progress
@@ -106,6 +107,7 @@ class OnlineTraining:
         if self._offline is not None:
             self._source = MixedReplay(self._replay, self._offline, settings.offline_ratio)
         self._record = Record(folder / METRICS, self.steps if begun else -1, seconds)
+        self._watch = DivergenceWatch(job.agent)
         self._saved_at = self.steps
 
     def run(self, progress: Progress | None = None) -> None:
@@ -172,9 +174,11 @@ class OnlineTraining:
             return
         with self._record.timed("learning"):
             self.policy.agent.set_phase("warmup" if self.updates < settings.critic_only else "online")
-            metrics = self.policy.agent.online_update(self._source.sample(size), settings.utd)
+            batch = self._source.sample(size)
+            metrics = self.policy.agent.online_update(batch, settings.utd)
         self.updates += 1
         if self.updates % settings.log_every == 0:
+            self._watch.look(batch.reward, metrics)
             self._record.write_losses(self.steps, "online", metrics)
 
     def _evaluate(self) -> None:

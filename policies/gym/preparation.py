@@ -23,6 +23,7 @@ from trajectories.types import Float32, Source
 _OUTSIDE = 1e-5
 """How far actions may lie outside their bounds, as a share of the range: rounding."""
 _SPREAD_FLOOR = 1e-3
+_LARGEST = 10.0  # of a normalised observation, as in Stable-Baselines3's VecNormalize (`clip_obs`)
 
 
 def read_dataset(path: Path) -> FlatDataset:
@@ -112,8 +113,13 @@ class Preparation:
         return Preparation(settings, gamma, mean, spread)
 
     def observation(self, seen: NDArray[Any]) -> Float32:
-        """Observations (..., F) of any float type as float32 (..., F) for the networks."""
-        return (np.asarray(seen, np.float32) - self.mean) / self.spread
+        """Observations (..., F) of any float type as float32 (..., F) for the networks.
+
+        Normalised ones are clipped: a number that hardly varies in the data is divided by next to nothing, and what
+        comes of it when the policy goes where the data never were lets a critic without LayerNorm diverge.
+        """
+        shifted = (np.asarray(seen, np.float32) - self.mean) / self.spread
+        return np.clip(shifted, -_LARGEST, _LARGEST) if self.settings.normalise else shifted
 
     def action(self, action: Float32) -> Float32:
         """Actions clipped to +- the limit, float32."""

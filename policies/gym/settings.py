@@ -25,7 +25,8 @@ class DataSettings:
         reward_bias: then this is added (AntMaze in Cal-QL and WSRL: 10 and -5).
         tail: What follows where an episode is cut, for Monte-Carlo returns: see `returns_to_go`.
         action_limit: Actions are clipped to +- this, so that a tanh can reach them.
-        normalise: Shift and scale observations to mean 0 and standard deviation 1 of the data set.
+        normalise: Shift and scale observations to mean 0 and standard deviation 1 of the data set, and clip them to
+            +- 10 of these.
     """
 
     reward_scale: float = 1.0

@@ -65,6 +65,15 @@ def test_observations_are_normalised_by_all_of_the_data():
         Preparation.fit(DataSettings(normalise=True), 0.9, 1, None)
 
 
+def test_normalised_observations_stay_within_ten_deviations():
+    """Else a number that is as good as constant in the data makes critics diverge once it changes."""
+    preparation = Preparation.fit(DataSettings(normalise=True), 0.9, 1, data())
+    far = preparation.mean + preparation.spread * np.array([[-1e4], [-9.5], [9.5], [1e4]], np.float32)
+    np.testing.assert_allclose(preparation.observation(far), [[-10.0], [-9.5], [9.5], [10.0]], rtol=1e-5)
+    plain = Preparation.fit(DataSettings(), 0.9, 1, data())
+    np.testing.assert_array_equal(plain.observation(far), far)
+
+
 def test_online_steps_are_not_for_cloning():
     preparation = Preparation.fit(DataSettings(), 0.9, 1, None)
     replay = preparation.empty_replay((1, 1), 10, 0, "cpu")

@@ -1,0 +1,51 @@
+"""Says when a critic diverges: it expects more, or less, than any rewards could add up to."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+
+from torch import Tensor
+
+from policies.config import AgentConfig
+from policies.phase_config import PHASES
+
+_TARGET = "critic/target"
+_MARGIN = 0.1
+"""How far beyond the possible returns values may lie, as a share of their range: regularisers push a little."""
+
+
+class DivergenceWatch:
+    """Compares a critic's targets with the returns that the rewards drawn so far allow.
+
+    With rewards in [low, high] and discount gamma, a return lies in [min(low, 0), max(high, 0)] / (1 - gamma); 0 is
+    what follows a termination. Entropy bonuses in the target have no such bounds: an agent with them isn't watched.
+    """
+
+    def __init__(self, config: AgentConfig) -> None:
+        self._horizon = 1.0 / (1.0 - config.gamma)
+        self._low = self._high = 0.0
+        self._silent = any(config.phase(name).entropy_backup for name in PHASES)
+
+    def look(self, rewards: Tensor, metrics: Mapping[str, Tensor]) -> None:
+        """Warn (RuntimeWarning), once, if an update's mean target is impossible or not a number.
+
+        Args:
+            rewards: float32 (B,) of the update's batch, as the critic learns from them.
+            metrics: Of the update; one without critics has no target.
+        """
+        if self._silent or _TARGET not in metrics:
+            return
+        self._low, self._high = min(self._low, float(rewards.min())), max(self._high, float(rewards.max()))
+        low, high = self._horizon * self._low, self._horizon * self._high
+        margin, value = _MARGIN * (high - low), float(metrics[_TARGET])
+        if low == high or low - margin <= value <= high + margin:
+            return  # with no reward but 0 so far nothing is known of their scale
+        self._silent = True
+        warnings.warn(
+            f"The critic diverges: its mean target is {value:.4g}, and returns lie between {low:.4g} and {high:.4g}. "
+            "What it learns now is worth little. Look for observations that are far larger than those of the data "
+            "(data.normalise=true clips them), or take +agent.networks.critic_norm=true.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
