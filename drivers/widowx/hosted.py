@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.widowx.arm import WidowX
@@ -63,6 +64,17 @@ class HostedArm(WidowX):
     def put_figures(self) -> None:
         """Set the figures that the session sees."""
         self._block.put_figures(self.report(), self.health())
+
+    def _do(self, work: Callable[[], str | None]) -> None:
+        """Have the loop's thread do something and publish what came of it, so that the session sees it when told."""
+
+        def work_and_publish() -> str | None:
+            try:
+                return work()
+            finally:
+                self.publish()
+
+        super()._do(work_and_publish)
 
     def _obey_orders(self) -> None:
         if self._block.orders == self._taken:

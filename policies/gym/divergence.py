@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 
@@ -39,8 +40,9 @@ class DivergenceWatch:
         self._low, self._high = min(self._low, float(rewards.min())), max(self._high, float(rewards.max()))
         low, high = self._horizon * self._low, self._horizon * self._high
         margin, value = _MARGIN * (high - low), float(metrics[_TARGET])
-        if low == high or low - margin <= value <= high + margin:
-            return  # with no reward but 0 so far nothing is known of their scale
+        unknown = low == high  # no reward but 0 so far: nothing tells their scale
+        if math.isfinite(value) and (unknown or low - margin <= value <= high + margin):
+            return
         self._silent = True
         warnings.warn(
             f"The critic diverges: its mean target is {value:.4g}, and returns lie between {low:.4g} and {high:.4g}. "

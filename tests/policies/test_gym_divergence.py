@@ -54,6 +54,11 @@ def test_nothing_is_said_without_a_scale_or_a_critic():
     watch().look(SPARSE, {"actor/loss": torch.tensor(0.0)})
 
 
+def test_what_is_no_number_is_reported_without_a_scale_too():
+    with pytest.warns(RuntimeWarning, match="mean target is nan"):
+        watch().look(torch.zeros(3), {"critic/target": torch.tensor(math.nan)})
+
+
 def test_entropy_in_the_target_has_no_bounds():
     phase = replace(small_agent().online, entropy_backup=True)
     silent(watch(online=phase), SPARSE, 100.0)

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,13 +12,16 @@ import numpy as np
 import pytest
 from arm_process_helpers import NEARLY_ASLEEP, PATIENT, SLOW, Bench, command, follow, turned, until
 
+from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.replies import HardwareError
 from drivers.errors import PortError, PortLostError
+from drivers.widowx.hosted import HostedArm
 from drivers.widowx.interpolation import MotionLimits
 from drivers.widowx.loop import Mode
 from drivers.widowx.models import WX250S
 from drivers.widowx.process import ProcessArm
 from drivers.widowx.settings import ArmSettings, GripperSettings, GuardLimits, OrphanSettings
+from drivers.widowx.shared_block import SharedBlock
 from trajectories.errors import ConfigError, DeviceError, SafetyError, StaleDataError
 
 
@@ -137,6 +141,31 @@ def test_a_fault_latches_and_is_cleared_across_the_border(bench, caplog):
         assert bench.torques[2]
         follow(arm, goal)
         until(lambda: "Fault cleared by Ada" in caplog.text)
+
+
+def test_the_session_sees_what_came_of_its_wish_when_it_is_answered(bench):
+    """However long the next cycle takes."""
+    block, go_on = SharedBlock.create(), threading.Event()
+    arm = HostedArm(DynamixelBus.on(bench.path, latency_s=0.1), WX250S, ArmSettings(**PATIENT), block, "normal")
+    cycle = arm._loop.cycle
+
+    def stalled_cycle():
+        if arm.mode is Mode.FOLLOW:
+            go_on.wait(20.0)
+        cycle()
+
+    try:
+        with bench.server.lock:
+            bench.server.bus.servos[2].protection.forced = HardwareError.OVERLOAD
+        until(lambda: block.verdict()[0] is Mode.FAULT)
+        with bench.server.lock:
+            bench.server.bus.servos[2].protection.forced = HardwareError(0)
+        arm._loop.cycle = stalled_cycle
+        arm.clear("Ada")
+        assert block.verdict() == (Mode.FOLLOW, None)
+    finally:
+        go_on.set()
+        arm.close()
 
 
 def test_close_folds_up_whatever_was_ordered_before(bench):
