@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -17,18 +17,22 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from commands import gym_finetune, gym_pretrain
-from commands.bench_results import CELL_FILE, Cell, points_of, read_cells, write_results
-from commands.gym_job import GymRun, evaluations, gym_run, offline_settings, online_settings, plain_name
+from commands.bench_results import CELL_FILE, RESULTS_FILE, Cell, plain, points_of, read_cells, write_results
+from commands.gym_job import GymRun, dataset_of, evaluations, gym_run, offline_settings, online_settings, plain_name
 from policies.gym.offline import METRICS
+from policies.gym.settings import OfflineSettings, OnlineSettings
 from policies.metrics import read_metrics
 from policies.run_folder import write_json
+from trajectories.errors import ConfigError
 
 _NO_VARIANT = frozenset(
     {
-        "env", "method", "seed", "out", "steps", "offline_steps", "data_dir", "threads", "progress", "compute",
-        "evaluate_every", "offline_evaluate_every", "checkpoint_every", "evaluate.episodes", "agent.compile", "label",
+        "env", "method", "seed", "out", "steps", "data_dir", "threads", "progress", "compute",
+        "evaluate_every", "offline_evaluate_every", "checkpoint_every", "agent.compile", "label",
     }
 )  # fmt: skip
+_HOW_OFTEN = frozenset({"evaluate_every", "checkpoint_every", "log_every"})
+"""Settings that no number depends on: only how often one is written."""
 _LONGEST_NAME = 120
 
 
@@ -46,13 +50,34 @@ def cell_folder(out: Path, env: str, method: str, changes: Sequence[str], seed: 
 
 
 def settings_of(config: DictConfig, run: GymRun) -> dict[str, Any]:
-    """What the cell's numbers depend on, plain JSON."""
-    parts: dict[str, Any] = run.job.identity(dataset=run.dataset, data_seed=int(config.data_seed))
+    """What the cell's numbers depend on, plain JSON; of the data set their digest."""
+    parts: dict[str, Any] = run.job.identity(dataset=_digest(config, run))
     if run.method.pretrains:
-        parts["offline"] = asdict(offline_settings(config, run, int(config.offline_steps)))
+        parts["offline"] = _numbers(offline_settings(config, run, int(config.offline_steps)))
     if run.method.online:
-        parts["online"] = asdict(online_settings(config, run, int(config.steps)))
+        parts["online"] = _numbers(online_settings(config, run, int(config.steps)))
     return json.loads(json.dumps(parts))
+
+
+def _digest(config: DictConfig, run: GymRun) -> str | None:
+    """Of the data set, where something is learned from it."""
+    mixes = run.method.online and online_settings(config, run, int(config.steps)).offline_ratio > 0
+    learns = run.method.pretrains or mixes or run.job.data.normalise
+    return dataset_of(run, config).digest if learns else None
+
+
+def _numbers(settings: OfflineSettings | OnlineSettings) -> dict[str, Any]:
+    return {name: value for name, value in asdict(settings).items() if name not in _HOW_OFTEN}
+
+
+def is_done(done: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
+    """Whether a cell of the settings `done` need not be trained again: all alike, and at least as many online steps."""
+    online, wanted = done.get("online"), asked.get("online")
+    if not online or not wanted:
+        return done == asked
+    return {**done, "online": {**online, "steps": 0}} == {**asked, "online": {**wanted, "steps": 0}} and bool(
+        online["steps"] >= wanted["steps"]
+    )
 
 
 def offline_part(config: DictConfig, run: GymRun, out: Path) -> GymRun:
@@ -62,8 +87,8 @@ def offline_part(config: DictConfig, run: GymRun, out: Path) -> GymRun:
     """
     agent = replace(run.job.agent, warmup=run.job.agent.offline, online=run.job.agent.offline)
     part = replace(run, job=replace(run.job, agent=agent), method=replace(run.method, agent=agent))
-    parts: dict[str, Any] = part.job.identity(dataset=run.dataset, data_seed=int(config.data_seed))
-    parts["offline"] = asdict(offline_settings(config, run, int(config.offline_steps)))
+    parts: dict[str, Any] = part.job.identity(dataset=_digest(config, run))
+    parts["offline"] = _numbers(offline_settings(config, run, int(config.offline_steps)))
     mark = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
     return replace(part, folder=out / "offline" / plain_name(str(config.env)) / mark / f"seed{config.seed}")
 
@@ -95,21 +120,33 @@ def train_cell(config: DictConfig, run: GymRun, changes: tuple[str, ...]) -> Cel
 
 
 def run(config: DictConfig) -> None:
-    """Run one cell unless it is done, then write the results of all cells there are."""
+    """Run one cell unless it is done, then write the results of all cells there are.
+
+    Raises:
+        ConfigError: For a `run_dir`: cells have folders of their own.
+    """
+    if config.run_dir is not None:
+        raise ConfigError("A bench has a folder for each cell under out; give out=FOLDER instead of run_dir.")
     out, changes = Path(config.out), changes_of(HydraConfig.get().overrides.task)
     folder = cell_folder(out, str(config.env), str(config.method), changes, int(config.seed))
     prepared = replace(gym_run(config), folder=folder)
     path = folder / CELL_FILE
     name = ", ".join([str(config.env), str(config.method), *changes, f"seed {config.seed}"])
     done = json.loads(path.read_text()) if path.is_file() else {}
-    if done.get("settings") == settings_of(config, prepared):
+    if is_done(done.get("settings", {}), settings_of(config, prepared)):
         print(f"== {name}: done before", flush=True)
-        if config.label in (None, done.get("label")):
+        if config.label not in (None, done.get("label")):
+            write_json(path, {**done, "label": config.label})
+        elif is_newer(out / RESULTS_FILE, path):
             return
-        write_json(path, {**done, "label": config.label})
     else:
         print(f"== {name}", flush=True)
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(path, asdict(train_cell(config, prepared, changes)))
+        write_json(path, plain(asdict(train_cell(config, prepared, changes))))
     written = write_results(out, read_cells(out))
     print(f"Written: {', '.join(str(file) for file in written)}", flush=True)
+
+
+def is_newer(results: Path, cell: Path) -> bool:
+    """Whether the results were written after the cell was done."""
+    return results.is_file() and results.stat().st_mtime_ns >= cell.stat().st_mtime_ns

@@ -11,10 +11,13 @@ from statistics import fmean
 from typing import Any
 
 from commands.statistics import Estimate
+from policies.gym.settings import first_difference
 
+_LONGEST_VALUE = 40
 CELL_FILE = "cell.json"
+RESULTS_FILE = "results.json"
 Points = Mapping[str, Mapping[int, float]]
-"""Measure ("stochastic/success") -> environment step -> value."""
+"""Measure ("stochastic/success") -> environment step -> value; NaN where the environment's own was none."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,8 @@ def points_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, dict[int, float]]:
     points: dict[str, dict[int, float]] = {}
     for row in rows:
         for name, value in row.items():
-            if name.startswith("eval/") and value is not None:
-                points.setdefault(name.removeprefix("eval/"), {})[int(row["step"])] = float(value)
+            if name.startswith("eval/"):
+                points.setdefault(name.removeprefix("eval/"), {})[int(row["step"])] = _number(value)
     return points
 
 
@@ -61,9 +64,15 @@ def read_cells(out: Path) -> list[Cell]:
     cells = []
     for path in sorted((out / "cells").glob(f"*/*/*/{CELL_FILE}")):
         raw = json.loads(path.read_text())
-        points = {name: {int(step): value for step, value in curve.items()} for name, curve in raw["points"].items()}
+        curves = raw["points"].items()
+        points = {name: {int(step): _number(value) for step, value in curve.items()} for name, curve in curves}
         cells.append(Cell(**{**raw, "points": points, "changes": tuple(raw["changes"])}))
     return sorted(cells, key=lambda cell: (cell.env, cell.method, cell.changes, cell.seed))
+
+
+def _number(value: float | None) -> float:
+    """NaN for the null that stands for it in JSON."""
+    return math.nan if value is None else float(value)
 
 
 @dataclass(frozen=True)
@@ -78,11 +87,12 @@ class Row:
         episodes: Of each evaluation.
         steps: Environment steps of the last point that all seeds have.
         start: Before the first environment step.
-        lowest: Lowest evaluation after the start: what a collapse looks like.
+        lowest: Lowest evaluation after the start: what a collapse looks like. NaN if one was no number.
         average: Mean over all evaluations after the start: how fast it learned.
         final: Last point.
         offline_minutes: Mean over seeds.
         minutes_per_1000_steps: Mean over seeds, evaluations included; None without online steps.
+        learned: How it learned online, for a person; empty without online steps.
     """
 
     env: str
@@ -97,6 +107,7 @@ class Row:
     final: Estimate
     offline_minutes: float
     minutes_per_1000_steps: float | None
+    learned: str = ""
 
 
 def shared_changes(cells: Sequence[Cell]) -> tuple[str, ...]:
@@ -105,16 +116,32 @@ def shared_changes(cells: Sequence[Cell]) -> tuple[str, ...]:
 
 
 def groups(cells: Sequence[Cell], shared: Sequence[str] = ()) -> dict[str, list[Cell]]:
-    """Label (the cells' own; else method, and changes but for the shared ones) -> the seeds of one environment."""
-    variants: dict[tuple[str, tuple[str, ...]], list[Cell]] = {}
+    """Label (the cells' own; else method, and changes but for the shared ones) -> the seeds of one environment.
+
+    Only seeds whose numbers came about alike are one group: cells of other data or other defaults are told apart.
+    """
+    variants: dict[tuple[str, tuple[str, ...], str], list[Cell]] = {}
     for cell in cells:
-        variants.setdefault((cell.method, cell.changes), []).append(cell)
+        variants.setdefault((cell.method, cell.changes, json.dumps(_alike(cell), sort_keys=True)), []).append(cell)
     found: dict[str, list[Cell]] = {}
-    for (name, changes), mine in variants.items():
-        plain = ", ".join([name, *(change for change in changes if change not in shared)])
-        given = next((cell.label for cell in mine if cell.label is not None), plain)
-        found[given if given not in found else f"{given} ({plain})"] = mine
+    for (name, changes, _), mine in variants.items():
+        long = ", ".join([name, *(change for change in changes if change not in shared)])
+        label = next((cell.label for cell in mine if cell.label is not None), long)
+        if label in found and label != long:
+            label = f"{label} ({long})"
+        if label in found:
+            name, _, value = first_difference(_alike(found[label][0]), _alike(mine[0])) or ("", None, len(found))
+            label = f"{label} ({name} = {str(value)[:_LONGEST_VALUE]})"
+        found[label] = mine
     return found
+
+
+def _alike(cell: Cell) -> dict[str, Any]:
+    """Settings that the seeds of one group share: all but the seed and how long they acted."""
+    settings = {name: value for name, value in cell.settings.items() if name != "seed"}
+    if isinstance(settings.get("online"), Mapping):
+        settings["online"] = {name: value for name, value in settings["online"].items() if name != "steps"}
+    return settings
 
 
 def common_steps(cells: Sequence[Cell], measure: str) -> list[int]:
@@ -143,7 +170,7 @@ def _row(label: str, cells: Sequence[Cell], measure: str) -> Row:
     steps = common_steps(cells, measure)
     curves = [[cell.points[measure][step] for step in steps] for cell in cells]
     later = [curve[1:] or curve for curve in curves]
-    rate = fmean(cell.online_s for cell in cells) / 60 / max(steps[-1], 1) * 1000
+    rate = fmean(cell.online_s / max(cell.points[measure]) * 1000 for cell in cells) / 60 if steps[-1] > 0 else None
     return Row(
         env=cells[0].env,
         label=label,
@@ -152,12 +179,21 @@ def _row(label: str, cells: Sequence[Cell], measure: str) -> Row:
         episodes=min(cell.episodes for cell in cells),
         steps=steps[-1],
         start=Estimate.of([curve[0] for curve in curves]),
-        lowest=Estimate.of([min(curve) for curve in later]),
+        lowest=Estimate.of([math.nan if any(map(math.isnan, curve)) else min(curve) for curve in later]),
         average=Estimate.of([fmean(curve) for curve in later]),
         final=Estimate.of([curve[-1] for curve in curves]),
         offline_minutes=fmean(cell.offline_s for cell in cells) / 60,
-        minutes_per_1000_steps=rate if steps[-1] > 0 else None,
+        minutes_per_1000_steps=rate,
+        learned=_learned(cells[0].settings.get("online")),
     )
+
+
+def _learned(online: Mapping[str, Any] | None) -> str:
+    """E.g. `UTD 4, first update after 1,000 steps, 50 % offline data`."""
+    if not online:
+        return ""
+    offline = "no offline data" if online["offline_ratio"] == 0 else f"{online['offline_ratio']:.0%} offline data"
+    return f"UTD {online['utd']}, first update after {online['warmup_steps']:,} steps, {offline}"
 
 
 def markdown(rows: Sequence[Row], shared: Sequence[str] = ()) -> str:
@@ -167,7 +203,7 @@ def markdown(rows: Sequence[Row], shared: Sequence[str] = ()) -> str:
         lines += [f"### {env}", "", "Mean over seeds ± half of the 95 % interval (Student's t).", ""]
         lines += [
             "| method | measure | seeds × episodes | start | lowest after | average after | last | steps "
-            "| offline, min | online, min per 1,000 steps |",
+            "| offline, min | online, min per 1,000 steps and its evaluations |",
             "|---|---|---|---|---|---|---|---|---|---|",
         ]
         for row in (row for row in rows if row.env == env):
@@ -179,6 +215,10 @@ def markdown(rows: Sequence[Row], shared: Sequence[str] = ()) -> str:
                 f"| {row.label} | {kind}{unit}, {mode} | {len(row.seeds)} × {row.episodes} | {' | '.join(cells)} "
                 f"| {row.steps:,} | {row.offline_minutes:.1f} | {rate} |"
             )
+        ways: dict[str, list[str]] = {}
+        for row in (row for row in rows if row.env == env and row.learned):
+            ways[row.learned] = list(dict.fromkeys([*ways.get(row.learned, []), row.label]))
+        lines += ["", *(f"- {', '.join(labels)}: {learned}." for learned, labels in ways.items())] if ways else []
         lines.append("")
     return "\n".join(lines)
 
@@ -191,20 +231,20 @@ def write_results(out: Path, cells: Sequence[Cell]) -> list[Path]:
     rows, shared = rows_of(cells), shared_changes(cells)
     written = {
         "results.md": markdown(rows, shared),
-        "results.json": json.dumps(_plain([asdict(r) for r in rows]), indent=1),
     }
     for env in dict.fromkeys(cell.env for cell in cells):
         here = [cell for cell in cells if cell.env == env]
         written[f"curves_{plain_name(env)}.svg"] = bench_chart(env, here, shared)
+    written[RESULTS_FILE] = json.dumps(plain([asdict(r) for r in rows]), indent=1)  # last: it says that all are there
     for name, text in written.items():
         (out / name).write_text(text)
     return [out / name for name in written]
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """The same with null for NaN, which JSON doesn't know."""
     if isinstance(value, dict):
-        return {name: _plain(entry) for name, entry in value.items()}
+        return {name: plain(entry) for name, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     return None if isinstance(value, float) and math.isnan(value) else value

@@ -70,11 +70,16 @@ def gym_run(config: DictConfig) -> GymRun:
     if family not in get_args(Family):
         raise ConfigError(f"family={family} is unknown; expected one of {', '.join(get_args(Family))}.")
     published = method(str(config.method), actions, family)  # type: ignore[arg-type]
-    agent = published.agent if task is None else narrowed(published.agent, task.hidden)
+    if config.hidden not in ("task", "published"):
+        raise ConfigError(f"hidden={config.hidden} is unknown; expected task or published.")
+    agent = published.agent
+    if task is not None and config.hidden == "task":
+        agent = narrowed(agent, task.hidden)
     changes = OmegaConf.to_container(config.agent, resolve=True)
     agent = AgentConfig.from_dict(merged(agent.to_dict(), changes))  # type: ignore[arg-type]
     kept = {name: value for name in ("batch",) if (value := config[name]) is not None}
-    job = Job(env, agent, data_settings(config, task), evaluation_settings(config), int(config.seed))
+    data = data_settings(config, task, published)
+    job = Job(env, agent, data, evaluation_settings(config), int(config.seed))
     dataset = config.dataset if task is None or config.dataset is not None else str(config.env)
     folder = Path(config.run_dir or default_folder(config))
     return GymRun(job, replace(published, agent=agent, **kept), folder, None if dataset is None else str(dataset))
@@ -85,12 +90,16 @@ def env_settings(config: DictConfig, task: BenchTask | None) -> EnvSettings:
     base = EnvSettings(str(config.env), modules=MODULES) if task is None else task.env
     kwargs: dict[str, Any] = OmegaConf.to_container(config.env_kwargs, resolve=True)  # type: ignore[assignment]
     limit = base.max_steps if config.max_steps is None else int(config.max_steps)
-    return replace(base, kwargs={**base.kwargs, **kwargs}, max_steps=limit)
+    kwargs = {**base.kwargs, **kwargs}
+    if "max_steps" in base.kwargs and config.max_steps is not None:  # the environment cuts episodes by itself
+        kwargs["max_steps"] = limit
+    return replace(base, kwargs=kwargs, max_steps=limit)
 
 
-def data_settings(config: DictConfig, task: BenchTask | None) -> DataSettings:
-    """Treatment of rewards and observations."""
+def data_settings(config: DictConfig, task: BenchTask | None, published: Method) -> DataSettings:
+    """Treatment of rewards and observations: the settings', else the task's, or the method's."""
     base = DataSettings() if task is None else task.data
+    base = replace(base, normalise=base.normalise or published.normalise)
     given: dict[str, Any] = OmegaConf.to_container(config.data, resolve=True)  # type: ignore[assignment]
     return replace(base, **{name: value for name, value in given.items() if value is not None})
 
@@ -138,14 +147,34 @@ def dataset_of(run: GymRun, config: DictConfig) -> FlatDataset:
         ConfigError: None is named.
     """
     if run.dataset is None:
+        why = f"method={config.method} learns from a data set"
+        if not run.method.pretrains and run.method.offline_ratio == 0:
+            why = "data.normalise=true takes mean and spread from a data set"
         raise ConfigError(
-            f"method={config.method} learns from a data set; give dataset=FILE (D4RL-style HDF5) or the folder of a "
+            f"{why}; give dataset=FILE (D4RL-style HDF5) or the folder of a "
             f"Minari data set, or one of the tasks with data of their own: env={'|'.join(BENCH_TASKS)}."
         )
     path = Path(run.dataset)
     if run.dataset in BENCH_TASKS:
+        require_own_environment(run)
         path = recorded(run.dataset, Path(config.data_dir), int(config.data_seed))
     return read_dataset(path)
+
+
+def require_own_environment(run: GymRun) -> None:
+    """Refuse a bench task's own data for an environment with other arguments than they were recorded with.
+
+    Raises:
+        ConfigError: Naming the arguments.
+    """
+    task = BENCH_TASKS[str(run.dataset)]
+    here, there = ({k: v for k, v in env.kwargs.items() if k != "max_steps"} for env in (run.job.env, task.env))
+    other = sorted(name for name in here.keys() | there.keys() if here.get(name) != there.get(name))
+    if other:
+        raise ConfigError(
+            f"The data of env={run.dataset} were recorded with other env_kwargs: {', '.join(other)} differ. Give "
+            "dataset=FILE with data of this environment, or leave env_kwargs as they are."
+        )
 
 
 def narrowed(agent: AgentConfig, hidden: tuple[int, ...]) -> AgentConfig:
@@ -226,7 +255,8 @@ def evaluation_line(row: Mapping[str, Any]) -> str:
     modes = sorted({name.split("/")[1] for name in row if name.startswith("eval/")}, reverse=True)
     parts = []
     for mode in modes:
-        text = f"{mode}: return {row[f'eval/{mode}/return']:.2f}"
+        value = row[f"eval/{mode}/return"]
+        text = f"{mode}: return {'not a number' if value is None else f'{value:.2f}'}"
         if f"eval/{mode}/success" in row:
             text += f", success {100 * row[f'eval/{mode}/success']:.0f} %"
         parts.append(text)

@@ -44,7 +44,7 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[fl
         confidence: Two-sided confidence level.
 
     Returns:
-        Mean, lower and upper bound; the bounds are NaN for a single value.
+        Mean, lower and upper bound; the bounds are NaN for a single value, all three if one of the values is NaN.
 
     Raises:
         ValueError: Without any value.
@@ -54,7 +54,7 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[fl
     from scipy.stats import t
 
     mean = fmean(values)
-    if len(values) < 2:
+    if len(values) < 2 or math.isnan(mean):
         return mean, math.nan, math.nan
     half = float(t.ppf(0.5 + confidence / 2, len(values) - 1)) * stdev(values) / math.sqrt(len(values))
     return mean, mean - half, mean + half
@@ -82,7 +82,9 @@ class Estimate:
         return Estimate(tuple(values), *mean_interval(values))
 
     def text(self, scale: float) -> str:
-        """E.g. `85 ± 14`, each times `scale`."""
+        """E.g. `85 ± 14`, each times `scale`; `not a number` when one of the values isn't."""
+        if math.isnan(self.mean):
+            return "not a number"
         mean, half = scale * self.mean, scale * (self.high - self.mean)
         return _significant(mean, 3) if math.isnan(half) else f"{_significant(mean, 3)} ± {_significant(half, 2)}"
 
@@ -95,7 +97,7 @@ class Estimate:
 
 def _significant(value: float, digits: int) -> str:
     """So many significant digits, or all those before the point; no exponent from 1 upwards."""
-    return f"{value:.0f}" if abs(value) >= 10**digits else f"{value:.{digits}g}"
+    return f"{value:.0f}" if abs(value) >= 10**digits - 0.5 else f"{value:.{digits}g}"
 
 
 def format_rate(successes: int, trials: int) -> str:

@@ -212,7 +212,7 @@ VERBS: dict[str, Verb] = {
         "gym/bench_data",
         "record a bench task's data set: a mediocre demonstrator, D4RL-style HDF5",
         "maze and umaze: a walker that is unsteady and often lost. puck and pot: the twin's scripted expert,\n"
-        "unsteady, and half of the time with a deliberate failure.",
+        "unsteady, and some of the time with a deliberate failure.",
         "env=pot episodes=100",
         "Nothing was written; run it again.",
     ),

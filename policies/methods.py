@@ -37,6 +37,7 @@ class Method:
         utd: Critic updates for every environment step.
         offline_ratio: Share of offline data in online batches.
         warmup_steps: Environment steps before the first online update.
+        normalise: Observations are to be normalised by the data set.
     """
 
     agent: AgentConfig
@@ -46,7 +47,8 @@ class Method:
     batch: int = 256
     utd: int = 1
     offline_ratio: float = 0.5
-    warmup_steps: int = 5_000
+    warmup_steps: int = 0
+    normalise: bool = False
 
 
 def method(name: str, action_size: int, family: Family = "locomotion") -> Method:
@@ -208,7 +210,7 @@ def _wsrl(_: int, family: Family) -> Method:
     online = PhaseConfig(max_target_backup=family == "antmaze", cql_actions=10, actor_q="min")
     phases = {"offline": offline, "warmup": replace(online, critic_only=True), "online": online}
     agent = _agent(_calql_networks(family, 10, norm=True), phases, target_critics=2, **_rates())
-    return Method(agent, "arXiv 2412.07762; zhouzypaul/wsrl", utd=4, offline_ratio=0.0)
+    return Method(agent, "arXiv 2412.07762; zhouzypaul/wsrl", utd=4, offline_ratio=0.0, warmup_steps=5_000)
 
 
 def _wsrl_kl(action_size: int, family: Family) -> Method:
@@ -237,7 +239,8 @@ def _redq(_: int, family: Family) -> Method:
     phase = PhaseConfig(entropy_backup=True, actor_q="mean")
     networks = _plain((256, 256), (256, 256), critics=10)
     agent = _agent(networks, _same(phase), target_critics=2, distinct_targets=True)
-    return Method(agent, "arXiv 2101.05982; watchernyu/REDQ", pretrains=False, offline_ratio=0.0, utd=20)
+    source = "arXiv 2101.05982; watchernyu/REDQ"
+    return Method(agent, source, pretrains=False, offline_ratio=0.0, utd=20, warmup_steps=5_000)
 
 
 def _rlpd(action_size: int, family: Family) -> Method:
@@ -253,7 +256,7 @@ def _rlpd(action_size: int, family: Family) -> Method:
         networks, _same(phase), target_critics=1 if family == "antmaze" else 2, distinct_targets=True,
         target_entropy=-action_size / 2,
     )  # fmt: skip
-    return Method(agent, "arXiv 2302.02948; ikostrikov/rlpd", pretrains=False, utd=20)
+    return Method(agent, "arXiv 2302.02948; ikostrikov/rlpd", pretrains=False, utd=20, warmup_steps=5_000)
 
 
 def _td3bc(action_size: int, family: Family) -> Method:
@@ -267,7 +270,7 @@ def _td3bc(action_size: int, family: Family) -> Method:
         extraction="ddpg", actor_q="first", q_scale=2.5, target_noise=0.2, target_noise_clip=0.5, actor_delay=2,
         bc_weight=1 / action_size, bc_balance=False, bc_loss="mse", clone_all=True,
     )  # fmt: skip
-    return Method(_agent(networks, _same(phase)), "arXiv 2106.06860; sfujim/TD3_BC")
+    return Method(_agent(networks, _same(phase)), "arXiv 2106.06860; sfujim/TD3_BC", normalise=True)
 
 
 def _awac(_: int, family: Family) -> Method:

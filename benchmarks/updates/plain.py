@@ -133,7 +133,7 @@ class PlainAgent:
     def _actor(self, batch: dict[str, Tensor]) -> None:
         action, log_prob = self.actor(batch["state"])
         self.critics.requires_grad_(False)
-        value = self.critics(batch["state"], action).mean(0)
+        value = self.critics(batch["state"], action).amin(0)
         self.critics.requires_grad_(True)
         alpha = self.log_alpha.detach().exp()
         self.actor_adam.zero_grad()

@@ -203,6 +203,7 @@ class OnlineTraining:
             {name: saved.identity[name] for name in same},
             {name: here[name] for name in same},
             f"The checkpoint {start}",
+            "Begin with one of the same environment, data and seed, or take its settings.",
         )
         return saved.agent, saved.preparation, saved.digest
 

@@ -107,7 +107,7 @@ class Preparation:
         mean, spread = np.zeros(size, np.float32), np.ones(size, np.float32)
         if settings.normalise:
             if data is None:
-                raise DatasetError("Observations can't be normalised without a data set; set normalise=false.")
+                raise DatasetError("Observations can't be normalised without a data set; set data.normalise=false.")
             seen = np.concatenate([episode.observations for episode in data.episodes]).astype(np.float64)
             mean, spread = seen.mean(0).astype(np.float32), (seen.std(0) + _SPREAD_FLOOR).astype(np.float32)
         return Preparation(settings, gamma, mean, spread)

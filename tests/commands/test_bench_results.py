@@ -6,13 +6,15 @@ from dataclasses import replace
 
 import pytest
 
-from commands.bench_algorithms import cell_folder, changes_of
+from commands.bench_algorithms import cell_folder, changes_of, is_done
+from commands.bench_charts import bench_chart
 from commands.bench_results import (
     CELL_FILE,
     Cell,
     groups,
     main_measures,
     markdown,
+    plain,
     points_of,
     read_cells,
     rows_of,
@@ -46,7 +48,7 @@ def test_a_row_has_start_lowest_average_and_last_over_seeds():
     assert row.average.values == pytest.approx((0.35, 0.55))  # without the start
     assert row.final.values == (0.6, 0.8)  # the last step that both have
     assert row.offline_minutes == pytest.approx(1.5)
-    assert row.minutes_per_1000_steps == pytest.approx(1.0)  # 120 s for 2,000 steps
+    assert row.minutes_per_1000_steps == pytest.approx((1 + 2 / 3) / 2)  # 120 s each, for 2,000 and 3,000 steps
 
 
 def test_a_method_without_online_steps_has_one_point():
@@ -61,6 +63,7 @@ def test_a_text_of_a_spread_is_in_units_of_the_table():
     assert Estimate.of([0.5]).text(100) == "50"
     assert Estimate.of([-12.5]).text(1) == "-12.5"
     assert Estimate.of([-1234.5, -1234.5]).text(1) == "-1234 ± 0"
+    assert Estimate.of([999.7]).text(1) == "1000"
 
 
 def test_success_is_shown_where_there_is_one_else_the_return():
@@ -77,7 +80,25 @@ def test_points_are_the_evaluations_of_the_metrics():
         {"step": 5, "wall_s": 1.0, "train/return": 9.0},
         {"step": 10, "wall_s": 2.0, "eval/stochastic/return": None, "eval/stochastic/success": 0.5},
     ]
-    assert points_of(rows) == {"stochastic/return": {0: -3.0}, "stochastic/success": {0: 0.0, 10: 0.5}}
+    points = points_of(rows)
+    assert points["stochastic/success"] == {0: 0.0, 10: 0.5}
+    assert points["stochastic/return"] == {0: -3.0, 10: pytest.approx(math.nan, nan_ok=True)}
+
+
+def test_a_seed_whose_return_is_no_number_is_not_left_out(tmp_path):
+    measure = "stochastic/return"
+    broken = cell("sac", 1, {0: 1.0, 1000: math.nan, 2000: math.nan}, measure=measure)
+    cells = [cell("sac", 0, {0: 1.0, 1000: 2.0, 2000: 3.0}, measure=measure), broken]
+    for one in cells:
+        folder = cell_folder(tmp_path, one.env, one.method, (), one.seed)
+        folder.mkdir(parents=True)
+        (folder / CELL_FILE).write_text(json.dumps(plain(one.__dict__)))
+    (row,) = rows_of(read_cells(tmp_path))
+    assert (row.steps, row.start.mean) == (2000, 1.0)
+    assert all(math.isnan(spread.mean) for spread in (row.lowest, row.average, row.final))
+    table = markdown([row])
+    assert "| 1 ± 0 | not a number | not a number | not a number | 2,000 |" in table
+    assert "<svg" in bench_chart("maze", read_cells(tmp_path))
 
 
 def test_labels_say_what_sets_cells_apart():
@@ -100,6 +121,40 @@ def test_cells_may_have_a_label_of_their_own_and_two_variants_never_share_one():
     assert found == {"ours": slow, "ours (wsrl, utd=4)": [replace(fast[0], label=None), fast[1]]}
 
 
+def test_seeds_of_other_settings_are_rows_of_their_own():
+    """E.g. of other data under the same name."""
+    settings = {"seed": 0, "dataset": "abc", "online": {"steps": 10, "utd": 1}}
+    first = replace(cell("wsrl", 0, {0: 0.0}), settings=settings)
+    longer = replace(first, seed=1, settings={**settings, "seed": 1, "online": {"steps": 99, "utd": 1}})
+    other = replace(first, seed=2, settings={**settings, "seed": 2, "dataset": "xyz"})
+    assert groups([first, longer, other]) == {"wsrl": [first, longer], "wsrl (dataset = xyz)": [other]}
+
+
+def test_the_table_says_how_they_learned():
+    online = {"utd": 4, "warmup_steps": 1000, "offline_ratio": 0.0, "steps": 5}
+    mixed = {**online, "utd": 1, "offline_ratio": 0.5}
+    settings = {"wsrl": online, "wsrl_kl": online, "calql": mixed}
+    cells = [replace(cell(name, 0, {0: 0.0, 5: 1.0}), settings={"online": own}) for name, own in settings.items()]
+    table = markdown(rows_of(cells))
+    assert "- wsrl, wsrl_kl: UTD 4, first update after 1,000 steps, no offline data." in table
+    assert "- calql: UTD 1, first update after 1,000 steps, 50% offline data." in table
+
+
+@pytest.mark.parametrize(
+    ("asked", "enough"),
+    [
+        ({"online": {"steps": 100, "utd": 1}}, True),
+        ({"online": {"steps": 50, "utd": 1}}, True),
+        ({"online": {"steps": 101, "utd": 1}}, False),
+        ({"online": {"steps": 50, "utd": 2}}, False),
+        ({"online": {"steps": 50, "utd": 1}, "dataset": "xyz"}, False),
+        ({}, False),
+    ],
+)
+def test_a_cell_that_went_further_is_done(asked, enough):
+    assert is_done({"online": {"steps": 100, "utd": 1}}, asked) is enough
+
+
 def test_changes_leave_out_what_cells_go_by_and_lengths(tmp_path):
     overrides = [
         "seed=1",
@@ -109,9 +164,11 @@ def test_changes_leave_out_what_cells_go_by_and_lengths(tmp_path):
         "warmup_steps=500",
         "+agent.networks.critics=5",
         "out=x",
+        "evaluate_every=7",
     ]
     changes = changes_of(overrides)
     assert changes == ("agent.networks.critics=5", "warmup_steps=500")
+    assert changes_of(["offline_steps=5", "evaluate.episodes=9"]) == ("evaluate.episodes=9", "offline_steps=5")
     folder = cell_folder(tmp_path, "regrasp/Pot-v0", "wsrl", changes, 1)
     assert folder == tmp_path / "cells/regrasp_Pot-v0/wsrl,agent.networks.critics=5,warmup_steps=500/seed1"
     long = [cell_folder(tmp_path, "maze", "wsrl", [f"a={'x' * 300}{end}"], 0).parent.name for end in "yz"]
@@ -133,7 +190,7 @@ def test_results_are_written_from_what_cells_left(tmp_path):
     assert [(c.method, c.seed) for c in cells] == [("bc", 0), ("wsrl", 0), ("wsrl", 1)]
     assert cells[1].points == {"stochastic/success": {0: 0.5, 1000: 1.0}}
     written = write_results(tmp_path, cells)
-    assert [path.name for path in written] == ["results.md", "results.json", "curves_a_b.svg"]
+    assert [path.name for path in written] == ["results.md", "curves_a_b.svg", "results.json"]
     rows = json.loads((tmp_path / "results.json").read_text(), parse_constant=pytest.fail)  # no NaN
     assert rows[0]["final"] == {"values": [0.25], "mean": 0.25, "low": None, "high": None}
     assert rows[1]["final"]["mean"] == 0.75

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hydra import compose, initialize_config_module
 
@@ -13,8 +14,9 @@ from commands import gym_finetune, gym_pretrain
 from commands.__main__ import included, verb_help, verb_of
 from commands.bench_algorithms import offline_part
 from commands.bench_data import recorded
-from commands.gym_job import gym_run, merged, offline_settings, online_settings
+from commands.gym_job import dataset_of, gym_run, merged, offline_settings, online_settings
 from commands.verbs import VERBS
+from policies.gym.environment import make_env
 from policies.gym.settings import DataSettings
 from policies.methods import METHODS
 from trajectories.errors import CheckpointError, ConfigError
@@ -55,7 +57,7 @@ def test_every_method_makes_a_job(name):
     run = gym_run(config("finetune env=ID", "env=umaze", f"method={name}"))
     assert run.job.agent.networks.critic_hidden == run.job.agent.networks.actor_hidden == (64, 64)
     settings = online_settings(config("finetune env=ID", "env=umaze"), run, 100)
-    assert settings.utd <= 4
+    assert settings.utd == run.method.utd
     assert settings.batch == run.method.batch
 
 
@@ -78,6 +80,47 @@ def test_what_settings_leave_open_is_the_tasks_then_the_methods_own():
     settings = online_settings(changed, run, 500)
     assert (settings.utd, settings.batch, settings.offline_ratio, settings.steps) == (7, 32, 0.25, 500)
     assert offline_settings(changed, run, 50).batch == 32
+
+
+def test_published_widths_come_back_on_bench_tasks():
+    run = gym_run(config("bench algorithms", "env=puck", "method=calql", "hidden=published"))
+    assert run.job.agent.networks.critic_hidden == (512,) * 3
+    with pytest.raises(ConfigError, match="hidden=wide is unknown"):
+        gym_run(config("bench algorithms", "env=puck", "method=calql", "hidden=wide"))
+
+
+def test_longer_episodes_reach_a_task_that_cuts_them_itself():
+    run = gym_run(config("bench algorithms", "env=puck", "method=bc", "max_steps=60"))
+    assert (run.job.env.max_steps, run.job.env.kwargs["max_steps"]) == (60, 60)
+    env = make_env(run.job.env)
+    env.reset(seed=0)
+    lengths = [any(env.step(np.zeros(4, np.float32))[2:4]) for _ in range(60)]
+    assert lengths.index(True) == 59
+
+
+def test_data_of_another_environment_are_refused():
+    for name, changes in {"reward_type": "+env_kwargs.reward_type=dense", "spread": "+env_kwargs.spread=wide"}.items():
+        made = config("pretrain env=ID", "env=umaze" if name == "reward_type" else "env=puck", "method=bc", changes)
+        with pytest.raises(ConfigError, match=f"other env_kwargs: {name} differ"):
+            dataset_of(gym_run(made), made)
+    made = config("finetune env=ID", "env=PointMaze_UMaze-v3", "method=sac", "data.normalise=true")
+    with pytest.raises(ConfigError, match=r"data\.normalise=true takes mean and spread from a data set"):
+        dataset_of(gym_run(made), made)
+
+
+def test_first_updates_utd_and_normalising_are_the_methods_own():
+    def settings(verb, name):
+        made = config(verb, "env=umaze", f"method={name}")
+        run = gym_run(made)
+        return online_settings(made, run, 100), run.job.data.normalise
+
+    assert [settings("finetune env=ID", name)[0].warmup_steps for name in ("calql", "wsrl", "wsrl_kl")] == [
+        0,
+        5000,
+        5000,
+    ]
+    assert [settings(verb, "rlpd")[0].utd for verb in ("finetune env=ID", "bench algorithms")] == [20, 4]
+    assert [settings("finetune env=ID", name)[1] for name in ("td3bc", "iql")] == [True, False]
 
 
 def test_published_networks_stay_on_environments_that_are_no_bench_task():
@@ -127,13 +170,18 @@ def test_a_bench_trains_every_cell_once_and_draws_them(tmp_path):
 
 
 def test_cells_that_begin_alike_share_their_training_offline(tmp_path):
+    for seed in (0, 1):
+        recorded("umaze", tmp_path, seed, episodes=2)
+
     def part(*settings):
-        made = config("bench algorithms", "env=umaze", "method=wsrl", *settings)
+        made = config("bench algorithms", "env=umaze", "method=wsrl", f"data_dir={tmp_path}", *settings)
         return offline_part(made, gym_run(made), tmp_path)
 
     base = part()
     for later in ("warmup_steps=7", "utd=2", "+agent.online.actor_q=mean", "offline_ratio=0.5", "steps=50"):
         assert part(later) == base
+    for often in ("checkpoint_every=3", "offline_evaluate_every=3", "evaluate_every=3"):
+        assert part(often) == base
     assert part("method=wsrl_kl").folder == base.folder
     for before in (
         "method=calql",
@@ -145,6 +193,14 @@ def test_cells_that_begin_alike_share_their_training_offline(tmp_path):
         "batch=32",
     ):
         assert part(before).folder != base.folder
+    recorded("umaze", tmp_path / "others", 0, episodes=3)
+    assert part(f"data_dir={tmp_path}/others").folder != base.folder  # other data under the same name
+
+
+def test_a_bench_has_no_folder_of_one_run(tmp_path):
+    refused = regrasp("bench", "algorithms", "env=umaze", "method=bc", "seed=0", "run_dir=here", cwd=tmp_path)
+    assert refused.returncode != 0
+    assert "give out=FOLDER instead of run_dir" in refused.stderr
 
 
 def test_pretrain_and_finetune_take_an_environment_and_a_file(tmp_path):
