@@ -129,9 +129,9 @@ def groups(cells: Sequence[Cell], shared: Sequence[str] = ()) -> dict[str, list[
         label = next((cell.label for cell in mine if cell.label is not None), long)
         if label in found and label != long:
             label = f"{label} ({long})"
-        if label in found:
-            name, _, value = first_difference(_alike(found[label][0]), _alike(mine[0])) or ("", None, len(found))
-            label = f"{label} ({name} = {str(value)[:_LONGEST_VALUE]})"
+        while label in found:  # two may differ from the first of that label in the same way, and further on
+            setting, _, value = first_difference(_alike(found[label][0]), _alike(mine[0])) or ("", "", len(found))
+            label = f"{label} ({setting} = {str(value)[:_LONGEST_VALUE]})"
         found[label] = mine
     return found
 

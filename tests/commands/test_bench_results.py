@@ -128,6 +128,8 @@ def test_seeds_of_other_settings_are_rows_of_their_own():
     longer = replace(first, seed=1, settings={**settings, "seed": 1, "online": {"steps": 99, "utd": 1}})
     other = replace(first, seed=2, settings={**settings, "seed": 2, "dataset": "xyz"})
     assert groups([first, longer, other]) == {"wsrl": [first, longer], "wsrl (dataset = xyz)": [other]}
+    third = replace(other, seed=3, settings={**other.settings, "seed": 3, "env": "new"})
+    assert list(groups([first, other, third])) == ["wsrl", "wsrl (dataset = xyz)", "wsrl (dataset = xyz) (env = new)"]
 
 
 def test_the_table_says_how_they_learned():
