@@ -13,7 +13,7 @@ from commands.checkpoints import data_folder, pretrained_folder
 from commands.judges import backbone_of
 from commands.specs import camera_names, device_of, plain, spec_of
 from commands.tasks import instructions_of
-from policies.config import AgentConfig
+from policies.config import AgentConfig, value_range
 from policies.encoders.config import EncoderConfig
 from policies.keypoint_training import KeypointConfig
 from policies.pretrain import PretrainConfig, pretrain
@@ -24,9 +24,9 @@ KEYPOINTS = "keypoints"
 
 
 def agent_config(config: DictConfig) -> AgentConfig:
-    """The networks and losses of the settings, checked."""
+    """The networks and losses of the settings, checked; targets are clamped to what rewards of -1 and 0 add up to."""
     raw: dict[str, Any] = OmegaConf.to_container(config.agent, resolve=True)  # type: ignore[assignment]
-    return AgentConfig.from_dict(raw)
+    return AgentConfig.from_dict({"target_range": value_range(float(raw["gamma"])), **raw})
 
 
 def encoder_config(config: DictConfig) -> EncoderConfig | None:

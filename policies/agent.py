@@ -26,7 +26,7 @@ from torch import Tensor
 from policies.agent_state import agent_state, encoder_tensors, load_agent_state
 from policies.batch import Batch
 from policies.compiled import compiled, kept, new_step
-from policies.config import AgentConfig, Phase
+from policies.config import PHASES, AgentConfig, Phase
 from policies.distribution import act
 from policies.draws import draw_critics, draw_for_actor, draw_for_critic
 from policies.encoders.encoder import Encoder
@@ -106,7 +106,8 @@ class Agent:
         self.encoder = None if encoder is None else encoder.to(self.device)
         self.table = torch.zeros(0, instruction_size, device=self.device)
         self.raw_temperature = raw_of(config.initial_temperature).to(self.device).requires_grad_()
-        start = max(config.offline.cql_alpha, 1e-6)
+        phases = [config.phase(name) for name in PHASES]
+        start = next((phase.cql_alpha for phase in phases if phase.cql_gap is not None), 0.0) or 1e-6
         self.log_cql_weight = torch.tensor(start, device=self.device).log().requires_grad_()
         self.phase: Phase = "offline"
         self.critic_updates = self.actor_updates = self.phase_updates = 0
@@ -173,8 +174,7 @@ class Agent:
         if phase == self.phase:
             return
         self.phase, self.phase_updates = phase, 0
-        anchored = settings.anchor_weight > 0 or settings.anchor_final > 0
-        self.anchor = copy.deepcopy(self.actor).requires_grad_(False) if anchored else None
+        self.anchor = copy.deepcopy(self.actor).requires_grad_(False) if settings.anchored else None
 
     def pretrain_update(self, batch: Batch) -> Metrics:
         """One critic and one actor update, by the present phase's settings."""
@@ -337,7 +337,10 @@ class Agent:
         return self._constant(phase.cql_alpha)
 
     def _precision(self) -> torch.autocast:
-        """Matrix products in bfloat16 where the settings want it; parameters, norms and losses stay float32."""
+        """Matrix products in bfloat16 where the settings want it.
+
+        Parameters, norms, losses and the last layers stay float32: what is learned are small differences of values.
+        """
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16)
 
     def _eyes(self) -> list[str]:

@@ -53,11 +53,18 @@ def agent_from(
         encoder: The image encoder that it trains, if it does; gets the saved weights.
 
     Raises:
-        CheckpointError: The state is incomplete, or gives another policy than was saved.
+        CheckpointError: The state is incomplete, lacks the anchor that the settings ask for, or gives another policy
+            than was saved.
     """
     agent = Agent(config, *header["sizes"], device=device, encoder=encoder)
     state = {name: tensor for name, tensor in payload.items() if not name.startswith(_EXTRA)}
     agent.load_state(state, header["counters"])
+    if config.phase(agent.phase).anchored and agent.anchor is None:
+        raise CheckpointError(
+            f"{path} was saved in the phase {agent.phase!r} without an anchor, and now {agent.phase}.anchor_weight "
+            "asks for one: the policy that the phase began with is gone. Set anchor_weight and anchor_final to 0, or "
+            "begin the phase anew."
+        )
     if digest(agent.actor_weights()) != header["policy_digest"]:
         raise CheckpointError(f"The policy loaded from {path} is not the one that was saved; don't run it.")
     extra = {name.removeprefix(_EXTRA): tensor for name, tensor in payload.items() if name.startswith(_EXTRA)}

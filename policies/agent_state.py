@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from trajectories.errors import CheckpointError
 if TYPE_CHECKING:
     from policies.agent import Agent
 
+_log = logging.getLogger(__name__)
 _COUNTERS = ("critic_updates", "actor_updates", "phase_updates")
 _MODULES = ("actor", "critics", "targets", "anchor", "value", "target_actor")
 ENCODER = "encoder."
@@ -67,7 +70,7 @@ def load_agent_state(agent: Agent, tensors: Mapping[str, Tensor], counters: Mapp
     for name in _SCALARS:
         _copy(getattr(agent, name).detach(), left, name)
     agent.table = _take(left, "table").to(agent.device, copy=True)
-    agent.generator.set_state(_take(left, "generator").cpu())
+    _load_draws(agent.generator, _take(left, "generator").cpu())
     for name, optimiser in agent.optimisers.items():
         _load_optimiser(optimiser, left, f"optimiser.{name}.")
     if left:
@@ -77,14 +80,25 @@ def load_agent_state(agent: Agent, tensors: Mapping[str, Tensor], counters: Mapp
     agent.phase = counters["phase"]
 
 
+def _load_draws(generator: torch.Generator, state: Tensor) -> None:
+    """Go on with the draws; with others, but always the same, on another kind of device, whose generators differ."""
+    try:
+        generator.set_state(state)
+    except RuntimeError:
+        seed = hashlib.sha256(state.numpy().tobytes()).digest()[:8]
+        generator.manual_seed(int.from_bytes(seed, "little") >> 1)
+        _log.info("The agent is from another kind of device: its draws go on from a new seed.")
+
+
 def _load_optimiser(optimiser: torch.optim.Optimizer, left: dict[str, Tensor], prefix: str) -> None:
     state: dict[int, dict[str, Tensor]] = {}
     for name in [name for name in left if name.startswith(prefix)]:
         index, key = name.removeprefix(prefix).split(".")
         state.setdefault(int(index), {})[key] = left.pop(name).clone()
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    if len(state) not in (0, len(parameters)):
-        raise CheckpointError(f"{prefix}* has moments of {len(state)} tensors; expected {len(parameters)}")
+    unknown = sorted(set(state) - set(range(len(parameters))))  # what never had a gradient has no moments
+    if unknown:
+        raise CheckpointError(f"{prefix}* has moments of tensor {unknown[0]}; there are {len(parameters)}")
     moments = {
         number: {key: _laid_out_as(parameters[number], value) for key, value in entries.items()}
         for number, entries in state.items()

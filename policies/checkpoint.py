@@ -90,23 +90,25 @@ def load_agent(
         path: File of `save_agent`.
         spec: The robot at hand.
         device: Where the agent shall live.
-        config: Settings to go on with in place of the saved ones (other losses online); the networks must agree.
+        config: Settings to go on with in place of the saved ones (other losses online); networks and discount must
+            agree.
         encoder: The image encoder of the policy folder, if the agent was training one; gets the saved weights.
 
     Raises:
-        CheckpointError: Missing, damaged or incomplete file, other networks, with an encoder or without one unlike
-            here, or a policy that differs from the saved one.
+        CheckpointError: Missing, damaged or incomplete file, other networks or another discount, with an encoder or
+            without one unlike here, or a policy that differs from the saved one.
         SpecMismatchError: Made for another robot.
     """
     path = Path(path)
     payload, header, _ = read_tensors(path, FORMAT)
     spec.require_same(Spec.from_dict(header["spec"]), f"checkpoint {path}")
     saved = AgentConfig.from_dict(header["config"])
-    if config is not None and config.networks != saved.networks:
-        raise CheckpointError(
-            f"checkpoint {path} has networks {saved.networks}, the configuration asks for {config.networks}; "
-            "use the configuration that it was trained with"
-        )
+    for name in ("networks", "gamma") if config is not None else ():
+        if getattr(config, name) != getattr(saved, name):
+            raise CheckpointError(
+                f"checkpoint {path} has {name} {getattr(saved, name)}, the configuration asks for "
+                f"{getattr(config, name)}; use the configuration that it was trained with"
+            )
     saved_encoder = bool(header.get("encoder", False))
     if saved_encoder != (encoder is not None):
         raise CheckpointError(

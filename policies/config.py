@@ -91,6 +91,9 @@ class AgentConfig:
         if self.target_range is not None:
             low, high = self.target_range
             require(low < high, f"target_range={self.target_range}", "(low, high) with low < high")
+        require(
+            not self.offline.anchored, "offline.anchor_weight", "0: agents begin offline, there is no policy before"
+        )
         for name in PHASES:
             _check_networks(self.networks, self.phase(name), name)
 
@@ -115,9 +118,9 @@ class AgentConfig:
 
 
 def value_range(gamma: float, lowest_reward: float = -1.0) -> tuple[float, float]:
-    """(low, high) of the values of rewards in [lowest_reward, 0]: (lowest_reward / (1 - gamma), 0)."""
+    """(low, high) of the values of rewards in [lowest_reward, 0]: (lowest_reward / (1 - gamma), 0), to 9 decimals."""
     require(0 < gamma < 1 and math.isfinite(lowest_reward), f"gamma={gamma}", "between 0 and 1")
-    return lowest_reward / (1 - gamma), 0.0
+    return round(lowest_reward / (1 - gamma), 9), 0.0
 
 
 def _check_networks(networks: NetworkConfig, phase: PhaseConfig, name: str) -> None:

@@ -217,8 +217,9 @@ class Learner:
         """Write a checkpoint; call from the training thread.
 
         Raises:
-            CheckpointError: The disk refuses; the checkpoint before stays.
+            CheckpointError: The disk refuses, or the agent isn't finite any more; the checkpoint before stays.
         """
+        self._require_finite()
         progress = replace(self._progress, wall_s=self._wall_s())
         save_agent(
             self.folder.checkpoint,
@@ -353,7 +354,25 @@ class Learner:
         with self._state:
             return self._pace.trained_steps(self._steps, self._progress.updates)
 
+    def _require_finite(self) -> None:
+        """Refuse to hand on, or to keep, an agent whose learning diverged.
+
+        Raises:
+            CheckpointError: A parameter of policy or critics is infinite or not a number.
+        """
+        agent = self._agent
+        parameters = [*agent.actor.parameters(), *agent.critics.parameters()]
+        if all(bool(parameter.isfinite().all()) for parameter in parameters):
+            return
+        raise CheckpointError(
+            f"Learning diverged: after {self._progress.updates} updates the policy or its critics hold numbers that "
+            f"aren't finite. They were not saved; {self.folder.checkpoint} is as it was before. Look at the losses in "
+            f"{self.folder.metrics}, then go on with a smaller +agent.critic_lr or +agent.actor_lr (3e-4). If it "
+            "happens again at once, delete that file: learning then begins anew from the stored episodes."
+        )
+
     def _publish(self) -> None:
+        self._require_finite()
         version = self._version + 1
         tensors = {name: tensor.numpy() for name, tensor in self._agent.actor_weights().items()}
         weights = make_weights(version, tensors)

@@ -22,7 +22,8 @@ class LearnerConfig:
         retention: Share of offline data in every batch; 0 with "wsrl", more with the others.
         steps: Environment steps of the whole run.
         warmup_steps: Environment steps before the first update.
-        critic_only: First updates that leave the policy as it is while the critics get used to online data.
+        critic_only: First updates that leave the policy as it is while the critics get used to online data; none with
+            "robofume".
         utd: Critic updates for every environment step; the policy gets one.
         batch: Transitions of one critic update.
         person_weight: How often a step of a person who took over is drawn, beside a step of the policy.
@@ -62,6 +63,11 @@ class LearnerConfig:
             raise ConfigError(
                 f"retention={self.retention} doesn't go with method {self.method!r}: wsrl keeps nothing (0), "
                 "retention and robofume need a share between 0 and 1, such as 0.5."
+            )
+        if self.method == "robofume" and self.critic_only > 0:
+            raise ConfigError(
+                f"critic_only={self.critic_only} has no place in method 'robofume', which goes on with the losses of "
+                "pre-training; set it to 0."
             )
         for name in (
             "steps", "utd", "batch", "publish_every", "checkpoint_every", "snapshot_every", "log_every", "replay_bytes",

@@ -51,8 +51,9 @@ class Actor(nn.Module):
 
     def forward(self, state: Tensor, code: Tensor | None) -> tuple[Tensor, Tensor]:
         """Mean before the tanh and log standard deviation, both (B, A), from state (B, F) and code (B, C)."""
-        x = self.head(self.trunk(state if code is None else torch.cat([state, code], -1)))
-        x = x.to(self.head.weight.dtype)  # not so under autocast
+        x = self.trunk(state if code is None else torch.cat([state, code], -1))
+        with full_precision(x):
+            x = self.head(x.to(self.head.weight.dtype))
         if not self.random:
             return x, torch.full_like(x, self.exploration)
         if self.log_std is not None:
@@ -220,9 +221,16 @@ def ensemble_outputs(
     for i in range(1, depth):
         x = _activate(torch.bmm(x, weights[i - 1]), biases[i], norms, i, depth)
     rows = state.shape[:1] if action is None else action.shape[:-1]
-    if out_bias.ndim == 3:
-        return torch.baddbmm(out_bias, x, out_weight).to(out_bias.dtype).view(n, *rows, -1)
-    return inner_product(x, out_weight, out_bias).view(n, *rows)
+    with full_precision(x):
+        x = x.to(out_bias.dtype)
+        if out_bias.ndim == 3:
+            return torch.baddbmm(out_bias, x, out_weight).view(n, *rows, -1)
+        return inner_product(x, out_weight, out_bias).view(n, *rows)
+
+
+def full_precision(x: Tensor) -> torch.autocast:
+    """No autocast on the device of `x`: for last layers, whose outputs are told apart by small differences."""
+    return torch.autocast(x.device.type, enabled=False)
 
 
 def _first(inputs: Sequence[Tensor | None], weights: Sequence[Tensor | None]) -> Tensor:

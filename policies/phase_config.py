@@ -84,6 +84,11 @@ class PhaseConfig:
     actor_delay: int = 1
     critic_only: bool = False
 
+    @property
+    def anchored(self) -> bool:
+        """Whether the policy is kept near the one that the phase began with."""
+        return self.anchor_weight > 0 or self.anchor_final > 0
+
     def __post_init__(self) -> None:
         self._check_critic()
         self._check_actor()

@@ -7,13 +7,18 @@ that the store promises is built from these functions.
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+_PART = ".part"
+_ABANDONED_S = 3600.0
+"""Nobody writes one file for so long without a pause that shows in its time."""
 OPEN_FILES = 64  # files written before the first of them is synced; bounds the number of open descriptors
 
 
@@ -87,9 +92,13 @@ def replace_file(path: Path, content: bytes) -> None:
 def replacing(path: Path) -> Iterator[Path]:
     """Gives a file for somebody else to write; on return it has taken the place of `path`, on the disk.
 
-    When what is inside raises, `path` stays as it is.
+    When what is inside raises, `path` stays as it is. What a killed process left of it an hour or more ago goes.
     """
-    handle, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{_PART}"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > _ABANDONED_S:
+                left.unlink()
+    handle, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_PART, dir=path.parent)
     os.close(handle)
     try:
         yield Path(part)

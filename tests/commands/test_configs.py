@@ -42,9 +42,14 @@ def test_every_verb_composes(verb):
 def test_every_choice_composes(group, name):
     config = composed("demo", f"{group}={name}")
     OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    agent_config(config)
+    assert agent_config(config).target_range == (-20.0, 0.0)
     encoder_config(config)
     assert spec_of(config).cameras == {"front": (96, 96)}
+
+
+def test_targets_are_clamped_to_what_the_discount_allows():
+    assert agent_config(composed("demo", "agent.gamma=0.99")).target_range == (-100.0, 0.0)
+    assert agent_config(composed("demo", "+agent.target_range=null")).target_range is None
 
 
 @pytest.mark.parametrize("name", sorted(set(choices("task")) - {"own"}))

@@ -367,7 +367,7 @@ def test_settings_survive_json():
     config = AgentConfig(networks=NETWORKS, target_range=None, online=PhaseConfig(cql_critics=None))
     assert AgentConfig.from_dict(config.to_dict()) == config
     assert AgentConfig.from_dict({"gamma": 0.9}) == AgentConfig(gamma=0.9)
-    assert value_range(0.95) == pytest.approx((-20.0, 0.0))
+    assert value_range(0.95) == (-20.0, 0.0)
 
 
 def test_cloning_by_squared_error_fits_the_spread_without_moving_the_mean():
@@ -381,3 +381,15 @@ def test_cloning_by_squared_error_fits_the_spread_without_moving_the_mean():
     np.testing.assert_allclose(mean.grad.numpy(), -2 * 0.1 / B, rtol=1e-5)
     # d(-log N(z; 0, s)) / d log s = 1 - z^2 at s = 1, z = atanh(0.1), weighted by 0.05.
     np.testing.assert_allclose(log_std.grad.numpy(), 0.05 * (1 - math.atanh(0.1) ** 2) / B, rtol=1e-4)
+
+
+def test_an_agent_begins_offline_and_has_no_policy_to_stay_near_then():
+    with pytest.raises(ConfigError, match=r"offline\.anchor_weight"):
+        AgentConfig(offline=PhaseConfig(anchor_final=0.5))
+
+
+def test_the_learned_weight_of_the_regulariser_starts_with_the_phase_that_has_one():
+    plain = PhaseConfig()
+    gap = PhaseConfig(cql_alpha=5.0, cql_gap=0.8)
+    assert make(offline=plain, online=gap).log_cql_weight.exp().item() == pytest.approx(5.0)
+    assert make(offline=gap, online=plain).log_cql_weight.exp().item() == pytest.approx(5.0)

@@ -1,6 +1,7 @@
 """Checkpoints: bit-exact resume, refusal of anything damaged or foreign, atomic replacement."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -68,6 +69,49 @@ def test_training_goes_on_bit_for_bit(tmp_path, phase):
     assert digest(expected) == digest(got)
     assert counters == other
     assert loaded.extra == {"step": 3}
+
+
+def test_draws_of_another_kind_of_device_go_on_from_a_seed_of_their_own():
+    """A CUDA generator's state has 16 bytes, a CPU's 5,056."""
+    tensors, counters = make().state()
+    draws = []
+    for content in (1, 1, 2):
+        agent = make()
+        agent.load_state({**tensors, "generator": torch.full((16,), content, dtype=torch.uint8)}, counters)
+        draws.append(torch.rand(3, generator=agent.generator))
+    assert torch.equal(draws[0], draws[1])
+    assert not torch.equal(draws[0], draws[2])
+
+
+def test_a_parameter_without_a_gradient_has_no_moments_and_needs_none(tmp_path):
+    """The spread of a policy whose most likely action alone is improved."""
+    ascent = PhaseConfig(extraction="ddpg")
+    networks = NetworkConfig(actor_hidden=(8,), critic_hidden=(8, 8), critics=3, policy="gaussian", std="shared")
+    config = AgentConfig(networks=networks, offline=ascent, online=ascent)
+    agent, data = make(config), replay()
+    train(agent, data)
+    save_agent(tmp_path / "a", agent, SPEC)
+    again, copy = load_agent(tmp_path / "a", SPEC).agent, replay()
+    copy.load_state_dict(data.state_dict())
+    train(agent, data)
+    train(again, copy)
+    assert digest(agent.state()[0]) == digest(again.state()[0])
+
+
+def test_another_discount_is_refused(tmp_path):
+    save_agent(tmp_path / "a", make(), SPEC)
+    with pytest.raises(CheckpointError, match=r"has gamma 0\.95, the configuration asks for 0\.9"):
+        load_agent(tmp_path / "a", SPEC, config=replace(CONFIG, gamma=0.9))
+
+
+def test_an_anchor_that_was_never_kept_is_asked_for_in_vain(tmp_path):
+    free = replace(CONFIG, online=PhaseConfig())
+    agent = make(free)
+    agent.set_phase("online")
+    save_agent(tmp_path / "a", agent, SPEC)
+    with pytest.raises(CheckpointError, match=r"without an anchor, and now online\.anchor_weight asks"):
+        load_agent(tmp_path / "a", SPEC, config=CONFIG)
+    assert load_agent(tmp_path / "a", SPEC, config=free).agent.anchor is None
 
 
 def test_an_untrained_agent_can_be_saved(tmp_path):

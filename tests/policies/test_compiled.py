@@ -94,3 +94,20 @@ def test_bfloat16_gives_the_same_gradients_within_its_precision(bins):
         found.append(torch.cat([t.grad.flatten() for t in tensors]))
     assert not torch.equal(*found)
     assert torch.cosine_similarity(*found, dim=0) > 0.999
+
+
+@pytest.mark.parametrize("bins", [None, HistogramConfig(low=-20.0, high=0.0, bins=21)])
+def test_bfloat16_tells_neighbouring_values_apart(bins):
+    """Values of -16 and spreads of -4, as they are in training; bfloat16 itself has steps of 0.125 and 0.03 there."""
+    agent = make(networks=NetworkConfig(actor_hidden=(64,), critic_hidden=(64,), critics=3, critic_bins=bins))
+    with torch.no_grad():
+        agent.critics.out_bias.add_(-16.0)
+        agent.actor.head.bias.add_(-4.0)
+    some = batch(64)
+    inputs = some.state, agent.table, some.instruction
+    with torch.autocast("cpu", torch.bfloat16):
+        values = agent.critics(*inputs, some.action)
+        moments = agent.actor(some.state, agent.actor.codes(agent.table, some.instruction))
+    for output in (values, *moments):
+        assert output.dtype == torch.float32
+        assert not torch.equal(output, output.bfloat16().float())

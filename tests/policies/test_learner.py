@@ -110,6 +110,26 @@ def test_critic_only_leaves_the_policy_as_it_is(make):
     assert not same(policy, learner._agent.actor_weights())
 
 
+def test_an_agent_that_diverged_is_neither_published_nor_saved(make):
+    learner = make()
+    for episode in online(3, seed=3):
+        learner.put_episode(episode)
+    learner.train(1)
+    learner.save()
+    before, version = learner.folder.checkpoint.read_bytes(), learner._version
+    with torch.no_grad():
+        learner._agent.critics.out_bias[0] = torch.nan
+    for use in (learner.train, learner.save):
+        with pytest.raises(CheckpointError, match=r"Learning diverged: after \d+ updates"):
+            use()
+    assert learner.folder.checkpoint.read_bytes() == before
+    assert learner._version == version
+    with torch.no_grad():
+        learner._agent.critics.out_bias[0] = 0.0
+        for parameter in (*learner._agent.actor.parameters(), *learner._agent.critics.parameters()):
+            parameter.nan_to_num_()
+
+
 def test_the_actor_waits_while_the_learner_is_too_far_behind(make):
     learner = make()
     for episode in online(5, seed=4):
@@ -185,7 +205,7 @@ def test_a_kill_loses_no_episode_and_repeats_no_version(make, tmp_path):
     for episode in episodes[3:]:
         learner.put_episode(episode)
     learner.train(8)  # updates and version 5 that no checkpoint knows
-    killed_at = learner.weights(0).version
+    killed_at = learner._version
     learner.store.close()  # what a kill leaves: no save
     again = make()
     assert again.status.steps == 80
@@ -257,6 +277,7 @@ def test_robofume_goes_on_with_the_offline_losses(make, demo_store):
         {"warmup_steps": 200},
         {"utd": 0},
         {"critic_only": -1},
+        {"method": "robofume", "retention": 0.5, "critic_only": 5},
     ],
 )
 def test_contradicting_settings_are_refused(changes):
