@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from commands import gym_finetune, gym_pretrain
-from commands.bench_results import CELL_FILE, RESULTS_FILE, Cell, plain, points_of, read_cells, write_results
+from commands.bench_results import CELL_FILE, RESULTS_FILE, Cell, alike, plain, points_of, read_cells, write_results
 from commands.gym_job import GymRun, dataset_of, evaluations, gym_run, offline_settings, online_settings, plain_name
 from policies.gym.offline import METRICS
 from policies.gym.settings import OfflineSettings, OnlineSettings
@@ -72,32 +72,27 @@ def _numbers(settings: OfflineSettings | OnlineSettings) -> dict[str, Any]:
 
 def is_done(done: Mapping[str, Any], asked: Mapping[str, Any]) -> bool:
     """Whether a cell of the settings `done` need not be trained again: all alike, and at least as many online steps."""
-    online, wanted = done.get("online"), asked.get("online")
-    if not online or not wanted:
-        return done == asked
-    return {**done, "online": {**online, "steps": 0}} == {**asked, "online": {**wanted, "steps": 0}} and bool(
-        online["steps"] >= wanted["steps"]
-    )
+    went, wanted = (settings.get("online", {}).get("steps", 0) for settings in (done, asked))
+    return alike(done) == alike(asked) and bool(went >= wanted)
 
 
-def offline_part(config: DictConfig, run: GymRun, out: Path) -> GymRun:
+def offline_part(config: DictConfig, run: GymRun, settings: Mapping[str, Any], out: Path) -> GymRun:
     """The run's training offline, which all cells share that differ in what comes after it only.
 
-    It knows nothing of the phases that follow, and its folder is named by everything else.
+    It knows nothing of the phases that follow, and its folder is named by everything else of the cell's `settings`.
     """
     agent = replace(run.job.agent, warmup=run.job.agent.offline, online=run.job.agent.offline)
     part = replace(run, job=replace(run.job, agent=agent), method=replace(run.method, agent=agent))
-    parts: dict[str, Any] = part.job.identity(dataset=_digest(config, run))
-    parts["offline"] = _numbers(offline_settings(config, run, int(config.offline_steps)))
+    parts = part.job.identity(dataset=settings["dataset"], offline=settings["offline"])
     mark = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
     return replace(part, folder=out / "offline" / plain_name(str(config.env)) / mark / f"seed{config.seed}")
 
 
-def train_cell(config: DictConfig, run: GymRun, changes: tuple[str, ...]) -> Cell:
+def train_cell(config: DictConfig, run: GymRun, changes: tuple[str, ...], settings: Mapping[str, Any]) -> Cell:
     """Train offline, unless another cell did, and online, as the method does."""
     offline, online, start = [], [], None
     if run.method.pretrains:
-        begun = offline_part(config, run, Path(config.out))
+        begun = offline_part(config, run, settings, Path(config.out))
         gym_pretrain.train(config, begun, int(config.offline_steps))
         offline, start = read_metrics(begun.pretrained / METRICS), begun.start
     if run.method.online:
@@ -114,7 +109,7 @@ def train_cell(config: DictConfig, run: GymRun, changes: tuple[str, ...]) -> Cel
         points=points_of(online),
         offline_s=offline[-1]["wall_s"] if offline else 0.0,
         online_s=online[-1]["wall_s"] if run.method.online else 0.0,
-        settings=settings_of(config, run),
+        settings=settings,
         label=config.label,
     )
 
@@ -132,8 +127,9 @@ def run(config: DictConfig) -> None:
     prepared = replace(gym_run(config), folder=folder)
     path = folder / CELL_FILE
     name = ", ".join([str(config.env), str(config.method), *changes, f"seed {config.seed}"])
+    settings = settings_of(config, prepared)
     done = json.loads(path.read_text()) if path.is_file() else {}
-    if is_done(done.get("settings", {}), settings_of(config, prepared)):
+    if is_done(done.get("settings", {}), settings):
         print(f"== {name}: done before", flush=True)
         if config.label not in (None, done.get("label")):
             write_json(path, {**done, "label": config.label})
@@ -142,7 +138,7 @@ def run(config: DictConfig) -> None:
     else:
         print(f"== {name}", flush=True)
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(path, plain(asdict(train_cell(config, prepared, changes))))
+        write_json(path, plain(asdict(train_cell(config, prepared, changes, settings))))
     written = write_results(out, read_cells(out))
     print(f"Written: {', '.join(str(file) for file in written)}", flush=True)
 

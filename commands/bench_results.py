@@ -122,7 +122,9 @@ def groups(cells: Sequence[Cell], shared: Sequence[str] = ()) -> dict[str, list[
     """
     variants: dict[tuple[str, tuple[str, ...], str], list[Cell]] = {}
     for cell in cells:
-        variants.setdefault((cell.method, cell.changes, json.dumps(_alike(cell), sort_keys=True)), []).append(cell)
+        variants.setdefault((cell.method, cell.changes, json.dumps(alike(cell.settings), sort_keys=True)), []).append(
+            cell
+        )
     found: dict[str, list[Cell]] = {}
     for (name, changes, _), mine in variants.items():
         long = ", ".join([name, *(change for change in changes if change not in shared)])
@@ -130,18 +132,19 @@ def groups(cells: Sequence[Cell], shared: Sequence[str] = ()) -> dict[str, list[
         if label in found and label != long:
             label = f"{label} ({long})"
         while label in found:  # two may differ from the first of that label in the same way, and further on
-            setting, _, value = first_difference(_alike(found[label][0]), _alike(mine[0])) or ("", "", len(found))
+            before, here = (alike(each[0].settings) for each in (found[label], mine))
+            setting, _, value = first_difference(before, here) or ("", "", len(found))
             label = f"{label} ({setting} = {str(value)[:_LONGEST_VALUE]})"
         found[label] = mine
     return found
 
 
-def _alike(cell: Cell) -> dict[str, Any]:
-    """Settings that the seeds of one group share: all but the seed and how long they acted."""
-    settings = {name: value for name, value in cell.settings.items() if name != "seed"}
-    if isinstance(settings.get("online"), Mapping):
-        settings["online"] = {name: value for name, value in settings["online"].items() if name != "steps"}
-    return settings
+def alike(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What the seeds of one group share of their settings: all but the seed and how long they acted."""
+    shared = {name: value for name, value in settings.items() if name != "seed"}
+    if "online" in shared:
+        shared["online"] = {name: value for name, value in shared["online"].items() if name != "steps"}
+    return shared
 
 
 def common_steps(cells: Sequence[Cell], measure: str) -> list[int]:

@@ -141,6 +141,12 @@ class Agent:
         return temperature_of(self.raw_temperature.detach())
 
     @property
+    def finite(self) -> bool:
+        """Whether all parameters of actor and critics are finite; waits for the device."""
+        parameters = (*self.actor.parameters(), *self.critics.parameters())
+        return all(bool(parameter.isfinite().all()) for parameter in parameters)
+
+    @property
     def target_entropy(self) -> float:
         """Nats."""
         return -float(self.sizes[2]) if self.config.target_entropy is None else self.config.target_entropy

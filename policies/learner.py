@@ -360,9 +360,7 @@ class Learner:
         Raises:
             CheckpointError: A parameter of policy or critics is infinite or not a number.
         """
-        agent = self._agent
-        parameters = [*agent.actor.parameters(), *agent.critics.parameters()]
-        if all(bool(parameter.isfinite().all()) for parameter in parameters):
+        if self._agent.finite:
             return
         raise CheckpointError(
             f"Learning diverged: after {self._progress.updates} updates the policy or its critics hold numbers that "

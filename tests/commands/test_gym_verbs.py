@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_module
 
 from commands import bench_algorithms, gym_finetune, gym_pretrain
 from commands.__main__ import included, verb_help, verb_of
-from commands.bench_algorithms import offline_part
+from commands.bench_algorithms import offline_part, settings_of
 from commands.bench_data import recorded
 from commands.gym_job import dataset_of, gym_run, merged, offline_settings, online_settings
 from commands.verbs import VERBS
@@ -175,7 +175,8 @@ def test_cells_that_begin_alike_share_their_training_offline(tmp_path):
 
     def part(*settings):
         made = config("bench algorithms", "env=umaze", "method=wsrl", f"data_dir={tmp_path}", *settings)
-        return offline_part(made, gym_run(made), tmp_path)
+        run = gym_run(made)
+        return offline_part(made, run, settings_of(made, run), tmp_path)
 
     base = part()
     for later in ("warmup_steps=7", "utd=2", "+agent.online.actor_q=mean", "offline_ratio=0.5", "steps=50"):

@@ -205,7 +205,7 @@ def test_a_kill_loses_no_episode_and_repeats_no_version(make, tmp_path):
     for episode in episodes[3:]:
         learner.put_episode(episode)
     learner.train(8)  # updates and version 5 that no checkpoint knows
-    killed_at = learner._version
+    killed_at = learner.weights(0).version
     learner.store.close()  # what a kill leaves: no save
     again = make()
     assert again.status.steps == 80
