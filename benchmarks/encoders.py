@@ -30,10 +30,10 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.timing import best_ms
 from benchmarks.updates.arithmetic import matmul_rate
-from policies.allocator import keep_freed_memory
-from policies.encoders.augmentation import draw_offsets, shift
-from policies.encoders.config import ClipConfig, CnnConfig, EncoderConfig, Network, ResNetConfig
-from policies.encoders.encoder import Encoder
+from policies.agent.allocator import keep_freed_memory
+from policies.perception.encoders.augmentation import draw_offsets, shift
+from policies.perception.encoders.config import ClipConfig, CnnConfig, EncoderConfig, Network, ResNetConfig
+from policies.perception.encoders.encoder import Encoder
 
 BATCH, COUNTED = 256, 4
 PROPRIO, WORDS = 13, 128

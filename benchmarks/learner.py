@@ -31,10 +31,10 @@ from benchmarks.timing import best_ms, medians, synchronise
 from benchmarks.updates.arithmetic import calql_operations, matmul_rate, wsrl_operations
 from benchmarks.updates.images import image_figures
 from benchmarks.updates.plain import PlainAgent
-from policies.agent import Agent
-from policies.allocator import keep_freed_memory
-from policies.batch import Batch
-from policies.config import AgentConfig, NetworkConfig, PhaseConfig
+from policies.agent.agent import Agent
+from policies.agent.allocator import keep_freed_memory
+from policies.agent.config import AgentConfig, NetworkConfig, PhaseConfig
+from policies.common.batch import Batch
 
 STATE, ACTION, HIDDEN = 39, 7, (256, 256)
 BATCH, UTD, CRITICS, SUBSET, ACTIONS = 256, 4, 10, 2, 10

@@ -26,10 +26,10 @@ from torch import Tensor
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.timing import fastest
-from policies.allocator import keep_freed_memory
-from policies.mix import MixedReplay
-from policies.replay import Replay
-from policies.source_weights import SourceWeights
+from policies.agent.allocator import keep_freed_memory
+from policies.replay.mixed_replay import MixedReplay
+from policies.replay.replay import Replay
+from policies.replay.source_weights import SourceWeights
 
 IMAGE = (96, 96, 3)
 IMAGE_BYTES = 96 * 96 * 3

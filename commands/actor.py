@@ -14,22 +14,22 @@ import numpy as np
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from commands.calibrate import mark_in_use
-from commands.checkpoints import find_policy, finetune_folder, tuning_name
-from commands.judges import classifier_of
-from commands.learner import tls_of
-from commands.session_view import SessionView
-from commands.specs import spec_of
-from commands.stations import Station, open_station
-from commands.takeover import open_takeover
-from robot.actor_status import ActorStatus
-from robot.attended import AttendedSession
-from robot.console import Console
-from robot.console_wire import console_path
+from commands.watch.session_view import SessionView
+from factory.calibration import mark_in_use
+from factory.link import tls_of
+from factory.reward import classifier_of
+from factory.robot import Station, open_station
+from factory.run_folders import find_policy, finetune_folder, tuning_name
+from factory.spec import spec_of
+from factory.teleop import open_takeover
+from robot.console.server import Console
+from robot.console.wire import console_path
 from robot.interfaces import Policy
-from robot.policy_watch import WatchedPolicy
-from robot.recovery import Recovery
-from trajectories.room import kept_when_there_is_room
+from robot.rollout.actor_status import ActorStatus
+from robot.rollout.policy_watch import WatchedPolicy
+from robot.rollout.recovering_session import RecoveringSession
+from robot.rollout.recovery import Recovery
+from trajectories.disk_full import retry_while_disk_is_full
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode, Float32, Observation
 
@@ -63,7 +63,7 @@ class Around:
 
 def open_session(
     config: DictConfig, policy: LearnedPolicy, outbox: TrajectoryStore, start: int, around: Around
-) -> AttendedSession:
+) -> RecoveringSession:
     """The reset-free session, judged by the reward model alone.
 
     Args:
@@ -74,12 +74,12 @@ def open_session(
         around: Robot and people.
     """
     from rewards.judge import VlmReward
-    from robot.session import ResetFreeSession
+    from robot.rollout.session import ResetFreeSession
 
     station = around.station
 
     def keep(episode: Episode) -> None:
-        kept_when_there_is_room(lambda: outbox.commit(episode), tqdm.write, around.stop.is_set)
+        retry_while_disk_is_full(lambda: outbox.commit(episode), tqdm.write, around.stop.is_set)
 
     acting: Policy = policy if config.robot.name == "twin" else WatchedPolicy(policy, tqdm.write)
     rng = np.random.default_rng([int(config.seed), start])
@@ -91,7 +91,7 @@ def open_session(
         VlmReward(classifier_of(config, spec_of(config))),
         config.task.name,
         station.instructions,
-        station.attendant,
+        station.operator,
         rng=rng,
         on_episode=keep,
         on_step=around.view.on_step,
@@ -101,7 +101,7 @@ def open_session(
         referee=station.referee,
         metadata={"kind": "online", "method": str(config.method.name), "seed": int(config.seed)},
     )
-    return AttendedSession(session, around.recovery)
+    return RecoveringSession(session, around.recovery)
 
 
 def run(config: DictConfig) -> None:
@@ -109,8 +109,8 @@ def run(config: DictConfig) -> None:
     import torch
 
     from policies.policy import load_policy
-    from robot.actor import Actor, ActorOptions
     from robot.link.client import LearnerClient
+    from robot.rollout.actor import Actor, ActorOptions
 
     torch.set_num_threads(1)
     folder = finetune_folder(Path(config.run_dir), tuning_name(config))
@@ -127,7 +127,7 @@ def run(config: DictConfig) -> None:
             LearnerClient(config.link.address, tls_of(config), notify=tqdm.write, interrupt=stop)
         )
         station = stack.enter_context(open_station(config, tqdm.write, stop))
-        recovery = Recovery(station.env, station.attendant, tqdm.write, stop)
+        recovery = Recovery(station.env, station.operator, tqdm.write, stop)
         view = SessionView(station, str(config.task.name), int(config.task.max_steps), recovery, stop)
         takeover = stack.enter_context(open_takeover(config, station.env, tqdm.write, stop))
         stack.enter_context(Console(console_path(folder), view.state, view.frames, view.words()))

@@ -11,7 +11,8 @@ import numpy as np
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from robot.calibration import MOUNTS, Calibration, CalibrationMark, Intrinsics, Mount, newest_calibration, now
+from factory.calibration import arm_name
+from robot.control.calibration import MOUNTS, Calibration, Intrinsics, Mount, newest_calibration, now
 from trajectories.errors import ConfigError, RegraspError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from drivers.calibration.views import View
     from drivers.dynamixel.bus import DynamixelBus
     from drivers.widowx.models import ArmModel
-    from robot.environment import RobotEnv
+    from robot.rollout.environment import RobotEnv
 
 WHATS = ("camera", "joints", "shadows")
 _PIXELS_PER_MM = 8
@@ -91,7 +92,7 @@ def mount_of(config: DictConfig) -> Mount:
 def rehearse(config: DictConfig, board: Board) -> None:
     """The whole measurement in the twin, with the truth beside it."""
     from drivers.calibration.result import describe_truth
-    from sim.calibration_scene import CalibrationScene
+    from sim.scene.calibration_scene import CalibrationScene
 
     rng = np.random.default_rng(int(config.seed))
     offsets = np.zeros(6)
@@ -120,7 +121,7 @@ def rehearse(config: DictConfig, board: Board) -> None:
 
 def measure(config: DictConfig, board: Board, ask: Ask) -> None:
     """On the arm, with a person beside it."""
-    from commands.stations import open_station
+    from factory.robot import open_station
 
     joints = config.calibrate.what == "joints"
     if joints:
@@ -260,28 +261,6 @@ def open_bus(config: DictConfig) -> Iterator[tuple[DynamixelBus, ArmModel]]:
         yield bus, model
     finally:
         bus.close()
-
-
-def calibration_in_use(config: DictConfig) -> Calibration | None:
-    """The newest calibration of the arm that the settings name; None for one without, and in the twin.
-
-    Raises:
-        CalibrationError: When the newest file is damaged.
-    """
-    if config.robot.name != "widowx":
-        return None
-    return newest_calibration(Path(config.robot.get("calibrations") or "calibrations"), arm_name(config))
-
-
-def mark_in_use(config: DictConfig) -> CalibrationMark | None:
-    """What checkpoints remember of `calibration_in_use`."""
-    calibration = calibration_in_use(config)
-    return None if calibration is None else calibration.mark
-
-
-def arm_name(config: DictConfig) -> str:
-    """Name of the arm's model; of the robot where it has none (the twin)."""
-    return str(config.robot.get("model") or config.robot.name)
 
 
 def size_of(config: DictConfig) -> tuple[int, int]:

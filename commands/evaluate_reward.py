@@ -9,16 +9,16 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from commands.checkpoints import reward_folder
-from commands.collect import record
-from commands.judges import classifier_of
-from commands.parallel import run_jobs
-from commands.plan import DIRECTIONS, CollectJob
-from commands.specs import spec_of
+from commands.collect.collect import record
+from commands.collect.parallel import run_jobs
+from commands.collect.plan import CollectJob
 from commands.train_reward import figures_table
-from commands.twins import TwinSettings, cached_twin, require_twin
+from factory.reward import classifier_of
+from factory.run_folders import reward_folder
+from factory.spec import spec_of
+from factory.twin import TwinSettings, cached_twin, require_twin
 from trajectories.kinds import AFTERMATH
-from trajectories.types import Episode, Float32, UInt8
+from trajectories.types import DIRECTIONS, Episode, Float32, UInt8
 
 
 def held_out_jobs(task: str, failures: tuple[str, ...], episodes: int, seed: int) -> list[CollectJob]:

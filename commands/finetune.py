@@ -16,9 +16,9 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from commands.actor import STATUS_FILE, describe
-from commands.checkpoints import finetune_folder, tuning_name
 from drivers.parent_link import die_with_parent
-from robot.actor_status import ActorStatus
+from factory.run_folders import finetune_folder, tuning_name
+from robot.rollout.actor_status import ActorStatus
 from robot.signals import on_signals
 from trajectories.errors import RegraspError
 

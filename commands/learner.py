@@ -9,24 +9,16 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from commands.calibrate import mark_in_use
-from commands.checkpoints import data_folder, find_policy, finetune_folder, tuning_name
-from commands.pretrain import agent_config
-from commands.specs import device_of, spec_of
-from robot.link.tls import TlsFiles
+from factory.calibration import mark_in_use
+from factory.link import tls_of
+from factory.policy import agent_config
+from factory.run_folders import data_folder, find_policy, finetune_folder, tuning_name
+from factory.spec import device_of, spec_of
 from trajectories.store import TrajectoryStore
 
 if TYPE_CHECKING:
-    from policies.learner import Learner
-    from policies.learner_status import LearnerStatus
-
-
-def tls_of(config: DictConfig) -> TlsFiles | None:
-    """The TLS files of the settings, None when none is named."""
-    link = config.link
-    if not (link.certificate or link.key or link.authority):
-        return None
-    return TlsFiles(Path(link.certificate or ""), Path(link.key or ""), Path(link.authority or ""))
+    from policies.learner.learner import Learner
+    from policies.learner.learner_status import LearnerStatus
 
 
 def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
@@ -39,8 +31,8 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
     Raises:
         CheckpointError: When there is no pre-trained policy.
     """
-    from policies.learner import Learner
-    from policies.learner_config import LearnerConfig
+    from policies.learner.learner import Learner
+    from policies.learner.learner_config import LearnerConfig
 
     run_dir, spec = Path(config.run_dir), spec_of(config)
     method, finetune = config.method, config.finetune
@@ -80,8 +72,8 @@ def run(config: DictConfig) -> None:
     """Serve and train until the run is complete or stopped."""
     import torch
 
-    from policies.allocator import keep_freed_memory
-    from policies.run_learner import run_learner
+    from policies.agent.allocator import keep_freed_memory
+    from policies.learner.run_learner import run_learner
 
     torch.set_num_threads(1)
     keep_freed_memory()

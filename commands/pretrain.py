@@ -5,38 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from tqdm import tqdm
 
-from commands.calibrate import mark_in_use
-from commands.checkpoints import data_folder, pretrained_folder
-from commands.judges import backbone_of
-from commands.specs import camera_names, device_of, plain, spec_of
-from commands.tasks import instructions_of
-from policies.config import AgentConfig, value_range
-from policies.encoders.config import EncoderConfig
-from policies.keypoint_training import KeypointConfig
-from policies.pretrain import PretrainConfig, pretrain
-from trajectories.errors import ConfigError
+from factory.calibration import mark_in_use
+from factory.policy import agent_config, encoder_config
+from factory.reward import backbone_of
+from factory.run_folders import data_folder, pretrained_folder
+from factory.spec import camera_names, device_of, spec_of
+from factory.task import instructions_of
+from policies.learner.pretrain import PretrainConfig, pretrain
+from policies.perception.keypoint_training import KeypointConfig
 from trajectories.store import TrajectoryStore
-
-KEYPOINTS = "keypoints"
-
-
-def agent_config(config: DictConfig) -> AgentConfig:
-    """The networks and losses of the settings, checked; targets are clamped to what rewards of -1 and 0 add up to."""
-    raw: dict[str, Any] = OmegaConf.to_container(config.agent, resolve=True)  # type: ignore[assignment]
-    return AgentConfig.from_dict({"target_range": value_range(float(raw["gamma"])), **raw})
-
-
-def encoder_config(config: DictConfig) -> EncoderConfig | None:
-    """The image encoder of the settings, checked; None for keypoints."""
-    raw = plain(config.encoder)
-    if raw["kind"] != KEYPOINTS:
-        return EncoderConfig.from_dict({**raw, "cameras": raw.get("cameras") or [camera_names(config)[0]]})
-    if len(raw) > 1:
-        raise ConfigError(f"encoder=keypoints has no settings; {sorted(set(raw) - {'kind'})} belong to image encoders.")
-    return None
 
 
 class Bars:
@@ -64,7 +44,7 @@ def run(config: DictConfig) -> None:
     """Train and save."""
     import torch
 
-    from policies.allocator import keep_freed_memory
+    from policies.agent.allocator import keep_freed_memory
 
     torch.set_num_threads(int(config.workers))
     keep_freed_memory()

@@ -13,15 +13,15 @@ import numpy as np
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from commands.checkpoints import data_folder
-from commands.session_view import SessionView
-from commands.specs import plain
-from commands.stations import Station, open_station
-from robot.console import Console
-from robot.console_wire import console_path
-from robot.demonstration_types import Progress, Tally
-from robot.demonstration_words import Phase
-from robot.recovery import Recovery
+from commands.watch.session_view import SessionView
+from factory.robot import Station, open_station
+from factory.run_folders import data_folder
+from factory.spec import plain
+from robot.console.server import Console
+from robot.console.wire import console_path
+from robot.demonstration.types import Progress, Tally
+from robot.demonstration.words import Phase
+from robot.rollout.recovery import Recovery
 from trajectories.kinds import AFTERMATH, KIND_KEY, kind_of
 from trajectories.store import TrajectoryStore
 from trajectories.summary import summarise, summary_table
@@ -30,7 +30,7 @@ from trajectories.types import Direction, Episode, Observation, Outcome
 if TYPE_CHECKING:
     from drivers.teleop.device import TeleopDevice
     from drivers.teleop.keys import Key
-    from robot.demonstration import DemonstrationSession
+    from robot.demonstration.session import DemonstrationSession
 
 KINDS: dict[Outcome, str] = {"success": "demo", "failure": "failure", "unknown": "unmarked"}
 """Outcome -> kind of the episode, as `collect` names them; an unmarked one is no demonstration."""
@@ -79,8 +79,8 @@ def demonstrate(
     """
     from drivers.teleop.demonstrator import Demonstrator
     from drivers.teleop.legend import legend
-    from robot.demonstration import DemonstrationSession
-    from robot.demonstration_types import DemonstrationOptions
+    from robot.demonstration.session import DemonstrationSession
+    from robot.demonstration.types import DemonstrationOptions
 
     settings, wanted, task = config.teleop, int(config.episodes), str(config.task.name)
     tally, earlier = tally_of(store, task)
@@ -88,9 +88,9 @@ def demonstrate(
         int(settings.max_steps), settings.start_by, float(settings.debounce_s), int(settings.aftermath)
     )
     about = {DEVICE_KEY: str(config.device.device), "robot": str(config.robot.name), "person": str(settings.person)}
-    recovery = Recovery(station.env, station.attendant, tqdm.write, stop)
+    recovery = Recovery(station.env, station.operator, tqdm.write, stop)
     view = SessionView(station, task, options.max_steps, recovery, stop)
-    pace = Pace(station.env.control_period_s if config.robot.name == "twin" and settings.realtime else 0.0)
+    pace = UpdateRateLimiter(station.env.control_period_s if config.robot.name == "twin" and settings.realtime else 0.0)
 
     def keep(episode: Episode) -> None:
         store.commit(replace(episode, metadata={KIND_KEY: KINDS[episode.outcome], **episode.metadata}))
@@ -188,7 +188,7 @@ class KeyRouter:
         self._handle = handle
 
 
-class Pace:
+class UpdateRateLimiter:
     """Makes a control step of the twin take as long as on the arm.
 
     Args:

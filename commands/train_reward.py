@@ -11,9 +11,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from commands.checkpoints import data_folder, reward_folder
-from commands.judges import backbone_of
-from commands.specs import spec_of
+from factory.reward import backbone_of
+from factory.run_folders import data_folder, reward_folder
+from factory.spec import spec_of
 from trajectories.errors import CorruptEpisodeError
 from trajectories.kinds import AFTERMATH, kind_of
 from trajectories.store import TrajectoryStore

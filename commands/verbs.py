@@ -38,7 +38,7 @@ class Verb:
 
 VERBS: dict[str, Verb] = {
     "demo": Verb(
-        "commands.demo",
+        "commands.demo.demo",
         "demo",
         "the whole path in the twin: data, pre-training, reward, fine-tuning, evaluation, report",
         "Runs every stage below, one after the other, and writes one HTML report. Stages that are already done in\n"
@@ -46,7 +46,7 @@ VERBS: dict[str, Verb] = {
         "task=bin_weight seed=1",
     ),
     "collect": Verb(
-        "commands.collect",
+        "commands.collect.collect",
         "collect",
         "record prior data, demonstrations, failures and play into the trajectory store",
         "In the twin a scripted expert acts and the physics predicate marks success, as a person would on the arm.",
@@ -71,7 +71,7 @@ VERBS: dict[str, Verb] = {
         "pretrain.steps=3000",
     ),
     "pretrain env=ID": Verb(
-        "commands.gym_pretrain",
+        "commands.gym.pretrain",
         "gym/pretrain",
         "the same for any Gymnasium environment with a state: from a D4RL or Minari data set, by any method",
         "Reads dataset=FILE (D4RL-style HDF5) or dataset=FOLDER (Minari), trains offline, evaluates the policy.\n"
@@ -103,7 +103,7 @@ VERBS: dict[str, Verb] = {
         "Every finished episode is kept; the same command resumes.",
     ),
     "finetune env=ID": Verb(
-        "commands.gym_finetune",
+        "commands.gym.finetune",
         "gym/finetune",
         "the same for any Gymnasium environment: goes on online from `pretrain env=ID`, in one process",
         "Methods without pre-training (sac, redq, rlpd) begin here. The same seed gives the same numbers, interrupted\n"
@@ -128,7 +128,7 @@ VERBS: dict[str, Verb] = {
         "Unsent episodes wait in the outbox; the same command resumes.",
     ),
     "evaluate": Verb(
-        "commands.evaluate",
+        "commands.evaluate.evaluate",
         "evaluate",
         "success rates of a policy in the twin, with intervals, JSON and videos",
         "Both directions, stochastic and deterministic actions, the same starts for every policy. Success is the\n"
@@ -137,7 +137,7 @@ VERBS: dict[str, Verb] = {
         "Run it again: an evaluation takes a minute and starts from its beginning.",
     ),
     "compare": Verb(
-        "commands.compare",
+        "commands.report.compare",
         "compare",
         "methods and seeds of one task side by side: tables, chart, intervals over seeds",
         "Reads the evaluations that `regrasp demo` left in every run folder. Only reads the runs.",
@@ -153,7 +153,7 @@ VERBS: dict[str, Verb] = {
         "It only reads: run it again.",
     ),
     "watch": Verb(
-        "commands.watch",
+        "commands.watch.watch",
         "watch",
         "a running session as a web page: cameras, joints, servos, safety state, and what it asks of you",
         "Finds the session of run_dir on this computer, waits for one and follows its restarts. The page shows a\n"
@@ -163,7 +163,7 @@ VERBS: dict[str, Verb] = {
         "The session goes on; run it again to look again.",
     ),
     "say": Verb(
-        "commands.say",
+        "commands.watch.say",
         "say",
         "a word to a running session: clear (a fault), ready (the scene is arranged), hold, stop",
         "clear: you looked at the arm and take responsibility for going on; needs your name.\n"
@@ -190,7 +190,7 @@ VERBS: dict[str, Verb] = {
         "The virtual arm is gone; the same command starts a new one.",
     ),
     "doctor": Verb(
-        "commands.doctor",
+        "commands.doctor.doctor",
         "doctor",
         "is everything there, permitted and well? computer, port, servos, cameras, teleoperation devices",
         "A line for every check, and what to do unless it is ok; status 1 when one FAILs. robot=twin checks the\n"
@@ -199,7 +199,7 @@ VERBS: dict[str, Verb] = {
         "It only looks: run it again.",
     ),
     "bench algorithms": Verb(
-        "commands.bench_algorithms",
+        "commands.bench.algorithms",
         "gym/bench_algorithms",
         "compare methods: environment x method x seed, one after the other, curves with bands and a table",
         "Every list with commas is swept by Hydra's multirun. Finished cells are skipped, an interrupted one goes on;\n"
@@ -208,7 +208,7 @@ VERBS: dict[str, Verb] = {
         "Finished cells are kept and the one under way goes on from its checkpoint with the same command.",
     ),
     "bench data": Verb(
-        "commands.bench_data",
+        "commands.bench.data",
         "gym/bench_data",
         "record a bench task's data set: a mediocre demonstrator, D4RL-style HDF5",
         "maze and umaze: a walker that is unsteady and often lost. puck and pot: the twin's scripted expert,\n"

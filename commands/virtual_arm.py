@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from commands.worlds import world_settings
+from factory.virtual_robot import world_settings
 from trajectories.errors import ConfigError
 from trajectories.numbers import positive
 

@@ -17,19 +17,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from policies.agent_state import ENCODER
-from policies.config import NetworkConfig
-from policies.config_dict import build, plain
-from policies.distribution import act
-from policies.networks import Actor
+from policies.agent.agent_state import ENCODER
+from policies.agent.config import NetworkConfig
+from policies.agent.distribution import act
+from policies.agent.networks import Actor
+from policies.common.config_dict import build, plain
+from policies.common.tensor_file import content_digest, read_tensors, write_tensors
 from policies.perception.common import part_of
 from policies.perception.loading import load_perception
 from policies.perception.protocol import Perception
-from policies.tensor_file import content_digest, read_tensors, write_tensors
-from robot.calibration import CalibrationMark, calibration_warning
+from robot.control.calibration import CalibrationMark, calibration_warning
 from robot.link.codec import weights_digest
 from trajectories.errors import CheckpointError
-from trajectories.types import ACTION_SIZE, Float32, Observation, Spec, Weights
+from trajectories.types import ACTION_SIZE, Float32, Observation, RobotSpec, Weights
 
 FILE = "actor.safetensors"
 KIND = "regrasp-actor-1"
@@ -165,7 +165,7 @@ def save_policy(
 
 
 def load_policy(
-    folder: Path, spec: Spec | None = None, seed: int = 0, calibration: CalibrationMark | None = None
+    folder: Path, spec: RobotSpec | None = None, seed: int = 0, calibration: CalibrationMark | None = None
 ) -> LearnedPolicy:
     """Read a policy folder; warns when the arm was calibrated anew since.
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from rewards.backbone import Backbone
 from rewards.calibration import Calibration, Threshold
 from trajectories.errors import ConfigError
-from trajectories.types import Float32, Spec, UInt8
+from trajectories.types import Float32, RobotSpec, UInt8
 
 
 class SuccessHead(nn.Module):
@@ -88,7 +88,7 @@ def image_features(backbone: Backbone, images: UInt8 | Tensor, trunk: bool) -> I
     return ImageFeatures(pooled, backbone.encode_trunk(images).half() if trunk else None)
 
 
-def frames_that_count(proprio: Float32, spec: Spec, require_open_gripper: bool) -> NDArray[np.bool_]:
+def frames_that_count(proprio: Float32, spec: RobotSpec, require_open_gripper: bool) -> NDArray[np.bool_]:
     """Whether frames with proprioception (N, P) may count towards done: bool (N,).
 
     Raises:
@@ -127,7 +127,7 @@ class SuccessClassifier:
     frames: int
     camera: str
     require_open_gripper: bool
-    spec: Spec
+    spec: RobotSpec
 
     @torch.no_grad()
     def logits(self, images: UInt8, instructions: Sequence[str]) -> NDArray[np.float64]:

@@ -16,7 +16,7 @@ from rewards.backbone import Backbone
 from rewards.calibration import Calibration, Threshold
 from rewards.classifier import Member, SuccessClassifier
 from trajectories.errors import CheckpointError
-from trajectories.types import Spec
+from trajectories.types import RobotSpec
 
 FORMAT = 1
 
@@ -57,7 +57,7 @@ def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[st
     _replace(json_path, (json.dumps(description, indent=1) + "\n").encode())
 
 
-def load_classifier(folder: Path, backbone: Backbone, spec: Spec | None = None) -> SuccessClassifier:
+def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = None) -> SuccessClassifier:
     """Inverse of `save_classifier`.
 
     Args:
@@ -86,7 +86,7 @@ def load_classifier(folder: Path, backbone: Backbone, spec: Spec | None = None) 
                 f"{backbone.name} ({backbone.digest[:12]}) is loaded. "
                 "Load that backbone, or run `regrasp train-reward` again."
             )
-        made_for = Spec.from_dict(description["spec"])
+        made_for = RobotSpec.from_dict(description["spec"])
         members = _members(description, load(payload), backbone)
         classifier = SuccessClassifier(
             backbone=backbone,

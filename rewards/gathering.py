@@ -16,7 +16,7 @@ from rewards.config import RewardConfig
 from rewards.frames import OTHER, SUCCESS, UNKNOWN, label_aftermath, label_frames
 from trajectories.errors import ConfigError
 from trajectories.kinds import AFTERMATH, kind_of
-from trajectories.types import Episode, Int64, Spec, UInt8
+from trajectories.types import Episode, Int64, RobotSpec, UInt8
 
 Goal = tuple[str, str]
 """Task and direction."""
@@ -73,7 +73,9 @@ class RewardData:
     copies: dict[int, list[int]]
 
 
-def gather(episodes: Iterable[Episode], task: str, backbone: Backbone, spec: Spec, config: RewardConfig) -> RewardData:
+def gather(
+    episodes: Iterable[Episode], task: str, backbone: Backbone, spec: RobotSpec, config: RewardConfig
+) -> RewardData:
     """Label and embed the frames of all episodes, one episode at a time.
 
     All frames of `task` are embedded (its held-out episodes are judged as a whole), of the other tasks only
@@ -90,7 +92,7 @@ def gather(episodes: Iterable[Episode], task: str, backbone: Backbone, spec: Spe
 
 
 class _Gathering:
-    def __init__(self, task: str, backbone: Backbone, spec: Spec, config: RewardConfig) -> None:
+    def __init__(self, task: str, backbone: Backbone, spec: RobotSpec, config: RewardConfig) -> None:
         self.task, self.backbone, self.spec, self.config = task, backbone, spec, config
         self.rng = np.random.default_rng(config.seed)
         self.generator = torch.Generator().manual_seed(config.seed)

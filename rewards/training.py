@@ -27,7 +27,7 @@ from rewards.evaluation import frame_figures
 from rewards.frames import OTHER
 from rewards.gathering import RewardData, gather
 from rewards.pairs import Pairs, cross_pairs, joined, own_pairs, with_copies
-from trajectories.types import Episode, Float64, Spec
+from trajectories.types import Episode, Float64, RobotSpec
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def train_reward(
     episodes: Iterable[Episode],
     task: str,
     backbone: Backbone,
-    spec: Spec,
+    spec: RobotSpec,
     config: RewardConfig | None = None,
     progress: Callable[[str, float], None] = lambda stage, share: None,
 ) -> TrainedReward:

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from trajectories.types import Command, Direction, Episode, Float32, Float64, Observation, Spec, UInt8, Weights
+from trajectories.types import Command, Direction, Episode, Float32, Float64, Observation, RobotSpec, UInt8, Weights
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class RewardModel(Protocol):
         ...
 
 
-class Attendant(Protocol):
+class Operator(Protocol):
     """Who is asked for help: in the twin a scene reset, on the arm a message to a person."""
 
     def trouble(self) -> str | None:
@@ -174,7 +174,7 @@ class Receipt:
 class LearnerEndpoint(Protocol):
     """What the learner offers to actors, over the link or in the same process."""
 
-    def hello(self, spec: Spec, policy_digest: str) -> int:
+    def hello(self, spec: RobotSpec, policy_digest: str) -> int:
         """Check that both sides belong together; returns the newest weights' version.
 
         Raises:

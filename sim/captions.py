@@ -14,15 +14,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from robot.pose import Pose
+from robot.control.pose import Pose
 from sim.tasks import TASKS, Task
 from sim.tasks.task import REACH_X, REACH_Y, yaw_of
 from sim.twin import Twin, make_twin
 from trajectories.errors import KinematicsError
-from trajectories.types import Direction, Float64, UInt8
+from trajectories.types import DIRECTIONS, Float64, UInt8
 
 Relation = Literal["done", "at", "touched", "held_above", "edge", "held", "on_table", "hovered", "away"]
-DIRECTIONS: tuple[Direction, ...] = ("forward", "backward")
 _SETTLE_NS = 80_000_000
 _FRAMES_PER_SCENE = 6
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from robot.home import HomeRegion, action_towards
-from robot.pose import Pose
-from sim.expert import ScriptedExpert, Step
+from robot.control.home import HomeRegion, action_towards
+from robot.control.pose import Pose
+from sim.experts.scripted import ScriptedExpert, Step
 from sim.tasks.task import REACH_X, REACH_Y
 from sim.twin import Twin
 from trajectories.errors import SafetyError

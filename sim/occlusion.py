@@ -5,9 +5,9 @@ from __future__ import annotations
 import mujoco
 import numpy as np
 
-from robot.pose import Pose
+from robot.control.pose import Pose
 from sim.physics import OPEN_WIDTH_M
-from sim.shapes import VISIBLE_GROUP
+from sim.scene.shapes import VISIBLE_GROUP
 from sim.twin import Twin
 from trajectories.errors import KinematicsError
 from trajectories.types import Direction, Float64

@@ -34,7 +34,7 @@ def env_id(task: str, variant: str = "") -> str:
 class TwinEnv(gymnasium.Env[dict[str, Any], Float32]):
     """A task's twin as a Gymnasium environment.
 
-    Observations are those of `robot.environment.RobotEnv`: {"images": {camera: uint8 (H, W, 3)}, "proprio":
+    Observations are those of `robot.rollout.environment.RobotEnv`: {"images": {camera: uint8 (H, W, 3)}, "proprio":
     float32 (P,), "instruction": str}; actions are float32 (7,) in [-1, 1]. Each reset draws a new scene.
     """
 

@@ -16,8 +16,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
-from sim.expert import ScriptedExpert
 from sim.experts.failures import Failure
+from sim.experts.scripted import ScriptedExpert
 from sim.register import TwinEnv, env_id
 from sim.tasks import TASKS
 from sim.tasks.task import Spread, yaw_of

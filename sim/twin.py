@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from robot.environment import RobotEnv
-from robot.home import HomeRegion
-from sim.scene import Scene
+from robot.control.home import HomeRegion
+from robot.rollout.environment import RobotEnv
+from sim.scene.scene import Scene
 from sim.tasks import Task, find_task
 from sim.tasks.task import Spread
-from trajectories.types import Direction, Spec
+from trajectories.types import Direction, RobotSpec
 
 _SETTLE_NS = 100_000_000
 
@@ -88,7 +88,7 @@ class Twin:
         return self.task.success(self.scene, direction)
 
     @property
-    def attendant(self) -> TwinAttendant:
+    def operator(self) -> TwinAttendant:
         """Who helps in the twin: a scene reset."""
         return TwinAttendant(self)
 
@@ -98,7 +98,7 @@ class Twin:
 
 
 class TwinAttendant:
-    """Stands in for the person beside the arm (`robot.interfaces.Attendant`)."""
+    """Stands in for the person beside the arm (`robot.interfaces.Operator`)."""
 
     def __init__(self, twin: Twin) -> None:
         self._twin = twin
@@ -114,7 +114,7 @@ class TwinAttendant:
     def recover(self, reason: str) -> str:
         """Free the arm by a reset of the scene."""
         self._twin.reset("forward")
-        return "the twin's attendant"
+        return "the twin's operator"
 
 
 def make_twin(
@@ -145,7 +145,7 @@ def make_twin(
     chosen = find_task(task)
     scene = Scene(chosen.scene, seed=seed, randomise=randomise)
     size = (image_size, image_size)
-    spec = Spec(cameras=dict.fromkeys(cameras, size))
+    spec = RobotSpec(cameras=dict.fromkeys(cameras, size))
     devices = {name: scene.camera(name, size) for name in cameras}
     env = RobotEnv(scene.arm, devices, scene.clock, spec, max_steps=max_steps)
     twin = Twin(chosen, scene, env, spread, randomise, rng)

@@ -26,11 +26,11 @@ from widowx_setup import TICK, Rig
 
 from drivers.dynamixel.units import ticks_to_rad
 from drivers.widowx.models import WX250S
-from robot.collision import Collision
-from robot.environment import RobotEnv
-from robot.safety_limits import SafetyLimits
+from robot.control.collision import Collision
+from robot.control.safety_limits import SafetyLimits
+from robot.rollout.environment import RobotEnv
 from trajectories.errors import RegraspError, SafetyError
-from trajectories.types import Command, Spec
+from trajectories.types import Command, RobotSpec
 
 SUBSTEP_S = 0.02
 ROUNDING = 1.1
@@ -182,7 +182,7 @@ def fuzz_environment(count, seed, tell=lambda tally: None, limits=None):
     """
     adversary, tally, clock = Adversary(seed), Tally(), ManualClock()
     rng, arm, collision = adversary.rng, CheckedArm(clock, tally), Collision()
-    env = RobotEnv(arm, {}, clock, Spec(cameras={}), limits=limits)
+    env = RobotEnv(arm, {}, clock, RobotSpec(cameras={}), limits=limits)
     arm.limits, arm.largest = env.limits, env.limits.max_joint_speed * SUBSTEP_S * ROUNDING
     lower, upper = np.array(env.limits.position_lower) - 1e-9, np.array(env.limits.position_upper) + 1e-9
     for number in range(count):
@@ -272,7 +272,7 @@ def fuzz_driver(count, seed, tell=lambda tally: None, until=math.inf):
     wire = Wire(rig, arm, tally)
     rig.port.sent.clear()
     rig.watch = wire.look
-    env = RobotEnv(arm, {}, rig, Spec(cameras={}))
+    env = RobotEnv(arm, {}, rig, RobotSpec(cameras={}))
     while tally.fed < count and time.monotonic() < until:
         odd = rng.random()
         rig.motors.blocked = {int(rng.integers(6))} if odd < 0.0005 else set() if odd < 0.002 else rig.motors.blocked

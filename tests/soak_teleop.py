@@ -23,16 +23,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # before tests/, w
 
 from scripted_person import Mouse, Pad, ScriptedPerson
 
-from commands.checkpoints import data_folder
-from commands.plan import DIRECTIONS
-from commands.specs import plain
-from commands.stations import open_station
-from commands.statistics import format_rate, wilson_interval
+from commands.report.statistics import format_rate, wilson_interval
 from commands.teleop import DEVICE_KEY, KeyRouter, demonstrate
 from drivers.teleop.device import open_device
+from factory.robot import open_station
+from factory.run_folders import data_folder
+from factory.spec import plain
 from trajectories.kinds import AFTERMATH, KIND_KEY
 from trajectories.store import TrajectoryStore
 from trajectories.summary import summarise, summary_table
+from trajectories.types import DIRECTIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 HANDS = {"gamepad": Pad, "spacemouse": Mouse}

@@ -12,7 +12,8 @@ import pytest
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-from commands import evaluate, pretrain
+from commands import pretrain
+from commands.evaluate import evaluate
 from policies.perception.loading import load_perception
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -16,7 +16,7 @@ from benchmarks.faults.rows import ROWS, Answer
 from benchmarks.faults.table import markdown, shortened
 from benchmarks.faults.truth import Record, Sample, sinking_m_s, spread_mm
 from benchmarks.faults.verdicts import judge
-from robot.recovery import GOES_ON
+from robot.rollout.recovery import GOES_ON
 
 PATIENT = ("robot.max_age=1.0", "+robot.arm={max_age_s: 1.0, on_close: hold, guard: {missing_s: 1.0}}")
 """A busy machine must not cause faults of its own here."""

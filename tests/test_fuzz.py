@@ -5,7 +5,7 @@ import pytest
 import soak_fuzz
 
 from drivers.widowx.goals import GoalWriter
-from robot.controller import Controller
+from robot.control.controller import Controller
 
 
 def test_whatever_is_fed_to_the_environment_only_safe_commands_leave():

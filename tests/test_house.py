@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ["trajectories", "robot", "drivers", "sim", "rewards", "policies", "commands"]
+ROOMS = ["trajectories", "robot", "drivers", "sim", "rewards", "policies", "factory", "commands"]
 ALLOWED = {
     "trajectories": set(),
     "robot": {"trajectories"},
@@ -18,7 +18,8 @@ ALLOWED = {
     "sim": {"trajectories", "robot", "drivers"},
     "rewards": {"trajectories", "robot"},
     "policies": {"trajectories", "robot", "rewards"},
-    "commands": {"trajectories", "robot", "drivers", "sim", "rewards", "policies", "configs"},
+    "factory": {"trajectories", "robot", "drivers", "sim", "rewards", "policies"},
+    "commands": {"trajectories", "robot", "drivers", "sim", "rewards", "policies", "factory", "configs"},
 }
 DEVICE_LIBRARIES = {"pyrealsense2", "serial", "dynamixel_sdk", "evdev", "hid", "cv2"}
 UNSAFE = re.compile(r"\bpickle\b|torch\.load\(|allow_pickle|(^|[^._a-zA-Z])eval\(|yaml\.load\(|\bmarshal\b")

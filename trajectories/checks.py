@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajectories.errors import InvalidEpisodeError
-from trajectories.types import ACTION_SIZE, Direction, Episode, Observation, Outcome, Source, Spec
+from trajectories.types import ACTION_SIZE, Direction, Episode, Observation, Outcome, RobotSpec, Source
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 
@@ -45,7 +45,7 @@ def check_array(
         raise InvalidEpisodeError(f"{what} holds NaN or infinity; only finite numbers can be learned from.")
 
 
-def check_observation(observation: Observation, spec: Spec) -> None:
+def check_observation(observation: Observation, spec: RobotSpec) -> None:
     """Check one observation against the robot's specification.
 
     Raises:
@@ -57,7 +57,7 @@ def check_observation(observation: Observation, spec: Spec) -> None:
     check_array(observation.proprio, "proprio", (len(spec.proprio),), np.float32, finite=True)
 
 
-def check_episode(episode: Episode, spec: Spec) -> None:
+def check_episode(episode: Episode, spec: RobotSpec) -> None:
     """Check an episode: names, shapes and dtypes of all columns, and the conventions of `Episode`.
 
     Raises:
@@ -112,7 +112,7 @@ def _check_choice(value: str, what: str, choices: tuple[str, ...]) -> None:
         raise InvalidEpisodeError(f"{what} is {value!r}, expected one of {', '.join(choices)}.")
 
 
-def _check_cameras(images: Mapping[str, Any], spec: Spec) -> None:
+def _check_cameras(images: Mapping[str, Any], spec: RobotSpec) -> None:
     if set(images) != set(spec.cameras):
         raise InvalidEpisodeError(
             f"images are of cameras {sorted(images)}, the robot's specification has {sorted(spec.cameras)}."

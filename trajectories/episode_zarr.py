@@ -28,7 +28,7 @@ from zarr.buffer import cpu
 from zarr.codecs import ZstdCodec
 from zarr.storage import MemoryStore, StorePath
 
-from trajectories.types import ACTION_SIZE, Episode, Spec
+from trajectories.types import ACTION_SIZE, Episode, RobotSpec
 
 CHUNK_STEPS = 100
 ZSTD_LEVEL = 1  # 3 takes twice the time and saves a tenth of the room on noisy camera images
@@ -37,13 +37,13 @@ NUMBERS, MARKS = "numbers", "marks"
 STEP_MARKS = ("terminated", "truncated", "source", "policy_version")
 
 
-def number_columns(spec: Spec) -> list[str]:
+def number_columns(spec: RobotSpec) -> list[str]:
     """Names of the columns of the table `numbers`."""
     actions = [f"{kind}/{i}" for kind in ("proposed", "executed") for i in range(ACTION_SIZE)]
     return [*(f"proprio/{name}" for name in spec.proprio), "success_probability", *actions, "reward"]
 
 
-def encode(episode: Episode, spec: Spec, attributes: Mapping[str, Any]) -> dict[str, bytes]:
+def encode(episode: Episode, spec: RobotSpec, attributes: Mapping[str, Any]) -> dict[str, bytes]:
     """The files of an episode that has passed `checks.check_episode`: relative path -> bytes."""
     stored: dict[str, Any] = {}
     group = zarr.create_group(MemoryStore(stored), zarr_format=3, attributes=dict(attributes))
@@ -55,7 +55,7 @@ def encode(episode: Episode, spec: Spec, attributes: Mapping[str, Any]) -> dict[
     return {path: buffer.to_bytes() for path, buffer in stored.items()}
 
 
-def decode(files: Mapping[str, bytes], head: Mapping[str, Any], spec: Spec) -> Episode:
+def decode(files: Mapping[str, bytes], head: Mapping[str, Any], spec: RobotSpec) -> Episode:
     """Inverse of `encode`; `head` holds id, task, instruction, direction, outcome, length and metadata.
 
     Raises:

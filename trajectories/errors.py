@@ -10,7 +10,7 @@ class ConfigError(RegraspError):
 
 
 class SpecMismatchError(RegraspError):
-    """A store, checkpoint or message was made for another `Spec`."""
+    """A store, checkpoint or message was made for another `RobotSpec`."""
 
 
 class StoreError(RegraspError):
@@ -22,7 +22,7 @@ class DiskError(StoreError):
 
 
 class InvalidEpisodeError(RegraspError):
-    """An observation, step or episode doesn't fit its `Spec` or the conventions of `Episode`."""
+    """An observation, step or episode doesn't fit its `RobotSpec` or the conventions of `Episode`."""
 
 
 class CorruptEpisodeError(StoreError):

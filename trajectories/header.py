@@ -1,19 +1,19 @@
-"""The header of a store: the robot's `Spec` that all its episodes share, sealed."""
+"""The header of a store: the robot's `RobotSpec` that all its episodes share, sealed."""
 
 from __future__ import annotations
 
 import os
 
 from trajectories.checks import check_name
+from trajectories.checksummed_json import ChecksumError, dump_checksummed, load_checksummed
 from trajectories.durable import move, replace_file
 from trajectories.errors import CorruptEpisodeError, SpecMismatchError, StoreError
 from trajectories.layout import HEADER, Layout
 from trajectories.manifest import SCHEMA, read_manifest, software_versions
-from trajectories.sealed import BrokenSealError, seal, unseal
-from trajectories.types import Spec
+from trajectories.types import RobotSpec
 
 
-def settle_spec(layout: Layout, spec: Spec | None, read_only: bool) -> tuple[Spec, str]:
+def settle_spec(layout: Layout, spec: RobotSpec | None, read_only: bool) -> tuple[RobotSpec, str]:
     """The specification of a store, which must be `spec` where both are known.
 
     A writer that states `spec` also makes the header of a new store, and makes a lost or damaged one anew if
@@ -36,7 +36,7 @@ def settle_spec(layout: Layout, spec: Spec | None, read_only: bool) -> tuple[Spe
         raise StoreError(f"There is no trajectory store in {layout.root}: {HEADER} is missing.")
     if read_only or spec is None:
         raise StoreError(
-            f"{layout.header} is damaged. Open the store once for writing and state its Spec: "
+            f"{layout.header} is damaged. Open the store once for writing and state its RobotSpec: "
             "the header is then made anew."
         )
     for camera in spec.cameras:
@@ -48,32 +48,32 @@ def settle_spec(layout: Layout, spec: Spec | None, read_only: bool) -> tuple[Spe
     return spec, f"{HEADER} was {'damaged' if damaged else 'missing'} and has been made anew"
 
 
-def _read(layout: Layout) -> Spec | None:
+def _read(layout: Layout) -> RobotSpec | None:
     """None when the header is missing or damaged."""
     try:
-        content = unseal(layout.header.read_bytes())
-    except (FileNotFoundError, NotADirectoryError, BrokenSealError):
+        content = load_checksummed(layout.header.read_bytes())
+    except (FileNotFoundError, NotADirectoryError, ChecksumError):
         return None
     if content.get("schema") != SCHEMA:
         raise StoreError(
             f"{layout.header} has schema {content.get('schema')!r}, this version of Regrasp reads "
             f"{SCHEMA}. Open the store with the version that made it."
         )
-    return Spec.from_dict(content["spec"])
+    return RobotSpec.from_dict(content["spec"])
 
 
-def _write(layout: Layout, spec: Spec) -> None:
+def _write(layout: Layout, spec: RobotSpec) -> None:
     """Write the header; a damaged one is kept in the quarantine."""
     content = {"schema": SCHEMA, "spec": spec.to_dict(), "versions": software_versions()}
     try:
         if layout.header.exists():
             move(layout.header, layout.quarantine / f"{HEADER}.{layout.header.stat().st_mtime_ns}")
-        replace_file(layout.header, seal(content))
+        replace_file(layout.header, dump_checksummed(content))
     except OSError as error:
         raise StoreError(f"Can't write {layout.header}: {error}.") from error
 
 
-def _require_agreement(layout: Layout, spec: Spec) -> int:
+def _require_agreement(layout: Layout, spec: RobotSpec) -> int:
     """Episodes that are there without a header must agree with `spec`; returns how many there are."""
     count = 0
     for name in sorted(os.listdir(layout.episodes)):
@@ -85,7 +85,7 @@ def _require_agreement(layout: Layout, spec: Spec) -> int:
             raise SpecMismatchError(
                 f"The header of {layout.root} is lost, and its episode {name} was recorded with another "
                 f"robot "
-                f"specification (digests {digest[:12]} and {spec.digest[:12]}). Open the store with the Spec "
+                f"specification (digests {digest[:12]} and {spec.digest[:12]}). Open the store with the RobotSpec "
                 "that it was made with."
             )
         count += 1

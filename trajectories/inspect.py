@@ -77,7 +77,7 @@ def _overview(store: TrajectoryStore) -> str:
         f"{len(infos)} episodes, {steps} steps ({steps / spec.control_hz / 60:.1f} min at "
         f"{spec.control_hz:g} Hz), "
         f"{store.bytes_on_disk / 1e6:.1f} MB",
-        f"Cameras: {cameras}. Proprioception: {len(spec.proprio)} numbers. Spec {spec.digest[:12]}.",
+        f"Cameras: {cameras}. Proprioception: {len(spec.proprio)} numbers. RobotSpec {spec.digest[:12]}.",
     ]
     return "\n".join([*lines, "", summary_table(summarise(infos))] if infos else lines)
 

@@ -1,6 +1,6 @@
 """Where things lie in a store's folder, and the lock that keeps a second writer out.
 
-store.json          the robot's Spec and the schema, sealed
+store.json          the robot's RobotSpec and the schema, sealed
 writer.lock         held by the one writing process; the kernel lets go when it dies
 episodes/<id>/      one Zarr group and manifest.json each: whole, or not there
 .staging/           commits under way; never acknowledged, so discarded at the next start

@@ -20,9 +20,9 @@ import numpy
 import zarr
 
 from trajectories.checks import plain_metadata
+from trajectories.checksummed_json import ChecksumError, dump_checksummed, load_checksummed
 from trajectories.errors import CorruptEpisodeError, StoreError
-from trajectories.sealed import BrokenSealError, seal, unseal
-from trajectories.types import Direction, Episode, Outcome, Spec
+from trajectories.types import Direction, Episode, Outcome, RobotSpec
 
 MANIFEST = "manifest.json"
 SCHEMA = 1  # layout of an episode's folder; readers refuse newer ones
@@ -80,7 +80,7 @@ class Manifest:
 
     Attributes:
         info: What the episode is.
-        spec_digest: `Spec.digest` of the robot that it was recorded with.
+        spec_digest: `RobotSpec.digest` of the robot that it was recorded with.
         files: Relative path -> size and digest, of every file but the manifest.
         versions: Software that wrote it.
         schema: Layout of the folder.
@@ -93,7 +93,7 @@ class Manifest:
     schema: int = SCHEMA
 
     @classmethod
-    def of(cls, info: EpisodeInfo, spec: Spec, files: Mapping[str, bytes]) -> Manifest:
+    def of(cls, info: EpisodeInfo, spec: RobotSpec, files: Mapping[str, bytes]) -> Manifest:
         """The manifest of these files."""
         entries = {
             name: FileEntry(len(content), hashlib.sha256(content).hexdigest())
@@ -104,7 +104,7 @@ class Manifest:
     def to_bytes(self) -> bytes:
         """Content of the file `manifest.json`."""
         files = {name: [entry.size, entry.sha256] for name, entry in self.files.items()}
-        return seal({**vars(self), "info": self.info.to_dict(), "files": files})
+        return dump_checksummed({**vars(self), "info": self.info.to_dict(), "files": files})
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Manifest:
@@ -114,8 +114,8 @@ class Manifest:
             CorruptEpisodeError: When a byte is not as written, or the schema is newer than this software.
         """
         try:
-            content = unseal(raw)
-        except BrokenSealError as error:
+            content = load_checksummed(raw)
+        except ChecksumError as error:
             raise CorruptEpisodeError(f"{MANIFEST} is damaged: {error}") from error
         if content.get("schema") != SCHEMA:
             raise CorruptEpisodeError(

@@ -13,7 +13,7 @@ import numpy as np
 from trajectories.checks import check_array, check_episode, check_observation, plain_metadata
 from trajectories.errors import InvalidEpisodeError
 from trajectories.labels import sparse_labels
-from trajectories.types import ACTION_SIZE, Direction, Episode, Float32, Observation, Outcome, Source, Spec
+from trajectories.types import ACTION_SIZE, Direction, Episode, Float32, Observation, Outcome, RobotSpec, Source
 
 
 def new_episode_id(rng: np.random.Generator | None = None) -> str:
@@ -49,7 +49,7 @@ class Recorder:
     Arrays are copied, so callers may reuse their buffers. `begin` drops an episode that was not finished.
     """
 
-    def __init__(self, spec: Spec, rng: np.random.Generator | None = None) -> None:
+    def __init__(self, spec: RobotSpec, rng: np.random.Generator | None = None) -> None:
         """Record for this robot; `rng` makes the random part of the ids repeatable."""
         self.spec = spec
         self._rng = rng
@@ -78,7 +78,7 @@ class Recorder:
             success_probability: Of the reward model for this observation; None where none ran.
 
         Raises:
-            InvalidEpisodeError: When the observation doesn't fit the `Spec` or the metadata is no JSON.
+            InvalidEpisodeError: When the observation doesn't fit the `RobotSpec` or the metadata is no JSON.
         """
         id = new_episode_id(self._rng)
         plain = plain_metadata(metadata or {}, f"of episode {id}")
@@ -109,7 +109,7 @@ class Recorder:
             success_probability: Of the reward model for `observation_after`; None where none ran.
 
         Raises:
-            InvalidEpisodeError: When no episode has begun, or something doesn't fit the `Spec`.
+            InvalidEpisodeError: When no episode has begun, or something doesn't fit the `RobotSpec`.
         """
         columns = self._under_way()
         proposed, executed = np.asarray(proposed), np.asarray(executed)

@@ -39,7 +39,7 @@ from trajectories.manifest import (
     read_verified,
 )
 from trajectories.quarantine import Damaged, Recovery, list_quarantine, put_aside
-from trajectories.types import Episode, Spec
+from trajectories.types import Episode, RobotSpec
 
 
 class TrajectoryStore:
@@ -48,7 +48,7 @@ class TrajectoryStore:
     Methods may be called from several threads.
     """
 
-    def __init__(self, path: str | Path, spec: Spec | None = None, *, read_only: bool = False) -> None:
+    def __init__(self, path: str | Path, spec: RobotSpec | None = None, *, read_only: bool = False) -> None:
         """Open a store, or create it.
 
         Opening for writing discards unfinished commits and moves episodes aside whose files are missing or
@@ -60,7 +60,7 @@ class TrajectoryStore:
             read_only: Open beside a writer; commits of the writer show after `refresh`.
 
         Raises:
-            SpecMismatchError: When the store was made for another `Spec`.
+            SpecMismatchError: When the store was made for another `RobotSpec`.
             StoreError: When the path is no store, can't be read or written, or has another writer.
         """
         self.path = Path(path)
@@ -71,7 +71,7 @@ class TrajectoryStore:
         self._mutex = threading.RLock()
         self._release: weakref.finalize | None = None
         if spec is None and not self._layout.header.exists():
-            raise StoreError(f"There is no trajectory store in {self.path}; to make one, state its Spec.")
+            raise StoreError(f"There is no trajectory store in {self.path}; to make one, state its RobotSpec.")
         try:
             if not read_only:
                 self._layout.create()
@@ -201,7 +201,7 @@ class TrajectoryStore:
         """Store an episode; it is on the disk when this returns. The same episode again changes nothing.
 
         Raises:
-            InvalidEpisodeError: When the episode is malformed or doesn't fit the store's `Spec`.
+            InvalidEpisodeError: When the episode is malformed or doesn't fit the store's `RobotSpec`.
             StoreError: When another episode with this id is in the store.
             DiskError: When the disk refuses. A refused episode doesn't count; only if the very last sync fails
                 may it be there, whole, at the next start, and then a second commit changes nothing.

@@ -21,6 +21,8 @@ Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
 Direction = Literal["forward", "backward"]
+DIRECTIONS: tuple[Direction, Direction] = ("forward", "backward")
+"""Both ways of a task, in the order in which sessions take them."""
 Outcome = Literal["success", "failure", "unknown"]
 ACTION_SIZE = 7
 
@@ -44,7 +46,7 @@ class Source(IntEnum):
 
 
 @dataclass(frozen=True)
-class Spec:
+class RobotSpec:
     """What a robot looks like to a policy. Its digest travels with every store, checkpoint and connection.
 
     Attributes:
@@ -69,7 +71,7 @@ class Spec:
         return json.loads(json.dumps(asdict(self), sort_keys=True))
 
     @classmethod
-    def from_dict(cls, raw: Mapping[str, Any]) -> Spec:
+    def from_dict(cls, raw: Mapping[str, Any]) -> RobotSpec:
         """Inverse of `to_dict`."""
         return cls(
             joints=tuple(raw["joints"]),
@@ -84,7 +86,7 @@ class Spec:
         """Hex sha256 of the canonical JSON."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
-    def require_same(self, other: Spec, what: str) -> None:
+    def require_same(self, other: RobotSpec, what: str) -> None:
         """Refuse `other`, which belongs to `what`, unless it equals this one.
 
         Raises:

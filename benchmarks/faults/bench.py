@@ -12,13 +12,13 @@ import numpy as np
 from hydra import compose, initialize_config_module
 from omegaconf import DictConfig
 
-from commands.device_stations import DeviceStation, open_devices
-from commands.worlds import world_settings
 from drivers.widowx.process import ProcessArm
-from robot.environment import RobotEnv
+from factory.device_robot import DeviceStation, open_devices
+from factory.virtual_robot import world_settings
 from robot.interfaces import ArmState
-from robot.policy_watch import WatchedPolicy
-from robot.recovery import RECOVERABLE, Recovery
+from robot.rollout.environment import RobotEnv
+from robot.rollout.policy_watch import WatchedPolicy
+from robot.rollout.recovery import RECOVERABLE, Recovery
 from sim.virtual.client import VirtualWorld
 from trajectories.errors import DeviceError, SafetyError
 from trajectories.types import Direction, Float32, Observation, Weights
@@ -63,7 +63,7 @@ class Pacer:
 
 
 class Person:
-    """Stands beside the arm: clears a fault once the cause is gone (`robot.interfaces.Attendant`).
+    """Stands beside the arm: clears a fault once the cause is gone (`robot.interfaces.Operator`).
 
     Attributes:
         gone: Set when the cause is removed.

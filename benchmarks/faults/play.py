@@ -11,7 +11,7 @@ from benchmarks.faults.bench import Bench
 from benchmarks.faults.rows import Row
 from benchmarks.faults.session import Session
 from benchmarks.faults.truth import Record, watched
-from robot.recovery import RECOVERABLE
+from robot.rollout.recovery import RECOVERABLE
 from trajectories.errors import RegraspError
 
 _BEFORE_S = 0.8

@@ -28,7 +28,7 @@ def heal(bench: Bench) -> None:
 
 
 def mishap(what: str, **values: object) -> Callable[[Bench], None]:
-    """One of `sim.virtual.mishaps`."""
+    """One of `sim.virtual.fault_injection`."""
 
     def inject(bench: Bench) -> None:
         bench.world.fault(what, **values)

@@ -11,7 +11,7 @@ from benchmarks.faults.play import Course
 from benchmarks.faults.rows import Answer, Row
 from benchmarks.faults.truth import Sample, sinking_m_s, spread_mm, turned_rad
 from drivers.widowx.models import WX250S
-from robot.recovery import GOES_ON
+from robot.rollout.recovery import GOES_ON
 
 _NS = 1e9
 _STOPS_S = 0.8

@@ -15,13 +15,13 @@ import torch
 from benchmarks.replay import BATCH as REPLAY_BATCH
 from benchmarks.replay import filled
 from benchmarks.timing import best_ms, medians
-from policies.agent import Agent
-from policies.batch import Batch
-from policies.config import AgentConfig, NetworkConfig, PhaseConfig
-from policies.encoders.config import EncoderConfig
-from policies.encoders.encoder import Encoder
-from policies.encoders.frames import frame_fields
-from policies.ring import Fields
+from policies.agent.agent import Agent
+from policies.agent.config import AgentConfig, NetworkConfig, PhaseConfig
+from policies.common.batch import Batch
+from policies.perception.encoders.config import EncoderConfig
+from policies.perception.encoders.encoder import Encoder
+from policies.perception.encoders.frames import frame_fields
+from policies.replay.ring_buffer import Fields
 
 STATE, PROPRIO, WORDS, ACTION, HIDDEN = 39, 13, 128, 7, (256, 256)
 BATCH, CRITICS, SUBSET, INSTRUCTIONS = 256, 10, 2, 16

@@ -1,4 +1,4 @@
-"""The updates of `policies.agent` as one would first write them in PyTorch: what the fast ones are measured against.
+"""The updates of `Agent` as one would first write them in PyTorch: what the fast ones are measured against.
 
 Stacked critics with one batched matrix product a layer, `F.layer_norm`, autograd, `torch.optim.Adam`, eager. No trick
 that a good engineer would not write at once, and no blunder either: the subsampled target critics alone are evaluated,

@@ -8,9 +8,9 @@ import numpy as np
 
 from drivers.calibration.detection import BoardDetector
 from drivers.calibration.views import View
-from robot.environment import RobotEnv
-from robot.home import action_towards
-from robot.pose import Pose
+from robot.control.home import action_towards
+from robot.control.pose import Pose
+from robot.rollout.environment import RobotEnv
 from trajectories.errors import ConfigError
 from trajectories.types import ACTION_SIZE, Float32, UInt8
 

@@ -10,7 +10,7 @@ from drivers.calibration.board import Board
 from drivers.calibration.transforms import transform
 from drivers.calibration.views import View
 from drivers.cameras.fitting import load_cv2
-from robot.calibration import CalibrationError, Intrinsics
+from robot.control.calibration import CalibrationError, Intrinsics
 from trajectories.types import Float64
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from robot.kinematics import Kinematics
-from robot.pose import Pose
-from robot.safety_limits import SafetyLimits
+from robot.control.kinematics import Kinematics
+from robot.control.pose import Pose
+from robot.control.safety_limits import SafetyLimits
 from trajectories.errors import ConfigError, KinematicsError
 from trajectories.types import Float64
 

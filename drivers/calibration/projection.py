@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from robot.calibration import Intrinsics
+from robot.control.calibration import Intrinsics
 from trajectories.types import Float64
 
 

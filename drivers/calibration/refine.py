@@ -17,8 +17,8 @@ from drivers.calibration.board import Board
 from drivers.calibration.projection import project
 from drivers.calibration.transforms import inverse, moved
 from drivers.calibration.views import View, arm_transform
-from robot.calibration import Intrinsics, Mount
-from robot.kinematics import Kinematics
+from robot.control.calibration import Intrinsics, Mount
+from robot.control.kinematics import Kinematics
 from trajectories.types import Float64
 
 OBSERVABLE = (1, 2, 3, 4)

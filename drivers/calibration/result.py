@@ -8,8 +8,8 @@ import numpy as np
 
 from drivers.calibration.refine import OBSERVABLE, Refined
 from drivers.calibration.transforms import distance
-from robot.calibration import Calibration, CameraCalibration, Mount
-from robot.kinematics import JOINT_NAMES
+from robot.control.calibration import Calibration, CameraCalibration, Mount
+from robot.control.kinematics import JOINT_NAMES
 from trajectories.types import Float64
 
 _DOUBTFUL_MM = 1.0

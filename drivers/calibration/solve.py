@@ -11,8 +11,8 @@ from drivers.calibration.hand_eye import hand_eye
 from drivers.calibration.initial import first_intrinsics, seen_pose
 from drivers.calibration.refine import Estimate, Refined, refine
 from drivers.calibration.views import View, arm_transform, require_enough
-from robot.calibration import CalibrationError, Intrinsics, Mount
-from robot.kinematics import JOINT_NAMES, Kinematics
+from robot.control.calibration import CalibrationError, Intrinsics, Mount
+from robot.control.kinematics import JOINT_NAMES, Kinematics
 
 _ROUGH = 1e-2
 LARGEST_ERROR_MM = 5.0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from robot.pose import Rows, rotation_vector, rows_from_rotation_vector
+from robot.control.pose import Rows, rotation_vector, rows_from_rotation_vector
 from trajectories.types import Float64
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from drivers.calibration.detection import Detection
 from drivers.calibration.transforms import inverse, turned_by
-from robot.calibration import CalibrationError, Mount
-from robot.kinematics import Kinematics
+from robot.control.calibration import CalibrationError, Mount
+from robot.control.kinematics import Kinematics
 from trajectories.types import Float64
 
 FEWEST_VIEWS = 8

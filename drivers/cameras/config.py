@@ -54,9 +54,9 @@ class CameraConfig:
     """Settings of one camera.
 
     Attributes:
-        name: The camera's name in the `Spec`.
+        name: The camera's name in the `RobotSpec`.
         source: The device and its own settings.
-        size: (height, width) of the frames, as the `Spec` wants them.
+        size: (height, width) of the frames, as the `RobotSpec` wants them.
         crop: (top, left, height, width) of the device's image that is used; None: as much of the middle as has the
             shape of `size`.
         latency_ms: From light to receipt, subtracted from every stamp; `drivers.cameras.latency` measures it.

@@ -1,4 +1,4 @@
-"""From the device's image to the one that the `Spec` wants: cut a window, then shrink it."""
+"""From the device's image to the one that the `RobotSpec` wants: cut a window, then shrink it."""
 
 from __future__ import annotations
 

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from drivers.dynamixel import requests
-from drivers.dynamixel.dialogue import LARGEST_RETRIES, PING_BYTES, Dialogue
 from drivers.dynamixel.port import Port, SerialPort
 from drivers.dynamixel.registers import EEPROM_END, ControlTable, Register
 from drivers.dynamixel.replies import Status
 from drivers.dynamixel.statistics import BusStatistics
 from drivers.dynamixel.tables import XM430_W350, table_for
+from drivers.dynamixel.transactions import LARGEST_RETRIES, PING_BYTES, Transactions
 from drivers.dynamixel.wire import NS_PER_S
 from drivers.errors import PacketError, ServoRefusedError, ServoTimeoutError, TorqueOnError
 from trajectories.errors import ConfigError
@@ -33,8 +33,8 @@ class Identity(NamedTuple):
 class DynamixelBus:
     """Servos on one serial line. Belongs to one thread.
 
-    Nothing is made up in place of an answer (see `Dialogue`). The alert bit is kept in `alerts`; it is not an error of
-    the request. Nothing here switches torque off by itself.
+    Nothing is made up in place of an answer (see `Transactions`). The alert bit is kept in `alerts`; it is not an error
+    of the request. Nothing here switches torque off by itself.
 
     Args:
         open_port: Opens the line; called now and by `reopen`.
@@ -67,7 +67,7 @@ class DynamixelBus:
         self.tables: dict[int, ControlTable] = {}
         self.firmware: dict[int, int] = {}
         self.clock = clock
-        self.dialogue = Dialogue(
+        self.dialogue = Transactions(
             open_port, baud=baud, latency_s=latency_s, return_delay_s=return_delay_s, retries=retries, clock=clock
         )
 
@@ -107,12 +107,12 @@ class DynamixelBus:
         """
         return _identity(self.dialogue.ask(servo, requests.ping(servo), PING_BYTES, "ping", budget_s))
 
-    def roll_call(self) -> dict[int, Identity]:
+    def broadcast_ping(self) -> dict[int, Identity]:
         """Every servo that answers at this baud rate, by id. Takes about 0.8 s; for all rates see `scan`.
 
         Two servos with the same id answer at once and damage each other's reply: `statistics.crc_errors` counts it.
         """
-        return {servo: _identity(status) for servo, status in sorted(self.dialogue.roll_call().items())}
+        return {servo: _identity(status) for servo, status in sorted(self.dialogue.broadcast_ping().items())}
 
     def identify(self, servos: Iterable[int]) -> dict[int, Identity]:
         """Ping servos and look their tables up.

@@ -66,7 +66,7 @@ def scan(
 
 
 def _ask_all(bus: DynamixelBus, expected: Iterable[int]) -> dict[int, Identity]:
-    found = bus.roll_call()
+    found = bus.broadcast_ping()
     for servo in expected:
         if servo not in found:
             try:

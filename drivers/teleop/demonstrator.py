@@ -1,4 +1,4 @@
-"""The person of a `robot.demonstration.DemonstrationSession`, behind any input device."""
+"""The person of a `robot.demonstration.session.DemonstrationSession`, behind any input device."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 from drivers.teleop.device import TeleopDevice
 from drivers.teleop.keys import Key
 from drivers.teleop.motion import Gripper, to_action
-from robot.demonstration_words import Word
+from robot.demonstration.words import Word
 from trajectories.types import Float32
 
 _WORDS = {
@@ -21,7 +21,7 @@ _WORDS = {
 
 
 class Demonstrator:
-    """A `robot.demonstration_types.Person` at a device.
+    """A `robot.demonstration.types.Person` at a device.
 
     The other keys have no word: toggling the gripper is part of the action, the emergency hold latches a fault at once
     (`takeover.trip_on_hold`), and there is no policy to take over from.

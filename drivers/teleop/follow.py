@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from drivers.teleop.keys import Key
 from drivers.teleop.motion import Gripper, Motion
-from robot.home import action_towards
-from robot.kinematics import Kinematics
-from robot.pose import Pose, multiply, rotation_vector, rows_from_rpy, rpy_from_rows, transpose
+from robot.control.home import action_towards
+from robot.control.kinematics import Kinematics
+from robot.control.pose import Pose, multiply, rotation_vector, rows_from_rpy, rpy_from_rows, transpose
 from trajectories.errors import ConfigError
 from trajectories.numbers import positive
 
@@ -66,7 +66,7 @@ class Follow:
 
         Args:
             config: How to follow.
-            action_scale: (7,) see `Spec.action_scale`.
+            action_scale: (7,) see `RobotSpec.action_scale`.
             kinematics: Of the leader.
         """
         self._config, self._scale, self._kinematics = config, tuple(action_scale), kinematics

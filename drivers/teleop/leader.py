@@ -17,9 +17,9 @@ from drivers.teleop.controls import Report
 from drivers.teleop.errors import TeleopError, TeleopLostError
 from drivers.teleop.follow import Follow, FollowConfig
 from drivers.teleop.reader import ReaderDevice
-from robot.kinematics import Kinematics
+from robot.control.kinematics import Kinematics
 from trajectories.errors import ConfigError
-from trajectories.types import Spec
+from trajectories.types import RobotSpec
 
 _SERVOS = {place.servo: place.name for place in WIDOWX_250S if not place.is_shadow}
 _GIVE_UP_S = 0.5
@@ -34,7 +34,7 @@ class LeaderConfig:
         baud: Bits per second.
         rate_hz: How often it is read.
         follow: How the follower follows.
-        action_scale: (7,) of the robot's `Spec`.
+        action_scale: (7,) of the robot's `RobotSpec`.
         reconnect_s: Pause between attempts to open it again.
     """
 
@@ -42,7 +42,7 @@ class LeaderConfig:
     baud: int = 1_000_000
     rate_hz: float = 50.0
     follow: FollowConfig = field(default_factory=FollowConfig)
-    action_scale: tuple[float, ...] = field(default_factory=lambda: Spec().action_scale)
+    action_scale: tuple[float, ...] = field(default_factory=lambda: RobotSpec().action_scale)
     reconnect_s: float = 1.0
 
     def __post_init__(self) -> None:
@@ -55,7 +55,7 @@ class LeaderConfig:
         if not 1.0 <= self.rate_hz <= 500.0:
             raise ConfigError(f"leader.rate_hz is {self.rate_hz!r}, expected 1 to 500.")
         if len(self.action_scale) != 7 or not all(scale > 0 for scale in self.action_scale):
-            raise ConfigError(f"leader.action_scale is {self.action_scale!r}, expected 7 numbers above 0 (see Spec).")
+            raise ConfigError(f"leader.action_scale is {self.action_scale!r}, expected 7 numbers above 0.")
 
 
 class LeaderConnection:

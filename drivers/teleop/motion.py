@@ -27,7 +27,7 @@ class Motion:
     """What the person wants at one instant.
 
     Attributes:
-        dx: Fraction of the largest step along x, -1 ... 1, as are the others; see `Spec.action_scale`.
+        dx: Fraction of the largest step along x, -1 ... 1, as are the others; see `RobotSpec.action_scale`.
         dy: Along y.
         dz: Along z.
         droll: About x.
@@ -58,7 +58,7 @@ class Motion:
 
 
 def to_action(motion: Motion, gripper_open: bool) -> Float32:
-    """The action of a control step in the convention of `Spec`.
+    """The action of a control step in the convention of `RobotSpec`.
 
     Args:
         motion: What the person wants; a motion that isn't active or has a rate that isn't finite becomes a hold.

@@ -14,7 +14,7 @@ from typing import Literal
 from drivers.teleop.device import TeleopDevice
 from drivers.teleop.keys import Key
 from drivers.teleop.motion import Gripper, Motion, to_action
-from robot.safety import SafetyFilter
+from robot.control.safety import SafetyFilter
 from trajectories.errors import ConfigError
 from trajectories.types import PROPRIO_NAMES, Float32, Observation, Source
 

@@ -23,7 +23,7 @@ from drivers.widowx.loop import ControlLoop, Mode
 from drivers.widowx.models import WX250S, ArmModel
 from drivers.widowx.settings import ArmSettings
 from drivers.widowx.statistics import LoopReport, LoopStatistics
-from robot.clock import WallClock
+from robot.control.clock import WallClock
 from robot.interfaces import ArmState, Clock
 from trajectories.errors import DeviceError, RegraspError, SafetyError, StaleDataError
 from trajectories.types import Command, Float64

@@ -25,12 +25,12 @@ from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.port import find_port
 from drivers.errors import PortError
 from drivers.parent_link import FAILED, Events, read_task
+from drivers.widowx.arm_server import HostedArm
 from drivers.widowx.claim import Claim, answer
-from drivers.widowx.hosted import HostedArm
 from drivers.widowx.models import model_named
 from drivers.widowx.settings import ArmSettings, OrphanSettings
 from drivers.widowx.shared_block import SharedBlock
-from robot.priority import raise_priority
+from robot.control.priority import raise_priority
 from trajectories.errors import RegraspError
 
 _TICK_S = 0.1

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from drivers.dynamixel.cycle import ServoHealth, ServoState
 from drivers.dynamixel.replies import HardwareError
-from drivers.widowx.advice import ADVICE, servo_title
+from drivers.widowx.fault_messages import ADVICE, servo_title
 from drivers.widowx.models import ArmModel
 from drivers.widowx.reading import Reading, output
 from drivers.widowx.settings import GuardLimits

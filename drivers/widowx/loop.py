@@ -19,7 +19,6 @@ from drivers.dynamixel.cycle import StateCycle
 from drivers.dynamixel.units import ticks_to_rad
 from drivers.errors import PortLostError
 from drivers.widowx import startup
-from drivers.widowx.fold import FoldUp
 from drivers.widowx.goals import GoalWriter
 from drivers.widowx.gripper import GripperControl
 from drivers.widowx.guard import Guard, Level
@@ -28,6 +27,7 @@ from drivers.widowx.interpolation import Interpolator
 from drivers.widowx.models import ArmModel
 from drivers.widowx.reading import Reading, arm_state, output, read_cycle
 from drivers.widowx.settings import ArmSettings
+from drivers.widowx.sleep_motion import SleepMotion
 from robot.interfaces import ArmState
 from trajectories.errors import ConfigError, DeviceError, RegraspError, SafetyError
 from trajectories.types import Command
@@ -110,7 +110,7 @@ class ControlLoop:
         joints = len(model.joints)
         self.motion = Interpolator([0.0] * joints, [settings.motion] * joints, settings.period_s)
         self.gripper = GripperControl(model.linkage, settings.gripper, settings.period_s, 0.0)
-        self._fold = FoldUp(model.sleep, settings.sleep_motion)
+        self._fold = SleepMotion(model.sleep, settings.sleep_motion)
         self._command: Command | None = None
         self._command_ns = self._relax_until_ns = self._reopen_ns = 0
         self._cycles = self._failures = 0
@@ -150,7 +150,7 @@ class ControlLoop:
             return
         self.require_free()
         self.mode, self._command, self._settle_lag = Mode.SLEEP, None, None
-        self._fold = FoldUp(self.goals.inside(self.model.sleep), self.settings.sleep_motion)
+        self._fold = SleepMotion(self.goals.inside(self.model.sleep), self.settings.sleep_motion)
 
     @property
     def sleeping(self) -> bool:
@@ -281,7 +281,7 @@ class ControlLoop:
             self.mode, self._command = Mode.REST, None
             _log.warning("The arm rests: %s", verdict.reason)
             self._relax_until_ns = self.bus.clock() + round(_RELAX_S * _NS)
-            self._fold = FoldUp(self.goals.inside(self.model.sleep), self.settings.sleep_motion)
+            self._fold = SleepMotion(self.goals.inside(self.model.sleep), self.settings.sleep_motion)
             self._settle(0.0)
 
     def _plan(self) -> list[float]:

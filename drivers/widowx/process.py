@@ -20,8 +20,8 @@ import time
 
 from drivers.errors import PortLostError
 from drivers.widowx.arm import JOB_TIMEOUT_S, finite_joints, fresh
+from drivers.widowx.arm_process import ArmProcess
 from drivers.widowx.health import ServoStatus
-from drivers.widowx.life import Life
 from drivers.widowx.loop import Mode, require_free, require_person
 from drivers.widowx.models import WX250S, ArmModel, model_named
 from drivers.widowx.settings import ArmSettings, OrphanSettings
@@ -203,8 +203,8 @@ class ProcessArm:
             "clear('your name'): a new process takes it over where it is."
         )
 
-    def _start(self) -> Life:
-        life = Life(self._task)
+    def _start(self) -> ArmProcess:
+        life = ArmProcess(self._task)
         try:
             life.wait_open(_CONNECT_S)
         except BaseException:

@@ -9,7 +9,7 @@ from drivers.dynamixel.registers import ControlTable
 from drivers.dynamixel.replies import HardwareError
 from drivers.dynamixel.units import RAD_PER_TICK, rad_s_to_velocity
 from drivers.widowx import eeprom
-from drivers.widowx.advice import ADVICE, servo_title
+from drivers.widowx.fault_messages import ADVICE, servo_title
 from drivers.widowx.models import ArmModel
 from drivers.widowx.settings import ArmSettings
 from trajectories.errors import ConfigError, DeviceError, SafetyError

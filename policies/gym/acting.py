@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from policies.agent import Agent
+from policies.agent.agent import Agent
 from policies.gym.preparation import Preparation
 from trajectories.types import Float32
 

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from policies.agent import Agent
-from policies.agent_file import agent_content, agent_from
-from policies.config import AgentConfig
+from policies.agent.agent import Agent
+from policies.agent.agent_file import agent_content, agent_from
+from policies.agent.config import AgentConfig
+from policies.common.tensor_file import read_tensors, write_tensors
 from policies.gym.preparation import Preparation
 from policies.gym.settings import DataSettings
-from policies.tensor_file import read_tensors, write_tensors
 from trajectories.errors import CheckpointError
 
 FORMAT = "regrasp-gym-1"

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from policies.config import AgentConfig
-from policies.phase_config import PHASES
+from policies.agent.config import AgentConfig
+from policies.agent.phase_config import PHASES
 
 _TARGET = "critic/target"
 _MARGIN = 0.1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from policies.agent import Agent
+from policies.agent.agent import Agent
 from policies.gym.acting import GymPolicy, Stream, seed_of
 from policies.gym.checkpoint import load_checkpoint, save_checkpoint
 from policies.gym.divergence import DivergenceWatch

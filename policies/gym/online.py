@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from policies.agent import Agent
+from policies.agent.agent import Agent
 from policies.gym.acting import GymPolicy, Stream, seed_of
 from policies.gym.checkpoint import load_checkpoint, save_checkpoint
 from policies.gym.divergence import DivergenceWatch
@@ -28,8 +28,8 @@ from policies.gym.offline import AGENT_FILE, METRICS, Progress
 from policies.gym.preparation import Preparation, fitted
 from policies.gym.record import Record
 from policies.gym.settings import Job, OnlineSettings, require_same_identity
-from policies.mix import MixedReplay
-from policies.replay import Replay
+from policies.replay.mixed_replay import MixedReplay
+from policies.replay.replay import Replay
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.flat.episode import FlatDataset, FlatEpisode
 from trajectories.types import Float32, Source

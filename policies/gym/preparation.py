@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from policies.gym.environment import Interface
 from policies.gym.minari_files import is_minari, read_minari
 from policies.gym.settings import DataSettings
-from policies.replay import Replay
+from policies.replay.replay import Replay
 from trajectories.flat.d4rl import read_d4rl
 from trajectories.flat.episode import FlatDataset, FlatEpisode
 from trajectories.flat.errors import DatasetError

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from policies.metrics import FILE, MetricsLog, read_metrics
+from policies.learner.metrics import FILE, MetricsLog, read_metrics
 from trajectories.durable import replace_file
 
 PHASES = ("acting", "learning", "evaluating")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
-from policies.config import AgentConfig
+from policies.agent.config import AgentConfig
 from policies.gym.environment import EnvSettings
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.flat.returns import Tail

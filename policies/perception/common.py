@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from policies.perception.scaling import ProprioScaling
-from policies.text_table import TextTable
-from trajectories.types import Spec
+from policies.perception.text_table import TextTable
+from trajectories.types import RobotSpec
 
 FILE = "features.safetensors"
 """In a policy folder, whichever kind it is."""
@@ -31,7 +31,7 @@ class Common:
 
     scaling: ProprioScaling
     text: TextTable
-    spec: Spec
+    spec: RobotSpec
 
     def content(self) -> Content:
         """Tensors and header."""
@@ -50,7 +50,9 @@ class Common:
         return tensors, header
 
     @classmethod
-    def read(cls, tensors: Mapping[str, Tensor], header: Mapping[str, Any], folder: Path, spec: Spec | None) -> Common:
+    def read(
+        cls, tensors: Mapping[str, Tensor], header: Mapping[str, Any], folder: Path, spec: RobotSpec | None
+    ) -> Common:
         """Inverse of `content`.
 
         Args:
@@ -62,7 +64,7 @@ class Common:
         Raises:
             SpecMismatchError: It was made for another robot.
         """
-        saved = Spec.from_dict(header["spec"])
+        saved = RobotSpec.from_dict(header["spec"])
         if spec is not None:
             spec.require_same(saved, f"The policy in {folder}")
         scaling = ProprioScaling(tensors["proprio.mean"].numpy(), tensors["proprio.deviation"].numpy())

@@ -1,7 +1,7 @@
 """`ImagePerception`: camera images, proprioception and the instruction through an encoder that the critics train.
 
 Behind a frozen encoder replay keeps features; behind one that goes on being trained it keeps bytes of images, or what a
-frozen tower saw in them, and the agent encodes its batches itself (`policies.encoders.frames`).
+frozen tower saw in them, and the agent encodes its batches itself (`policies.perception.encoders.frames`).
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from policies.encoders.description import described, rebuilt
-from policies.encoders.encoder import Encoder
-from policies.encoders.frames import episode_fields, frame_fields
+from policies.common.tensor_file import content_digest, read_tensors, write_tensors
 from policies.perception.common import FILE, Common, Content, part_of
+from policies.perception.encoders.description import described, rebuilt
+from policies.perception.encoders.encoder import Encoder
+from policies.perception.encoders.frames import episode_fields, frame_fields
 from policies.perception.scaling import ProprioScaling
-from policies.ring import Fields
-from policies.tensor_file import content_digest, read_tensors, write_tensors
-from policies.text_table import EncodeText, TextTable
+from policies.perception.text_table import EncodeText, TextTable
+from policies.replay.ring_buffer import Fields
 from trajectories.errors import CheckpointError, ConfigError
-from trajectories.types import Episode, Float32, Observation, Spec
+from trajectories.types import Episode, Float32, Observation, RobotSpec
 
 KIND = "regrasp-images-1"
 _ENCODER = "encoder."
@@ -45,7 +45,7 @@ class ImagePerception:
         digest: Hex sha256 of all of these, as they were at first.
     """
 
-    def __init__(self, encoder: Encoder, scaling: ProprioScaling, text: TextTable, spec: Spec) -> None:
+    def __init__(self, encoder: Encoder, scaling: ProprioScaling, text: TextTable, spec: RobotSpec) -> None:
         """Combine.
 
         Raises:
@@ -146,7 +146,7 @@ class ImagePerception:
         write_tensors(folder / FILE, KIND, *self._content())
 
     @classmethod
-    def load(cls, folder: Path, spec: Spec | None = None) -> ImagePerception:
+    def load(cls, folder: Path, spec: RobotSpec | None = None) -> ImagePerception:
         """Read what `save` wrote.
 
         Args:

@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from policies.keypoint_labels import PICK_SIZE, ProprioIndex
-from policies.keypoints import KeypointNet, KeypointNetConfig, as_input
+from policies.common.tensor_file import content_digest, read_tensors, write_tensors
 from policies.perception.common import FILE, Common, Content, part_of
+from policies.perception.keypoint_labels import PICK_SIZE, ProprioIndex
+from policies.perception.keypoints import KeypointNet, KeypointNetConfig, as_input
 from policies.perception.scaling import LARGEST, ProprioScaling
-from policies.ring import Fields
-from policies.tensor_file import content_digest, read_tensors, write_tensors
-from policies.text_table import EncodeText, TextTable
+from policies.perception.text_table import EncodeText, TextTable
+from policies.replay.ring_buffer import Fields
 from trajectories.errors import CheckpointError, ConfigError
-from trajectories.types import Episode, Float32, Int64, Observation, Spec, UInt8
+from trajectories.types import Episode, Float32, Int64, Observation, RobotSpec, UInt8
 
 KIND = "regrasp-features-1"
 REACH = 0.1
@@ -50,7 +50,9 @@ class KeypointPerception:
 
     kind = "keypoints"
 
-    def __init__(self, net: KeypointNet, scaling: ProprioScaling, text: TextTable, spec: Spec, camera: str) -> None:
+    def __init__(
+        self, net: KeypointNet, scaling: ProprioScaling, text: TextTable, spec: RobotSpec, camera: str
+    ) -> None:
         """Freeze and combine.
 
         Raises:
@@ -182,7 +184,7 @@ class KeypointPerception:
         write_tensors(folder / FILE, KIND, *self._content())
 
     @classmethod
-    def load(cls, folder: Path, spec: Spec | None = None) -> KeypointPerception:
+    def load(cls, folder: Path, spec: RobotSpec | None = None) -> KeypointPerception:
         """Read what `save` wrote.
 
         Args:
@@ -204,7 +206,7 @@ class KeypointPerception:
         return cls(net, common.scaling, common.text, common.spec, header["camera"])
 
 
-def require_camera(spec: Spec, camera: str) -> None:
+def require_camera(spec: RobotSpec, camera: str) -> None:
     """Refuse a camera that the robot does not have.
 
     Raises:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from policies.common.tensor_file import read_kind
 from policies.perception import image_perception, keypoint_perception
 from policies.perception.common import FILE
 from policies.perception.image_perception import ImagePerception
 from policies.perception.keypoint_perception import KeypointPerception
 from policies.perception.protocol import Perception
-from policies.tensor_file import read_kind
 from trajectories.errors import CheckpointError
-from trajectories.types import Spec
+from trajectories.types import RobotSpec
 
 _KINDS: dict[str, type[KeypointPerception] | type[ImagePerception]] = {
     keypoint_perception.KIND: KeypointPerception,
@@ -19,7 +19,7 @@ _KINDS: dict[str, type[KeypointPerception] | type[ImagePerception]] = {
 }
 
 
-def load_perception(folder: Path, spec: Spec | None = None) -> Perception:
+def load_perception(folder: Path, spec: RobotSpec | None = None) -> Perception:
     """Read `features.safetensors`.
 
     Args:

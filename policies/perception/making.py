@@ -8,23 +8,23 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from policies.dataset import keypoint_frames
-from policies.encoders.config import ClipConfig, EncoderConfig
-from policies.encoders.encoder import Encoder
-from policies.keypoint_training import KeypointConfig, KeypointErrors, Progress, train_keypoints
+from policies.perception.encoders.config import ClipConfig, EncoderConfig
+from policies.perception.encoders.encoder import Encoder
 from policies.perception.image_perception import ImagePerception
 from policies.perception.keypoint_perception import KeypointPerception, require_camera
+from policies.perception.keypoint_training import KeypointConfig, KeypointErrors, Progress, train_keypoints
 from policies.perception.scaling import ProprioScaling
-from policies.text_table import TextTable
+from policies.perception.text_table import TextTable
+from policies.replay.dataset import keypoint_frames
 from trajectories.errors import ConfigError
-from trajectories.types import Episode, Spec
+from trajectories.types import Episode, RobotSpec
 
 
 def train_keypoint_perception(
     episodes: Iterable[Episode],
     capacity: int,
     text: TextTable,
-    spec: Spec,
+    spec: RobotSpec,
     camera: str,
     config: KeypointConfig,
     seed: int,
@@ -59,7 +59,7 @@ def train_keypoint_perception(
 def new_image_perception(
     episodes: Iterable[Episode],
     text: TextTable,
-    spec: Spec,
+    spec: RobotSpec,
     config: EncoderConfig,
     seed: int,
     device: torch.device | str = "cpu",

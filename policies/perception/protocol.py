@@ -9,10 +9,10 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 from torch import Tensor
 
-from policies.encoders.encoder import Encoder
-from policies.ring import Fields
-from policies.text_table import EncodeText, TextTable
-from trajectories.types import Episode, Float32, Observation, Spec
+from policies.perception.encoders.encoder import Encoder
+from policies.perception.text_table import EncodeText, TextTable
+from policies.replay.ring_buffer import Fields
+from trajectories.types import Episode, Float32, Observation, RobotSpec
 
 
 class Perception(Protocol):
@@ -33,7 +33,7 @@ class Perception(Protocol):
         """Hex sha256 of weights, scaling, instructions, robot."""
 
     @property
-    def spec(self) -> Spec:
+    def spec(self) -> RobotSpec:
         """The robot."""
 
     @property

@@ -18,7 +18,7 @@ from robot.link.errors import HelloNeeded
 from robot.link.patience import Patience, Persistence, typed_error
 from robot.link.tls import TlsFiles, channel_credentials, split_address
 from trajectories.errors import ConfigError, LinkError
-from trajectories.types import Episode, Spec, Weights
+from trajectories.types import Episode, RobotSpec, Weights
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class LearnerClient:
         self._ask_may_act = self._channel.unary_unary(protocol.method(protocol.MAY_ACT))
         self._ask_finished = self._channel.unary_unary(protocol.method(protocol.FINISHED))
 
-    def hello(self, spec: Spec, policy_digest: str) -> int:
+    def hello(self, spec: RobotSpec, policy_digest: str) -> int:
         """See `LearnerEndpoint.hello`.
 
         Raises:

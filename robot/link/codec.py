@@ -23,7 +23,7 @@ from safetensors.numpy import load, save
 
 from trajectories.checks import check_episode, plain_metadata
 from trajectories.errors import LinkError
-from trajectories.types import Direction, Episode, Outcome, Spec, Weights
+from trajectories.types import Direction, Episode, Outcome, RobotSpec, Weights
 
 MAGIC = b"RGRASP01"
 MAX_HEADER_BYTES = 1 << 20
@@ -54,7 +54,7 @@ def encode_episode(episode: Episode) -> bytes:
     return _pack("episode", header, save(_contiguous(arrays)))
 
 
-def decode_episode(message: bytes, spec: Spec) -> Episode:
+def decode_episode(message: bytes, spec: RobotSpec) -> Episode:
     """Inverse of `encode_episode` for episodes of the robot `spec`.
 
     Raises:

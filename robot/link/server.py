@@ -18,7 +18,7 @@ from robot.link.codec import decode_episode, encode_weights
 from robot.link.errors import HelloNeeded, to_wire
 from robot.link.tls import TlsFiles, server_credentials
 from trajectories.errors import LinkError, RegraspError
-from trajectories.types import Spec
+from trajectories.types import RobotSpec
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ class LinkServer:
         credentials = server_credentials(address, tls)
         self._endpoint = endpoint
         self._session = uuid.uuid4().hex
-        self._spec: Spec | None = None  # the one that the endpoint accepted
+        self._spec: RobotSpec | None = None  # the one that the endpoint accepted
         self._puts = threading.Lock()
         self._server = grpc.server(
             ThreadPoolExecutor(_THREADS, thread_name_prefix="link"), options=protocol.SERVER_OPTIONS
@@ -99,7 +99,7 @@ class LinkServer:
     def _hello(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         raw, digest = protocol.from_json(request, spec=dict, policy_digest=str)
         try:
-            spec = Spec.from_dict(raw)
+            spec = RobotSpec.from_dict(raw)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise LinkError(f"refused a hello: its robot specification is incomplete ({error!r})") from error
         version = self._endpoint.hello(spec, digest)
@@ -130,7 +130,7 @@ class LinkServer:
         self._require_session(context)
         return protocol.to_json({"finished": bool(self._endpoint.finished())})
 
-    def _require_session(self, context: grpc.ServicerContext) -> Spec:
+    def _require_session(self, context: grpc.ServicerContext) -> RobotSpec:
         """The specification that this server process and the calling client agreed on."""
         sent = dict(context.invocation_metadata()).get(protocol.SESSION_KEY)
         if sent != self._session or self._spec is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sim.scene_spec import FixtureSpec, ObjectSpec, SceneSpec
+from sim.scene.spec import FixtureSpec, ObjectSpec, SceneSpec
 from sim.tasks.targets import JITTER, LEFT, RIGHT, SCALE
 from sim.tasks.task import Goal, Task
 from sim.tasks.wordings import push, put

@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from sim.scene import Scene
-from sim.scene_spec import SceneSpec
+from sim.scene.scene import Scene
+from sim.scene.spec import SceneSpec
 from trajectories.errors import ConfigError
 from trajectories.types import Direction, Float64
 

@@ -10,7 +10,7 @@ from drivers.dynamixel.parser import Parser
 from drivers.dynamixel.replies import Status, encode_fast, encode_status
 from drivers.dynamixel.units import RETURN_DELAY_UNIT_S
 from drivers.dynamixel.widowx import WIDOWX_250S, ServoPlace
-from sim.virtual.faults import Faults
+from sim.virtual.bus_faults import BusFaults
 from sim.virtual.motors import NS_PER_S, Drive, FirstOrderMotors, Motors
 from sim.virtual.servo import VirtualServo
 
@@ -51,12 +51,12 @@ class VirtualBus:
         *,
         now_ns: int = 0,
         wire_baud: int | None = None,
-        faults: Faults | None = None,
+        faults: BusFaults | None = None,
     ) -> None:
         self.servos = {servo.servo: servo for servo in servos}
         self.supply_v = NOMINAL_SUPPLY_V
         self.sags_v: dict[int, float] = {}
-        self.faults = faults or Faults()
+        self.faults = faults or BusFaults()
         self.heard = 0
         self.motors: Motors = motors if motors is not None else FirstOrderMotors(now_ns=now_ns)
         self._byte_ns = 0.0 if wire_baud is None else _BITS_PER_BYTE * NS_PER_S / wire_baud

@@ -164,7 +164,7 @@ class VirtualWorld:
         return self._ask("trouble")["trouble"]
 
     def fault(self, what: str, **values: Any) -> str:
-        """Make something go wrong; `sim.virtual.mishaps` lists names and values. Returns what happened, in words."""
+        """Make something go wrong (`fault_injection` lists names and values). Return what happened, in words."""
         return str(self._ask("fault", what=what, **values)["happened"])
 
     def state(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from drivers.dynamixel.widowx import BUS_BAUD
-from robot.priority import raise_priority
+from robot.control.priority import raise_priority
 from sim.virtual.bus import VirtualBus, widowx_servos
 from trajectories.errors import ConfigError
 

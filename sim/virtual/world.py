@@ -24,8 +24,8 @@ from typing import Any, get_args
 import numpy as np
 
 from drivers.dynamixel.widowx import BUS_BAUD
-from robot.kinematics import SLEEP_JOINTS
-from robot.priority import SCENE, raise_priority
+from robot.control.kinematics import SLEEP_JOINTS
+from robot.control.priority import SCENE, raise_priority
 from sim.physics import FINGER_CLOSED_M, OPEN_WIDTH_M
 from sim.rendering import SceneRenderer
 from sim.tasks.task import REACH_X, Spread
@@ -33,7 +33,7 @@ from sim.twin import make_twin
 from sim.virtual.bus import VirtualBus, widowx_servos
 from sim.virtual.cameras import VirtualCamera
 from sim.virtual.control import ControlServer
-from sim.virtual.mishaps import Mishaps
+from sim.virtual.fault_injection import FaultInjector
 from sim.virtual.physics_link import MujocoMotors
 from sim.virtual.pty import PtyServer
 from sim.virtual.view import View
@@ -97,7 +97,7 @@ class World:
             for number, (name, kind) in enumerate(settings.cameras.items()):
                 self.cameras[name] = self._camera(renderer, name, kind, settings.seed + number)
                 stack.callback(self.cameras[name].close)
-            self._mishaps = Mishaps(self._server, self._motors, physics, self.cameras)
+            self._mishaps = FaultInjector(self._server, self._motors, physics, self.cameras)
             self._close = stack.pop_all().close
         self._period_ns = round(_NS / settings.fps)
         self._due_ns = time.monotonic_ns()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from sim.rendering import MAX_SIZE
-from sim.scene import Scene
+from sim.scene.scene import Scene
 from sim.tasks import find_task
 from sim.tasks.task import Spread
 from sim.virtual.cameras import REALSENSE_STAND_IN, UVC_STAND_IN

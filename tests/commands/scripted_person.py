@@ -7,8 +7,8 @@ from pathlib import Path
 
 from drivers.teleop.motion import AXES
 from drivers.teleop.response import Response
-from robot.demonstration_words import Phase
-from sim.expert import ScriptedExpert
+from robot.demonstration.words import Phase
+from sim.experts.scripted import ScriptedExpert
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "drivers" / "teleop"))
 from fake_input import EventPipe, FakeSpacenavd, wait_for

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from commands.bench_algorithms import cell_folder, changes_of, is_done
-from commands.bench_charts import bench_chart
-from commands.bench_results import (
+from commands.bench.algorithms import cell_folder, changes_of, is_done
+from commands.bench.charts import bench_chart
+from commands.bench.results import (
     CELL_FILE,
     Cell,
     groups,
@@ -21,7 +21,7 @@ from commands.bench_results import (
     shared_changes,
     write_results,
 )
-from commands.statistics import Estimate
+from commands.report.statistics import Estimate
 
 
 def cell(method, seed, curve, *, env="maze", changes=(), measure="stochastic/success"):

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from commands.bench_data import data_file, record, recorded
-from commands.bench_maze import MazeWalker, shortest_path
-from commands.bench_tasks import BENCH_TASKS, Wandering
+from commands.bench.data import data_file, record, recorded
+from commands.bench.maze import MazeWalker, shortest_path
+from commands.bench.tasks import BENCH_TASKS, Wandering
 from policies.gym.environment import EnvSettings, interface_of, make_env
 from policies.gym.preparation import fitted, read_dataset
 from trajectories.errors import ConfigError

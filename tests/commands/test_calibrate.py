@@ -8,14 +8,15 @@ import pytest
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-import commands.stations
+import factory.robot
 from commands import calibrate
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.units import RAD_PER_TICK
 from drivers.widowx.models import WX250S
-from robot.calibration import Calibration, newest_calibration
-from robot.environment import RobotEnv
-from sim.calibration_scene import CalibrationScene
+from factory.calibration import calibration_in_use, mark_in_use
+from robot.control.calibration import Calibration, newest_calibration
+from robot.rollout.environment import RobotEnv
+from sim.scene.calibration_scene import CalibrationScene
 from sim.virtual.bus import VirtualBus, widowx_servos
 from sim.virtual.loopback import LoopbackPort, VirtualTime
 from sim.virtual.motors import FirstOrderMotors
@@ -109,7 +110,7 @@ def person(monkeypatch):
             person.world.close()
 
     person.offsets = (0.0,) * 6
-    monkeypatch.setattr(commands.stations, "open_station", open_station)
+    monkeypatch.setattr(factory.robot, "open_station", open_station)
     return person
 
 
@@ -186,14 +187,14 @@ def test_joint_offsets_end_in_the_servos_and_in_the_file(tmp_path, person, virtu
 def test_the_calibration_in_use_is_the_arms_newest(tmp_path):
     config = on_arm(settings(tmp_path))
     config.robot.calibrations = str(tmp_path)
-    assert calibrate.calibration_in_use(config) is None
+    assert calibration_in_use(config) is None
     for date in ("2026-12-01T09:00:00+00:00", "2026-11-21T10:00:00+00:00"):
         Calibration("wx250s", date).save(tmp_path)
-    assert calibrate.calibration_in_use(config).date == "2026-12-01T09:00:00+00:00"
-    assert calibrate.mark_in_use(config).date == "2026-12-01T09:00:00+00:00"
+    assert calibration_in_use(config).date == "2026-12-01T09:00:00+00:00"
+    assert mark_in_use(config).date == "2026-12-01T09:00:00+00:00"
     assert config.calibrate.folder == str(tmp_path)
     config.robot.name = "twin"
-    assert calibrate.mark_in_use(config) is None
+    assert mark_in_use(config) is None
 
 
 def test_pairs_are_made_to_agree(tmp_path, virtual, monkeypatch, capsys):

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from commands.compare import markdown
-from commands.comparison import MethodRun, by_method, mean_curve, rows_of
-from commands.report_charts import method_chart
-from commands.report_data import stream_of
+from commands.report.charts import method_chart
+from commands.report.compare import markdown
+from commands.report.comparison import MethodRun, by_method, mean_curve, rows_of
+from commands.report.data import stream_of
 
 
 def cell(rate, episodes=50):

@@ -8,10 +8,10 @@ import pytest
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-from commands.pretrain import agent_config, encoder_config
-from commands.specs import spec_of
 from commands.verbs import VERBS
-from policies.encoders.config import NETWORKS, EncoderConfig
+from factory.policy import agent_config, encoder_config
+from factory.spec import spec_of
+from policies.perception.encoders.config import NETWORKS, EncoderConfig
 from sim.tasks import TASKS
 from trajectories.errors import ConfigError
 

@@ -8,16 +8,16 @@ import pytest
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-from commands.device_stations import camera_settings
-from commands.doctor import _virtual, look, run
-from commands.doctor_report import warn
-from commands.specs import plain, spec_of
+from commands.doctor.doctor import _virtual, look, run
+from commands.doctor.report import warn
 from drivers.cameras.watchdog import State
 from drivers.dynamixel.replies import HardwareError
-from drivers.widowx.advice import ADVICE
+from drivers.widowx.fault_messages import ADVICE
 from drivers.widowx.models import model_named
 from drivers.widowx.settings import ArmSettings
-from robot.safety_limits import SafetyLimits
+from factory.device_robot import camera_settings
+from factory.spec import plain, spec_of
+from robot.control.safety_limits import SafetyLimits
 from trajectories.errors import ConfigError
 from trajectories.settings import merged
 
@@ -33,7 +33,7 @@ def composed(*overrides):
 
 
 def test_without_devices_the_list_says_what_to_do(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("commands.doctor.check_gpu", lambda: [warn("gpu", "none", "Buy one.")])  # torch loads slowly
+    monkeypatch.setattr("commands.doctor.doctor.check_gpu", lambda: [warn("gpu", "none", "Buy one.")])
     nowhere = "/dev/no-such-port"
     serial = "robot.cameras.front.serial='000'"
     files = f"run_dir={tmp_path}", f"doctor.json={tmp_path}/found"

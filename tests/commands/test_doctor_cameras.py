@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from commands.doctor_cameras import check_attached, check_streams, configured_cameras
-from commands.doctor_teleop import check_teleop
+from commands.doctor.cameras import check_attached, check_streams, configured_cameras
+from commands.doctor.teleop import check_teleop
 from drivers.cameras.config import CameraConfig
 from drivers.cameras.find import Attached, RealSenseDevice, V4l2Device
 from drivers.cameras.uvc import UvcConfig

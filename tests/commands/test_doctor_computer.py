@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from commands.doctor_computer import check_clock, check_disk, check_processor
-from commands.doctor_graphics import check_gpu, check_rendering
-from commands.doctor_packages import Wanted, check_packages, locked
-from commands.doctor_port import RULES, check_port, choose_port, holders_of
-from commands.doctor_report import as_json, examine, fail, ok, summary, warn
+from commands.doctor.computer import check_clock, check_disk, check_processor
+from commands.doctor.graphics import check_gpu, check_rendering
+from commands.doctor.packages import Wanted, check_packages, locked
+from commands.doctor.port import RULES, check_port, choose_port, holders_of
+from commands.doctor.report import as_json, examine, fail, ok, summary, warn
 from trajectories.errors import DeviceError
 
 LOCK = """\
@@ -75,7 +75,7 @@ def test_a_missing_package_of_the_project_itself_fails(tmp_path, monkeypatch):
 def test_room_on_the_disk(tmp_path, monkeypatch, free_gib, state):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, free_gib * 2**30))
-    monkeypatch.setattr("commands.doctor_computer._write_speed", lambda folder: 500.0)
+    monkeypatch.setattr("commands.doctor.computer._write_speed", lambda folder: 500.0)
     (finding,) = check_disk(tmp_path / "not" / "there" / "yet")
     assert finding.state == state
     assert f"{tmp_path}: {free_gib} GiB free" in finding.found
@@ -91,7 +91,7 @@ def test_a_folder_that_cannot_be_written(monkeypatch, tmp_path):
     def refuse(folder):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("commands.doctor_computer._write_speed", refuse)
+    monkeypatch.setattr("commands.doctor.computer._write_speed", refuse)
     (finding,) = check_disk(tmp_path)
     assert finding.state == "FAIL"
     assert "Permission denied" in finding.found
@@ -230,7 +230,7 @@ def test_the_latency_timer_of_the_adapter(tmp_path, timer, state):
 def test_a_port_without_permission_names_the_group(tmp_path, monkeypatch):
     (tmp_path / "ttyUSB0").touch()
     monkeypatch.setattr("os.access", lambda path, mode: False)
-    monkeypatch.setattr("commands.doctor_port._group", lambda device: "dialout")
+    monkeypatch.setattr("commands.doctor.port._group", lambda device: "dialout")
     (finding,) = check_port(str(tmp_path / "ttyUSB0"))
     assert finding.state == "FAIL"
     assert "usermod -aG dialout $USER" in finding.advice

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from commands.doctor_report import examine
-from commands.doctor_servos import check_servos
+from commands.doctor.report import examine
+from commands.doctor.servos import check_servos
 from drivers.dynamixel.packet import Instruction
 from drivers.dynamixel.parser import Parser
 from drivers.dynamixel.tables import XM430_W350
@@ -13,7 +13,7 @@ from drivers.dynamixel.units import BAUD_RATES
 from drivers.widowx.models import WX250, WX250S
 from drivers.widowx.settings import ArmSettings
 from sim.virtual.bus import VirtualBus, widowx_servos
-from sim.virtual.faults import Faults
+from sim.virtual.bus_faults import BusFaults
 from sim.virtual.loopback import LoopbackPort, VirtualTime
 from sim.virtual.servo import VirtualServo
 
@@ -24,7 +24,7 @@ class Line:
     def __init__(self, servos=None, faults=None):
         self.time = VirtualTime(time.monotonic_ns())
         self.servos = servos or widowx_servos()
-        self.faults = faults or Faults()
+        self.faults = faults or BusFaults()
         self.told = set()
         self.buses = {}
 
@@ -80,7 +80,7 @@ def test_a_healthy_arm_is_all_right_and_nothing_is_written():
 
 
 def test_a_dead_servo_is_named_and_the_others_are_still_looked_at():
-    line = Line(faults=Faults(dead={3}))
+    line = Line(faults=BusFaults(dead={3}))
     line.memory(4).set("return_delay_time", 250)
     found = line.look()
     assert found["servos"].state == "FAIL"
@@ -92,7 +92,7 @@ def test_a_dead_servo_is_named_and_the_others_are_still_looked_at():
 
 
 def test_without_power_there_is_one_line():
-    found = Line(faults=Faults(dead=set(range(1, 10)))).look()
+    found = Line(faults=BusFaults(dead=set(range(1, 10)))).look()
     assert list(found) == ["servos"]
     assert "power" in found["servos"].advice
 
@@ -113,7 +113,7 @@ def test_another_id_is_found():
 
 
 def test_damaged_replies_to_the_search_hint_at_two_servos_with_one_id():
-    line = Line(faults=Faults(damaged=1.0, seed=3))
+    line = Line(faults=BusFaults(damaged=1.0, seed=3))
     found = line.look()["servos"]
     assert "damaged replies" in found.found
     assert "same id" in found.advice
@@ -190,7 +190,7 @@ def test_old_firmware(firmware, state, words):
 
 
 def test_noise_on_the_line():
-    found = Line(faults=Faults(damaged=0.02, seed=1)).look()["line"]
+    found = Line(faults=BusFaults(damaged=0.02, seed=1)).look()["line"]
     assert found.state == "warn"
     assert "0 of 200 repeated" not in found.found
     assert "cables" in found.advice

@@ -2,11 +2,11 @@
 
 import pytest
 
-from commands.freshness import Freshness
+from commands.watch.data_age import DataAge
 
 
 def test_ages_and_skew_in_milliseconds():
-    freshness = Freshness()
+    freshness = DataAge()
     for i in range(101):
         freshness.add({"joints": 2_000_000, "front": 1_000_000 * i})
     figures = freshness.figures()
@@ -17,4 +17,4 @@ def test_ages_and_skew_in_milliseconds():
 
 
 def test_nothing_observed_is_nothing_to_report():
-    assert Freshness().figures() == {}
+    assert DataAge().figures() == {}

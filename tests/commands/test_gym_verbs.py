@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_module
 
-from commands import bench_algorithms, gym_finetune, gym_pretrain
 from commands.__main__ import included, verb_help, verb_of
-from commands.bench_algorithms import offline_part, settings_of
-from commands.bench_data import recorded
-from commands.gym_job import dataset_of, gym_run, merged, offline_settings, online_settings
+from commands.bench import algorithms as bench_algorithms
+from commands.bench.algorithms import offline_part, settings_of
+from commands.bench.data import recorded
+from commands.gym import finetune as gym_finetune
+from commands.gym import pretrain as gym_pretrain
+from commands.gym.job import dataset_of, gym_run, merged, offline_settings, online_settings
 from commands.verbs import VERBS
+from policies.agent.methods import METHODS
 from policies.gym.environment import make_env
 from policies.gym.settings import DataSettings
-from policies.methods import METHODS
 from trajectories.errors import CheckpointError, ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from commands.plan import collect_plan
+from commands.collect.plan import collect_plan
 
 SETTINGS = {
     "task": "pot", "prior_tasks": ["cube", "can"], "failures": ["miss", "drop"], "demos": 3, "demo_failures": 2,

@@ -3,7 +3,7 @@
 import pytest
 from omegaconf import OmegaConf
 
-from commands.stages import Stages, chosen
+from commands.demo.stages import Stages, chosen
 from trajectories.errors import ConfigError
 
 

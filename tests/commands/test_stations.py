@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_module
 
-from commands.specs import plain, spec_of
-from commands.stations import TwinStation, open_station
-from commands.tasks import instructions_of
-from commands.verdicts import PersonJudge, PredicateJudge, RewardJudge, judge_of
+from commands.evaluate.verdicts import PersonJudge, PredicateJudge, RewardJudge, judge_of
+from factory.robot import TwinStation, open_station
+from factory.spec import plain, spec_of
+from factory.task import instructions_of
 from robot.interfaces import RewardReading
 from trajectories.errors import ConfigError
 

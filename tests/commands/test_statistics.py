@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from commands.statistics import format_rate, mean_interval, wilson_interval
+from commands.report.statistics import format_rate, mean_interval, wilson_interval
 
 
 def test_wilson_against_published_numbers():

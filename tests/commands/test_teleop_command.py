@@ -14,15 +14,15 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 from scripted_person import Mouse, Pad, ScriptedPerson
 
-from commands.checkpoints import data_folder
-from commands.specs import plain
-from commands.stations import open_station
-from commands.teleop import KeyRouter, Pace, Screen, demonstrate
+from commands.teleop import KeyRouter, Screen, UpdateRateLimiter, demonstrate
 from drivers.teleop.device import DEVICES, make_device, open_device
 from drivers.teleop.keys import Key
 from drivers.teleop.legend import legend
-from robot.demonstration_types import Progress, Tally
-from robot.demonstration_words import Phase
+from factory.robot import open_station
+from factory.run_folders import data_folder
+from factory.spec import plain
+from robot.demonstration.types import Progress, Tally
+from robot.demonstration.words import Phase
 from trajectories.store import TrajectoryStore
 from trajectories.types import Source
 
@@ -219,7 +219,7 @@ def test_the_twin_is_paced_like_the_arm(monkeypatch):
         now[0] += seconds
 
     monkeypatch.setattr("commands.teleop.time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
-    pace = Pace(0.2)
+    pace = UpdateRateLimiter(0.2)
     for work in (0.0, 0.05, 0.05, 0.5, 0.05):
         now[0] += work
         pace()

@@ -6,7 +6,7 @@ import pytest
 from hydra import compose, initialize_config_module
 
 from commands.virtual_arm import announcement, run
-from commands.worlds import world_settings
+from factory.virtual_robot import world_settings
 from sim.virtual.world_settings import WorldSettings
 from trajectories.errors import ConfigError
 

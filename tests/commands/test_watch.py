@@ -14,13 +14,13 @@ from pathlib import Path
 import pytest
 from watch_session import FAULT, HEALTHY, PretendedSession
 
-from commands import say, watch
-from commands.watch_server import WatchServer
-from commands.watch_text import text_of
-from robot.console_client import NoSessionError
-from robot.console_light import light_of
-from robot.console_state import ConsoleState
-from robot.console_wire import console_path
+from commands.watch import say, watch
+from commands.watch.server import WatchServer
+from commands.watch.text import text_of
+from robot.console.client import NoSessionError
+from robot.console.light import light_of
+from robot.console.state import ConsoleState
+from robot.console.wire import console_path
 from trajectories.errors import ConfigError, LinkError
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from robot.actor_status import Tally
-from robot.console import Console
-from robot.console_state import CameraView, ConsoleState, JointView, LoopView, ServoView
-from robot.kinematics import JOINT_LOWER, JOINT_NAMES, JOINT_UPPER, NEUTRAL_JOINTS
-from robot.safety_limits import SafetyLimits
+from robot.console.server import Console
+from robot.console.state import CameraView, ConsoleState, JointView, LoopView, ServoView
+from robot.control.kinematics import JOINT_LOWER, JOINT_NAMES, JOINT_UPPER, NEUTRAL_JOINTS
+from robot.control.safety_limits import SafetyLimits
+from robot.rollout.actor_status import Tally
 
 EFFORTS = (0.12, -2.9, 3.4, 0.05, -0.6, 0.02)
 SERVOS = ("waist", "shoulder", "shoulder_shadow", "elbow", "elbow_shadow", "forearm_roll", "wrist_angle",

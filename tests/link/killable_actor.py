@@ -8,8 +8,8 @@ from pathlib import Path
 
 from link_data import POLICY, SPEC, ScriptedSession
 
-from robot.actor import Actor, ActorOptions
 from robot.link.client import LearnerClient
+from robot.rollout.actor import Actor, ActorOptions
 from trajectories.store import TrajectoryStore
 
 

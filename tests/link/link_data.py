@@ -7,9 +7,9 @@ import numpy as np
 from robot.interfaces import Receipt
 from robot.link.codec import make_weights
 from trajectories.errors import CheckpointError
-from trajectories.types import PROPRIO_NAMES, Episode, Source, Spec, Weights
+from trajectories.types import PROPRIO_NAMES, Episode, RobotSpec, Source, Weights
 
-SPEC = Spec(cameras={"front": (8, 12)})
+SPEC = RobotSpec(cameras={"front": (8, 12)})
 POLICY = "policy-digest"
 
 

@@ -8,11 +8,11 @@ import threading
 import pytest
 from link_data import POLICY, SPEC, MemoryEndpoint, ScriptedSession, make_episode, make_policy_weights
 
-from robot.actor import Actor, ActorOptions
-from robot.actor_status import RECENT, ActorStatus, Tally
 from robot.link.client import LearnerClient
 from robot.link.patience import Patience
 from robot.link.server import LinkServer
+from robot.rollout.actor import Actor, ActorOptions
+from robot.rollout.actor_status import RECENT, ActorStatus, Tally
 from trajectories.errors import CheckpointError, LinkError, StoreError
 from trajectories.store import TrajectoryStore
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from link_data import SPEC, assert_same_episode, make_episode
 
-from robot.actor_status import ActorStatus
+from robot.rollout.actor_status import ActorStatus
 from trajectories.store import TrajectoryStore
 
 HERE = Path(__file__).parent

@@ -23,7 +23,7 @@ from trajectories.errors import (
     SpecMismatchError,
     StoreError,
 )
-from trajectories.types import Spec
+from trajectories.types import RobotSpec
 
 QUICK = Patience(call_s=5, transfer_s=5, away_s=5, first_back_off_s=0.02, longest_back_off_s=0.1)
 
@@ -79,7 +79,7 @@ def test_episodes_weights_and_answers_arrive(endpoint, client):
 
 
 def test_messages_larger_than_a_grpc_message_are_streamed(monkeypatch):
-    monkeypatch.setattr(link_data, "SPEC", Spec(cameras={"front": (800, 1200)}))
+    monkeypatch.setattr(link_data, "SPEC", RobotSpec(cameras={"front": (800, 1200)}))
     endpoint = MemoryEndpoint()
     images = np.random.default_rng(0).integers(0, 256, (4, 800, 1200, 3), np.uint8)
     assert images.nbytes > 2 * protocol.MAX_PIECE_BYTES
@@ -103,7 +103,7 @@ def test_an_episode_of_another_robot_is_refused(endpoint, client):
 def test_hello_refuses_another_robot_and_another_policy(server):
     with LearnerClient(server.address, patience=QUICK) as client:
         with pytest.raises(SpecMismatchError, match=r"control_hz is 10.0 there and 5.0 here"):
-            client.hello(Spec(cameras=SPEC.cameras, control_hz=10.0), POLICY)
+            client.hello(RobotSpec(cameras=SPEC.cameras, control_hz=10.0), POLICY)
         with pytest.raises(CheckpointError, match="policy is other, expected policy-digest"):
             client.hello(SPEC, "other")
 

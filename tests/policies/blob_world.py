@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from trajectories.labels import relabel
-from trajectories.types import PROPRIO_NAMES, Episode, Observation, Source, Spec
+from trajectories.types import PROPRIO_NAMES, Episode, Observation, RobotSpec, Source
 
 SIZE = 64
-SPEC = Spec(cameras={"front": (SIZE, SIZE)})
+SPEC = RobotSpec(cameras={"front": (SIZE, SIZE)})
 GOAL = {"forward": np.array([0.26, 0.12]), "backward": np.array([0.26, -0.12])}
 COLOURS = {"red": (210, 40, 40), "blue": (40, 60, 210)}
 WIDTH_OPEN, WIDTH_OBJECT = 0.044, 0.025

@@ -7,11 +7,11 @@ import pytest
 import torch
 from blob_world import GOAL, SPEC, demos, fake_text, instruction
 
-from policies.config import AgentConfig, NetworkConfig
-from policies.encoders.config import CnnConfig, EncoderConfig
-from policies.keypoint_training import KeypointConfig
-from policies.learner import Learner
-from policies.pretrain import PretrainConfig, pretrain
+from policies.agent.config import AgentConfig, NetworkConfig
+from policies.learner.learner import Learner
+from policies.learner.pretrain import PretrainConfig, pretrain
+from policies.perception.encoders.config import CnnConfig, EncoderConfig
+from policies.perception.keypoint_training import KeypointConfig
 from trajectories.store import TrajectoryStore
 
 SMALL = AgentConfig(networks=NetworkConfig(actor_hidden=(64, 64), critic_hidden=(32, 32), critics=2))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from policies.agent import Agent
-from policies.batch import Batch
-from policies.config import AgentConfig, NetworkConfig, PhaseConfig
-from policies.encoders.config import ClipConfig, CnnConfig, EncoderConfig
-from policies.encoders.encoder import Encoder
-from policies.encoders.frames import frame_fields
+from policies.agent.agent import Agent
+from policies.agent.config import AgentConfig, NetworkConfig, PhaseConfig
+from policies.common.batch import Batch
+from policies.perception.encoders.config import ClipConfig, CnnConfig, EncoderConfig
+from policies.perception.encoders.encoder import Encoder
+from policies.perception.encoders.frames import frame_fields
 
 torch.set_num_threads(1)
 CAMERAS = {"front": (24, 24)}

@@ -4,7 +4,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from policies.config import AgentConfig, NetworkConfig, PhaseConfig
+from policies.agent.config import AgentConfig, NetworkConfig, PhaseConfig
 from policies.gym.environment import EnvSettings
 from trajectories.flat.episode import FlatDataset, FlatEpisode
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from policies.replay import Replay
+from policies.replay.replay import Replay
 from trajectories.types import Source
 
 GAMMA, STEPS, STRIDE, RADIUS = 0.95, 10, 0.3, 0.25

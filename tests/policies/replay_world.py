@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from policies.replay import Replay
+from policies.replay.replay import Replay
 
 GAMMA = 0.5
 FIELDS = {

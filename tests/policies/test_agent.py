@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from policies.agent import Agent
-from policies.batch import Batch
-from policies.config import AgentConfig, NetworkConfig, PhaseConfig, value_range
-from policies.draws import CriticDraws
-from policies.objectives import actor_objective, clone_objective, critic_objective
+from policies.agent.agent import Agent
+from policies.agent.config import AgentConfig, NetworkConfig, PhaseConfig, value_range
+from policies.agent.draws import CriticDraws
+from policies.agent.objectives import actor_objective, clone_objective, critic_objective
+from policies.common.batch import Batch
 from trajectories.errors import ConfigError
 
 NETWORKS = NetworkConfig(actor_hidden=(8,), critic_hidden=(8, 6), critics=3, instruction_width=2)

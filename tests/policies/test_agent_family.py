@@ -7,13 +7,13 @@ import torch
 from test_agent import batch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from policies.agent import Agent
-from policies.checkpoint import load_agent, save_agent
-from policies.config import AgentConfig, HistogramConfig, NetworkConfig, PhaseConfig
-from policies.methods import METHODS, classified, method
-from policies.tensor_file import digest
+from policies.agent.agent import Agent
+from policies.agent.checkpoint import load_agent, save_agent
+from policies.agent.config import AgentConfig, HistogramConfig, NetworkConfig, PhaseConfig
+from policies.agent.methods import METHODS, classified, method
+from policies.common.tensor_file import digest
 from trajectories.errors import ConfigError
-from trajectories.types import Spec
+from trajectories.types import RobotSpec
 
 F, A = 4, 2
 TD3_BC = method("td3bc", A).agent
@@ -71,8 +71,8 @@ def test_training_goes_on_bit_for_bit(name, bins):
 def test_an_agent_without_language_is_saved_to_a_file(tmp_path, name):
     agent = make(small(name, action_size=7), action_size=7)
     train(agent, 2, seed=0, action_size=7)
-    save_agent(tmp_path / "a", agent, Spec())
-    loaded = load_agent(tmp_path / "a", Spec()).agent
+    save_agent(tmp_path / "a", agent, RobotSpec())
+    loaded = load_agent(tmp_path / "a", RobotSpec()).agent
     assert digest(loaded.state()[0]) == digest(agent.state()[0])
     train(agent, 2, seed=5, action_size=7)
     train(loaded, 2, seed=5, action_size=7)

@@ -10,9 +10,9 @@ import dataclasses
 import pytest
 import torch
 
-from policies.agent import Agent
-from policies.batch import Batch
-from policies.methods import METHODS, classified, method
+from policies.agent.agent import Agent
+from policies.agent.methods import METHODS, classified, method
+from policies.common.batch import Batch
 
 UPDATES, SIZE, STEPS = 300, 128, 3000
 CASES = [*((name, False) for name in METHODS), *((name, True) for name in ("sac", "calql", "iql", "td3bc", "awac"))]

@@ -4,9 +4,9 @@ import pytest
 import torch
 from point_world import GAMMA, demonstrations, make_replay, practise, success
 
-from policies.agent import Agent
-from policies.config import AgentConfig, NetworkConfig, PhaseConfig
-from policies.mix import MixedReplay
+from policies.agent.agent import Agent
+from policies.agent.config import AgentConfig, NetworkConfig, PhaseConfig
+from policies.replay.mixed_replay import MixedReplay
 
 NETWORKS = NetworkConfig(actor_hidden=(64, 64), critic_hidden=(64, 64), critics=4)
 TABLE = torch.ones(1, 2)

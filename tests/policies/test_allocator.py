@@ -3,7 +3,7 @@
 import ctypes
 import platform
 
-from policies.allocator import keep_freed_memory
+from policies.agent.allocator import keep_freed_memory
 
 
 def test_glibc_takes_the_setting():

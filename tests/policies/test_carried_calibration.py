@@ -6,11 +6,11 @@ import pytest
 import torch
 from blob_world import SPEC
 
-from policies.agent import Agent
-from policies.checkpoint import load_agent, save_agent
-from policies.config import AgentConfig, NetworkConfig
+from policies.agent.agent import Agent
+from policies.agent.checkpoint import load_agent, save_agent
+from policies.agent.config import AgentConfig, NetworkConfig
 from policies.policy import load_policy, save_policy
-from robot.calibration import Calibration
+from robot.control.calibration import Calibration
 
 OLD = Calibration("wx250s", "2026-11-21T10:00:00+00:00").mark
 NEW = Calibration("wx250s", "2026-12-01T09:00:00+00:00").mark

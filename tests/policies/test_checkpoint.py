@@ -9,16 +9,16 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from policies.agent import Agent
-from policies.checkpoint import load_agent, save_agent
-from policies.config import AgentConfig, NetworkConfig, PhaseConfig
-from policies.replay import Replay
-from policies.tensor_file import digest
+from policies.agent.agent import Agent
+from policies.agent.checkpoint import load_agent, save_agent
+from policies.agent.config import AgentConfig, NetworkConfig, PhaseConfig
+from policies.common.tensor_file import digest
+from policies.replay.replay import Replay
 from trajectories.errors import CheckpointError, SpecMismatchError
-from trajectories.types import Spec
+from trajectories.types import RobotSpec
 
 CONFIG = AgentConfig(networks=NetworkConfig(actor_hidden=(8,), critic_hidden=(8, 8), critics=3))
-SPEC = Spec()
+SPEC = RobotSpec()
 
 
 def replay(seed=0):
@@ -193,7 +193,7 @@ def test_a_missing_or_foreign_file_is_named(tmp_path):
 def test_another_robot_is_refused(tmp_path):
     save_agent(tmp_path / "a", make(), SPEC)
     with pytest.raises(SpecMismatchError, match="control_hz"):
-        load_agent(tmp_path / "a", Spec(control_hz=10.0))
+        load_agent(tmp_path / "a", RobotSpec(control_hz=10.0))
 
 
 def test_weights_that_are_not_loaded_are_noticed(tmp_path):

@@ -7,8 +7,8 @@ import pytest
 import torch
 from test_agent import batch, make, parameters
 
-from policies.compiled import compiled
-from policies.config import HistogramConfig, NetworkConfig, PhaseConfig
+from policies.agent.compiled import compiled
+from policies.agent.config import HistogramConfig, NetworkConfig, PhaseConfig
 
 CPU = torch.device("cpu")
 OFFLINE = PhaseConfig(cql_alpha=1.0, cql_actions=3, calibrated=True, bc_weight=1.0)

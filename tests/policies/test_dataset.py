@@ -7,8 +7,8 @@ import pytest
 import torch
 from blob_world import SPEC, demos
 
-from policies.dataset import fill_replay, for_perception_alone, for_replay, keypoint_frames, read_all
 from policies.policy import load_policy
+from policies.replay.dataset import fill_replay, for_perception_alone, for_replay, keypoint_frames, read_all
 from trajectories.errors import ConfigError
 from trajectories.store import TrajectoryStore
 from trajectories.types import Source

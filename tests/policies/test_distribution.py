@@ -7,7 +7,17 @@ import pytest
 import torch
 from scipy import stats
 
-from policies.distribution import act, divergence, draw, kl, log_density, log_prob, log_tanh_slope, sample, smoothed
+from policies.agent.distribution import (
+    act,
+    divergence,
+    draw,
+    kl,
+    log_density,
+    log_prob,
+    log_tanh_slope,
+    sample,
+    smoothed,
+)
 
 MEAN = torch.tensor([[0.4, -1.2]], dtype=torch.float64)
 LOG_STD = torch.tensor([[-0.3, 0.2]], dtype=torch.float64)

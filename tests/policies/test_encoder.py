@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from policies.encoders.config import ClipConfig, CnnConfig, EncoderConfig, ResNetConfig
-from policies.encoders.encoder import Encoder
+from policies.perception.encoders.config import ClipConfig, CnnConfig, EncoderConfig, ResNetConfig
+from policies.perception.encoders.encoder import Encoder
 from trajectories.errors import CheckpointError, ConfigError
 
 CAMERAS = {"front": (32, 32), "wrist": (40, 32), "top": (32, 32)}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from policies.encoders.augmentation import centre_crop, crop, draw_offsets, shift
+from policies.perception.encoders.augmentation import centre_crop, crop, draw_offsets, shift
 
 
 def every_offset(displacement):

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from policies.encoders.config import ClipConfig, CnnConfig, EncoderConfig, ResNetConfig
-from policies.encoders.description import described, rebuilt
-from policies.encoders.encoder import Encoder
-from policies.encoders.frames import draw_for_images, encode_batch, episode_fields, features, frame_fields
-from policies.replay import Replay
+from policies.perception.encoders.config import ClipConfig, CnnConfig, EncoderConfig, ResNetConfig
+from policies.perception.encoders.description import described, rebuilt
+from policies.perception.encoders.encoder import Encoder
+from policies.perception.encoders.frames import draw_for_images, encode_batch, episode_fields, features, frame_fields
+from policies.replay.replay import Replay
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import Source
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from policies.encoders.cnn import ChannelNorm, Cnn
-from policies.encoders.config import CnnConfig, ResNetConfig
-from policies.encoders.film import Film
-from policies.encoders.pooling import SpatialEmbeddings, SpatialSoftmax, make_pooling
-from policies.encoders.resnet import BasicBlock, ResNet
+from policies.perception.encoders.cnn import ChannelNorm, Cnn
+from policies.perception.encoders.config import CnnConfig, ResNetConfig
+from policies.perception.encoders.film import Film
+from policies.perception.encoders.pooling import SpatialEmbeddings, SpatialSoftmax, make_pooling
+from policies.perception.encoders.resnet import BasicBlock, ResNet
 
 
 def test_a_hot_pixel_is_where_the_spatial_softmax_says():

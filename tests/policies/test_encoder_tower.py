@@ -7,9 +7,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from policies.encoders.config import ClipConfig, EncoderConfig
-from policies.encoders.encoder import Encoder
-from policies.encoders.tower import Tower
+from policies.perception.encoders.config import ClipConfig, EncoderConfig
+from policies.perception.encoders.encoder import Encoder
+from policies.perception.encoders.tower import Tower
 from rewards.backbone import load_backbone
 from rewards.last_block import trunk_features
 from trajectories.errors import ConfigError

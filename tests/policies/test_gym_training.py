@@ -8,6 +8,7 @@ import pytest
 import torch
 from line_world import ENV, line_data, small_agent
 
+from policies.agent.methods import METHODS, method
 from policies.gym import online
 from policies.gym.checkpoint import save_checkpoint
 from policies.gym.environment import make_env
@@ -15,8 +16,7 @@ from policies.gym.evaluation import evaluate, success_of
 from policies.gym.offline import OfflineTraining
 from policies.gym.online import OnlineTraining
 from policies.gym.settings import DataSettings, EvaluationSettings, Job, OfflineSettings, OnlineSettings
-from policies.methods import METHODS, method
-from policies.metrics import read_metrics
+from policies.learner.metrics import read_metrics
 from trajectories.errors import CheckpointError, ConfigError
 
 JOB = Job(ENV, small_agent(), DataSettings(normalise=True), EvaluationSettings(episodes=2), seed=3)

@@ -6,9 +6,9 @@ import pytest
 import torch
 from scipy import stats
 
-from policies.config import HistogramConfig
-from policies.losses.hl_gauss import bin_edges, cross_entropy, expected_value, project
-from policies.networks import values_of
+from policies.agent.config import HistogramConfig
+from policies.agent.losses.hl_gauss import bin_edges, cross_entropy, expected_value, project
+from policies.agent.networks import values_of
 from trajectories.errors import ConfigError
 
 ZERO = torch.zeros((), dtype=torch.float64)

@@ -10,25 +10,25 @@ import torch
 from blob_world import SPEC, BlobWorld, demos, fake_text, record
 from conftest import RED_WORDINGS, SMALL_CNN
 
-from policies.agent import Agent
-from policies.checkpoint import load_agent
-from policies.dataset import read_all
-from policies.encoders.config import ClipConfig, EncoderConfig
-from policies.learner import Learner
-from policies.learner_config import LearnerConfig
+from policies.agent.agent import Agent
+from policies.agent.checkpoint import load_agent
+from policies.common.tensor_file import digest, write_tensors
+from policies.learner.learner import Learner
+from policies.learner.learner_config import LearnerConfig
+from policies.learner.pretrain import AGENT_FILE, offline_data, pretrain, save_pretrained
 from policies.perception.common import FILE
+from policies.perception.encoders.config import ClipConfig, EncoderConfig
 from policies.perception.keypoint_perception import KeypointPerception
 from policies.perception.loading import load_perception
 from policies.perception.making import new_image_perception
+from policies.perception.text_table import TextTable
 from policies.policy import LearnedPolicy, load_policy
-from policies.pretrain import AGENT_FILE, offline_data, pretrain, save_pretrained
-from policies.replay_memory import slot_bytes
-from policies.tensor_file import digest, write_tensors
-from policies.text_table import TextTable
+from policies.replay.dataset import read_all
+from policies.replay.replay_memory import slot_bytes
 from robot.link.codec import make_weights
 from trajectories.errors import CheckpointError, ConfigError, SpecMismatchError
 from trajectories.store import TrajectoryStore
-from trajectories.types import Observation, Source, Spec
+from trajectories.types import Observation, RobotSpec, Source
 
 CONFIG = LearnerConfig(
     steps=200, warmup_steps=40, utd=2, batch=32, max_lag=40,
@@ -164,7 +164,7 @@ def test_new_instructions_and_another_robot(pretrained_on_images):
     assert longer.digest != perception.digest
     with pytest.raises(SpecMismatchError, match="control_hz"):
         load_perception(pretrained_on_images, replace(SPEC, control_hz=10.0))
-    large = Spec(cameras={"front": (96, 96)})
+    large = RobotSpec(cameras={"front": (96, 96)})
     with pytest.raises(ConfigError, match="cameras and sizes of pre-training"):
         type(perception)(perception.encoder, perception.scaling, perception.text, large)
 

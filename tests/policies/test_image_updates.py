@@ -7,20 +7,20 @@ import pytest
 import torch
 from image_batches import CNN, TABLE, TOWER, changed, make_agent, make_encoder, random_batch, snapshot
 
-from policies.agent import Agent
-from policies.checkpoint import load_agent, save_agent
-from policies.config import AgentConfig, NetworkConfig, PhaseConfig
-from policies.draws import draw_for_critic
-from policies.encoders.config import CnnConfig, EncoderConfig
-from policies.encoders.encoder import Encoder
-from policies.encoders.frames import draw_for_images, encode_batch, frame_fields
-from policies.objectives import critic_objective
-from policies.replay import Replay
-from policies.tensor_file import digest
+from policies.agent.agent import Agent
+from policies.agent.checkpoint import load_agent, save_agent
+from policies.agent.config import AgentConfig, NetworkConfig, PhaseConfig
+from policies.agent.draws import draw_for_critic
+from policies.agent.objectives import critic_objective
+from policies.common.tensor_file import digest
+from policies.perception.encoders.config import CnnConfig, EncoderConfig
+from policies.perception.encoders.encoder import Encoder
+from policies.perception.encoders.frames import draw_for_images, encode_batch, frame_fields
+from policies.replay.replay import Replay
 from trajectories.errors import CheckpointError, ConfigError
-from trajectories.types import Source, Spec
+from trajectories.types import RobotSpec, Source
 
-SPEC = Spec()
+SPEC = RobotSpec()
 
 
 def trained_names(encoder):

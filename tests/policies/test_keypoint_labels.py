@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from blob_world import GOAL, SPEC, BlobWorld, demos, expert_action, record
 
-from policies.keypoint_labels import Grasp, ProprioIndex, find_grasps, label_keypoints
+from policies.perception.keypoint_labels import Grasp, ProprioIndex, find_grasps, label_keypoints
 from trajectories.errors import ConfigError
 
 OPEN, SHUT, HELD = 0.044, 0.0, 0.02

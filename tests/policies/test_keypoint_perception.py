@@ -7,13 +7,13 @@ import pytest
 import torch
 from blob_world import SPEC, BlobWorld, demos, fake_text
 
-from policies.keypoints import KeypointNet, KeypointNetConfig
 from policies.perception.common import FILE
 from policies.perception.keypoint_perception import KeypointPerception
+from policies.perception.keypoints import KeypointNet, KeypointNetConfig
 from policies.perception.scaling import ProprioScaling
-from policies.text_table import TextTable
+from policies.perception.text_table import TextTable
 from trajectories.errors import CheckpointError, ConfigError, SpecMismatchError
-from trajectories.types import Observation, Spec
+from trajectories.types import Observation, RobotSpec
 
 
 class Known(KeypointNet):
@@ -112,7 +112,7 @@ def test_another_robot_and_another_camera_are_refused(tmp_path):
         KeypointPerception.load(tmp_path, replace(SPEC, control_hz=10.0))
     with pytest.raises(ConfigError, match="no camera 'wrist'"):
         KeypointPerception(perception.net, perception.scaling, perception.text, SPEC, "wrist")
-    large = Spec(cameras={"front": (96, 96)})
+    large = RobotSpec(cameras={"front": (96, 96)})
     with pytest.raises(ConfigError, match="96"):
         KeypointPerception(perception.net, perception.scaling, perception.text, large, "front")
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 from blob_world import SPEC, demos, fake_text
 
-from policies.dataset import keypoint_frames
-from policies.keypoint_training import KeypointConfig, augment, measure, split_episodes, train_keypoints
-from policies.keypoints import KeypointNet, KeypointNetConfig, as_input
+from policies.perception.keypoint_training import KeypointConfig, augment, measure, split_episodes, train_keypoints
+from policies.perception.keypoints import KeypointNet, KeypointNetConfig, as_input
 from policies.perception.scaling import ProprioScaling
-from policies.text_table import TextTable
+from policies.perception.text_table import TextTable
+from policies.replay.dataset import keypoint_frames
 from trajectories.errors import ConfigError
 
 

@@ -9,19 +9,19 @@ import pytest
 import torch
 from blob_world import SPEC, BlobWorld, demos, record
 
-from policies.agent import Agent
-from policies.checkpoint import load_agent, save_agent
-from policies.learner import Learner
-from policies.learner_config import LearnerConfig
-from policies.limiter import Pace
-from policies.metrics import read_metrics
+from policies.agent.agent import Agent
+from policies.agent.checkpoint import load_agent, save_agent
+from policies.learner.learner import Learner
+from policies.learner.learner_config import LearnerConfig
+from policies.learner.metrics import read_metrics
+from policies.learner.rate_limiter import UpdateRateLimiter
+from policies.learner.run_folder import RunFolder
+from policies.learner.run_learner import run_learner
 from policies.policy import load_policy, save_policy
-from policies.run_folder import RunFolder
-from policies.run_learner import run_learner
 from robot.link.client import LearnerClient
 from trajectories.errors import CheckpointError, ConfigError, SpecMismatchError
 from trajectories.store import TrajectoryStore
-from trajectories.types import Source, Spec
+from trajectories.types import RobotSpec, Source
 
 CONFIG = LearnerConfig(
     steps=200, warmup_steps=40, utd=2, batch=32, max_lag=40,
@@ -148,7 +148,7 @@ def test_the_actor_waits_while_the_learner_is_too_far_behind(make):
     ("steps", "updates", "owed", "trained"), [(30, 0, 0, 30), (40, 0, 0, 40), (70, 10, 20, 50), (70, 30, 0, 70)]
 )
 def test_pace_counts(steps, updates, owed, trained):
-    pace = Pace(warmup_steps=40, max_lag=20)
+    pace = UpdateRateLimiter(warmup_steps=40, max_lag=20)
     assert pace.owed(steps, updates) == owed
     assert pace.trained_steps(steps, updates) == trained
     assert pace.may_act(steps, updates)
@@ -235,7 +235,7 @@ def test_hello_refuses_what_does_not_belong(make):
     with pytest.raises(CheckpointError, match="same pre-trained folder"):
         learner.hello(SPEC, "0" * 64)
     with pytest.raises(SpecMismatchError):
-        learner.hello(Spec(control_hz=10.0), learner.digest)
+        learner.hello(RobotSpec(control_hz=10.0), learner.digest)
 
 
 def test_an_unknown_instruction_is_refused_before_it_is_stored(make):

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from policies.losses.actor import actor_loss, aggregate
-from policies.losses.anchor import anchor_loss, annealed
-from policies.losses.bc import balance, clone_mse, clone_nll
-from policies.losses.calql import calibrate
-from policies.losses.cql import conservative_gap
-from policies.losses.lagrange import lagrange_loss
-from policies.losses.td import next_value, td_loss, td_target
-from policies.losses.temperature import raw_of, temperature_loss, temperature_of
+from policies.agent.losses.actor import actor_loss, aggregate
+from policies.agent.losses.anchor import anchor_loss, annealed
+from policies.agent.losses.bc import balance, clone_mse, clone_nll
+from policies.agent.losses.calql import calibrate
+from policies.agent.losses.cql import conservative_gap
+from policies.agent.losses.lagrange import lagrange_loss
+from policies.agent.losses.td import next_value, td_loss, td_target
+from policies.agent.losses.temperature import raw_of, temperature_loss, temperature_of
 
 
 def tensor(*values):

@@ -7,12 +7,12 @@ import pytest
 import torch
 from scipy import optimize
 
-from policies.losses.actor import aggregate, deterministic_loss
-from policies.losses.awr import advantage_weights, awr_loss
-from policies.losses.calql import calibrate
-from policies.losses.cql import conservative_gap
-from policies.losses.expectile import expectile_loss
-from policies.losses.td import next_value, td_target
+from policies.agent.losses.actor import aggregate, deterministic_loss
+from policies.agent.losses.awr import advantage_weights, awr_loss
+from policies.agent.losses.calql import calibrate
+from policies.agent.losses.cql import conservative_gap
+from policies.agent.losses.expectile import expectile_loss
+from policies.agent.losses.td import next_value, td_target
 
 
 def tensor(*values):

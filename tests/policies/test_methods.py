@@ -5,8 +5,8 @@ from typing import get_args
 
 import pytest
 
-from policies.config import AgentConfig
-from policies.methods import METHODS, Family, classified, method
+from policies.agent.config import AgentConfig
+from policies.agent.methods import METHODS, Family, classified, method
 from trajectories.errors import ConfigError
 
 FAMILIES = get_args(Family)

@@ -6,9 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from policies.config import HistogramConfig, NetworkConfig
-from policies.fused import first_product, inner_product, norm_relu
-from policies.networks import Actor, CriticEnsemble, ValueNetwork, ensemble_outputs, ensemble_values, select
+from policies.agent.config import HistogramConfig, NetworkConfig
+from policies.agent.fused import first_product, inner_product, norm_relu
+from policies.agent.networks import Actor, CriticEnsemble, ValueNetwork, ensemble_outputs, ensemble_values, select
 
 CONFIG = NetworkConfig(actor_hidden=(8, 6), critic_hidden=(10, 8, 6), critics=4, instruction_width=3)
 STATE, EMBEDDING, ACTION = 5, 7, 2

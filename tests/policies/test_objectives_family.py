@@ -7,12 +7,12 @@ import pytest
 import torch
 from scipy import special, stats
 
-from policies.agent import Agent
-from policies.batch import Batch
-from policies.config import AgentConfig, HistogramConfig, NetworkConfig, PhaseConfig
-from policies.draws import CriticDraws, draw_critics, draw_for_actor, draw_for_critic
-from policies.losses.lagrange import lagrange_loss
-from policies.objectives import actor_objective, critic_objective
+from policies.agent.agent import Agent
+from policies.agent.config import AgentConfig, HistogramConfig, NetworkConfig, PhaseConfig
+from policies.agent.draws import CriticDraws, draw_critics, draw_for_actor, draw_for_critic
+from policies.agent.losses.lagrange import lagrange_loss
+from policies.agent.objectives import actor_objective, critic_objective
+from policies.common.batch import Batch
 
 F, A, B = 3, 2, 5
 PLAIN = NetworkConfig(actor_hidden=(7,), critic_hidden=(6, 4), critics=3, actor_norm=False, critic_norm=False)

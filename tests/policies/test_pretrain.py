@@ -8,13 +8,13 @@ import pytest
 import torch
 from blob_world import FLOOR, GOAL, SPEC, BlobWorld, demos, fake_text, record
 
-from policies.checkpoint import load_agent
-from policies.config import AgentConfig
-from policies.dataset import read_all
-from policies.keypoint_labels import label_keypoints
+from policies.agent.checkpoint import load_agent
+from policies.agent.config import AgentConfig
+from policies.learner.pretrain import AGENT_FILE, PretrainConfig, offline_data, pretrain, train_policy
+from policies.perception.keypoint_labels import label_keypoints
 from policies.perception.keypoint_perception import KeypointPerception
 from policies.policy import load_policy
-from policies.pretrain import AGENT_FILE, PretrainConfig, offline_data, pretrain, train_policy
+from policies.replay.dataset import read_all
 from trajectories.errors import ConfigError
 from trajectories.store import TrajectoryStore
 from trajectories.types import Source

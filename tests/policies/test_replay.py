@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from replay_world import GAMMA, assert_same, episode, everything, make, observation
 
-from policies.batch import Batch
-from policies.mix import MixedReplay
-from policies.nstep import n_step
+from policies.common.batch import Batch
+from policies.replay.mixed_replay import MixedReplay
+from policies.replay.nstep import n_step
 from trajectories.errors import ConfigError
 from trajectories.types import Source
 

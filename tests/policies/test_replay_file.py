@@ -7,9 +7,8 @@ import torch
 from replay_world import FIELDS, GAMMA, assert_same, episode, everything, make
 from safetensors.torch import save_file
 
-from policies import replay_file
-from policies.replay import Replay
-from policies.source_weights import SourceWeights
+from policies.replay.replay import Replay, replay_file
+from policies.replay.source_weights import SourceWeights
 from trajectories.errors import CheckpointError
 
 WEIGHTS = SourceWeights(person=1.7, expert=0.3)

@@ -4,10 +4,9 @@ import pytest
 import torch
 from replay_world import episode, make
 
-from policies import replay_memory
-from policies.replay import Replay
-from policies.replay_memory import available_bytes, frames_within, slot_bytes
-from policies.source_weights import SourceWeights
+from policies.replay.replay import Replay, replay_memory
+from policies.replay.replay_memory import available_bytes, frames_within, slot_bytes
+from policies.replay.source_weights import SourceWeights
 from trajectories.errors import ConfigError
 
 STATE = {"state": ((61,), torch.float32)}  # 244 bytes; a transition: 3 x 8 + 7 x 4 + 4 x 4 + 1 = 69

@@ -7,8 +7,8 @@ import pytest
 import torch
 from replay_world import assert_same, episode, make
 
-from policies.mix import MixedReplay
-from policies.source_weights import SourceWeights, covering
+from policies.replay.mixed_replay import MixedReplay
+from policies.replay.source_weights import SourceWeights, covering
 from trajectories.errors import ConfigError
 from trajectories.types import Source
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from blob_world import SPEC, demos, fake_text
 
-from policies.dataset import keypoint_frames
-from policies.rewording import reworded
-from policies.text_table import TextTable
+from policies.perception.rewording import reworded
+from policies.perception.text_table import TextTable
+from policies.replay.dataset import keypoint_frames
 
 WORDINGS = {"forward": ["take it there", "bring it there"], "backward": ["undo it"]}
 

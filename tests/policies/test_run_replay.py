@@ -9,12 +9,11 @@ import torch
 from blob_world import SPEC, BlobWorld, record
 from replay_world import assert_same, everything
 
-from policies import run_replay
-from policies.learner_config import LearnerConfig
+from policies.learner.learner_config import LearnerConfig
+from policies.learner.run_folder import RunFolder
 from policies.policy import load_policy
-from policies.replay import Replay
-from policies.run_folder import RunFolder
-from policies.run_replay import RunReplay
+from policies.replay.replay import Replay, run_replay
+from policies.replay.run_replay import RunReplay
 from trajectories.errors import CheckpointError
 from trajectories.store import TrajectoryStore
 from trajectories.types import Source

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from rewards.backbone import load_backbone
-from trajectories.types import PROPRIO_NAMES, Episode, Spec
+from trajectories.types import PROPRIO_NAMES, Episode, RobotSpec
 
-SPEC = Spec(cameras={"front": (48, 48)})
+SPEC = RobotSpec(cameras={"front": (48, 48)})
 GRIPPER = PROPRIO_NAMES.index("gripper_command")
 
 

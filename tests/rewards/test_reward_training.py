@@ -17,7 +17,7 @@ from rewards.training import train_reward
 from robot.interfaces import RewardModel
 from trajectories.errors import CheckpointError, ConfigError, SpecMismatchError
 from trajectories.kinds import AFTERMATH
-from trajectories.types import Observation, Spec
+from trajectories.types import Observation, RobotSpec
 
 CONFIG = RewardConfig(steps=60, folds=2, shift=1, require_open_gripper=False)
 
@@ -101,7 +101,7 @@ def test_the_file_gives_the_same_judgements_and_knows_what_it_was_made_for(train
     assert loaded.threshold == trained.classifier.threshold
     assert loaded.calibration == trained.classifier.calibration
     with pytest.raises(SpecMismatchError, match="cameras"):
-        load_classifier(tmp_path, backbone, Spec())
+        load_classifier(tmp_path, backbone, RobotSpec())
     (tmp_path / "reward.safetensors").write_bytes(b"other")
     with pytest.raises(CheckpointError, match="digest"):
         load_classifier(tmp_path, backbone)
@@ -150,7 +150,7 @@ def test_an_open_gripper_can_be_required_only_where_it_is_known(backbone, spec, 
     strict = replace(CONFIG, require_open_gripper=True)
     data = gather(episodes, "slide", backbone, spec, strict)
     assert data.episodes[0].counts.tolist() == [False] * 8 + [True] * 5  # it opens at frame 8
-    blind = Spec(cameras=spec.cameras, proprio=("tip_x",))
+    blind = RobotSpec(cameras=spec.cameras, proprio=("tip_x",))
     with pytest.raises(ConfigError, match=r"reward\.require_open_gripper=false"):
         gather(episodes, "slide", backbone, blind, strict)
 

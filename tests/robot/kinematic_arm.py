@@ -4,12 +4,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from robot.environment import RobotEnv
+from robot.control.kinematics import Kinematics
+from robot.control.pose import Pose
 from robot.interfaces import ArmState, Frame
-from robot.kinematics import Kinematics
-from robot.pose import Pose
+from robot.rollout.environment import RobotEnv
 from trajectories.errors import SafetyError, StaleDataError
-from trajectories.types import Command, Spec
+from trajectories.types import Command, RobotSpec
 
 START = Kinematics().inverse(Pose.of((0.26, 0.0, 0.14)), (0.0, 0.0, 0.0, 0.0, 1.5, 0.0))
 
@@ -84,7 +84,7 @@ class PatternCamera:
         return Frame(np.full((*self.size, 3), 7, np.uint8), self.clock.now - self.age_ns)
 
 
-SPEC = Spec(cameras={"front": (8, 10)})
+SPEC = RobotSpec(cameras={"front": (8, 10)})
 
 
 def make_env(**settings) -> tuple[RobotEnv, KinematicArm, ManualClock]:

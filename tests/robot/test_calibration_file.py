@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from robot.calibration import (
+from robot.control.calibration import (
     Calibration,
     CalibrationError,
     CalibrationMark,

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from scipy.optimize import lsq_linear
 
-from robot.collision import HORIZON_M, TABLE, Collision
-from robot.home import HomeRegion
-from robot.kinematics import JOINT_LOWER, JOINT_UPPER, NEUTRAL_JOINTS, SLEEP_JOINTS, Kinematics
-from robot.pose import Pose
-from robot.safety_limits import SafetyLimits
+from robot.control.collision import HORIZON_M, TABLE, Collision
+from robot.control.home import HomeRegion
+from robot.control.kinematics import JOINT_LOWER, JOINT_UPPER, NEUTRAL_JOINTS, SLEEP_JOINTS, Kinematics
+from robot.control.pose import Pose
+from robot.control.safety_limits import SafetyLimits
 from trajectories.errors import ConfigError, KinematicsError
 
 NEAR = (0.0, 0.0, 0.0, 0.0, 1.5, 0.0)

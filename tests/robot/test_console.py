@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from robot.console import Console
-from robot.console_client import ConsoleClient, NoSessionError
-from robot.console_wire import MAX_REQUEST_BYTES, console_path, peer_of, short_address
+from robot.console.client import ConsoleClient, NoSessionError
+from robot.console.server import Console
+from robot.console.wire import MAX_REQUEST_BYTES, console_path, peer_of, short_address
 from trajectories.errors import LinkError, SafetyError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -250,7 +250,7 @@ def test_a_missing_folder_is_named(tmp_path):
 
 def test_a_killed_session_is_replaced_and_found_again(path, client):
     code = (
-        "import sys, time; from pathlib import Path; from robot.console import Console\n"
+        "import sys, time; from pathlib import Path; from robot.console.server import Console\n"
         "Console(Path(sys.argv[1]), lambda: {'step': 1}, dict, {}); print('up', flush=True); time.sleep(60)\n"
     )
     child = subprocess.Popen([sys.executable, "-c", code, str(path)], cwd=ROOT, stdout=subprocess.PIPE)

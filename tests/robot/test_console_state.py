@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from robot.actor_status import Tally
-from robot.console_light import light_of
-from robot.console_state import CameraView, ConsoleState, JointView, LoopView, ServoView, joint_views
+from robot.console.light import light_of
+from robot.console.state import CameraView, ConsoleState, JointView, LoopView, ServoView, joint_views
+from robot.control.kinematics import JOINT_NAMES
+from robot.control.safety_limits import SafetyLimits
 from robot.interfaces import ArmState
-from robot.kinematics import JOINT_NAMES
-from robot.safety_limits import SafetyLimits
+from robot.rollout.actor_status import Tally
 from trajectories.errors import LinkError
 
 FULL = ConsoleState(

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from kinematic_arm import SPEC, START, KinematicArm, ManualClock, PatternCamera, action, make_env
 
-from robot.controller import Controller, stopped_short
-from robot.environment import RobotEnv
+from robot.control.controller import Controller, stopped_short
+from robot.rollout.environment import RobotEnv
 from trajectories.errors import ConfigError, SafetyError, StaleDataError
 
 MS = 1_000_000

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from robot.interfaces import RewardReading
-from robot.session import ResetFreeSession
-from sim.expert import ScriptedExpert
+from robot.rollout.session import ResetFreeSession
+from sim.experts.scripted import ScriptedExpert
 from sim.tasks import TASKS
 from sim.twin import make_twin
 
@@ -92,7 +92,7 @@ def test_a_reset_free_session_needs_no_reset_when_the_policy_is_good(twin):
         PredicateJudge(twin, policy, rng),
         "pot_pick_place",
         TASKS["pot_pick_place"].instructions,
-        twin.attendant,
+        twin.operator,
         rng=rng,
         referee=twin.success,
     )
@@ -122,7 +122,7 @@ def test_a_session_that_never_succeeds_is_reset_by_the_attendant(twin):
         PredicateJudge(twin, policy, np.random.default_rng(0)),
         "pot_pick_place",
         TASKS["pot_pick_place"].instructions,
-        twin.attendant,
+        twin.operator,
         rng=np.random.default_rng(0),
         max_steps=4,
         help_after=2,

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from kinematic_arm import action, make_env
 
-from robot.demonstration import DemonstrationSession
-from robot.demonstration_types import DemonstrationOptions, Tally
-from robot.demonstration_words import Phase, Word
-from robot.recovery import Recovery
+from robot.demonstration.session import DemonstrationSession
+from robot.demonstration.types import DemonstrationOptions, Tally
+from robot.demonstration.words import Phase, Word
+from robot.rollout.recovery import Recovery
+from trajectories.disk_full import retry_while_disk_is_full
 from trajectories.errors import ConfigError, DeviceError, DiskError, SafetyError, StoreError
-from trajectories.room import kept_when_there_is_room
 from trajectories.types import Source
 
 INSTRUCTIONS = {"forward": ("put it in", "place it inside"), "backward": ("take it out",)}
@@ -275,7 +275,9 @@ def test_a_store_that_refuses_ends_the_session_with_the_arm_at_rest():
 
 
 def test_an_episode_waits_for_room_on_the_disk_and_ctrl_c_gives_it_up(monkeypatch):
-    monkeypatch.setattr("robot.demonstration.kept_when_there_is_room", partial(kept_when_there_is_room, again_s=0.01))
+    monkeypatch.setattr(
+        "robot.demonstration.session.retry_while_disk_is_full", partial(retry_while_disk_is_full, again_s=0.01)
+    )
     rig, refusals = Rig(*EPISODE), [DiskError("no space left")] * 3
     normal = rig.session._keep
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from robot.demonstration_interrupt import uninterrupted
+from robot.demonstration.interrupt import uninterrupted
 
 
 def ctrl_c():

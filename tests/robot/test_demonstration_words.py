@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from robot.demonstration_words import Listener, Phase, Verdict, Word, meaning
+from robot.demonstration.words import Listener, Phase, Verdict, Word, meaning
 from trajectories.errors import ConfigError
 
 SECOND = 1_000_000_000

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from robot.collision import ARM_XML
-from robot.inverse_iterative import IterativeKinematics
-from robot.kinematics import JOINT_LOWER, JOINT_UPPER, Kinematics
-from robot.pose import Pose
-from robot.safety import SafetyLimits
+from robot.control.collision import ARM_XML
+from robot.control.inverse_iterative import IterativeKinematics
+from robot.control.kinematics import JOINT_LOWER, JOINT_UPPER, Kinematics
+from robot.control.pose import Pose
+from robot.control.safety import SafetyLimits
 from trajectories.errors import KinematicsError
 
 HOME = Kinematics().inverse(Pose.of((0.26, 0.0, 0.14)), (0.0, 0.0, 0.0, 0.0, 1.5, 0.0))

@@ -5,9 +5,9 @@ import os
 import numpy as np
 import pytest
 
-from robot.collision import ARM_XML
-from robot.kinematics import JOINT_LOWER, JOINT_UPPER, NEUTRAL_JOINTS, Kinematics
-from robot.pose import (
+from robot.control.collision import ARM_XML
+from robot.control.kinematics import JOINT_LOWER, JOINT_UPPER, NEUTRAL_JOINTS, Kinematics
+from robot.control.pose import (
     DOWN,
     Pose,
     rotation_vector,
@@ -15,7 +15,7 @@ from robot.pose import (
     rows_from_rpy,
     rpy_from_rows,
 )
-from robot.safety import SafetyLimits
+from robot.control.safety import SafetyLimits
 from trajectories.errors import KinematicsError
 
 ARM = Kinematics()

@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 
-from robot.policy_watch import WatchedPolicy
+from robot.rollout.policy_watch import WatchedPolicy
 
 
 class Policy:

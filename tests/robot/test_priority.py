@@ -2,7 +2,7 @@
 
 import os
 
-from robot.priority import LOOP, SCENE, raise_priority
+from robot.control.priority import LOOP, SCENE, raise_priority
 
 
 def test_the_highest_priority_that_is_permitted(monkeypatch):

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 from kinematic_arm import make_env
 
-from robot.attendant import PersonAttendant
-from robot.attended import AttendedSession
-from robot.recovery import Recovery
-from robot.session import ResetFreeSession
+from robot.rollout.operator import PersonOperator
+from robot.rollout.recovering_session import RecoveringSession
+from robot.rollout.recovery import Recovery
+from robot.rollout.session import ResetFreeSession
 from trajectories.errors import ConfigError, SafetyError, StaleDataError, StoppedError
 from trajectories.types import Source
 
 INSTRUCTIONS = {"forward": ("put it in",), "backward": ("take it out",)}
 
 
-class Attendant:
+class Operator:
     """Clears every fault under one name, or does what it is told instead."""
 
     def __init__(self, on_recover=lambda: "Anna"):
@@ -35,16 +35,16 @@ class Attendant:
 
 def make(on_recover=lambda: "Anna", most=10):
     env, arm, _ = make_env()
-    told, stop, attendant = [], threading.Event(), Attendant(on_recover)
-    return env, arm, Recovery(env, attendant, told.append, stop, most), attendant, told, stop
+    told, stop, operator = [], threading.Event(), Operator(on_recover)
+    return env, arm, Recovery(env, operator, told.append, stop, most), operator, told, stop
 
 
 def test_a_latched_fault_is_cleared_by_the_person_who_looked():
-    env, arm, recovery, attendant, told, _ = make()
+    env, arm, recovery, operator, told, _ = make()
     env.safety.trip("something broke")
     recovery.after(SafetyError("the arm holds"))
     assert env.fault is None
-    assert attendant.reasons == ["the arm holds"]
+    assert operator.reasons == ["the arm holds"]
     assert arm.holds >= 1
     assert "the arm holds" in told[0]
     assert recovery.counts == {"SafetyError": 1}
@@ -53,20 +53,20 @@ def test_a_latched_fault_is_cleared_by_the_person_who_looked():
 
 def test_a_person_without_a_name_does_not_clear_it():
     names = iter(["", "  ", "Anna"])
-    env, _, recovery, attendant, _, _ = make(lambda: next(names))
+    env, _, recovery, operator, _, _ = make(lambda: next(names))
     env.safety.trip("something broke")
     recovery.after(SafetyError("x"))
-    assert len(attendant.reasons) == 3
+    assert len(operator.reasons) == 3
     assert env.fault is None
 
 
 def test_stale_data_are_waited_for_without_a_person():
-    env, arm, recovery, attendant, _, _ = make()
+    env, arm, recovery, operator, _, _ = make()
     arm.age_ns = 10**9
     healed = threading.Timer(0.3, lambda: setattr(arm, "age_ns", 0))
     healed.start()
     recovery.after(StaleDataError("the camera is away"))
-    assert attendant.reasons == []
+    assert operator.reasons == []
     assert env.observe().t_ns["joints"] > 0
 
 
@@ -88,10 +88,10 @@ def test_a_slow_camera_with_a_fresh_frame_now_and_then_does_not_let_it_go_on():
 
 
 def test_stale_data_with_a_fault_behind_them_are_told_by_the_fault():
-    env, _, recovery, attendant, told, _ = make()
+    env, _, recovery, operator, told, _ = make()
     env.safety.trip("servo 7 is silent")
     recovery.after(StaleDataError("the joint state is old"))
-    assert attendant.reasons == ["servo 7 is silent"]
+    assert operator.reasons == ["servo 7 is silent"]
     assert told[0] == "The session waits. the joint state is old"
 
 
@@ -143,13 +143,13 @@ class Judge:
 
 
 def test_the_session_goes_on_and_keeps_what_the_fault_cut_short():
-    env, _, recovery, attendant, _, _ = make()
+    env, _, recovery, operator, _, _ = make()
     kept, seen = [], []
     session = ResetFreeSession(
-        env, Policy(), Judge(env, 4), "pot", INSTRUCTIONS, attendant, rng=np.random.default_rng(0),
+        env, Policy(), Judge(env, 4), "pot", INSTRUCTIONS, operator, rng=np.random.default_rng(0),
         on_episode=kept.append, on_step=seen.append, max_steps=6,
     )  # fmt: skip
-    attended = AttendedSession(session, recovery)
+    attended = RecoveringSession(session, recovery)
     episode = attended.run_episode()
     assert [e.outcome for e in kept] == ["unknown", "failure"]
     assert "emergency hold" in kept[0].metadata["fault"]
@@ -162,27 +162,27 @@ def test_the_session_goes_on_and_keeps_what_the_fault_cut_short():
 
 
 def test_a_mistake_in_the_settings_is_no_fault_to_recover_from():
-    env, _, recovery, attendant, _, _ = make()
+    env, _, recovery, operator, _, _ = make()
 
     class Wrong(Policy):
         def act(self, observation, deterministic=False):
             raise ConfigError("wrong")
 
     session = ResetFreeSession(
-        env, Wrong(), Judge(env, 99), "pot", INSTRUCTIONS, attendant, rng=np.random.default_rng(0)
+        env, Wrong(), Judge(env, 99), "pot", INSTRUCTIONS, operator, rng=np.random.default_rng(0)
     )
     with pytest.raises(ConfigError):
-        AttendedSession(session, recovery).run_episode()
+        RecoveringSession(session, recovery).run_episode()
     assert not recovery.counts
 
 
-def answer(attendant, say):
+def answer(operator, say):
     """Say a word as soon as it is waited for; returns the answer."""
     said = []
 
     def wait():
         for _ in range(400):
-            if attendant.waiting_for is not None:
+            if operator.waiting_for is not None:
                 said.append(say())
                 return
             threading.Event().wait(0.01)
@@ -194,30 +194,30 @@ def answer(attendant, say):
 
 def test_a_person_is_asked_for_help_and_says_ready():
     told = []
-    attendant = PersonAttendant(INSTRUCTIONS, told.append, threading.Event())
-    thread, said = answer(attendant, lambda: (attendant.clear("Anna"), attendant.ready("Ben")))
-    attendant.help("3 failures in a row", "backward")
+    operator = PersonOperator(INSTRUCTIONS, told.append, threading.Event())
+    thread, said = answer(operator, lambda: (operator.clear("Anna"), operator.ready("Ben")))
+    operator.help("3 failures in a row", "backward")
     thread.join()
     assert "take it out" in told[0]
     assert "Nobody waits" in said[0][0]
     assert "goes on" in said[0][1]
-    assert attendant.waiting_for is None
+    assert operator.waiting_for is None
 
 
 def test_the_name_of_who_cleared_comes_back():
-    attendant = PersonAttendant(INSTRUCTIONS, lambda line: None, threading.Event())
+    operator = PersonOperator(INSTRUCTIONS, lambda line: None, threading.Event())
     with pytest.raises(SafetyError, match="name"):
-        attendant.clear(" ")
-    thread, _ = answer(attendant, lambda: attendant.clear("Anna"))
-    assert attendant.recover("overload") == "Anna"
+        operator.clear(" ")
+    thread, _ = answer(operator, lambda: operator.clear("Anna"))
+    assert operator.recover("overload") == "Anna"
     thread.join()
-    assert "Nobody waits" in attendant.ready("")
+    assert "Nobody waits" in operator.ready("")
 
 
 def test_waiting_for_a_person_ends_with_the_session():
     stop = threading.Event()
-    attendant = PersonAttendant(INSTRUCTIONS, lambda line: None, stop)
+    operator = PersonOperator(INSTRUCTIONS, lambda line: None, stop)
     threading.Timer(0.1, stop.set).start()
     with pytest.raises(StoppedError):
-        attendant.recover("overload")
-    assert attendant.waiting_for is None
+        operator.recover("overload")
+    assert operator.waiting_for is None

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from kinematic_arm import SPEC, START, KinematicArm, ManualClock, PatternCamera, action, make_env
 
-from robot.environment import RobotEnv
-from robot.home import HomeRegion
-from robot.kinematics import SLEEP_JOINTS, Kinematics
-from robot.safety import SafetyLimits
+from robot.control.home import HomeRegion
+from robot.control.kinematics import SLEEP_JOINTS, Kinematics
+from robot.control.safety import SafetyLimits
+from robot.rollout.environment import RobotEnv
 from trajectories.errors import ConfigError, SafetyError, StaleDataError
-from trajectories.types import PROPRIO_NAMES, Spec
+from trajectories.types import PROPRIO_NAMES, RobotSpec
 
 PERIOD_NS = 200_000_000
 
@@ -233,7 +233,7 @@ def test_constructor_refuses_what_does_not_fit():
     with pytest.raises(ConfigError, match="cameras"):
         RobotEnv(arm, {"wrist": camera}, clock, SPEC)
     with pytest.raises(ConfigError, match="proprioception"):
-        RobotEnv(arm, {"front": camera}, clock, Spec(cameras=SPEC.cameras, proprio=("tip_x",)))
+        RobotEnv(arm, {"front": camera}, clock, RobotSpec(cameras=SPEC.cameras, proprio=("tip_x",)))
     with pytest.raises(ConfigError, match="substeps"):
         RobotEnv(arm, {"front": camera}, clock, SPEC, substeps_hz=1.0)
     with pytest.raises(ConfigError, match="yaw"):

@@ -10,15 +10,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from kinematic_arm import START, action
 
-from robot.collision import Collision
+from robot.control.collision import Collision
+from robot.control.kinematics import SLEEP_JOINTS, Kinematics
+from robot.control.pose import Pose, multiply, rows_from_rpy
+from robot.control.safety import SafetyFilter, SafetyLimits, Target
 from robot.interfaces import ArmState
-from robot.kinematics import SLEEP_JOINTS, Kinematics
-from robot.pose import Pose, multiply, rows_from_rpy
-from robot.safety import SafetyFilter, SafetyLimits, Target
 from trajectories.errors import ConfigError, SafetyError
-from trajectories.types import Spec
+from trajectories.types import RobotSpec
 
-SCALE = Spec().action_scale
+SCALE = RobotSpec().action_scale
 LIMITS = SafetyLimits()
 PERIOD = 0.2
 

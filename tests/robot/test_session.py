@@ -7,7 +7,7 @@ import pytest
 from kinematic_arm import START, action, make_env
 
 from robot.interfaces import RewardReading
-from robot.session import NOT_HOME, ResetFreeSession
+from robot.rollout.session import NOT_HOME, ResetFreeSession
 from trajectories.errors import ConfigError, SafetyError
 from trajectories.types import PROPRIO_NAMES, Source
 
@@ -55,7 +55,7 @@ class CountingJudge:
 
 
 class Helper:
-    """Attendant with a list of troubles to report, one an episode."""
+    """Operator with a list of troubles to report, one an episode."""
 
     def __init__(self, troubles=(), on_help=None):
         self.troubles, self.calls, self.on_help = list(troubles), [], on_help

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from robot.kinematics import Kinematics
-from robot.pose import Pose
-from sim.scene import Scene
+from robot.control.kinematics import Kinematics
+from robot.control.pose import Pose
+from sim.scene.scene import Scene
 from trajectories.types import Command
 
 STEP_M, STEP_RAD, SUBSTEPS, SUBSTEP_NS = 0.05, 0.25, 10, 20_000_000

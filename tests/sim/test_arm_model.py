@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from arm_motion import Motion
 
-from robot.collision import ARM_XML
-from robot.kinematics import JOINT_LOWER, JOINT_NAMES, JOINT_UPPER, NEUTRAL_JOINTS, Kinematics
+from robot.control.collision import ARM_XML
+from robot.control.kinematics import JOINT_LOWER, JOINT_NAMES, JOINT_UPPER, NEUTRAL_JOINTS, Kinematics
 from sim.physics import Physics
-from sim.scene import Scene
-from sim.scene_spec import SceneSpec
+from sim.scene.scene import Scene
+from sim.scene.spec import SceneSpec
 from trajectories.types import Command
 
 ZERO = np.zeros(6)

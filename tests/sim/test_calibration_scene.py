@@ -12,9 +12,9 @@ from drivers.calibration.poses import calibration_poses
 from drivers.calibration.projection import project
 from drivers.calibration.solve import solve
 from drivers.calibration.transforms import distance, inverse
-from robot.calibration import Intrinsics
-from robot.pose import Pose
-from sim.calibration_scene import CalibrationScene
+from robot.control.calibration import Intrinsics
+from robot.control.pose import Pose
+from sim.scene.calibration_scene import CalibrationScene
 from trajectories.errors import ConfigError
 
 BOARD = Board()

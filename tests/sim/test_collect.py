@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from robot.home import HomeRegion
+from robot.control.home import HomeRegion
 from sim.collect import AFTERMATH_STEPS, PLAY_STEPS, aftermath, collect_episode, play_cycle
 from sim.twin import make_twin
 from trajectories.labels import SUCCESS_FRAMES

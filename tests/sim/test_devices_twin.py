@@ -5,8 +5,8 @@ import pytest
 
 from robot.interfaces import Arm, Camera, Clock
 from sim.physics import NEUTRAL_JOINTS
-from sim.scene import Scene
-from sim.scene_spec import FixtureSpec, ObjectSpec, SceneSpec
+from sim.scene.scene import Scene
+from sim.scene.spec import FixtureSpec, ObjectSpec, SceneSpec
 from trajectories.errors import ConfigError
 from trajectories.types import Command
 

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 
-from sim.expert import ScriptedExpert
 from sim.experts.failures import FAILURES
 from sim.experts.noise import ActionNoise
+from sim.experts.scripted import ScriptedExpert
 from sim.twin import make_twin
-
-DIRECTIONS = ("forward", "backward")
+from trajectories.types import DIRECTIONS
 
 
 def run(twin, direction, seed, noise, failure=None):

@@ -6,7 +6,7 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import sim.register
-from sim.expert import ScriptedExpert
+from sim.experts.scripted import ScriptedExpert
 from sim.register import TwinEnv, env_id
 from sim.tasks import TASKS
 from trajectories.errors import ConfigError

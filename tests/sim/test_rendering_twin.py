@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from sim.rendering import SceneRenderer
-from sim.scene import Scene
-from sim.scene_spec import FixtureSpec, ObjectSpec, SceneSpec
-from sim.surroundings import FRONT_FOVY
+from sim.scene.scene import Scene
+from sim.scene.spec import FixtureSpec, ObjectSpec, SceneSpec
+from sim.scene.surroundings import FRONT_FOVY
 from trajectories.errors import ConfigError
 
 SPEC = SceneSpec((FixtureSpec("rack", "rack", (0.28, -0.1)),), (ObjectSpec("pot", "pot", (0.28, 0.1)),))
@@ -98,7 +98,7 @@ def test_renderer_refuses_what_it_cannot_draw():
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
 def test_torch_compiler_can_be_loaded_after_drawing():
     program = (
-        "from sim.scene import Scene; from sim.scene_spec import SceneSpec\n"
+        "from sim.scene.scene import Scene; from sim.scene.spec import SceneSpec\n"
         "camera = Scene(SceneSpec((), ())).camera('front', (32, 32)); camera.latest(0)\n"
         "import triton\n"  # what torch._dynamo imports; crashes the process if Mesa's LLVM came first
         "assert camera.latest(0).image.std() > 5; print('alive')"

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from arm_motion import Motion
 
-from sim.fixtures import FIXTURES
-from sim.objects import OBJECTS
-from sim.scene import Scene
-from sim.scene_spec import FixtureSpec, ObjectSpec, SceneSpec, Variation
-from sim.shapes import tint
-from sim.surroundings import TABLES, look_at, table_texture
+from sim.scene.fixtures import FIXTURES
+from sim.scene.objects import OBJECTS
+from sim.scene.scene import Scene
+from sim.scene.shapes import tint
+from sim.scene.spec import FixtureSpec, ObjectSpec, SceneSpec, Variation
+from sim.scene.surroundings import TABLES, look_at, table_texture
 from trajectories.errors import ConfigError
 
 

@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 
-from sim.expert import ScriptedExpert
 from sim.experts.failures import FAILURES
+from sim.experts.scripted import ScriptedExpert
 from sim.tasks import TASKS, find_task
 from sim.twin import make_twin
 from trajectories.errors import ConfigError
-
-DIRECTIONS = ("forward", "backward")
+from trajectories.types import DIRECTIONS
 
 
 def test_there_are_two_targets_and_at_least_six_priors():
@@ -92,11 +91,11 @@ def test_failures_fail():
 def test_an_object_out_of_reach_is_lost_and_help_brings_it_back():
     twin = make_twin("pot_pick_place", seed=3, cameras=())
     twin.scene.place("pot", (0.28, 0.30, 0.0), 0.0)
-    assert "left the workspace" in twin.attendant.trouble()
-    twin.attendant.help("test", "backward")
-    assert twin.attendant.trouble() is None
+    assert "left the workspace" in twin.operator.trouble()
+    twin.operator.help("test", "backward")
+    assert twin.operator.trouble() is None
     twin.scene.physics.set_free_body("pot", (0.28, 0.0, 0.04), (0.7071, 0.7071, 0, 0))
-    assert "fell over" in twin.attendant.trouble()
+    assert "fell over" in twin.operator.trouble()
     twin.close()
 
 

@@ -12,7 +12,7 @@ from trajectories.manifest import EpisodeInfo, describe
 from trajectories.media import BACKGROUND, OUTCOME_COLOURS, annotated_frames, contact_sheet, write_mp4
 from trajectories.store import TrajectoryStore
 from trajectories.summary import describe_episode, summarise, summary_table
-from trajectories.types import Spec
+from trajectories.types import RobotSpec
 
 
 def info(number: int, task="pot", direction="forward", outcome="success", length=10) -> EpisodeInfo:
@@ -80,7 +80,7 @@ def test_a_contact_sheet_shows_first_and_last_frame_and_the_outcome():
 
 
 def test_annotated_frames_enlarge_every_camera_and_show_the_probability_as_a_bar():
-    spec = Spec(cameras={"front": (8, 8), "wrist": (8, 8)})
+    spec = RobotSpec(cameras={"front": (8, 8), "wrist": (8, 8)})
     probability = np.array([0.0, 0.9, np.nan, 0.25, 1.0], np.float32)
     episode = sample_episode(spec=spec, success_probability=probability)
     frames = list(annotated_frames(episode, 5.0, height=160))

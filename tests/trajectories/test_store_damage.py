@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from trajectory_samples import SPEC, assert_same_episode, sample_episode
 
+from trajectories.checksummed_json import ChecksumError, dump_checksummed, load_checksummed
 from trajectories.errors import CorruptEpisodeError, SpecMismatchError, StoreError
 from trajectories.manifest import check_sizes, read_manifest, read_verified
-from trajectories.sealed import BrokenSealError, seal, unseal
 from trajectories.store import TrajectoryStore
-from trajectories.types import Spec
+from trajectories.types import RobotSpec
 
 GOOD, BAD = sample_episode(1), sample_episode(2)
 FILES = (
@@ -132,7 +132,7 @@ def test_what_is_no_episode_is_put_aside(path):
 
 
 def test_an_episode_of_another_robot_that_was_copied_in_is_put_aside(path, tmp_path):
-    other = Spec(cameras={"front": (8, 6)}, control_hz=10.0)
+    other = RobotSpec(cameras={"front": (8, 6)}, control_hz=10.0)
     with TrajectoryStore(tmp_path / "other", other) as store:
         store.commit(sample_episode(3))
     shutil.copytree(tmp_path / "other" / "episodes" / sample_episode(3).id, path / "episodes" / sample_episode(3).id)
@@ -173,7 +173,7 @@ def test_a_damaged_header_is_made_anew_from_the_stated_spec(path):
         with pytest.raises(StoreError, match=r"store\.json is damaged"):
             TrajectoryStore(path)
         with pytest.raises(SpecMismatchError, match="header"):
-            TrajectoryStore(path, Spec())
+            TrajectoryStore(path, RobotSpec())
         with TrajectoryStore(path, SPEC) as store:
             assert store.ids() == [GOOD.id, BAD.id]
             assert "made anew" in str(store.recovered)
@@ -229,18 +229,18 @@ def test_sizes_alone_are_what_the_cheap_check_compares(path):
 
 
 def test_a_seal_notices_every_change():
-    raw = seal({"a": [1, 2.5, "ü"], "b": None})
-    assert unseal(raw) == {"a": [1, 2.5, "ü"], "b": None}
+    raw = dump_checksummed({"a": [1, 2.5, "ü"], "b": None})
+    assert load_checksummed(raw) == {"a": [1, 2.5, "ü"], "b": None}
     for position in range(len(raw)):
         for bit in range(8):
             changed = bytearray(raw)
             changed[position] ^= 1 << bit
-            with pytest.raises(BrokenSealError):
-                unseal(bytes(changed))
+            with pytest.raises(ChecksumError):
+                load_checksummed(bytes(changed))
     for cut in range(len(raw)):
-        with pytest.raises(BrokenSealError):
-            unseal(raw[:cut])
-    with pytest.raises(BrokenSealError):
-        unseal(raw + b"\n")
+        with pytest.raises(ChecksumError):
+            load_checksummed(raw[:cut])
+    with pytest.raises(ChecksumError):
+        load_checksummed(raw + b"\n")
     with pytest.raises(ValueError, match="JSON"):
-        seal({"nan": float("nan")})
+        dump_checksummed({"nan": float("nan")})

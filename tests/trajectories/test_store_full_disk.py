@@ -16,7 +16,7 @@ from trajectory_samples import SPEC, assert_same_episode, sample_episode
 from trajectories import durable
 from trajectories.errors import StoreError
 from trajectories.store import TrajectoryStore
-from trajectories.types import Spec
+from trajectories.types import RobotSpec
 
 CALLS = ("write", "fsync", "rename", "mkdir", "open")
 
@@ -113,7 +113,7 @@ def small_disk(tmp_path):
 
 
 def test_a_disk_that_is_really_full(small_disk):
-    spec = Spec(cameras={"front": (64, 64)})
+    spec = RobotSpec(cameras={"front": (64, 64)})
     rng = np.random.default_rng(0)
 
     def noisy(number: int):

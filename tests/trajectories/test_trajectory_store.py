@@ -18,17 +18,17 @@ from trajectory_samples import SPEC, assert_same_episode, sample_episode
 from trajectories import durable
 from trajectories.errors import InvalidEpisodeError, SpecMismatchError, StoreError
 from trajectories.store import TrajectoryStore
-from trajectories.types import Episode, Spec
+from trajectories.types import Episode, RobotSpec
 
 HERE = Path(__file__).parent
 
 
 @st.composite
-def episodes(draw) -> tuple[Spec, Episode]:
+def episodes(draw) -> tuple[RobotSpec, Episode]:
     """Any episode that the rules allow: bit patterns of all finite floats, any times, any text."""
     side = st.integers(1, 9)
     cameras = draw(st.dictionaries(st.sampled_from(["front", "wrist", "a-b.c"]), st.tuples(side, side), min_size=1))
-    spec = Spec(cameras=cameras, proprio=tuple(f"p{i}" for i in range(draw(st.integers(1, 4)))))
+    spec = RobotSpec(cameras=cameras, proprio=tuple(f"p{i}" for i in range(draw(st.integers(1, 4)))))
     steps = draw(st.one_of(st.integers(1, 5), st.sampled_from([99, 100, 101, 230])))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
 
@@ -154,7 +154,7 @@ def test_removed_episodes_are_gone_for_good(tmp_path):
 
 
 def test_a_store_of_another_spec_is_refused_with_both_digests(tmp_path):
-    other = Spec(cameras={"front": (9, 9)})
+    other = RobotSpec(cameras={"front": (9, 9)})
     TrajectoryStore(tmp_path, SPEC).close()
     for read_only in (False, True):
         with pytest.raises(SpecMismatchError, match="cameras") as caught:
@@ -165,7 +165,7 @@ def test_a_store_of_another_spec_is_refused_with_both_digests(tmp_path):
 
 def test_an_episode_of_another_spec_is_refused(tmp_path):
     with TrajectoryStore(tmp_path, SPEC) as store, pytest.raises(InvalidEpisodeError, match="camera 'front'"):
-        store.commit(sample_episode(spec=Spec(cameras={"front": (9, 9)})))
+        store.commit(sample_episode(spec=RobotSpec(cameras={"front": (9, 9)})))
 
 
 @pytest.mark.parametrize("id", ["", "../../evil", "/etc/passwd", ".hidden", "a/b", "a\0b", "x" * 121])
@@ -180,7 +180,7 @@ def test_ids_that_would_leave_the_folder_are_refused(tmp_path, id):
 def test_what_is_no_store_is_left_alone(tmp_path):
     with pytest.raises(StoreError, match="no trajectory store"):
         TrajectoryStore(tmp_path / "absent", SPEC, read_only=True)
-    with pytest.raises(StoreError, match="state its Spec"):
+    with pytest.raises(StoreError, match="state its RobotSpec"):
         TrajectoryStore(tmp_path / "absent")
     assert not (tmp_path / "absent").exists()
     (tmp_path / "thesis.tex").write_text("years of work")

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from trajectories.labels import sparse_labels
-from trajectories.types import Episode, Observation, Spec
+from trajectories.types import Episode, Observation, RobotSpec
 
-SPEC = Spec(cameras={"front": (8, 6)})
+SPEC = RobotSpec(cameras={"front": (8, 6)})
 
 
-def sample_episode(number: int = 0, steps: int = 4, spec: Spec = SPEC, **changes: Any) -> Episode:
+def sample_episode(number: int = 0, steps: int = 4, spec: RobotSpec = SPEC, **changes: Any) -> Episode:
     """A valid episode that depends on nothing but its arguments."""
     rng = np.random.default_rng([number, steps])
     outcome = changes.get("outcome", "success")
@@ -47,7 +47,7 @@ def sample_episode(number: int = 0, steps: int = 4, spec: Spec = SPEC, **changes
     return replace(episode, **changes)
 
 
-def sample_observation(t: int, instruction: str = "put the pot on the rack", spec: Spec = SPEC) -> Observation:
+def sample_observation(t: int, instruction: str = "put the pot on the rack", spec: RobotSpec = SPEC) -> Observation:
     return Observation(
         images={camera: np.full((*shape, 3), t, np.uint8) for camera, shape in spec.cameras.items()},
         proprio=np.full(len(spec.proprio), t, np.float32),

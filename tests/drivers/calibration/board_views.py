@@ -8,9 +8,9 @@ from drivers.calibration.projection import project
 from drivers.calibration.transforms import inverse, transform
 from drivers.calibration.views import View
 from drivers.dynamixel.units import RAD_PER_TICK
-from robot.calibration import Intrinsics
-from robot.kinematics import Kinematics
-from robot.pose import Pose
+from robot.control.calibration import Intrinsics
+from robot.control.kinematics import Kinematics
+from robot.control.pose import Pose
 
 ARM = Kinematics()
 BOARD = Board()

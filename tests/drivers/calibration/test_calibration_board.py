@@ -12,7 +12,7 @@ from drivers.calibration.board import Board
 from drivers.calibration.detection import BoardDetector
 from drivers.calibration.poses import calibration_poses
 from drivers.calibration.printing import print_board
-from robot.safety_limits import SafetyLimits
+from robot.control.safety_limits import SafetyLimits
 from trajectories.errors import ConfigError
 
 BOARD = Board()

@@ -15,7 +15,7 @@ from drivers.calibration.result import camera_entry, describe, describe_truth, r
 from drivers.calibration.solve import solve
 from drivers.calibration.transforms import distance, inverse, moved, transform, turned_by
 from drivers.calibration.views import View, arm_transform
-from robot.calibration import Calibration, CalibrationError, Intrinsics
+from robot.control.calibration import Calibration, CalibrationError, Intrinsics
 
 OFFSETS = (0.0, 0.03, -0.02, 0.04, -0.03, 0.0)
 

@@ -27,7 +27,7 @@ class Listening(LoopbackPort):
 def test_every_servo_of_the_arm_answers_a_roll_call_as_the_sdk_reads_it():
     time = VirtualTime()
     port = Listening(VirtualBus(widowx_servos(), now_ns=time.now_ns()), time)
-    found = DynamixelBus(lambda: port, clock=time.now_ns).roll_call()
+    found = DynamixelBus(lambda: port, clock=time.now_ns).broadcast_ping()
     assert {servo: identity.model for servo, identity in found.items()} == {
         **dict.fromkeys(range(1, 8), 1020), 8: 1060, 9: 1060,
     }  # fmt: skip
@@ -38,11 +38,11 @@ def test_every_servo_of_the_arm_answers_a_roll_call_as_the_sdk_reads_it():
 
 def test_a_roll_call_waits_for_the_last_servo():
     port = NumberedServos(["late"] * 9, late_ns=80_000_000)
-    assert sorted(bus_on(port).roll_call()) == list(range(1, 10))
+    assert sorted(bus_on(port).broadcast_ping()) == list(range(1, 10))
     silent = NumberedServos(servos=())
     bus = bus_on(silent, latency_s=0.004)
     begin = silent.now
-    assert bus.roll_call() == {}
+    assert bus.broadcast_ping() == {}
     wire_ns = (10 + 253 * 14) * 10 * 1000
     assert silent.now - begin == pytest.approx(wire_ns + 772e6 + 4e6, abs=5_000)
 

@@ -7,7 +7,7 @@ from drivers.teleop.demonstrator import Demonstrator
 from drivers.teleop.gamepad import GamepadConfig, gamepad
 from drivers.teleop.keys import Key
 from drivers.teleop.motion import Gripper, Motion
-from robot.demonstration_words import Word
+from robot.demonstration.words import Word
 
 PUSH = Motion(dx=0.5, dyaw=-0.25, active=True)
 

@@ -15,12 +15,12 @@ from drivers.teleop.keys import Key
 from drivers.teleop.leader import LeaderConfig, leader
 from drivers.teleop.motion import Gripper, Motion, to_action
 from drivers.teleop.status import State
-from robot.kinematics import Kinematics
-from robot.pose import Pose, multiply, rows_from_rpy, rpy_from_rows
-from trajectories.types import Spec
+from robot.control.kinematics import Kinematics
+from robot.control.pose import Pose, multiply, rows_from_rpy, rpy_from_rows
+from trajectories.types import RobotSpec
 
 KINEMATICS = Kinematics()
-SCALE = Spec().action_scale
+SCALE = RobotSpec().action_scale
 START = KINEMATICS.inverse(Pose.of((0.25, 0.0, 0.15)), (0.0, 0.0, 0.0, 0.0, 1.5, 0.0))
 STEP = 0.2
 

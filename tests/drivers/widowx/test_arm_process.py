@@ -15,7 +15,7 @@ from arm_process_helpers import NEARLY_ASLEEP, PATIENT, SLOW, Bench, command, fo
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.replies import HardwareError
 from drivers.errors import PortError, PortLostError
-from drivers.widowx.hosted import HostedArm
+from drivers.widowx.arm_server import HostedArm
 from drivers.widowx.interpolation import MotionLimits
 from drivers.widowx.loop import Mode
 from drivers.widowx.models import WX250S

@@ -11,7 +11,7 @@ from drivers.widowx.interpolation import MotionLimits
 from drivers.widowx.loop import Mode
 from drivers.widowx.models import WX250S
 from drivers.widowx.settings import GuardLimits
-from sim.virtual.faults import Faults
+from sim.virtual.bus_faults import BusFaults
 from trajectories.errors import DeviceError, SafetyError, StaleDataError
 
 
@@ -346,7 +346,7 @@ def test_closing_without_a_port_says_so(rig):
 
 def test_noise_while_taking_over_and_clearing():
     for seed in range(4):
-        rig = Rig(faults=Faults(damaged=0.01, seed=seed))
+        rig = Rig(faults=BusFaults(damaged=0.01, seed=seed))
         arm = rig.arm()
         rig.servos[2].protection.forced = HardwareError.OVERLOAD
         rig.wait(0.02)

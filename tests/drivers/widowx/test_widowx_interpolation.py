@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.widowx.fold import FoldUp
 from drivers.widowx.interpolation import Interpolator, MotionLimits, straight
+from drivers.widowx.sleep_motion import SleepMotion
 from trajectories.errors import ConfigError
 
 DT = 0.01
@@ -87,7 +87,7 @@ def test_folding_brakes_first_and_then_goes_straight():
     motion.head_for([2.0, -2.0])
     for _ in range(30):
         motion.step()
-    fold = FoldUp([0.1, 1.5], MotionLimits(0.6, 1.5))
+    fold = SleepMotion([0.1, 1.5], MotionLimits(0.6, 1.5))
     while not motion.at_rest:
         fold.step(motion)
     start = list(motion.positions)

@@ -11,11 +11,11 @@ from drivers.widowx.goals import GoalWriter
 from drivers.widowx.loop import Mode
 from drivers.widowx.models import WX250S
 from drivers.widowx.settings import GuardLimits
-from robot.environment import RobotEnv
 from robot.interfaces import Arm
-from sim.virtual.faults import Faults
+from robot.rollout.environment import RobotEnv
+from sim.virtual.bus_faults import BusFaults
 from trajectories.errors import SafetyError, StaleDataError
-from trajectories.types import Spec
+from trajectories.types import RobotSpec
 
 LIMITS = {p.servo: (p.min_position, p.max_position) for p in WX250S.leaders[:-1]} | {9: (1600, 2876)}
 
@@ -400,7 +400,7 @@ def test_something_else_cancels_the_way_to_sleep():
 
 # -- all of it together ---------------------------------------------------------------------------------
 def test_noise_on_the_line_does_not_disturb():
-    rig = Rig(faults=Faults(damaged=0.01, dropped=0.003, seed=3))
+    rig = Rig(faults=BusFaults(damaged=0.01, dropped=0.003, seed=3))
     arm = rig.arm()
     goal = (0.0, -0.5, 0.3, 0.4, 1.0, -0.2)
     for part in np.linspace(0, 1, 150):
@@ -416,7 +416,7 @@ def test_noise_on_the_line_does_not_disturb():
 def test_the_environment_drives_the_arm():
     rig = Rig(pose=(-0.0, -0.55, 0.55, 0, 1.5, 0), width_rad=1.0)
     arm = rig.arm()
-    env = RobotEnv(arm, {}, rig, Spec(cameras={}))
+    env = RobotEnv(arm, {}, rig, RobotSpec(cameras={}))
     rig.wait(0.1)
     env.go_home(np.random.default_rng(0))
     rig.wait(0.3)

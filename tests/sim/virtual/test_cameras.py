@@ -11,8 +11,8 @@ from drivers.cameras.config import CameraConfig, Patience
 from drivers.cameras.realsense_config import RealSenseConfig
 from drivers.cameras.uvc import UvcConfig
 from drivers.cameras.watchdog import State
-from sim.scene import Scene
-from sim.scene_spec import FixtureSpec, ObjectSpec, SceneSpec
+from sim.scene.scene import Scene
+from sim.scene.spec import FixtureSpec, ObjectSpec, SceneSpec
 from sim.virtual.cameras import REALSENSE_STAND_IN, UVC_STAND_IN, Fault, VirtualCamera, VirtualCapture
 from trajectories.errors import ConfigError, StaleDataError
 

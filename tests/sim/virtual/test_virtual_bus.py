@@ -15,7 +15,7 @@ from drivers.dynamixel.tables import XL330_M288
 from drivers.dynamixel.units import rad_to_ticks
 from drivers.errors import ServoRestartedError, ServoTimeoutError
 from sim.virtual.bus import VirtualBus, widowx_servos
-from sim.virtual.faults import Faults
+from sim.virtual.bus_faults import BusFaults
 from sim.virtual.pty import PtyProcess, PtyServer
 from sim.virtual.servo import VirtualServo
 from trajectories.errors import ConfigError
@@ -143,7 +143,7 @@ def test_two_layouts_do_not_share_a_cycle():
 
 
 def test_faults_are_survived_and_counted():
-    faults = Faults(damaged=0.03, dropped=0.03, truncated=0.03, doubled=0.03, late=0.02, garbage=0.03, deaf=0.02)
+    faults = BusFaults(damaged=0.03, dropped=0.03, truncated=0.03, doubled=0.03, late=0.02, garbage=0.03, deaf=0.02)
     setup = Setup()
     cycle = cycle_of(setup)
     setup.hold(1)

@@ -8,11 +8,11 @@ from drivers.widowx.arm import WidowX
 from drivers.widowx.loop import Mode
 from drivers.widowx.models import WX250S
 from drivers.widowx.settings import ArmSettings
-from robot.kinematics import Kinematics
-from sim.objects import OBJECTS
+from robot.control.kinematics import Kinematics
 from sim.physics import NEUTRAL_JOINTS, OPEN_WIDTH_M
-from sim.scene import Scene
-from sim.scene_spec import ObjectSpec, SceneSpec
+from sim.scene.objects import OBJECTS
+from sim.scene.scene import Scene
+from sim.scene.spec import ObjectSpec, SceneSpec
 from sim.virtual.bus import VirtualBus, widowx_servos
 from sim.virtual.loopback import LoopbackPort, VirtualTime
 from sim.virtual.physics_link import MujocoMotors

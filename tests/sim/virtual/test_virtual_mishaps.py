@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from drivers.dynamixel.replies import HardwareError
-from sim.scene import Scene
-from sim.scene_spec import SceneSpec
+from sim.scene.scene import Scene
+from sim.scene.spec import SceneSpec
 from sim.virtual.bus import VirtualBus, widowx_servos
 from sim.virtual.cameras import Fault, VirtualCamera
-from sim.virtual.mishaps import LINE_FAULTS, Mishaps
+from sim.virtual.fault_injection import LINE_FAULTS, FaultInjector
 from sim.virtual.physics_link import MujocoMotors
 from sim.virtual.pty import PtyServer
 from trajectories.errors import ConfigError
@@ -26,7 +26,7 @@ class Rig:
         self.bus = VirtualBus(widowx_servos(), motors, now_ns=now)
         self.server = PtyServer(self.bus, folder / "arm")
         self.camera = VirtualCamera(folder / "cam", lambda: np.zeros((4, 4, 3), np.uint8))
-        self.mishaps = Mishaps(self.server, motors, self.physics, {"front": self.camera})
+        self.mishaps = FaultInjector(self.server, motors, self.physics, {"front": self.camera})
 
     def __call__(self, what, **values):
         return self.mishaps.happen(what, values)

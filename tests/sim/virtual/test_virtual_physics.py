@@ -9,8 +9,8 @@ from drivers.dynamixel.gripper_linkage import WIDOWX_LINKAGE
 from drivers.dynamixel.replies import HardwareError
 from drivers.dynamixel.units import rad_to_ticks, ticks_to_rad
 from sim.physics import NEUTRAL_JOINTS, OPEN_WIDTH_M
-from sim.scene import Scene
-from sim.scene_spec import SceneSpec
+from sim.scene.scene import Scene
+from sim.scene.spec import SceneSpec
 from sim.virtual.bus import VirtualBus, widowx_servos
 from sim.virtual.loopback import LoopbackPort, VirtualTime
 from sim.virtual.physics_link import MujocoMotors

@@ -9,8 +9,8 @@ import pytest
 from drivers.dynamixel.tables import XM430_W350
 from sim.physics import Physics
 from sim.rendering import SceneRenderer
-from sim.scene import Scene
-from sim.scene_spec import FixtureSpec, ObjectSpec, SceneSpec
+from sim.scene.scene import Scene
+from sim.scene.spec import FixtureSpec, ObjectSpec, SceneSpec
 from sim.twin import make_twin
 from sim.virtual.memory import ControlMemory
 from sim.virtual.view import View

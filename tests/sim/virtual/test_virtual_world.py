@@ -16,8 +16,8 @@ from drivers.cameras.realsense_config import RealSenseConfig
 from drivers.cameras.uvc import UvcConfig
 from drivers.widowx.arm import WidowX
 from drivers.widowx.settings import ArmSettings
-from robot.kinematics import Kinematics
-from robot.wake import READY_JOINTS
+from robot.control.kinematics import Kinematics
+from robot.control.move_to_ready import READY_JOINTS
 from sim.physics import FINGER_CLOSED_M
 from sim.twin import make_twin
 from sim.virtual.client import VirtualWorld

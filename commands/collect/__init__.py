@@ -1,0 +1,1 @@
+"""`regrasp collect`: demonstrations, failures and prior data of the scripted experts."""

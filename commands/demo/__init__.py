@@ -1,0 +1,1 @@
+"""`regrasp demo`: the whole path in the twin, stage by stage."""

@@ -1,0 +1,81 @@
+"""`regrasp demo`: the whole path, from data to report; stages that are done are not done again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+from commands import evaluate_reward, finetune, pretrain, train_reward
+from commands.collect import collect
+from commands.demo.stages import Stages, chosen
+from commands.evaluate.evaluate import Plan, evaluate, is_done
+from commands.report import report
+from factory.run_folders import (
+    evaluation_folder,
+    evaluations_folder,
+    finetune_folder,
+    pretrained_folder,
+    snapshots,
+    tuning_name,
+)
+from factory.twin import TwinSettings
+
+
+def run(config: DictConfig) -> None:
+    """Run what is not done yet, then write the report."""
+    run_dir = Path(config.run_dir)
+    stages = Stages(run_dir)
+    run_dir.mkdir(parents=True, exist_ok=True)
+    OmegaConf.save(config, run_dir / "settings.yaml", resolve=True)
+    overrides = list(HydraConfig.get().overrides.task)
+    method = str(config.method.name)
+    robot = ("robot.name", "robot.cameras", "robot.image_size", "robot.randomise", "robot.spread")
+    stages.run("collect", lambda: collect.run(config), chosen(config, "task", "seed", *robot, "collect"))
+    taught = chosen(config, "pretrain", "encoder", "agent.networks", "agent.offline")
+    stages.run("pretrain", lambda: pretrain.run(config), taught)
+    stages.run("train reward", lambda: train_reward.run(config), chosen(config, "reward"))
+    stages.run("evaluate reward", lambda: evaluate_reward.run(config), chosen(config, "evaluate_reward"), extend=True)
+    judged = chosen(config, "evaluate.episodes", "evaluate.modes", "evaluate.seed")
+    stages.run("evaluate before", lambda: _evaluate(config, pretrained_folder(run_dir)), judged, extend=True)
+    stages.run(
+        f"fine-tune ({method})",
+        lambda: finetune.finetune(config, overrides),
+        chosen(config, "finetune.steps"),
+        extend=True,
+    )
+    stages.run(
+        f"evaluate after ({method})",
+        lambda: _evaluate_after(config, run_dir),
+        judged | chosen(config, "finetune.steps", "evaluate.curve_episodes"),
+        extend=True,
+    )
+    path = report.write(config, run_dir, stages.seconds)
+    print(f"\nReport: {path.resolve()}")
+
+
+def _evaluate(
+    config: DictConfig,
+    policy: Path,
+    episodes: int | None = None,
+    modes: Sequence[str] | None = None,
+    videos: int | None = None,
+) -> None:
+    episodes = int(config.evaluate.episodes) if episodes is None else episodes
+    modes = tuple(config.evaluate.modes if modes is None else modes)
+    out, seed = evaluation_folder(evaluations_folder(config), policy), int(config.evaluate.seed)
+    if is_done(out, policy, episodes, modes, seed):
+        return
+    films = int(config.evaluate.videos) if videos is None else videos
+    plan = Plan(policy, episodes, modes, seed, int(config.task.max_steps), films)
+    evaluate(TwinSettings.from_config(config), plan, out, int(config.workers), f"evaluating {policy.name}")
+
+
+def _evaluate_after(config: DictConfig, run_dir: Path) -> None:
+    """The last policy in full, those on the way with fewer episodes for the curve."""
+    found = snapshots(finetune_folder(run_dir, tuning_name(config)))
+    for _, folder in found[:-1]:
+        _evaluate(config, folder, int(config.evaluate.curve_episodes), ("stochastic",), 0)
+    _evaluate(config, found[-1][1])

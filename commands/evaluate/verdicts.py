@@ -1,0 +1,135 @@
+"""Who says whether an evaluation episode succeeded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from omegaconf import DictConfig
+
+from factory.reward import classifier_of
+from factory.run_folders import reward_folder
+from factory.spec import spec_of
+from trajectories.errors import ConfigError
+from trajectories.types import Direction, Observation
+
+if TYPE_CHECKING:
+    from factory.robot import Station
+    from robot.interfaces import RewardModel
+
+JUDGES = ("auto", "predicate", "reward", "person")
+
+
+class Judge(Protocol):
+    """Ends an episode and says how it went.
+
+    Attributes:
+        name: For the report.
+    """
+
+    name: str
+
+    def start(self, observation: Observation) -> None:
+        """An episode begins."""
+        ...
+
+    def done(self, observation: Observation, direction: Direction) -> bool:
+        """Whether it may end, asked after every step."""
+        ...
+
+    def verdict(self, done: bool, instruction: str) -> bool:
+        """Whether it succeeded; `done` is the last answer of the method of that name."""
+        ...
+
+
+class PredicateJudge:
+    """The twin's physics predicate: done is success."""
+
+    name = "physics predicate"
+
+    def __init__(self, predicate: Callable[[Direction], bool]) -> None:
+        self._predicate = predicate
+
+    def start(self, observation: Observation) -> None:
+        """Nothing to prepare."""
+
+    def done(self, observation: Observation, direction: Direction) -> bool:
+        """What the physics says."""
+        return self._predicate(direction)
+
+    def verdict(self, done: bool, instruction: str) -> bool:
+        """Done is success."""
+        return done
+
+
+class RewardJudge:
+    """The reward model, as in fine-tuning: its debounced decision is success."""
+
+    name = "reward model"
+
+    def __init__(self, reward: RewardModel) -> None:
+        self._reward = reward
+
+    def start(self, observation: Observation) -> None:
+        """Judge a new episode."""
+        self._reward.reset(observation.instruction)
+        self._reward.update(observation)
+
+    def done(self, observation: Observation, direction: Direction) -> bool:
+        """The debounced decision."""
+        return self._reward.update(observation).done
+
+    def verdict(self, done: bool, instruction: str) -> bool:
+        """Done is success."""
+        return done
+
+
+class PersonJudge:
+    """A person at the terminal, after the episode; a reward model, where there is one, says when it may end."""
+
+    name = "person"
+
+    def __init__(self, ending: RewardJudge | None, ask: Callable[[str], str] = input) -> None:
+        self._ending, self._ask = ending, ask
+
+    def start(self, observation: Observation) -> None:
+        """A new episode."""
+        if self._ending is not None:
+            self._ending.start(observation)
+
+    def done(self, observation: Observation, direction: Direction) -> bool:
+        """Whether the reward model thinks so; without one, the time limit ends every episode."""
+        return self._ending is not None and self._ending.done(observation, direction)
+
+    def verdict(self, done: bool, instruction: str) -> bool:
+        """What the person says."""
+        while True:
+            answer = self._ask(f"\nDid the robot {instruction!r}? [y/n] ").strip().lower()
+            if answer in ("y", "yes", "n", "no"):
+                return answer.startswith("y")
+
+
+def judge_of(config: DictConfig, station: Station) -> Judge:
+    """The judge that `evaluate.judge` names; "auto" is the physics predicate where there is one, else a person.
+
+    Raises:
+        ConfigError: When it isn't to be had with this robot.
+        CheckpointError: When it needs a reward model and there is none.
+    """
+    name = str(config.evaluate.judge)
+    if name not in JUDGES:
+        raise ConfigError(f"evaluate.judge is {name!r}, expected one of {', '.join(JUDGES)}.")
+    if name in ("auto", "predicate") and station.referee is not None:
+        return PredicateJudge(station.referee)
+    if name == "predicate":
+        raise ConfigError(f"There is no physics predicate with robot={config.robot.name}; use evaluate.judge=person.")
+    if name == "reward":
+        return _reward_judge(config)
+    return PersonJudge(_reward_judge(config) if reward_folder(Path(config.run_dir)).is_dir() else None)
+
+
+def _reward_judge(config: DictConfig) -> RewardJudge:
+    from rewards.judge import VlmReward
+
+    return RewardJudge(VlmReward(classifier_of(config, spec_of(config))))

@@ -1,0 +1,1 @@
+"""What a run was worth: the demo's HTML report and `regrasp compare`."""

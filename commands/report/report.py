@@ -1,0 +1,174 @@
+"""Writes the HTML report of a run: one file that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, select_autoescape
+from markupsafe import Markup
+from omegaconf import DictConfig
+
+from commands.report.charts import success_chart
+from commands.report.data import CurvePoint, Stream, curve, evaluation, open_stream
+from commands.report.statistics import format_rate
+from factory.run_folders import finetune_folder
+from factory.spec import spec_of
+from trajectories.errors import CheckpointError
+from trajectories.kinds import AFTERMATH
+
+
+def write(config: DictConfig, run_dir: Path, seconds: dict[str, float]) -> Path:
+    """Gather what the run left, write `report.html` and return its path.
+
+    Args:
+        config: Settings of the run.
+        run_dir: Its folder.
+        seconds: Stage -> how long it took.
+    """
+    evaluations = run_dir / "evaluations"
+    before = evaluation(evaluations / "pretrained")
+    tuned = evaluations / str(config.method.name)
+    points = curve(tuned)
+    after = evaluation(tuned / f"step_{points[-1].steps}") if points else None
+    if before is None or after is None:
+        raise CheckpointError(
+            f"{evaluations} lacks the evaluations before and after fine-tuning with {config.method.name}. Run "
+            "`regrasp demo`, which makes both."
+        )
+    stream = open_stream(finetune_folder(run_dir, config.method.name) / "episodes", spec_of(config))
+    reward_path = run_dir / "reward" / "evaluation.json"
+    reward = json.loads(reward_path.read_text()) if reward_path.exists() else None
+    page = _template().render(
+        title=f"{config.task.name.replace('_', ' ')}: {_headline(before, after)}",
+        task=config.task.name,
+        seed=config.seed,
+        profile=config.profile,
+        method=config.method.name,
+        date=time.strftime("%Y-%m-%d %H:%M"),
+        cards=_cards(before, after, stream, seconds),
+        rows=_rows(before["cells"], after["cells"]),
+        chart=Markup(success_chart(stream, [CurvePoint(0, before["cells"]), *points])),
+        backbone=f" (backbone: {config.reward.backbone})",
+        stream_episodes=len(stream.judged),
+        confusion=stream.confusion,
+        reward_table=_reward_table(reward),
+        resets=_resets(stream),
+        observations=after["observations"]
+        + ". The image passes a small encoder that was trained on labels from proprioception and then frozen.",
+        videos=_videos(evaluations / "pretrained", before, "before")
+        + _videos(tuned / f"step_{points[-1].steps}", after, "after"),
+        stages=[{"name": name, "seconds": f"{value:.0f}"} for name, value in seconds.items()],
+        command=f"regrasp demo task={config.task.name} seed={config.seed} profile={config.profile} "
+        f"method={config.method.name}",
+        settings=run_dir / "settings.yaml",
+    )
+    path = run_dir / ("report.html" if config.method.name == "wsrl" else f"report_{config.method.name}.html")
+    path.write_text(page)
+    return path
+
+
+def _template() -> Any:
+    source = (files("commands") / "templates" / "report.html.j2").read_text()
+    return Environment(autoescape=select_autoescape(default=True, default_for_string=True)).from_string(source)
+
+
+def _cell(result: dict[str, Any], name: str) -> str:
+    cell = result["cells"].get(name)
+    return "-" if cell is None else f"{100 * cell['rate']:.0f} %"
+
+
+def _headline(before: dict[str, Any], after: dict[str, Any]) -> str:
+    name = "forward/stochastic" if "forward/stochastic" in after["cells"] else next(iter(after["cells"]))
+    return f"{_cell(before, name)} → {_cell(after, name)} ({name.replace('/', ', ')})"
+
+
+def _cards(
+    before: dict[str, Any], after: dict[str, Any], stream: Stream, seconds: dict[str, float]
+) -> list[dict[str, str]]:
+    cards = [
+        {"label": f"{name.replace('/', ', ')}", "value": f"{_cell(before, name)} → {_cell(after, name)}", "note": ""}
+        for name in ("forward/stochastic", "backward/stochastic")
+        if name in after["cells"]
+    ]
+    wrong = stream.confusion["false_positive"]
+    steps = int(stream.steps[-1]) if len(stream.steps) else 0
+    return [
+        *cards,
+        {"label": "resets needed", "value": str(int(stream.helped.sum())), "note": f"in {steps} steps"},
+        {"label": "false positives", "value": str(wrong), "note": f"in {len(stream.judged)} training episodes"},
+        {"label": "everything took", "value": f"{sum(seconds.values()) / 60:.1f} min", "note": "on this machine"},
+    ]
+
+
+def _rows(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, str]]:
+    rows = []
+    for name, cell in after.items():
+        start = before.get(name)
+        rows.append(
+            {
+                "name": name.replace("/", ", "),
+                "before": format_rate(start["successes"], start["episodes"]) if start else "-",
+                "after": format_rate(cell["successes"], cell["episodes"]),
+                "change": f"{100 * (cell['rate'] - start['rate']):+.0f} points" if start else "-",
+                "steps": f"{start['mean_steps']:.0f} → {cell['mean_steps']:.0f}" if start else "-",
+            }
+        )
+    return rows
+
+
+def _reward_table(reward: dict[str, Any] | None) -> list[list[str]]:
+    if reward is None:
+        return []
+    frames, whole = reward["frames"], reward["whole_episodes"]
+    row = frames["all"]
+    table = [
+        ["figure", "value"],
+        ["balanced accuracy of frames", f"{row['balanced_accuracy_at_threshold']:.3f}"],
+        ["AUROC", f"{row['auroc']:.3f}"],
+        ["false positives at 95 % recall", f"{100 * row['false_positives_at_95_recall']:.1f} %"],
+        [
+            "calibration error before → after",
+            f"{row['calibration_error_before']:.3f} → {row['calibration_error_after']:.3f}",
+        ],
+        [f"successes found, of {whole['successes']} episodes", _percent(whole["found"])],
+        [f"failures stopped wrongly, of {whole['failures']} episodes", _percent(whole["wrong_stops"])],
+    ]
+    for kind, entry in frames["by_kind"].items():
+        if kind == AFTERMATH:
+            table.append(["done tasks recognised from the arm's home pose", _percent(entry["found"])])
+        elif kind != "success":
+            table.append([f"frames above the threshold, {kind}", _percent(entry["rate_above_threshold"])])
+    return table
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def _resets(stream: Stream) -> str:
+    reasons: dict[str, int] = {}
+    for reason in stream.help_reasons:
+        if reason:
+            reasons[reason] = reasons.get(reason, 0) + 1
+    if not reasons:
+        return "None: the robot undid its own work all the way."
+    listed = ", ".join(f"{reason}: {count}" for reason, count in sorted(reasons.items()))
+    return (
+        f"{sum(reasons.values())} in {len(stream.judged)} episodes ({listed}). Evaluations reset the scene each time."
+    )
+
+
+def _videos(folder: Path, result: dict[str, Any], when: str) -> list[dict[str, Any]]:
+    films = [
+        {
+            "data": base64.b64encode((folder / name).read_bytes()).decode(),
+            "caption": name.removesuffix(".mp4").replace("_", " "),
+        }
+        for name in result["videos"]
+    ]
+    return [{"title": f"{when} fine-tuning", "films": films}] if films else []

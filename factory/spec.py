@@ -1,0 +1,36 @@
+"""What the configured robot looks like to policies, whichever robot it is, and where they are trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from trajectories.types import RobotSpec
+
+
+def plain(settings: DictConfig | None) -> dict[str, Any]:
+    """A part of the settings as a plain dictionary; an empty one when it is empty or null."""
+    if settings is None:
+        return {}
+    return {str(key): value for key, value in OmegaConf.to_container(settings, resolve=True).items()}  # type: ignore[union-attr]
+
+
+def camera_names(config: DictConfig) -> tuple[str, ...]:
+    """Names of the robot's cameras, the one that policy and reward see first."""
+    return tuple(str(name) for name in config.robot.cameras)
+
+
+def spec_of(config: DictConfig) -> RobotSpec:
+    """The specification of the robot that the settings name."""
+    size = int(config.robot.image_size)
+    return RobotSpec(cameras=dict.fromkeys(camera_names(config), (size, size)))
+
+
+def device_of(config: DictConfig) -> str:
+    """The torch device that `compute` means: with `auto`, a GPU when there is one."""
+    import torch
+
+    if config.compute != "auto":
+        return str(config.compute)
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,50 @@
+"""A person's device beside a session: takes over and hands back at any step."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from factory.spec import plain
+from trajectories.types import Float32, Observation, Source
+
+if TYPE_CHECKING:
+    from drivers.teleop.keys import Key
+    from robot.rollout.environment import RobotEnv
+
+
+@contextmanager
+def open_takeover(
+    config: DictConfig, env: RobotEnv, notify: Callable[[str], None], stop: threading.Event
+) -> Iterator[Callable[[Observation], Float32 | None] | None]:
+    """The session's `takeover` on the device that `device` names, or None without one.
+
+    The emergency hold latches a fault at once; the stop key ends the session after the episode.
+
+    Raises:
+        TeleopError, MissingDependencyError: When the device can't be opened.
+    """
+    if config.device.device is None:
+        yield None
+        return
+    from drivers.teleop.device import open_device
+    from drivers.teleop.keys import Key
+    from drivers.teleop.takeover import Takeover, trip_on_hold
+
+    def on_key(key: Key) -> None:
+        if key is Key.STOP:
+            notify("stopping after this episode")
+            stop.set()
+
+    def on_change(source: Source, why: str) -> None:
+        notify(f"{source.name.lower()} acts ({why})")
+
+    device = open_device(plain(config.device), trip_on_hold(env.safety))
+    try:
+        yield Takeover(device, on_key=on_key, on_change=on_change)
+    finally:
+        device.close()

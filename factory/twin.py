@@ -1,0 +1,75 @@
+"""Twins as the commands use them: one set of settings, one compiled scene per process and task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from factory.spec import camera_names
+from trajectories.errors import ConfigError
+
+if TYPE_CHECKING:
+    from sim.tasks.task import Spread
+    from sim.twin import Twin
+
+
+@dataclass(frozen=True)
+class TwinSettings:
+    """What a worker process needs to build a twin.
+
+    Attributes:
+        task: Task name.
+        seed: Seed of the compiled scene.
+        cameras: Names of the cameras.
+        image_size: Height and width of every camera, pixels.
+        randomise: Vary colour, size, light and camera at every reset.
+        spread: Width of the start distribution, "narrow" or "wide".
+    """
+
+    task: str
+    seed: int
+    cameras: tuple[str, ...]
+    image_size: int
+    randomise: bool
+    spread: Spread
+
+    @classmethod
+    def from_config(cls, config: DictConfig) -> TwinSettings:
+        """Read them from a command's settings."""
+        robot = config.robot
+        return cls(
+            task=config.task.name,
+            seed=int(config.seed),
+            cameras=camera_names(config),
+            image_size=int(robot.image_size),
+            randomise=bool(robot.randomise),
+            spread=robot.spread,
+        )
+
+
+def require_twin(config: DictConfig, what: str, instead: str) -> None:
+    """Refuse to go on with another robot.
+
+    Raises:
+        ConfigError: Saying `what` needs the twin, and what there is `instead` on other robots.
+    """
+    if str(config.robot.name) != "twin":
+        raise ConfigError(f"{what} in the twin, not with robot={config.robot.name}. There it is {instead}.")
+
+
+@lru_cache(maxsize=1)
+def cached_twin(settings: TwinSettings) -> Twin:
+    """The process' twin for these settings, compiled once."""
+    from sim.twin import make_twin
+
+    return make_twin(
+        settings.task,
+        seed=settings.seed,
+        cameras=settings.cameras,
+        image_size=settings.image_size,
+        randomise=settings.randomise,
+        spread=settings.spread,
+    )

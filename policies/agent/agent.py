@@ -1,0 +1,370 @@
+"""`Agent`: actor, critic ensemble, targets, temperature, optimisers, and the updates of every method.
+
+One agent goes through the phases in place, so that going online keeps parameters, targets, optimiser moments
+and temperature (step 2 of WSRL, arXiv 2412.07762). What differs between methods is the `AgentConfig` (see
+`policies.agent.methods`) and the replay that batches are drawn from:
+
+    agent.set_instructions(table)
+    agent.set_phase("offline")                       # Cal-QL + cloning
+    for _ in range(steps): agent.pretrain_update(replay.sample(256))
+    agent.set_phase("online")                        # WSRL: plain SAC on an empty replay (after the warm-up)
+    for _ in range(steps): agent.online_update(online.sample(1024), utd=4)
+
+With an image encoder the replay's frames are encoded in the update, each once, and the critics' loss trains the encoder
+along (RoboFuME, arXiv 2310.15145); the actor's never does, except while cloning alone, when there is no critic.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from policies.agent.agent_state import agent_state, encoder_tensors, load_agent_state
+from policies.agent.compiled import compiled, kept, new_step
+from policies.agent.config import PHASES, AgentConfig, Phase
+from policies.agent.distribution import act
+from policies.agent.draws import draw_critics, draw_for_actor, draw_for_critic
+from policies.agent.losses.anchor import annealed
+from policies.agent.losses.lagrange import lagrange_loss
+from policies.agent.losses.temperature import raw_of, temperature_loss, temperature_of
+from policies.agent.networks import Actor, CriticEnsemble, ValueNetwork, select
+from policies.agent.objectives import Metrics, actor_objective, clone_objective, critic_objective
+from policies.common.batch import Batch
+from policies.perception.encoders.encoder import Encoder
+from policies.perception.encoders.frames import EncodedBatch, draw_for_images, encode_batch, encode_now
+from trajectories.errors import ConfigError
+from trajectories.types import ACTION_SIZE
+
+
+class Agent:
+    """An actor and an ensemble of critics, for offline and online learning.
+
+    Attributes:
+        config: Settings.
+        actor: The policy network.
+        critics: The ensemble.
+        targets: Its slow copy.
+        value: The state-value network of implicit Q-learning, or None.
+        target_actor: The slow copy of the actor, or None.
+        encoder: The image encoder that is trained along, or None: then batches bring features.
+        phase: "offline", "warmup" or "online".
+        critic_updates: Critic updates ever done.
+        actor_updates: Actor updates ever done.
+        phase_updates: Actor updates in this phase.
+    """
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        state_size: int,
+        instruction_size: int,
+        action_size: int = ACTION_SIZE,
+        *,
+        device: torch.device | str = "cpu",
+        seed: int = 0,
+        encoder: Encoder | None = None,
+    ) -> None:
+        """A new agent in the phase "offline".
+
+        Args:
+            config: Settings.
+            state_size: F.
+            instruction_size: E; 0 for tasks without language, which need no instruction table.
+            action_size: A.
+            device: Where everything lives.
+            seed: Of the initial weights and of all later draws.
+            encoder: An image encoder of F features to train along; it moves to `device` and is shared, not copied.
+
+        Raises:
+            ConfigError: For an encoder that is frozen or has another number of features.
+        """
+        if encoder is not None and (encoder.frozen or encoder.size != state_size):
+            raise ConfigError(
+                f"an agent of {state_size} features can't train an encoder of {encoder.size}, frozen={encoder.frozen}; "
+                "give it one that fits, or none: a frozen encoder's features come from replay"
+            )
+        self.config = config
+        self.sizes = (state_size, instruction_size, action_size)
+        self.device = torch.device(device)
+        self.generator = torch.Generator(device=self.device).manual_seed(seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.actor = Actor(config.networks, *self.sizes).to(self.device)
+            self.critics = CriticEnsemble(config.networks, *self.sizes).to(self.device)
+            hidden = config.networks.value_hidden
+            self.value = None if hidden is None else ValueNetwork(config.networks, hidden, *self.sizes[:2])
+        if self.value is not None:
+            self.value.to(self.device)
+        self.targets = copy.deepcopy(self.critics).requires_grad_(False)
+        slow = config.networks.target_policy
+        self.target_actor = copy.deepcopy(self.actor).requires_grad_(False) if slow else None
+        self.anchor: Actor | None = None
+        self.encoder = None if encoder is None else encoder.to(self.device)
+        self.table = torch.zeros(0, instruction_size, device=self.device)
+        self.raw_temperature = raw_of(config.initial_temperature).to(self.device).requires_grad_()
+        phases = [config.phase(name) for name in PHASES]
+        start = next((phase.cql_alpha for phase in phases if phase.cql_gap is not None), 0.0) or 1e-6
+        self.log_cql_weight = torch.tensor(start, device=self.device).log().requires_grad_()
+        self.phase: Phase = "offline"
+        self.critic_updates = self.actor_updates = self.phase_updates = 0
+        self._optimise()
+        self._critic_objective = compiled(critic_objective, config.compile, self.device)
+        self._actor_objective = compiled(actor_objective, config.compile, self.device)
+
+    def _optimise(self) -> None:
+        def adam(parameters: Iterable[Tensor], rate: float) -> torch.optim.Adam:
+            return torch.optim.Adam(list(parameters), lr=rate, fused=True)
+
+        config = self.config
+        self.optimisers = {
+            "actor": adam(self.actor.parameters(), config.actor_lr),
+            "critics": adam(self.critics.tensors(), config.critic_lr),
+            "temperature": adam([self.raw_temperature], config.temperature_lr),
+            "cql_weight": adam([self.log_cql_weight], config.lagrange_lr or config.temperature_lr),
+        }
+        self._critic_tensors = self.critics.tensors()
+        self._target_tensors = self.targets.tensors()
+        self._value_tensors = [] if self.value is None else self.value.tensors()
+        if self.value is not None:
+            self.optimisers["value"] = adam(self._value_tensors, config.critic_lr)
+        if self.encoder is not None:
+            trained = [parameter for parameter in self.encoder.parameters() if parameter.requires_grad]
+            self.optimisers["encoder"] = adam(trained, config.critic_lr)
+
+    @property
+    def temperature(self) -> Tensor:
+        """The entropy weight alpha, scalar without gradient."""
+        return temperature_of(self.raw_temperature.detach())
+
+    @property
+    def finite(self) -> bool:
+        """Whether all parameters of actor and critics are finite; waits for the device."""
+        parameters = (*self.actor.parameters(), *self.critics.parameters())
+        return all(bool(parameter.isfinite().all()) for parameter in parameters)
+
+    @property
+    def target_entropy(self) -> float:
+        """Nats."""
+        return -float(self.sizes[2]) if self.config.target_entropy is None else self.config.target_entropy
+
+    def set_instructions(self, table: Tensor) -> None:
+        """Set the embeddings that `Batch.instruction` refers to; call again when instructions are added.
+
+        Args:
+            table: float32 (K, E).
+
+        Raises:
+            ConfigError: When E differs from the networks'.
+        """
+        if table.ndim != 2 or table.shape[1] != self.sizes[1]:
+            raise ConfigError(
+                f"instruction table has shape {tuple(table.shape)}; expected (K, {self.sizes[1]}). "
+                "Use the text encoder that the agent was made for"
+            )
+        self.table = table.detach().to(self.device, torch.float32)
+
+    def freeze_encoder(self) -> None:
+        """Go on without training the encoder: from here on batches bring its features."""
+        if self.encoder is not None:
+            self.encoder.freeze()
+            del self.optimisers["encoder"]
+        self.encoder = None
+
+    def set_phase(self, phase: Phase) -> None:
+        """Go on with the losses of `phase`, anchored to the present policy; nothing when already in it."""
+        settings = self.config.phase(phase)
+        if phase == self.phase:
+            return
+        self.phase, self.phase_updates = phase, 0
+        self.anchor = copy.deepcopy(self.actor).requires_grad_(False) if settings.anchored else None
+
+    def pretrain_update(self, batch: Batch) -> Metrics:
+        """One critic and one actor update, by the present phase's settings."""
+        return self.online_update(batch, utd=1)
+
+    def online_update(self, batch: Batch, utd: int) -> Metrics:
+        """`utd` critic updates on equal parts of the batch, then one actor and temperature update on all.
+
+        A phase whose extraction is "bc" has the actor's update alone. With an encoder, each part is encoded once, for
+        its critic update; the actor learns from the same features, of which the first are then some critic steps old.
+
+        Args:
+            batch: A multiple of `utd` transitions (WSRL: 1,024 and 4).
+            utd: Critic updates, at least 1.
+
+        Returns:
+            Scalars of the last updates, still on the device.
+
+        Raises:
+            ConfigError: When the batch can't be split equally.
+        """
+        phase = self.config.phase(self.phase)
+        if phase.extraction == "bc":
+            return self.clone_update(batch)
+        metrics: Metrics = {}
+        seen: list[Batch] = []
+        for part in batch.minibatches(utd):
+            encoded = self._encoded(part)
+            seen.append(encoded.actor)
+            metrics = self.update_critic(encoded.critic)
+        if not phase.critic_only and self.critic_updates % phase.actor_delay == 0:
+            metrics |= self.update_actor(batch if self.encoder is None else Batch.concatenate(seen))
+        return metrics
+
+    def _encoded(self, batch: Batch) -> EncodedBatch:
+        """The batch with features in place of frames; as it is without an encoder."""
+        if self.encoder is None:
+            return EncodedBatch(batch, batch)
+        draws = draw_for_images(self.encoder, len(batch), self.generator)
+        return encode_batch(self.encoder, batch, self.table, draws)
+
+    def update_critic(self, batch: Batch) -> Metrics:
+        """One step of critics, value network and encoder, of the targets, and of the regulariser's learned weight.
+
+        Args:
+            batch: With features: of an encoder that shall be trained, with their gradient (`encode_batch`).
+        """
+        phase = self.config.phase(self.phase)
+        draws = draw_for_critic(self.config, phase, batch.action.shape, self.generator)
+        new_step(self.device)
+        with self._precision():
+            loss, metrics = self._critic_objective(
+                self.config, phase, self._critic_tensors, self._target_tensors, self.actor, self.table, batch,
+                self.temperature, self._cql_weight(), draws, self._value_tensors, self.target_actor,
+            )  # fmt: skip
+        metrics = kept(metrics, self.config.compile, self.device)
+        self._step(loss, "critics", *(["value"] if phase.expectile is not None else []), *self._eyes())
+        self.critic_updates += 1
+        if self.critic_updates % phase.actor_delay == 0:
+            torch._foreach_lerp_(self._target_tensors, [t.detach() for t in self._critic_tensors], self.config.tau)
+        if phase.cql_gap is not None:
+            self._step(lagrange_loss(self.log_cql_weight, metrics["critic/gap"], phase.cql_gap), "cql_weight")
+            metrics["critic/cql_weight"] = self._cql_weight()
+        return metrics
+
+    def update_actor(self, batch: Batch) -> Metrics:
+        """One step of the actor, of its slow copy and, in a soft phase, of the temperature."""
+        phase = self.config.phase(self.phase)
+        noise = draw_for_actor(phase, batch.action.shape, self.generator)
+        weight = annealed(phase.anchor_weight, self.phase_updates, phase.anchor_steps, phase.anchor_final)
+        new_step(self.device)
+        with self._precision():
+            loss, log_prob, metrics = self._actor_objective(
+                self.config, phase, self._judges(), self.actor, self.anchor if weight > 0 else None, self.table, batch,
+                self.temperature, self._constant(weight), noise, self._value_tensors,
+            )  # fmt: skip
+        metrics = kept(metrics, self.config.compile, self.device)
+        self._step(loss, "actor")
+        if log_prob is not None:
+            self._step(temperature_loss(self.raw_temperature, log_prob, self.target_entropy), "temperature")
+            metrics["actor/temperature"] = self.temperature
+        if self.anchor is not None and phase.anchor_tau > 0:
+            _follow(self.anchor, self.actor, phase.anchor_tau)
+        if self.target_actor is not None:
+            _follow(self.target_actor, self.actor, self.config.tau)
+        self.actor_updates += 1
+        self.phase_updates += 1
+        return metrics
+
+    def _judges(self) -> list[Tensor]:
+        """The critics that an actor update looks at, without gradient."""
+        phase = self.config.phase(self.phase)
+        # IQL's advantages are those of the target critics, which its state value was fitted to.
+        slow = phase.expectile is not None and phase.extraction == "awr"
+        frozen = [tensor.detach() for tensor in (self._target_tensors if slow else self._critic_tensors)]
+        if phase.actor_q == "first":
+            return [tensor[:1] for tensor in frozen]
+        drawn = draw_critics(self.config, phase.actor_critics, self.generator)
+        return frozen if drawn is None else select(frozen, drawn)
+
+    def clone_update(self, batch: Batch) -> Metrics:
+        """One step of the actor on the cloning loss alone: the behaviour-cloning baseline.
+
+        There is no critic to train an encoder, so here the cloning loss does.
+        """
+        if self.encoder is not None:
+            batch = encode_now(self.encoder, batch, self.table, self.encoder.draw(len(batch), self.generator))
+        with self._precision():
+            mean, log_std = self.actor(batch.state, self.actor.codes(self.table, batch.instruction))
+            loss = clone_objective(self.config, self.config.phase(self.phase), mean, log_std, batch)
+        self._step(loss, "actor", *self._eyes())
+        if self.target_actor is not None:
+            _follow(self.target_actor, self.actor, self.config.tau)
+        self.actor_updates += 1
+        return {"actor/clone": loss.detach()}
+
+    @torch.no_grad()
+    def act(self, state: Tensor, embedding: Tensor | None = None, deterministic: bool = False) -> Tensor:
+        """Actions (B, A) in [-1, 1].
+
+        Args:
+            state: float32 (B, F).
+            embedding: float32 (B, E) of the instructions; None without language.
+            deterministic: The most likely action instead of a sample (or of an action with exploration noise).
+
+        Raises:
+            ConfigError: When there is no embedding for an agent with language.
+        """
+        if embedding is None and self.sizes[1] > 0:
+            raise ConfigError(f"act needs the embeddings (B, {self.sizes[1]}) of the instructions; there are none")
+        code = None if embedding is None or self.sizes[1] == 0 else self.actor.encode(embedding)
+        mean, log_std = self.actor(state, code)
+        noise = None if deterministic else torch.randn(mean.shape, generator=self.generator, device=self.device)
+        return act(self.config.networks.policy, mean, log_std, noise)
+
+    def actor_weights(self) -> Mapping[str, Tensor]:
+        """Name -> tensor of the policy network, on the CPU: what is published to the robot.
+
+        With an encoder, its trained tensors, too, under "encoder.".
+        """
+        tensors = self.actor.state_dict() | encoder_tensors(self)
+        return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """The whole training state: named tensors, and counters as plain JSON; see `policies.agent.checkpoint`."""
+        return agent_state(self)
+
+    def load_state(self, tensors: Mapping[str, Tensor], counters: Mapping[str, Any]) -> None:
+        """Restore what `state` gave.
+
+        Raises:
+            CheckpointError: When a tensor is missing, unknown or has another shape.
+        """
+        load_agent_state(self, tensors, counters)
+
+    def _cql_weight(self) -> Tensor:
+        phase = self.config.phase(self.phase)
+        if phase.cql_gap is not None:
+            return self.log_cql_weight.detach().exp()
+        return self._constant(phase.cql_alpha)
+
+    def _precision(self) -> torch.autocast:
+        """Matrix products in bfloat16 where the settings want it.
+
+        Parameters, norms, losses and the last layers stay float32: what is learned are small differences of values.
+        """
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16)
+
+    def _eyes(self) -> list[str]:
+        """The encoder's optimiser, where there is one."""
+        return [] if self.encoder is None else ["encoder"]
+
+    def _constant(self, value: float) -> Tensor:
+        """A scalar that is made on the device: a copy from the host would wait for it."""
+        return torch.full((), value, device=self.device)
+
+    def _step(self, loss: Tensor, *names: str) -> None:
+        for name in names:
+            self.optimisers[name].zero_grad(set_to_none=True)
+        loss.backward()
+        for name in names:
+            self.optimisers[name].step()
+
+
+@torch.no_grad()
+def _follow(slow: Actor, actor: Actor, step: float) -> None:
+    torch._foreach_lerp_(list(slow.parameters()), list(actor.parameters()), step)

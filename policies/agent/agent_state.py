@@ -1,0 +1,127 @@
+"""An agent's training state as named tensors and counters, and back, without leaving anything out."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from trajectories.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from policies.agent.agent import Agent
+
+_log = logging.getLogger(__name__)
+_COUNTERS = ("critic_updates", "actor_updates", "phase_updates")
+_MODULES = ("actor", "critics", "targets", "anchor", "value", "target_actor")
+ENCODER = "encoder."
+"""In front of the names of an image encoder's tensors."""
+_SCALARS = ("raw_temperature", "log_cql_weight")
+
+
+def agent_state(agent: Agent) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Everything that decides how training goes on."""
+    tensors = {"table": agent.table, "generator": agent.generator.get_state()}
+    for module in _MODULES:
+        network = getattr(agent, module)
+        if network is not None:
+            tensors |= {f"{module}.{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors |= encoder_tensors(agent)
+    for name in _SCALARS:
+        tensors[name] = getattr(agent, name)
+    for name, optimiser in agent.optimisers.items():
+        for index, entries in optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{name}.{index}.{key}": value for key, value in entries.items()}
+    counters = {name: getattr(agent, name) for name in _COUNTERS}
+    return {name: tensor.detach() for name, tensor in tensors.items()}, counters | {"phase": agent.phase}
+
+
+def encoder_tensors(agent: Agent) -> dict[str, Tensor]:
+    """What an agent trains of its encoder, without gradients; nothing where it has none."""
+    if agent.encoder is None:
+        return {}
+    return {ENCODER + name: tensor.detach() for name, tensor in agent.encoder.trained_tensors().items()}
+
+
+def load_agent_state(agent: Agent, tensors: Mapping[str, Tensor], counters: Mapping[str, Any]) -> None:
+    """Put `agent_state` back into an agent with the same networks.
+
+    Raises:
+        CheckpointError: When a tensor is missing, unknown or has another shape.
+    """
+    left = dict(tensors)
+    missing = [name for name in (*_COUNTERS, "phase") if name not in counters]
+    if missing:
+        raise CheckpointError(f"the checkpoint lacks the counters {missing}; it is incomplete")
+    has_anchor = any(name.startswith("anchor.") for name in left)
+    agent.anchor = copy.deepcopy(agent.actor).requires_grad_(False) if has_anchor else None
+    for module in _MODULES:
+        network = getattr(agent, module)
+        if network is not None:
+            for name, tensor in network.state_dict().items():
+                _copy(tensor, left, f"{module}.{name}")
+    for name, tensor in encoder_tensors(agent).items():
+        _copy(tensor, left, name)
+    for name in _SCALARS:
+        _copy(getattr(agent, name).detach(), left, name)
+    agent.table = _take(left, "table").to(agent.device, copy=True)
+    _load_draws(agent.generator, _take(left, "generator").cpu())
+    for name, optimiser in agent.optimisers.items():
+        _load_optimiser(optimiser, left, f"optimiser.{name}.")
+    if left:
+        raise CheckpointError(f"the checkpoint has tensors that nothing here knows: {sorted(left)[:5]}")
+    for name in _COUNTERS:
+        setattr(agent, name, int(counters[name]))
+    agent.phase = counters["phase"]
+
+
+def _load_draws(generator: torch.Generator, state: Tensor) -> None:
+    """Go on with the draws; with others, but always the same, on another kind of device, whose generators differ."""
+    try:
+        generator.set_state(state)
+    except RuntimeError:
+        seed = hashlib.sha256(state.numpy().tobytes()).digest()[:8]
+        generator.manual_seed(int.from_bytes(seed, "little") >> 1)
+        _log.info("The agent is from another kind of device: its draws go on from a new seed.")
+
+
+def _load_optimiser(optimiser: torch.optim.Optimizer, left: dict[str, Tensor], prefix: str) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for name in [name for name in left if name.startswith(prefix)]:
+        index, key = name.removeprefix(prefix).split(".")
+        state.setdefault(int(index), {})[key] = left.pop(name).clone()
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    unknown = sorted(set(state) - set(range(len(parameters))))  # what never had a gradient has no moments
+    if unknown:
+        raise CheckpointError(f"{prefix}* has moments of tensor {unknown[0]}; there are {len(parameters)}")
+    moments = {
+        number: {key: _laid_out_as(parameters[number], value) for key, value in entries.items()}
+        for number, entries in state.items()
+    }
+    optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
+    """A moment in its parameter's memory format: fused Adam goes through both as they lie in memory."""
+    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
+
+
+def _copy(into: Tensor, left: dict[str, Tensor], name: str) -> None:
+    tensor = _take(left, name)
+    if tensor.shape != into.shape:
+        raise CheckpointError(
+            f"{name} has shape {tuple(tensor.shape)} in the checkpoint and {tuple(into.shape)} here; "
+            "it was made for other networks"
+        )
+    into.copy_(tensor)
+
+
+def _take(left: dict[str, Tensor], name: str) -> Tensor:
+    if name not in left:
+        raise CheckpointError(f"the checkpoint lacks {name}; it is incomplete or for other networks")
+    return left.pop(name)

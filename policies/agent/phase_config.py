@@ -1,0 +1,127 @@
+"""Which terms the losses have while one phase lasts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from policies.agent.losses.actor import Aggregate
+from policies.common.config_dict import require
+
+Phase = Literal["offline", "warmup", "online"]
+PHASES: tuple[Phase, ...] = ("offline", "warmup", "online")
+Extraction = Literal["soft", "ddpg", "awr", "bc"]
+
+
+@dataclass(frozen=True)
+class PhaseConfig:
+    """Which terms the losses have while one phase lasts.
+
+    Attributes:
+        expectile: With a number, implicit Q-learning: the value network learns this expectile of the target critics'
+            minimum, and the TD targets bootstrap from it instead of from actions of the policy.
+        max_target_backup: Bootstrap from the best of `cql_actions` next actions instead of a single one.
+        entropy_backup: Add the entropy bonus of the next action to the target (times the discount).
+        target_noise: Standard deviation of the noise on the next action of a deterministic policy (TD3).
+        target_noise_clip: That noise is clipped to +- this.
+        cql_alpha: Weight of the CQL regulariser; 0 leaves it out.
+        cql_gap: With a number, `cql_alpha` is only the start of a learned Lagrange multiplier that keeps the
+            regulariser at this value.
+        calibrated: Bound the regulariser's policy actions from below by the Monte-Carlo return (Cal-QL).
+        cql_actions: Actions drawn a state from each of: uniform, current policy, next state's policy.
+        cql_critics: Critics (drawn with replacement) that get the regulariser in one update, as in WSRL's
+            reference; None for all. The expected gradient is the same; the cost is not.
+        importance_sampling: Subtract the log density of the drawn actions in the regulariser.
+        extraction: How the policy improves. "soft": ascend value plus entropy along a sampled action (SAC). "ddpg":
+            ascend the value along the most likely action (TD3, DDPG+BC). "awr": clone the data's actions, weighted by
+            exp(advantage) (IQL, AWAC). "bc": clone them, and train no critic.
+        actor_q: Which value the actor looks at: the ensemble's mean or minimum, or the first critic's (TD3).
+        actor_critics: Critics (drawn with replacement) that one actor update looks at; None for all. With the
+            mean, the expected gradient is the same and the cost is not.
+        q_scale: With a number a, "ddpg" multiplies the value by a / mean |Q| of the batch (TD3+BC's lambda).
+        awr_beta: Inverse temperature of "awr" (IQL's beta, AWAC's 1 / lambda).
+        awr_clip: Largest weight of "awr".
+        bc_weight: Weight of the behaviour-cloning term; 0 leaves it out.
+        bc_balance: That weight is relative to the reinforcement term's size (RoboFuME); else it is absolute.
+        bc_loss: "nll" of the demonstrated action, or "mse" of the policy's mode (with the spread fitted by nll).
+        clone_all: Clone every transition, not only those that `Batch.imitate` marks.
+        anchor_weight: Weight of KL(policy || anchor) on the batch's own states at the start of the phase; the anchor is
+            the policy as the phase began.
+        anchor_final: Weight after `anchor_steps`.
+        anchor_steps: Actor updates over which the weight goes linearly from the one to the other.
+        anchor_tau: Step of the anchor towards the policy after each actor update; 0 leaves it where it was, more
+            makes it a trust region that moves along.
+        actor_delay: The targets, and at the end of an update the actor, learn when the number of critic updates is a
+            multiple of this (TD3: 2).
+        critic_only: Leave actor and temperature as they are.
+    """
+
+    expectile: float | None = None
+    max_target_backup: bool = False
+    entropy_backup: bool = False
+    target_noise: float = 0.0
+    target_noise_clip: float = 0.5
+    cql_alpha: float = 0.0
+    cql_gap: float | None = None
+    calibrated: bool = True
+    cql_actions: int = 10
+    cql_critics: int | None = 2
+    importance_sampling: bool = True
+    extraction: Extraction = "soft"
+    actor_q: Aggregate = "mean"
+    actor_critics: int | None = None
+    q_scale: float | None = None
+    awr_beta: float = 3.0
+    awr_clip: float = 100.0
+    bc_weight: float = 0.0
+    bc_balance: bool = True
+    bc_loss: Literal["nll", "mse"] = "mse"
+    clone_all: bool = False
+    anchor_weight: float = 0.0
+    anchor_final: float = 0.0
+    anchor_steps: int = 2000
+    anchor_tau: float = 0.0
+    actor_delay: int = 1
+    critic_only: bool = False
+
+    @property
+    def anchored(self) -> bool:
+        """Whether the policy is kept near the one that the phase began with."""
+        return self.anchor_weight > 0 or self.anchor_final > 0
+
+    def __post_init__(self) -> None:
+        self._check_critic()
+        self._check_actor()
+
+    def _check_critic(self) -> None:
+        require(self.expectile is None or 0 < self.expectile < 1, f"expectile={self.expectile}", "None or in (0, 1)")
+        samples = self.cql_alpha > 0 or self.max_target_backup or self.entropy_backup
+        require(
+            self.expectile is None or not samples,
+            f"expectile={self.expectile} with cql_alpha, max_target_backup or entropy_backup",
+            "implicit Q-learning alone, which draws no actions",
+        )
+        require(self.target_noise >= 0, f"target_noise={self.target_noise}", "0 or more")
+        require(self.target_noise_clip > 0, f"target_noise_clip={self.target_noise_clip}", "positive")
+        require(self.cql_alpha >= 0, f"cql_alpha={self.cql_alpha}", "0 or more")
+        require(self.cql_actions >= 1, f"cql_actions={self.cql_actions}", "at least 1")
+        require(self.cql_critics is None or self.cql_critics >= 1, "cql_critics", "None or at least 1")
+        require(self.cql_gap is None or self.cql_alpha > 0, "cql_gap", "None while cql_alpha is 0")
+
+    def _check_actor(self) -> None:
+        ways = get_args(Extraction)
+        require(self.extraction in ways, f"extraction={self.extraction!r}", f"one of {', '.join(ways)}")
+        require(self.actor_q in get_args(Aggregate), f"actor_q={self.actor_q!r}", "'mean', 'min' or 'first'")
+        require(self.actor_critics is None or self.actor_critics >= 1, "actor_critics", "None or at least 1")
+        require(self.actor_critics is None or self.actor_q != "first", "actor_critics", "None with actor_q='first'")
+        require(self.q_scale is None or self.q_scale > 0, f"q_scale={self.q_scale}", "None or positive")
+        require(self.q_scale is None or self.extraction == "ddpg", "q_scale", "None without extraction='ddpg'")
+        require(self.awr_beta > 0, f"awr_beta={self.awr_beta}", "positive")
+        require(self.awr_clip > 0, f"awr_clip={self.awr_clip}", "positive")
+        require(self.bc_weight >= 0, f"bc_weight={self.bc_weight}", "0 or more")
+        require(self.bc_loss in ("nll", "mse"), f"bc_loss={self.bc_loss!r}", "'nll' or 'mse'")
+        require(self.anchor_weight >= 0, f"anchor_weight={self.anchor_weight}", "0 or more")
+        require(self.anchor_final >= 0, f"anchor_final={self.anchor_final}", "0 or more")
+        require(0 <= self.anchor_tau <= 1, f"anchor_tau={self.anchor_tau}", "in [0, 1]")
+        require(self.anchor_steps >= 1, f"anchor_steps={self.anchor_steps}", "at least 1")
+        require(self.actor_delay >= 1, f"actor_delay={self.actor_delay}", "at least 1")

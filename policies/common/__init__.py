@@ -1,0 +1,1 @@
+"""What all of the policies' room shares: batches, settings as dictionaries, tensor files."""

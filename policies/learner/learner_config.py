@@ -1,0 +1,81 @@
+"""Settings of fine-tuning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from policies.agent.config import AgentConfig
+from trajectories.errors import ConfigError
+
+Method = Literal["wsrl", "retention", "robofume"]
+
+
+@dataclass(frozen=True)
+class LearnerConfig:
+    """How the pre-trained agent goes on.
+
+    Attributes:
+        method: "wsrl": the agent goes on as SAC on online data alone, nothing of the offline data is kept
+            (arXiv 2412.07762). "retention": the same on batches mixed with offline data. "robofume": Cal-QL with its
+            cloning term goes on, on mixed batches (arXiv 2310.15145).
+        retention: Share of offline data in every batch; 0 with "wsrl", more with the others.
+        steps: Environment steps of the whole run.
+        warmup_steps: Environment steps before the first update.
+        critic_only: First updates that leave the policy as it is while the critics get used to online data; none with
+            "robofume".
+        utd: Critic updates for every environment step; the policy gets one.
+        batch: Transitions of one critic update.
+        person_weight: How often a step of a person who took over is drawn, beside a step of the policy.
+        replay_bytes: Memory of the online replay at most; the oldest episodes make room.
+        freeze_encoder: Leave a pre-trained image encoder as it is: replay keeps features, and an update costs what one
+            on states does. False: replay keeps images (a frozen tower's maps), and the critics go on training it. A run
+            keeps to what it began with. Keypoints are always frozen.
+        max_lag: Environment steps that the learner may be behind before the actor waits.
+        publish_every: Updates between two publications of the policy.
+        checkpoint_every: Updates between two checkpoints of the learner.
+        snapshot_every: Environment steps between policy folders that are kept.
+        log_every: Updates between two entries of losses in the metrics.
+        agent: Losses and optimisers to go on with; None for those of pre-training.
+    """
+
+    method: Method = "wsrl"
+    retention: float = 0.0
+    steps: int = 3000
+    warmup_steps: int = 500
+    critic_only: int = 0
+    utd: int = 4
+    batch: int = 256
+    person_weight: float = 1.0
+    replay_bytes: int = 2_000_000_000
+    freeze_encoder: bool = True
+    max_lag: int = 80
+    publish_every: int = 40
+    checkpoint_every: int = 400
+    snapshot_every: int = 1000
+    log_every: int = 40
+    agent: AgentConfig | None = None
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(Method):
+            raise ConfigError(f"method {self.method!r} is unknown; expected one of {', '.join(get_args(Method))}.")
+        if not 0.0 <= self.retention < 1.0 or (self.retention > 0) == (self.method == "wsrl"):
+            raise ConfigError(
+                f"retention={self.retention} doesn't go with method {self.method!r}: wsrl keeps nothing (0), "
+                "retention and robofume need a share between 0 and 1, such as 0.5."
+            )
+        if self.method == "robofume" and self.critic_only > 0:
+            raise ConfigError(
+                f"critic_only={self.critic_only} has no place in method 'robofume', which goes on with the losses of "
+                "pre-training; set it to 0."
+            )
+        for name in (
+            "steps", "utd", "batch", "publish_every", "checkpoint_every", "snapshot_every", "log_every", "replay_bytes",
+        ):  # fmt: skip
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)} must be at least 1.")
+        if not 0 <= self.warmup_steps < self.steps or self.critic_only < 0:
+            raise ConfigError(
+                f"warmup_steps={self.warmup_steps} must lie in 0 ... steps - 1 = {self.steps - 1} and "
+                f"critic_only={self.critic_only} must not be negative: else nothing is ever learned."
+            )

@@ -1,0 +1,76 @@
+"""The learner as a process of its own: a server for actors and a training loop, until the run is complete."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+from policies.learner.learner import Learner
+from policies.learner.learner_status import LearnerStatus
+from robot.link.server import LinkServer
+from robot.link.tls import TlsFiles
+from robot.signals import on_signals
+
+logger = logging.getLogger(__name__)
+_UPDATES_A_TURN = 8
+_WAIT_S = 0.5
+
+
+def run_learner(
+    learner: Learner,
+    address: str,
+    *,
+    tls: TlsFiles | None = None,
+    on_status: Callable[[LearnerStatus], None] | None = None,
+    on_ready: Callable[[str], None] | None = None,
+    linger_s: float = 5.0,
+    stop: threading.Event | None = None,
+) -> bool:
+    """Serve and train until everything is learned, or SIGINT or SIGTERM come; saves and closes the learner.
+
+    Args:
+        learner: Opened for the run.
+        address: "host:port" to listen at; port 0 takes a free one.
+        tls: Certificates; needed off loopback.
+        on_status: Told now and then where the run stands.
+        on_ready: Told the address once actors can connect.
+        linger_s: How long actors can still ask after the end.
+        stop: Ends the run once set, like a signal.
+
+    Returns:
+        True when the run is complete, False when it was stopped.
+
+    Raises:
+        ConfigError, LinkError: The address can't be used.
+    """
+    stop = stop or threading.Event()
+    tell = on_status or _ignore
+    with on_signals(stop.set, signal.SIGINT, signal.SIGTERM):
+        try:
+            with LinkServer(learner, address, tls) as server:
+                if on_ready is not None:
+                    on_ready(server.address)
+                while not stop.is_set() and not learner.complete:
+                    if learner.train(_UPDATES_A_TURN) == 0:
+                        learner.wait(_WAIT_S)
+                    tell(learner.status)
+                complete = learner.complete
+                tell(learner.status)
+                if complete:
+                    _linger(linger_s, stop)
+        finally:
+            learner.close()
+    return complete
+
+
+def _linger(seconds: float, stop: threading.Event) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and not stop.is_set():
+        stop.wait(0.1)
+
+
+def _ignore(status: LearnerStatus) -> None:
+    del status

@@ -1,0 +1,168 @@
+"""Episodes to replay: labels by outcome, and what the perception wants of each frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from policies.perception.keypoint_labels import label_keypoints
+from policies.perception.keypoint_training import KeypointFrames
+from policies.perception.protocol import Perception
+from policies.perception.text_table import TextTable
+from policies.replay.replay import Replay
+from policies.replay.ring_buffer import Fields
+from trajectories.errors import ConfigError
+from trajectories.kinds import AFTERMATH, PLAY, kind_of
+from trajectories.labels import monte_carlo_returns, relabel
+from trajectories.store import TrajectoryStore
+from trajectories.types import Bool, Episode, Float32, Source, UInt8
+
+
+@dataclass(frozen=True)
+class ReplayEpisode:
+    """An episode as replay takes it.
+
+    Attributes:
+        frames: Field -> (T + 1, ...), see `Perception.frames`.
+        executed: float32 (T, 7).
+        rewards: float32 (T,).
+        terminated: bool (T,).
+        truncated: bool (T,).
+        mc_returns: float32 (T,).
+        source: uint8 (T,).
+        instruction: Row of the text table.
+        imitate: bool (T,) steps worth copying: an expert's or a person's, in a success.
+    """
+
+    frames: Mapping[str, NDArray[Any] | Tensor]
+    executed: Float32
+    rewards: Float32
+    terminated: Bool
+    truncated: Bool
+    mc_returns: Float32
+    source: UInt8
+    instruction: int
+    imitate: Bool
+
+    def __len__(self) -> int:
+        """T."""
+        return len(self.executed)
+
+    def add_to(self, replay: Replay) -> None:
+        """Append to a replay of the same fields."""
+        replay.add_episode(
+            self.frames, self.executed, self.rewards, self.terminated, self.truncated,
+            self.mc_returns, self.source, self.instruction, self.imitate,
+        )  # fmt: skip
+
+
+def for_perception_alone(episode: Episode) -> bool:
+    """Whether the episode was recorded for perception alone, so that its actions teach nobody."""
+    return kind_of(episode) in (PLAY, AFTERMATH)
+
+
+def read_all(stores: Iterable[TrajectoryStore]) -> Iterator[Episode]:
+    """Every episode of the stores, in order of creation within each."""
+    for store in stores:
+        for name in store.ids():
+            yield store.read(name)
+
+
+def for_replay(episode: Episode, perception: Perception, gamma: float) -> ReplayEpisode:
+    """Label an episode from its outcome alone and take from its frames what replay keeps.
+
+    Rewards and terminations as stored are not used, so that every episode follows one convention: -1 a step, 0 and
+    termination in the last frames of a success (`trajectories.labels`). An outcome "unknown" counts as truncated.
+
+    Args:
+        episode: Of any source.
+        perception: How the policy sees.
+        gamma: Discount of one step.
+    """
+    labelled = relabel(episode, episode.outcome)
+    chosen = np.asarray(episode.source) != Source.POLICY
+    return ReplayEpisode(
+        frames=perception.frames(episode),
+        executed=np.asarray(episode.executed, dtype=np.float32),
+        rewards=labelled.rewards,
+        terminated=labelled.terminated,
+        truncated=labelled.truncated,
+        mc_returns=monte_carlo_returns(labelled.rewards, labelled.terminated, labelled.truncated, gamma),
+        source=np.asarray(episode.source, dtype=np.uint8),
+        instruction=perception.instruction(episode.instruction),
+        imitate=chosen & (episode.outcome == "success"),
+    )
+
+
+def fill_replay(
+    episodes: Sequence[ReplayEpisode],
+    fields: Fields,
+    gamma: float,
+    *,
+    device: torch.device | str = "cpu",
+    seed: int = 0,
+) -> Replay:
+    """A replay that holds exactly these episodes.
+
+    Raises:
+        ConfigError: When there are none, or they take more memory than there is.
+    """
+    if not episodes:
+        raise ConfigError("There is no episode to learn actions from: play teaches the encoder only. Add demos.")
+    capacity = sum(len(episode) + 1 for episode in episodes)
+    replay = Replay(capacity, fields, gamma=gamma, device=device, seed=seed)
+    for episode in episodes:
+        episode.add_to(replay)
+    return replay
+
+
+def keypoint_frames(
+    episodes: Iterable[Episode], capacity: int, text: TextTable, camera: str, names: tuple[str, ...]
+) -> KeypointFrames:
+    """Labelled frames of all episodes, for the encoder; frames without any label are left out.
+
+    Episodes are taken one at a time, so that memory holds each image once.
+
+    Args:
+        episodes: Play, demonstrations, failures, prior data.
+        capacity: Upper bound of the number of their frames.
+        text: Knows all their instructions.
+        camera: Which images.
+        names: Names of the proprioception's entries.
+
+    Raises:
+        ConfigError: When there are more frames than `capacity`.
+    """
+    images: UInt8 | None = None
+    end = 0
+    columns: dict[str, list[NDArray[Any]]] = {name: [] for name in ("proprio", "rows", "values", "mask", "episode")}
+    numbers: dict[str, int] = {}  # of episodes; copies under other wordings share the id
+    for episode in episodes:
+        number = numbers.setdefault(episode.id, len(numbers))
+        labels = label_keypoints(episode, names)
+        known = labels.known
+        count = int(known.sum())
+        if end + count > capacity:
+            raise ConfigError(f"The episodes have more than the {capacity} frames that were announced.")
+        if images is None:
+            images = np.empty((capacity, *episode.images[camera].shape[1:]), np.uint8)
+        images[end : end + count] = episode.images[camera][known]
+        end += count
+        columns["proprio"].append(episode.proprio[known])
+        columns["rows"].append(np.full(count, text.row(episode.instruction), dtype=np.int64))
+        columns["values"].append(labels.values[known])
+        columns["mask"].append(labels.mask[known])
+        columns["episode"].append(np.full(count, number, dtype=np.int64))
+    if images is None:
+        raise ConfigError("There is no episode to train the encoder on. Run `regrasp collect` first.")
+    joined = {name: np.concatenate(parts) for name, parts in columns.items()}
+    return KeypointFrames(
+        images[:end], joined["proprio"], joined["rows"], text.rows, joined["values"], joined["mask"],
+        joined["episode"],
+    )  # fmt: skip

@@ -1,0 +1,271 @@
+"""`Replay`: whole episodes in, n-step transitions drawn at random out; each frame is kept once.
+
+Frames and transitions lie in two rings. A transition refers to its frame and to the frame that it bootstraps
+from, both of its own episode: the last transition of a truncated episode bootstraps from that episode's own
+last frame, never from what was added next. The oldest whole episodes make room for new ones.
+
+Memory is set aside at the start: for every frame of the capacity its own bytes and a transition's columns (69 bytes
+with 7 actions). What is used beyond one frame a transition are those columns and the last frame of every episode:
+with one 96 x 96 RGB image (27,648 bytes) and episodes of 40 steps 0.25 % and 2.5 %.
+
+Images stay uint8 up to the update's device, where scaling and augmentation belong.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from policies.common.batch import Batch
+from policies.replay.nstep import n_step
+from policies.replay.replay_checks import check_columns, check_observation
+from policies.replay.replay_file import load_replay, save_replay
+from policies.replay.replay_memory import require_memory, row_fields, slot_bytes
+from policies.replay.ring_buffer import Fields, RingBuffer
+from policies.replay.source_weights import SourceWeights, covering
+from trajectories.errors import ConfigError
+from trajectories.types import ACTION_SIZE, Bool, Float32, Float64, Source, UInt8
+
+
+class Replay:
+    """Episodes in tensors of fixed capacity.
+
+    Adding the same episodes in the same order to an empty replay and restoring `state_dict` gives the same
+    draws; `save` and `load` keep the content as well.
+
+    Attributes:
+        capacity: Frames held at most.
+        gamma: Discount of one step.
+        n_step: Steps of each transition, n.
+        action_size: A.
+        device: Where batches arrive.
+        storage_device: Where frames and transitions lie.
+        weights: How often a step is drawn, by its source.
+    """
+
+    def __init__(
+        self,
+        capacity: int,
+        fields: Fields,
+        *,
+        gamma: float,
+        n_step: int = 1,
+        action_size: int = ACTION_SIZE,
+        device: torch.device | str = "cpu",
+        storage_device: torch.device | str | None = None,
+        weights: SourceWeights | None = None,
+        seed: int = 0,
+    ) -> None:
+        """An empty replay.
+
+        Args:
+            capacity: Frames held at most (T + 1 for an episode of T steps); `replay_memory.frames_within` gives the
+                capacity for a number of bytes.
+            fields: Observation field -> (shape, dtype) of one frame, e.g. {"state": ((61,), torch.float32)} or
+                {"front": ((96, 96, 3), torch.uint8), "wrist": ...}.
+            gamma: Discount of one step.
+            n_step: Steps of each transition, n.
+            action_size: A.
+            device: Where batches arrive: that of the updates.
+            storage_device: Where frames are kept and drawn; None keeps them on `device`. "cpu" with a GPU as `device`
+                leaves the GPU's memory to the networks: the processor gathers each batch into page-locked memory, which
+                is copied without waiting. The frames stay in ordinary memory, since only the processor reads them.
+            weights: How often a step is drawn, by its source; None draws all alike.
+            seed: Of the draws.
+
+        Raises:
+            ConfigError: For a capacity, n or gamma out of range, or more memory than there is.
+        """
+        if capacity < 2 or n_step < 1 or not 0 < gamma <= 1:
+            raise ConfigError(
+                f"replay of capacity={capacity}, n_step={n_step}, gamma={gamma}: expected at least 2 frames, "
+                "at least 1 step and a gamma in (0, 1]"
+            )
+        self.capacity, self.gamma, self.n_step, self.action_size = capacity, gamma, n_step, action_size
+        self.device = torch.device(device)
+        self.storage_device = self.device if storage_device is None else torch.device(storage_device)
+        self.weights = weights or SourceWeights()
+        weighted = not self.weights.uniform
+        require_memory(capacity, fields, action_size, weighted, self.storage_device)
+        self._slot = slot_bytes(fields, action_size, weighted)
+        self._frames = RingBuffer(capacity, fields, self.storage_device)
+        self._rows = RingBuffer(capacity, row_fields(action_size, weighted), self.storage_device)
+        self._lengths: deque[int] = deque()
+        self._mass: deque[float] = deque([0.0])  # weights added up to each episode held, and before the first
+        self._generator = torch.Generator(device=self.storage_device).manual_seed(seed)
+
+    def __len__(self) -> int:
+        """Transitions that can be drawn."""
+        return len(self._rows)
+
+    @property
+    def episodes(self) -> int:
+        """Episodes held."""
+        return len(self._lengths)
+
+    @property
+    def frames(self) -> int:
+        """Frames held."""
+        return len(self._frames)
+
+    @property
+    def added(self) -> int:
+        """Transitions ever added."""
+        return self._rows.end
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes set aside for the whole capacity."""
+        return self._frames.nbytes + self._rows.nbytes
+
+    def add_episode(
+        self,
+        observation: Mapping[str, NDArray[Any] | Tensor],
+        executed: Float32,
+        rewards: Float32,
+        terminated: Bool,
+        truncated: Bool,
+        mc_returns: Float32,
+        source: UInt8,
+        instruction: int,
+        imitate: Bool | None = None,
+    ) -> None:
+        """Append one whole episode of T steps; the oldest episodes are dropped when there is no room.
+
+        Args:
+            observation: Field -> (T + 1, ...).
+            executed: float32 (T, A) executed actions.
+            rewards: float32 (T,).
+            terminated: bool (T,) nothing is to be expected after the step (not for time-outs).
+            truncated: bool (T,) the episode was cut after the step; only the last entry may be True.
+            mc_returns: float32 (T,) Monte-Carlo returns.
+            source: uint8 (T,) values of `Source`.
+            instruction: Row of the agent's instruction table.
+            imitate: bool (T,) steps that behaviour cloning copies; by default those not chosen by the policy.
+
+        Raises:
+            ConfigError: When lengths, shapes, dtypes or fields don't fit, or the episode is larger than the replay.
+        """
+        steps = len(executed)
+        if not 1 <= steps < self.capacity:
+            raise ConfigError(
+                f"an episode of {steps} steps doesn't fit a replay of {self.capacity} frames: expected 1 to "
+                f"{self.capacity - 1} steps. Set the capacity to at least {steps + 1} frames (capacity_bytes to at "
+                f"least {(steps + 1) * self._slot}), or record shorter episodes."
+            )
+        check_observation(observation, self._frames.fields, steps)
+        check_columns(steps, self.action_size, executed, rewards, terminated, truncated, mc_returns, source)
+        copied = np.asarray(source) != Source.POLICY if imitate is None else imitate
+        summed, discount, ahead = n_step(rewards, terminated, self.gamma, self.n_step)
+        frame = self._frames.end + np.arange(steps)
+        rows: dict[str, NDArray[Any]] = {
+            "frame": frame,
+            "next_frame": frame + ahead,
+            "instruction": np.full(steps, instruction),
+            "action": executed,
+            "scalars": np.stack([summed, discount, mc_returns, copied], axis=1).astype(np.float32),
+            "source": source,
+        }
+        self._make_room(steps + 1)
+        if not self.weights.uniform:
+            rows["mass"] = self._sum_weights(source)
+        self._frames.append(observation)
+        self._rows.append(rows)
+        self._lengths.append(steps)
+
+    def sample(self, batch_size: int) -> Batch:
+        """Draw `batch_size` transitions with replacement: uniformly, or by the weights of their sources.
+
+        Raises:
+            ConfigError: When the replay is empty, or holds only steps of weight 0.
+        """
+        return self.gather(self.draw(batch_size))
+
+    def draw(self, batch_size: int) -> Tensor:
+        """Running numbers of `batch_size` transitions, int64 (B,) on the storage device; raises as `sample`."""
+        if not len(self):
+            raise ConfigError("nothing can be drawn from an empty replay; add episodes first")
+        options: dict[str, Any] = {"generator": self._generator, "device": self.storage_device}
+        if self.weights.uniform:
+            return torch.randint(self._rows.first, self._rows.end, (batch_size,), **options)
+        low, high = self._mass[0], self._mass[-1]
+        if not low < high:
+            raise ConfigError(
+                f"all {len(self)} transitions held are of sources whose weight is 0 ({self.weights}); add others, or "
+                "give one of these sources a weight"
+            )
+        points = low + (high - low) * torch.rand(batch_size, dtype=torch.float64, **options)
+        return self._rows.first + covering(points, self._rows.held("mass"))
+
+    def gather(self, index: Tensor) -> Batch:
+        """The transitions of these running numbers, `added - len(self)` ... `added - 1`, on `device`."""
+        index = index.to(self.storage_device)
+        frame, next_frame = self._rows.take("frame", index), self._rows.take("next_frame", index)
+        scalars = self._rows.take("scalars", index, self.device)
+        names = self._frames.fields
+        return Batch(
+            observation={name: self._frames.take(name, frame, self.device) for name in names},
+            next_observation={name: self._frames.take(name, next_frame, self.device) for name in names},
+            instruction=self._rows.take("instruction", index, self.device),
+            action=self._rows.take("action", index, self.device),
+            reward=scalars[:, 0],
+            discount=scalars[:, 1],
+            mc_return=scalars[:, 2],
+            imitate=scalars[:, 3],
+            source=self._rows.take("source", index, self.device),
+        )
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """What can't be rebuilt from the episodes: the state of the draws, and transitions added so far."""
+        return {"generator": self._generator.get_state(), "added": torch.tensor(self.added)}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Restore the draws, once the same episodes have been added again.
+
+        Episodes that were added after the state was saved may be there too (they arrived before a crash).
+
+        Raises:
+            ConfigError: When fewer transitions have been added than when it was saved, or it was saved on another
+                kind of device.
+        """
+        if int(state["added"]) > self.added:
+            raise ConfigError(
+                f"the replay held {int(state['added'])} transitions when this state was saved and now only "
+                f"{self.added}; add the same episodes, in the same order, before restoring it"
+            )
+        try:
+            self._generator.set_state(state["generator"].cpu())
+        except RuntimeError as error:
+            raise ConfigError(
+                f"the draws were saved on another kind of device than {self.storage_device} ({error}); go on with the "
+                "storage device that they were made on, or from a new seed"
+            ) from error
+
+    def save(self, path: Path, about: Mapping[str, Any] | None = None) -> None:
+        """Write the whole content and the draws into one file; see `policies.replay.replay_file.save_replay`."""
+        save_replay(self, path, about or {})
+
+    def load(self, path: Path, accept: Callable[[Mapping[str, Any]], None] | None = None) -> None:
+        """Replace the content and the draws by a file's; see `policies.replay.replay_file.load_replay`."""
+        load_replay(self, path, accept)
+
+    def _sum_weights(self, source: UInt8) -> Float64:
+        """float64 (T,): sums of all weights up to each step of one more episode."""
+        sums = self._mass[-1] + np.cumsum(self.weights.of(source))
+        self._mass.append(float(sums[-1]))
+        return sums
+
+    def _make_room(self, frames: int) -> None:
+        while self.frames + frames > self.capacity:
+            steps = self._lengths.popleft()
+            self._rows.drop(steps)
+            self._frames.drop(steps + 1)
+            if not self.weights.uniform:
+                self._mass.popleft()

@@ -1,0 +1,65 @@
+"""What an episode has to look like before replay takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+from torch import Tensor
+
+from policies.replay.ring_buffer import Fields
+from trajectories.errors import ConfigError
+from trajectories.types import Bool, Float32, Source, UInt8
+
+
+def check_observation(observation: Mapping[str, NDArray[Any] | Tensor], fields: Fields, steps: int) -> None:
+    """Fields, shapes and dtypes of T + 1 frames.
+
+    Raises:
+        ConfigError: When they don't fit; images aren't cast, since a cast of scaled images would leave black ones.
+    """
+    if set(observation) != set(fields):
+        raise ConfigError(f"fields {sorted(observation)} were added; expected {sorted(fields)}")
+    for name, (shape, dtype) in fields.items():
+        values = observation[name]
+        if tuple(values.shape) != (steps + 1, *shape):
+            raise ConfigError(
+                f"field {name!r} has shape {tuple(values.shape)}; "
+                f"expected {(steps + 1, *shape)}, one frame more than there are actions"
+            )
+        given = str(values.dtype).removeprefix("torch.")
+        both_floating = dtype.is_floating_point and "float" in given
+        if given != str(dtype).removeprefix("torch.") and not both_floating:
+            raise ConfigError(f"field {name!r} has dtype {given}; expected {dtype}. Convert it, or change the field.")
+
+
+def check_columns(
+    steps: int,
+    action_size: int,
+    executed: Float32,
+    rewards: Float32,
+    terminated: Bool,
+    truncated: Bool,
+    mc_returns: Float32,
+    source: UInt8,
+) -> None:
+    """Columns of T steps.
+
+    Raises:
+        ConfigError: When their lengths differ, a source is unknown, or the episode goes on after a truncation.
+    """
+    if executed.shape != (steps, action_size):
+        raise ConfigError(f"actions have shape {executed.shape}; expected {(steps, action_size)}")
+    columns = {
+        "rewards": rewards, "terminated": terminated, "truncated": truncated, "mc_returns": mc_returns,
+        "source": source,
+    }  # fmt: skip
+    for name, column in columns.items():
+        if column.shape != (steps,):
+            raise ConfigError(f"{name} has shape {column.shape}; expected {(steps,)}")
+    if truncated[:-1].any():
+        raise ConfigError("truncated is set before the last step; split what follows into its own episode")
+    if source.max() > max(Source):
+        known = ", ".join(f"{entry.value} ({entry.name.lower()})" for entry in Source)
+        raise ConfigError(f"source {source.max()} is unknown; expected {known}")

@@ -1,0 +1,97 @@
+"""How much memory a replay takes, how many frames a number of bytes holds, and whether the machine has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from policies.replay.ring_buffer import Fields
+from trajectories.errors import ConfigError
+from trajectories.types import ACTION_SIZE
+
+MEMINFO = Path("/proc/meminfo")
+
+
+def row_fields(action_size: int, weighted: bool = False) -> Fields:
+    """Columns of a transition beside its frames.
+
+    "scalars" holds reward, discount, Monte-Carlo return and whether cloning copies the step, "mass" (with weights)
+    the sum of all weights up to this transition.
+    """
+    fields: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
+        "frame": ((), torch.int64),
+        "next_frame": ((), torch.int64),
+        "instruction": ((), torch.int64),
+        "action": ((action_size,), torch.float32),
+        "scalars": ((4,), torch.float32),
+        "source": ((), torch.uint8),
+    }
+    return fields | ({"mass": ((), torch.float64)} if weighted else {})
+
+
+def row_bytes(fields: Fields) -> int:
+    """Bytes of one row of these columns."""
+    return sum(dtype.itemsize * torch.Size(shape).numel() for shape, dtype in fields.values())
+
+
+def slot_bytes(fields: Fields, action_size: int = ACTION_SIZE, weighted: bool = False) -> int:
+    """Bytes that a replay sets aside for each frame of its capacity: the frame, and a transition that begins there."""
+    return row_bytes(fields) + row_bytes(row_fields(action_size, weighted))
+
+
+def frames_within(
+    capacity_bytes: int, fields: Fields, action_size: int = ACTION_SIZE, *, weighted: bool = False
+) -> int:
+    """Capacity in frames of a replay that takes at most `capacity_bytes`.
+
+    Args:
+        capacity_bytes: Bytes.
+        fields: Observation field -> (shape, dtype) of one frame.
+        action_size: A.
+        weighted: Whether the replay draws by source.
+
+    Raises:
+        ConfigError: When not even a transition's two frames fit.
+    """
+    slot = slot_bytes(fields, action_size, weighted)
+    if capacity_bytes < 2 * slot:
+        raise ConfigError(
+            f"capacity_bytes={capacity_bytes} holds {max(0, capacity_bytes) // slot} frames of {slot} bytes; expected "
+            f"room for an episode and more. Set capacity_bytes to frames x {slot}, e.g. {10_000 * slot} for 10,000 "
+            "frames."
+        )
+    return capacity_bytes // slot
+
+
+def available_bytes(device: torch.device) -> int | None:
+    """Bytes that can be taken on a device now; None where it can't be told."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if device.type != "cpu" or not MEMINFO.is_file():
+        return None
+    for line in MEMINFO.read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return 1024 * int(line.split()[1])
+    return None
+
+
+def require_memory(capacity: int, fields: Fields, action_size: int, weighted: bool, device: torch.device) -> None:
+    """Refuse a replay that the machine has no memory for, before it is half filled.
+
+    Raises:
+        ConfigError: With what is needed, what is there, and the capacity that would fit.
+    """
+    slot = slot_bytes(fields, action_size, weighted)
+    available = available_bytes(device)
+    if available is not None and capacity * slot > available:
+        raise ConfigError(
+            f"A replay of {capacity} frames takes {megabytes(capacity * slot)} on {device}, where "
+            f"{megabytes(available)} are available. Set capacity_bytes below {available} or the capacity below "
+            f"{available // slot} frames, keep it on another device (storage_device), or free memory."
+        )
+
+
+def megabytes(count: int) -> str:
+    """Bytes for people."""
+    return f"{count / 1e6:,.1f} MB"

@@ -1,0 +1,52 @@
+"""From wherever the arm is (folded up, say) to where sessions work: slowly, joint by joint on a straight line."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from robot.interfaces import Arm, Clock
+from trajectories.errors import SafetyError
+from trajectories.types import Command, Float64
+
+READY_JOINTS = (0.0, -0.762, 0.445, 0.0, 1.756, 0.0)
+"""rad: the gripper points down at about (0.12, 0, 0.25) m, BridgeData V2's resting pose."""
+_RATE_HZ = 50.0
+_NS = 1_000_000_000
+_ARRIVED = 0.06
+"""rad between joint and goal at the end, gravity's sag included."""
+_LAG = 0.35
+"""rad that a joint may stay behind its goal on the way: more means that something is in its way."""
+
+
+def move_to_ready(arm: Arm, clock: Clock, joints: tuple[float, ...] = READY_JOINTS, speed: float = 0.5) -> None:
+    """Move to `joints` (6,) rad, no joint faster than `speed` rad/s; the gripper stays as it is.
+
+    Raises:
+        SafetyError: When something blocks the arm; it holds then.
+        StaleDataError, DeviceError: When the arm doesn't answer.
+    """
+    start = arm.read()
+    begin, goal = start.joints, np.asarray(joints, dtype=np.float64)
+    count = max(1, round(float(np.abs(goal - begin).max()) / speed * _RATE_HZ))
+    due = clock.now_ns()
+    for i in range(1, count + 1):
+        part = i / count
+        smooth = part * part * (3.0 - 2.0 * part)
+        _send(arm, clock, begin + smooth * (goal - begin), start.gripper_width)
+        due += round(_NS / _RATE_HZ)
+        clock.sleep_until_ns(due)
+    for _ in range(round(_RATE_HZ)):
+        if float(np.abs(arm.read().joints - goal).max()) < _ARRIVED:
+            return
+        _send(arm, clock, goal, start.gripper_width)
+        due += round(_NS / _RATE_HZ)
+        clock.sleep_until_ns(due)
+    raise SafetyError(f"The arm didn't reach its ready pose {joints}: something holds it. Free it and start again.")
+
+
+def _send(arm: Arm, clock: Clock, joints: Float64, width: float) -> None:
+    measured = arm.read().joints
+    if float(np.abs(measured - joints).max()) > _LAG:
+        arm.hold()
+        raise SafetyError("Something blocks the arm on its way to the ready pose. Free it and start again.")
+    arm.send(Command(joints, width, clock.now_ns(), ()))

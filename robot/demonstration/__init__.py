@@ -1,0 +1,1 @@
+"""Demonstrations: a person does the task by teleoperation, and it is recorded."""

@@ -1,0 +1,347 @@
+"""One environment for the arm and its twin: a `gymnasium.Env` over arm, cameras and clock.
+
+`apply` is one control step: safety, then a motion on the controller's grid; it returns when the step is over.
+After a missed step the next action is composed on where the arm then holds, should that not be its target.
+"""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from robot.control.controller import Controller, ControlStep, stopped_short
+from robot.control.home import HomeRegion, action_towards
+from robot.control.pose import Pose
+from robot.control.safety import SafetyFilter, SafetyLimits, Target
+from robot.interfaces import Arm, ArmState, Camera, Clock
+from trajectories.errors import ConfigError, SafetyError, StaleDataError
+from trajectories.types import ACTION_SIZE, PROPRIO_NAMES, Command, Float32, Float64, Observation, RobotSpec, UInt8
+
+_NS = 1_000_000_000
+_MAX_HOME_STEPS = 60
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What became of a proposed action.
+
+    Attributes:
+        executed: float32 (7,), the action that was really composed on the target; learners train on this.
+        command: The last command of the step, with the limits that changed the action.
+    """
+
+    executed: Float32
+    command: Command
+
+
+class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
+    """The robot as policies, sessions and Gymnasium see it.
+
+    Attributes:
+        robot_spec: Cameras, proprioception, action scale and control rate (`spec` is Gymnasium's own).
+        instruction: What the robot is asked to do; part of every observation.
+        limits: Safety limits, fixed.
+        ages_ns: Source -> how old its data were in the newest observation.
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012  (gymnasium's own declaration)
+
+    def __init__(
+        self,
+        arm: Arm,
+        cameras: Mapping[str, Camera],
+        clock: Clock,
+        spec: RobotSpec,
+        *,
+        limits: SafetyLimits | None = None,
+        home: HomeRegion | None = None,
+        max_steps: int = 40,
+        max_age_s: float = 0.25,
+        substeps_hz: float = 50.0,
+    ) -> None:
+        """Take over devices that are already open. Nothing moves until the first action.
+
+        Args:
+            arm: The arm.
+            cameras: Exactly the cameras that `spec` names.
+            clock: The clock that the devices' times come from.
+            spec: What observations and actions look like.
+            limits: Safety limits; the defaults fit the table scenes.
+            home: Where episodes start.
+            max_steps: Control steps after which `step` truncates.
+            max_age_s: Frames and joint states older than this are refused.
+            substeps_hz: Joint targets per second.
+
+        Raises:
+            ConfigError: When cameras, proprioception or rates don't fit `spec`.
+        """
+        if set(cameras) != set(spec.cameras):
+            raise ConfigError(f"The specification names cameras {sorted(spec.cameras)}, got {sorted(cameras)}.")
+        if spec.proprio != PROPRIO_NAMES:
+            raise ConfigError(
+                f"RobotEnv measures proprioception {PROPRIO_NAMES}, the specification has {spec.proprio}."
+            )
+        self.robot_spec = spec
+        self.instruction = ""
+        self.ages_ns: dict[str, int] = {}
+        self.limits = limits if limits is not None else SafetyLimits()
+        self.render_mode = "rgb_array"
+        self.kinematics = self.limits.kinematics()
+        self.safety = SafetyFilter(self.limits, spec.action_scale, self.kinematics)
+        self._arm, self._cameras, self._clock = arm, dict(cameras), clock
+        self._home = home if home is not None else HomeRegion()
+        self._max_steps, self._steps = max_steps, 0
+        self._max_age_ns = round(max_age_s * _NS)
+        self._controller = Controller(arm, clock, spec.control_hz, substeps_hz, self.safety.require_no_fault)
+        self._target: Target | None = None
+        self._gripper_command = 1.0
+        images = {name: spaces.Box(0, 255, (h, w, 3), np.uint8) for name, (h, w) in sorted(spec.cameras.items())}
+        self.observation_space = spaces.Dict(
+            {
+                "images": spaces.Dict(images),  # type: ignore[arg-type]
+                "proprio": spaces.Box(-np.inf, np.inf, (len(spec.proprio),), np.float32),
+                "instruction": spaces.Text(400, min_length=0, charset=string.printable),
+            }
+        )
+        self.action_space = spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)  # type: ignore[assignment]
+
+    # ---- the controller's own interface -------------------------------------------------------------------
+
+    @property
+    def arm_state(self) -> ArmState:
+        """The newest joint state.
+
+        Raises:
+            StaleDataError: When it is older than allowed.
+        """
+        state = self._arm.read()
+        age = self._clock.now_ns() - state.t_ns
+        if age > self._max_age_ns:
+            raise StaleDataError(
+                f"The joint state is {age / 1e6:.0f} ms old, at most {self._max_age_ns / 1e6:.0f} ms are "
+                "allowed. Check the arm's cable and power."
+            )
+        return state
+
+    @property
+    def target(self) -> Target:
+        """What the next action is composed on; before the first action, the measured pose.
+
+        Raises:
+            SafetyError: When the arm reports a state that is impossible; that latches a fault.
+            StaleDataError: When the joint state is older than allowed.
+        """
+        if self._target is None:
+            self._target = self.safety.target_at(self.arm_state)
+        return self._target
+
+    @property
+    def control_period_s(self) -> float:
+        """Length of a control step, s."""
+        return self._controller.period_ns / _NS
+
+    @property
+    def fault(self) -> str | None:
+        """Why nothing moves until a person clears it: the safety filter's fault or the arm's own; or None."""
+        return self.safety.fault or self._arm.fault
+
+    @property
+    def overruns(self) -> int:
+        """Control steps missed so far because an action came too late."""
+        return self._controller.overruns
+
+    def observe(self) -> Observation:
+        """Newest frames and joint state, without waiting.
+
+        Raises:
+            SafetyError: When the arm reports a state that is impossible; that latches a fault.
+            StaleDataError: When a frame or the joint state is older than allowed.
+        """
+        state = self.arm_state
+        self.safety.require_possible(state)
+        frames = {name: camera.latest(self._max_age_ns) for name, camera in self._cameras.items()}
+        now_ns = self._clock.now_ns()
+        self.ages_ns = {"joints": now_ns - state.t_ns} | {name: now_ns - frame.t_ns for name, frame in frames.items()}
+        target = self.target
+        tip = self.kinematics.forward(state.joints)
+        proprio = np.array(
+            (
+                *tip.position.tolist(),
+                *tip.rpy.tolist(),
+                state.gripper_width,
+                self._gripper_command,
+                state.gripper_effort,
+                *target.pose.position.tolist(),
+                target.pose.rpy[2],
+            ),
+            dtype=np.float32,
+        )
+        return Observation(
+            images={name: frame.image for name, frame in frames.items()},
+            proprio=proprio,
+            instruction=self.instruction,
+            t_ns={"joints": state.t_ns, **{name: frame.t_ns for name, frame in frames.items()}},
+        )
+
+    def apply(self, action: Float32) -> Applied:
+        """Check `action`, move for the rest of this control step, and return when the step is over.
+
+        When the gripper opens or closes, that is when its fingers stand.
+
+        Args:
+            action: (7,) proposed, see `RobotSpec`; it is composed on the previous target. Anything that is not
+                finite becomes a hold.
+
+        Raises:
+            SafetyError: When a fault is or gets latched, the arm's own included; the arm holds its position.
+            StaleDataError: When the joint state is too old; the arm holds.
+        """
+        step = self._controller.begin()
+        try:
+            state = self.arm_state
+            target = self._target_after(step, state)
+            checked = self.safety.check(action, target, state, step.duration_s)
+            turned = checked.target.gripper_open != target.gripper_open
+            self._target = checked.target
+            self._gripper_command = float(checked.executed[6])
+            command = self._controller.move(
+                step, target.joints, checked.target.joints, checked.gripper_width, checked.clipped
+            )
+            if turned:
+                self._controller.settle(
+                    checked.target.joints, checked.gripper_width, self.safety.strained, self._give_way
+                )
+        except (SafetyError, StaleDataError):
+            self._note_fault()
+            self._arm.hold()
+            raise
+        return Applied(checked.executed, command)
+
+    def go_home(self, rng: np.random.Generator) -> None:
+        """Open the gripper in place, rise, and move to a random home pose through the safety filter.
+
+        The scene is left as it is. The grid of control steps starts anew afterwards.
+
+        Raises:
+            SafetyError: When a fault is latched or the pose is not reached.
+        """
+        self._controller.restart()
+        hold = np.array([0, 0, 0, 0, 0, 0, 1], dtype=np.float32)
+        for _ in range(self._home.open_steps):
+            self.apply(hold)
+        here = self.target.pose
+        rise = max(float(here.position[2]), self._home.rise_z)
+        self._move_to(Pose(np.array([here.position[0], here.position[1], rise]), here.rpy))
+        self._move_to(self._home.sample(rng))
+        self._controller.restart()
+
+    def resync(self) -> None:
+        """Forget target and grid: after somebody else moved the arm, start from where it is."""
+        self._target = None
+        self._controller.restart()
+        self._gripper_command = 1.0 if self.target.gripper_open else -1.0
+
+    def clear_fault(self, person: str) -> None:
+        """Go on after a fault, the arm's own included, on a person's word, from where the arm is.
+
+        Raises:
+            SafetyError: When no name is given, or the cause of the arm's fault isn't gone.
+            DeviceError: When the arm doesn't answer.
+        """
+        if self._arm.fault is not None:
+            self._arm.clear(person)
+        self.safety.clear(person)
+        self.resync()
+
+    def stop(self, reason: str) -> None:
+        """Latch a fault from any thread: the motion under way ends with its next command, at most 20 ms later.
+
+        The thread that moves the arm gets a SafetyError and lets it hold.
+        """
+        self.safety.trip(reason)
+
+    def hold(self) -> None:
+        """Stop where the arm is."""
+        self._arm.hold()
+        self.resync()
+
+    # ---- Gymnasium on top ---------------------------------------------------------------------------------
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Go home (nothing in the scene is reset) and observe."""
+        super().reset(seed=seed)
+        self._steps = 0
+        self.go_home(self.np_random)
+        return self._as_dict(self.observe()), {}
+
+    def step(self, action: Float32) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        """One control step; the reward is always 0, success is for a reward model to judge."""
+        applied = self.apply(action)
+        self._steps += 1
+        info = {"executed": applied.executed, "clipped": applied.command.clipped}
+        return self._as_dict(self.observe()), 0.0, False, self._steps >= self._max_steps, info
+
+    def render(self) -> UInt8:  # type: ignore[override]
+        """The first camera's newest frame, uint8 (H, W, 3).
+
+        Raises:
+            ConfigError: When there is no camera.
+        """
+        if not self._cameras:
+            raise ConfigError("This environment has no camera to render.")
+        return next(iter(self._cameras.values())).latest(self._max_age_ns).image
+
+    def close(self) -> None:
+        """Release the arm without dropping it."""
+        self._arm.close()
+
+    # ---- inside -------------------------------------------------------------------------------------------
+
+    def _target_after(self, step: ControlStep, state: ArmState) -> Target:
+        """What the action of `step` is composed on: the last target, or where the arm holds after a silence."""
+        target = self.target
+        if step.missed and stopped_short(target.joints, state):
+            return self.safety.target_at(state, target.gripper_open)
+        return target
+
+    def _give_way(self, state: ArmState) -> Float64:
+        """Make where the arm is its target, rad (6,): what it pushes against no longer loads the servos."""
+        self._target = self.safety.target_at(state, self.target.gripper_open)
+        return self._target.joints
+
+    def _note_fault(self) -> None:
+        """A fault that the arm latched by itself is one of the whole robot."""
+        fault = self._arm.fault
+        if fault is not None:
+            self.safety.trip(f"the arm reports: {fault}")
+
+    def _move_to(self, goal: Pose) -> None:
+        """Straight to `goal` with the gripper open, or as near as the box allows."""
+        for _ in range(_MAX_HOME_STEPS):
+            before = self.target.pose
+            action, arrives = action_towards(before, goal, self.robot_spec.action_scale, self._home.speed, True)
+            applied = self.apply(action)
+            if not applied.command.clipped:
+                if arrives:
+                    return
+            elif not applied.executed[:6].any() and "lag" not in applied.command.clipped:
+                return
+        raise SafetyError(
+            f"The arm did not get home in {_MAX_HOME_STEPS} control steps: something blocks it. "
+            "Free the arm and start again."
+        )
+
+    def _as_dict(self, observation: Observation) -> dict[str, Any]:
+        return {
+            "images": dict(observation.images),
+            "proprio": observation.proprio,
+            "instruction": observation.instruction,
+        }

@@ -1,0 +1,40 @@
+"""A session that goes on after faults: what a fault cut short is kept, the robot is brought back."""
+
+from __future__ import annotations
+
+from robot.rollout.recovery import RECOVERABLE, Recovery
+from robot.rollout.session import ResetFreeSession, SessionStats
+from trajectories.types import Episode
+
+
+class RecoveringSession:
+    """`ResetFreeSession` with a `Recovery` between episodes (`robot.rollout.actor.Session`).
+
+    Args:
+        session: Gives what a fault cut short to its `on_episode`.
+        recovery: Brings the robot back.
+    """
+
+    def __init__(self, session: ResetFreeSession, recovery: Recovery) -> None:
+        self._session, self._recovery = session, recovery
+
+    @property
+    def stats(self) -> SessionStats:
+        """Of the session."""
+        return self._session.stats
+
+    def run_episode(self) -> Episode:
+        """The next episode that comes to its end.
+
+        Raises:
+            StoppedError: When a person ends the session while the robot waits.
+            RegraspError: When the robot can't be brought back.
+        """
+        while True:
+            try:
+                episode = self._session.run_episode()
+            except RECOVERABLE as error:
+                self._recovery.after(error)
+            else:
+                self._recovery.succeeded()
+                return episode

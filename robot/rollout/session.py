@@ -1,0 +1,290 @@
+"""The reset-free session: do the task, undo it, for ever; ask for help only when stuck.
+
+    go home -> forward until the reward model says done, or time is up
+    go home -> backward until the reward model says done, or time is up
+    help when the scene is in trouble or after several failures in a row: the only resets there are
+
+The reward model is the only judge. A referee (the twin's predicate), where there is one, speaks after the
+episode and is written down under `metadata["evaluation"]`, which nobody learns from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from robot.interfaces import Operator, Policy, RewardModel, RewardReading
+from robot.rollout.environment import RobotEnv
+from trajectories.errors import ConfigError, SafetyError
+from trajectories.recorder import Recorder
+from trajectories.types import DIRECTIONS, Direction, Episode, Float32, Observation, Outcome, Source
+
+NOT_HOME = "the arm did not get home"
+
+
+@dataclass
+class SessionStats:
+    """What happened since the session began.
+
+    Attributes:
+        episodes: Recorded episodes.
+        steps: Their control steps.
+        outcomes: Direction -> the judge's outcomes in order; `unknown` ones were cut short by a fault.
+        helps: Reason -> how often help was asked for.
+        skipped: Episodes not begun because their goal was already reached.
+        consecutive_failures: Since the last success or help, by direction, and by both together under "any".
+    """
+
+    episodes: int = 0
+    steps: int = 0
+    outcomes: dict[Direction, list[Outcome]] = field(default_factory=lambda: {d: [] for d in DIRECTIONS})
+    helps: dict[str, int] = field(default_factory=dict)
+    skipped: int = 0
+    consecutive_failures: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("any", *DIRECTIONS), 0))
+
+    def success_rate(self, direction: Direction, last: int | None = None) -> float:
+        """Fraction of the judged episodes (the `last` ones or all) that succeeded; NaN when there is none."""
+        judged = [outcome for outcome in self.outcomes[direction] if outcome != "unknown"]
+        judged = judged[-last:] if last else judged
+        return judged.count("success") / len(judged) if judged else float("nan")
+
+    def count(self, episode: Episode) -> None:
+        """Add a finished episode."""
+        self.episodes += 1
+        self.steps += len(episode)
+        self.outcomes[episode.direction].append(episode.outcome)
+        for row in ("any", episode.direction):
+            if episode.outcome == "success":
+                self.consecutive_failures[row] = 0
+            elif episode.outcome == "failure":
+                self.consecutive_failures[row] += 1
+
+    def forgive(self) -> None:
+        """A new row of failures begins, as after help."""
+        self.consecutive_failures = dict.fromkeys(self.consecutive_failures, 0)
+
+
+@dataclass(frozen=True)
+class SessionStep:
+    """A session at one instant, for people to look at.
+
+    Attributes:
+        observation: The newest one.
+        direction: Of the episode.
+        step: Control steps so far.
+        source: Who acted last.
+        probability: That the instruction is done, as the reward model sees it.
+        clipped: Limits that changed the last action.
+    """
+
+    observation: Observation
+    direction: Direction
+    step: int
+    source: Source
+    probability: float
+    clipped: tuple[str, ...] = ()
+
+
+class ResetFreeSession:
+    """Runs and records one episode after another, alternating the directions.
+
+    Attributes:
+        stats: Counts since the session began.
+    """
+
+    def __init__(
+        self,
+        env: RobotEnv,
+        policy: Policy,
+        reward: RewardModel,
+        task: str,
+        instructions: Mapping[Direction, Sequence[str]],
+        operator: Operator,
+        *,
+        rng: np.random.Generator,
+        on_episode: Callable[[Episode], None] | None = None,
+        on_step: Callable[[SessionStep], None] | None = None,
+        max_steps: int = 40,
+        help_after: int = 3,
+        deterministic: bool = False,
+        skip_done: bool = True,
+        takeover: Callable[[Observation], Float32 | None] | None = None,
+        referee: Callable[[Direction], bool] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        first: Direction = "forward",
+    ) -> None:
+        """Prepare a session; nothing moves yet.
+
+        Args:
+            env: The robot.
+            policy: Chooses actions; may be given newer weights between episodes.
+            reward: The only judge.
+            task: Task name.
+            instructions: Direction -> wordings, of which each episode draws one.
+            operator: Who is asked for help.
+            rng: Draws wordings and start poses.
+            on_episode: Gets every recorded episode, those that a fault cut short included, before the session
+                goes on or the fault is raised.
+            on_step: Gets every instant of an episode, the first one included; must return at once.
+            max_steps: Control steps after which an episode is truncated as a failure.
+            help_after: Failures in a row, of both directions together, after which help is asked for; also after twice
+                as many of one direction, whatever the other one did in between: where it only confirms what was
+                done before, its successes would hide for ever that the scene is stuck.
+            deterministic: Take the policy's mean instead of a sample.
+            skip_done: When the first frame is above the judge's threshold already, do the other direction instead,
+                unless its goal seems to be reached, too; so a failure is tried again rather than answered by an
+                episode with nothing to do, whose easy success would also hide the failures in a row.
+            takeover: A person's teleoperation device: an action while the person acts, else None.
+            referee: Physics predicate of the twin, asked once when an episode has ended.
+            metadata: Plain JSON types, copied into every episode.
+            first: Direction of the first episode.
+
+        Raises:
+            ConfigError: When a setting is out of range or a direction has no wording.
+        """
+        for direction in DIRECTIONS:
+            if not instructions.get(direction):
+                raise ConfigError(f"Task {task} needs at least one instruction for the direction {direction!r}.")
+        if max_steps < 1 or help_after < 1:
+            raise ConfigError(f"max_steps and help_after must be at least 1, got {max_steps} and {help_after}.")
+        self.stats = SessionStats()
+        self._env, self._policy, self._reward, self._attendant = env, policy, reward, operator
+        self._task, self._instructions, self._metadata = task, dict(instructions), dict(metadata or {})
+        self._rng = rng
+        self._on_episode, self._on_step = on_episode, on_step
+        self._takeover, self._referee = takeover, referee
+        self._max_steps, self._help_after, self._deterministic = max_steps, help_after, deterministic
+        self._skip_done = skip_done
+        self._recorder = Recorder(env.robot_spec)
+        self._next: Direction = first
+
+    @property
+    def next_direction(self) -> Direction:
+        """What the next episode is asked to do."""
+        return self._next
+
+    def run_episode(self) -> Episode:
+        """Get ready, run one episode, record it and turn the direction.
+
+        Raises:
+            SafetyError: On a fault. What was recorded so far has gone to `on_episode`, truncated and with
+                outcome `unknown`.
+            StaleDataError: The same for a device that stopped delivering.
+        """
+        helped = self._get_ready()
+        direction, observation, probability = self._begin()
+        version = self._policy.version
+        self._recorder.begin(
+            observation,
+            task=self._task,
+            direction=direction,
+            metadata=self._metadata | {"judge": type(self._reward).__name__, "help": helped},
+            success_probability=probability,
+        )
+        self._next = _other(direction)
+        self._tell(SessionStep(observation, direction, 0, Source.POLICY, probability))
+        try:
+            done = self._act(direction, observation, version)
+        except Exception as error:
+            if len(self._recorder):
+                self._finish(direction, "unknown", {"fault": f"{type(error).__name__}: {error}"})
+            raise
+        return self._finish(direction, "success" if done else "failure", {})
+
+    def _get_ready(self) -> str | None:
+        """Ask for help if need be and go home; returns the reason for the help, if any."""
+        reason = self._attendant.trouble()
+        if reason is None:
+            reason = self._stuck()
+        if reason is not None:
+            self._ask_for_help(reason)
+        try:
+            self._env.go_home(self._rng)
+        except SafetyError:
+            if self._env.safety.fault is not None:
+                raise
+            reason = NOT_HOME
+            self._ask_for_help(reason)
+            self._env.go_home(self._rng)
+        return reason
+
+    def _stuck(self) -> str | None:
+        failures = self.stats.consecutive_failures
+        if failures["any"] >= self._help_after:
+            return f"{self._help_after} failures in a row"
+        for direction in DIRECTIONS:
+            if failures[direction] >= 2 * self._help_after:
+                return f"{2 * self._help_after} failures in a row of the {direction} task"
+        return None
+
+    def _ask_for_help(self, reason: str) -> None:
+        """Have the scene brought into a start state of the next direction; that ends a row of failures."""
+        self.stats.helps[reason] = self.stats.helps.get(reason, 0) + 1
+        self._attendant.help(reason, self._next)
+        self.stats.forgive()
+        self._env.resync()
+
+    def _begin(self) -> tuple[Direction, Observation, float]:
+        """Direction, first observation and its success probability."""
+        direction = self._next
+        observation, reading = self._look(direction)
+        if self._skip_done and reading.above:
+            other = self._look(_other(direction))
+            if not other[1].above:
+                self.stats.skipped += 1
+                direction, (observation, reading) = _other(direction), other
+            else:
+                observation, reading = self._look(direction)
+        self._reward.reset(observation.instruction)
+        return direction, observation, reading.probability
+
+    def _look(self, direction: Direction) -> tuple[Observation, RewardReading]:
+        """The present scene under one of the direction's instructions."""
+        wordings = self._instructions[direction]
+        self._env.instruction = wordings[int(self._rng.integers(len(wordings)))]
+        observation = self._env.observe()
+        self._reward.reset(observation.instruction)
+        return observation, self._reward.update(observation)
+
+    def _act(self, direction: Direction, observation: Observation, version: int) -> bool:
+        """The control loop; returns whether the reward model said done."""
+        for step in range(1, self._max_steps + 1):
+            taken = self._takeover(observation) if self._takeover is not None else None
+            proposed = self._policy.act(observation, self._deterministic) if taken is None else taken
+            applied = self._env.apply(proposed)
+            observation = self._env.observe()
+            reading = self._reward.update(observation)
+            source = Source.POLICY if taken is None else Source.PERSON
+            self._recorder.step(
+                observation,
+                np.asarray(proposed, dtype=np.float32),
+                applied.executed,
+                source,
+                version if taken is None else -1,
+                reading.probability,
+            )
+            self._tell(SessionStep(observation, direction, step, source, reading.probability, applied.command.clipped))
+            if reading.done:
+                return True
+        return False
+
+    def _tell(self, step: SessionStep) -> None:
+        if self._on_step is not None:
+            self._on_step(step)
+
+    def _finish(self, direction: Direction, outcome: Outcome, extra: dict[str, Any]) -> Episode:
+        """End the recording, count it and hand it on."""
+        if self._referee is not None:
+            extra = extra | {"evaluation": {"success": bool(self._referee(direction))}}
+        episode = self._recorder.finish(outcome, truncated=outcome != "success", metadata=extra)
+        self.stats.count(episode)
+        if self._on_episode is not None:
+            self._on_episode(episode)
+        return episode
+
+
+def _other(direction: Direction) -> Direction:
+    return "backward" if direction == "forward" else "forward"

@@ -1,0 +1,324 @@
+"""A scripted expert: knows where things are (a person would see it) and acts through the environment's actions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
+
+import numpy as np
+
+from robot.control.home import action_towards
+from robot.control.pose import Pose
+from sim.experts.failures import FAILURES, Failure
+from sim.experts.noise import ActionNoise
+from sim.tasks.task import REACH_X, REACH_Y, yaw_of
+from sim.twin import Twin
+from trajectories.errors import ConfigError
+from trajectories.types import Direction, Float32, Float64, Observation
+
+CLEARANCE = 0.045
+"""Height above the grasp from which the gripper descends, m."""
+CARRY_Z = 0.125
+RETREAT_Z = 0.13
+PUSH_Z = 0.014
+"""Height of the closed gripper while it pushes, m."""
+MAX_YAW = 1.15
+PUSH_Z, PUSH_TRAVEL_Z = 0.022, 0.07
+PUSHED_M = 0.03
+"""A pushed object this near to its goal has arrived, m."""
+FINGER_LENGTH = 0.012
+"""How far the fingers reach below the tip, with a little air, m."""
+_NEAR, _ROUGHLY = 0.012, 0.03
+_HOLDING_WIDTH = 0.004
+
+Step = tuple[Float32, bool]
+"""An action (7,) and whether it needs care (less noise)."""
+
+
+class ScriptedExpert:
+    """Does a task's direction once; `act` gives the next action. Retries when it loses the object."""
+
+    def __init__(
+        self,
+        twin: Twin,
+        direction: Direction,
+        rng: np.random.Generator,
+        noise: float = 0.0,
+        failure: Failure | None = None,
+    ) -> None:
+        """Prepare for an episode that is about to start.
+
+        Args:
+            twin: The world.
+            direction: What to do.
+            rng: Draws noise and places.
+            noise: Standard deviation of the action noise; halved while grasping and placing.
+            failure: A deliberate failure, or None.
+
+        Raises:
+            ConfigError: For an unknown failure.
+        """
+        if failure is not None and failure not in FAILURES:
+            raise ConfigError(f"There is no failure {failure!r}; there are {', '.join(FAILURES)}.")
+        self._twin, self._task, self._rng = twin, twin.task, rng
+        self._noise = ActionNoise(noise)
+        self._failure = failure
+        self._grip = 1.0
+        self._object = twin.task.object
+        goal = twin.task.goals[direction]
+        self._goal_object = goal.on_top_of
+        self._goal = twin.task.goal_place(twin.scene, rng, goal)
+        if failure == "edge":
+            self._goal = self._edge_of(goal.fixture)
+        elif failure == "wrong_place":
+            self._goal = twin.task.free_place(twin.scene, rng, self._object, avoid=goal.fixture)
+        push = twin.task.skill == "push"
+        self._steps = self._push() if push else self._pick_and_place()
+
+    def act(self, observation: Observation) -> Float32:
+        """The next action, float32 (7,), with noise."""
+        del observation  # a person looks at the scene, not through the robot's camera
+        action, careful = next(self._steps)
+        return self._noise.apply(action, self._rng, careful=careful)
+
+    # -- skills ----------------------------------------------------------------------------------------------------
+    def _pick_and_place(self) -> Iterator[Step]:
+        while True:
+            yield from self.pick()
+            if self._failure == "drop":
+                yield from self._drop_on_the_way()
+                yield from self._rest()
+            if not self.holding and self._failure != "miss":
+                yield from self._let_go()
+                continue
+            placed = yield from self.place(self._goal)
+            if placed or self._failure == "miss":
+                yield from self._rest()
+
+    def pick(self) -> Iterator[Step]:
+        """Go above the object, down, close, lift."""
+        offset = np.zeros(2)
+        if self._failure == "miss":
+            angle = self._rng.uniform(0, 2 * math.pi)
+            offset = 0.045 * np.array([math.cos(angle), math.sin(angle)])
+        self._grip = 1.0
+        hover = CLEARANCE + float(self._rng.uniform(-0.01, 0.015))
+        yield from self._approach(lambda: self._grasp(offset, hover), careful=False, tolerance=_ROUGHLY)
+        yield from self._descend(offset)
+        self._grip = -1.0
+        for _ in range(2):
+            yield self._stay(), True
+        here = self._target.position
+        yield from self._approach(lambda: self._level(here[:2], CARRY_Z), careful=False, tolerance=0.03)
+
+    def place(self, xy: Float64 | None) -> Generator[Step, None, bool]:
+        """Carry to a place, lower, let go, retreat; returns whether the object was still held before letting go."""
+        exact = xy is None  # on top of another object
+        yield from self._approach(
+            lambda: self._above(xy, CARRY_Z), careful=exact, tolerance=_NEAR if exact else _ROUGHLY
+        )
+        if not self.holding and self._failure != "miss":
+            return False
+        if self._failure == "hover":
+            height = self._drop_height(xy) + float(self._rng.uniform(0.015, 0.05))
+            yield from self._approach(lambda: self._above(xy, height), careful=True, tolerance=_NEAR)
+            yield from self._rest()
+        yield from self._approach(lambda: self._above(xy, self._drop_height(xy)), careful=True, tolerance=0.006)
+        if self._failure == "hold":
+            yield from self._rest()
+        yield from self._let_go()
+        return True
+
+    def _push(self) -> Iterator[Step]:
+        """Close the gripper, go behind the object and push it towards the goal; again if it went astray."""
+        self._grip = -1.0
+        if self._failure == "hover":
+            yield from self._approach(lambda: self._level(self._push_goal(), 0.05), careful=False, tolerance=_NEAR)
+            yield from self._rest()
+        goal = self._push_goal().copy()
+        if self._failure == "drop":
+            goal = self._position[:2] + 0.4 * (goal - self._position[:2])
+        while True:
+            yield from self._go_behind(goal)
+            if self._failure == "miss":
+                yield from self._pass_beside(goal)
+            else:
+                yield from self._push_along(goal)
+            if self._failure == "hold":
+                yield from self._rest()
+            here = self._target.position[:2].copy()
+            yield from self._approach(partial(self._level, here, PUSH_TRAVEL_Z), careful=False, tolerance=_ROUGHLY)
+            if self._failure is not None or float(np.linalg.norm(self._position[:2] - goal)) < PUSHED_M:
+                self._grip = 1.0
+                yield from self._approach(partial(self._level, here, RETREAT_Z), careful=False, tolerance=_ROUGHLY)
+                yield from self._rest()
+
+    def _go_behind(self, goal: Float64) -> Iterator[Step]:
+        """Over the object to its side away from the goal, then down."""
+
+        def place(z: float) -> Pose:
+            spot = self._position[:2] - self._way(goal)[0] * (self._contact + 0.018)
+            return self._level(np.clip(spot, (0.185, -0.197), (0.375, 0.197)), z)
+
+        yield from self._approach(lambda: place(PUSH_TRAVEL_Z), careful=False, tolerance=_NEAR)
+        yield from self._approach(lambda: place(PUSH_Z), careful=True, tolerance=0.008)
+
+    def _push_along(self, goal: Float64) -> Iterator[Step]:
+        """Push while the object lies ahead; a step aims at the line through object and goal, so it stays on it."""
+        for _ in range(16):
+            along, length = self._way(goal)
+            ahead = self._position[:2] - self._target.position[:2]
+            aside = float(np.linalg.norm(ahead - (ahead @ along) * along))
+            if length < 0.5 * PUSHED_M or ahead @ along < 0.5 * self._contact or aside > 0.015:
+                return
+            spot = self._position[:2] + along * (min(0.03, length) - self._contact)
+            action, _ = action_towards(
+                self._target, self._level(spot, PUSH_Z), self._twin.env.robot_spec.action_scale, 0.9, False
+            )
+            yield action, True
+
+    def _pass_beside(self, goal: Float64) -> Iterator[Step]:
+        """Miss the object by going past it."""
+        along, length = self._way(goal)
+        start = self._target.position[:2] + 0.045 * np.array([-along[1], along[0]])
+        yield from self._approach(lambda: self._level(start, PUSH_Z), careful=False, tolerance=_NEAR)
+        end = start + along * length
+        yield from self._approach(lambda: self._level(end, PUSH_Z), careful=False, tolerance=_ROUGHLY)
+
+    def _way(self, goal: Float64) -> tuple[Float64, float]:
+        """Unit vector (2,) from the object to the goal, and their distance, m."""
+        way = goal - self._position[:2]
+        length = float(np.linalg.norm(way))
+        return way / max(length, 1e-6), length
+
+    @property
+    def _contact(self) -> float:
+        """Distance of the tip from the object's centre when the closed fingers touch it, m."""
+        return max(self._twin.scene.object(self._object).half_extent) + 0.006
+
+    def _drop_on_the_way(self) -> Iterator[Step]:
+        start, share = self._target.position[:2].copy(), self._rng.uniform(0.25, 0.6)
+        end = self._above(self._goal, CARRY_Z).position[:2]
+        middle = start + share * (end - start)
+        yield from self._approach(lambda: self._level(middle, 0.07), careful=False, tolerance=_NEAR)
+        yield from self._let_go()
+
+    def _let_go(self) -> Iterator[Step]:
+        self._grip = 1.0
+        for _ in range(2):
+            yield self._stay(), True
+        here = self._target.position[:2].copy()
+        yield from self._approach(lambda: self._level(here, RETREAT_Z), careful=False, tolerance=0.03)
+
+    def _rest(self) -> Iterator[Step]:
+        while True:
+            yield self._stay(), True
+
+    # -- geometry --------------------------------------------------------------------------------------------------
+    @property
+    def _target(self) -> Pose:
+        return self._twin.env.target.pose
+
+    @property
+    def _position(self) -> Float64:
+        return self._twin.scene.physics.body_pose(self._object)[0]
+
+    @property
+    def holding(self) -> bool:
+        """Whether something is between the closed fingers."""
+        return self._grip < 0 and self._twin.env.arm_state.gripper_width > _HOLDING_WIDTH
+
+    def _grasp(self, offset: Float64, above: float) -> Pose:
+        """Tip pose for grasping, `above` (m) over the grasp itself."""
+        info = self._twin.scene.object(self._object)
+        position, quaternion = self._twin.scene.physics.body_pose(self._object)
+        height = max(float(position[2]) + info.grasp_height, 0.014)
+        yaw = 0.0 if info.is_round else _nearest_yaw(yaw_of(quaternion), float(self._target.rpy[2]))
+        return Pose.of((*(position[:2] + offset), height + above), (0.0, 0.0, yaw))
+
+    def _above(self, xy: Float64 | None, height: float) -> Pose:
+        """Tip pose for holding the object over a place; the object hangs where it was gripped."""
+        if xy is None:
+            xy = self._twin.scene.physics.body_pose(self._goal_object)[0][:2]
+        shift = self._target.position[:2] - self._position[:2] if self.holding else np.zeros(2)
+        if float(np.linalg.norm(shift)) > 0.03:
+            shift = np.zeros(2)
+        return self._level(xy + shift, height)
+
+    def _drop_height(self, xy: Float64 | None) -> float:
+        """Height of the tip at which the held object stands on what is at `xy`."""
+        scene = self._twin.scene
+        if xy is None:
+            base = scene.physics.body_pose(self._goal_object)[0]
+            floor = float(base[2]) + scene.object(self._goal_object).height
+        else:
+            floor = scene.surface_height(float(xy[0]), float(xy[1]))
+        hanging = float(self._target.position[2] - self._position[2])
+        grasp = scene.object(self._object).grasp_height
+        return floor + (hanging if abs(hanging - grasp) < 0.02 else grasp) + 0.002
+
+    def _level(self, xy: Float64, z: float) -> Pose:
+        yaw = float(self._target.rpy[2])
+        return Pose.of((float(xy[0]), float(xy[1]), z), (0.0, 0.0, yaw))
+
+    def _push_goal(self) -> Float64:
+        goal = self._goal
+        return self._position[:2] if goal is None else goal
+
+    def _edge_of(self, fixture: str) -> Float64:
+        """A point just outside the fixture's surface, towards the middle of the table (or beside the other object)."""
+        if not fixture:
+            angle = self._rng.uniform(0, 2 * math.pi)
+            base = self._twin.scene.physics.body_pose(self._goal_object)[0][:2]
+            return base + 0.03 * np.array([math.cos(angle), math.sin(angle)])
+        info = self._twin.scene.fixture(fixture)
+        inward = -math.copysign(1.0, float(info.position[1]))
+        offset = info.half_extent[1] + float(self._rng.uniform(0.0, 0.012))
+        x = float(info.position[0] + self._rng.uniform(-0.5, 0.5) * info.half_extent[0])
+        return np.clip(
+            np.array([x, info.position[1] + inward * offset]), (REACH_X[0], REACH_Y[0]), (REACH_X[1], REACH_Y[1])
+        )
+
+    def _descend(self, offset: Float64) -> Iterator[Step]:
+        """Down onto the grasp; above the object the fingers wait until they are astride it."""
+        info = self._twin.scene.object(self._object)
+        limits = self._twin.env.limits
+        slack = max(0.003, 0.5 * (limits.gripper_open_width - info.grasp_width) - 0.003)
+        for _ in range(14):
+            grasp = self._grasp(offset, 0.0)
+            miss = self._target.position - grasp.position
+            clear = float(self._position[2]) + info.height + FINGER_LENGTH
+            astride = float(np.abs(miss[:2]).max()) < slack or float(self._target.position[2]) < clear - 0.01
+            wanted = grasp if astride else Pose.of((*grasp.position[:2], clear), grasp.rpy.tolist())
+            action, _ = action_towards(self._target, wanted, self._twin.env.robot_spec.action_scale, 0.7, True)
+            yield action, True
+            miss = np.abs(self._target.position - self._grasp(offset, 0.0).position)
+            if miss[2] < 0.007 and float(miss[:2].max()) < max(slack, 0.006):
+                return
+
+    # -- motion ----------------------------------------------------------------------------------------------------
+    def _stay(self) -> Float32:
+        return np.array([0, 0, 0, 0, 0, 0, self._grip], dtype=np.float32)
+
+    def _approach(self, goal: Callable[[], Pose], *, careful: bool, tolerance: float) -> Iterator[Step]:
+        """Straight towards `goal()` until the target is within `tolerance` (m) of it; at least one step."""
+        for _ in range(14):
+            wanted = goal()
+            speed = 0.7 if careful else 1.0
+            action, _ = action_towards(
+                self._target, wanted, self._twin.env.robot_spec.action_scale, speed, self._grip > 0
+            )
+            yield action, careful
+            miss = np.abs(goal().position - self._target.position)
+            if float(miss.max()) < tolerance:
+                return
+
+
+def _nearest_yaw(yaw: float, present: float) -> float:
+    """The gripper's yaw for an object at `yaw`: modulo half a turn, within reach, nearest to `present`."""
+    choices = [yaw + k * math.pi for k in (-2, -1, 0, 1, 2)]
+    allowed = [c for c in choices if abs(c) <= MAX_YAW]
+    if not allowed:
+        return max(-MAX_YAW, min(MAX_YAW, min(choices, key=abs)))
+    return min(allowed, key=lambda c: abs(c - present))

@@ -1,0 +1,1 @@
+"""Scenes of the twin: furniture, objects and looks, and their MuJoCo model."""

@@ -1,0 +1,142 @@
+"""Varying a compiled scene in place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import mujoco
+import numpy as np
+
+from sim.physics import Physics
+from sim.scene.fixtures import FIXTURES
+from sim.scene.objects import OBJECTS
+from sim.scene.shapes import OBJECT_FRICTION, Shape, tint
+from sim.scene.spec import Colour, SceneSpec, Variation
+from sim.scene.surroundings import (
+    FRONT_POSITION,
+    FRONT_TARGET,
+    LIGHTS,
+    OBJECT_MATERIALS,
+    TABLE_GEOM,
+    TABLES,
+    look_at,
+)
+from trajectories.types import Float64, Int64
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Geoms and nominal values of one fixture or object."""
+
+    body: int
+    geoms: Int64
+    shapes: tuple[Shape, ...]
+    colour: Colour
+
+
+class SceneRandomiser:
+    """Draws what varies between resets and writes it into the model.
+
+    Args:
+        physics: The compiled scene, as compiled.
+        spec: What it was compiled from.
+        variation: How much varies.
+    """
+
+    def __init__(self, physics: Physics, spec: SceneSpec, variation: Variation) -> None:
+        self._physics = physics
+        self._model = physics.model
+        self._spec = spec
+        self._variation = variation
+        model = physics.model
+        self._scratch = mujoco.MjData(model)
+        self._fixtures = {
+            f.name: self._part(f.name, FIXTURES[f.kind].shapes, f.colour or FIXTURES[f.kind].colour)
+            for f in spec.fixtures
+        }
+        self._objects = {
+            o.name: self._part(o.name, OBJECTS[o.kind].shapes, o.colour or OBJECTS[o.kind].colour) for o in spec.objects
+        }
+        self._sizes: Float64 = model.geom_size.copy()
+        self._positions: Float64 = model.geom_pos.copy()
+        self._masses: Float64 = model.body_mass.copy()
+        self._inertias: Float64 = model.body_inertia.copy()
+        self._centres: Float64 = model.body_ipos.copy()
+        self._light_positions: Float64 = model.light_pos.copy()
+        self._light_diffuse: Float64 = model.light_diffuse.copy()
+        self._tables = [model.material(name).id for name in TABLES]
+        self._materials = [model.material(name).id for name in OBJECT_MATERIALS]
+        self._scales = {o.name: o.size[1] for o in spec.objects}
+        for item in spec.objects:
+            self._resize(item.name, min(1.0, item.size[1]), 1.0, 1.0)
+        mujoco.mj_setConst(model, self._scratch)
+
+    def scale(self, name: str) -> float:
+        """Present size of an object relative to its kind's nominal size."""
+        return self._scales[name]
+
+    def draw(self, rng: np.random.Generator) -> None:
+        """Draw everything anew."""
+        self._draw_surroundings(rng)
+        self._draw_fixtures(rng)
+        self._draw_objects(rng)
+        mujoco.mj_setConst(self._model, self._scratch)
+        self._physics.changed()
+
+    def _draw_surroundings(self, rng: np.random.Generator) -> None:
+        model, vary = self._model, self._variation
+        table = model.geom(TABLE_GEOM).id
+        choice = int(rng.integers(len(self._tables)))
+        model.geom_matid[table] = self._tables[choice if vary.tables else 0]
+        # a shade below white: an rgba of MuJoCo's default grey would be ignored
+        model.geom_rgba[table, :3] = np.clip(0.95 + rng.uniform(-1, 1, 3) * 0.5 * vary.colour, 0.0, 1.0)
+        for name in LIGHTS:
+            light = model.light(name).id
+            position = self._light_positions[light] + rng.uniform(-1, 1, 3) * vary.light
+            model.light_pos[light] = position
+            model.light_dir[light] = -position / np.linalg.norm(position)
+            model.light_diffuse[light] = self._light_diffuse[light] * (1 + rng.uniform(-1, 1) * vary.light)
+        camera = model.camera("front").id
+        position = np.asarray(FRONT_POSITION) + rng.uniform(-1, 1, 3) * vary.camera_position
+        target = np.asarray(FRONT_TARGET) + rng.uniform(-1, 1, 3) * vary.camera_target
+        model.cam_pos[camera] = position
+        model.cam_quat[camera] = look_at(position, target)
+
+    def _draw_fixtures(self, rng: np.random.Generator) -> None:
+        for spec in self._spec.fixtures:
+            part = self._fixtures[spec.name]
+            self._model.body_pos[part.body, :2] = np.asarray(spec.position) + rng.uniform(-1, 1, 2) * spec.jitter
+            self._paint(part, rng)
+
+    def _draw_objects(self, rng: np.random.Generator) -> None:
+        vary = self._variation
+        for spec in self._spec.objects:
+            part = self._objects[spec.name]
+            self._paint(part, rng)
+            self._model.geom_matid[part.geoms] = self._materials[int(rng.integers(len(self._materials)))]
+            mass, friction = 1 + rng.uniform(-1, 1) * vary.mass, 1 + rng.uniform(-1, 1) * vary.friction
+            self._resize(spec.name, float(rng.uniform(*spec.size)), mass, friction)
+
+    def _paint(self, part: _Part, rng: np.random.Generator) -> None:
+        shift = rng.uniform(-1, 1, 3) * 0.5 * self._variation.colour + rng.uniform(-0.5, 0.5) * self._variation.colour
+        red, green, blue = np.clip(np.asarray(part.colour) + shift, 0.02, 0.98)
+        for geom, shape in zip(part.geoms, part.shapes, strict=True):
+            self._model.geom_rgba[geom] = tint(shape.tone, (float(red), float(green), float(blue)))
+
+    def _resize(self, name: str, scale: float, mass: float, friction: float) -> None:
+        """Set an object's size, mass and friction, each relative to its nominal one."""
+        model, part = self._model, self._objects[name]
+        spec = next(o for o in self._spec.objects if o.name == name)
+        ratio = scale / spec.size[1]
+        model.geom_size[part.geoms] = self._sizes[part.geoms] * ratio
+        model.geom_pos[part.geoms] = self._positions[part.geoms] * ratio
+        model.geom_friction[part.geoms, 0] = OBJECT_FRICTION[0] * friction
+        model.body_ipos[part.body] = self._centres[part.body] * ratio
+        model.body_mass[part.body] = self._masses[part.body] * mass
+        model.body_inertia[part.body] = self._inertias[part.body] * mass * ratio**2
+        self._scales[name] = scale
+
+    def _part(self, name: str, shapes: tuple[Shape, ...], colour: Colour) -> _Part:
+        body = self._physics.body_id(name)
+        first, count = int(self._model.body_geomadr[body]), int(self._model.body_geomnum[body])
+        return _Part(body, np.arange(first, first + count), shapes, colour)

@@ -1,0 +1,236 @@
+"""A compiled scene: the arm at its table, fixtures and objects, a little different after each reset.
+
+Nothing is recompiled between resets. Objects are compiled at their largest size and shrunk in the model, so
+that MuJoCo's bounding volumes stay valid; colours, masses, light, cameras and fixture positions are edited
+as well.
+"""
+
+from __future__ import annotations
+
+import math
+
+import mujoco
+import numpy as np
+from numpy.typing import ArrayLike
+
+from robot.control.collision import ARM_XML
+from sim.devices import SimArm, SimCamera, SimClock
+from sim.physics import Physics
+from sim.rendering import SceneRenderer
+from sim.scene.fixtures import FIXTURES
+from sim.scene.objects import OBJECTS, ObjectKind
+from sim.scene.randomise import SceneRandomiser
+from sim.scene.shapes import Shape, add_shapes
+from sim.scene.spec import FixtureInfo, FixtureSpec, ObjectInfo, ObjectSpec, SceneSpec, Variation
+from sim.scene.surroundings import add_surroundings
+from trajectories.errors import ConfigError
+
+
+class Scene:
+    """The arm with a table, fixtures and objects.
+
+    Args:
+        spec: What is in it.
+        seed: Of the first `randomise`.
+        randomise: Whether to vary it once now; without, everything is nominal.
+        variation: How much it varies.
+
+    Attributes:
+        physics: The world.
+        arm: The simulated arm.
+        clock: The simulated clock.
+        cameras: Names of the cameras: front, side and wrist.
+
+    Raises:
+        ConfigError: For an unknown kind or a name used twice.
+    """
+
+    cameras: tuple[str, ...] = ("front", "side", "wrist")
+
+    def __init__(
+        self, spec: SceneSpec, seed: int = 0, randomise: bool = True, variation: Variation | None = None
+    ) -> None:
+        self.spec = spec
+        self._fixtures = {fixture.name: fixture for fixture in spec.fixtures}
+        self._objects = {item.name: item for item in spec.objects}
+        self.physics = Physics(_compile(spec))
+        self.arm = SimArm(self.physics)
+        self.clock = SimClock(self.physics)
+        self._randomiser = SceneRandomiser(self.physics, spec, variation or Variation())
+        self._renderers: dict[tuple[int, int], SceneRenderer] = {}
+        if randomise:
+            self.randomise(np.random.default_rng(seed))
+        else:
+            self.rest()
+
+    # -- changing it --------------------------------------------------------------------------------
+    def randomise(self, rng: np.random.Generator) -> None:
+        """Draw sizes, colours, masses, friction, light, cameras and fixture positions; then `rest`."""
+        self._randomiser.draw(rng)
+        self.rest()
+
+    def rest(self) -> None:
+        """Arm in neutral with the gripper open, every object at its spec's position, nothing moving."""
+        self.physics.reset()
+        self._put_back()
+
+    def rearrange(self, rng: np.random.Generator | None) -> None:
+        """Vary the scene (None: don't) and put every object back, around the arm, which goes on with what it does."""
+        if rng is not None:
+            self._randomiser.draw(rng)
+        self._put_back()
+
+    def place(self, name: str, xyz: ArrayLike, yaw: float) -> None:
+        """Stand an object up, at rest, its bottom centre at `xyz` (m, base frame), turned by `yaw` (rad)."""
+        self._object_spec(name)
+        self.physics.set_free_body(name, xyz, (math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2)))
+
+    # -- asking it ----------------------------------------------------------------------------------
+    def fixture(self, name: str) -> FixtureInfo:
+        """Where a fixture is now.
+
+        Raises:
+            ConfigError: When there is none of that name.
+        """
+        spec = self._fixture_spec(name)
+        kind = FIXTURES[spec.kind]
+        position = self.physics.model.body_pos[self.physics.body_id(name)].copy()
+        position[2] = kind.floor_height
+        return FixtureInfo(
+            name=name,
+            kind=spec.kind,
+            position=position,
+            half_extent=(kind.half_extent[0] * spec.scale, kind.half_extent[1] * spec.scale),
+            floor_height=kind.floor_height,
+            rim_height=kind.rim_height,
+            yaw=spec.yaw,
+            is_round=kind.is_round,
+        )
+
+    def object(self, name: str) -> ObjectInfo:
+        """What an object is like now (its pose: `Physics.body_pose`).
+
+        Raises:
+            ConfigError: When there is none of that name.
+        """
+        spec = self._object_spec(name)
+        kind, scale = OBJECTS[spec.kind], self._randomiser.scale(name)
+        return ObjectInfo(
+            name=name,
+            kind=spec.kind,
+            grasp_height=kind.grasp_height * scale,
+            grasp_width=kind.grasp_width * scale,
+            half_extent=(kind.half_extent[0] * scale, kind.half_extent[1] * scale),
+            height=kind.height * scale,
+            mass=float(self.physics.model.body_mass[self.physics.body_id(name)]),
+            is_round=kind.is_round,
+        )
+
+    def surface_height(self, x: float, y: float) -> float:
+        """Height (m) that something put down at (x, y) stands at: a fixture's floor, or 0 for the table."""
+        inside = (self.fixture(name) for name in self._fixtures)
+        return max((f.floor_height for f in inside if f.contains(x, y)), default=0.0)
+
+    def camera(self, name: str, size: tuple[int, int] = (96, 96)) -> SimCamera:
+        """A camera device of (height, width) pixels.
+
+        Raises:
+            ConfigError: When there is no such camera.
+        """
+        if name not in self.cameras:
+            raise ConfigError(f"There is no camera {name!r}; there are {list(self.cameras)}.")
+        if size not in self._renderers:
+            self._renderers[size] = SceneRenderer(self.physics.model, size)
+        return SimCamera(name, self.physics, self._renderers[size], size)
+
+    def close(self) -> None:
+        """Free what the cameras hold."""
+        for renderer in self._renderers.values():
+            renderer.close()
+        self._renderers.clear()
+
+    def _put_back(self) -> None:
+        for item in self.spec.objects:
+            self.place(item.name, (*item.position, self.surface_height(*item.position)), 0.0)
+
+    def _fixture_spec(self, name: str) -> FixtureSpec:
+        if name not in self._fixtures:
+            raise ConfigError(f"There is no fixture {name!r} in the scene; there are {sorted(self._fixtures)}.")
+        return self._fixtures[name]
+
+    def _object_spec(self, name: str) -> ObjectSpec:
+        if name not in self._objects:
+            raise ConfigError(f"There is no object {name!r} in the scene; there are {sorted(self._objects)}.")
+        return self._objects[name]
+
+
+def _compile(spec: SceneSpec) -> mujoco.MjModel:
+    """Compile the arm, the table and what the spec adds."""
+    names = [fixture.name for fixture in spec.fixtures] + [item.name for item in spec.objects]
+    if len(set(names)) != len(names):
+        raise ConfigError(f"Fixtures and objects of a scene need different names; got {names}.")
+    model = mujoco.MjSpec.from_file(str(ARM_XML))
+    add_surroundings(model)
+    for fixture in spec.fixtures:
+        _add_fixture(model, fixture)
+    for item in spec.objects:
+        _add_object(model, item)
+    return model.compile()
+
+
+def _add_fixture(model: mujoco.MjSpec, spec: FixtureSpec) -> None:
+    if spec.kind not in FIXTURES:
+        raise ConfigError(f"Unknown kind {spec.kind!r} of fixture {spec.name!r}; choose one of {sorted(FIXTURES)}.")
+    kind = FIXTURES[spec.kind]
+    body = model.worldbody.add_body(
+        name=spec.name,
+        pos=(*spec.position, 0.0),
+        quat=(math.cos(spec.yaw / 2), 0.0, 0.0, math.sin(spec.yaw / 2)),
+    )
+    shapes = kind.shapes if spec.scale == 1.0 else tuple(_widened(shape, spec.scale) for shape in kind.shapes)
+    add_shapes(body, shapes, spec.colour or kind.colour, movable=False, material="smooth")
+
+
+def _widened(shape: Shape, factor: float) -> Shape:
+    """A fixture's shape, larger along x and y only."""
+    x, y, z = shape.at
+    if shape.kind == "box":
+        size: tuple[float, ...] = (shape.size[0] * factor, shape.size[1] * factor, shape.size[2])
+    else:
+        size = (shape.size[0] * factor, *shape.size[1:])
+    return Shape(
+        shape.kind,
+        size,
+        (x * factor, y * factor, z),
+        shape.tone,
+        shape.touch,
+        shape.visible,
+        shape.axis,
+        shape.yaw,
+    )
+
+
+def _add_object(model: mujoco.MjSpec, spec: ObjectSpec) -> None:
+    if spec.kind not in OBJECTS:
+        raise ConfigError(f"Unknown kind {spec.kind!r} of object {spec.name!r}; choose one of {sorted(OBJECTS)}.")
+    kind, scale = OBJECTS[spec.kind], spec.size[1]
+    body = model.worldbody.add_body(name=spec.name, pos=(*spec.position, 0.0))
+    body.add_freejoint()
+    shapes = tuple(
+        Shape(
+            s.kind, tuple(scale * v for v in s.size), tuple(scale * v for v in s.at),  # type: ignore[arg-type]
+            s.tone, s.touch, s.visible, s.axis, s.yaw,
+        )
+        for s in kind.shapes
+    )  # fmt: skip
+    add_shapes(body, shapes, spec.colour or kind.colour, movable=True, material="smooth")
+    _set_inertia(body, kind, scale)
+
+
+def _set_inertia(body: mujoco.MjsBody, kind: ObjectKind, scale: float) -> None:
+    """Inertia of a solid box of the object's outline around its centre of mass."""
+    x, y, z = (scale * 2 * kind.half_extent[0], scale * 2 * kind.half_extent[1], scale * kind.height)
+    body.explicitinertial = True
+    body.mass = kind.mass
+    body.ipos = (0.0, 0.0, kind.balance * z)
+    body.inertia = tuple(kind.mass / 12 * v for v in (y * y + z * z, x * x + z * z, x * x + y * y))

@@ -1,0 +1,142 @@
+"""What a scene consists of, in words and numbers; `sim.scene.scene` compiles it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from trajectories.types import Float64
+
+Colour = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class FixtureSpec:
+    """Something that stays where it is: a place to put things.
+
+    Attributes:
+        name: Name of its body.
+        kind: One of `sim.scene.fixtures.FIXTURES`.
+        position: (x, y) of its centre on the table in the base frame, m.
+        yaw: rad.
+        jitter: Largest shift along x and y at each `Scene.randomise`, m.
+        colour: RGB 0 ... 1; None takes the kind's own.
+        scale: Factor on its size along x and y.
+    """
+
+    name: str
+    kind: str
+    position: tuple[float, float]
+    yaw: float = 0.0
+    jitter: float = 0.0
+    colour: Colour | None = None
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class ObjectSpec:
+    """Something that can be picked up.
+
+    Attributes:
+        name: Name of its body, which has a free joint; the body's origin is the bottom centre.
+        kind: One of `sim.scene.objects.OBJECTS`.
+        position: (x, y) where it stands after `Scene.randomise`, m; tasks place it from there.
+        colour: RGB 0 ... 1; None takes the kind's own.
+        size: Smallest and largest factor on its size, drawn at each `Scene.randomise`.
+    """
+
+    name: str
+    kind: str
+    position: tuple[float, float] = (0.28, 0.0)
+    colour: Colour | None = None
+    size: tuple[float, float] = (0.92, 1.04)
+
+
+@dataclass(frozen=True)
+class SceneSpec:
+    """A table with fixtures and objects; names are unique."""
+
+    fixtures: tuple[FixtureSpec, ...]
+    objects: tuple[ObjectSpec, ...]
+
+
+@dataclass(frozen=True)
+class Variation:
+    """How much `Scene.randomise` changes, beside sizes and fixture positions, which the specs state.
+
+    Attributes:
+        colour: Largest shift of an object's or fixture's colour channels, 0 ... 1.
+        light: Largest relative change of the light's strength; its direction changes along.
+        camera_position: Largest shift of the camera along each axis, m.
+        camera_target: Largest shift of the point that it looks at, m.
+        mass: Largest relative change of an object's mass.
+        friction: Largest relative change of an object's sliding friction.
+        tables: Whether the table's surface changes, or stays the first one.
+    """
+
+    colour: float = 0.08
+    light: float = 0.2
+    camera_position: float = 0.004
+    camera_target: float = 0.003
+    mass: float = 0.2
+    friction: float = 0.15
+    tables: bool = True
+
+
+@dataclass(frozen=True)
+class FixtureInfo:
+    """Where a fixture is now.
+
+    Attributes:
+        name: As in its spec.
+        kind: As in its spec.
+        position: float64 (3,) m: the centre of the surface that objects stand on.
+        half_extent: (x, y) half size of that surface in the fixture's own axes, m; both the radius if round.
+        floor_height: Height of that surface above the table, m (same as position[2]).
+        rim_height: Height of the highest wall above the table, m.
+        yaw: rad.
+        is_round: Whether the surface is a disc.
+    """
+
+    name: str
+    kind: str
+    position: Float64
+    half_extent: tuple[float, float]
+    floor_height: float
+    rim_height: float
+    yaw: float
+    is_round: bool
+
+    def contains(self, x: float, y: float, margin: float = 0.0) -> bool:
+        """Whether a point of the base frame lies over the surface, at least `margin` (m) inside its edge."""
+        dx, dy = x - float(self.position[0]), y - float(self.position[1])
+        if self.is_round:
+            return math.hypot(dx, dy) <= self.half_extent[0] - margin
+        cos, sin = math.cos(self.yaw), math.sin(self.yaw)
+        along, across = cos * dx + sin * dy, cos * dy - sin * dx
+        return abs(along) <= self.half_extent[0] - margin and abs(across) <= self.half_extent[1] - margin
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """What an object is like now.
+
+    Attributes:
+        name: As in its spec.
+        kind: As in its spec.
+        grasp_height: Where the gripper's tip should close, above the object's bottom, m.
+        grasp_width: Width between the fingers there, m, closing along the object's y axis.
+        half_extent: (x, y) half size of its outline, m.
+        height: m.
+        mass: kg.
+        is_round: Whether it can be grasped at any yaw equally well.
+    """
+
+    name: str
+    kind: str
+    grasp_height: float
+    grasp_width: float
+    half_extent: tuple[float, float]
+    height: float
+    mass: float
+    is_round: bool

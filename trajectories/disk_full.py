@@ -1,0 +1,49 @@
+"""Keeping an episode when the disk is full: it stays in memory until there is room or people give it up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from trajectories.errors import DiskError
+
+_AGAIN_S = 2.0
+_LOOK_S = 0.05
+
+
+def retry_while_disk_is_full(
+    keep: Callable[[], None],
+    notify: Callable[[str], None],
+    given_up: Callable[[], bool],
+    again_s: float = _AGAIN_S,
+) -> None:
+    """Call `keep` until the disk accepts what it stores.
+
+    Args:
+        keep: Stores it, or raises DiskError and leaves nothing.
+        notify: Gets a line for people when it has to wait, and one when that is over.
+        given_up: Whether somebody ends the session; looked at every 50 ms.
+        again_s: Pause between two attempts.
+
+    Raises:
+        DiskError: When it was given up: it is lost then.
+    """
+    waited = False
+    while True:
+        try:
+            keep()
+        except DiskError as error:
+            if not waited:
+                notify(
+                    f"{error} It is kept in memory and tried again every {again_s:.0f} s; ending the session loses it."
+                )
+            waited = True
+            until = time.monotonic() + again_s
+            while time.monotonic() < until:
+                if given_up():
+                    raise
+                time.sleep(_LOOK_S)
+        else:
+            if waited:
+                notify("The disk has room again: the episode is stored.")
+            return
