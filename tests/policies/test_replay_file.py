@@ -7,7 +7,8 @@ import torch
 from replay_world import FIELDS, GAMMA, assert_same, episode, everything, make
 from safetensors.torch import save_file
 
-from policies.replay.replay import Replay, replay_file
+from policies.replay import replay_file
+from policies.replay.replay import Replay
 from policies.replay.source_weights import SourceWeights
 from trajectories.errors import CheckpointError
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from replay_world import episode, make
 
-from policies.replay.replay import Replay, replay_memory
+from policies.replay import replay_memory
+from policies.replay.replay import Replay
 from policies.replay.replay_memory import available_bytes, frames_within, slot_bytes
 from policies.replay.source_weights import SourceWeights
 from trajectories.errors import ConfigError

@@ -12,7 +12,8 @@ from replay_world import assert_same, everything
 from policies.learner.learner_config import LearnerConfig
 from policies.learner.run_folder import RunFolder
 from policies.policy import load_policy
-from policies.replay.replay import Replay, run_replay
+from policies.replay import run_replay
+from policies.replay.replay import Replay
 from policies.replay.run_replay import RunReplay
 from trajectories.errors import CheckpointError
 from trajectories.store import TrajectoryStore
