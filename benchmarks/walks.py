@@ -1,0 +1,200 @@
+"""How many files a datum passes: from a run's trace, the project's files whose functions run between two points.
+
+    python benchmarks/walks.py               a table
+    python benchmarks/walks.py --files       with the files of each walk
+
+Three walks, each of spans that follow one another; a span is everything that one thread calls from its start until its
+end is entered. Between them data wait in memory that two threads or processes share.
+
+- image -> gradient: the twin's observation, the recorder, the learner's intake, an update until the optimiser steps;
+- action -> servo bytes: `RobotEnv.apply` until the arm is sent a command, `WidowX.send`, and a cycle of the arm's loop
+  until a Sync Write is at the port (virtual servos);
+- frame -> TD target: as the first walk, until the target is computed.
+
+Files of `sim` are not counted: they stand in for devices.
+
+Names are looked up in the source, not imported by their place, so that a tree from before a rearrangement can be
+measured by the same script: `cd OLD_TREE && python NEW_TREE/benchmarks/walks.py`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+ROOT = Path.cwd()
+sys.path.insert(0, str(ROOT))
+ROOMS = ("trajectories", "robot", "drivers", "sim", "rewards", "policies", "factory", "commands")
+COUNTED = tuple(room for room in ROOMS if room != "sim")
+WORDINGS = {way: [f"put the pot {way}"] for way in ("forward", "backward")}
+READY = (0.0, -0.76, 0.44, 0.0, 1.2, 0.0)
+
+
+def found(name: str) -> Any:
+    """The class or function of that name, from whichever module of the tree defines it at its top."""
+    pattern = re.compile(rf"^(class|def) {name}\b", re.MULTILINE)
+    for room in ROOMS:
+        for path in sorted((ROOT / room).rglob("*.py")):
+            if pattern.search(path.read_text()):
+                module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+                return getattr(importlib.import_module(module), name)
+    raise LookupError(f"nothing in {ROOT} defines {name}")
+
+
+class _Arrived(BaseException):
+    """The end of a span."""
+
+
+class Walk:
+    """The files that a datum passes, in the order in which it first met them."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.files: dict[str, None] = {}
+
+    @contextmanager
+    def span(self, end: Callable[[FrameType], bool] | None = None) -> Iterator[None]:
+        """Note what runs within, until a function for which `end` holds is entered; what would follow is left out."""
+
+        def note(frame: FrameType, event: str, _: object) -> None:
+            path = Path(frame.f_code.co_filename)
+            if event != "call" or not path.is_relative_to(ROOT) or path.relative_to(ROOT).parts[0] not in COUNTED:
+                return
+            self.files.setdefault(str(path.relative_to(ROOT)))
+            if end is not None and end(frame):
+                raise _Arrived
+
+        sys.setprofile(note)
+        try:
+            yield
+        except _Arrived:
+            return
+        finally:
+            sys.setprofile(None)
+        if end is not None:
+            raise LookupError(f"{self.name}: its end was never entered")
+
+
+def entered(name: str) -> Callable[[FrameType], bool]:
+    """Whether a frame is of the function `name`."""
+    return lambda frame: frame.f_code.co_name == name
+
+
+def sync_write(frame: FrameType) -> bool:
+    """Whether a frame is a port's `write` of a Sync Write (Dynamixel protocol 2.0, instruction 0x83 in byte 7)."""
+    data = frame.f_locals.get("data")
+    return frame.f_code.co_name == "write" and isinstance(data, bytes) and len(data) > 7 and data[7] == 0x83
+
+
+@contextmanager
+def twin_env() -> Iterator[Any]:
+    """The twin's environment with one small camera."""
+    from hydra import compose, initialize_config_module
+    from omegaconf import OmegaConf
+
+    OmegaConf.register_new_resolver("cores", lambda: 1, replace=True)
+    with initialize_config_module("configs", version_base="1.3"):
+        config = compose("actor", overrides=["robot=twin", "profile=tiny", "robot.image_size=32"])
+    with found("open_station")(config) as station:
+        station.prepare("forward", np.random.default_rng(0))
+        station.env.go_home(np.random.default_rng(0))
+        yield station.env
+
+
+def record(env: Any, walk: Walk, steps: int = 12) -> Any:
+    """An episode of small motions; the walk follows the image of its last step."""
+    rng = np.random.default_rng(0)
+    recorder = found("Recorder")(env.robot_spec, rng)
+    seen = replace(env.observe(), instruction=WORDINGS["forward"][0])
+    recorder.begin(seen, task="pot_pick_place", direction="forward")
+    for _ in range(steps):
+        action = rng.uniform(-0.2, 0.2, 7).astype(np.float32)
+        executed = env.apply(action).executed
+        with walk.span():
+            seen = replace(env.observe(), instruction=WORDINGS["forward"][0])
+            recorder.step(seen, action, executed)
+    with walk.span():
+        return recorder.finish("failure", True)
+
+
+def text_rows(texts: list[str]) -> Any:
+    """A text encoder that needs no weights: float32 (N, 4)."""
+    return np.stack([np.full(4, 1.0 / len(text), np.float32) for text in texts])
+
+
+def learn(env: Any, walk: Walk, end: str) -> None:
+    """From an observation to the function `end` in an update of critics that train an image encoder."""
+    networks = found("NetworkConfig")(actor_hidden=(16,), critic_hidden=(16,), critics=2)
+    encoder = found("EncoderConfig")(found("CnnConfig")((8, 8), (4, 2)), width=8, proprio_width=8, displacement=2)
+    settings = found("PretrainConfig")(
+        clone_steps=2, steps=2, batch=8, agent=found("AgentConfig")(networks=networks), encoder=encoder
+    )
+    episode = record(env, walk)
+    store_of, pretrain = found("TrajectoryStore"), found("pretrain")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        with store_of(folder / "store", env.robot_spec) as store:
+            store.commit(replace(episode, outcome="success", rewards=episode.rewards, metadata={"kind": "demo"}))
+        data = [store_of(folder / "store", read_only=True)]
+        pretrain(data, "pot_pick_place", WORDINGS, text_rows, "walk", settings, folder / "policy", seed=0)
+        config = found("LearnerConfig")(steps=40, warmup_steps=0, utd=1, batch=8, freeze_encoder=False)
+        learner = found("Learner")(folder / "run", folder / "policy", env.robot_spec, config)
+        with walk.span():
+            learner.put_episode(episode)
+        with walk.span(entered(end)):
+            learner.train(budget=1)
+        learner.store.close()
+
+
+def move(env: Any, walk: Walk) -> None:
+    """From an action to the bytes of a Sync Write."""
+    with walk.span(entered("send")):
+        env.apply(np.full(7, 0.1, np.float32))
+    widowx = importlib.import_module(found("WidowX").__module__)
+    model = importlib.import_module("drivers.widowx.models").WX250S
+    time = found("VirtualTime")()
+    motors = found("FirstOrderMotors")((*READY, 0.5), time.now_ns())
+    servos = found("VirtualBus")(found("widowx_servos")(model.places), motors, now_ns=time.now_ns())
+    port = found("LoopbackPort")(servos, time)
+    bus = found("DynamixelBus")(lambda: port, clock=time.now_ns, latency_s=0.002, return_delay_s=0.0)
+    arm = widowx.WidowX(bus, model, found("ArmSettings")(), time, threaded=False)
+    with walk.span():
+        arm.send(found("Command")(np.array(READY), 0.02, time.now_ns()))
+    with walk.span(sync_write):
+        arm.cycle()
+
+
+def walks() -> list[Walk]:
+    """All three."""
+    made = [Walk("image -> gradient"), Walk("action -> servo bytes"), Walk("frame -> TD target")]
+    with twin_env() as env:
+        learn(env, made[0], "_step")
+        move(env, made[1])
+        learn(env, made[2], "td_target")
+    return made
+
+
+def main() -> None:
+    """Print the numbers, and the files if asked."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--files", action="store_true", help="name the files of each walk")
+    named = parser.parse_args().files
+    for walk in walks():
+        print(f"{walk.name:24} {len(walk.files):3} files")
+        if named:
+            print("".join(f"    {file}\n" for file in walk.files), end="")
+
+
+if __name__ == "__main__":
+    main()
