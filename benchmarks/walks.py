@@ -36,7 +36,7 @@ import numpy as np
 ROOT = Path.cwd()
 sys.path.insert(0, str(ROOT))
 ROOMS = ("trajectories", "robot", "drivers", "sim", "rewards", "policies", "factory", "commands")
-COUNTED = tuple(room for room in ROOMS if room != "sim")
+STAND_INS = ("sim",)
 WORDINGS = {way: [f"put the pot {way}"] for way in ("forward", "backward")}
 READY = (0.0, -0.76, 0.44, 0.0, 1.2, 0.0)
 
@@ -69,9 +69,10 @@ class Walk:
 
         def note(frame: FrameType, event: str, _: object) -> None:
             path = Path(frame.f_code.co_filename)
-            if event != "call" or not path.is_relative_to(ROOT) or path.relative_to(ROOT).parts[0] not in COUNTED:
+            if event != "call" or not path.is_relative_to(ROOT) or path.relative_to(ROOT).parts[0] not in ROOMS:
                 return
-            self.files.setdefault(str(path.relative_to(ROOT)))
+            if path.relative_to(ROOT).parts[0] not in STAND_INS:
+                self.files.setdefault(str(path.relative_to(ROOT)))
             if end is not None and end(frame):
                 raise _Arrived
 
