@@ -28,7 +28,7 @@ from trajectories.summary import summarise, summary_table
 from trajectories.types import Direction, Episode, Observation, Outcome
 
 if TYPE_CHECKING:
-    from drivers.teleop.device import TeleopDevice
+    from drivers.teleop.interface import TeleopDevice
     from drivers.teleop.keys import Key
     from robot.demonstration.session import DemonstrationSession
 

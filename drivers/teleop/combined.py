@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from drivers.teleop.interface import TeleopDevice
 from drivers.teleop.keys import Key
 from drivers.teleop.motion import Gripper, Motion
 from drivers.teleop.status import DeviceStatus
-
-if TYPE_CHECKING:
-    from drivers.teleop.device import TeleopDevice
 
 
 class CombinedDevice:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from drivers.teleop.device import TeleopDevice
+from drivers.teleop.interface import TeleopDevice
 from drivers.teleop.keys import Key
 from drivers.teleop.motion import Gripper, Motion, to_action
 from robot.control.safety import SafetyFilter
