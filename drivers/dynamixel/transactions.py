@@ -18,9 +18,10 @@ from drivers.dynamixel.replies import (
     split_fast,
 )
 from drivers.dynamixel.statistics import BusStatistics
-from drivers.dynamixel.wire import NS_PER_S, Wire
+from drivers.dynamixel.wire import Wire
 from drivers.errors import PacketError, ServoRefusedError, ServoTimeoutError
 from trajectories.errors import ConfigError
+from trajectories.numbers import NS_PER_S
 
 LARGEST_RETRIES = 2
 _FENCE_ADDRESS = 168

@@ -11,8 +11,9 @@ from drivers.dynamixel.replies import Status, encode_fast, encode_status
 from drivers.dynamixel.units import RETURN_DELAY_UNIT_S
 from drivers.dynamixel.widowx import WIDOWX_250S, ServoPlace
 from sim.virtual.bus_faults import BusFaults
-from sim.virtual.motors import NS_PER_S, Drive, FirstOrderMotors, Motors
+from sim.virtual.motors import Drive, FirstOrderMotors, Motors
 from sim.virtual.servo import VirtualServo
+from trajectories.numbers import NS_PER_S
 
 _BITS_PER_BYTE = 10
 _FAST_FIRMWARE = 45

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sim.virtual.motors import NS_PER_S
+from trajectories.numbers import NS_PER_S
 
 
 @dataclass

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-NS_PER_S = 1_000_000_000
+from trajectories.numbers import NS_PER_S
 
 
 class Drive(NamedTuple):
