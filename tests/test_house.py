@@ -105,7 +105,7 @@ def test_every_room_says_what_it_is_for():
 
 
 def module_name(path: str) -> str:
-    """ "robot/link/__init__.py" -> "robot.link"."""
+    """Dotted name of a file, `robot.link` for `robot/link/__init__.py`."""
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 

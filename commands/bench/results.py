@@ -1,4 +1,4 @@
-"""What the cells of a bench say together: curves over seeds, a table, and figures for other programs."""
+"""Combine the cells of a bench: curves over seeds, a table, and figures for other programs."""
 
 from __future__ import annotations
 

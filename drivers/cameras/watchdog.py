@@ -1,4 +1,4 @@
-"""Watches over a camera's process: judges its frames, kills it when it hangs, starts it again after a while."""
+"""Judge a camera's frames, kill its process when it hangs, and start it again after a pause."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions and answers: which of the packets that come back is the answer, and what to do when there is none."""
+"""Send requests, pick their answers from the packets that come back, and handle missing answers."""
 
 from __future__ import annotations
 

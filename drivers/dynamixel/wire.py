@@ -1,4 +1,4 @@
-"""One request on the wire and the packets that come back before its deadline."""
+"""Send one request and collect the packets that come back before its deadline."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One device to move with and another for the session keys: a SpaceMouse or leader arm beside a keyboard."""
+"""`CombinedDevice`: move with one device (SpaceMouse, leader arm) and take session keys from another (keyboard)."""
 
 from __future__ import annotations
 

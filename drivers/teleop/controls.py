@@ -1,4 +1,4 @@
-"""The controls of a device: their values now, and what these mean."""
+"""Keep the values of a device's controls, and compute the motion that they ask for."""
 
 from __future__ import annotations
 

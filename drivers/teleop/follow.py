@@ -1,4 +1,4 @@
-"""The motion of a leader arm: how far its tip has moved since the follower was last told."""
+"""Compute how far a leader arm's tip has moved since the follower was last told."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs in the process of the arm; `ProcessArm` starts it.
+"""Run the arm in a process of its own; `ProcessArm` starts this module.
 
 It outlives its session: when that ends without closing the arm, the arm brakes and holds, the loop goes on looking
 after the servos, and whoever connects next gets the arm where it is. When nobody does, the arm closes as its settings

@@ -1,4 +1,4 @@
-"""Looks at every cycle's reading and decides: go on, rest before a servo trips, or stop for a fault. Pure.
+"""Decide from each cycle's reading: go on, rest before a servo trips, or stop for a fault. Pure.
 
 Rest and faults latch until `reset`, which is for a person's word.
 """

@@ -1,4 +1,4 @@
-"""One control cycle: read all servos, judge, move the setpoints on, write the goals. Belongs to one thread.
+"""`ControlLoop`: read all servos, check them, advance the setpoints, write the goals. It belongs to one thread.
 
 FOLLOW  towards the newest command; without a new one for a while: brake and hold
 SLEEP   asked for: slowly to the sleep pose, then hold

@@ -1,4 +1,4 @@
-"""Arms as data of the same code: which servo turns which joint, within which limits.
+"""Describe arms as data: which servo turns which joint, and within which limits.
 
 Sources: Interbotix/interbotix_ros_manipulators `interbotix_ros_xsarms/interbotix_xsarm_control/config/<arm>.yaml` (ids,
 drive modes, limits, shadows, sleep poses, gripper linkages), TrossenRobotics/interbotix_xsarms_docs

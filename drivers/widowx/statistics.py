@@ -1,4 +1,4 @@
-"""How regularly the control loop runs."""
+"""Measure how regularly the control loop runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An agent's training state as named tensors and counters, and back, without leaving anything out."""
+"""Save an agent's whole training state as named tensors and counters, and restore it."""
 
 from __future__ import annotations
 

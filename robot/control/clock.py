@@ -1,4 +1,4 @@
-"""The wall as a `robot.interfaces.Clock`."""
+"""Implement `robot.interfaces.Clock` with the system's monotonic clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From wherever the arm is (folded up, say) to where sessions work: slowly, joint by joint on a straight line."""
+"""Move from any pose to the ready pose, slowly and on a straight line in joint space."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The line with its servos: hears instructions, answers when the servos would."""
+"""Simulate a line of servos: hear instructions, and answer when real servos would."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can go wrong on the line, on purpose."""
+"""Inject faults into the virtual line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What virtual servos turn: the interface, and the simplest thing behind it."""
+"""`Motors`, the interface to what virtual servos turn, and its simplest implementation."""
 
 from __future__ import annotations
 
