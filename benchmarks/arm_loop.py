@@ -37,6 +37,7 @@ from drivers.widowx.settings import ArmSettings
 from drivers.widowx.statistics import LoopReport
 from sim.virtual.pty import PtyProcess
 from trajectories.errors import DeviceError, RegraspError, SafetyError, StaleDataError
+from trajectories.numbers import NS_PER_S
 from trajectories.types import Command
 
 SEND_HZ = 50.0
@@ -112,7 +113,7 @@ class Session:
             self.faults.append(str(error))
             self._clear(error)
         try:
-            self.ages.add((time.monotonic_ns() - self._arm.read().t_ns) / 1e9)
+            self.ages.add((time.monotonic_ns() - self._arm.read().t_ns) / NS_PER_S)
         except StaleDataError:
             self.stale += 1
 

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from factory.run_folders import data_folder
 from factory.spec import plain
 from robot.console.server import Console
 from robot.console.wire import console_path
-from robot.demonstration.types import Progress, Tally
+from robot.demonstration.types import DemonstrationOptions, Progress, Tally
 from robot.demonstration.words import Phase
 from robot.rollout.recovery import Recovery
 from trajectories.kinds import AFTERMATH, KIND_KEY, kind_of
@@ -28,7 +29,7 @@ from trajectories.summary import summarise, summary_table
 from trajectories.types import Direction, Episode, Observation, Outcome
 
 if TYPE_CHECKING:
-    from drivers.teleop.device import TeleopDevice
+    from drivers.teleop.interface import TeleopDevice
     from drivers.teleop.keys import Key
     from robot.demonstration.session import DemonstrationSession
 
@@ -80,20 +81,13 @@ def demonstrate(
     from drivers.teleop.demonstrator import Demonstrator
     from drivers.teleop.legend import legend
     from robot.demonstration.session import DemonstrationSession
-    from robot.demonstration.types import DemonstrationOptions
 
     settings, wanted, task = config.teleop, int(config.episodes), str(config.task.name)
     tally, earlier = tally_of(store, task)
-    options = DemonstrationOptions(
-        int(settings.max_steps), settings.start_by, float(settings.debounce_s), int(settings.aftermath)
-    )
-    about = {DEVICE_KEY: str(config.device.device), "robot": str(config.robot.name), "person": str(settings.person)}
+    options = _options(settings)
     recovery = Recovery(station.env, station.operator, tqdm.write, stop)
     view = SessionView(station, task, options.max_steps, recovery, stop)
     pace = UpdateRateLimiter(station.env.control_period_s if config.robot.name == "twin" and settings.realtime else 0.0)
-
-    def keep(episode: Episode) -> None:
-        store.commit(replace(episode, metadata={KIND_KEY: KINDS[episode.outcome], **episode.metadata}))
 
     def look(observation: Observation) -> None:
         view.on_observation(observation)
@@ -116,13 +110,13 @@ def demonstrate(
             station.instructions,
             prepare=station.prepare,
             recovery=recovery,
-            keep=keep,
+            keep=partial(_keep, store),
             remove=store.remove,
             rng=np.random.default_rng([int(config.seed), _DRAWS, earlier]),
             options=options,
             tally=tally,
             referee=station.referee,
-            metadata=about,
+            metadata=_about(config),
             stop=stop,
             tell=tqdm.write,
             on_progress=show,
@@ -133,6 +127,24 @@ def demonstrate(
     if session.ended:
         tqdm.write(f"ended by the person: {tally.successes} of {wanted}; the same command goes on from here")
     return session
+
+
+def _options(settings: DictConfig) -> DemonstrationOptions:
+    """The session's settings out of `config.teleop`."""
+    return DemonstrationOptions(
+        int(settings.max_steps), settings.start_by, float(settings.debounce_s), int(settings.aftermath)
+    )
+
+
+def _about(config: DictConfig) -> dict[str, str]:
+    """Metadata of every episode of a session."""
+    settings = config.teleop
+    return {DEVICE_KEY: str(config.device.device), "robot": str(config.robot.name), "person": str(settings.person)}
+
+
+def _keep(store: TrajectoryStore, episode: Episode) -> None:
+    """Store an episode under the kind that its outcome gives it, unless its metadata name one."""
+    store.commit(replace(episode, metadata={KIND_KEY: KINDS[episode.outcome], **episode.metadata}))
 
 
 def tally_of(store: TrajectoryStore, task: str) -> tuple[Tally, int]:

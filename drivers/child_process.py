@@ -1,4 +1,4 @@
-"""One life of a device's process, seen from its parent: started, listened to, stopped or killed."""
+"""Start the process of a device, listen to it, and stop or kill it."""
 
 from __future__ import annotations
 

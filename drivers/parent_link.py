@@ -1,4 +1,4 @@
-"""What a device's process and its parent say to each other, seen from the process: lines of JSON in and out."""
+"""Exchange lines of JSON with the parent, from inside a device's process."""
 
 from __future__ import annotations
 

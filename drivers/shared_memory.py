@@ -1,4 +1,4 @@
-"""Memory that two processes share: anonymous files, and messages in them that are never torn and never waited for.
+"""Share memory between two processes: anonymous files, and messages that are read whole and without waiting.
 
 The memory is an anonymous file (`memfd_create(2)`). It has no name that could be left behind: the kernel frees it
 when the last process that maps it ends, however that ends, so there is nothing to clean up after `kill -9` and no

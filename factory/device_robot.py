@@ -1,4 +1,4 @@
-"""Stations on real drivers: the arm, and the virtual arm that the same drivers can't tell from it."""
+"""Open stations on real drivers, for the arm and for the virtual arm."""
 
 from __future__ import annotations
 

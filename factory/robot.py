@@ -1,4 +1,4 @@
-"""A robot with all that a session needs around it, whichever robot the settings name.
+"""Open the robot that the settings name, with everything that a session needs.
 
 robot=twin     the simulated world, on simulated time; everything happens as fast as the computer allows
 robot=virtual  the same world in a process of its own in real time, behind virtual servos and cameras: real drivers

@@ -1,4 +1,4 @@
-"""Where a run keeps what, and which policy a person means by a short name."""
+"""Name the folders of a run, and find the policy that a short name means."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the configured robot looks like to policies, whichever robot it is, and where they are trained."""
+"""Compute the `RobotSpec` of the configured robot, and the device to train on."""
 
 from __future__ import annotations
 

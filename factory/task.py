@@ -1,4 +1,4 @@
-"""What the configured task is called in words."""
+"""Find the instructions of the configured task, in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A person's device beside a session: takes over and hands back at any step."""
+"""Attach an input device to a session, so that a person can take over and hand back at any step."""
 
 from __future__ import annotations
 

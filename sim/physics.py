@@ -6,16 +6,15 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from robot.control.poses import READY_JOINTS
 from trajectories.errors import ConfigError
+from trajectories.numbers import NS_PER_S
 from trajectories.types import Bool, Float64
 
 TIP_SITE = "tip"
-NEUTRAL_JOINTS = (0.0, -0.762, 0.445, 0.0, 1.756, 0.0)
-"""BridgeData V2's resting pose, rad: the gripper points down at (0.12, 0, 0.25) m."""
 OPEN_WIDTH_M = 0.044
 FINGER_CLOSED_M = 0.015
 """Position of a finger's joint where the fingers touch."""
-NS_PER_S = 1_000_000_000
 
 
 class Physics:
@@ -41,7 +40,7 @@ class Physics:
         self._geoms: dict[str, Bool] = {}
         self._bodies: dict[str, int] = {model.body(i).name: i for i in range(model.nbody)}
         self._tip = model.site(TIP_SITE).id
-        self.set_arm(NEUTRAL_JOINTS, OPEN_WIDTH_M)
+        self.set_arm(READY_JOINTS, OPEN_WIDTH_M)
 
     # -- time ---------------------------------------------------------------------------------------
     @property
@@ -181,7 +180,7 @@ class Physics:
     def reset(self) -> None:
         """Forget velocities and warm starts; bodies go where compiled, the arm to neutral. Time goes on."""
         mujoco.mj_resetData(self.model, self.data)
-        self.set_arm(NEUTRAL_JOINTS, OPEN_WIDTH_M)
+        self.set_arm(READY_JOINTS, OPEN_WIDTH_M)
 
     # -- names --------------------------------------------------------------------------------------
     def _free_addresses(self, name: str) -> tuple[int, int]:

@@ -1,10 +1,10 @@
-"""The rules of the house, proved from the source: imports point down, nothing unsafe loads outside data."""
+"""The rules of the house, proved from the source: imports point one way, code is short and described, data is data."""
 
 import ast
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,8 @@ ALLOWED = {
     "commands": {"trajectories", "robot", "drivers", "sim", "rewards", "policies", "factory", "configs"},
 }
 DEVICE_LIBRARIES = {"pyrealsense2", "serial", "dynamixel_sdk", "evdev", "hid", "cv2"}
+MOST_FILE_LINES = 400
+MOST_FUNCTION_LINES = 60
 UNSAFE = re.compile(r"\bpickle\b|torch\.load\(|allow_pickle|(^|[^._a-zA-Z])eval\(|yaml\.load\(|\bmarshal\b")
 
 
@@ -100,3 +102,138 @@ def test_no_file_names_a_registry_host():
 def test_every_room_says_what_it_is_for():
     for room in [*ROOMS, "configs"]:
         assert ast.get_docstring(ast.parse((ROOT / room / "__init__.py").read_text())), room
+
+
+def module_name(path: str) -> str:
+    """Dotted name of a file, `robot.link` for `robot/link/__init__.py`."""
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def import_graph(sources: Mapping[str, str]) -> dict[str, set[str]]:
+    """Module -> modules that it imports, wherever in the file: at the top, in functions, under TYPE_CHECKING.
+
+    Args:
+        sources: Module -> source of all modules there are; imports of others are left out.
+    """
+    graph = {}
+    for module, source in sources.items():
+        names: set[str] = set()
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                inside = {alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+                names |= {full if full in sources else node.module for full in inside.values()}
+        graph[module] = names & set(sources)
+    return graph
+
+
+def circles(graph: Mapping[str, set[str]]) -> list[set[str]]:
+    """Sets of modules of which each imports every other, directly or not; a module that imports itself, too."""
+    reached = {}
+    for start in graph:
+        seen: set[str] = set()
+        waiting = list(graph[start])
+        while waiting:
+            module = waiting.pop()
+            if module not in seen:
+                seen.add(module)
+                waiting += graph[module]
+        reached[start] = seen
+    found = {frozenset(m for m in reached[start] if start in reached[m]) for start in graph if start in reached[start]}
+    return sorted((set(circle) for circle in found), key=sorted)
+
+
+def test_no_module_imports_itself_in_a_circle():
+    paths = {str(path.relative_to(ROOT)): path for room in ROOMS for path in python_files(room)}
+    graph = import_graph({module_name(name): path.read_text() for name, path in paths.items()})
+    assert sum(map(len, graph.values())) > len(graph)
+    assert circles(graph) == []
+
+
+def test_the_circle_finder_finds_circles():
+    sources = {
+        "a": "import b",
+        "b": "def f():\n    from c.d import g",
+        "c": "from c import d",
+        "c.d": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from a import A",
+        "e": "import a",
+        "f": "import f",
+    }
+    assert import_graph(sources) == {"a": {"b"}, "b": {"c.d"}, "c": {"c.d"}, "c.d": {"a"}, "e": {"a"}, "f": {"f"}}
+    assert circles(import_graph(sources)) == [{"a", "b", "c.d"}, {"f"}]
+    assert circles(import_graph(sources | {"c.d": "", "f": ""})) == []
+    assert module_name("robot/link/__init__.py") == "robot.link"
+    assert module_name("robot/link/codec.py") == "robot.link.codec"
+
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def long_functions(tree: ast.Module) -> list[str]:
+    """Functions of more lines than allowed, counted without decorators and docstring."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, Function):
+            lines = node.end_lineno - node.lineno + 1
+            if ast.get_docstring(node) is not None:
+                lines -= node.body[0].end_lineno - node.body[0].lineno + 1
+            if lines > MOST_FUNCTION_LINES:
+                found.append(f"{node.name}: {lines} lines")
+    return found
+
+
+def undescribed(tree: ast.AST, prefix: str = "") -> list[str]:
+    """Public functions, classes and methods that lack a docstring or annotations.
+
+    A property's setter has the docstring of its getter, an overload that of its implementation.
+    """
+    found = []
+    for node in ast.iter_child_nodes(tree):
+        if not isinstance(node, Function | ast.ClassDef) or node.name.startswith("_"):
+            continue
+        name = prefix + node.name
+        decorators = {ast.unparse(decorator) for decorator in node.decorator_list}
+        if not ast.get_docstring(node) and not decorators & {f"{node.name}.setter", "overload"}:
+            found.append(f"{name}: no docstring")
+        if isinstance(node, ast.ClassDef):
+            found += undescribed(node, f"{name}.")
+            continue
+        inside = node.args
+        arguments = [*inside.posonlyargs, *inside.args, *inside.kwonlyargs, inside.vararg, inside.kwarg]
+        bare = [a.arg for a in arguments if a is not None and a.annotation is None and a.arg not in ("self", "cls")]
+        if bare or node.returns is None:
+            found.append(f"{name}: no annotation of {', '.join(bare) or 'the result'}")
+    return found
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_files_and_functions_are_short_and_what_is_public_is_described(room):
+    problems = []
+    for path in python_files(room):
+        lines, tree = len(path.read_text().splitlines()), ast.parse(path.read_text())
+        if lines > MOST_FILE_LINES:
+            problems.append(f"{path.relative_to(ROOT)}: {lines} lines")
+        problems += [f"{path.relative_to(ROOT)}: {problem}" for problem in long_functions(tree) + undescribed(tree)]
+    assert problems == []
+
+
+def test_the_checks_of_functions_find_what_they_must():
+    body = "    x = 1\n" * (MOST_FUNCTION_LINES - 1)
+    assert long_functions(ast.parse(f'@wraps\ndef f():\n    """Long\n    text."""\n{body}')) == []
+    assert long_functions(ast.parse(f"def f():\n    x = 1\n{body}")) == ["f: 61 lines"]
+    source = """
+class A:
+    def f(self, x) -> int:
+        "Described."
+    def _g(self, x): ...
+    @property
+    def p(self) -> int:
+        "Described."
+    @p.setter
+    def p(self, p: int) -> None: ...
+def h(x: int):
+    "Described."
+"""
+    expected = ["A: no docstring", "A.f: no annotation of x", "h: no annotation of the result"]
+    assert undescribed(ast.parse(source)) == expected

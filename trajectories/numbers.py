@@ -1,10 +1,13 @@
-"""Checks of single numbers in settings, for every room."""
+"""Numbers for every room: units, and checks of single numbers in settings."""
 
 from __future__ import annotations
 
 import math
 
 from trajectories.errors import ConfigError
+
+NS_PER_S = 1_000_000_000
+"""Nanoseconds in a second."""
 
 
 def positive(what: str, value: float) -> None:

@@ -21,6 +21,7 @@ from robot.rollout.policy_watch import WatchedPolicy
 from robot.rollout.recovery import RECOVERABLE, Recovery
 from sim.virtual.client import VirtualWorld
 from trajectories.errors import DeviceError, SafetyError
+from trajectories.numbers import NS_PER_S
 from trajectories.types import Direction, Float32, Observation, Weights
 
 CAMERA = "front"
@@ -50,7 +51,7 @@ class Pacer:
 
     def act(self, observation: Observation, deterministic: bool = False) -> Float32:
         """float32 (7,): towards the present place."""
-        time.sleep(max(0.0, (self.silent_until_ns - time.monotonic_ns()) / 1e9))
+        time.sleep(max(0.0, (self.silent_until_ns - time.monotonic_ns()) / NS_PER_S))
         if self.nonsense:
             return np.full(7, np.nan, dtype=np.float32)
         away = np.array(_PLACES[self.arrivals % len(_PLACES)]) - observation.proprio[_TARGET]

@@ -13,11 +13,11 @@ from benchmarks.faults.session import Session
 from benchmarks.faults.truth import Record, watched
 from robot.rollout.recovery import RECOVERABLE
 from trajectories.errors import RegraspError
+from trajectories.numbers import NS_PER_S
 
 _BEFORE_S = 0.8
 _AFTER_S = 0.5
 _AGAIN = 4
-_NS = 1e9
 
 
 @dataclass
@@ -92,7 +92,7 @@ def _play(row: Row, bench: Bench) -> Course:
         course = Course(record)
         fault = _Fault(row, bench, course)
         fault.start()
-        bench.drive(lambda: bench.person.gone.is_set() and time.monotonic_ns() > course.end_ns + _AFTER_S * _NS)
+        bench.drive(lambda: bench.person.gone.is_set() and time.monotonic_ns() > course.end_ns + _AFTER_S * NS_PER_S)
         fault.join()
         if fault.error is not None:
             raise fault.error

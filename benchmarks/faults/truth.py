@@ -16,11 +16,11 @@ import numpy as np
 from robot.interfaces import ArmState
 from sim.virtual.client import VirtualWorld
 from trajectories.errors import RegraspError
+from trajectories.numbers import NS_PER_S
 from trajectories.types import Float64
 
 _EVERY_NS = 80_000_000
 _LOOK_S = 0.004
-_NS = 1e9
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def spread_mm(samples: Sequence[Sample]) -> float:
 
 def sinking_m_s(samples: Sequence[Sample]) -> float:
     """Fastest fall of the tip from one sample to the next, m/s; 0 when it never sank."""
-    return max((float(a.tip[2] - b.tip[2]) / (b.t_ns - a.t_ns) * _NS for a, b in pairwise(samples)), default=0.0)
+    return max((float(a.tip[2] - b.tip[2]) / (b.t_ns - a.t_ns) * NS_PER_S for a, b in pairwise(samples)), default=0.0)
 
 
 def turned_rad(samples: Sequence[Sample]) -> Float64:

@@ -12,8 +12,8 @@ from benchmarks.faults.rows import Answer, Row
 from benchmarks.faults.truth import Sample, sinking_m_s, spread_mm, turned_rad
 from drivers.widowx.models import WX250S
 from robot.rollout.recovery import GOES_ON
+from trajectories.numbers import NS_PER_S
 
-_NS = 1e9
 _STOPS_S = 0.8
 """From noticing a fault to standing: a control step, the driver's braking, the servos' watchdogs."""
 _STANDS_MM = 2.0
@@ -71,15 +71,15 @@ def judge(row: Row, course: Course) -> Verdict:
     """Figures and complaints of a row."""
     record, begin, end = course.record, course.begin_ns, course.end_ns
     noticed_ns = course.told[0][0] if course.told else record.counted_ns
-    noticed_s = None if noticed_ns is None else (noticed_ns - begin) / _NS
+    noticed_s = None if noticed_ns is None else (noticed_ns - begin) / NS_PER_S
     during = record.between(begin, min(end, _resumed_ns(course)))
-    still = [one for one in during if one.t_ns >= begin + ((noticed_s or 0.0) + _STOPS_S) * _NS]
+    still = [one for one in during if one.t_ns >= begin + ((noticed_s or 0.0) + _STOPS_S) * NS_PER_S]
     last = during[-1].tip if during else np.zeros(3)
     moving = [one.t_ns for one in during if 1e3 * float(np.linalg.norm(one.tip - last)) > _STANDS_MM]
     found = Verdict(
         name=row.name,
         noticed_s=noticed_s,
-        stands_s=((moving[-1] if moving else begin) - begin) / _NS,
+        stands_s=((moving[-1] if moving else begin) - begin) / NS_PER_S,
         held_mm=spread_mm(still),
         sinks_m_s=sinking_m_s(during),
         turned_rad=tuple(turned_rad(still).tolist()),
@@ -91,7 +91,7 @@ def judge(row: Row, course: Course) -> Verdict:
         sank_mm=_sank_mm(record.between(end, max(end, _resumed_ns(course)))),
         told=_told(course),
         person=bool(course.reasons),
-        back_s=(course.works_ns - end) / _NS,
+        back_s=(course.works_ns - end) / NS_PER_S,
         off_mm=course.off_mm,
         complaints=(),
     )

@@ -16,7 +16,19 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from commands.bench.results import CELL_FILE, RESULTS_FILE, Cell, alike, plain, points_of, read_cells, write_results
+from commands.bench.charts import bench_chart
+from commands.bench.results import (
+    CELL_FILE,
+    RESULTS_FILE,
+    Cell,
+    alike,
+    markdown,
+    plain,
+    points_of,
+    read_cells,
+    rows_of,
+    shared_changes,
+)
 from commands.gym import finetune as gym_finetune
 from commands.gym import pretrain as gym_pretrain
 from commands.gym.job import GymRun, dataset_of, evaluations, gym_run, offline_settings, online_settings, plain_name
@@ -147,3 +159,18 @@ def run(config: DictConfig) -> None:
 def is_newer(results: Path, cell: Path) -> bool:
     """Whether the results were written after the cell was done."""
     return results.is_file() and results.stat().st_mtime_ns >= cell.stat().st_mtime_ns
+
+
+def write_results(out: Path, cells: Sequence[Cell]) -> list[Path]:
+    """Write `results.md`, `results.json` and one `curves_<environment>.svg` each."""
+    rows, shared = rows_of(cells), shared_changes(cells)
+    written = {
+        "results.md": markdown(rows, shared),
+    }
+    for env in dict.fromkeys(cell.env for cell in cells):
+        here = [cell for cell in cells if cell.env == env]
+        written[f"curves_{plain_name(env)}.svg"] = bench_chart(env, here, shared)
+    written[RESULTS_FILE] = json.dumps(plain([asdict(r) for r in rows]), indent=1)  # last: it says that all are there
+    for name, text in written.items():
+        (out / name).write_text(text)
+    return [out / name for name in written]

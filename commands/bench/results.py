@@ -1,11 +1,11 @@
-"""What the cells of a bench say together: curves over seeds, a table, and figures for other programs."""
+"""Combine the cells of a bench: curves over seeds, a table, and figures for other programs."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -224,24 +224,6 @@ def markdown(rows: Sequence[Row], shared: Sequence[str] = ()) -> str:
         lines += ["", *(f"- {', '.join(labels)}: {learned}." for learned, labels in ways.items())] if ways else []
         lines.append("")
     return "\n".join(lines)
-
-
-def write_results(out: Path, cells: Sequence[Cell]) -> list[Path]:
-    """Write `results.md`, `results.json` and one `curves_<environment>.svg` each."""
-    from commands.bench.charts import bench_chart
-    from commands.gym.job import plain_name
-
-    rows, shared = rows_of(cells), shared_changes(cells)
-    written = {
-        "results.md": markdown(rows, shared),
-    }
-    for env in dict.fromkeys(cell.env for cell in cells):
-        here = [cell for cell in cells if cell.env == env]
-        written[f"curves_{plain_name(env)}.svg"] = bench_chart(env, here, shared)
-    written[RESULTS_FILE] = json.dumps(plain([asdict(r) for r in rows]), indent=1)  # last: it says that all are there
-    for name, text in written.items():
-        (out / name).write_text(text)
-    return [out / name for name in written]
 
 
 def plain(value: Any) -> Any:

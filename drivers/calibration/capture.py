@@ -1,4 +1,4 @@
-"""Move the arm from pose to pose through the safety filter, slowly, and look."""
+"""Move the arm from pose to pose through the safety filter, slowly, and take a picture at each."""
 
 from __future__ import annotations
 

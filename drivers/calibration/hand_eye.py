@@ -1,4 +1,4 @@
-"""Where camera and board are, in closed form: the start for the refinement.
+"""Compute the poses of camera and board in closed form, as the start of the refinement.
 
 For every view `camera @ seen = arm @ board`. The rotations are the null vector of a linear system in both of them
 (Shah, Solving the robot-world/hand-eye calibration problem using the Kronecker product, 2013); then the positions are a

@@ -1,4 +1,4 @@
-"""First guesses from pictures alone: the focal length, and where the board is in each view."""
+"""Estimate focal length and board poses from pictures alone."""
 
 from __future__ import annotations
 

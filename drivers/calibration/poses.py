@@ -1,4 +1,4 @@
-"""Where the arm goes to be looked at: spread over the safety box, in an order with short ways."""
+"""Choose the poses from which the board is looked at: spread over the safety box, in an order with short ways."""
 
 from __future__ import annotations
 

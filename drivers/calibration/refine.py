@@ -1,4 +1,4 @@
-"""Everything at once: camera, board, joint offsets and intrinsics that predict the seen corners best.
+"""Refine camera, board, joint offsets and intrinsics together, to predict the detected corners best.
 
 Least squares on the reprojection error, over all views (bundle adjustment with the arm's kinematics in place of free
 poses). Two of the six joint offsets can't be seen: a turn of the waist's zero is a turn of the camera about the base's

@@ -1,4 +1,4 @@
-"""What a measurement means: entries of the calibration file, and lines for people."""
+"""Turn a measurement into entries of the calibration file, and into lines for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Joint offsets into the servos' homing offsets, so that every program sees the same angles.
+"""Write joint offsets into the servos' homing offsets, so that every program reads the same angles.
 
 A file that each program had to apply would be forgotten by one of them, and the servos' own position limits would stay
 shifted. The price: a tick (0.0015 rad) of rounding, and EEPROM, which is written only with the torque off. In position

@@ -1,4 +1,4 @@
-"""From views to a calibration that can be trusted, or an error that says what to do differently."""
+"""Compute a calibration from views and check it, or raise an error that says what to do differently."""
 
 from __future__ import annotations
 

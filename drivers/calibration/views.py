@@ -1,4 +1,4 @@
-"""Views: where the arm was and what the camera saw of the board; whether there are enough, and different enough."""
+"""Views of the board from known arm poses, and checks that there are enough and that they differ enough."""
 
 from __future__ import annotations
 

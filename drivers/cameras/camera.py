@@ -13,6 +13,7 @@ from drivers.cameras.ring import FrameRing, RingFrame, Stamp, UInt16
 from drivers.cameras.watchdog import State, Watchdog, is_frozen
 from robot.interfaces import Frame
 from trajectories.errors import ConfigError, MissingDependencyError, StaleDataError
+from trajectories.numbers import NS_PER_S
 
 _POLL_S = 0.01
 _ADVICE = {
@@ -140,7 +141,7 @@ class ProcessCamera:
             name=self.config.name,
             device=self.config.source.device,
             state=state,
-            fps=1e9 / period_ns if period_ns and state is State.STREAMING else 0.0,
+            fps=NS_PER_S / period_ns if period_ns and state is State.STREAMING else 0.0,
             age_ms=None if stamp is None else self._age_ns(stamp) / 1e6,
             frames=frames,
             dropped=dropped,
@@ -187,7 +188,7 @@ class ProcessCamera:
         if found is None:
             raise StaleDataError(f"{self._who} has sent no frame yet. {self._advice(self._watchdog.state)}")
         if is_frozen(found.stamp, self.config.patience):
-            same_s = (found.stamp.t_ns - found.stamp.changed_ns) / 1e9
+            same_s = (found.stamp.t_ns - found.stamp.changed_ns) / NS_PER_S
             raise StaleDataError(
                 f"{self._who} has sent the same image for {same_s:.1f} s, at most "
                 f"{self.config.patience.frozen_s:g} s are allowed. {self._advice(State.FROZEN)}"

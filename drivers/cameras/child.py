@@ -1,4 +1,4 @@
-"""What runs in the process of one camera; `CameraProcess` starts it.
+"""Run one camera in a process of its own; `CameraProcess` starts this module.
 
 A line of JSON on standard input says what to do; the frames' ring is an inherited descriptor; events go back as lines
 of JSON on standard output. It ends when its parent says so or ends, however that ends.

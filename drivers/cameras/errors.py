@@ -1,4 +1,4 @@
-"""The error of this room."""
+"""`CameraError`, the error of all cameras."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the device's image to the one that the `RobotSpec` wants: cut a window, then shrink it."""
+"""Cut a window out of the device's image and shrink it to the size that the `RobotSpec` wants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How late a camera's frames are, from what the arm did and what the image shows: no extra hardware.
+"""Estimate a camera's latency from the arm's motion and the motion in its images, without extra hardware.
 
 The arm moves to and fro while frames are recorded. How much the joints moved between two frames, shifted by the right
 latency, looks like how much the image changed between them; the shift with the highest correlation is the latency.

@@ -1,4 +1,4 @@
-"""A film on disk that behaves like a camera: at its rate, over and over. For rehearsals without a camera."""
+"""Play a film on disk like a camera, at its frame rate and in a loop, for rehearsals without a camera."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs inside a camera's process: a device that is opened, asked for frames and closed."""
+"""`FrameSource`: the interface of a device inside a camera's process."""
 
 from __future__ import annotations
 

@@ -60,20 +60,24 @@ class UvcConfig:
 class Capture(Protocol):
     """The part of `cv2.VideoCapture` that is used."""
 
-    def isOpened(self) -> bool:  # noqa: D102
+    def isOpened(self) -> bool:
+        """Return whether the device is open."""
         ...
 
-    def set(self, prop: int, value: float) -> bool:  # noqa: D102
+    def set(self, prop: int, value: float) -> bool:
+        """Set a `CAP_PROP_*`; return whether the device took it."""
         ...
 
-    def get(self, prop: int) -> float:  # noqa: D102
+    def get(self, prop: int) -> float:
+        """Return a `CAP_PROP_*`, 0 where the device doesn't know it."""
         ...
 
     def read(self) -> tuple[bool, UInt8 | None]:
         """Blocks; OpenCV's V4L2 waits up to 10 s for a frame."""
         ...
 
-    def release(self) -> None:  # noqa: D102
+    def release(self) -> None:
+        """Close the device."""
         ...
 
 

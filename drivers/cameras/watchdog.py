@@ -1,4 +1,4 @@
-"""Watches over a camera's process: judges its frames, kills it when it hangs, starts it again after a while."""
+"""Judge a camera's frames, kill its process when it hangs, and start it again after a pause."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from enum import StrEnum
 from drivers.cameras.config import CameraConfig, Patience
 from drivers.cameras.process import CameraProcess
 from drivers.cameras.ring import FrameRing, Stamp
+from trajectories.numbers import NS_PER_S
 
 logger = logging.getLogger(__name__)
 
 PERMANENT = ("ConfigError", "MissingDependencyError")
 _TICK_S = 0.02
-_NS = 1_000_000_000
 
 
 class State(StrEnum):
@@ -32,7 +32,7 @@ def judge(now_ns: int, started_ns: int, stamp: Stamp | None, patience: Patience)
     """The state of a camera whose process started at `started_ns` and wrote `stamp` last."""
     if stamp is None or stamp.t_ns < started_ns:
         return State.STARTING
-    if now_ns - stamp.t_ns > patience.stale_s * _NS:
+    if now_ns - stamp.t_ns > patience.stale_s * NS_PER_S:
         return State.STALE
     if is_frozen(stamp, patience):
         return State.FROZEN
@@ -41,7 +41,7 @@ def judge(now_ns: int, started_ns: int, stamp: Stamp | None, patience: Patience)
 
 def is_frozen(stamp: Stamp, patience: Patience) -> bool:
     """Whether the image has been the same for longer than allowed."""
-    return stamp.t_ns - stamp.changed_ns > patience.frozen_s * _NS
+    return stamp.t_ns - stamp.changed_ns > patience.frozen_s * NS_PER_S
 
 
 def why_kill(now_ns: int, state: State, since_ns: int, beat_ns: int | None, patience: Patience) -> str | None:
@@ -54,9 +54,9 @@ def why_kill(now_ns: int, state: State, since_ns: int, beat_ns: int | None, pati
         beat_ns: Its last sign of life; None while it hasn't opened its device.
         patience: Time limits.
     """
-    if beat_ns is not None and now_ns - beat_ns > patience.hang_s * _NS:
+    if beat_ns is not None and now_ns - beat_ns > patience.hang_s * NS_PER_S:
         return f"a driver call hung for more than {patience.hang_s:g} s."
-    held = (now_ns - since_ns) / _NS
+    held = (now_ns - since_ns) / NS_PER_S
     if state is State.STARTING and held > patience.open_s:
         return f"there was no frame within {patience.open_s:g} s of the start."
     if state in (State.STALE, State.FROZEN) and held > patience.bad_s:
@@ -123,7 +123,7 @@ class Watchdog:
             self._bury(process, now_ns)
             return
         self._enter(judge(now_ns, process.started_ns, self._ring.stamp(), self._patience), now_ns)
-        if self.state is State.STREAMING and now_ns - self._since_ns > self._patience.settled_s * _NS:
+        if self.state is State.STREAMING and now_ns - self._since_ns > self._patience.settled_s * NS_PER_S:
             self._failures = 0
         beat_ns = max(self._ring.beat_ns, process.started_ns) if process.opened else None
         why = why_kill(now_ns, self.state, self._since_ns, beat_ns, self._patience)
@@ -152,7 +152,7 @@ class Watchdog:
         self.last_error, self.error_kind = why, kind
         self.gave_up = kind in PERMANENT
         self._failures += 1
-        self._next_start_ns = now_ns + round(pause_s(self._failures, self._patience) * _NS)
+        self._next_start_ns = now_ns + round(pause_s(self._failures, self._patience) * NS_PER_S)
         self._enter(State.LOST, now_ns)
         logger.warning("camera %s: %s", self._config.name, why)
 

@@ -13,9 +13,9 @@ from drivers.dynamixel.replies import Status
 from drivers.dynamixel.statistics import BusStatistics
 from drivers.dynamixel.tables import XM430_W350, table_for
 from drivers.dynamixel.transactions import LARGEST_RETRIES, PING_BYTES, Transactions
-from drivers.dynamixel.wire import NS_PER_S
 from drivers.errors import PacketError, ServoRefusedError, ServoTimeoutError, TorqueOnError
 from trajectories.errors import ConfigError
+from trajectories.numbers import NS_PER_S
 
 _TORQUE = XM430_W350["torque_enable"]
 _REBOOT_POLL_S = 0.05

@@ -23,6 +23,7 @@ from drivers.dynamixel.replies import HardwareError, Status
 from drivers.dynamixel.units import LOAD_UNIT, VELOCITY_UNIT_RAD_S, VOLT_UNIT, ticks_to_rad
 from drivers.errors import ServoRestartedError, ServoTimeoutError
 from trajectories.errors import ConfigError
+from trajectories.numbers import NS_PER_S
 
 _STATE = struct.Struct("<BBhii")
 _HEALTH = struct.Struct("<BbHHB")
@@ -157,7 +158,11 @@ class StateCycle:
         restarted: list[int] = []
         missing = self.servos
         for attempt in range(1 + bus.dialogue.retries):
-            if attempt and budget_s is not None and bus.clock() + self._patience_ns(missing) > begin + budget_s * 1e9:
+            if (
+                attempt
+                and budget_s is not None
+                and bus.clock() + self._patience_ns(missing) > begin + budget_s * NS_PER_S
+            ):
                 break
             bus.statistics.retries += attempt > 0
             fast = self.fast and attempt == 0 and len(missing) > 1
@@ -172,7 +177,7 @@ class StateCycle:
             if not missing:
                 break
         self.newest.update(states)
-        bus.statistics.count_cycle((bus.clock() - begin) / 1e9)
+        bus.statistics.count_cycle((bus.clock() - begin) / NS_PER_S)
         if restarted:
             raise ServoRestartedError(
                 f"Servos {restarted} lost their settings (power failure or reboot): they have no torque. Support the "

@@ -1,4 +1,4 @@
-"""Serial ports: what the wire needs of one, and the real thing over pyserial."""
+"""`Port`, the interface to a serial port, and its implementation over pyserial."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the bus counts."""
+"""Count what happens on the bus."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions and answers: which of the packets that come back is the answer, and what to do when there is none."""
+"""Send requests, pick their answers from the packets that come back, and handle missing answers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from drivers.dynamixel.replies import (
     split_fast,
 )
 from drivers.dynamixel.statistics import BusStatistics
-from drivers.dynamixel.wire import NS_PER_S, Wire
+from drivers.dynamixel.wire import Wire
 from drivers.errors import PacketError, ServoRefusedError, ServoTimeoutError
 from trajectories.errors import ConfigError
+from trajectories.numbers import NS_PER_S
 
 LARGEST_RETRIES = 2
 _FENCE_ADDRESS = 168

@@ -1,4 +1,4 @@
-"""One request on the wire and the packets that come back before its deadline."""
+"""Send one request and collect the packets that come back before its deadline."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from drivers.dynamixel.packet import Packet
 from drivers.dynamixel.parser import Parser
 from drivers.dynamixel.port import Port
 from drivers.dynamixel.statistics import BusStatistics
+from trajectories.numbers import NS_PER_S
 
 BITS_PER_BYTE = 10
-NS_PER_S = 1_000_000_000
 _QUIET_S = 0.001
 _LONGEST_DRAIN_S = 0.02
 

@@ -1,17 +1,14 @@
-"""One device to move with and another for the session keys: a SpaceMouse or leader arm beside a keyboard."""
+"""`CombinedDevice`: move with one device (SpaceMouse, leader arm) and take session keys from another (keyboard)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from drivers.teleop.interface import TeleopDevice
 from drivers.teleop.keys import Key
 from drivers.teleop.motion import Gripper, Motion
 from drivers.teleop.status import DeviceStatus
-
-if TYPE_CHECKING:
-    from drivers.teleop.device import TeleopDevice
 
 
 class CombinedDevice:

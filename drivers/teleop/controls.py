@@ -1,4 +1,4 @@
-"""The controls of a device: their values now, and what these mean."""
+"""Keep the values of a device's controls, and compute the motion that they ask for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from drivers.teleop.axes import AxisMap
 from drivers.teleop.keys import Key, parse_keys, require_control
 from drivers.teleop.motion import Gripper, Motion
 from drivers.teleop.response import Response
-from trajectories.numbers import positive
+from trajectories.numbers import NS_PER_S, positive
 
 Report = Iterable[tuple[str, float]]
 """Controls that changed and their values: axes -1 ... 1, buttons and triggers 0 ... 1."""
@@ -119,7 +119,7 @@ class Controls:
         rates = config.response.rates(self._axes.deflections(values), config.fine in self._held)
         moved = any(rates)
         motion = Motion(gripper=self._wish(self._held | set(tapped)), t_ns=self._newest_ns)
-        silent_s = (now_ns - self._newest_ns) / 1e9
+        silent_s = (now_ns - self._newest_ns) / NS_PER_S
         if config.stale_s is not None and moved and silent_s > config.stale_s:
             return replace(
                 motion,

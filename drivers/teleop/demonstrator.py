@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from drivers.teleop.device import TeleopDevice
+from drivers.teleop.interface import TeleopDevice
 from drivers.teleop.keys import Key
 from drivers.teleop.motion import Gripper, to_action
 from robot.demonstration.words import Word

@@ -1,53 +1,19 @@
-"""`TeleopDevice`, what every input device offers, and `open_device`, which opens one by name."""
+"""Open an input device by its name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from drivers.teleop.combined import CombinedDevice
 from drivers.teleop.gamepad import GamepadConfig, gamepad
+from drivers.teleop.interface import TeleopDevice
 from drivers.teleop.keyboard import KeyboardConfig, keyboard
 from drivers.teleop.keys import Key
 from drivers.teleop.leader import LeaderConfig, leader
-from drivers.teleop.motion import Motion
 from drivers.teleop.spacemouse import SpaceMouseConfig, spacemouse
-from drivers.teleop.status import DeviceStatus
 from trajectories.errors import ConfigError
 from trajectories.settings import merged
-
-
-class TeleopDevice(Protocol):
-    """A device with which a person moves the arm. No method but `start` and `close` ever waits for the device."""
-
-    def start(self, on_key: Callable[[Key], None] | None = None) -> None:
-        """Open it and read it in the background.
-
-        Args:
-            on_key: Called at once, from the device's thread, for every key that is pressed.
-
-        Raises:
-            TeleopError, MissingDependencyError: When it can't be opened; the message says what to do.
-        """
-        ...
-
-    def latest(self) -> Motion:
-        """What the person wants now; not active when the device is silent, lost or let go."""
-        ...
-
-    def pressed(self) -> list[Key]:
-        """Session keys pressed since the last call, oldest first."""
-        ...
-
-    @property
-    def status(self) -> DeviceStatus:
-        """How it is doing."""
-        ...
-
-    def close(self) -> None:
-        """Release it; may be called twice."""
-        ...
-
 
 _MAKERS: dict[str, tuple[Callable[[], Any], Callable[[Any], TeleopDevice]]] = {
     "gamepad": (GamepadConfig, gamepad),

@@ -1,4 +1,4 @@
-"""The errors of this room."""
+"""The errors of input devices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The motion of a leader arm: how far its tip has moved since the follower was last told."""
+"""Compute how far a leader arm's tip has moved since the follower was last told."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ from robot.control.home import action_towards
 from robot.control.kinematics import Kinematics
 from robot.control.pose import Pose, multiply, rotation_vector, rows_from_rpy, rpy_from_rows, transpose
 from trajectories.errors import ConfigError
-from trajectories.numbers import positive
+from trajectories.numbers import NS_PER_S, positive
 
 JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate")
 GRIPPER = "gripper"
-_NS = 1e9
 
 
 @dataclass(frozen=True)
@@ -97,11 +96,11 @@ class Follow:
 
     def motion(self, now_ns: int) -> Motion:
         """The next piece of the way that the leader went."""
-        silent_s = (now_ns - self._newest_ns) / _NS
+        silent_s = (now_ns - self._newest_ns) / NS_PER_S
         if silent_s > self._config.stale_s:
             self._told = None
             return Motion(t_ns=self._newest_ns, problem=f"the leader arm was silent for {silent_s:.1f} s; it holds.")
-        paused = (now_ns - self._looked_ns) / _NS > self._config.pause_s
+        paused = (now_ns - self._looked_ns) / NS_PER_S > self._config.pause_s
         self._looked_ns = now_ns
         wish, self._wish = self._wish, Gripper.UNCHANGED
         if not all(name in self._angles for name in JOINTS):

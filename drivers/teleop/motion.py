@@ -1,4 +1,4 @@
-"""What every input device gives, and the action that it becomes."""
+"""`Motion`, what every input device delivers, and its conversion to an action."""
 
 from __future__ import annotations
 

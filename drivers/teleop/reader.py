@@ -17,6 +17,7 @@ from drivers.teleop.keys import Key
 from drivers.teleop.motion import Motion
 from drivers.teleop.status import DeviceStatus, State
 from trajectories.errors import RegraspError
+from trajectories.numbers import NS_PER_S
 
 _POLL_S = 0.1
 _JOIN_S = 2.0
@@ -134,7 +135,7 @@ class ReaderDevice:
     def status(self) -> DeviceStatus:
         """How it is doing."""
         with self._lock:
-            age = None if self._newest_ns is None else (self._clock() - self._newest_ns) / 1e9
+            age = None if self._newest_ns is None else (self._clock() - self._newest_ns) / NS_PER_S
             problem = self._trouble if self._state is State.CONNECTED else self._problem
             return DeviceStatus(self._name, self._where, self._state, self._events, age, self._reconnects, problem)
 

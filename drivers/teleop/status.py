@@ -1,4 +1,4 @@
-"""How an input device is doing, for people."""
+"""Describe the state of an input device for people."""
 
 from __future__ import annotations
 

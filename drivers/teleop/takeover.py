@@ -11,11 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from drivers.teleop.device import TeleopDevice
+from drivers.teleop.interface import TeleopDevice
 from drivers.teleop.keys import Key
 from drivers.teleop.motion import Gripper, Motion, to_action
 from robot.control.safety import SafetyFilter
 from trajectories.errors import ConfigError
+from trajectories.numbers import NS_PER_S
 from trajectories.types import PROPRIO_NAMES, Float32, Observation, Source
 
 _GRIPPER = PROPRIO_NAMES.index("gripper_command")
@@ -149,7 +150,7 @@ class Takeover:
         if motion.problem is not None and not self._config.hand_back_when_lost:
             self._active_ns = now
             return False
-        return now - self._active_ns >= self._config.still_s * 1e9
+        return now - self._active_ns >= self._config.still_s * NS_PER_S
 
     def _give_to(self, source: Source, why: str) -> None:
         self._active_ns = self._clock()

@@ -19,16 +19,17 @@ import numpy as np
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.errors import PortLostError
 from drivers.widowx.health import ServoStatus
-from drivers.widowx.loop import ControlLoop, Mode
+from drivers.widowx.loop import ControlLoop
+from drivers.widowx.mode import Mode
 from drivers.widowx.models import WX250S, ArmModel
 from drivers.widowx.settings import ArmSettings
 from drivers.widowx.statistics import LoopReport, LoopStatistics
 from robot.control.clock import WallClock
 from robot.interfaces import ArmState, Clock
 from trajectories.errors import DeviceError, RegraspError, SafetyError, StaleDataError
+from trajectories.numbers import NS_PER_S
 from trajectories.types import Command, Float64
 
-_NS = 1e9
 JOB_TIMEOUT_S = 15.0
 _SILENT = "Not all servos answer in time: check the arm's cables and power."
 _STARVED = "Is the control loop starved of processor time?"
@@ -63,9 +64,9 @@ def fresh(state: ArmState | None, now_ns: int, beat_ns: int, max_age_s: float, f
     Raises:
         StaleDataError: When it is, with the reason if one is known.
     """
-    age_s = float("inf") if state is None else (now_ns - state.t_ns) / _NS
+    age_s = float("inf") if state is None else (now_ns - state.t_ns) / NS_PER_S
     if state is None or age_s > max_age_s:
-        runs = now_ns - beat_ns < 0.5 * max_age_s * _NS  # a beat that stopped is a little younger than the state
+        runs = now_ns - beat_ns < 0.5 * max_age_s * NS_PER_S  # a beat that stopped is a little younger than the state
         raise StaleDataError(
             f"The arm's joint state is {age_s * 1e3:.0f} ms old, at most {max_age_s * 1e3:.0f} ms are allowed. "
             f"{fault or (_SILENT if runs else _STARVED)}"
@@ -123,7 +124,7 @@ class WidowX:
         self.farewell = ""
         self._clock: Clock = clock or WallClock()
         self._loop = ControlLoop(bus, model, self.settings)
-        self._period_ns = round(self.settings.period_s * _NS)
+        self._period_ns = round(self.settings.period_s * NS_PER_S)
         self._lock = threading.Lock()
         self._command: Command | None = None
         self._hold = False
@@ -242,7 +243,7 @@ class WidowX:
         with self._lock:  # what was said before counts no more
             self._command, self._hold = None, False
         self._do(self._loop.start_sleeping)
-        give_up = self._clock.now_ns() + timeout_s * _NS
+        give_up = self._clock.now_ns() + timeout_s * NS_PER_S
         while not self._loop.sleeping:
             if self._loop.mode not in (Mode.SLEEP, Mode.REST) or self._clock.now_ns() > give_up:
                 raise SafetyError(f"The arm didn't reach its sleep pose. {self.fault or 'Something else moves it.'}")
@@ -299,7 +300,7 @@ class WidowX:
         job = _Job(work)
         self._require_alive()
         self._jobs.append(job)
-        give_up = self._clock.now_ns() + JOB_TIMEOUT_S * _NS
+        give_up = self._clock.now_ns() + JOB_TIMEOUT_S * NS_PER_S
         while not job.done.is_set():
             self._require_alive()
             if self._clock.now_ns() > give_up:

@@ -1,4 +1,4 @@
-"""One life of the arm's process as its session sees it: shared memory, requests and their answers, its end."""
+"""`ArmProcess`: start the arm's process, send it requests through shared memory, and notice when it ends."""
 
 from __future__ import annotations
 

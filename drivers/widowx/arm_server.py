@@ -1,4 +1,4 @@
-"""`WidowX` as it runs in the arm's process: orders come from shared memory, the joint state goes there."""
+"""Serve `WidowX` inside the arm's process: read orders from shared memory and write the joint state there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What runs in the process of the arm; `ProcessArm` starts it.
+"""Run the arm in a process of its own; `ProcessArm` starts this module.
 
 It outlives its session: when that ends without closing the arm, the arm brakes and holds, the loop goes on looking
 after the servos, and whoever connects next gets the arm where it is. When nobody does, the arm closes as its settings
@@ -32,6 +32,7 @@ from drivers.widowx.settings import ArmSettings, OrphanSettings
 from drivers.widowx.shared_block import SharedBlock
 from robot.control.priority import raise_priority
 from trajectories.errors import RegraspError
+from trajectories.numbers import NS_PER_S
 
 _TICK_S = 0.1
 _FIGURES_S = 0.25
@@ -156,7 +157,7 @@ class Host:
 
     def _put_figures(self) -> None:
         now = time.monotonic_ns()
-        if now - self._figures_ns >= _FIGURES_S * 1e9:
+        if now - self._figures_ns >= _FIGURES_S * NS_PER_S:
             self._figures_ns = now
             self._arm.put_figures()
 
@@ -177,12 +178,12 @@ class Host:
                     "session to take it over there; after %.0f s, or kill %d, it closes by itself (on_close: %s).",
                     self._parent, self._orphan.patience_s, os.getpid(), self._arm.settings.on_close,
                 )  # fmt: skip
-        if self._told_to_end or now - self._alone_ns >= self._orphan.patience_s * 1e9:
+        if self._told_to_end or now - self._alone_ns >= self._orphan.patience_s * NS_PER_S:
             self._close()
 
     def _hand_over(self, visitor: socket.socket) -> None:
         """Let go of the arm, which holds, and tell the next process of the same port."""
-        held_s = 0.0 if self._alone_ns is None else (time.monotonic_ns() - self._alone_ns) / 1e9
+        held_s = 0.0 if self._alone_ns is None else (time.monotonic_ns() - self._alone_ns) / NS_PER_S
         fault = self._arm.fault
         self._arm.hold()
         if self._closing is not None:

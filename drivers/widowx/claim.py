@@ -1,4 +1,4 @@
-"""One process for one arm: whoever drives the arm on a port can be found, and asked for it, by the port's name.
+"""Claim a port for one process; find the process that drives the arm on a port, and ask it for the arm.
 
 The name is that of an abstract Unix socket, which the kernel frees when its process ends, however that ends. A process
 whose session still runs refuses; one whose session has ended lets the arm go at once, holding where it is, so that a

@@ -1,4 +1,4 @@
-"""What the servos keep without power: check it against the arm's table, and write it when a person says so."""
+"""Check the settings that servos keep without power against the arm's table, and write them on a person's word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person should do about a servo's trouble, and how the servo is called."""
+"""Name a servo, and say what a person should do about its fault."""
 
 from __future__ import annotations
 

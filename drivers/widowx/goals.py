@@ -1,4 +1,4 @@
-"""The last lines before the bus: no goal passes here that isn't finite and within the servos' limits."""
+"""Write goals to the servos, after checking that each is finite and within the servo's limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gripper: from a width to the angle of its servo, with limited speed and force. Pure.
+"""Compute the angle of the gripper's servo from a width, with limited speed and force. Pure.
 
 A position goal beyond an object squeezes it with whatever output the servo may give (goal PWM). While the fingers move
 that is the most; once they stand still under load they hold something, and less is enough: an XL430 that squeezes with

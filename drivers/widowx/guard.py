@@ -1,4 +1,4 @@
-"""Looks at every cycle's reading and decides: go on, rest before a servo trips, or stop for a fault. Pure.
+"""Decide from each cycle's reading: go on, rest before a servo trips, or stop for a fault. Pure.
 
 Rest and faults latch until `reset`, which is for a person's word.
 """
@@ -14,8 +14,8 @@ from drivers.widowx.fault_messages import ADVICE, servo_title
 from drivers.widowx.models import ArmModel
 from drivers.widowx.reading import Reading, output
 from drivers.widowx.settings import GuardLimits
+from trajectories.numbers import NS_PER_S
 
-_NS = 1e9
 _LONGEST_STEP_S = 0.1
 _CLEAR = "then clear('your name')"
 
@@ -86,7 +86,7 @@ class Guard:
             reading: Of this cycle, complete or not.
             now_ns: Monotonic ns.
         """
-        seconds = min(max((now_ns - self._now_ns) / _NS, 0.0), _LONGEST_STEP_S)
+        seconds = min(max((now_ns - self._now_ns) / NS_PER_S, 0.0), _LONGEST_STEP_S)
         self._now_ns = now_ns
         for servo in reading.restarted:
             self._seen[servo] = now_ns
@@ -121,7 +121,7 @@ class Guard:
 
     def _check_missing(self) -> None:
         """One fault for all that are silent: what cuts off several has one cause."""
-        silent_s = {servo: (self._now_ns - seen) / _NS for servo, seen in self._seen.items()}
+        silent_s = {servo: (self._now_ns - seen) / NS_PER_S for servo, seen in self._seen.items()}
         longest_s = max(silent_s.values())
         if longest_s <= self._limits.missing_s:
             return

@@ -1,4 +1,4 @@
-"""How every servo is doing, for people. Pure."""
+"""Describe the state of every servo for people. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the present setpoint to the newest target, under limits of speed and acceleration. Pure.
+"""Move setpoints towards the newest target, within limits of speed and acceleration. Pure.
 
 Positions p_k lie one control period apart, v_k = (p_k - p_{k-1}) / dt. Every step takes the largest v_k with
 |v_k| <= v_max and |v_k - v_{k-1}| <= a_max dt from which the joint can still stop at its target. With the distance d

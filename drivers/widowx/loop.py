@@ -1,4 +1,4 @@
-"""One control cycle: read all servos, judge, move the setpoints on, write the goals. Belongs to one thread.
+"""`ControlLoop`: read all servos, check them, advance the setpoints, write the goals. It belongs to one thread.
 
 FOLLOW  towards the newest command; without a new one for a while: brake and hold
 SLEEP   asked for: slowly to the sleep pose, then hold
@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Collection
-from enum import Enum
 
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.cycle import StateCycle
@@ -24,15 +23,16 @@ from drivers.widowx.gripper import GripperControl
 from drivers.widowx.guard import Guard, Level
 from drivers.widowx.health import ServoStatus, statuses
 from drivers.widowx.interpolation import Interpolator
+from drivers.widowx.mode import Mode, require_free, require_person
 from drivers.widowx.models import ArmModel
 from drivers.widowx.reading import Reading, arm_state, output, read_cycle
 from drivers.widowx.settings import ArmSettings
 from drivers.widowx.sleep_motion import SleepMotion
 from robot.interfaces import ArmState
 from trajectories.errors import ConfigError, DeviceError, RegraspError, SafetyError
+from trajectories.numbers import NS_PER_S
 from trajectories.types import Command
 
-_NS = 1e9
 _RELAX_S = 0.8
 _STANDS_S = 0.1
 """After setpoints stopped, until the joints have caught up."""
@@ -44,37 +44,6 @@ _SLEEPS_WITHIN = 0.15
 _FIRST_READS = 3
 _LOST = "The arm's port went away; the servos held by themselves."
 _log = logging.getLogger(__name__)
-
-
-class Mode(Enum):
-    """What the loop does."""
-
-    FOLLOW = "follow"
-    SLEEP = "sleep"
-    REST = "rest"
-    FAULT = "fault"
-    LOST = "lost"
-
-
-def require_free(mode: Mode, reason: str | None) -> None:
-    """Refuse motion while something is latched.
-
-    Raises:
-        SafetyError: With the reason.
-    """
-    if mode in (Mode.REST, Mode.FAULT, Mode.LOST):
-        what = "rests" if mode is Mode.REST else "holds"
-        raise SafetyError(f"The arm {what} and takes no commands. {reason}")
-
-
-def require_person(person: str) -> None:
-    """Refuse a word that nobody gave.
-
-    Raises:
-        SafetyError: Without a name.
-    """
-    if not person.strip():
-        raise SafetyError("A fault can only be cleared by a person who gives a name: call clear('your name').")
 
 
 class ControlLoop:
@@ -280,14 +249,14 @@ class ControlLoop:
         elif verdict.level is Level.REST and self.mode in (Mode.FOLLOW, Mode.SLEEP):
             self.mode, self._command = Mode.REST, None
             _log.warning("The arm rests: %s", verdict.reason)
-            self._relax_until_ns = self.bus.clock() + round(_RELAX_S * _NS)
+            self._relax_until_ns = self.bus.clock() + round(_RELAX_S * NS_PER_S)
             self._fold = SleepMotion(self.goals.inside(self.model.sleep), self.settings.sleep_motion)
             self._settle(0.0)
 
     def _plan(self) -> list[float]:
         """New setpoints, rad."""
         silent_ns = self.bus.clock() - self._command_ns
-        if self.mode is Mode.FOLLOW and self._command and silent_ns > self.settings.command_timeout_s * _NS:
+        if self.mode is Mode.FOLLOW and self._command and silent_ns > self.settings.command_timeout_s * NS_PER_S:
             self._command = None
             self.motion.brake()
         relaxing = self.mode is Mode.REST and self.bus.clock() < self._relax_until_ns
@@ -306,7 +275,7 @@ class ControlLoop:
             return
         now = self.bus.clock()
         self._stands_ns = self._stands_ns or now
-        if now - self._stands_ns >= _STANDS_S * _NS:
+        if now - self._stands_ns >= _STANDS_S * NS_PER_S:
             measured = self.goals.inside(self.state.joints.tolist())
             pairs = zip(self.motion.positions, measured, strict=True)
             self.motion.head_for([p if abs(p - m) <= self._settle_lag else m for p, m in pairs])
@@ -395,7 +364,7 @@ class ControlLoop:
         """Open the port again and make the servos hold; those that lost their torque stay free until `recover`."""
         if self.bus.clock() < self._reopen_ns:
             return
-        self._reopen_ns = self.bus.clock() + round(self.settings.reopen_s * _NS)
+        self._reopen_ns = self.bus.clock() + round(self.settings.reopen_s * NS_PER_S)
         try:
             self.bus.reopen()
             startup.verify_servos(self.bus, self.model)

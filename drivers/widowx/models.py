@@ -1,4 +1,4 @@
-"""Arms as data of the same code: which servo turns which joint, within which limits.
+"""Describe arms as data: which servo turns which joint, and within which limits.
 
 Sources: Interbotix/interbotix_ros_manipulators `interbotix_ros_xsarms/interbotix_xsarm_control/config/<arm>.yaml` (ids,
 drive modes, limits, shadows, sleep poses, gripper linkages), TrossenRobotics/interbotix_xsarms_docs
@@ -18,6 +18,7 @@ from drivers.dynamixel.registers import ControlTable
 from drivers.dynamixel.tables import XL430_W250, XM430_W350, XM540_W270
 from drivers.dynamixel.units import ticks_to_rad
 from drivers.dynamixel.widowx import GRIPPER_JOINT, NO_SECONDARY, REVERSE, WIDOWX_250S, ServoPlace
+from robot.control.poses import SLEEP_JOINTS
 from trajectories.errors import ConfigError
 
 _SIX = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate")
@@ -105,7 +106,7 @@ def stall_torque(table: ControlTable) -> float:
     return _STALL_TORQUES_NM[table.number]
 
 
-WX250S = ArmModel("wx250s", _SIX, WIDOWX_250S, (0.0, -1.80, 1.55, 0.0, 0.8, 0.0))
+WX250S = ArmModel("wx250s", _SIX, WIDOWX_250S, SLEEP_JOINTS)
 WX250 = ArmModel(
     "wx250",
     _FIVE,

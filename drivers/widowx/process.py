@@ -22,18 +22,18 @@ from drivers.errors import PortLostError
 from drivers.widowx.arm import JOB_TIMEOUT_S, finite_joints, fresh
 from drivers.widowx.arm_process import ArmProcess
 from drivers.widowx.health import ServoStatus
-from drivers.widowx.loop import Mode, require_free, require_person
+from drivers.widowx.mode import Mode, require_free, require_person
 from drivers.widowx.models import WX250S, ArmModel, model_named
 from drivers.widowx.settings import ArmSettings, OrphanSettings
 from drivers.widowx.statistics import LoopReport
 from robot.interfaces import ArmState
 from trajectories.errors import DeviceError, StaleDataError
+from trajectories.numbers import NS_PER_S
 from trajectories.types import Command
 
 _CONNECT_S = 60.0
 _CLOSE_S = 60.0
 _END_S = 2.0
-_NS = 1e9
 _log = logging.getLogger(__name__)
 
 
@@ -175,7 +175,7 @@ class ProcessArm:
             self._require_alive()
         with self._clearing:
             now = self._life.block.published()
-            if now is not None and time.monotonic_ns() - now.beat_ns > JOB_TIMEOUT_S * _NS and not self._trouble:
+            if now is not None and time.monotonic_ns() - now.beat_ns > JOB_TIMEOUT_S * NS_PER_S and not self._trouble:
                 self._life.kill(f"The arm's process did nothing for more than {JOB_TIMEOUT_S:.0f} s.")
             if self._trouble is None:
                 try:

@@ -1,4 +1,4 @@
-"""One cycle's reading of all servos, complete or not, and the joint state it makes."""
+"""Read all servos once, and compute the arm's joint state from the answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person may configure of the arm driver. Numbers marked *unconfirmed* wait for the first real arm."""
+"""Settings of the arm driver. Numbers marked *unconfirmed* wait for the first real arm."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from drivers.shared_memory import Mailbox, create_memory
 from drivers.widowx.health import ServoStatus
-from drivers.widowx.loop import Mode
+from drivers.widowx.mode import Mode
 from drivers.widowx.statistics import LoopReport
 from robot.interfaces import ArmState
 from trajectories.types import Command, Float64

@@ -1,4 +1,4 @@
-"""The way to the sleep pose: brake, then a straight line in joint space, slowly.
+"""Move to the sleep pose: brake, then follow a straight line in joint space, slowly.
 
 From every pose in the default workspace the tip stays above the lower one of start and sleep pose on this way
 (tests/drivers/widowx), so that nothing is dragged over the table.

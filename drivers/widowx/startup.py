@@ -1,4 +1,4 @@
-"""From a port to servos that are known, configured and hold where they are: step by step, each with its own errors."""
+"""Find the servos on a port, check and configure them, and make them hold: in steps, each with its own errors."""
 
 from __future__ import annotations
 

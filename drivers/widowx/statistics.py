@@ -1,4 +1,4 @@
-"""How regularly the control loop runs."""
+"""Measure how regularly the control loop runs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 
 from drivers.dynamixel.statistics import BusStatistics
 from drivers.widowx.histogram import Histogram
+from trajectories.numbers import NS_PER_S
 
-_NS = 1e9
 ORDINARY = "ordinary"
 
 
@@ -69,14 +69,14 @@ class LoopStatistics:
 
     def start(self, late_ns: int) -> None:
         """Note that a cycle starts so much later than it was due."""
-        self._lates.add(max(late_ns, 0) / _NS)
+        self._lates.add(max(late_ns, 0) / NS_PER_S)
 
     def count(self, start_ns: int, end_ns: int) -> None:
         """Note a finished cycle."""
         if self._last_ns is not None:
-            self._periods.add((start_ns - self._last_ns) / _NS)
+            self._periods.add((start_ns - self._last_ns) / NS_PER_S)
         self._last_ns = start_ns
-        self._works.add((end_ns - start_ns) / _NS)
+        self._works.add((end_ns - start_ns) / NS_PER_S)
 
     def report(self, bus: BusStatistics) -> LoopReport:
         """The figures, with the bus' counters."""

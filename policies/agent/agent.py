@@ -237,7 +237,7 @@ class Agent:
                 self.temperature, self._cql_weight(), draws, self._value_tensors, self.target_actor,
             )  # fmt: skip
         metrics = kept(metrics, self.config.compile, self.device)
-        self._step(loss, "critics", *(["value"] if phase.expectile is not None else []), *self._eyes())
+        self._step(loss, "critics", *(["value"] if phase.expectile is not None else []), *self._encoder_optimiser())
         self.critic_updates += 1
         if self.critic_updates % phase.actor_delay == 0:
             torch._foreach_lerp_(self._target_tensors, [t.detach() for t in self._critic_tensors], self.config.tau)
@@ -254,8 +254,8 @@ class Agent:
         new_step(self.device)
         with self._precision():
             loss, log_prob, metrics = self._actor_objective(
-                self.config, phase, self._judges(), self.actor, self.anchor if weight > 0 else None, self.table, batch,
-                self.temperature, self._constant(weight), noise, self._value_tensors,
+                self.config, phase, self._critics_for_actor(), self.actor, self.anchor if weight > 0 else None,
+                self.table, batch, self.temperature, self._constant(weight), noise, self._value_tensors,
             )  # fmt: skip
         metrics = kept(metrics, self.config.compile, self.device)
         self._step(loss, "actor")
@@ -270,7 +270,7 @@ class Agent:
         self.phase_updates += 1
         return metrics
 
-    def _judges(self) -> list[Tensor]:
+    def _critics_for_actor(self) -> list[Tensor]:
         """The critics that an actor update looks at, without gradient."""
         phase = self.config.phase(self.phase)
         # IQL's advantages are those of the target critics, which its state value was fitted to.
@@ -291,7 +291,7 @@ class Agent:
         with self._precision():
             mean, log_std = self.actor(batch.state, self.actor.codes(self.table, batch.instruction))
             loss = clone_objective(self.config, self.config.phase(self.phase), mean, log_std, batch)
-        self._step(loss, "actor", *self._eyes())
+        self._step(loss, "actor", *self._encoder_optimiser())
         if self.target_actor is not None:
             _follow(self.target_actor, self.actor, self.config.tau)
         self.actor_updates += 1
@@ -349,7 +349,7 @@ class Agent:
         """
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16)
 
-    def _eyes(self) -> list[str]:
+    def _encoder_optimiser(self) -> list[str]:
         """The encoder's optimiser, where there is one."""
         return [] if self.encoder is None else ["encoder"]
 

@@ -1,4 +1,4 @@
-"""What every checkpoint has of an agent: its whole state, and the digest of its policy, which is checked at load."""
+"""Write and read the part of a checkpoint that all kinds share: the agent's state and the policy's digest."""
 
 from __future__ import annotations
 

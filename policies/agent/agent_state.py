@@ -1,4 +1,4 @@
-"""An agent's training state as named tensors and counters, and back, without leaving anything out."""
+"""Save an agent's whole training state as named tensors and counters, and restore it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import copy
 import hashlib
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from policies.agent.networks import Actor
+from policies.agent.phase_config import Phase
+from policies.perception.encoders.encoder import Encoder
 from trajectories.errors import CheckpointError
-
-if TYPE_CHECKING:
-    from policies.agent.agent import Agent
 
 _log = logging.getLogger(__name__)
 _COUNTERS = ("critic_updates", "actor_updates", "phase_updates")
@@ -24,7 +24,20 @@ ENCODER = "encoder."
 _SCALARS = ("raw_temperature", "log_cql_weight")
 
 
-def agent_state(agent: Agent) -> tuple[dict[str, Tensor], dict[str, Any]]:
+class Trained(Protocol):
+    """The parts of an `Agent` that are saved and restored by name here; see there what they are."""
+
+    actor: Actor
+    anchor: Actor | None
+    encoder: Encoder | None
+    optimisers: dict[str, torch.optim.Adam]
+    generator: torch.Generator
+    device: torch.device
+    table: Tensor
+    phase: Phase
+
+
+def agent_state(agent: Trained) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Everything that decides how training goes on."""
     tensors = {"table": agent.table, "generator": agent.generator.get_state()}
     for module in _MODULES:
@@ -41,14 +54,14 @@ def agent_state(agent: Agent) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return {name: tensor.detach() for name, tensor in tensors.items()}, counters | {"phase": agent.phase}
 
 
-def encoder_tensors(agent: Agent) -> dict[str, Tensor]:
+def encoder_tensors(agent: Trained) -> dict[str, Tensor]:
     """What an agent trains of its encoder, without gradients; nothing where it has none."""
     if agent.encoder is None:
         return {}
     return {ENCODER + name: tensor.detach() for name, tensor in agent.encoder.trained_tensors().items()}
 
 
-def load_agent_state(agent: Agent, tensors: Mapping[str, Tensor], counters: Mapping[str, Any]) -> None:
+def load_agent_state(agent: Trained, tensors: Mapping[str, Tensor], counters: Mapping[str, Any]) -> None:
     """Put `agent_state` back into an agent with the same networks.
 
     Raises:

@@ -170,7 +170,6 @@ class Learner:
             return self._steps >= self.config.steps
 
     # -- learning ----------------------------------------------------------------------------------------------
-
     @property
     def owed(self) -> int:
         """Updates that are due."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,15 @@ from torch import Tensor
 from policies.common.batch import Batch
 from policies.replay.nstep import n_step
 from policies.replay.replay_checks import check_columns, check_observation
-from policies.replay.replay_file import load_replay, save_replay
+from policies.replay.replay_file import ReplayContents, load_contents, save_contents
 from policies.replay.replay_memory import require_memory, row_fields, slot_bytes
 from policies.replay.ring_buffer import Fields, RingBuffer
 from policies.replay.source_weights import SourceWeights, covering
 from trajectories.errors import ConfigError
 from trajectories.types import ACTION_SIZE, Bool, Float32, Float64, Source, UInt8
+
+_DERIVED = "mass"
+"""The column that is computed from the others and not saved."""
 
 
 class Replay:
@@ -248,13 +252,78 @@ class Replay:
                 "storage device that they were made on, or from a new seed"
             ) from error
 
+    def contents(self) -> ReplayContents:
+        """All that is held, as views that hold until the next episode is added, and the state of the draws."""
+        rings = self._rings()
+        return ReplayContents(
+            settings=self._settings(),
+            weights=asdict(self.weights),
+            lengths=list(self._lengths),
+            first={name: ring.first for name, ring in rings.items()},
+            columns={
+                name: {column: ring.held(column) for column in ring.fields if column != _DERIVED}
+                for name, ring in rings.items()
+            },
+            mass=self._mass[0],
+            generator=self._generator.get_state(),
+        )
+
+    def restore(self, contents: ReplayContents) -> None:
+        """Replace all that is held, and the draws, by the contents of a replay with the same settings.
+
+        Args:
+            contents: At most `capacity` frames. Their weights may differ from this replay's, which stay.
+        """
+        generator = torch.Generator(device=self.storage_device)
+        generator.set_state(contents.generator)
+        for name, ring in self._rings().items():
+            ring.restart(contents.first[name], contents.columns[name])
+        self._generator, self._lengths = generator, deque(contents.lengths)
+        self._mass = deque([contents.mass if contents.weights == asdict(self.weights) else 0.0])
+        if not self.weights.uniform and len(self):
+            self._restore_mass()
+
     def save(self, path: Path, about: Mapping[str, Any] | None = None) -> None:
-        """Write the whole content and the draws into one file; see `policies.replay.replay_file.save_replay`."""
-        save_replay(self, path, about or {})
+        """Write the whole content and the draws into one file; see `policies.replay.replay_file.save_contents`."""
+        save_contents(self.contents(), path, about or {})
 
     def load(self, path: Path, accept: Callable[[Mapping[str, Any]], None] | None = None) -> None:
-        """Replace the content and the draws by a file's; see `policies.replay.replay_file.load_replay`."""
-        load_replay(self, path, accept)
+        """Replace the content and the draws by a file's; nothing changes when that fails.
+
+        Args:
+            path: File of `save`, of a replay with the fields, discount, n-step and action size of this one.
+            accept: Called with the saver's `about` before anything changes; raises CheckpointError to refuse.
+
+        Raises:
+            CheckpointError: See `policies.replay.replay_file.load_contents`.
+        """
+        self.restore(load_contents(path, self._settings(), self.capacity, accept))
+
+    def _rings(self) -> dict[str, RingBuffer]:
+        return {"frames": self._frames, "rows": self._rows}
+
+    def _settings(self) -> dict[str, Any]:
+        """What the content depends on, and the draws (whose state differs from one kind of device to another)."""
+        fields = {
+            name: [list(shape), str(dtype).removeprefix("torch.")]
+            for name, (shape, dtype) in self._frames.fields.items()
+        }
+        return {
+            "fields": fields,
+            "gamma": self.gamma,
+            "n_step": self.n_step,
+            "action_size": self.action_size,
+            "storage_device": self.storage_device.type,
+        }
+
+    def _restore_mass(self) -> None:
+        """Sum the weights episode by episode as when they were added, so that they come out the same to the bit."""
+        source = torch.cat([view.cpu() for view in self._rows.held("source")])
+        at = 0
+        for length in self._lengths:
+            sums = self._sum_weights(source[at : at + length].numpy())
+            self._rows.write(_DERIVED, self._rows.first + at, sums)
+            at += length
 
     def _sum_weights(self, source: UInt8) -> Float64:
         """float64 (T,): sums of all weights up to each step of one more episode."""

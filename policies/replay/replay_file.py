@@ -1,105 +1,114 @@
-"""A replay's whole content in one file, so that a restarted learner needs not encode its episodes again.
+"""Write a replay's whole content to one file and read it back.
 
-Columns are written from the oldest row to the newest in pieces, straight from the rings: writing takes little memory
-beside the replay's own, reading none but the system's file cache. Where rows lie in the rings is not kept, so the
-capacity may change between writing and reading.
+A learner that restarts then need not encode its episodes again. Columns are written from the oldest row to the newest
+in pieces, straight from the rings: writing takes little memory beside the replay's own, reading none but the system's
+file cache. Where rows lie in the rings is not kept, so the capacity may change between writing and reading.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
 from torch import Tensor
 
 from policies.common.tensor_file import read_tensors, write_tensors
-from policies.replay.ring_buffer import RingBuffer
+from policies.replay.ring_buffer import rows_within
 from trajectories.errors import CheckpointError
-
-if TYPE_CHECKING:
-    from policies.replay.replay import Replay
 
 KIND = "regrasp-replay-1"
 PIECE_BYTES = 64 << 20
-_DERIVED = "mass"
 
 
-def save_replay(replay: Replay, path: Path, about: Mapping[str, Any]) -> None:
+@dataclass(frozen=True)
+class ReplayContents:
+    """All that a replay holds, independent of its capacity; see `Replay.contents` and `Replay.restore`.
+
+    Attributes:
+        settings: What the content and the draws depend on, as plain JSON.
+        weights: Source -> how often its steps are drawn.
+        lengths: Steps of every episode, oldest first.
+        first: Ring ("frames", "rows") -> running number of its oldest row.
+        columns: Ring -> column -> consecutive parts, oldest rows first; views wherever possible.
+        mass: Sum of the weights of all steps before the oldest one held.
+        generator: State of the draws.
+    """
+
+    settings: Mapping[str, Any]
+    weights: Mapping[str, float]
+    lengths: list[int]
+    first: Mapping[str, int]
+    columns: Mapping[str, Mapping[str, list[Tensor]]]
+    mass: float
+    generator: Tensor
+
+
+def save_contents(contents: ReplayContents, path: Path, about: Mapping[str, Any]) -> None:
     """Write content and draws; the file is there whole or not at all.
 
     Args:
-        replay: What to save.
+        contents: What to save.
         path: Created or replaced.
-        about: JSON of the caller, given to `load_replay`'s `accept`.
+        about: JSON of the caller, given to `load_contents`'s `accept`.
 
     Raises:
         CheckpointError: The disk refuses; an older file stays.
     """
-    rings = {"frames": replay._frames, "rows": replay._rows}
     tensors = {
         f"{ring}.{name}.{number:06d}": piece
-        for ring, held in rings.items()
-        for name, number, piece in held.pieces(PIECE_BYTES)
-        if name != _DERIVED
+        for ring, columns in contents.columns.items()
+        for name, views in columns.items()
+        for number, piece in enumerate(part for view in views for part in view.split(rows_within(PIECE_BYTES, view)))
     }
     header = {
-        "settings": _settings(replay),
-        "weights": asdict(replay.weights),
-        "lengths": list(replay._lengths),
-        "first": {name: ring.first for name, ring in rings.items()},
-        "mass": replay._mass[0],
+        "settings": contents.settings,
+        "weights": contents.weights,
+        "lengths": contents.lengths,
+        "first": contents.first,
+        "mass": contents.mass,
         "about": dict(about),
     }
-    write_tensors(path, KIND, {**tensors, "generator": replay.state_dict()["generator"]}, header)
+    write_tensors(path, KIND, {**tensors, "generator": contents.generator}, header)
 
 
-def load_replay(replay: Replay, path: Path, accept: Callable[[Mapping[str, Any]], None] | None = None) -> None:
-    """Replace a replay's content and draws by those of a file; nothing changes when that fails.
+def load_contents(
+    path: Path,
+    settings: Mapping[str, Any],
+    capacity: int,
+    accept: Callable[[Mapping[str, Any]], None] | None = None,
+) -> ReplayContents:
+    """Read what `save_contents` wrote.
 
     Args:
-        replay: With the fields, discount, n-step and action size of the saved one, and room for its frames. The
-            weights may differ.
-        path: File of `save_replay`.
-        accept: Called with the saver's `about` before anything changes; raises CheckpointError to refuse.
+        path: File of `save_contents`.
+        settings: Those that the saved ones must equal.
+        capacity: Frames for which there is room.
+        accept: Called with the saver's `about`; raises CheckpointError to refuse.
 
     Raises:
-        CheckpointError: The file is missing, damaged, of a replay with other settings, or refused.
+        CheckpointError: The file is missing, damaged, of a replay with other settings, too large, or refused.
     """
     tensors, header, _ = read_tensors(path, KIND)
     lengths = header["lengths"]
-    _require_same(_settings(replay), header["settings"], path)
+    _require_same(settings, header["settings"], path)
     frames = sum(lengths) + len(lengths)
-    if frames > replay.capacity:
+    if frames > capacity:
         raise CheckpointError(
-            f"{path} holds {frames} frames, this replay {replay.capacity}: raise its capacity, or add the newest "
+            f"{path} holds {frames} frames, this replay {capacity}: raise its capacity, or add the newest "
             "episodes anew."
         )
     if accept is not None:
         accept(header["about"])
-    generator = torch.Generator(device=replay.storage_device)
-    generator.set_state(tensors.pop("generator"))
-    for name, ring in {"frames": replay._frames, "rows": replay._rows}.items():
-        _fill(ring, name, tensors, header["first"][name])
-    replay._generator, replay._lengths = generator, deque(lengths)
-    _sum_weights(replay, header["mass"] if header["weights"] == asdict(replay.weights) else 0.0)
-
-
-def _settings(replay: Replay) -> dict[str, Any]:
-    """What the content depends on, and the draws (whose state differs from one kind of device to another)."""
-    fields = {
-        name: [list(shape), str(dtype).removeprefix("torch.")] for name, (shape, dtype) in replay._frames.fields.items()
-    }
-    return {
-        "fields": fields,
-        "gamma": replay.gamma,
-        "n_step": replay.n_step,
-        "action_size": replay.action_size,
-        "storage_device": replay.storage_device.type,
-    }
+    generator = tensors.pop("generator")
+    columns: dict[str, dict[str, list[Tensor]]] = {ring: {} for ring in header["first"]}
+    for key in sorted(tensors):
+        ring, _, column = key.rpartition(".")[0].partition(".")
+        columns[ring].setdefault(column, []).append(tensors[key])
+    return ReplayContents(
+        header["settings"], header["weights"], lengths, header["first"], columns, header["mass"], generator
+    )
 
 
 def _require_same(here: Mapping[str, Any], saved: Mapping[str, Any], path: Path) -> None:
@@ -109,27 +118,3 @@ def _require_same(here: Mapping[str, Any], saved: Mapping[str, Any], path: Path)
                 f"{path} was saved with {name} = {saved.get(name)}; expected {value}. Go on with the settings of then, "
                 "or add the episodes anew."
             )
-
-
-def _fill(ring: RingBuffer, prefix: str, tensors: Mapping[str, Tensor], first: int) -> None:
-    """Write the pieces of every column of a ring, from running number `first` on."""
-    ring.first = ring.end = first
-    for name in ring.fields:
-        at = first
-        for key in sorted(key for key in tensors if key.rpartition(".")[0] == f"{prefix}.{name}"):
-            ring.write(name, at, tensors[key])
-            at += len(tensors[key])
-        ring.end = max(ring.end, at)
-
-
-def _sum_weights(replay: Replay, start: float) -> None:
-    """The weights' sums, episode by episode as when they were added, so that they come out the same to the bit."""
-    replay._mass = deque([start])
-    if replay.weights.uniform or not len(replay):
-        return
-    source = torch.cat([view.cpu() for view in replay._rows.held("source")])
-    at = 0
-    for length in replay._lengths:
-        sums = replay._sum_weights(source[at : at + length].numpy())
-        replay._rows.write("mass", replay._rows.first + at, sums)
-        at += length

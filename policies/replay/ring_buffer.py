@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,11 +86,20 @@ class RingBuffer:
         """A column's rows from the oldest to the newest, as one or two views."""
         return [self.columns[name][place] for place in self._places(self.first, len(self))]
 
-    def pieces(self, size: int) -> Iterator[tuple[str, int, Tensor]]:
-        """Everything held, as (column, number, view) of at most about `size` bytes each, oldest rows first."""
-        for name in self.columns:
-            parts = [piece for view in self.held(name) for piece in view.split(rows_within(size, view))]
-            yield from ((name, number, piece) for number, piece in enumerate(parts))
+    def restart(self, first: int, columns: Mapping[str, Sequence[Tensor]]) -> None:
+        """Replace all that is held.
+
+        Args:
+            first: Running number of the oldest row.
+            columns: Column -> consecutive parts, oldest rows first; those of the columns named are equally long.
+        """
+        self.first = self.end = first
+        for name in self.fields:
+            at = first
+            for part in columns.get(name, ()):
+                self.write(name, at, part)
+                at += len(part)
+            self.end = max(self.end, at)
 
     def _places(self, start: int, count: int) -> list[slice]:
         """Where `count` rows from running number `start` on lie: one slice, or two around the end."""

@@ -1,4 +1,4 @@
-"""The other end of a session's console: for the web page, the terminal and tests."""
+"""Connect to a session's console, for the web page, the terminal and tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A session's state in one colour and a few words: what a person must see from across the room."""
+"""Summarise a session's state in one colour and a few words that can be read from across the room."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a console and its clients agree on: the socket's place, sizes, JSON lines, who may talk to whom.
+"""The protocol between console and clients: socket path, sizes, JSON lines, permissions.
 
 One connection carries one request, a line of JSON, and one reply: a line of JSON and, for a frame, its bytes.
 

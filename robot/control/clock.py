@@ -1,10 +1,10 @@
-"""The wall as a `robot.interfaces.Clock`."""
+"""Implement `robot.interfaces.Clock` with the system's monotonic clock."""
 
 from __future__ import annotations
 
 import time
 
-_NS = 1e9
+from trajectories.numbers import NS_PER_S
 
 
 class WallClock:
@@ -18,4 +18,4 @@ class WallClock:
         """Return at `t_ns`, or at once if that is past."""
         left = t_ns - time.monotonic_ns()
         if left > 0:
-            time.sleep(left / _NS)
+            time.sleep(left / NS_PER_S)

@@ -19,9 +19,9 @@ import numpy as np
 
 from robot.interfaces import Arm, ArmState, Clock
 from trajectories.errors import ConfigError
+from trajectories.numbers import NS_PER_S
 from trajectories.types import Command, Float64
 
-_NS = 1_000_000_000
 _LATEST_START = 0.5  # of a period: an action that comes later waits for the next time of the grid
 _STILL = 0.05  # rad/s: twice a servo's resolution
 _SETTLE_S = 0.8  # longest wait for the fingers
@@ -48,7 +48,7 @@ class ControlStep:
     @property
     def duration_s(self) -> float:
         """Time for the motion."""
-        return (self.end_ns - self.start_ns) / _NS
+        return (self.end_ns - self.start_ns) / NS_PER_S
 
 
 class Controller:
@@ -75,7 +75,7 @@ class Controller:
         if not 0 < control_hz <= substeps_hz < float("inf"):
             raise ConfigError(f"Need 0 < control_hz <= substeps_hz, got {control_hz} and {substeps_hz}.")
         self.overruns = 0
-        self.period_ns = round(_NS / control_hz)
+        self.period_ns = round(NS_PER_S / control_hz)
         self._arm, self._clock, self._permit = arm, clock, permit
         self._substeps = max(1, round(substeps_hz / control_hz))
         self._tick_ns = self.period_ns // self._substeps
@@ -122,13 +122,13 @@ class Controller:
         start_ns = due_ns = self._clock.now_ns()
         seen: deque[ArmState] = deque()
         relaxed_ns = start_ns
-        while due_ns - start_ns < _SETTLE_S * _NS:
+        while due_ns - start_ns < _SETTLE_S * NS_PER_S:
             state = self._arm.read()
             if _stands(state, gripper_width, seen):
                 break
             if not strained(state):
                 relaxed_ns = state.t_ns
-            elif state.t_ns - relaxed_ns >= _STRAIN_S * _NS:
+            elif state.t_ns - relaxed_ns >= _STRAIN_S * NS_PER_S:
                 joints, relaxed_ns = relieve(state), state.t_ns
             self._send(Command(joints, gripper_width, self._clock.now_ns(), ()))
             due_ns += self._tick_ns
@@ -169,11 +169,11 @@ class Controller:
 def _stands(state: ArmState, wanted_m: float, seen: deque[ArmState]) -> bool:
     """Whether the fingers are where they shall be, or moved no more since the last of the older states `seen`."""
     seen.append(state)
-    while len(seen) > 1 and state.t_ns - seen[1].t_ns >= _STANDS_S * _NS:
+    while len(seen) > 1 and state.t_ns - seen[1].t_ns >= _STANDS_S * NS_PER_S:
         seen.popleft()
     if abs(state.gripper_width - wanted_m) < _STANDS_M:
         return True
-    old_enough = state.t_ns - seen[0].t_ns >= _STANDS_S * _NS
+    old_enough = state.t_ns - seen[0].t_ns >= _STANDS_S * NS_PER_S
     return old_enough and abs(state.gripper_width - seen[0].gripper_width) < _STANDS_M
 
 

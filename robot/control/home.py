@@ -1,4 +1,4 @@
-"""Between episodes: let go, rise, and start again from a slightly different place, without a reset."""
+"""Between episodes, open the gripper, rise, and move to a slightly different start, without a reset."""
 
 from __future__ import annotations
 

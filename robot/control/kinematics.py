@@ -29,10 +29,6 @@ JOINT_UPPER: tuple[float, ...] = (
     FULL_TURN_LIMIT, math.radians(123), FULL_TURN_LIMIT,
 )  # fmt: skip
 """rad, the servos' maximum positions."""
-NEUTRAL_JOINTS: tuple[float, ...] = (-0.132, -0.762, 0.445, -0.020, 1.756, -0.160)
-"""rad, BridgeData V2's neutral pose: gripper down at (0.120, -0.019, 0.247) m."""
-SLEEP_JOINTS: tuple[float, ...] = (0.0, -1.80, 1.55, 0.0, 0.8, 0.0)
-"""rad, the folded pose in which torque may go off."""
 
 _SINGULAR_SINE = 1e-9  # below this the forearm and the wrist axis are parallel
 

@@ -1,17 +1,16 @@
-"""From wherever the arm is (folded up, say) to where sessions work: slowly, joint by joint on a straight line."""
+"""Move from any pose to the ready pose, slowly and on a straight line in joint space."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from robot.control.poses import READY_JOINTS
 from robot.interfaces import Arm, Clock
 from trajectories.errors import SafetyError
+from trajectories.numbers import NS_PER_S
 from trajectories.types import Command, Float64
 
-READY_JOINTS = (0.0, -0.762, 0.445, 0.0, 1.756, 0.0)
-"""rad: the gripper points down at about (0.12, 0, 0.25) m, BridgeData V2's resting pose."""
 _RATE_HZ = 50.0
-_NS = 1_000_000_000
 _ARRIVED = 0.06
 """rad between joint and goal at the end, gravity's sag included."""
 _LAG = 0.35
@@ -33,13 +32,13 @@ def move_to_ready(arm: Arm, clock: Clock, joints: tuple[float, ...] = READY_JOIN
         part = i / count
         smooth = part * part * (3.0 - 2.0 * part)
         _send(arm, clock, begin + smooth * (goal - begin), start.gripper_width)
-        due += round(_NS / _RATE_HZ)
+        due += round(NS_PER_S / _RATE_HZ)
         clock.sleep_until_ns(due)
     for _ in range(round(_RATE_HZ)):
         if float(np.abs(arm.read().joints - goal).max()) < _ARRIVED:
             return
         _send(arm, clock, goal, start.gripper_width)
-        due += round(_NS / _RATE_HZ)
+        due += round(NS_PER_S / _RATE_HZ)
         clock.sleep_until_ns(due)
     raise SafetyError(f"The arm didn't reach its ready pose {joints}: something holds it. Free it and start again.")
 

@@ -1,4 +1,4 @@
-"""A place before others on the processor for what must be on time, where the system grants one."""
+"""Raise the scheduling priority of what must be on time, where the system grants it."""
 
 from __future__ import annotations
 

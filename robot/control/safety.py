@@ -1,4 +1,4 @@
-"""What stands between a proposed action and the servos, on the robot's side of every network.
+"""Filter proposed actions before they reach the servos, on the robot's side of every network.
 
 `SafetyFilter.check` turns any seven numbers into a target that is finite, inside the box, within the joint
 limits, free of collisions and slow enough, and says which action that really was, so that learners train on what

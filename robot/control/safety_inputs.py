@@ -1,4 +1,4 @@
-"""What comes into the safety filter, judged before anything is computed with it. Pure."""
+"""Check the inputs of the safety filter before anything is computed with them. Pure."""
 
 from __future__ import annotations
 

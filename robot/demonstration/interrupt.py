@@ -1,4 +1,4 @@
-"""Ctrl-C may come at any instant; what must not be cut in two is done first."""
+"""Delay Ctrl-C until an operation that must not be cut in two is done."""
 
 from __future__ import annotations
 

@@ -24,6 +24,7 @@ from robot.rollout.post_episode import record_post_episode
 from robot.rollout.recovery import RECOVERABLE, Recovery
 from trajectories.disk_full import retry_while_disk_is_full
 from trajectories.errors import ConfigError, RegraspError, StoppedError
+from trajectories.numbers import NS_PER_S
 from trajectories.recorder import Recorder
 from trajectories.types import ACTION_SIZE, DIRECTIONS, Direction, Episode, Observation, Outcome, Source
 
@@ -300,7 +301,7 @@ class DemonstrationSession:
             )
 
     def _elapsed_s(self) -> float:
-        return (self._last_step_ns - self._began_ns) / 1e9
+        return (self._last_step_ns - self._began_ns) / NS_PER_S
 
     def _hear(self, phase: Phase) -> Verdict | None:
         """The verdict of what the person said; words that mean nothing now are answered."""

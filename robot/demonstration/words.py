@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum
 
-from trajectories.numbers import positive
+from trajectories.numbers import NS_PER_S, positive
 
 
 class Word(Enum):
@@ -98,7 +98,7 @@ class Listener:
             ConfigError: When that is not above 0.
         """
         positive("debounce_s (seconds)", pause_s)
-        self._pause_ns = round(pause_s * 1e9)
+        self._pause_ns = round(pause_s * NS_PER_S)
         self._last_ns: dict[Word, int] = {}
 
     def hear(self, phase: Phase, words: Iterable[Word], now_ns: int) -> tuple[Verdict | None, list[Word]]:

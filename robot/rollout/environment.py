@@ -21,9 +21,9 @@ from robot.control.pose import Pose
 from robot.control.safety import SafetyFilter, SafetyLimits, Target
 from robot.interfaces import Arm, ArmState, Camera, Clock
 from trajectories.errors import ConfigError, SafetyError, StaleDataError
+from trajectories.numbers import NS_PER_S
 from trajectories.types import ACTION_SIZE, PROPRIO_NAMES, Command, Float32, Float64, Observation, RobotSpec, UInt8
 
-_NS = 1_000_000_000
 _MAX_HOME_STEPS = 60
 
 
@@ -97,7 +97,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         self._arm, self._cameras, self._clock = arm, dict(cameras), clock
         self._home = home if home is not None else HomeRegion()
         self._max_steps, self._steps = max_steps, 0
-        self._max_age_ns = round(max_age_s * _NS)
+        self._max_age_ns = round(max_age_s * NS_PER_S)
         self._controller = Controller(arm, clock, spec.control_hz, substeps_hz, self.safety.require_no_fault)
         self._target: Target | None = None
         self._gripper_command = 1.0
@@ -144,7 +144,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
     @property
     def control_period_s(self) -> float:
         """Length of a control step, s."""
-        return self._controller.period_ns / _NS
+        return self._controller.period_ns / NS_PER_S
 
     @property
     def fault(self) -> str | None:

@@ -1,4 +1,4 @@
-"""A policy whose silence and nonsense people hear about; what the robot does about them is not decided here."""
+"""Report a policy that is silent or returns invalid actions. How the robot reacts is decided elsewhere."""
 
 from __future__ import annotations
 

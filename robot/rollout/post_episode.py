@@ -1,4 +1,4 @@
-"""A look from home at what an episode left: what teaches a success classifier that the arm need not be there.
+"""Take pictures from home after an episode, which teach a success classifier to judge without the arm in view.
 
 Demonstrations show success with the arm still beside the object, and the arm at home only where all is yet to do. A
 classifier that learned from them alone takes the arm's home pose for failure, and a session that asks it whether a

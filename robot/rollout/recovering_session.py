@@ -1,4 +1,4 @@
-"""A session that goes on after faults: what a fault cut short is kept, the robot is brought back."""
+"""Run a session across faults: keep the episode that a fault cut short, and bring the robot back."""
 
 from __future__ import annotations
 

@@ -21,10 +21,9 @@ CLEARANCE = 0.045
 """Height above the grasp from which the gripper descends, m."""
 CARRY_Z = 0.125
 RETREAT_Z = 0.13
-PUSH_Z = 0.014
-"""Height of the closed gripper while it pushes, m."""
 MAX_YAW = 1.15
 PUSH_Z, PUSH_TRAVEL_Z = 0.022, 0.07
+"""Heights of the closed gripper while it pushes and on the way there, m."""
 PUSHED_M = 0.03
 """A pushed object this near to its goal has arrived, m."""
 FINGER_LENGTH = 0.012

@@ -1,4 +1,4 @@
-"""The line with its servos: hears instructions, answers when the servos would."""
+"""Simulate a line of servos: hear instructions, and answer when real servos would."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from drivers.dynamixel.replies import Status, encode_fast, encode_status
 from drivers.dynamixel.units import RETURN_DELAY_UNIT_S
 from drivers.dynamixel.widowx import WIDOWX_250S, ServoPlace
 from sim.virtual.bus_faults import BusFaults
-from sim.virtual.motors import NS_PER_S, Drive, FirstOrderMotors, Motors
+from sim.virtual.motors import Drive, FirstOrderMotors, Motors
 from sim.virtual.servo import VirtualServo
+from trajectories.numbers import NS_PER_S
 
 _BITS_PER_BYTE = 10
 _FAST_FIRMWARE = 45

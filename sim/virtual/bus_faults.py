@@ -1,4 +1,4 @@
-"""What can go wrong on the line, on purpose."""
+"""Inject faults into the virtual line."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from sim.virtual.motors import NS_PER_S
+from trajectories.numbers import NS_PER_S
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What virtual servos turn: the interface, and the simplest thing behind it."""
+"""`Motors`, the interface to what virtual servos turn, and its simplest implementation."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-NS_PER_S = 1_000_000_000
+from trajectories.numbers import NS_PER_S
 
 
 class Drive(NamedTuple):

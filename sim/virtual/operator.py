@@ -1,4 +1,4 @@
-"""Who attends to the virtual arm: does at once what a person beside the arm would do (`robot.interfaces.Operator`)."""
+"""Implement `robot.interfaces.Operator` for the virtual arm: do at once what a person beside the arm would do."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from drivers.dynamixel.gripper_linkage import WIDOWX_LINKAGE
 from drivers.dynamixel.widowx import GRIPPER_JOINT
 from sim.physics import FINGER_CLOSED_M, Physics
 from sim.virtual.motors import Drive, Motion
+from trajectories.numbers import NS_PER_S
 from trajectories.types import Float64
 
 _LARGEST_CATCH_UP_NS = 100_000_000
@@ -54,7 +55,7 @@ class MujocoMotors:
             passed = min(max(now_ns - self._last_ns, 0), _LARGEST_CATCH_UP_NS)
             # Whole physics steps: what is left of the time is kept for the next call.
             before = self._physics.now_ns
-            step = round(self._physics.model.opt.timestep * 1e9)
+            step = round(self._physics.model.opt.timestep * NS_PER_S)
             self._physics.step_until(before + passed // step * step)
             if passed < _LARGEST_CATCH_UP_NS:
                 self._last_ns += self._physics.now_ns - before

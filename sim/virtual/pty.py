@@ -26,6 +26,7 @@ from drivers.dynamixel.widowx import BUS_BAUD
 from robot.control.priority import raise_priority
 from sim.virtual.bus import VirtualBus, widowx_servos
 from trajectories.errors import ConfigError
+from trajectories.numbers import NS_PER_S
 
 _TICK_S = 0.005
 _CHUNK = 4096
@@ -127,13 +128,13 @@ class PtyServer:
 
     def _serve(self, master: int, slave: int) -> None:
         wake = self._wake[0]
-        tick_ns = round(_TICK_S * 1e9)
+        tick_ns = round(_TICK_S * NS_PER_S)
         moved = heard = time.monotonic_ns()
         while True:
             now = time.monotonic_ns()
             with self.lock:
                 due = self.bus.next_due_ns()
-            wait = _TICK_S if due is None else min(max((due - now) / 1e9, 0.0), _TICK_S)
+            wait = _TICK_S if due is None else min(max((due - now) / NS_PER_S, 0.0), _TICK_S)
             readable, _, _ = select.select([master, wake], [], [], wait)
             if wake in readable:
                 os.read(wake, 1)

@@ -25,10 +25,11 @@ from drivers.dynamixel.units import (
     WATCHDOG_UNIT_S,
 )
 from sim.virtual.memory import ControlMemory
-from sim.virtual.motors import NS_PER_S, Drive, Motion
+from sim.virtual.motors import Drive, Motion
 from sim.virtual.profile import Profile
 from sim.virtual.protection import Protection
 from sim.virtual.write_rules import LIMIT_OF, refusal_of, tripped
+from trajectories.numbers import NS_PER_S
 
 _REVERSE, _TIMED, _TORQUE_BY_GOAL = 1, 4, 8
 _VELOCITY_MODE = 1

@@ -24,7 +24,7 @@ from typing import Any, get_args
 import numpy as np
 
 from drivers.dynamixel.widowx import BUS_BAUD
-from robot.control.kinematics import SLEEP_JOINTS
+from robot.control.poses import SLEEP_JOINTS
 from robot.control.priority import SCENE, raise_priority
 from sim.physics import FINGER_CLOSED_M, OPEN_WIDTH_M
 from sim.rendering import SceneRenderer
@@ -39,9 +39,9 @@ from sim.virtual.pty import PtyServer
 from sim.virtual.view import View
 from sim.virtual.world_settings import WorldSettings, parse_arguments
 from trajectories.errors import ConfigError, RegraspError, SafetyError
+from trajectories.numbers import NS_PER_S
 from trajectories.types import Direction
 
-_NS = 1_000_000_000
 _SETTLE_NS = 150_000_000
 _SWITCH_S = 0.0005
 """How long the thread that draws may keep the servos' thread waiting; Python's own choice is 5 ms."""
@@ -99,7 +99,7 @@ class World:
                 stack.callback(self.cameras[name].close)
             self._mishaps = FaultInjector(self._server, self._motors, physics, self.cameras)
             self._close = stack.pop_all().close
-        self._period_ns = round(_NS / settings.fps)
+        self._period_ns = round(NS_PER_S / settings.fps)
         self._due_ns = time.monotonic_ns()
         self._shown: deque[int] = deque(maxlen=_RATE_FRAMES)
         self._stopped = False
@@ -107,11 +107,11 @@ class World:
     # -- running ------------------------------------------------------------------------------------
     def serve(self, seconds: float = math.inf) -> bool:
         """Show frames and answer requests for some time; False when it was asked to stop meanwhile."""
-        end = time.monotonic_ns() + seconds * _NS
+        end = time.monotonic_ns() + seconds * NS_PER_S
         while not self._stopped:
             self._show()
             left = min(self._due_ns, end) - time.monotonic_ns()
-            self._control.serve(left / _NS)
+            self._control.serve(left / NS_PER_S)
             if time.monotonic_ns() >= end:
                 break
         return not self._stopped
@@ -140,7 +140,7 @@ class World:
         """Frames per second that were really shown of late."""
         if len(self._shown) < 2:
             return 0.0
-        return (len(self._shown) - 1) * _NS / (self._shown[-1] - self._shown[0])
+        return (len(self._shown) - 1) * NS_PER_S / (self._shown[-1] - self._shown[0])
 
     def status(self) -> str:
         """One line: who has the port open, torque, tip, cameras."""
@@ -196,7 +196,7 @@ class World:
         settled = time.monotonic_ns() + _SETTLE_NS
         while (now := time.monotonic_ns()) < settled:
             self._show()
-            time.sleep(max(min(self._due_ns, settled) - now, 0) / _NS)
+            time.sleep(max(min(self._due_ns, settled) - now, 0) / NS_PER_S)
         return {"t_ns": settled}
 
     def _success(self, direction: Direction) -> dict[str, Any]:

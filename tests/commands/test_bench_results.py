@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from commands.bench.algorithms import cell_folder, changes_of, is_done
+from commands.bench.algorithms import cell_folder, changes_of, is_done, write_results
 from commands.bench.charts import bench_chart
 from commands.bench.results import (
     CELL_FILE,
@@ -19,7 +19,6 @@ from commands.bench.results import (
     read_cells,
     rows_of,
     shared_changes,
-    write_results,
 )
 from commands.report.statistics import Estimate
 

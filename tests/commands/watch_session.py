@@ -7,7 +7,8 @@ import numpy as np
 
 from robot.console.server import Console
 from robot.console.state import CameraView, ConsoleState, JointView, LoopView, ServoView
-from robot.control.kinematics import JOINT_LOWER, JOINT_NAMES, JOINT_UPPER, NEUTRAL_JOINTS
+from robot.control.kinematics import JOINT_LOWER, JOINT_NAMES, JOINT_UPPER
+from robot.control.poses import NEUTRAL_JOINTS
 from robot.control.safety_limits import SafetyLimits
 from robot.rollout.actor_status import Tally
 

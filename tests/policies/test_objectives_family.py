@@ -82,7 +82,7 @@ def critic_loss(agent, b, draws, cql_weight=1.0):
 
 def actor_loss(agent, b, noise):
     value = [] if agent.value is None else agent.value.tensors()
-    frozen = agent._judges()
+    frozen = agent._critics_for_actor()
     weight = torch.tensor(0.0)
     return actor_objective(
         agent.config, agent.config.offline, frozen, agent.actor, None, NO_LANGUAGE, b, ALPHA, weight, noise, value

@@ -9,8 +9,9 @@ from scipy.optimize import lsq_linear
 
 from robot.control.collision import HORIZON_M, TABLE, Collision
 from robot.control.home import HomeRegion
-from robot.control.kinematics import JOINT_LOWER, JOINT_UPPER, NEUTRAL_JOINTS, SLEEP_JOINTS, Kinematics
+from robot.control.kinematics import JOINT_LOWER, JOINT_UPPER, Kinematics
 from robot.control.pose import Pose
+from robot.control.poses import NEUTRAL_JOINTS, SLEEP_JOINTS
 from robot.control.safety_limits import SafetyLimits
 from trajectories.errors import ConfigError, KinematicsError
 

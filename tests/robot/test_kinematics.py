@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from robot.control.collision import ARM_XML
-from robot.control.kinematics import JOINT_LOWER, JOINT_UPPER, NEUTRAL_JOINTS, Kinematics
+from robot.control.kinematics import JOINT_LOWER, JOINT_UPPER, Kinematics
 from robot.control.pose import (
     DOWN,
     Pose,
@@ -15,6 +15,7 @@ from robot.control.pose import (
     rows_from_rpy,
     rpy_from_rows,
 )
+from robot.control.poses import NEUTRAL_JOINTS
 from robot.control.safety import SafetyLimits
 from trajectories.errors import KinematicsError
 

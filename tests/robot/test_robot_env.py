@@ -7,7 +7,8 @@ import pytest
 from kinematic_arm import SPEC, START, KinematicArm, ManualClock, PatternCamera, action, make_env
 
 from robot.control.home import HomeRegion
-from robot.control.kinematics import SLEEP_JOINTS, Kinematics
+from robot.control.kinematics import Kinematics
+from robot.control.poses import SLEEP_JOINTS
 from robot.control.safety import SafetyLimits
 from robot.rollout.environment import RobotEnv
 from trajectories.errors import ConfigError, SafetyError, StaleDataError

@@ -11,8 +11,9 @@ from hypothesis.extra.numpy import arrays
 from kinematic_arm import START, action
 
 from robot.control.collision import Collision
-from robot.control.kinematics import SLEEP_JOINTS, Kinematics
+from robot.control.kinematics import Kinematics
 from robot.control.pose import Pose, multiply, rows_from_rpy
+from robot.control.poses import SLEEP_JOINTS
 from robot.control.safety import SafetyFilter, SafetyLimits, Target
 from robot.interfaces import ArmState
 from trajectories.errors import ConfigError, SafetyError

@@ -6,7 +6,8 @@ import pytest
 from arm_motion import Motion
 
 from robot.control.collision import ARM_XML
-from robot.control.kinematics import JOINT_LOWER, JOINT_NAMES, JOINT_UPPER, NEUTRAL_JOINTS, Kinematics
+from robot.control.kinematics import JOINT_LOWER, JOINT_NAMES, JOINT_UPPER, Kinematics
+from robot.control.poses import NEUTRAL_JOINTS
 from sim.physics import Physics
 from sim.scene.scene import Scene
 from sim.scene.spec import SceneSpec

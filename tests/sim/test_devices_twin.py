@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from robot.control.poses import READY_JOINTS
 from robot.interfaces import Arm, Camera, Clock
-from sim.physics import NEUTRAL_JOINTS
 from sim.scene.scene import Scene
 from sim.scene.spec import FixtureSpec, ObjectSpec, SceneSpec
 from trajectories.errors import ConfigError
@@ -38,7 +38,7 @@ def test_time_advances_in_whole_steps_and_never_back(scene):
 
 
 def test_hold_freezes_a_motion(scene):
-    scene.arm.send(Command(np.array([1.0, *NEUTRAL_JOINTS[1:]]), 0.0, 0))
+    scene.arm.send(Command(np.array([1.0, *READY_JOINTS[1:]]), 0.0, 0))
     scene.clock.sleep_until_ns(120_000_000)
     scene.arm.hold()
     held = scene.arm.read()
@@ -50,7 +50,7 @@ def test_hold_freezes_a_motion(scene):
 def test_readings_do_not_change_afterwards(scene):
     before = scene.arm.read()
     kept = before.joints.copy()
-    scene.arm.send(Command(np.array([0.5, *NEUTRAL_JOINTS[1:]]), 0.0, 0))
+    scene.arm.send(Command(np.array([0.5, *READY_JOINTS[1:]]), 0.0, 0))
     scene.clock.sleep_until_ns(400_000_000)
     np.testing.assert_array_equal(before.joints, kept)
     assert scene.arm.read().joints[0] > 0.2
@@ -81,7 +81,7 @@ def test_same_commands_same_numbers():
     def run() -> np.ndarray:
         scene = Scene(SPEC, seed=5)
         for i in range(20):
-            scene.arm.send(Command(np.array([0.02 * i, *NEUTRAL_JOINTS[1:]]), 0.0, 0))
+            scene.arm.send(Command(np.array([0.02 * i, *READY_JOINTS[1:]]), 0.0, 0))
             scene.clock.sleep_until_ns(scene.clock.now_ns() + 20_000_000)
         return scene.physics.data.qpos.copy()
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from robot.control.poses import READY_JOINTS
 from sim.occlusion import hidden, pose_occluded
-from sim.physics import NEUTRAL_JOINTS
 from sim.twin import make_twin
 
 
@@ -19,7 +19,7 @@ def test_the_arm_hides_what_it_is_in_front_of(twin):
     rng = np.random.default_rng(0)
     twin.reset("forward", rng)
     physics = twin.scene.physics
-    physics.set_arm(NEUTRAL_JOINTS, 0.044)
+    physics.set_arm(READY_JOINTS, 0.044)
     eye = physics.data.cam_xpos[physics.model.camera("front").id]
     palm, _ = physics.body_pose("gripper_link")
     assert hidden(twin, palm - 0.2 * (eye - palm))

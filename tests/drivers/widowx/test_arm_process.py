@@ -17,7 +17,7 @@ from drivers.dynamixel.replies import HardwareError
 from drivers.errors import PortError, PortLostError
 from drivers.widowx.arm_server import HostedArm
 from drivers.widowx.interpolation import MotionLimits
-from drivers.widowx.loop import Mode
+from drivers.widowx.mode import Mode
 from drivers.widowx.models import WX250S
 from drivers.widowx.process import ProcessArm
 from drivers.widowx.settings import ArmSettings, GripperSettings, GuardLimits, OrphanSettings

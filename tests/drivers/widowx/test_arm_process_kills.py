@@ -11,7 +11,7 @@ from arm_process_helpers import NEARLY_ASLEEP, Bench, command, follow, kill, run
 from drivers.dynamixel.replies import HardwareError
 from drivers.errors import PortLostError
 from drivers.widowx import process
-from drivers.widowx.loop import Mode
+from drivers.widowx.mode import Mode
 from trajectories.errors import SafetyError, StaleDataError
 
 

@@ -8,7 +8,7 @@ from drivers.dynamixel.replies import HardwareError
 from drivers.dynamixel.units import ticks_to_rad
 from drivers.errors import PortLostError
 from drivers.widowx.interpolation import MotionLimits
-from drivers.widowx.loop import Mode
+from drivers.widowx.mode import Mode
 from drivers.widowx.models import WX250S
 from drivers.widowx.settings import GuardLimits
 from sim.virtual.bus_faults import BusFaults

@@ -10,8 +10,9 @@ from drivers.errors import ServoTimeoutError, TorqueOnError
 from drivers.widowx import eeprom, startup
 from drivers.widowx.models import MODELS, VX300S, WX200, WX250, WX250S, model_named
 from drivers.widowx.settings import ArmSettings, GripperSettings, GuardLimits
-from robot.control.kinematics import JOINT_LOWER, JOINT_NAMES, JOINT_UPPER, NEUTRAL_JOINTS, SLEEP_JOINTS, Kinematics
+from robot.control.kinematics import JOINT_LOWER, JOINT_NAMES, JOINT_UPPER, Kinematics
 from robot.control.pose import Pose
+from robot.control.poses import NEUTRAL_JOINTS, SLEEP_JOINTS
 from sim.virtual.servo import VirtualServo
 from trajectories.errors import ConfigError, DeviceError, KinematicsError
 

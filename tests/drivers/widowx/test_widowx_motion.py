@@ -8,7 +8,7 @@ from drivers.dynamixel.units import rad_to_ticks
 from drivers.widowx import startup
 from drivers.widowx.arm import WidowX
 from drivers.widowx.goals import GoalWriter
-from drivers.widowx.loop import Mode
+from drivers.widowx.mode import Mode
 from drivers.widowx.models import WX250S
 from drivers.widowx.settings import GuardLimits
 from robot.interfaces import Arm

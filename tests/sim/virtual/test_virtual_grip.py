@@ -5,11 +5,12 @@ import pytest
 
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.widowx.arm import WidowX
-from drivers.widowx.loop import Mode
+from drivers.widowx.mode import Mode
 from drivers.widowx.models import WX250S
 from drivers.widowx.settings import ArmSettings
 from robot.control.kinematics import Kinematics
-from sim.physics import NEUTRAL_JOINTS, OPEN_WIDTH_M
+from robot.control.poses import READY_JOINTS
+from sim.physics import OPEN_WIDTH_M
 from sim.scene.objects import OBJECTS
 from sim.scene.scene import Scene
 from sim.scene.spec import ObjectSpec, SceneSpec
@@ -25,7 +26,7 @@ CAN = SceneSpec((), (ObjectSpec("can", "can", (0.28, 0.0)),))
 class Rig:
     """The twin's arm behind virtual servos and the driver; it is the clock of all of them."""
 
-    def __init__(self, spec=EMPTY, joints=NEUTRAL_JOINTS):
+    def __init__(self, spec=EMPTY, joints=READY_JOINTS):
         self.scene = Scene(spec, randomise=False)
         self.scene.physics.set_arm(joints, OPEN_WIDTH_M)
         self.time = VirtualTime()
@@ -64,12 +65,12 @@ class Rig:
 def sine(seconds):
     """A goal that all joints follow, up to 0.9 rad/s."""
     phase = np.array([0.0, 0.4, 0.8, 1.2, 1.6, 2.0])
-    return np.array(NEUTRAL_JOINTS) + 0.3 * (np.sin(3.0 * seconds + phase) - np.sin(phase)) * min(seconds, 1.0)
+    return np.array(READY_JOINTS) + 0.3 * (np.sin(3.0 * seconds + phase) - np.sin(phase)) * min(seconds, 1.0)
 
 
 def test_the_driver_on_virtual_servos_follows_as_the_twins_arm_does():
     rig, twin = Rig(), Scene(EMPTY, randomise=False)
-    rig.drive(NEUTRAL_JOINTS, OPEN_WIDTH_M, 0.5)
+    rig.drive(READY_JOINTS, OPEN_WIDTH_M, 0.5)
     start, real, simulated = rig.now_ns(), [], []
     twin.clock.sleep_until_ns(500_000_000)
     for i in range(150):
@@ -94,9 +95,9 @@ def test_the_driver_on_virtual_servos_follows_as_the_twins_arm_does():
 
 def test_what_the_gripper_holds_it_goes_on_holding():
     info = OBJECTS["can"]
-    tip = Kinematics().forward(NEUTRAL_JOINTS)
+    tip = Kinematics().forward(READY_JOINTS)
     over = type(tip).of((0.28, 0.0, info.grasp_height), (0.0, 0.0, 0.0))
-    joints = Kinematics().inverse(over, NEUTRAL_JOINTS)
+    joints = Kinematics().inverse(over, READY_JOINTS)
     rig = Rig(CAN, joints)
     rig.drive(joints, OPEN_WIDTH_M, 0.3)
     rig.drive(joints, 0.0, 1.5)

@@ -8,7 +8,8 @@ from drivers.dynamixel.cycle import StateCycle
 from drivers.dynamixel.gripper_linkage import WIDOWX_LINKAGE
 from drivers.dynamixel.replies import HardwareError
 from drivers.dynamixel.units import rad_to_ticks, ticks_to_rad
-from sim.physics import NEUTRAL_JOINTS, OPEN_WIDTH_M
+from robot.control.poses import READY_JOINTS
+from sim.physics import OPEN_WIDTH_M
 from sim.scene.scene import Scene
 from sim.scene.spec import SceneSpec
 from sim.virtual.bus import VirtualBus, widowx_servos
@@ -59,7 +60,7 @@ def rig():
 
 def test_registers_show_the_twins_joints(rig):
     states = rig.cycle.read()
-    for servo, angle in zip(MASTERS, NEUTRAL_JOINTS, strict=True):
+    for servo, angle in zip(MASTERS, READY_JOINTS, strict=True):
         assert states[servo].position == pytest.approx(angle, abs=0.01)
     assert states[3].position == states[2].position
     assert WIDOWX_LINKAGE.width(states[9].position) == pytest.approx(OPEN_WIDTH_M, abs=0.001)

@@ -17,7 +17,7 @@ from drivers.cameras.uvc import UvcConfig
 from drivers.widowx.arm import WidowX
 from drivers.widowx.settings import ArmSettings
 from robot.control.kinematics import Kinematics
-from robot.control.move_to_ready import READY_JOINTS
+from robot.control.poses import READY_JOINTS
 from sim.physics import FINGER_CLOSED_M
 from sim.twin import make_twin
 from sim.virtual.client import VirtualWorld
