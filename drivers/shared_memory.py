@@ -67,7 +67,7 @@ class Mailbox:
 
     @property
     def number(self) -> int:
-        """Of the newest message; 0 before the first."""
+        """Number of the newest message; 0 before the first."""
         return int(self._written[0])
 
     def write(self, message: bytes) -> int:

@@ -73,7 +73,7 @@ def settings_of(config: DictConfig, run: GymRun) -> dict[str, Any]:
 
 
 def _digest(config: DictConfig, run: GymRun) -> str | None:
-    """Of the data set, where something is learned from it."""
+    """Return the digest of the data set, where something is learned from it."""
     mixes = run.method.online and online_settings(config, run, int(config.steps)).offline_ratio > 0
     learns = run.method.pretrains or mixes or run.job.data.normalise
     return dataset_of(run, config).digest if learns else None

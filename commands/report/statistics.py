@@ -78,7 +78,7 @@ class Estimate:
 
     @staticmethod
     def of(values: Sequence[float]) -> Estimate:
-        """From one value a seed."""
+        """Estimate the mean from one value per seed."""
         return Estimate(tuple(values), *mean_interval(values))
 
     def text(self, scale: float) -> str:

@@ -11,7 +11,7 @@ from trajectories.types import Float64
 
 
 def transform(rotation: Float64, position: Sequence[float] | Float64) -> Float64:
-    """From a rotation (3, 3) and a position (3,), m."""
+    """Build a transform from a rotation (3, 3) and a position (3,), m."""
     result = np.eye(4)
     result[:3, :3] = rotation
     result[:3, 3] = position
@@ -19,7 +19,7 @@ def transform(rotation: Float64, position: Sequence[float] | Float64) -> Float64
 
 
 def inverse(matrix: Float64) -> Float64:
-    """Of a rigid transform."""
+    """Invert a rigid transform."""
     turn = matrix[:3, :3].T
     return transform(turn, -turn @ matrix[:3, 3])
 

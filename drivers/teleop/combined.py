@@ -43,7 +43,7 @@ class CombinedDevice:
 
     @property
     def status(self) -> DeviceStatus:
-        """That of the moving device; the problem of either."""
+        """Status of the moving device, with the problem of either."""
         status, beside = self._mover.status, self._keys.status
         return replace(
             status, where=f"{status.where}, keys from {beside.where}", problem=status.problem or beside.problem

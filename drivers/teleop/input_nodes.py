@@ -49,7 +49,7 @@ class EvdevNode:
         return self._device.fd
 
     def ranges(self) -> Mapping[str, Range]:
-        """From the kernel's absinfo."""
+        """Read the ranges of the axes from the kernel's absinfo."""
         found = {}
         for code, info in self._device.capabilities(absinfo=True).get(EV_ABS, []):
             if code in ABSOLUTE_NAMES:

@@ -92,7 +92,7 @@ class Host:
         signal.signal(signal.SIGTERM, self._end)
 
     def run(self) -> int:
-        """Until the arm is closed or handed over; returns the exit code."""
+        """Serve until the arm is closed or handed over; return the exit code."""
         while True:
             sources: list[Any] = [self._claim] if self._hung_up else [self._claim, 0]
             ready, _, _ = select.select(sources, [], [], _TICK_S)

@@ -84,7 +84,7 @@ class ProcessArm:
 
     @property
     def pid(self) -> int:
-        """Of the arm's process."""
+        """Process id of the arm's process."""
         return self._life.process.pid
 
     # -- robot.interfaces.Arm -----------------------------------------------------------------------

@@ -154,7 +154,7 @@ class ConsoleState:
     updated_s: float = field(default_factory=time.time)
 
     def to_dict(self) -> dict[str, Any]:
-        """As dictionaries and lists."""
+        """Return the snapshot as dictionaries and lists."""
         return asdict(self)
 
     @classmethod

@@ -5,7 +5,7 @@ part of the step, and the motion takes what is left of it. An action that comes 
 next time of the grid: the steps in between are missed and counted, and the arm stands at its last target by then,
 because every step's commands end there and the drivers brake when no newer command comes.
 
-A step that opens or closes the gripper lasts until its fingers stand (`Controller.settle`); the grid goes on from
+A step that opens or closes the gripper lasts until its fingers stop (`Controller.settle`); the grid goes on from
 there. They need half a second for their way: without the wait the arm would lift before it has a grip.
 """
 
@@ -107,7 +107,7 @@ class Controller:
         strained: Callable[[ArmState], bool],
         relieve: Callable[[ArmState], Float64],
     ) -> None:
-        """Hold until the fingers stand, or for 0.8 s; the next step of the grid begins then.
+        """Hold until the fingers stop, or for 0.8 s; the next step of the grid begins then.
 
         Args:
             joints: float64 (6,) rad, where the arm is told to be.

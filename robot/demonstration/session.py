@@ -189,7 +189,7 @@ class DemonstrationSession:
         return verdict or Verdict.END, observation
 
     def _record(self, observation: Observation) -> Episode | None:
-        """From the start to the mark; None when the person drops it."""
+        """Record one episode, from the start to the mark; None when the person drops it."""
         self._began_ns = self._last_step_ns = observation.t_ns["joints"]
         self._recorder.begin(observation, task=self._task, direction=self._direction, metadata=self._metadata)
         try:

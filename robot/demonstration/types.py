@@ -74,7 +74,7 @@ class Tally:
 
     @property
     def successes(self) -> int:
-        """Of both directions together."""
+        """Episodes marked a success, in both directions together."""
         return sum(counts["success"] for counts in self.outcomes.values())
 
     def __str__(self) -> str:

@@ -36,7 +36,7 @@ class Tally:
     recent: tuple[bool, ...] = ()
 
     def add(self, success: bool) -> Tally:
-        """With one more episode."""
+        """Return the tally with one more episode."""
         recent = (*self.recent, success)[-RECENT:]
         return Tally(self.episodes + 1, self.successes + success, recent)
 
@@ -77,13 +77,13 @@ class ActorStatus:
     updated_s: float = 0.0
 
     def judged(self, episode: Episode) -> ActorStatus:
-        """With one more episode of the training stream."""
+        """Return the status with one more episode of the training stream."""
         tally = self.training.get(episode.direction, Tally())
         success = episode.outcome == "success"
         return replace(self, training={**self.training, episode.direction: tally.add(success)})
 
     def stored(self, receipt: Receipt) -> ActorStatus:
-        """With the learner's totals."""
+        """Return the status with the learner's totals."""
         return replace(self, steps=receipt.steps, episodes=receipt.episodes)
 
     def write(self, path: Path) -> None:

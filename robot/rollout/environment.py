@@ -192,7 +192,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
     def apply(self, action: Float32) -> Applied:
         """Check `action`, move for the rest of this control step, and return when the step is over.
 
-        When the gripper opens or closes, that is when its fingers stand.
+        When the gripper opens or closes, that is when its fingers have stopped.
 
         Args:
             action: (7,) proposed, see `RobotSpec`; it is composed on the previous target. Anything that is not

@@ -36,7 +36,7 @@ class WatchedPolicy:
 
     @property
     def version(self) -> int:
-        """Of the policy."""
+        """Version of the policy's weights."""
         return self._policy.version
 
     @version.setter

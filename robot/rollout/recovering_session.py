@@ -20,7 +20,7 @@ class RecoveringSession:
 
     @property
     def stats(self) -> SessionStats:
-        """Of the session."""
+        """What the session has done so far."""
         return self._session.stats
 
     def run_episode(self) -> Episode:

@@ -72,7 +72,7 @@ class WorldSettings:
         return asdict(self)
 
     def to_arguments(self, folder: Path) -> list[str]:
-        """As `parse_arguments` reads it."""
+        """Return the arguments from which `parse_arguments` reads these settings."""
         switches = {"--nominal": not self.randomise, "--wire": self.wire}
         return [
             *("--folder", str(folder), "--task", self.task, "--seed", str(self.seed), "--spread", self.spread),
