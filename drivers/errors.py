@@ -55,3 +55,15 @@ class ServoRestartedError(DeviceError):
 
 class TorqueOnError(DeviceError):
     """A setting of the servo's EEPROM can't be written while its torque is on."""
+
+
+class CameraError(DeviceError):
+    """A camera is missing, refuses its settings or stopped delivering; the message says which and what to do."""
+
+
+class TeleopError(DeviceError):
+    """An input device is missing, not permitted or answers wrongly; the message says which and what to do."""
+
+
+class TeleopLostError(TeleopError):
+    """An open input device went away (unplugged, daemon stopped); it is opened again in the background."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from commands.doctor.report import Finding, ok, warn
-from drivers.teleop.errors import TeleopError
+from drivers.errors import TeleopError
 from drivers.teleop.input_nodes import open_node
 from drivers.teleop.spacemouse_hid import HidConnection, load_hid
 from drivers.teleop.spacenavd import SpacenavdConnection, find_socket

@@ -55,7 +55,7 @@ def write_joint_offsets(
             here = bus.read(servo, "present_position")
             written[servo] = offset
             bus.write(servo, "homing_offset", offset)
-            bus.dialogue.wait(_UPDATE_S)
+            bus.transactions.wait(_UPDATE_S)
             shifted = bus.read(servo, "present_position") - here
             if abs(shifted - (offset - before[servo])) > _STILL_TICKS:
                 raise DeviceError(

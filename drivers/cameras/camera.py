@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from types import TracebackType
 
 from drivers.cameras.config import CameraConfig
-from drivers.cameras.errors import CameraError
 from drivers.cameras.ring import FrameRing, RingFrame, Stamp, UInt16
 from drivers.cameras.watchdog import State, Watchdog, is_frozen
+from drivers.errors import CameraError
 from robot.interfaces import Frame
 from trajectories.errors import ConfigError, MissingDependencyError, StaleDataError
 from trajectories.numbers import NS_PER_S

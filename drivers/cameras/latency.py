@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drivers.cameras.errors import CameraError
+from drivers.errors import CameraError
 from trajectories.types import Float64, Int64, UInt8
 
 _STEP_NS = 1_000_000

@@ -7,12 +7,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from drivers.cameras.errors import CameraError
 from drivers.cameras.realsense_config import RealSenseConfig
 from drivers.cameras.realsense_library import load_realsense
 from drivers.cameras.realsense_pipeline import Pipeline
 from drivers.cameras.realsense_software import SoftwareDevice
 from drivers.cameras.source import RawFrame
+from drivers.errors import CameraError
 
 _NM = 1_000_000_000
 

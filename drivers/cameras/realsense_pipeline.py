@@ -9,9 +9,9 @@ import contextlib
 import time
 from typing import Any
 
-from drivers.cameras.errors import CameraError
 from drivers.cameras.realsense_config import RealSenseConfig
 from drivers.cameras.realsense_library import load_realsense
+from drivers.errors import CameraError
 
 ATTEMPTS = 3
 _FIRST_FRAME_MS = 3000

@@ -12,11 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.cameras.errors import CameraError
 from drivers.cameras.realsense_config import RealSenseConfig
 from drivers.cameras.realsense_library import load_realsense
 from drivers.cameras.ring import UInt16
 from drivers.cameras.source import load_stand_in
+from drivers.errors import CameraError
 from trajectories.types import UInt8
 
 _DEPTH_UNIT_M = 0.001

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.cameras.errors import CameraError
+from drivers.errors import CameraError
 from drivers.shared_memory import create_memory, fence
 from trajectories.types import Int64, UInt8
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from drivers.cameras.checks import pixels
-from drivers.cameras.errors import CameraError
 from drivers.cameras.fitting import load_cv2
 from drivers.cameras.recording import Recording
 from drivers.cameras.source import RawFrame, load_stand_in
+from drivers.errors import CameraError
 from trajectories.errors import ConfigError
 from trajectories.numbers import positive
 from trajectories.types import UInt8

@@ -8,14 +8,23 @@ import time
 from enum import StrEnum
 
 from drivers.cameras.config import CameraConfig, Patience
-from drivers.cameras.process import CameraProcess
 from drivers.cameras.ring import FrameRing, Stamp
+from drivers.child_process import ChildProcess
 from trajectories.numbers import NS_PER_S
 
 logger = logging.getLogger(__name__)
 
 PERMANENT = ("ConfigError", "MissingDependencyError")
 _TICK_S = 0.02
+
+
+class CameraProcess(ChildProcess):
+    """A process that runs `drivers.cameras.child`; it never outlives the thread that made it."""
+
+    def __init__(self, config: CameraConfig, ring: FrameRing) -> None:
+        """Start it; `ring` must be the owner's."""
+        task = {"camera": config.to_dict(), "ring_fd": ring.owner_fd}
+        super().__init__("the camera's process", "drivers.cameras.child", task, ring.owner_fd)
 
 
 class State(StrEnum):

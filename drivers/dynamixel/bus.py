@@ -47,7 +47,7 @@ class DynamixelBus:
     Attributes:
         tables: Control table of every identified servo.
         firmware: Firmware version of every identified servo.
-        dialogue: Asks and takes answers.
+        transactions: Asks and takes answers.
 
     Raises:
         PortError: When the port can't be opened.
@@ -67,7 +67,7 @@ class DynamixelBus:
         self.tables: dict[int, ControlTable] = {}
         self.firmware: dict[int, int] = {}
         self.clock = clock
-        self.dialogue = Transactions(
+        self.transactions = Transactions(
             open_port, baud=baud, latency_s=latency_s, return_delay_s=return_delay_s, retries=retries, clock=clock
         )
 
@@ -79,16 +79,16 @@ class DynamixelBus:
     @property
     def statistics(self) -> BusStatistics:
         """Counters."""
-        return self.dialogue.statistics
+        return self.transactions.statistics
 
     @property
     def alerts(self) -> set[int]:
         """Servos whose last reply had the alert bit."""
-        return self.dialogue.alerts
+        return self.transactions.alerts
 
     def close(self) -> None:
         """Release the port; the servos keep their goals and their torque."""
-        self.dialogue.close()
+        self.transactions.close()
 
     def reopen(self) -> None:
         """Open the port anew after it went away. What the servos' RAM held must be checked by the caller.
@@ -96,7 +96,7 @@ class DynamixelBus:
         Raises:
             PortError: When it isn't back yet.
         """
-        self.dialogue.reopen()
+        self.transactions.reopen()
 
     # -- who is there -------------------------------------------------------------------------------
     def ping(self, servo: int, budget_s: float | None = None) -> Identity:
@@ -105,14 +105,14 @@ class DynamixelBus:
         Raises:
             ServoTimeoutError: When it doesn't answer.
         """
-        return _identity(self.dialogue.ask(servo, requests.ping(servo), PING_BYTES, "ping", budget_s))
+        return _identity(self.transactions.ask(servo, requests.ping(servo), PING_BYTES, "ping", budget_s))
 
     def broadcast_ping(self) -> dict[int, Identity]:
         """Every servo that answers at this baud rate, by id. Takes about 0.8 s; for all rates see `scan`.
 
         Two servos with the same id answer at once and damage each other's reply: `statistics.crc_errors` counts it.
         """
-        return {servo: _identity(status) for servo, status in sorted(self.dialogue.broadcast_ping().items())}
+        return {servo: _identity(status) for servo, status in sorted(self.transactions.broadcast_ping().items())}
 
     def identify(self, servos: Iterable[int]) -> dict[int, Identity]:
         """Ping servos and look their tables up.
@@ -132,7 +132,7 @@ class DynamixelBus:
             self.tables[servo] = table_for(identity.model)
             self.firmware[servo] = identity.firmware
         if silent:
-            raise self.dialogue.silence(silent, "ping")
+            raise self.transactions.silence(silent, "ping")
         return found
 
     # -- registers ----------------------------------------------------------------------------------
@@ -158,7 +158,7 @@ class DynamixelBus:
     def read_bytes(self, servo: int, address: int, length: int, budget_s: float | None = None) -> bytes:
         """`length` bytes from `address` on."""
         request = requests.read(servo, address, length)
-        return self.dialogue.ask(servo, request, length, f"read of {length} bytes at {address}", budget_s).data
+        return self.transactions.ask(servo, request, length, f"read of {length} bytes at {address}", budget_s).data
 
     def write(self, servo: int, name: str, value: int, budget_s: float | None = None) -> None:
         """Set a register and wait for the servo's word that it did.
@@ -176,7 +176,7 @@ class DynamixelBus:
         if address < EEPROM_END:
             self._require_torque_off(servo, f"the EEPROM at {address}")
         request = requests.write(servo, address, data)
-        self.dialogue.ask(servo, request, 0, f"write of {len(data)} bytes at {address}", budget_s)
+        self.transactions.ask(servo, request, 0, f"write of {len(data)} bytes at {address}", budget_s)
 
     def sync_read(self, servos: Sequence[int], name: str) -> dict[int, int]:
         """The same register of several servos, with one request.
@@ -188,7 +188,7 @@ class DynamixelBus:
         register = self._same_register(servos, name)
 
         def ask(ready: Sequence[int], attempt: int) -> dict[int, Status]:
-            return self.dialogue.gather(ready, register.address, register.size)
+            return self.transactions.gather(ready, register.address, register.size)
 
         replies = self._insist(servos, ask, f"sync read of {name}")
         return {servo: register.decode(replies[servo].data) for servo in servos}
@@ -203,9 +203,9 @@ class DynamixelBus:
         able = all(self.firmware.get(servo, 0) >= self.tables[servo].fast_firmware for servo in names)
 
         def ask(ready: Sequence[int], attempt: int) -> dict[int, Status]:
-            fast = able and attempt == 0 and len(ready) > 1 and not self.dialogue.joint_replies_owed()
+            fast = able and attempt == 0 and len(ready) > 1 and not self.transactions.joint_replies_owed()
             ranges = {servo: (registers[servo].address, registers[servo].size) for servo in ready}
-            return self.dialogue.gather_ranges(ranges, fast)
+            return self.transactions.gather_ranges(ranges, fast)
 
         replies = self._insist(tuple(names), ask, "bulk read")
         return {servo: register.decode(replies[servo].data) for servo, register in registers.items()}
@@ -219,7 +219,7 @@ class DynamixelBus:
         """
         register = _unconfirmed(self._same_register(tuple(values), name))
         data = {servo: register.encode(value) for servo, value in values.items()}
-        self.dialogue.tell(requests.sync_write(register.address, data))
+        self.transactions.tell(requests.sync_write(register.address, data))
 
     def bulk_write(self, values: Mapping[int, tuple[str, int]]) -> None:
         """Set a RAM register of each servo, its own choice, with one packet: servo -> (name, value).
@@ -234,7 +234,7 @@ class DynamixelBus:
         for servo, (name, value) in values.items():
             register = _unconfirmed(self.register(servo, name))
             writes[servo] = (register.address, register.encode(value))
-        self.dialogue.tell(requests.bulk_write(writes))
+        self.transactions.tell(requests.bulk_write(writes))
 
     # -- other instructions -------------------------------------------------------------------------
     def reg_write(self, servo: int, name: str, value: int) -> None:
@@ -243,20 +243,20 @@ class DynamixelBus:
         if register.eeprom:
             self._require_torque_off(servo, name)
         request = requests.reg_write(servo, register.address, register.encode(value))
-        self.dialogue.ask(servo, request, 0, f"registered write of {name}")
+        self.transactions.ask(servo, request, 0, f"registered write of {name}")
 
     def action(self) -> None:
         """Carry out what was registered, on every servo at once; nobody answers."""
-        self.dialogue.tell(requests.action())
+        self.transactions.tell(requests.action())
 
     def clear_turns(self, servo: int) -> None:
         """Reset the multi-turn position of a servo that stands still."""
-        self.dialogue.ask(servo, requests.clear(servo), 0, "clear")
+        self.transactions.ask(servo, requests.clear(servo), 0, "clear")
 
     def factory_reset(self, servo: int) -> None:
         """Restore the factory settings except id and baud rate; torque must be off."""
         self._require_torque_off(servo, "the factory settings")
-        self.dialogue.ask(servo, requests.factory_reset(servo), 0, "factory reset")
+        self.transactions.ask(servo, requests.factory_reset(servo), 0, "factory reset")
 
     def reboot(self, servo: int, back_within_s: float = 2.0) -> None:
         """Restart a servo and wait until it answers. It comes back without torque and with initial RAM values.
@@ -269,7 +269,7 @@ class DynamixelBus:
         """
         silence: ServoTimeoutError | None = None
         try:
-            self.dialogue.ask(servo, requests.reboot(servo), 0, "reboot")
+            self.transactions.ask(servo, requests.reboot(servo), 0, "reboot")
         except ServoTimeoutError as error:
             silence = error  # It may have restarted all the same: its torque tells.
         give_up = self.clock() + round(back_within_s * NS_PER_S)
@@ -280,7 +280,7 @@ class DynamixelBus:
             except ServoTimeoutError:
                 if self.clock() >= give_up:
                     raise
-                self.dialogue.wait(_REBOOT_POLL_S)
+                self.transactions.wait(_REBOOT_POLL_S)
         if torque != b"\x00":
             if silence:
                 raise silence
@@ -290,16 +290,16 @@ class DynamixelBus:
     def _insist(self, servos: Sequence[int], ask: _Ask, what: str) -> dict[int, Status]:
         """Ask servos jointly, those that are missing again; `ask` gets the servos and the number of the attempt."""
         replies: dict[int, Status] = {}
-        for attempt in range(1 + self.dialogue.retries):
+        for attempt in range(1 + self.transactions.retries):
             missing = [servo for servo in servos if servo not in replies]
             if not missing:
                 break
             self.statistics.retries += attempt > 0
-            ready = self.dialogue.fence(missing)
+            ready = self.transactions.fence(missing)
             replies |= ask(ready, attempt) if ready else {}
         silent = [servo for servo in servos if servo not in replies]
         if silent:
-            raise self.dialogue.silence(silent, what)
+            raise self.transactions.silence(silent, what)
         return replies
 
     def _writable(self, servo: int, name: str) -> Register:

@@ -157,7 +157,7 @@ class StateCycle:
         states: dict[int, ServoState] = {}
         restarted: list[int] = []
         missing = self.servos
-        for attempt in range(1 + bus.dialogue.retries):
+        for attempt in range(1 + bus.transactions.retries):
             if (
                 attempt
                 and budget_s is not None
@@ -186,24 +186,24 @@ class StateCycle:
             )
         if missing:
             raise ServoTimeoutError(
-                f"Servos {list(missing)} didn't answer the state cycle, {bus.dialogue.retries} repetitions included. "
-                "Check their cables and power; hold the arm until they are back.",
+                f"Servos {list(missing)} didn't answer the state cycle, {bus.transactions.retries} repetitions included. Check "
+                " their cables and power; hold the arm until they are back.",
                 missing,
             )
         return states
 
     def _ask(self, servos: Sequence[int], health: bool, fast: bool) -> dict[int, Status]:
-        dialogue = self.bus.dialogue
+        transactions = self.bus.transactions
         lengths = self._full_lengths if health else self._state_lengths
-        length = dialogue.distinct_length(servos, lengths, fast)
+        length = transactions.distinct_length(servos, lengths, fast)
         if length is None:
-            fast, servos = False, dialogue.fence(servos)
-            length = dialogue.distinct_length(servos, lengths, fast)
-        return dialogue.gather(servos, self._address, length, fast) if servos and length else {}
+            fast, servos = False, transactions.fence(servos)
+            length = transactions.distinct_length(servos, lengths, fast)
+        return transactions.gather(servos, self._address, length, fast) if servos and length else {}
 
     def _patience_ns(self, servos: Sequence[int]) -> int:
         """Longest duration of asking `servos` once more."""
-        return self.bus.dialogue.patience_ns(len(servos), self._capacity)
+        return self.bus.transactions.patience_ns(len(servos), self._capacity)
 
     def _judge_fast(self, fast: bool, answered: bool, attempt: int) -> None:
         """Give fast sync read up when it keeps failing where the plain one works."""
@@ -225,7 +225,7 @@ class StateCycle:
             slow = ServoHealth(torque != 0, watchdog < 0, tick, voltage * VOLT_UNIT, temperature)
         return ServoState(
             status.servo,
-            self.bus.dialogue.sent_ns,
+            self.bus.transactions.sent_ns,
             ticks_to_rad(position),
             velocity * VELOCITY_UNIT_RAD_S,
             None if unit is None else effort * unit,

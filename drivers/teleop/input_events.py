@@ -12,8 +12,8 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from drivers.errors import TeleopLostError
 from drivers.teleop.controls import Report
-from drivers.teleop.errors import TeleopLostError
 from drivers.teleop.input_codes import (
     ABSOLUTE,
     ABSOLUTE_NAMES,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from drivers.teleop.errors import TeleopError
+from drivers.errors import TeleopError
 from drivers.teleop.input_codes import ABSOLUTE, ABSOLUTE_NAMES, BUTTONS, EV_ABS, EV_KEY, KEY_NAMES, KEYS
 from drivers.teleop.input_events import InputNode, PipeNode, Range
 from trajectories.errors import MissingDependencyError

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.units import ticks_to_rad
 from drivers.dynamixel.widowx import WIDOWX_250S
-from drivers.errors import ServoTimeoutError
+from drivers.errors import ServoTimeoutError, TeleopError, TeleopLostError
 from drivers.teleop.controls import Report
-from drivers.teleop.errors import TeleopError, TeleopLostError
 from drivers.teleop.follow import Follow, FollowConfig
 from drivers.teleop.reader import ReaderDevice
 from robot.control.kinematics import Kinematics

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol
 
+from drivers.errors import TeleopError
 from drivers.teleop.controls import Report
-from drivers.teleop.errors import TeleopError
 from drivers.teleop.keys import Key
 from drivers.teleop.motion import Motion
 from drivers.teleop.status import DeviceStatus, State

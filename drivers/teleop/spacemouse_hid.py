@@ -11,8 +11,8 @@ import importlib
 import struct
 from typing import Any
 
+from drivers.errors import TeleopError, TeleopLostError
 from drivers.teleop.controls import Report
-from drivers.teleop.errors import TeleopError, TeleopLostError
 from drivers.teleop.spacenavd import SPACE_BUTTONS
 from trajectories.errors import MissingDependencyError
 

@@ -14,8 +14,8 @@ import struct
 import time
 from pathlib import Path
 
+from drivers.errors import TeleopError, TeleopLostError
 from drivers.teleop.controls import Report
-from drivers.teleop.errors import TeleopError, TeleopLostError
 
 SOCKETS = ("/run/spnav.sock", "/var/run/spnav.sock")
 EVENT = struct.Struct("=8i")

@@ -13,8 +13,8 @@ import sys
 import time
 from typing import Any
 
+from drivers.errors import TeleopError, TeleopLostError
 from drivers.teleop.controls import Report
-from drivers.teleop.errors import TeleopError, TeleopLostError
 from drivers.teleop.input_codes import KEYS
 
 _ESCAPE_S = 0.05  # a lone escape is a key when nothing follows for this long

@@ -152,7 +152,7 @@ def calibrate_shadows(bus: DynamixelBus, model: ArmModel, person: str) -> dict[i
     for servo, ticks in pair_differences(bus, model).items():
         offset = bus.read(servo, "homing_offset") - ticks
         bus.write(servo, "homing_offset", offset)
-        bus.dialogue.wait(_UPDATE_S)
+        bus.transactions.wait(_UPDATE_S)
         leader = model.place(servo).secondary_id
         left = bus.read(servo, "present_position") - bus.read(leader, "present_position")
         if abs(left) > _STILL_TICKS:

@@ -182,7 +182,7 @@ def take_over(
     if switch_on:
         _switch_on(bus, model, [s for s, on in torque.items() if not on])
     if any(abs(g - present[p.servo]) > _STEP_TICKS for p, g in zip(model.leaders, goals, strict=True)):
-        bus.dialogue.wait(_SETTLE_S)
+        bus.transactions.wait(_SETTLE_S)
     return goals
 
 

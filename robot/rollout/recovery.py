@@ -52,7 +52,7 @@ class Recovery:
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.waiting_for: str | None = None
-        self._env, self._attendant, self._notify = env, operator, notify
+        self._env, self._operator, self._notify = env, operator, notify
         self._stop = stop or threading.Event()
         self._most, self._in_a_row = most, 0
 
@@ -111,6 +111,6 @@ class Recovery:
             # Stale data are often the first that is seen of a fault.
             reason = fault if isinstance(error, StaleDataError) else str(error)
             self.waiting_for = f"clear: look at the arm, remove the cause, then clear the fault. {reason}"
-            self._env.clear_fault(self._attendant.recover(reason))
+            self._env.clear_fault(self._operator.recover(reason))
         self._env.resync()
         self._env.observe()

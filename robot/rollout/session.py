@@ -151,7 +151,7 @@ class ResetFreeSession:
         if max_steps < 1 or help_after < 1:
             raise ConfigError(f"max_steps and help_after must be at least 1, got {max_steps} and {help_after}.")
         self.stats = SessionStats()
-        self._env, self._policy, self._reward, self._attendant = env, policy, reward, operator
+        self._env, self._policy, self._reward, self._operator = env, policy, reward, operator
         self._task, self._instructions, self._metadata = task, dict(instructions), dict(metadata or {})
         self._rng = rng
         self._on_episode, self._on_step = on_episode, on_step
@@ -196,7 +196,7 @@ class ResetFreeSession:
 
     def _get_ready(self) -> str | None:
         """Ask for help if need be and go home; returns the reason for the help, if any."""
-        reason = self._attendant.trouble()
+        reason = self._operator.trouble()
         if reason is None:
             reason = self._stuck()
         if reason is not None:
@@ -223,7 +223,7 @@ class ResetFreeSession:
     def _ask_for_help(self, reason: str) -> None:
         """Have the scene brought into a start state of the next direction; that ends a row of failures."""
         self.stats.helps[reason] = self.stats.helps.get(reason, 0) + 1
-        self._attendant.help(reason, self._next)
+        self._operator.help(reason, self._next)
         self.stats.forgive()
         self._env.resync()
 

@@ -204,7 +204,7 @@ def test_pairs_are_made_to_agree(tmp_path, virtual, monkeypatch, capsys):
     assert "agree already" in capsys.readouterr().out
     with calibrate.open_bus(config) as (bus, _):
         bus.write(5, "homing_offset", 100)
-        bus.dialogue.wait(0.05)
+        bus.transactions.wait(0.05)
     calibrate.calibrate_pairs(config, asked.append)
     assert abs(virtual.servos[5].memory.get("homing_offset")) <= 2
     assert "5: " in capsys.readouterr().out

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from drivers.cameras.errors import CameraError
 from drivers.cameras.latency import image_motion, joint_motion, measure_latency, skew_ns
+from drivers.errors import CameraError
 
 MS = 1_000_000
 

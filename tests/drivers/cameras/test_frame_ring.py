@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from camera_helpers import rings_of, runs, wait_until
 
-from drivers.cameras.errors import CameraError
 from drivers.cameras.ring import FrameRing, Stamp
+from drivers.errors import CameraError
 
 ROOT = Path(__file__).resolve().parents[3]
 

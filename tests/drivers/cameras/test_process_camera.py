@@ -15,10 +15,10 @@ from camera_stand_ins import HEIGHT, WIDTH, image_of, number_of
 
 from drivers.cameras.camera import ProcessCamera
 from drivers.cameras.config import CameraConfig, Patience
-from drivers.cameras.errors import CameraError
 from drivers.cameras.ring import FrameRing
 from drivers.cameras.uvc import UvcConfig
 from drivers.cameras.watchdog import State
+from drivers.errors import CameraError
 from robot.interfaces import Camera
 from trajectories.errors import ConfigError, MissingDependencyError, StaleDataError
 

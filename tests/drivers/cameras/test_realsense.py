@@ -11,10 +11,10 @@ from camera_stand_ins import HEIGHT, WIDTH, depth_of, image_of, number_of
 from drivers.cameras import realsense_pipeline
 from drivers.cameras.camera import ProcessCamera
 from drivers.cameras.config import CameraConfig
-from drivers.cameras.errors import CameraError
 from drivers.cameras.realsense import RealSenseSource
 from drivers.cameras.realsense_config import RealSenseConfig
 from drivers.cameras.realsense_pipeline import Pipeline, colour_sensor, refuse_usb2, set_exposure
+from drivers.errors import CameraError
 from trajectories.errors import MissingDependencyError
 
 LONG = 60_000_000_000

@@ -11,8 +11,8 @@ from camera_stand_ins import HEIGHT, WIDTH
 
 from drivers.cameras.camera import ProcessCamera
 from drivers.cameras.config import CameraConfig
-from drivers.cameras.errors import CameraError
 from drivers.cameras.uvc import UvcConfig, UvcSource
+from drivers.errors import CameraError
 
 LONG = 60_000_000_000
 FRAMES = 8

@@ -7,9 +7,8 @@ import pytest
 from fake_input import ManualTime, ScriptedDevice, wait_for
 
 from drivers.dynamixel.units import rad_to_ticks
-from drivers.errors import PortLostError, ServoTimeoutError
+from drivers.errors import PortLostError, ServoTimeoutError, TeleopError
 from drivers.teleop.combined import CombinedDevice
-from drivers.teleop.errors import TeleopError
 from drivers.teleop.follow import GRIPPER, JOINTS, Follow, FollowConfig
 from drivers.teleop.keys import Key
 from drivers.teleop.leader import LeaderConfig, leader

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 import pytest
 from fake_input import EventPipe, wait_for
 
+from drivers.errors import TeleopError
 from drivers.teleop import input_nodes
 from drivers.teleop.device import DEVICES, make_device, open_device
-from drivers.teleop.errors import TeleopError
 from drivers.teleop.gamepad import GamepadConfig
 from drivers.teleop.keys import Key
 from drivers.teleop.status import State

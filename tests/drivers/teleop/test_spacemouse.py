@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 from fake_input import ADDED, REMOVED, FakeSpacenavd, ManualTime, wait_for
 
+from drivers.errors import TeleopError
 from drivers.teleop.controls import ControlsConfig
-from drivers.teleop.errors import TeleopError
 from drivers.teleop.keys import Key
 from drivers.teleop.motion import Motion
 from drivers.teleop.spacemouse import SpaceMouseConfig, spacemouse

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from fake_input import wait_for
 
-from drivers.teleop.errors import TeleopError, TeleopLostError
+from drivers.errors import TeleopError, TeleopLostError
 from drivers.teleop.keyboard import KeyboardConfig, keyboard
 from drivers.teleop.keys import Key
 from drivers.teleop.terminal import CharacterParser, TerminalConnection

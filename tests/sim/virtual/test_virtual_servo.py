@@ -28,7 +28,7 @@ def raw_write(setup, servo, name, value):
     """Past the driver's own checks."""
     register = setup.bus.register(servo, name)
     request = requests.write(servo, register.address, register.encode(value))
-    setup.bus.dialogue.ask(servo, request, 0, "write")
+    setup.bus.transactions.ask(servo, request, 0, "write")
 
 
 # -- registers ------------------------------------------------------------------------------------------
@@ -68,7 +68,7 @@ def test_values_out_of_range_and_beyond_limits_are_refused(setup):
 def test_unknown_instructions_are_refused(setup):
     request = requests.encode(1, 0x20)
     with pytest.raises(ServoRefusedError) as caught:
-        setup.bus.dialogue.ask(1, request, 0, "backup")
+        setup.bus.transactions.ask(1, request, 0, "backup")
     assert caught.value.number == Refusal.INSTRUCTION
 
 
@@ -80,7 +80,7 @@ def test_registered_writes_wait_for_the_action(setup):
     setup.bus.action()
     assert [setup.bus.read(servo, "goal_position") for servo in (1, 4)] == [2100, 2200]
     assert setup.bus.read(1, "registered_instruction") == 0
-    assert refusal(setup.bus.dialogue.ask, 1, requests.action(1), 0, "action") == Refusal.INSTRUCTION
+    assert refusal(setup.bus.transactions.ask, 1, requests.action(1), 0, "action") == Refusal.INSTRUCTION
 
 
 def test_status_return_level(setup):
