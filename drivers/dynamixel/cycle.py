@@ -186,8 +186,8 @@ class StateCycle:
             )
         if missing:
             raise ServoTimeoutError(
-                f"Servos {list(missing)} didn't answer the state cycle, {bus.transactions.retries} repetitions included. "
-                "Check their cables and power; hold the arm until they are back.",
+                f"Servos {list(missing)} didn't answer the state cycle, {bus.transactions.retries} repetitions "
+                "included. Check their cables and power; hold the arm until they are back.",
                 missing,
             )
         return states
