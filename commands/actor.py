@@ -115,7 +115,7 @@ def run(config: DictConfig) -> None:
     torch.set_num_threads(1)
     folder = finetune_folder(Path(config.run_dir), tuning_name(config))
     folder.mkdir(parents=True, exist_ok=True)
-    pretrained = find_policy(Path(config.run_dir), "pretrained", tuning_name(config))
+    pretrained = find_policy(config, "pretrained")
     policy = load_policy(pretrained, spec_of(config), int(config.seed), mark_in_use(config))
     stop = threading.Event()
     with ExitStack() as stack:

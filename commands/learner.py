@@ -11,9 +11,10 @@ from tqdm import tqdm
 
 from factory.calibration import mark_in_use
 from factory.link import tls_of
-from factory.policy import agent_config
+from factory.policy import agent_config, feeding_of
 from factory.run_folders import data_folder, find_policy, finetune_folder, tuning_name
 from factory.spec import device_of, spec_of
+from trajectories.errors import ConfigError
 from trajectories.store import TrajectoryStore
 
 if TYPE_CHECKING:
@@ -30,25 +31,31 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
 
     Raises:
         CheckpointError: When there is no pre-trained policy.
+        ConfigError: When the method doesn't go online.
     """
     from policies.learner.learner import Learner
     from policies.learner.learner_config import LearnerConfig
 
     run_dir, spec = Path(config.run_dir), spec_of(config)
-    method, finetune = config.method, config.finetune
-    pretrained = find_policy(run_dir, "pretrained", tuning_name(config))
+    feeding, finetune = feeding_of(config), config.finetune
+    if not feeding.online:
+        raise ConfigError(
+            f"method={config.method.name} learns from recorded data only; `regrasp pretrain` is all there is. Give "
+            "another method, such as method=regrasp, which clones first and then improves online."
+        )
+    pretrained = find_policy(config, "pretrained")
     offline = []
-    if method.retention > 0:
+    if feeding.retention > 0:
         offline.append(stack.enter_context(TrajectoryStore(data_folder(run_dir), spec, read_only=True)))
     settings = LearnerConfig(
-        method=method.name,
-        retention=float(method.retention),
+        method=str(config.method.name),
+        retention=feeding.retention,
         steps=int(finetune.steps),
         warmup_steps=int(finetune.warmup_steps),
-        critic_only=int(method.critic_only),
-        utd=int(method.utd),
-        batch=int(method.batch),
-        person_weight=float(method.person_weight),
+        critic_only=int(config.method.critic_only),
+        utd=feeding.utd,
+        batch=feeding.batch,
+        person_weight=float(config.method.person_weight),
         replay_bytes=int(finetune.replay_bytes),
         freeze_encoder=bool(finetune.freeze_encoder),
         max_lag=int(config.robot.max_lag),

@@ -9,9 +9,9 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from factory.calibration import mark_in_use
-from factory.policy import agent_config, encoder_config
+from factory.policy import agent_config, encoder_config, feeding_of
 from factory.reward import backbone_of
-from factory.run_folders import data_folder, pretrained_folder
+from factory.run_folders import data_folder, pretrained_of
 from factory.spec import camera_names, device_of, spec_of
 from factory.task import instructions_of
 from policies.learner.pretrain import PretrainConfig, pretrain
@@ -50,6 +50,9 @@ def run(config: DictConfig) -> None:
     keep_freed_memory()
     run_dir = Path(config.run_dir)
     backbone, encoder = backbone_of(config), encoder_config(config)
+    feeding = feeding_of(config)
+    if feeding.clone_steps + feeding.steps == 0:
+        print(f"method={config.method.name} begins online: what the policy sees through is trained, the policy is not.")
     bars = Bars()
     with TrajectoryStore(data_folder(run_dir), spec_of(config), read_only=True) as store:
         about = pretrain(
@@ -59,14 +62,15 @@ def run(config: DictConfig) -> None:
             backbone.encode_text,
             backbone.digest,
             PretrainConfig(
-                clone_steps=int(config.pretrain.clone_steps),
-                steps=int(config.pretrain.steps),
+                clone_steps=feeding.clone_steps,
+                steps=feeding.steps,
+                batch=feeding.batch,
                 encoder=encoder,
                 camera=camera_names(config)[0],
                 keypoints=KeypointConfig(steps=int(config.pretrain.encoder_steps)),
                 agent=agent_config(config),
             ),
-            pretrained_folder(run_dir),
+            pretrained_of(config),
             seed=int(config.seed),
             device="cpu" if encoder is None else device_of(config),  # states alone are too little work for a GPU
             progress=bars,
@@ -79,4 +83,4 @@ def run(config: DictConfig) -> None:
             f"encoder, on held-out episodes: pick point within {errors['pick_cm']:.2f} cm, place point within "
             f"{errors['place_cm']:.2f} cm on average"
         )
-    print(f"Saved in {pretrained_folder(run_dir)}")
+    print(f"Saved in {pretrained_of(config)}")

@@ -64,7 +64,7 @@ VERBS: dict[str, Verb] = {
     "pretrain": Verb(
         "commands.pretrain",
         "pretrain",
-        "train what the policy sees through, and the multi-task policy with Cal-QL and behaviour cloning",
+        "train what the policy sees through, and the multi-task policy, by any method",
         "Reads the store that `collect` filled and writes a policy folder. encoder=keypoints learns labels in\n"
         "hindsight, then stays as it is; with encoder=cnn, resnet or clip the critics train an image encoder. The\n"
         "verbs that come after take whatever is in the folder.",

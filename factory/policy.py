@@ -2,20 +2,80 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from factory.spec import camera_names, plain
 from policies.agent.config import AgentConfig, value_range
+from policies.agent.methods import Method, method
 from policies.perception.encoders.config import EncoderConfig
 from trajectories.errors import ConfigError
+from trajectories.types import ACTION_SIZE
 
 KEYPOINTS = "keypoints"
 
 
+@dataclass(frozen=True)
+class Feeding:
+    """How long and on what a method learns.
+
+    Attributes:
+        clone_steps: Updates offline by behaviour cloning alone, first.
+        steps: Updates offline by the method's losses, after that; both 0 for methods that begin online.
+        online: Whether it learns from acting.
+        retention: Share of offline data in online batches.
+        utd: Critic updates for every environment step.
+        batch: Transitions of one critic update, offline and online.
+    """
+
+    clone_steps: int
+    steps: int
+    online: bool
+    retention: float
+    utd: int
+    batch: int
+
+
+def feeding_of(config: DictConfig) -> Feeding:
+    """The method's feeding by the settings; null takes the published value.
+
+    A method of the registry gets as many updates offline as the default has, cloning included, or none.
+
+    Raises:
+        ConfigError: For an unknown method.
+    """
+    given, cloned, steps = config.method, int(config.pretrain.clone_steps), int(config.pretrain.steps)
+    if given.registry is None:
+        return Feeding(cloned, steps, True, float(given.retention), int(given.utd), int(given.batch))
+    found = _published(config)
+    return Feeding(
+        clone_steps=0,
+        steps=cloned + steps if found.pretrains else 0,
+        online=found.online,
+        retention=float(found.offline_ratio if given.retention is None else given.retention),
+        utd=int(given.utd or found.utd),
+        batch=int(given.batch or found.batch),
+    )
+
+
+def _published(config: DictConfig) -> Method:
+    return method(str(config.method.registry), ACTION_SIZE, str(config.method.family))  # type: ignore[arg-type]
+
+
 def agent_config(config: DictConfig) -> AgentConfig:
-    """The networks and losses of the settings, checked; targets are clamped to what rewards of -1 and 0 add up to."""
+    """The networks and losses of the settings, checked.
+
+    Without a registry they are those of the group `agent`, and targets are clamped to what rewards of -1 and 0 add
+    up to. With one they are the published ones, but for the discount of the control rate, the width of networks (see
+    configs/published/arm.yaml), and that only demonstrations are cloned: the data hold deliberate failures.
+
+    Raises:
+        ConfigError: For an unknown method or setting.
+    """
+    if config.method.registry is not None:
+        return _published_agent(config)
     raw: dict[str, Any] = OmegaConf.to_container(config.agent, resolve=True)  # type: ignore[assignment]
     return AgentConfig.from_dict({"target_range": value_range(float(raw["gamma"])), **raw})
 
@@ -28,3 +88,19 @@ def encoder_config(config: DictConfig) -> EncoderConfig | None:
     if len(raw) > 1:
         raise ConfigError(f"encoder=keypoints has no settings; {sorted(set(raw) - {'kind'})} belong to image encoders.")
     return None
+
+
+def _published_agent(config: DictConfig) -> AgentConfig:
+    agent = _published(config).agent
+    if config.method.hidden is not None:
+        agent = agent.with_hidden(tuple(int(width) for width in config.method.hidden))
+    ours = config.agent
+    return replace(
+        agent,
+        gamma=float(ours.gamma),
+        compile=bool(ours.compile),
+        bf16=bool(ours.bf16),
+        offline=replace(agent.offline, clone_all=False),
+        warmup=replace(agent.warmup, clone_all=False),
+        online=replace(agent.online, clone_all=False),
+    )

@@ -14,9 +14,14 @@ def data_folder(run_dir: Path) -> Path:
     return run_dir / "data"
 
 
-def pretrained_folder(run_dir: Path) -> Path:
-    """The policy as `pretrain` leaves it."""
-    return run_dir / "pretrained"
+def pretrained_folder(run_dir: Path, method: str | None = None) -> Path:
+    """The policy as `pretrain` leaves it: `pretrained`, or `pretrained_<method>` for a method of the registry."""
+    return run_dir / ("pretrained" if method is None else f"pretrained_{method}")
+
+
+def pretrained_of(config: DictConfig) -> Path:
+    """The folder of the pre-trained policy that the settings' method goes on with."""
+    return pretrained_folder(Path(config.run_dir), config.method.registry)
 
 
 def reward_folder(run_dir: Path) -> Path:
@@ -25,7 +30,7 @@ def reward_folder(run_dir: Path) -> Path:
 
 
 def tuning_name(config: DictConfig) -> str:
-    """Method of fine-tuning, and where it happens unless that is the twin: "wsrl", "wsrl_virtual"."""
+    """Method of fine-tuning, and where it happens unless that is the twin: "regrasp", "regrasp_virtual"."""
     return str(config.method.name) + _elsewhere(config)
 
 
@@ -46,12 +51,13 @@ def finetune_folder(run_dir: Path, tuning: str) -> Path:
 def evaluation_folder(root: Path, policy: Path) -> Path:
     """Where below `root` (see `evaluations_folder`) the evaluation of the policy folder `policy` goes.
 
-    `evaluations/pretrained` for the pre-trained one, `evaluations/<method>/step_<n>` for a snapshot of this run, and
+    `evaluations/pretrained` or `evaluations/pretrained_<method>` for a pre-trained one,
+    `evaluations/<method>/step_<n>` for a snapshot of this run, and
     `evaluations/other/<name>` for everything else.
     """
     run_dir, policy = root.parent, policy.resolve()
-    if policy == pretrained_folder(run_dir).resolve():
-        return root / "pretrained"
+    if policy.parent == run_dir.resolve() and policy.name.startswith("pretrained"):
+        return root / policy.name
     run = policy.parent.parent
     if policy.parent.name == "snapshots" and run.parent == run_dir.resolve():
         return root / run.name.removeprefix("finetune_") / policy.name
@@ -66,23 +72,24 @@ def snapshots(folder: Path) -> list[tuple[int, Path]]:
     return sorted(found)
 
 
-def find_policy(run_dir: Path, name: str, tuning: str) -> Path:
+def find_policy(config: DictConfig, name: str) -> Path:
     """The policy folder that `name` means.
 
     Args:
-        run_dir: The run's folder.
-        name: "pretrained", "latest" (the newest snapshot of the fine-tuning `tuning`) or a folder's path.
-        tuning: See `tuning_name`.
+        config: Settings, whose run folder and method count.
+        name: "pretrained", "latest" (the newest snapshot of this method's fine-tuning) or a folder's path.
 
     Raises:
         CheckpointError: When there is none, with what to run to get one.
     """
+    run_dir, tuning = Path(config.run_dir), tuning_name(config)
     if name == "pretrained":
-        folder = pretrained_folder(run_dir)
+        folder = pretrained_of(config)
         if not folder.is_dir():
             raise CheckpointError(
                 f"There is no pre-trained policy in {folder}. `regrasp demo` makes one with all that comes before and "
-                "after it; `regrasp collect` and `regrasp pretrain`, with the same settings as here, make just that."
+                f"after it; `regrasp collect` and `regrasp pretrain method={config.method.name}`, with the same "
+                "settings as here, make just that."
             )
         return folder
     if name == "latest":

@@ -33,7 +33,7 @@ def main() -> None:
     run_dir = Path(
         next((o.split("=", 1)[1] for o in overrides if o.startswith("run_dir=")), "runs/pot_pick_place/seed0")
     )
-    folder = run_dir / "finetune_wsrl"
+    folder = run_dir / "finetune_regrasp"
     total = int(next((o.split("=", 1)[1] for o in overrides if o.startswith("finetune.steps=")), 6000))
     seen: set[str] = set()
     stop = threading.Event()

@@ -55,7 +55,7 @@ def test_a_tiny_demo_leaves_a_report_with_everything_in_it(run_dir):
         f"{way}/{mode}" for way in ("forward", "backward") for mode in ("stochastic", "deterministic")
     }
     assert all(cell["episodes"] == 2 for cell in result["cells"].values())
-    status = json.loads((run_dir / "finetune_wsrl" / "actor.json").read_text())
+    status = json.loads((run_dir / "finetune_regrasp" / "actor.json").read_text())
     assert status["steps"] >= 160
     assert (run_dir / "stages.json").exists()
 
@@ -77,9 +77,9 @@ def test_an_image_encoder_goes_the_same_way(run_dir, tmp_path):
     finished(regrasp(tmp_path, "finetune", "finetune.freeze_encoder=false", *brief))
     trials = ["evaluate.episodes=1", "evaluate.modes=[stochastic]", "evaluate.videos=0"]
     in_process(tmp_path, evaluate, "task.max_steps=10", *trials)
-    result = json.loads((tmp_path / "evaluations" / "wsrl" / "step_30" / "result.json").read_text())
+    result = json.loads((tmp_path / "evaluations" / "regrasp" / "step_30" / "result.json").read_text())
     assert set(result["cells"]) == {"forward/stochastic", "backward/stochastic"}
-    before, after = (load_perception(tmp_path / name) for name in ("pretrained", "finetune_wsrl/snapshots/step_30"))
+    before, after = (load_perception(tmp_path / name) for name in ("pretrained", "finetune_regrasp/snapshots/step_30"))
     assert before.kind == after.kind == "cnn"
     assert before.digest != after.digest  # the critics went on training it
 
@@ -89,7 +89,7 @@ def test_kills_lose_and_double_nothing(run_dir):
     """Actor, learner, then both are killed; the same command goes on and every episode counts once."""
     from trajectories.store import TrajectoryStore
 
-    folder = run_dir / "finetune_wsrl"
+    folder = run_dir / "finetune_regrasp"
     longer = "finetune.steps=400"
     process = regrasp(run_dir, "finetune", longer)
     episodes = folder / "episodes"

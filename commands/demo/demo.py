@@ -17,7 +17,7 @@ from factory.run_folders import (
     evaluation_folder,
     evaluations_folder,
     finetune_folder,
-    pretrained_folder,
+    pretrained_of,
     snapshots,
     tuning_name,
 )
@@ -32,14 +32,15 @@ def run(config: DictConfig) -> None:
     OmegaConf.save(config, run_dir / "settings.yaml", resolve=True)
     overrides = list(HydraConfig.get().overrides.task)
     method = str(config.method.name)
+    of_method = "" if config.method.registry is None else f" ({method})"
     robot = ("robot.name", "robot.cameras", "robot.image_size", "robot.randomise", "robot.spread")
     stages.run("collect", lambda: collect.run(config), chosen(config, "task", "seed", *robot, "collect"))
     taught = chosen(config, "pretrain", "encoder", "agent.networks", "agent.offline")
-    stages.run("pretrain", lambda: pretrain.run(config), taught)
+    stages.run(f"pretrain{of_method}", lambda: pretrain.run(config), taught)
     stages.run("train reward", lambda: train_reward.run(config), chosen(config, "reward"))
     stages.run("evaluate reward", lambda: evaluate_reward.run(config), chosen(config, "evaluate_reward"), extend=True)
     judged = chosen(config, "evaluate.episodes", "evaluate.modes", "evaluate.seed")
-    stages.run("evaluate before", lambda: _evaluate(config, pretrained_folder(run_dir)), judged, extend=True)
+    stages.run(f"evaluate before{of_method}", lambda: _evaluate(config, pretrained_of(config)), judged, extend=True)
     stages.run(
         f"fine-tune ({method})",
         lambda: finetune.finetune(config, overrides),

@@ -18,7 +18,7 @@ from commands.collect.parallel import run_jobs
 from commands.evaluate.verdicts import Judge, PredicateJudge, judge_of
 from commands.report.statistics import format_rate, wilson_interval
 from factory.robot import Station, TwinStation, open_station
-from factory.run_folders import evaluation_folder, evaluations_folder, find_policy, tuning_name
+from factory.run_folders import evaluation_folder, evaluations_folder, find_policy
 from factory.spec import camera_names
 from factory.twin import TwinSettings, cached_twin
 from robot.rollout.recovery import RECOVERABLE, Recovery
@@ -274,7 +274,7 @@ def write_report(out: Path, report: dict[str, Any]) -> None:
 
 def run(config: DictConfig) -> None:
     """Evaluate the policy that `config.checkpoint` names."""
-    folder = find_policy(Path(config.run_dir), config.checkpoint, tuning_name(config))
+    folder = find_policy(config, config.checkpoint)
     out = evaluation_folder(evaluations_folder(config), folder)
     plan = Plan(
         folder,

@@ -74,7 +74,7 @@ def gym_run(config: DictConfig) -> GymRun:
         raise ConfigError(f"hidden={config.hidden} is unknown; expected task or published.")
     agent = published.agent
     if task is not None and config.hidden == "task":
-        agent = narrowed(agent, task.hidden)
+        agent = agent.with_hidden(task.hidden)
     changes = OmegaConf.to_container(config.agent, resolve=True)
     agent = AgentConfig.from_dict(merged(agent.to_dict(), changes))  # type: ignore[arg-type]
     kept = {name: value for name in ("batch",) if (value := config[name]) is not None}
@@ -175,13 +175,6 @@ def require_own_environment(run: GymRun) -> None:
             f"The data of env={run.dataset} were recorded with other env_kwargs: {', '.join(other)} differ. Give "
             "dataset=FILE with data of this environment, or leave env_kwargs as they are."
         )
-
-
-def narrowed(agent: AgentConfig, hidden: tuple[int, ...]) -> AgentConfig:
-    """The same with other hidden layers in every network that it has."""
-    networks = agent.networks
-    value = None if networks.value_hidden is None else hidden
-    return replace(agent, networks=replace(networks, actor_hidden=hidden, critic_hidden=hidden, value_hidden=value))
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -95,8 +95,8 @@ def rows_of(runs: Sequence[MethodRun]) -> list[Row]:
 
 
 def by_method(runs: Sequence[MethodRun]) -> dict[str, list[MethodRun]]:
-    """The runs of each method, `wsrl` first."""
-    names = sorted({run.method for run in runs}, key=lambda name: (name != "wsrl", name))
+    """The runs of each method, `regrasp` first."""
+    names = sorted({run.method for run in runs}, key=lambda name: (name != "regrasp", name))
     return {name: [run for run in runs if run.method == name] for name in names}
 
 

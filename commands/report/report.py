@@ -67,7 +67,7 @@ def write(config: DictConfig, run_dir: Path, seconds: dict[str, float]) -> Path:
         f"method={config.method.name}",
         settings=run_dir / "settings.yaml",
     )
-    path = run_dir / ("report.html" if config.method.name == "wsrl" else f"report_{config.method.name}.html")
+    path = run_dir / ("report.html" if config.method.name == "regrasp" else f"report_{config.method.name}.html")
     path.write_text(page)
     return path
 

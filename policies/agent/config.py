@@ -103,6 +103,13 @@ class AgentConfig:
             raise ConfigError(f"unknown phase {name!r}; expected one of {', '.join(PHASES)}")
         return typing.cast(PhaseConfig, getattr(self, name))
 
+    def with_hidden(self, hidden: tuple[int, ...]) -> AgentConfig:
+        """The same with other hidden layers in every network that it has."""
+        networks = self.networks
+        value = None if networks.value_hidden is None else hidden
+        networks = dataclasses.replace(networks, actor_hidden=hidden, critic_hidden=hidden, value_hidden=value)
+        return dataclasses.replace(self, networks=networks)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         return typing.cast(dict[str, Any], plain(dataclasses.asdict(self)))

@@ -347,8 +347,6 @@ class Learner:
             self.save()
 
     def _phase(self, updates: int) -> Phase:
-        if self.config.method == "robofume":
-            return "offline"
         return "warmup" if updates < self.config.critic_only else "online"
 
     def _trained(self) -> int:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 from policies.agent.config import AgentConfig
 from trajectories.errors import ConfigError
-
-Method = Literal["wsrl", "retention", "robofume"]
 
 
 @dataclass(frozen=True)
@@ -16,14 +13,12 @@ class LearnerConfig:
     """How the pre-trained agent goes on.
 
     Attributes:
-        method: "wsrl": the agent goes on as SAC on online data alone, nothing of the offline data is kept
-            (arXiv 2412.07762). "retention": the same on batches mixed with offline data. "robofume": Cal-QL with its
-            cloning term goes on, on mixed batches (arXiv 2310.15145).
-        retention: Share of offline data in every batch; 0 with "wsrl", more with the others.
+        method: Its name, for what is written about the run; nothing depends on it.
+        retention: Share of offline data in every batch; 0 keeps nothing of it (WSRL, arXiv 2412.07762).
         steps: Environment steps of the whole run.
         warmup_steps: Environment steps before the first update.
-        critic_only: First updates that leave the policy as it is while the critics get used to online data; none with
-            "robofume".
+        critic_only: First updates that leave the policy as it is while the critics get used to online data (the
+            agent's phase "warmup").
         utd: Critic updates for every environment step; the policy gets one.
         batch: Transitions of one critic update.
         person_weight: How often a step of a person who took over is drawn, beside a step of the policy.
@@ -39,7 +34,7 @@ class LearnerConfig:
         agent: Losses and optimisers to go on with; None for those of pre-training.
     """
 
-    method: Method = "wsrl"
+    method: str = "regrasp"
     retention: float = 0.0
     steps: int = 3000
     warmup_steps: int = 500
@@ -57,17 +52,10 @@ class LearnerConfig:
     agent: AgentConfig | None = None
 
     def __post_init__(self) -> None:
-        if self.method not in get_args(Method):
-            raise ConfigError(f"method {self.method!r} is unknown; expected one of {', '.join(get_args(Method))}.")
-        if not 0.0 <= self.retention < 1.0 or (self.retention > 0) == (self.method == "wsrl"):
+        if not 0.0 <= self.retention < 1.0:
             raise ConfigError(
-                f"retention={self.retention} doesn't go with method {self.method!r}: wsrl keeps nothing (0), "
-                "retention and robofume need a share between 0 and 1, such as 0.5."
-            )
-        if self.method == "robofume" and self.critic_only > 0:
-            raise ConfigError(
-                f"critic_only={self.critic_only} has no place in method 'robofume', which goes on with the losses of "
-                "pre-training; set it to 0."
+                f"retention={self.retention} is no share of offline data in a batch; expected 0 (keep nothing) or more "
+                "and less than 1."
             )
         for name in (
             "steps", "utd", "batch", "publish_every", "checkpoint_every", "snapshot_every", "log_every", "replay_bytes",

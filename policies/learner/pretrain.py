@@ -52,7 +52,8 @@ class PretrainConfig:
     Attributes:
         clone_steps: Updates of the actor by behaviour cloning alone, first.
         steps: Updates of actor and critics by Cal-QL with the cloning term, after that; 0 leaves a policy of
-            behaviour cloning, the baseline.
+            behaviour cloning, the baseline. With `clone_steps=0` as well, the policy stays untrained: for methods
+            that begin online.
         batch: Transitions an update.
         target_share: Share of each batch drawn from the target task; the rest is prior data.
         encoder: An image encoder for the critics to train; None for keypoints.
@@ -71,9 +72,9 @@ class PretrainConfig:
     agent: AgentConfig = field(default_factory=AgentConfig)
 
     def __post_init__(self) -> None:
-        if self.clone_steps < 0 or self.steps < 0 or self.clone_steps + self.steps < 1:
+        if self.clone_steps < 0 or self.steps < 0:
             raise ConfigError(
-                f"Pre-training for {self.clone_steps} + {self.steps} updates does nothing; expected at least one."
+                f"Pre-training can't last {self.clone_steps} + {self.steps} updates; expected 0 or more of each."
             )
         if not 0.0 < self.target_share <= 1.0:
             raise ConfigError(f"target_share={self.target_share} is out of range; expected a share in (0, 1].")

@@ -23,15 +23,15 @@ def run(seed, method, rates):
 
 RUNS = [
     run(0, "retention", {0: 0.3, 1000: 0.5}),
-    run(0, "wsrl", {0: 0.3, 1000: 0.7, 2000: 0.9}),
-    run(1, "wsrl", {0: 0.4, 1000: 0.8, 2000: 0.9}),
-    run(2, "wsrl", {0: 0.5, 1000: 0.9, 3000: 1.0}),
+    run(0, "regrasp", {0: 0.3, 1000: 0.7, 2000: 0.9}),
+    run(1, "regrasp", {0: 0.4, 1000: 0.8, 2000: 0.9}),
+    run(2, "regrasp", {0: 0.5, 1000: 0.9, 3000: 1.0}),
 ]
 
 
 def test_rows_use_the_last_steps_that_all_seeds_have():
     rows = rows_of(RUNS)
-    assert [(row.method, row.steps, row.seeds) for row in rows] == [("wsrl", 1000, 3), ("retention", 1000, 1)]
+    assert [(row.method, row.steps, row.seeds) for row in rows] == [("regrasp", 1000, 3), ("retention", 1000, 1)]
     wsrl = rows[0]
     assert wsrl.before.mean == pytest.approx(40)
     assert wsrl.after.mean == pytest.approx(80)
@@ -54,7 +54,7 @@ def test_a_pause_takes_no_minutes():
 
 
 def test_the_curve_has_the_common_points():
-    steps, mean, low, _ = mean_curve(by_method(RUNS)["wsrl"], "forward/stochastic")
+    steps, mean, low, _ = mean_curve(by_method(RUNS)["regrasp"], "forward/stochastic")
     assert steps.tolist() == [0, 1000]
     assert mean == pytest.approx([40, 80])
     assert low == pytest.approx([15.16, 55.16], abs=0.01)
@@ -62,7 +62,7 @@ def test_the_curve_has_the_common_points():
 
 def test_the_table_names_every_seed_and_the_chart_draws():
     text = markdown(rows_of(RUNS), RUNS)
-    assert "| wsrl, 1000 steps | forward, stochastic | 3 × 50 | 40 (15 to 65) | 80 (55 to 100)" in text
+    assert "| regrasp, 1000 steps | forward, stochastic | 3 × 50 | 40 (15 to 65) | 80 (55 to 100)" in text
     assert "70, 80, 90" in text
     curves = {"forward": {name: mean_curve(mine, "forward/stochastic") for name, mine in by_method(RUNS).items()}}
     assert method_chart(curves).startswith("<svg")

@@ -219,7 +219,7 @@ def test_the_page_waits_for_a_session_and_follows_its_restart(tmp_path, server):
 
 
 def test_the_session_of_a_fine_tuning_is_found_in_its_folder(tmp_path, server):
-    folders = [tmp_path / "finetune_wsrl", tmp_path / "finetune_wsrl_virtual"]
+    folders = [tmp_path / "finetune_regrasp", tmp_path / "finetune_regrasp_virtual"]
     for folder in folders:
         folder.mkdir()
     with PretendedSession(console_path(folders[0]), replace(HEALTHY, step=1)):

@@ -346,9 +346,9 @@ def test_keypoints_cant_go_on_learning(tmp_path, pretrained):
         Learner(tmp_path / "run", pretrained, SPEC, TRAINED)
 
 
-def test_robofume_goes_on_with_images_on_both_sides_of_the_mix(make, demo_store):
+def test_images_are_on_both_sides_of_a_mix(make, demo_store):
     stores = [TrajectoryStore(demo_store, read_only=True)]
-    learner = make(config=replace(TRAINED, method="robofume", retention=0.5), offline=stores, task="red_disc")
+    learner = make(config=replace(TRAINED, retention=0.5), offline=stores, task="red_disc")
     put(learner, online(3, seed=9))
     assert set(learner._source.sample(8).observation) == {"image/front", "proprio"}
-    assert learner._agent.phase == "offline"
+    assert learner._agent.phase == "online"

@@ -246,9 +246,9 @@ def test_an_unknown_instruction_is_refused_before_it_is_stored(make):
     assert len(learner.store) == 0
 
 
-def test_retention_mixes_offline_data_and_wsrl_does_not(make, demo_store):
+def test_retention_mixes_offline_data_and_none_keeps_nothing(make, demo_store):
     stores = [TrajectoryStore(demo_store, read_only=True)]
-    mixed = make("mixed", config=replace(CONFIG, method="retention", retention=0.5), offline=stores, task="red_disc")
+    mixed = make("mixed", config=replace(CONFIG, retention=0.5), offline=stores, task="red_disc")
     plain = make("plain", offline=stores, task="red_disc")
     for learner in (mixed, plain):
         for episode in online(3, seed=9):
@@ -259,25 +259,14 @@ def test_retention_mixes_offline_data_and_wsrl_does_not(make, demo_store):
     assert mixed._agent.phase == "online"
 
 
-def test_robofume_goes_on_with_the_offline_losses(make, demo_store):
-    stores = [TrajectoryStore(demo_store, read_only=True)]
-    learner = make(config=replace(CONFIG, method="robofume", retention=0.5), offline=stores)
-    for episode in online(3, seed=9):
-        learner.put_episode(episode)
-    learner.train(2)
-    assert learner._agent.phase == "offline"
-
-
 @pytest.mark.parametrize(
     "changes",
     [
-        {"retention": 0.5},
-        {"method": "retention"},
-        {"method": "sac"},
+        {"retention": 1.0},
+        {"retention": -0.1},
         {"warmup_steps": 200},
         {"utd": 0},
         {"critic_only": -1},
-        {"method": "robofume", "retention": 0.5, "critic_only": 5},
     ],
 )
 def test_contradicting_settings_are_refused(changes):

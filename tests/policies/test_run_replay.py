@@ -168,7 +168,7 @@ def test_other_features_or_labels_are_not_taken_over(tmp_path, pretrained, encod
 
 
 def test_a_run_that_mixes_offline_data_in_goes_on_bit_for_bit(make, demo_store):
-    config = replace(CONFIG, method="retention", retention=0.5)
+    config = replace(CONFIG, retention=0.5)
     settings = {"config": config, "offline": [TrajectoryStore(demo_store, read_only=True)], "task": "red_disc"}
     episodes = online(6, seed=35)
     whole, half = make("whole", **settings), make("half", **settings)

@@ -1,0 +1,117 @@
+"""Every method of the registry on the robot's path: settings, pre-training, fine-tuning in process."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from blob_world import GOAL, SPEC, BlobWorld, demos, fake_text, instruction, record
+from hydra import compose, initialize_config_module
+
+from commands.learner import open_learner
+from factory.policy import agent_config, feeding_of
+from factory.run_folders import pretrained_of
+from policies.agent.methods import METHODS, method
+from policies.learner.learner import Learner
+from policies.learner.learner_config import LearnerConfig
+from policies.learner.pretrain import PretrainConfig, pretrain
+from policies.perception.keypoint_training import KeypointConfig
+from policies.policy import load_policy
+from trajectories.errors import ConfigError
+from trajectories.store import TrajectoryStore
+from trajectories.types import ACTION_SIZE, Source
+
+ONLINE = sorted(name for name in METHODS if method(name, ACTION_SIZE).online)
+WORDINGS = {direction: [instruction("red", direction)] for direction in GOAL}
+
+
+def settings(*overrides):
+    with initialize_config_module("configs", version_base="1.3"):
+        return compose("demo", overrides=["workers=1", *overrides])
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    path = tmp_path_factory.mktemp("methods") / "store"
+    with TrajectoryStore(path, SPEC) as opened:
+        for episode in demos(6, seed=1):
+            opened.commit(episode)
+    return path
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_a_methods_settings_are_the_published_ones_but_for_what_an_arm_needs(name):
+    config = settings(f"method={name}")
+    published = method(name, ACTION_SIZE, "adroit")
+    agent, feeding = agent_config(config), feeding_of(config)
+    phases = {
+        phase: replace(published.agent.phase(phase), clone_all=False) for phase in ("offline", "warmup", "online")
+    }
+    expected = replace(published.agent.with_hidden((256, 256)), gamma=0.95, **phases)
+    assert agent == expected
+    assert (feeding.online, feeding.batch) == (published.online, published.batch)
+    assert feeding.retention == published.offline_ratio
+    assert feeding.utd == (4 if published.utd == 20 else published.utd)
+    steps = config.pretrain.clone_steps + config.pretrain.steps
+    assert (feeding.clone_steps, feeding.steps) == (0, steps if published.pretrains else 0)
+    assert pretrained_of(config).name == f"pretrained_{name}"
+
+
+def test_a_persons_settings_come_before_the_published_ones():
+    config = settings("method=rlpd", "method.utd=2", "method.retention=0.25", "method.batch=32", "method.hidden=null")
+    feeding = feeding_of(config)
+    assert (feeding.utd, feeding.retention, feeding.batch) == (2, 0.25, 32)
+    assert agent_config(config).networks.critic_hidden == (256, 256, 256)
+
+
+def test_the_default_is_the_demos_own_and_shares_its_start_with_retention():
+    default, mixed = settings(), settings("method=retention")
+    assert default.method.name == "regrasp"
+    assert agent_config(default) == agent_config(mixed)
+    assert pretrained_of(default) == pretrained_of(mixed)
+    assert (feeding_of(default).retention, feeding_of(mixed).retention) == (0.0, 0.5)
+
+
+@pytest.mark.parametrize("name", ["bc", "bc_deterministic"])
+def test_cloning_does_not_go_online(name, tmp_path):
+    config = settings(f"method={name}", f"run_dir={tmp_path}")
+    pretrained_of(config).mkdir()
+    with pytest.raises(ConfigError, match=r"recorded data only.*method=regrasp"):
+        open_learner(config, None)
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_every_method_is_pretrained_and_goes_on_online(name, store, tmp_path):
+    torch.set_num_threads(1)
+    config = settings(f"method={name}", "method.hidden=[16,16]", "method.batch=16", "pretrain.steps=3")
+    feeding, data = feeding_of(config), [TrajectoryStore(store, read_only=True)]
+    training = PretrainConfig(
+        clone_steps=0, steps=3 if feeding.steps else 0, batch=16, agent=agent_config(config),
+        keypoints=KeypointConfig(steps=2, batch=8),
+    )  # fmt: skip
+    folder = tmp_path / "pretrained"
+    pretrain(data, "red_disc", WORDINGS, fake_text, "fake", training, folder, seed=3)
+    world = BlobWorld(np.random.default_rng(0), "red", "forward")
+    world.reset()
+    for deterministic in (True, False):
+        action = load_policy(folder, SPEC).act(world.observe(), deterministic)
+        assert action.shape == (ACTION_SIZE,)
+        assert np.isfinite(action).all()
+        assert np.abs(action).max() <= 1
+    if name not in ONLINE:
+        return
+    learning = LearnerConfig(
+        steps=60, warmup_steps=10, retention=feeding.retention, utd=feeding.utd, batch=feeding.batch,
+        agent=agent_config(config),
+    )  # fmt: skip
+    learner = Learner(tmp_path / "run", folder, SPEC, learning, offline=data, task="red_disc")
+    before = {key: tensor.clone() for key, tensor in learner._agent.actor.state_dict().items()}
+    world.places["red"] = np.array([0.2, 0.0])  # on neither side: no success ends the episode
+    rng = np.random.default_rng(1)
+    learner.put_episode(record(world, lambda _: rng.uniform(-1, 1, 7), steps=20, source=Source.POLICY))
+    assert learner.train() == 10
+    assert learner.status.updates == 10
+    assert any(not torch.equal(before[key], now) for key, now in learner._agent.actor.state_dict().items())
+    expert = (learner._source.sample(64).source == Source.EXPERT).float().mean()
+    assert expert == feeding.retention
+    learner.close()
