@@ -162,14 +162,13 @@ def move(env: Any, walk: Walk) -> None:
     """From an action to the bytes of a Sync Write."""
     with walk.span(entered("send")):
         env.apply(np.full(7, 0.1, np.float32))
-    widowx = importlib.import_module(found("WidowX").__module__)
     model = importlib.import_module("drivers.widowx.models").WX250S
     time = found("VirtualTime")()
     motors = found("FirstOrderMotors")((*READY, 0.5), time.now_ns())
     servos = found("VirtualBus")(found("widowx_servos")(model.places), motors, now_ns=time.now_ns())
     port = found("LoopbackPort")(servos, time)
     bus = found("DynamixelBus")(lambda: port, clock=time.now_ns, latency_s=0.002, return_delay_s=0.0)
-    arm = widowx.WidowX(bus, model, found("ArmSettings")(), time, threaded=False)
+    arm = found("WidowX")(bus, model, found("ArmSettings")(), time, threaded=False)
     with walk.span():
         arm.send(found("Command")(np.array(READY), 0.02, time.now_ns()))
     with walk.span(sync_write):

@@ -19,7 +19,7 @@ from factory.calibration import mark_in_use
 from factory.link import tls_of
 from factory.reward import classifier_of
 from factory.robot import Station, open_station
-from factory.run_folders import find_policy, finetune_folder, tuning_name
+from factory.run_folders import find_policy, finetune_folder
 from factory.spec import spec_of
 from factory.teleop import open_takeover
 from robot.console.server import Console
@@ -113,7 +113,7 @@ def run(config: DictConfig) -> None:
     from robot.rollout.actor import Actor, ActorOptions
 
     torch.set_num_threads(1)
-    folder = finetune_folder(Path(config.run_dir), tuning_name(config))
+    folder = finetune_folder(config)
     folder.mkdir(parents=True, exist_ok=True)
     pretrained = find_policy(config, "pretrained")
     policy = load_policy(pretrained, spec_of(config), int(config.seed), mark_in_use(config))

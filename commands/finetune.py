@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from commands.actor import STATUS_FILE, describe
 from drivers.parent_link import die_with_parent
+from factory.policy import require_online
 from factory.run_folders import finetune_folder, tuning_name
 from robot.rollout.actor_status import ActorStatus
 from robot.signals import on_signals
@@ -110,7 +111,8 @@ def finetune(config: DictConfig, overrides: list[str]) -> None:
         config: Settings.
         overrides: What makes the child processes compose the same settings.
     """
-    folder = finetune_folder(Path(config.run_dir), tuning_name(config))
+    require_online(config)
+    folder = finetune_folder(config)
     folder.mkdir(parents=True, exist_ok=True)
     settings = [*overrides, f"link.address=127.0.0.1:{free_port()}"]
     status_path = folder / STATUS_FILE

@@ -11,10 +11,9 @@ from tqdm import tqdm
 
 from factory.calibration import mark_in_use
 from factory.link import tls_of
-from factory.policy import agent_config, feeding_of
-from factory.run_folders import data_folder, find_policy, finetune_folder, tuning_name
+from factory.policy import agent_config, feeding_of, require_online
+from factory.run_folders import data_folder, find_policy, finetune_folder
 from factory.spec import device_of, spec_of
-from trajectories.errors import ConfigError
 from trajectories.store import TrajectoryStore
 
 if TYPE_CHECKING:
@@ -37,12 +36,8 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
     from policies.learner.learner_config import LearnerConfig
 
     run_dir, spec = Path(config.run_dir), spec_of(config)
+    require_online(config)
     feeding, finetune = feeding_of(config), config.finetune
-    if not feeding.online:
-        raise ConfigError(
-            f"method={config.method.name} learns from recorded data only; `regrasp pretrain` is all there is. Give "
-            "another method, such as method=regrasp, which clones first and then improves online."
-        )
     pretrained = find_policy(config, "pretrained")
     offline = []
     if feeding.retention > 0:
@@ -63,7 +58,7 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
         agent=agent_config(config),
     )
     return Learner(
-        finetune_folder(run_dir, tuning_name(config)),
+        finetune_folder(config),
         pretrained,
         spec,
         settings,

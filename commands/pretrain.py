@@ -11,7 +11,7 @@ from tqdm import tqdm
 from factory.calibration import mark_in_use
 from factory.policy import agent_config, encoder_config, feeding_of
 from factory.reward import backbone_of
-from factory.run_folders import data_folder, pretrained_of
+from factory.run_folders import data_folder, pretrained_folder
 from factory.spec import camera_names, device_of, spec_of
 from factory.task import instructions_of
 from policies.learner.pretrain import PretrainConfig, pretrain
@@ -51,7 +51,7 @@ def run(config: DictConfig) -> None:
     run_dir = Path(config.run_dir)
     backbone, encoder = backbone_of(config), encoder_config(config)
     feeding = feeding_of(config)
-    if feeding.clone_steps + feeding.steps == 0:
+    if not feeding.pretrains:
         print(f"method={config.method.name} begins online: what the policy sees through is trained, the policy is not.")
     bars = Bars()
     with TrajectoryStore(data_folder(run_dir), spec_of(config), read_only=True) as store:
@@ -65,12 +65,13 @@ def run(config: DictConfig) -> None:
                 clone_steps=feeding.clone_steps,
                 steps=feeding.steps,
                 batch=feeding.batch,
+                begins_online=not feeding.pretrains,
                 encoder=encoder,
                 camera=camera_names(config)[0],
                 keypoints=KeypointConfig(steps=int(config.pretrain.encoder_steps)),
                 agent=agent_config(config),
             ),
-            pretrained_of(config),
+            pretrained_folder(config),
             seed=int(config.seed),
             device="cpu" if encoder is None else device_of(config),  # states alone are too little work for a GPU
             progress=bars,
@@ -83,4 +84,4 @@ def run(config: DictConfig) -> None:
             f"encoder, on held-out episodes: pick point within {errors['pick_cm']:.2f} cm, place point within "
             f"{errors['place_cm']:.2f} cm on average"
         )
-    print(f"Saved in {pretrained_of(config)}")
+    print(f"Saved in {pretrained_folder(config)}")

@@ -87,7 +87,7 @@ def demonstrate(
     options = _options(settings)
     recovery = Recovery(station.env, station.operator, tqdm.write, stop)
     view = SessionView(station, task, options.max_steps, recovery, stop)
-    pace = UpdateRateLimiter(station.env.control_period_s if config.robot.name == "twin" and settings.realtime else 0.0)
+    pace = StepPacer(station.env.control_period_s if config.robot.name == "twin" and settings.realtime else 0.0)
 
     def look(observation: Observation) -> None:
         view.on_observation(observation)
@@ -200,7 +200,7 @@ class KeyRouter:
         self._handle = handle
 
 
-class UpdateRateLimiter:
+class StepPacer:
     """Makes a control step of the twin take as long as on the arm.
 
     Args:

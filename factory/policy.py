@@ -15,6 +15,8 @@ from trajectories.errors import ConfigError
 from trajectories.types import ACTION_SIZE
 
 KEYPOINTS = "keypoints"
+PUBLISHED = ("method.registry", "method.family", "method.hidden", "method.batch", "agent.gamma")
+"""Settings that decide what a method of the registry learns offline."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +24,16 @@ class Feeding:
     """How long and on what a method learns.
 
     Attributes:
+        pretrains: Whether it learns from recorded data before it acts.
         clone_steps: Updates offline by behaviour cloning alone, first.
-        steps: Updates offline by the method's losses, after that; both 0 for methods that begin online.
+        steps: Updates offline by the method's losses, after that.
         online: Whether it learns from acting.
         retention: Share of offline data in online batches.
         utd: Critic updates for every environment step.
         batch: Transitions of one critic update, offline and online.
     """
 
+    pretrains: bool
     clone_steps: int
     steps: int
     online: bool
@@ -41,23 +45,37 @@ class Feeding:
 def feeding_of(config: DictConfig) -> Feeding:
     """The method's feeding by the settings; null takes the published value.
 
-    A method of the registry gets as many updates offline as the default has, cloning included, or none.
+    A method of the registry gets as many updates offline as the default has, cloning included.
 
     Raises:
         ConfigError: For an unknown method.
     """
     given, cloned, steps = config.method, int(config.pretrain.clone_steps), int(config.pretrain.steps)
     if given.registry is None:
-        return Feeding(cloned, steps, True, float(given.retention), int(given.utd), int(given.batch))
+        return Feeding(True, cloned, steps, True, float(given.retention), int(given.utd), int(given.batch))
     found = _published(config)
     return Feeding(
+        pretrains=found.pretrains,
         clone_steps=0,
-        steps=cloned + steps if found.pretrains else 0,
+        steps=cloned + steps,
         online=found.online,
         retention=float(found.offline_ratio if given.retention is None else given.retention),
         utd=int(given.utd or found.utd),
         batch=int(given.batch or found.batch),
     )
+
+
+def require_online(config: DictConfig) -> None:
+    """Refuse to fine-tune by a method that ends with pre-training.
+
+    Raises:
+        ConfigError: Saying what to do.
+    """
+    if not feeding_of(config).online:
+        raise ConfigError(
+            f"method={config.method.name} learns from recorded data only; `regrasp pretrain` is all there is. Give "
+            "another method, such as method=regrasp, which clones first and then improves online."
+        )
 
 
 def _published(config: DictConfig) -> Method:

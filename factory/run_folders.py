@@ -14,14 +14,16 @@ def data_folder(run_dir: Path) -> Path:
     return run_dir / "data"
 
 
-def pretrained_folder(run_dir: Path, method: str | None = None) -> Path:
+def pretrained_folder(config: DictConfig) -> Path:
     """The policy as `pretrain` leaves it: `pretrained`, or `pretrained_<method>` for a method of the registry."""
-    return run_dir / ("pretrained" if method is None else f"pretrained_{method}")
+    name = "pretrained" if config.method.registry is None else f"pretrained_{config.method.name}"
+    return Path(config.run_dir) / name
 
 
-def pretrained_of(config: DictConfig) -> Path:
-    """The folder of the pre-trained policy that the settings' method goes on with."""
-    return pretrained_folder(Path(config.run_dir), config.method.registry)
+def start_of(run_dir: Path, method: str) -> Path:
+    """The policy that fine-tuning by `method` began with, from what lies in the run's folder."""
+    own = run_dir / f"pretrained_{method}"
+    return own if own.is_dir() else run_dir / "pretrained"
 
 
 def reward_folder(run_dir: Path) -> Path:
@@ -43,8 +45,13 @@ def _elsewhere(config: DictConfig) -> str:
     return "" if str(config.robot.name) == "twin" else f"_{config.robot.name}"
 
 
-def finetune_folder(run_dir: Path, tuning: str) -> Path:
-    """Everything that the fine-tuning called `tuning` (see `tuning_name`) writes."""
+def finetune_folder(config: DictConfig) -> Path:
+    """Everything that fine-tuning by the settings' method on their robot writes."""
+    return tuning_folder(Path(config.run_dir), tuning_name(config))
+
+
+def tuning_folder(run_dir: Path, tuning: str) -> Path:
+    """The same for the fine-tuning called `tuning` (see `tuning_name`)."""
     return run_dir / f"finetune_{tuning}"
 
 
@@ -82,9 +89,8 @@ def find_policy(config: DictConfig, name: str) -> Path:
     Raises:
         CheckpointError: When there is none, with what to run to get one.
     """
-    run_dir, tuning = Path(config.run_dir), tuning_name(config)
     if name == "pretrained":
-        folder = pretrained_of(config)
+        folder = pretrained_folder(config)
         if not folder.is_dir():
             raise CheckpointError(
                 f"There is no pre-trained policy in {folder}. `regrasp demo` makes one with all that comes before and "
@@ -93,10 +99,11 @@ def find_policy(config: DictConfig, name: str) -> Path:
             )
         return folder
     if name == "latest":
-        found = snapshots(finetune_folder(run_dir, tuning))
+        folder = finetune_folder(config)
+        found = snapshots(folder)
         if not found:
             raise CheckpointError(
-                f"Fine-tuning has left no policy in {finetune_folder(run_dir, tuning)} yet. Run `regrasp finetune` "
+                f"Fine-tuning has left no policy in {folder} yet. Run `regrasp finetune` "
                 "first, or evaluate the pre-trained policy with `checkpoint=pretrained`."
             )
         return found[-1][1]

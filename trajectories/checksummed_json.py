@@ -1,6 +1,6 @@
 """JSON files that notice when one of their own bytes changes.
 
-A manifest protects the other files by their digests; the dump_checksummed protects the manifest:
+A manifest protects the other files by their digests; its own digest protects the manifest:
 
     {"sha256":"<64 hex digits of the content>","content":{...}}
 """

@@ -13,13 +13,13 @@ from commands.collect import collect
 from commands.demo.stages import Stages, chosen
 from commands.evaluate.evaluate import Plan, evaluate, is_done
 from commands.report import report
+from factory.policy import PUBLISHED, require_online
 from factory.run_folders import (
     evaluation_folder,
     evaluations_folder,
     finetune_folder,
-    pretrained_of,
+    pretrained_folder,
     snapshots,
-    tuning_name,
 )
 from factory.twin import TwinSettings
 
@@ -31,16 +31,18 @@ def run(config: DictConfig) -> None:
     run_dir.mkdir(parents=True, exist_ok=True)
     OmegaConf.save(config, run_dir / "settings.yaml", resolve=True)
     overrides = list(HydraConfig.get().overrides.task)
+    require_online(config)
     method = str(config.method.name)
     of_method = "" if config.method.registry is None else f" ({method})"
     robot = ("robot.name", "robot.cameras", "robot.image_size", "robot.randomise", "robot.spread")
     stages.run("collect", lambda: collect.run(config), chosen(config, "task", "seed", *robot, "collect"))
-    taught = chosen(config, "pretrain", "encoder", "agent.networks", "agent.offline")
+    losses = ("agent.networks", "agent.offline") if config.method.registry is None else PUBLISHED
+    taught = chosen(config, "pretrain", "encoder", *losses)
     stages.run(f"pretrain{of_method}", lambda: pretrain.run(config), taught)
     stages.run("train reward", lambda: train_reward.run(config), chosen(config, "reward"))
     stages.run("evaluate reward", lambda: evaluate_reward.run(config), chosen(config, "evaluate_reward"), extend=True)
     judged = chosen(config, "evaluate.episodes", "evaluate.modes", "evaluate.seed")
-    stages.run(f"evaluate before{of_method}", lambda: _evaluate(config, pretrained_of(config)), judged, extend=True)
+    stages.run(f"evaluate before{of_method}", lambda: _evaluate(config, pretrained_folder(config)), judged, extend=True)
     stages.run(
         f"fine-tune ({method})",
         lambda: finetune.finetune(config, overrides),
@@ -76,7 +78,7 @@ def _evaluate(
 
 def _evaluate_after(config: DictConfig, run_dir: Path) -> None:
     """The last policy in full, those on the way with fewer episodes for the curve."""
-    found = snapshots(finetune_folder(run_dir, tuning_name(config)))
+    found = snapshots(finetune_folder(config))
     for _, folder in found[:-1]:
         _evaluate(config, folder, int(config.evaluate.curve_episodes), ("stochastic",), 0)
     _evaluate(config, found[-1][1])

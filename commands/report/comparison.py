@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from commands.report.data import Stream, curve, evaluation, open_stream
 from commands.report.statistics import Estimate
-from factory.run_folders import finetune_folder
+from factory.run_folders import evaluation_folder, start_of, tuning_folder
 from trajectories.types import RobotSpec
 
 
@@ -37,12 +37,11 @@ def runs_of(folders: Sequence[Path], spec: RobotSpec) -> list[MethodRun]:
     """Every method that was fine-tuned and evaluated in these run folders."""
     found = []
     for folder in folders:
-        before = evaluation(folder / "evaluations" / "pretrained")
-        if before is None:
-            continue
-        for path in sorted((folder / "evaluations").iterdir()):
+        evaluations = folder / "evaluations"
+        for path in sorted(evaluations.iterdir()) if evaluations.is_dir() else ():
             points = curve(path)
-            if points and (episodes := finetune_folder(folder, path.name) / "episodes").is_dir():
+            before = evaluation(evaluation_folder(evaluations, start_of(folder, path.name)))
+            if before and points and (episodes := tuning_folder(folder, path.name) / "episodes").is_dir():
                 cells = {0: before["cells"]} | {point.steps: point.cells for point in points}
                 found.append(MethodRun(folder, path.name, cells, open_stream(episodes, spec)))
     return found

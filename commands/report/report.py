@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from commands.report.charts import success_chart
 from commands.report.data import CurvePoint, Stream, curve, evaluation, open_stream
 from commands.report.statistics import format_rate
-from factory.run_folders import finetune_folder
+from factory.run_folders import evaluation_folder, finetune_folder, pretrained_folder
 from factory.spec import spec_of
 from trajectories.errors import CheckpointError
 from trajectories.kinds import AFTERMATH
@@ -31,7 +31,8 @@ def write(config: DictConfig, run_dir: Path, seconds: dict[str, float]) -> Path:
         seconds: Stage -> how long it took.
     """
     evaluations = run_dir / "evaluations"
-    before = evaluation(evaluations / "pretrained")
+    start = evaluation_folder(evaluations, pretrained_folder(config))
+    before = evaluation(start)
     tuned = evaluations / str(config.method.name)
     points = curve(tuned)
     after = evaluation(tuned / f"step_{points[-1].steps}") if points else None
@@ -40,7 +41,7 @@ def write(config: DictConfig, run_dir: Path, seconds: dict[str, float]) -> Path:
             f"{evaluations} lacks the evaluations before and after fine-tuning with {config.method.name}. Run "
             "`regrasp demo`, which makes both."
         )
-    stream = open_stream(finetune_folder(run_dir, config.method.name) / "episodes", spec_of(config))
+    stream = open_stream(finetune_folder(config) / "episodes", spec_of(config))
     reward_path = run_dir / "reward" / "evaluation.json"
     reward = json.loads(reward_path.read_text()) if reward_path.exists() else None
     page = _template().render(
@@ -60,8 +61,7 @@ def write(config: DictConfig, run_dir: Path, seconds: dict[str, float]) -> Path:
         resets=_resets(stream),
         observations=after["observations"]
         + ". The image passes a small encoder that was trained on labels from proprioception and then frozen.",
-        videos=_videos(evaluations / "pretrained", before, "before")
-        + _videos(tuned / f"step_{points[-1].steps}", after, "after"),
+        videos=_videos(start, before, "before") + _videos(tuned / f"step_{points[-1].steps}", after, "after"),
         stages=[{"name": name, "seconds": f"{value:.0f}"} for name, value in seconds.items()],
         command=f"regrasp demo task={config.task.name} seed={config.seed} profile={config.profile} "
         f"method={config.method.name}",

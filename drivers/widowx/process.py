@@ -58,7 +58,7 @@ class ProcessArm:
             "terminal": os.ttyname(2) if os.isatty(2) else None,
         }
         self._ordering, self._clearing = threading.Lock(), threading.Lock()
-        self._life = self._start()
+        self._process = self._start()
 
     @classmethod
     def connect(
@@ -85,7 +85,7 @@ class ProcessArm:
     @property
     def pid(self) -> int:
         """Process id of the arm's process."""
-        return self._life.process.pid
+        return self._process.process.pid
 
     # -- robot.interfaces.Arm -----------------------------------------------------------------------
     def read(self) -> ArmState:
@@ -97,7 +97,7 @@ class ProcessArm:
         trouble = self._trouble
         if trouble is not None:
             raise StaleDataError(f"There is no joint state. {trouble}")
-        now = self._life.block.published()
+        now = self._process.block.published()
         state, beat_ns, fault = (None, 0, None) if now is None else (now.state, now.beat_ns, now.fault)
         return fresh(state, time.monotonic_ns(), beat_ns, self.settings.max_age_s, fault)
 
@@ -123,25 +123,25 @@ class ProcessArm:
         """Release the port without dropping the arm; `farewell` says what it does now. May be called twice."""
         if self.farewell:
             return
-        life = self._life
+        process = self._process
         try:
-            self.farewell = life.ask("close", _CLOSE_S)
+            self.farewell = process.ask("close", _CLOSE_S)
         except DeviceError as error:
-            life.kill(str(error))
+            process.kill(str(error))
             self.farewell = f"{error} The servos stop by themselves: they HOLD WITH TORQUE ON."
             _log.warning("Arm closed. %s", self.farewell)
-        life.process.ends_within(_END_S)
+        process.process.ends_within(_END_S)
 
     # -- beyond the interface -----------------------------------------------------------------------
     @property
     def mode(self) -> Mode:
         """What the loop does; LOST without its process."""
-        return Mode.LOST if self._trouble else self._life.block.verdict()[0]
+        return Mode.LOST if self._trouble else self._process.block.verdict()[0]
 
     @property
     def fault(self) -> str | None:
         """Why the arm takes no commands, or None."""
-        return self._trouble or self._life.block.verdict()[1]
+        return self._trouble or self._process.block.verdict()[1]
 
     def report(self) -> LoopReport:
         """Periods, missed cycles, durations and bus errors, at most half a second old."""
@@ -159,7 +159,7 @@ class ProcessArm:
             PortLostError: When the arm's process ends.
         """
         self._require_alive()
-        self._life.ask("sleep", timeout_s + JOB_TIMEOUT_S, timeout_s=timeout_s)
+        self._process.ask("sleep", timeout_s + JOB_TIMEOUT_S, timeout_s=timeout_s)
 
     def clear(self, person: str) -> None:
         """Go on after a fault or rest: a person who looked at the arm, and supports it, takes responsibility.
@@ -174,20 +174,20 @@ class ProcessArm:
         if self.farewell:
             self._require_alive()
         with self._clearing:
-            now = self._life.block.published()
+            now = self._process.block.published()
             if now is not None and time.monotonic_ns() - now.beat_ns > JOB_TIMEOUT_S * NS_PER_S and not self._trouble:
-                self._life.kill(f"The arm's process did nothing for more than {JOB_TIMEOUT_S:.0f} s.")
+                self._process.kill(f"The arm's process did nothing for more than {JOB_TIMEOUT_S:.0f} s.")
             if self._trouble is None:
                 try:
-                    self._life.ask("clear", 2 * JOB_TIMEOUT_S, person=person)
+                    self._process.ask("clear", 2 * JOB_TIMEOUT_S, person=person)
                     return
                 except PortLostError:
                     if self._trouble is None:
                         raise
-            self._life = self._start()
+            self._process = self._start()
             _log.warning("New process for the arm, on the word of %s.", person)
             if self.fault is not None:
-                self._life.ask("clear", 2 * JOB_TIMEOUT_S, person=person)
+                self._process.ask("clear", 2 * JOB_TIMEOUT_S, person=person)
 
     # -- inside -------------------------------------------------------------------------------------
     @property
@@ -195,7 +195,7 @@ class ProcessArm:
         """Why there is no process, for people; None while there is one."""
         if self.farewell:
             return "The arm is closed; connect again."
-        ending = self._life.ending
+        ending = self._process.ending
         if ending is None:
             return None
         return (
@@ -204,24 +204,24 @@ class ProcessArm:
         )
 
     def _start(self) -> ArmProcess:
-        life = ArmProcess(self._task)
+        process = ArmProcess(self._task)
         try:
-            life.wait_open(_CONNECT_S)
+            process.wait_open(_CONNECT_S)
         except BaseException:
-            life.kill("The arm's process was ended while it took the arm over.")
+            process.kill("The arm's process was ended while it took the arm over.")
             raise
-        return life
+        return process
 
     def _order(self, command: Command | None) -> None:
         self._require_alive()
-        block = self._life.block
+        block = self._process.block
         if command is not None:
             require_free(*block.verdict())
         with self._ordering:
             block.order(command)
 
     def _figures(self) -> tuple[LoopReport, dict[int, ServoStatus]]:
-        found = self._life.block.figures()
+        found = self._process.block.figures()
         if found is None:
             raise DeviceError("The arm's process has reported nothing yet.")
         return found

@@ -52,8 +52,8 @@ class PretrainConfig:
     Attributes:
         clone_steps: Updates of the actor by behaviour cloning alone, first.
         steps: Updates of actor and critics by Cal-QL with the cloning term, after that; 0 leaves a policy of
-            behaviour cloning, the baseline. With `clone_steps=0` as well, the policy stays untrained: for methods
-            that begin online.
+            behaviour cloning, the baseline.
+        begins_online: Leave the policy untrained, for methods that learn nothing offline.
         batch: Transitions an update.
         target_share: Share of each batch drawn from the target task; the rest is prior data.
         encoder: An image encoder for the critics to train; None for keypoints.
@@ -66,18 +66,24 @@ class PretrainConfig:
     steps: int = 800
     batch: int = 256
     target_share: float = 0.5
+    begins_online: bool = False
     encoder: EncoderConfig | None = None
     camera: str = "front"
     keypoints: KeypointConfig = field(default_factory=KeypointConfig)
     agent: AgentConfig = field(default_factory=AgentConfig)
 
     def __post_init__(self) -> None:
-        if self.clone_steps < 0 or self.steps < 0:
+        if self.clone_steps < 0 or self.steps < 0 or (self.updates < 1 and not self.begins_online):
             raise ConfigError(
-                f"Pre-training can't last {self.clone_steps} + {self.steps} updates; expected 0 or more of each."
+                f"Pre-training for {self.clone_steps} + {self.steps} updates does nothing; expected at least one."
             )
         if not 0.0 < self.target_share <= 1.0:
             raise ConfigError(f"target_share={self.target_share} is out of range; expected a share in (0, 1].")
+
+    @property
+    def updates(self) -> int:
+        """Updates of the policy in all."""
+        return 0 if self.begins_online else self.clone_steps + self.steps
 
 
 @dataclass(frozen=True)
@@ -231,7 +237,7 @@ def train_policy(
     agent = Agent(config.agent, perception.size, width, device=device, seed=seed, encoder=encoder)
     agent.set_instructions(torch.from_numpy(perception.text.rows))
     mixed = data.mixed(config.target_share)
-    total = config.clone_steps + config.steps
+    total = config.updates
     metrics: dict[str, torch.Tensor] = {}
     for step in range(total):
         batch = mixed.sample(config.batch)

@@ -2,5 +2,5 @@
 
 `servo` is one servo, `bus` the line with all nine and its faults, `loopback` and `pty` ways to reach it, `motors` and
 `physics_link` what the servos turn, `cameras` what drivers open in place of a camera. `world` is all of it in one
-process, `client` the way to start and ask it, `control` their language, `mishaps` what can go wrong.
+process, `client` the way to start and ask it, `control` their language, `fault_injection` what can go wrong.
 """

@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 from scripted_person import Mouse, Pad, ScriptedPerson
 
-from commands.teleop import KeyRouter, Screen, UpdateRateLimiter, demonstrate
+from commands.teleop import KeyRouter, Screen, StepPacer, demonstrate
 from drivers.teleop.device import DEVICES, make_device, open_device
 from drivers.teleop.keys import Key
 from drivers.teleop.legend import legend
@@ -219,7 +219,7 @@ def test_the_twin_is_paced_like_the_arm(monkeypatch):
         now[0] += seconds
 
     monkeypatch.setattr("commands.teleop.time", SimpleNamespace(monotonic=lambda: now[0], sleep=sleep))
-    pace = UpdateRateLimiter(0.2)
+    pace = StepPacer(0.2)
     for work in (0.0, 0.05, 0.05, 0.5, 0.05):
         now[0] += work
         pace()

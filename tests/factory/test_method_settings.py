@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_module
 
 from commands.learner import open_learner
 from factory.policy import agent_config, feeding_of
-from factory.run_folders import pretrained_of
+from factory.run_folders import pretrained_folder
 from policies.agent.methods import METHODS, method
 from policies.learner.learner import Learner
 from policies.learner.learner_config import LearnerConfig
@@ -53,8 +53,8 @@ def test_a_methods_settings_are_the_published_ones_but_for_what_an_arm_needs(nam
     assert feeding.retention == published.offline_ratio
     assert feeding.utd == (4 if published.utd == 20 else published.utd)
     steps = config.pretrain.clone_steps + config.pretrain.steps
-    assert (feeding.clone_steps, feeding.steps) == (0, steps if published.pretrains else 0)
-    assert pretrained_of(config).name == f"pretrained_{name}"
+    assert (feeding.pretrains, feeding.clone_steps, feeding.steps) == (published.pretrains, 0, steps)
+    assert pretrained_folder(config).name == f"pretrained_{name}"
 
 
 def test_a_persons_settings_come_before_the_published_ones():
@@ -68,14 +68,14 @@ def test_the_default_is_the_demos_own_and_shares_its_start_with_retention():
     default, mixed = settings(), settings("method=retention")
     assert default.method.name == "regrasp"
     assert agent_config(default) == agent_config(mixed)
-    assert pretrained_of(default) == pretrained_of(mixed)
+    assert pretrained_folder(default) == pretrained_folder(mixed)
     assert (feeding_of(default).retention, feeding_of(mixed).retention) == (0.0, 0.5)
 
 
 @pytest.mark.parametrize("name", ["bc", "bc_deterministic"])
 def test_cloning_does_not_go_online(name, tmp_path):
     config = settings(f"method={name}", f"run_dir={tmp_path}")
-    pretrained_of(config).mkdir()
+    pretrained_folder(config).mkdir()
     with pytest.raises(ConfigError, match=r"recorded data only.*method=regrasp"):
         open_learner(config, None)
 
@@ -86,7 +86,7 @@ def test_every_method_is_pretrained_and_goes_on_online(name, store, tmp_path):
     config = settings(f"method={name}", "method.hidden=[16,16]", "method.batch=16", "pretrain.steps=3")
     feeding, data = feeding_of(config), [TrajectoryStore(store, read_only=True)]
     training = PretrainConfig(
-        clone_steps=0, steps=3 if feeding.steps else 0, batch=16, agent=agent_config(config),
+        clone_steps=0, steps=3, begins_online=not feeding.pretrains, batch=16, agent=agent_config(config),
         keypoints=KeypointConfig(steps=2, batch=8),
     )  # fmt: skip
     folder = tmp_path / "pretrained"

@@ -92,8 +92,8 @@ def test_what_cannot_work_is_refused(pretrained, demo_store, small_pretraining, 
     perception = load_policy(pretrained).perception
     with pytest.raises(ConfigError, match="green_disc"):
         offline_data(read_all([store]), "green_disc", perception, small_pretraining, seed=0)
-    with pytest.raises(ConfigError, match="0 or more"):
-        PretrainConfig(clone_steps=-1, steps=0)
+    with pytest.raises(ConfigError, match="at least one"):
+        PretrainConfig(clone_steps=0, steps=0)
     with pytest.raises(ConfigError, match="at least one store"):
         pretrain([], "red_disc", {}, fake_text, "fake", small_pretraining, tmp_path)
     wrist = replace(small_pretraining, camera="wrist")

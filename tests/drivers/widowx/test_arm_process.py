@@ -87,12 +87,12 @@ def test_every_servo_tells_how_it_is(bench):
 
 def test_what_is_not_finite_never_leaves_the_session(bench):
     with bench.arm() as arm:
-        orders = arm._life.block.orders
+        orders = arm._process.block.orders
         for joints, width in ((np.full(6, np.nan), 0.02), (np.zeros(6), np.inf), (np.zeros(5), 0.02)):
             with pytest.raises(SafetyError, match="six finite joints"):
                 arm.send(command(joints, width))
-        assert arm._life.block.orders == orders
-        arm._life.block.order(command(np.full(6, np.nan)))  # even if it did
+        assert arm._process.block.orders == orders
+        arm._process.block.order(command(np.full(6, np.nan)))  # even if it did
         cycles = arm.report().cycles
         until(lambda: arm.report().cycles > cycles + 2)
         assert arm.fault is None

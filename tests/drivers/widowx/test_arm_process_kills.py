@@ -84,7 +84,7 @@ def test_a_process_that_hangs_is_replaced(bench, monkeypatch):
             return ""
 
         assert "starved of processor time" in until(stale)
-        until(lambda: process.time.monotonic_ns() - arm._life.block.published().beat_ns > 0.6e9)
+        until(lambda: process.time.monotonic_ns() - arm._process.block.published().beat_ns > 0.6e9)
         monkeypatch.undo()
         monkeypatch.setattr(process, "JOB_TIMEOUT_S", 0.5)
         arm.clear("Ada")
