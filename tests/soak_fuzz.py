@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.extend(str(Path(__file__).resolve().parent / part) for part in ("..", "robot", "drivers/widowx"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # before tests/, whose folders have the rooms' names
 
-from kinematic_arm import KinematicArm, ManualClock
-from widowx_setup import TICK, Rig
+from helpers.kinematic_arm import KinematicArm, ManualClock
+from helpers.widowx_setup import TICK, Rig
 
 from drivers.dynamixel.units import ticks_to_rad
 from drivers.widowx.models import WX250S

@@ -17,7 +17,7 @@ import threading
 import time
 from pathlib import Path
 
-from test_end_to_end import children
+from helpers.processes import children
 
 from trajectories.store import TrajectoryStore
 

@@ -18,10 +18,9 @@ import numpy as np
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-sys.path.insert(0, str(Path(__file__).resolve().parent / "commands"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # before tests/, whose folders have the rooms' names
 
-from scripted_person import Mouse, Pad, ScriptedPerson
+from helpers.scripted_person import Mouse, Pad, ScriptedPerson
 
 from commands.report.statistics import format_rate, wilson_interval
 from commands.teleop import DEVICE_KEY, KeyRouter, demonstrate

@@ -9,14 +9,14 @@ import time
 from pathlib import Path
 
 import pytest
+from helpers import ROOT
+from helpers.processes import children
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from commands import pretrain
 from commands.evaluate import evaluate
 from policies.perception.loading import load_perception
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def regrasp(run_dir, verb, *overrides):
@@ -141,17 +141,3 @@ def test_actor_and_learner_end_with_the_command_that_started_them(run_dir):
     while any(Path(f"/proc/{pid}").exists() for pid in workers):
         assert time.monotonic() < until, "actor or learner goes on"
         time.sleep(0.2)
-
-
-def children(parent, verb):
-    """Process ids of the children that run this verb."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (path / "stat").read_text().rsplit(")", 1)[1].split()
-            command = (path / "cmdline").read_text().split("\0")
-        except OSError:
-            continue
-        if int(fields[1]) == parent and verb in command:
-            found.append(int(path.name))
-    return found

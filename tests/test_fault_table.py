@@ -1,14 +1,10 @@
 """Three rows of the fault table, through the unmodified drivers; and verdicts and table on made-up courses."""
 
 import re
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-
-sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.fault_table import table
 from benchmarks.faults.play import Course

@@ -2,9 +2,9 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from helpers import ROOT
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
@@ -15,7 +15,6 @@ from policies.perception.encoders.config import NETWORKS, EncoderConfig
 from sim.tasks import TASKS
 from trajectories.errors import ConfigError
 
-ROOT = Path(__file__).resolve().parents[2]
 OmegaConf.register_new_resolver("cores", lambda: 2, replace=True)
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from blob_world import GOAL, SPEC, BlobWorld, demos, fake_text, instruction, record
+from helpers.blob_world import GOAL, SPEC, BlobWorld, demos, fake_text, instruction, record
 from hydra import compose, initialize_config_module
 
 from commands.learner import open_learner

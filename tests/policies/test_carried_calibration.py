@@ -4,7 +4,7 @@ import logging
 
 import pytest
 import torch
-from blob_world import SPEC
+from helpers.blob_world import SPEC
 
 from policies.agent.agent import Agent
 from policies.agent.checkpoint import load_agent, save_agent

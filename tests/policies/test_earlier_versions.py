@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from blob_world import SPEC, BlobWorld
-from line_world import ENV, line_data, small_agent
+from helpers.blob_world import SPEC, BlobWorld
+from helpers.line_world import ENV, line_data, small_agent
 
 from policies.agent.checkpoint import load_agent
 from policies.agent.config import NetworkConfig

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from blob_world import SPEC, BlobWorld
+from helpers.blob_world import SPEC, BlobWorld
 
 from policies.perception.keypoint_perception import KeypointPerception
 from policies.policy import FILE, LearnedPolicy, load_policy

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import scene
+from helpers.sliding_square import scene
 
 from rewards.augment import augment
 from rewards.backbone import load_backbone

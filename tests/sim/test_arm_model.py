@@ -3,7 +3,7 @@
 import mujoco
 import numpy as np
 import pytest
-from arm_motion import Motion
+from helpers.arm_motion import Motion
 
 from robot.control.collision import ARM_XML
 from robot.control.kinematics import JOINT_LOWER, JOINT_NAMES, JOINT_UPPER, Kinematics

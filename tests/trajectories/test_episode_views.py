@@ -3,8 +3,8 @@
 import av
 import numpy as np
 import pytest
+from helpers.trajectory_samples import SPEC, sample_episode
 from PIL import Image
-from trajectory_samples import SPEC, sample_episode
 
 from trajectories.errors import InvalidEpisodeError, StoreError
 from trajectories.inspect import inspect_store, spread

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.trajectory_samples import SPEC, sample_episode
 from hypothesis import given
 from hypothesis import strategies as st
-from trajectory_samples import SPEC, sample_episode
 
 from trajectories.checks import check_episode
 from trajectories.errors import InvalidEpisodeError

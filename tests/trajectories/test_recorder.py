@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from trajectory_samples import SPEC, sample_episode, sample_observation
+from helpers.trajectory_samples import SPEC, sample_episode, sample_observation
 
 from trajectories.checks import check_episode
 from trajectories.errors import InvalidEpisodeError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from trajectory_samples import SPEC, assert_same_episode, sample_episode
+from helpers.trajectory_samples import SPEC, assert_same_episode, sample_episode
 
 from trajectories.checksummed_json import ChecksumError, dump_checksummed, load_checksummed
 from trajectories.errors import CorruptEpisodeError, SpecMismatchError, StoreError

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from trajectory_samples import SPEC, assert_same_episode, sample_episode
+from helpers.trajectory_samples import SPEC, assert_same_episode, sample_episode
 
 from trajectories import durable
 from trajectories.errors import StoreError

@@ -1,21 +1,19 @@
 """kill -9 of the writer, at every call of a commit and at random moments: nothing acknowledged is lost."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-from trajectory_samples import SPEC, assert_same_episode, sample_episode
+from helpers import ENVIRONMENT, HELPERS
+from helpers.trajectory_samples import SPEC, assert_same_episode, sample_episode
 
 from trajectories.store import TrajectoryStore
-
-HERE = Path(__file__).parent
 
 
 def run_writers(mode: str, folder: Path) -> list[str]:
     result = subprocess.run(
-        [sys.executable, HERE / "killed_writer.py", mode, folder],
-        env={**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parents[1]}"},
+        [sys.executable, HELPERS / "killed_writer.py", mode, folder],
+        env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         text=True,
         check=True,

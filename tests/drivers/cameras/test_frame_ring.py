@@ -6,24 +6,22 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
-from camera_helpers import rings_of, runs, wait_until
+from helpers import ENVIRONMENT, HELPERS, ROOT
+from helpers.camera_helpers import rings_of, runs, wait_until
 
 from drivers.cameras.ring import FrameRing, Stamp
 from drivers.errors import CameraError
 
-ROOT = Path(__file__).resolve().parents[3]
-
 
 def start_writer(ring):
-    script = Path(__file__).with_name("ring_writer.py")
+    script = HELPERS / "ring_writer.py"
     return subprocess.Popen(
         [sys.executable, str(script), str(ring.owner_fd)],
         pass_fds=(ring.owner_fd,),
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=ENVIRONMENT,
     )
 
 

@@ -1,20 +1,20 @@
 """A camera in its own process: frames come through, and whatever goes wrong is noticed, refused and mended."""
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
-from camera_helpers import rings_of, runs, wait_until
-from camera_stand_ins import HEIGHT, WIDTH, image_of, number_of
+from helpers import ENVIRONMENT
+from helpers.camera_helpers import rings_of, runs, wait_until
+from helpers.camera_stand_ins import HEIGHT, WIDTH, image_of, number_of
+from helpers.process_camera import make
 
 from drivers.cameras.camera import ProcessCamera
-from drivers.cameras.config import CameraConfig, Patience
+from drivers.cameras.config import CameraConfig
 from drivers.cameras.ring import FrameRing
 from drivers.cameras.uvc import UvcConfig
 from drivers.cameras.watchdog import State
@@ -22,20 +22,8 @@ from drivers.errors import CameraError
 from robot.interfaces import Camera
 from trajectories.errors import ConfigError, MissingDependencyError, StaleDataError
 
-ROOT = Path(__file__).resolve().parents[3]
 MS = 1_000_000
 LONG = 60_000 * MS
-
-
-def make(tmp_path, orders=None, *, latency_ms=0.0, stand_in="GoodCapture", slots=6, **patience):
-    device = tmp_path / "orders.json"
-    device.write_text(json.dumps(orders or {}))
-    source = UvcConfig(str(device), (HEIGHT, WIDTH), stand_in=f"camera_stand_ins:{stand_in}")
-    patience = {"stale_s": 10, "bad_s": 20, "hang_s": 20, "first_wait_s": 0.05, **patience}
-    config = CameraConfig(
-        "front", source, (HEIGHT, WIDTH), latency_ms=latency_ms, slots=slots, patience=Patience(**patience)
-    )
-    return ProcessCamera(config)
 
 
 def test_frames_stamps_status_and_a_clean_end(tmp_path):
@@ -167,18 +155,17 @@ def test_closing_ends_a_process_that_is_being_opened_or_does_not_answer(tmp_path
 def test_the_processes_end_with_their_parent_even_when_that_is_killed(tmp_path):
     code = (
         "import sys, time; from pathlib import Path\n"
-        "from test_process_camera import make\n"
+        "from helpers.process_camera import make\n"
         "here = Path(sys.argv[1])\n"
         "(here / 'other').mkdir()\n"
         "cameras = [make(here), make(here / 'other', {'hang_after': 2}, hang_s=60)]\n"
         "while any(camera.status().frames < 2 for camera in cameras): time.sleep(0.01)\n"
         "print(*(camera.status().pid for camera in cameras), flush=True); time.sleep(600)\n"
     )
-    paths = os.pathsep.join([str(ROOT), str(Path(__file__).parent)])
     with subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path)],
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": paths},
+        env=ENVIRONMENT,
     ) as parent:
         pids = [int(word) for word in parent.stdout.readline().split()]
         assert len(pids) == 2

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from camera_helpers import wait_until
-from camera_stand_ins import HEIGHT, WIDTH, depth_of, image_of, number_of
+from helpers.camera_helpers import wait_until
+from helpers.camera_stand_ins import HEIGHT, WIDTH, depth_of, image_of, number_of
 
 from drivers.cameras import realsense_pipeline
 from drivers.cameras.camera import ProcessCamera
@@ -21,7 +21,7 @@ LONG = 60_000_000_000
 
 
 def software(serial="feed", depth=True, resolution=(HEIGHT, WIDTH)):
-    return RealSenseConfig(serial, resolution, 100, depth=depth, stand_in="camera_stand_ins:GoodFeed")
+    return RealSenseConfig(serial, resolution, 100, depth=depth, stand_in="helpers.camera_stand_ins:GoodFeed")
 
 
 # ---- the software device: librealsense's own frames ---------------------------------------------------------

@@ -6,8 +6,8 @@ import json
 import cv2
 import numpy as np
 import pytest
-from camera_helpers import wait_until
-from camera_stand_ins import HEIGHT, WIDTH
+from helpers.camera_helpers import wait_until
+from helpers.camera_stand_ins import HEIGHT, WIDTH
 
 from drivers.cameras.camera import ProcessCamera
 from drivers.cameras.config import CameraConfig
@@ -61,7 +61,7 @@ def test_a_film_is_shown_in_order_and_starts_again(film):
 def stand_in(tmp_path, exposure_us=None, **orders):
     device = tmp_path / "orders.json"
     device.write_text(json.dumps(orders))
-    stand_in = "camera_stand_ins:GoodCapture"
+    stand_in = "helpers.camera_stand_ins:GoodCapture"
     return UvcSource(UvcConfig(str(device), (HEIGHT, WIDTH), 15, exposure_us=exposure_us, stand_in=stand_in))
 
 

@@ -1,7 +1,7 @@
 """A device as the person of a demonstration: actions, words, the gripper's key, trouble."""
 
 import numpy as np
-from fake_input import EventPipe, ScriptedDevice, wait_for
+from helpers.fake_input import EventPipe, ScriptedDevice, wait_for
 
 from drivers.teleop.demonstrator import Demonstrator
 from drivers.teleop.gamepad import GamepadConfig, gamepad

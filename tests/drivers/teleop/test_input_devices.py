@@ -4,7 +4,7 @@ import os
 from types import SimpleNamespace
 
 import pytest
-from fake_input import EventPipe, wait_for
+from helpers.fake_input import EventPipe, wait_for
 
 from drivers.teleop.gamepad import AxisScale, GamepadConfig, gamepad, gamepad_controls
 from drivers.teleop.input_codes import ABSOLUTE, BUTTONS, KEYS

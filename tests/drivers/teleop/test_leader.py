@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from fake_input import ManualTime, ScriptedDevice, wait_for
+from helpers.fake_input import ManualTime, ScriptedDevice, wait_for
 
 from drivers.dynamixel.units import rad_to_ticks
 from drivers.errors import PortLostError, ServoTimeoutError, TeleopError

@@ -6,7 +6,7 @@ import threading
 from types import SimpleNamespace
 
 import pytest
-from fake_input import EventPipe, wait_for
+from helpers.fake_input import EventPipe, wait_for
 
 from drivers.errors import TeleopError
 from drivers.teleop import input_nodes

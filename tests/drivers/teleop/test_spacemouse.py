@@ -4,7 +4,7 @@ import struct
 from types import SimpleNamespace
 
 import pytest
-from fake_input import ADDED, REMOVED, FakeSpacenavd, ManualTime, wait_for
+from helpers.fake_input import ADDED, REMOVED, FakeSpacenavd, ManualTime, wait_for
 
 from drivers.errors import TeleopError
 from drivers.teleop.controls import ControlsConfig

@@ -1,15 +1,10 @@
 """A person takes over and hands back in the middle of a session; every step says who acted, nothing jerks."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-from fake_input import EventPipe, ManualTime, ScriptedDevice, wait_for
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "robot"))
-from kinematic_arm import action, make_env
-from test_session import WalkingPolicy, make_session
+from helpers.fake_input import EventPipe, ManualTime, ScriptedDevice, wait_for
+from helpers.kinematic_arm import action, make_env
+from helpers.session_setup import WalkingPolicy, make_session
 
 from drivers.teleop.keyboard import KeyboardConfig, keyboard
 from drivers.teleop.keys import Key

@@ -7,7 +7,7 @@ import termios
 from types import SimpleNamespace
 
 import pytest
-from fake_input import wait_for
+from helpers.fake_input import wait_for
 
 from drivers.errors import TeleopError, TeleopLostError
 from drivers.teleop.keyboard import KeyboardConfig, keyboard

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from arm_process_helpers import NEARLY_ASLEEP, PATIENT, SLOW, Bench, command, follow, turned, until
+from helpers.arm_process_helpers import NEARLY_ASLEEP, PATIENT, SLOW, Bench, command, follow, turned, until
 
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.replies import HardwareError

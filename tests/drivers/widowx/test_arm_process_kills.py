@@ -6,7 +6,7 @@ import signal
 
 import numpy as np
 import pytest
-from arm_process_helpers import NEARLY_ASLEEP, Bench, command, follow, kill, runs, turned, until
+from helpers.arm_process_helpers import NEARLY_ASLEEP, Bench, command, follow, kill, runs, turned, until
 
 from drivers.dynamixel.replies import HardwareError
 from drivers.errors import PortLostError

@@ -9,19 +9,17 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
-from arm_process_helpers import NEARLY_ASLEEP, PATIENT, SLOW, Bench, follow, runs, turned, until
+from helpers import ENVIRONMENT, HELPERS
+from helpers.arm_process_helpers import NEARLY_ASLEEP, PATIENT, SLOW, Bench, follow, runs, turned, until
 
 from drivers.errors import PortError
 from drivers.widowx import claim
 from drivers.widowx.interpolation import MotionLimits
 from drivers.widowx.models import WX250S
 from drivers.widowx.settings import ArmSettings
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -41,10 +39,10 @@ def session(bench, orphan, goal=(), **settings):
         *map(str, goal),
     ]
     with subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("killable_session.py")), *arguments],
+        [sys.executable, str(HELPERS / "killable_session.py"), *arguments],
         stdout=subprocess.PIPE,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=ENVIRONMENT,
     ) as process_:
         pid = int(process_.stdout.readline())
         try:

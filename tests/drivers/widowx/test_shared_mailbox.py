@@ -5,15 +5,14 @@ import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from helpers import ENVIRONMENT, HELPERS
 
 from drivers.shared_memory import Mailbox, create_memory
 from trajectories.errors import DeviceError
 
 CAPACITY = 4096
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -54,10 +53,10 @@ def test_several_mailboxes_in_one_memory_keep_apart():
 
 
 def test_messages_are_never_torn_and_a_killed_writer_leaves_a_whole_one(memory):
-    command = [sys.executable, str(Path(__file__).with_name("mailbox_writer.py")), str(memory), str(CAPACITY)]
+    command = [sys.executable, str(HELPERS / "mailbox_writer.py"), str(memory), str(CAPACITY)]
     reader, seen = mapped(memory), 0
     for _ in range(3):
-        with subprocess.Popen(command, pass_fds=(memory,), env={**os.environ, "PYTHONPATH": str(ROOT)}) as writer:
+        with subprocess.Popen(command, pass_fds=(memory,), env=ENVIRONMENT) as writer:
             target, end = seen + 2000, time.monotonic() + 20.0
             while seen < target:
                 assert time.monotonic() < end

@@ -1,0 +1,328 @@
+"""The web page of a pretended session over real HTTP, its text form, and the words from a terminal."""
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from dataclasses import replace
+
+import pytest
+from helpers import ROOT
+from helpers.watch_session import FAULT, HEALTHY, PretendedSession
+
+from commands.watch import say, watch
+from commands.watch.server import WatchServer
+from commands.watch.text import text_of
+from robot.console.client import NoSessionError
+from robot.console.light import light_of
+from robot.console.state import ConsoleState
+from robot.console.wire import console_path
+from trajectories.errors import ConfigError, LinkError
+
+
+@pytest.fixture
+def session(tmp_path):
+    with PretendedSession(console_path(tmp_path)) as running:
+        yield running
+
+
+def serving(path, host="127.0.0.1", token=None):
+    server = WatchServer(host, 0, path, token)
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+    return server
+
+
+@pytest.fixture
+def server(tmp_path):
+    with serving(tmp_path) as running:
+        yield running
+        running.shutdown()
+
+
+@pytest.fixture
+def open_server(tmp_path):
+    with serving(tmp_path, "0.0.0.0", "correct horse") as running:
+        yield running
+        running.shutdown()
+
+
+def ask(server, method, path, body=None, **headers):
+    """Status, headers and body; headers with underscores."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=20)
+    connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+    reply = connection.getresponse()
+    content = reply.read()
+    connection.close()
+    return reply.status, reply.headers, content
+
+
+def post(server, values, host=None, origin="same", kind="application/json"):
+    host = host or f"127.0.0.1:{server.server_address[1]}"
+    headers = {"Host": host, "Content_Type": kind}
+    if origin:
+        headers["Origin"] = f"http://{host}" if origin == "same" else origin
+    status, _, content = ask(server, "POST", "/say", json.dumps(values), **headers)
+    return status, json.loads(content)
+
+
+def state_of(server):
+    return json.loads(ask(server, "GET", "/state")[2])
+
+
+def test_the_page_loads_nothing_from_elsewhere(server):
+    status, headers, page = ask(server, "GET", "/?x=1")
+    assert status == 200
+    assert b"{{" not in page
+    assert not re.search(rb"(src|href)=[\"']?(https?:)?//|@import|url\(", page)
+    nonce = re.search(r"script-src 'nonce-([\w-]+)'", headers["Content-Security-Policy"]).group(1)
+    assert page.count(f'nonce="{nonce}"'.encode()) == 2
+    assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+    assert ask(server, "GET", "/")[1]["Content-Security-Policy"] != headers["Content-Security-Policy"]
+
+
+def test_the_page_asks_only_for_what_there_is():
+    page = (ROOT / "commands/templates/watch.html").read_text()
+    assert set(re.findall(r'fetch\("(/\w+)', page)) == {"/frame", "/state", "/say"}
+    script = page.split("<script", 1)[1]
+    assert "innerHTML" not in page
+    used = set(re.findall(r'\$\("([\w-]+)"\)', script))
+    assert used <= set(re.findall(r'id="([\w-]+)"', page))
+    fields = set(re.findall(r"\bs\.(\w+)", script))
+    assert fields <= set(HEALTHY.to_dict())
+    assert {"fault", "waiting_for"} <= set(HEALTHY.to_dict())
+
+
+def test_the_state_arrives_with_light_and_words(session, server, tmp_path):
+    seen = state_of(server)
+    arrived = ConsoleState.from_dict(seen["session"])
+    assert arrived == replace(session.state, updated_s=arrived.updated_s)
+    assert seen["light"]["level"] == "green"
+    assert seen["words"] == ["clear", "hold", "ready", "stop"]
+    assert seen["run"] == str(tmp_path)
+    assert seen["needs_token"] is False
+    session.state = replace(HEALTHY, fault=FAULT)
+    light = state_of(server)["light"]
+    assert (light["level"], light["title"], light["text"], light["word"]) == ("red", "FAULT", FAULT, "clear")
+
+
+def test_frames_arrive_as_jpeg(session, server):
+    status, headers, image = ask(server, "GET", "/frame/front?n=3")
+    assert (status, headers["Content-Type"], headers["Cache-Control"]) == (200, "image/jpeg", "no-store")
+    assert image[:3] == b"\xff\xd8\xff"
+    status, _, content = ask(server, "GET", "/frame/no%20such")
+    assert status == 404
+    assert "front, wrist" in json.loads(content)["error"]
+
+
+def test_words_go_through(session, server):
+    assert post(server, {"word": "clear", "by": "Anna"}) == (200, {"reply": "clear: heard, Anna"})
+    assert post(server, {"word": "hold"}, host="localhost:9999")[0] == 200
+    assert session.heard == [("clear", "Anna"), ("hold", "")]
+
+
+def test_what_the_session_refuses_is_a_conflict(session, server):
+    status, values = post(server, {"word": "clear"})
+    assert status == 409
+    assert "name of the person" in values["error"]
+    assert session.heard == []
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"),
+    [
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "http://127.0.0.1:1"}, 403),
+        ({"origin": "null"}, 403),
+        ({"origin": None}, 403),
+        ({"kind": "text/plain"}, 403),
+        ({"kind": "application/x-www-form-urlencoded"}, 403),
+        ({"host": "evil.example:8080"}, 403),
+        ({"host": "127.0.0.1.evil.example"}, 403),
+    ],
+)
+def test_other_pages_press_no_button(session, server, how, expected):
+    assert post(server, {"word": "hold"}, **how)[0] == expected
+    assert session.heard == []
+
+
+def test_a_foreign_name_for_this_computer_sees_nothing(session, server):
+    for path in ("/", "/state", "/frame/front"):
+        status, _, content = ask(server, "GET", path, Host="evil.example:8080")
+        assert status == 403
+        assert b"pot_pick_place" not in content
+    assert ask(server, "GET", "/state", Host="localhost")[0] == 200
+    assert ask(server, "GET", "/state", Host="[::1]:8080")[0] == 200
+
+
+def test_off_loopback_buttons_need_the_token(session, open_server):
+    assert state_of(open_server)["needs_token"] is True
+    for values in ({"word": "hold"}, {"word": "hold", "token": "wrong"}, {"word": "hold", "token": ""}):
+        status, answer = post(open_server, values, host="robot.lab:8080")
+        assert status == 401
+        assert "terminal" in answer["error"]
+    assert session.heard == []
+    assert post(open_server, {"word": "hold", "token": "correct horse"}, host="robot.lab:8080")[0] == 200
+    assert post(open_server, {"word": "hold", "token": "correct horse"}, origin="http://evil.example")[0] == 403
+    assert session.heard == [("hold", "")]
+
+
+def test_a_token_is_drawn_anew_and_never_short(tmp_path):
+    tokens = set()
+    for _ in range(2):
+        with WatchServer("0.0.0.0", 0, tmp_path) as drawn:
+            tokens.add(drawn.token)
+    assert len(tokens) == 2
+    assert min(map(len, tokens)) >= 12
+    with pytest.raises(ConfigError, match="at least 8"):
+        WatchServer("0.0.0.0", 0, tmp_path, "short")
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "expected"),
+    [
+        (b"no json", {}, 400),
+        (b'{"word": 5}', {}, 400),
+        (b'{"word": "hold", "token": ["x"]}', {}, 400),
+        (b"{}", {"Content_Length": "99999999"}, 413),
+        (b"{}", {"Content_Length": "-2"}, 413),
+    ],
+)
+def test_malformed_words_are_refused(session, server, body, headers, expected):
+    origin = f"http://127.0.0.1:{server.server_address[1]}"
+    status, _, content = ask(server, "POST", "/say", body, Origin=origin, Content_Type="application/json", **headers)
+    assert status == expected
+    assert json.loads(content)["error"]
+    assert session.heard == []
+
+
+def test_unknown_paths_are_not_found(session, server):
+    assert ask(server, "GET", "/../../etc/passwd")[0] == 404
+    assert ask(server, "POST", "/clear", b"{}")[0] == 404
+
+
+def test_the_page_waits_for_a_session_and_follows_its_restart(tmp_path, server):
+    seen = state_of(server)
+    assert (seen["session"], seen["words"], seen["light"]["title"]) == (None, [], "NO SESSION")
+    assert str(tmp_path) in seen["light"]["text"]
+    assert ask(server, "GET", "/frame/front")[0] == 503
+    assert post(server, {"word": "hold"})[0] == 503
+    for step in (1, 2):
+        with PretendedSession(console_path(tmp_path), replace(HEALTHY, step=step)):
+            assert state_of(server)["session"]["step"] == step
+    assert state_of(server)["light"]["title"] == "NO SESSION"
+
+
+def test_the_session_of_a_fine_tuning_is_found_in_its_folder(tmp_path, server):
+    folders = [tmp_path / "finetune_regrasp", tmp_path / "finetune_regrasp_virtual"]
+    for folder in folders:
+        folder.mkdir()
+    with PretendedSession(console_path(folders[0]), replace(HEALTHY, step=1)):
+        assert state_of(server)["session"]["step"] == 1
+        with PretendedSession(console_path(folders[1]), replace(HEALTHY, step=2)) as other:
+            seen = state_of(server)
+            assert seen["session"] is None
+            assert f"run_dir={folders[0]}, run_dir={folders[1]}" in seen["light"]["text"]
+            assert post(server, {"word": "hold"})[0] == 409
+            assert other.heard == []
+        with PretendedSession(console_path(tmp_path), replace(HEALTHY, step=3)):
+            assert state_of(server)["session"]["step"] == 3
+        assert state_of(server)["session"]["step"] == 1
+
+
+def test_a_session_that_gives_nonsense_is_shown_as_no_answer(session, server):
+    session.state = replace(HEALTHY, joints=(3,))
+    seen = state_of(server)
+    assert (seen["session"], seen["light"]["title"]) == (None, "NO ANSWER")
+
+
+def test_a_taken_port_is_named(server, tmp_path):
+    with pytest.raises(ConfigError, match=r"watch\.port"):
+        WatchServer("127.0.0.1", server.server_address[1], tmp_path)
+
+
+def test_text_shows_what_the_page_shows():
+    text = text_of(HEALTHY, light_of(HEALTHY, HEALTHY.updated_s))
+    assert text.splitlines()[0] == "ALL WELL: The policy acts, forward, step 12 of 40."
+    for line in (
+        "task       pot_pick_place, forward: put the blue cube into the pot",
+        "joint      shoulder       -0.76 rad (-1.88 ... 1.99), -2.90 of 7.8 N m",
+        "gripper    31 mm, effort -0.10",
+        "servo      shoulder         39 °C (limit 80), 12.1 V, load +25%",
+        "loop       period p50 10.0 ms, p99 10.6 ms, 3 missed, 1 incomplete",
+        "camera     wrist: streaming, 29.8 fps, age 34 ms, 2 dropped",
+        "success    forward: 17 of 29 episodes, 65% of the last 20",
+        "helps      3 failures in a row: 2",
+    ):
+        assert line in text.splitlines()
+
+
+def test_text_of_a_session_that_knows_nothing():
+    unknown = dict.fromkeys(("position", "lower", "upper", "effort", "max_effort"))
+    state = ConsoleState.from_dict(
+        {"joints": [{"name": "waist"} | unknown], "servos": [{"name": "x"}], "updated_s": 1.0}
+    )
+    text = text_of(state, light_of(state, 1.0))
+    assert "judge      success probability -" in text
+    assert "joint      waist          - rad (- ... -), - of - N m" in text
+
+
+def settings(tmp_path, **values):
+    from omegaconf import OmegaConf
+
+    watching = {"host": "127.0.0.1", "port": 0, "token": None}
+    return OmegaConf.create(
+        {"run_dir": str(tmp_path), "once": False, "watch": watching, "word": None, "by": None} | values
+    )
+
+
+def test_once_prints_the_state(session, tmp_path, capsys):
+    watch.run(settings(tmp_path, once=True))
+    assert "put the blue cube into the pot" in capsys.readouterr().out
+
+
+def test_once_without_a_session_says_so(tmp_path):
+    with pytest.raises(NoSessionError, match="same run_dir"):
+        watch.run(settings(tmp_path, once=True))
+
+
+def test_a_port_out_of_range_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"watch\.port"):
+        watch.run(settings(tmp_path, watch={"host": "127.0.0.1", "port": 70000, "token": None}))
+
+
+def test_say_passes_a_word_on(session, tmp_path, capsys):
+    say.run(settings(tmp_path, word="clear", by="Anna"))
+    assert capsys.readouterr().out == "clear: heard, Anna\n"
+    assert session.heard == [("clear", "Anna")]
+    with pytest.raises(LinkError, match="name of the person"):
+        say.run(settings(tmp_path, word="clear"))
+    with pytest.raises(ConfigError, match=r"word=clear\|hold\|ready\|stop"):
+        say.run(settings(tmp_path))
+
+
+def test_watch_as_a_person_runs_it(tmp_path):
+    command = [sys.executable, "-m", "commands", "watch", f"run_dir={tmp_path}", "watch.port=0"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        first, second = process.stdout.readline(), process.stdout.readline()
+        port = int(re.search(r"http://127\.0\.0\.1:(\d+)/", first).group(1))
+        assert str(tmp_path) in first
+        assert second.startswith("Waiting for a session")
+        with PretendedSession(console_path(tmp_path)):
+            assert process.stdout.readline() == f"The session in {tmp_path} is there.\n"
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            connection.request("GET", "/state")
+            assert json.loads(connection.getresponse().read())["session"]["task"] == "pot_pick_place"
+            connection.close()
+        assert process.stdout.readline().startswith("Waiting for a session")
+        os.kill(process.pid, signal.SIGINT)
+        _, complaints = process.communicate(timeout=30)
+        assert process.returncode == 130
+        assert "The session goes on" in complaints
+    finally:
+        process.kill()
+        process.communicate()

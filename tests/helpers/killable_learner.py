@@ -1,0 +1,51 @@
+"""A learner process without learning: stores episodes until it is killed. Arguments: folder, address."""
+
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from helpers.link_data import POLICY, SPEC, make_policy_weights
+from robot.interfaces import Receipt
+from robot.link.server import LinkServer
+from trajectories.errors import CheckpointError
+from trajectories.store import TrajectoryStore
+
+
+class DurableEndpoint:
+    """Publishes a version of weights for every third episode that is on the disk."""
+
+    def __init__(self, store):
+        self._store = store
+
+    def hello(self, spec, policy_digest):
+        self._store.spec.require_same(spec, "the actor")
+        if policy_digest != POLICY:
+            raise CheckpointError("another policy")
+        return len(self._store) // 3
+
+    def put_episode(self, episode):
+        self._store.commit(episode)
+        infos = self._store.infos()
+        return Receipt(sum(info.length for info in infos), len(infos))
+
+    def weights(self, newer_than):
+        version = len(self._store) // 3
+        return make_policy_weights(version) if version > newer_than else None
+
+    def may_act(self, timeout_s):
+        return True
+
+    def finished(self):
+        return False
+
+
+def main(folder: Path, address: str) -> None:
+    with TrajectoryStore(folder / "learner", SPEC) as store, LinkServer(DurableEndpoint(store), address):
+        done = threading.Event()
+        signal.signal(signal.SIGTERM, lambda *_: done.set())
+        done.wait()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

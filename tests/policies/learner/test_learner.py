@@ -1,0 +1,348 @@
+"""The learner as actors see it: durable, without doubles, paced, resumable."""
+
+import threading
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from helpers.blob_world import SPEC, BlobWorld, demos, record
+
+from policies.agent.agent import Agent
+from policies.agent.checkpoint import load_agent, save_agent
+from policies.learner.learner import Learner
+from policies.learner.learner_config import LearnerConfig
+from policies.learner.metrics import read_metrics
+from policies.learner.rate_limiter import UpdateRateLimiter
+from policies.learner.run_folder import RunFolder
+from policies.learner.run_learner import run_learner
+from policies.policy import load_policy, save_policy
+from robot.link.client import LearnerClient
+from trajectories.errors import CheckpointError, ConfigError, SpecMismatchError
+from trajectories.store import TrajectoryStore
+from trajectories.types import RobotSpec, Source
+
+CONFIG = LearnerConfig(
+    steps=200, warmup_steps=40, utd=2, batch=32, max_lag=40,
+    publish_every=5, checkpoint_every=10, snapshot_every=100, log_every=5,
+)  # fmt: skip
+
+
+@pytest.fixture
+def make(open_learner):
+    return partial(open_learner, config=CONFIG)
+
+
+def online(count, seed, length=20):
+    """Policy episodes (random actions) of exactly `length` steps, as an actor would send them."""
+    episodes = []
+    for number in range(count):
+        rng = np.random.default_rng((seed, number))
+        world = BlobWorld(rng, "red", ("forward", "backward")[number % 2])
+        world.reset()
+        world.places["red"] = np.array([0.2, 0.0])  # on neither side
+        episode = record(world, lambda _, rng=rng: rng.uniform(-1, 1, 7), steps=length, source=Source.POLICY)
+        episodes.append(episode)
+    return episodes
+
+
+def weights_of(agent: Agent):
+    return {name: tensor.clone() for name, tensor in agent.state()[0].items()}
+
+
+def same(left, right):
+    return left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+
+
+def test_an_episode_is_durable_and_counts_once(make, tmp_path):
+    learner = make()
+    first, second = online(2, seed=1)
+    assert learner.put_episode(first).steps == 20
+    assert learner.put_episode(second).episodes == 2
+    receipt = learner.put_episode(first)
+    assert (receipt.steps, receipt.episodes) == (40, 2)
+    reader = TrajectoryStore(RunFolder(tmp_path / "run").episodes, read_only=True)
+    assert reader.ids() == [first.id, second.id]
+
+
+def test_nothing_is_learned_in_the_warm_up_and_the_replay_starts_empty(make):
+    learner = make()
+    before = weights_of(learner._agent)
+    assert len(learner._replay) == 0
+    for episode in online(2, seed=2):
+        learner.put_episode(episode)
+    assert learner.train() == 0
+    assert same(before, weights_of(learner._agent))
+    assert learner.weights(0) is None
+    assert len(learner._replay) == 40
+
+
+def test_the_pretrained_agent_is_restored_whole(make, pretrained):
+    learner = make()
+    saved = load_agent(pretrained / "agent.safetensors", SPEC).agent
+    assert same(weights_of(saved), weights_of(learner._agent))
+    assert any(name.startswith("optimiser.") for name in weights_of(learner._agent))
+
+
+def test_every_step_after_the_warm_up_pays_for_one_update(make):
+    learner = make()
+    for episode in online(3, seed=3):
+        learner.put_episode(episode)
+    critics, actors = learner._agent.critic_updates, learner._agent.actor_updates
+    assert learner.owed == 20
+    assert learner.train(7) == 7
+    assert learner.owed == 13
+    assert learner.train() == 13
+    assert learner._agent.phase == "online"
+    assert learner._agent.critic_updates - critics == 20 * CONFIG.utd
+    assert learner._agent.actor_updates - actors == 20
+
+
+def test_critic_only_leaves_the_policy_as_it_is(make):
+    learner = make(config=replace(CONFIG, critic_only=15))
+    for episode in online(3, seed=3):
+        learner.put_episode(episode)
+    policy = learner._agent.actor_weights()
+    learner.train(15)
+    assert same(policy, learner._agent.actor_weights())
+    learner.train(1)
+    assert not same(policy, learner._agent.actor_weights())
+
+
+def test_an_agent_that_diverged_is_neither_published_nor_saved(make):
+    learner = make()
+    for episode in online(3, seed=3):
+        learner.put_episode(episode)
+    learner.train(1)
+    learner.save()
+    before, version = learner.folder.checkpoint.read_bytes(), learner._version
+    with torch.no_grad():
+        learner._agent.critics.out_bias[0] = torch.nan
+    for use in (learner.train, learner.save):
+        with pytest.raises(CheckpointError, match=r"Learning diverged: after \d+ updates"):
+            use()
+    assert learner.folder.checkpoint.read_bytes() == before
+    assert learner._version == version
+    with torch.no_grad():
+        learner._agent.critics.out_bias[0] = 0.0
+        for parameter in (*learner._agent.actor.parameters(), *learner._agent.critics.parameters()):
+            parameter.nan_to_num_()
+
+
+def test_the_actor_waits_while_the_learner_is_too_far_behind(make):
+    learner = make()
+    for episode in online(5, seed=4):
+        learner.put_episode(episode)
+    assert learner.owed == 60
+    assert not learner.may_act(0.0)
+    answers = []
+    waiting = threading.Thread(target=lambda: answers.append(learner.may_act(20.0)))
+    waiting.start()
+    learner.train()
+    waiting.join()
+    assert answers == [True]
+
+
+@pytest.mark.parametrize(
+    ("steps", "updates", "owed", "trained"), [(30, 0, 0, 30), (40, 0, 0, 40), (70, 10, 20, 50), (70, 30, 0, 70)]
+)
+def test_pace_counts(steps, updates, owed, trained):
+    pace = UpdateRateLimiter(warmup_steps=40, max_lag=20)
+    assert pace.owed(steps, updates) == owed
+    assert pace.trained_steps(steps, updates) == trained
+    assert pace.may_act(steps, updates)
+    assert not pace.may_act(steps + 21, updates) or owed == 0
+
+
+def test_published_weights_load_and_act_as_the_agent(make, pretrained):
+    learner = make()
+    for episode in online(3, seed=5):
+        learner.put_episode(episode)
+    learner.train()
+    weights = learner.weights(0)
+    assert weights.version == 4  # 20 updates, one version every 5
+    assert learner.weights(weights.version) is None
+    policy = load_policy(pretrained)
+    policy.load(weights)
+    assert policy.version == 4
+    observation = BlobWorld(np.random.default_rng(0)).reset()
+    state = torch.from_numpy(learner.perception.state(observation))[None]
+    row = learner.perception.instruction(observation.instruction)
+    expected = learner._agent.act(state, learner._agent.table[row : row + 1], deterministic=True)[0]
+    assert np.allclose(policy.act(observation, deterministic=True), expected.numpy(), atol=1e-5)
+
+
+def test_resume_goes_on_bit_for_bit(make):
+    episodes = online(6, seed=6)
+    whole = make("whole")
+    for episode in episodes[:4]:
+        whole.put_episode(episode)
+    whole.train()
+    for episode in episodes[4:]:
+        whole.put_episode(episode)
+    whole.train()
+
+    half = make("half")
+    for episode in episodes[:4]:
+        half.put_episode(episode)
+    half.train()
+    half.close()
+    again = make("half")
+    assert again.put_episode(episodes[0]).steps == 80  # acknowledged before: counts once
+    for episode in episodes[4:]:
+        again.put_episode(episode)
+    again.train()
+    assert same(weights_of(whole._agent), weights_of(again._agent))
+
+
+def test_a_kill_loses_no_episode_and_repeats_no_version(make, tmp_path):
+    learner = make()
+    episodes = online(4, seed=7)
+    for episode in episodes[:3]:
+        learner.put_episode(episode)
+    learner.train()  # 20 updates, checkpoints at 10 and 20, versions to 4
+    for episode in episodes[3:]:
+        learner.put_episode(episode)
+    learner.train(8)  # updates and version 5 that no checkpoint knows
+    killed_at = learner.weights(0).version
+    learner.store.close()  # what a kill leaves: no save
+    again = make()
+    assert again.status.steps == 80
+    assert again.owed == 20
+    assert again.weights(killed_at).version == killed_at + 1
+    again.train()
+    assert again.owed == 0
+
+
+def test_a_run_of_another_policy_is_refused(make, tmp_path, pretrained):
+    learner = make()
+    learner.close()
+    other = tmp_path / "other"
+    policy = load_policy(pretrained)
+    agent = load_agent(pretrained / "agent.safetensors", SPEC).agent
+    with torch.no_grad():
+        next(agent.actor.parameters()).add_(1.0)
+    save_policy(other, policy.perception, policy.networks, agent.actor_weights())
+    save_agent(other / "agent.safetensors", agent, SPEC, {"features": policy.perception.digest})
+    with pytest.raises(CheckpointError, match="began with policy"):
+        Learner(tmp_path / "run", other, SPEC, CONFIG)
+
+
+def test_hello_refuses_what_does_not_belong(make):
+    learner = make()
+    assert learner.hello(SPEC, learner.digest) == 0
+    with pytest.raises(CheckpointError, match="same pre-trained folder"):
+        learner.hello(SPEC, "0" * 64)
+    with pytest.raises(SpecMismatchError):
+        learner.hello(RobotSpec(control_hz=10.0), learner.digest)
+
+
+def test_an_unknown_instruction_is_refused_before_it_is_stored(make):
+    learner = make()
+    (episode,) = online(1, seed=8)
+    with pytest.raises(ConfigError, match="does not know the instruction"):
+        learner.put_episode(replace(episode, instruction="sing"))
+    assert len(learner.store) == 0
+
+
+def test_retention_mixes_offline_data_and_none_keeps_nothing(make, demo_store):
+    stores = [TrajectoryStore(demo_store, read_only=True)]
+    mixed = make("mixed", config=replace(CONFIG, retention=0.5), offline=stores, task="red_disc")
+    plain = make("plain", offline=stores, task="red_disc")
+    for learner in (mixed, plain):
+        for episode in online(3, seed=9):
+            learner.put_episode(episode)
+        learner.train(1)
+    assert (mixed._source.sample(64).source == Source.EXPERT).float().mean() == 0.5
+    assert not (plain._source.sample(64).source == Source.EXPERT).any()
+    assert mixed._agent.phase == "online"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"retention": 1.0},
+        {"retention": -0.1},
+        {"warmup_steps": 200},
+        {"utd": 0},
+        {"critic_only": -1},
+    ],
+)
+def test_contradicting_settings_are_refused(changes):
+    with pytest.raises(ConfigError):
+        replace(CONFIG, **changes)
+
+
+def test_labels_come_from_the_outcome_not_from_the_stored_rewards(make):
+    learner = make()
+    (episode,) = demos(1, seed=10)
+    assert episode.outcome == "success"
+    wrong = replace(episode, rewards=np.full(len(episode), 9, np.float32), terminated=np.zeros(len(episode), bool))
+    learner.put_episode(wrong)
+    learner.train()
+    batch = learner._replay.gather(torch.arange(len(episode)))
+    assert batch.reward.tolist() == [-1.0] * (len(episode) - 3) + [0.0] * 3
+    assert batch.discount[-3:].tolist() == [0.0] * 3
+
+
+def test_metrics_show_the_training_stream_in_both_directions(make, tmp_path):
+    learner = make()
+    first, second, third = online(3, seed=11)
+    learner.put_episode(replace(first, outcome="success", metadata={"evaluation": {"success": False}}))
+    learner.put_episode(second)
+    learner.put_episode(third)
+    learner.train()
+    learner.close()
+    rows = read_metrics(RunFolder(tmp_path / "run").metrics)
+    assert rows[0]["episode/outcome"] == "success"
+    assert rows[0]["episode/predicate"] == 0.0
+    assert rows[0]["episode/return"] == -17.0
+    assert [row["step"] for row in rows[:3]] == [20, 40, 60]
+    assert rows[2]["training_success/forward"] == 0.5
+    assert rows[2]["training_success/backward"] == 0.0
+    assert any("updates_per_s" in row for row in rows)
+    assert list((tmp_path / "run" / "metrics" / "tensorboard").iterdir())
+
+
+def test_the_process_serves_trains_and_ends_with_policies_of_the_way(make, tmp_path, pretrained):
+    learner = make()
+    ready = threading.Event()
+    address = []
+
+    def actor():
+        ready.wait(20)
+        with LearnerClient(address[0]) as client:
+            client.hello(SPEC, learner.digest)
+            for episode in online(10, seed=12):
+                while not client.may_act(1.0):
+                    pass
+                client.put_episode(episode)
+            assert client.finished()
+
+    def on_ready(where):
+        address.append(where)
+        ready.set()
+
+    thread = threading.Thread(target=actor)
+    thread.start()
+    assert run_learner(learner, "127.0.0.1:0", on_ready=on_ready, linger_s=0.2)
+    thread.join()
+    assert learner.status.updates == 160
+    snapshots = sorted(path.name for path in (tmp_path / "run" / "snapshots").iterdir())
+    assert snapshots == ["step_100", "step_200"]
+    load_policy(tmp_path / "run" / "snapshots" / "step_200", SPEC)
+
+
+def test_a_stop_saves(make, tmp_path):
+    learner = make()
+    for episode in online(3, seed=13):
+        learner.put_episode(episode)
+    stop = threading.Event()
+
+    def after_a_turn(status):
+        if status.updates >= 8:
+            stop.set()
+
+    assert not run_learner(learner, "127.0.0.1:0", on_status=after_a_turn, stop=stop)
+    assert make().status.updates == 8

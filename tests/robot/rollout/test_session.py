@@ -1,0 +1,235 @@
+"""The reset-free session: alternation, judgement, help, takeover, faults, what is recorded."""
+
+import math
+
+import numpy as np
+import pytest
+from helpers.kinematic_arm import START, action, make_env
+from helpers.session_setup import INSTRUCTIONS, CountingJudge, Helper, WalkingPolicy, make_session
+
+from robot.rollout.session import NOT_HOME, ResetFreeSession
+from trajectories.errors import ConfigError, SafetyError
+from trajectories.types import PROPRIO_NAMES, Source
+
+TIP_X = PROPRIO_NAMES.index("tip_x")
+
+
+def test_directions_alternate_and_wordings_vary():
+    session = make_session()
+    episodes = [session.run_episode() for _ in range(12)]
+    assert [e.direction for e in episodes] == ["forward", "backward"] * 6
+    for episode in episodes:
+        assert episode.instruction in INSTRUCTIONS[episode.direction]
+    assert len({e.instruction for e in episodes}) == 5
+
+
+def test_success_ends_the_episode_and_is_recorded_as_the_judge_saw_it():
+    given = []
+    session = make_session(on_episode=given.append)
+    episode = session.run_episode()
+    assert given == [episode]
+    assert len(episode) == 4
+    assert episode.outcome == "success"
+    assert episode.terminated[-1]
+    assert not episode.truncated.any()
+    np.testing.assert_allclose(episode.success_probability, [0.05, 0.05, 0.05, 0.05, 0.97])
+    np.testing.assert_array_equal(episode.policy_version, 3)
+    np.testing.assert_array_equal(episode.source, Source.POLICY)
+    assert np.diff(episode.t_ns["joints"]).tolist() == [200_000_000] * 4
+    assert episode.metadata["judge"] == "CountingJudge"
+
+
+def test_time_up_is_a_failure_that_truncates():
+    episode = make_session(lambda _: None, max_steps=7).run_episode()
+    assert len(episode) == 7
+    assert episode.outcome == "failure"
+    assert episode.truncated.tolist() == [False] * 6 + [True]
+    assert not episode.terminated.any()
+
+
+def test_the_executed_action_is_recorded_beside_the_proposed_one():
+    policy = WalkingPolicy(speed=3.0)  # beyond [-1, 1], and into the wall of the box
+    episode = make_session(lambda _: None, max_steps=5, policy=policy).run_episode()
+    assert set(np.abs(episode.proposed[:, 0])) == {3.0}
+    assert np.abs(episode.executed).max() <= 1.0
+    moved = 0.05 * episode.executed[:, 0]
+    np.testing.assert_allclose(np.diff(episode.proprio[:, TIP_X]), moved, atol=1e-6)
+    assert moved[-1] == pytest.approx(0.0, abs=1e-6)
+
+
+def test_failures_in_a_row_call_for_help_and_the_count_starts_again():
+    helper = Helper()
+    session = make_session(lambda _: None, helper=helper, max_steps=2, help_after=3)
+    given = [session.run_episode() for _ in range(7)]
+    assert helper.calls == [("3 failures in a row", "backward"), ("3 failures in a row", "forward")]
+    assert session.stats.helps == {"3 failures in a row": 2}
+    assert session.stats.consecutive_failures["any"] == 1
+    assert len(given) == session.stats.episodes == 7  # the episodes before the help are kept
+    assert [e.metadata["help"] is not None for e in given] == [False, False, False, True, False, False, True]
+
+
+def test_one_direction_that_never_succeeds_calls_for_help_though_the_other_one_does():
+    helper = Helper()
+    backward = INSTRUCTIONS["backward"]
+    session = make_session(lambda text: None if text in backward else 2, helper=helper, max_steps=3, help_after=3)
+    for _ in range(25):
+        session.run_episode()
+    reason = "6 failures in a row of the backward task"
+    assert helper.calls == [(reason, "forward"), (reason, "forward")]  # after 12 and 24 episodes
+    assert session.stats.consecutive_failures == {"any": 0, "forward": 0, "backward": 0}
+
+
+def test_a_success_ends_a_row_of_failures():
+    outcomes = iter([None, None, 2, None, None, 2])
+    helper = Helper()
+    limits = {}
+
+    def done_after(instruction):
+        return limits["now"]
+
+    session = make_session(done_after, helper=helper, max_steps=3, help_after=3)
+    for limit in outcomes:
+        limits["now"] = limit
+        session.run_episode()
+    assert helper.calls == []
+    assert session.stats.success_rate("forward") == pytest.approx(1 / 3)
+    assert session.stats.success_rate("backward") == pytest.approx(1 / 3)
+    assert session.stats.success_rate("backward", last=1) == 1.0
+
+
+def test_trouble_calls_for_help_before_the_next_episode():
+    helper = Helper([None, "the cube left the workspace"])
+    session = make_session(helper=helper)
+    first = session.run_episode()
+    second = session.run_episode()
+    assert helper.calls == [("the cube left the workspace", "backward")]
+    assert first.metadata["help"] is None
+    assert second.metadata["help"] == "the cube left the workspace"
+
+
+def test_the_arm_may_be_moved_while_somebody_helps():
+    env, arm, _ = make_env()
+
+    def move():
+        arm.joints = START + np.array([0.5, 0.1, 0, 0, 0, 0])
+
+    session = make_session(env=env, helper=Helper(["lost"], on_help=move))
+    sent = len(arm.sent)
+    session.run_episode()
+    path = np.array([START + np.array([0.5, 0.1, 0, 0, 0, 0]), *(c.joints for c in arm.sent[sent:])])
+    assert np.abs(np.diff(path, axis=0)).max() <= env.limits.max_joint_speed * 0.02 + 1e-9
+
+
+def test_an_arm_that_cannot_get_home_is_freed_by_somebody():
+    env, arm, _ = make_env()
+    arm.blocked = True
+
+    def free():
+        arm.blocked = False
+
+    helper = Helper(on_help=free)
+    arm.joints = START + np.array([0.7, 0.5, 0, 0, 0, 0])
+    session = make_session(env=env, helper=helper)
+    session.run_episode()
+    assert helper.calls == [(NOT_HOME, "forward")]
+
+
+def test_a_person_takes_over_and_hands_back():
+    def takeover(observation):
+        takeover.calls += 1
+        return action(0, 0.3) if takeover.calls in (2, 3) else None
+
+    takeover.calls = 0
+    episode = make_session(lambda _: None, takeover=takeover, max_steps=5).run_episode()
+    person, policy = Source.PERSON, Source.POLICY
+    assert episode.source.tolist() == [policy, person, person, policy, policy]
+    assert episode.policy_version.tolist() == [3, -1, -1, 3, 3]
+    np.testing.assert_allclose(episode.executed[:, 1], [0, 0.3, 0.3, 0, 0], atol=1e-6)
+
+
+def test_a_fault_keeps_what_was_recorded_and_is_raised():
+    env, arm, _ = make_env()
+    given = []
+
+    class Judge(CountingJudge):
+        def update(self, observation):
+            if self.frames == 3:
+                arm.efforts = np.full(6, 20.0)
+            return super().update(observation)
+
+    session = make_session(env=env, judge=Judge(lambda _: None), on_episode=given.append)
+    with pytest.raises(SafetyError, match="waist"):
+        session.run_episode()
+    (episode,) = given
+    assert episode.outcome == "unknown"
+    assert episode.truncated[-1]
+    assert not episode.terminated.any()
+    assert len(episode) == 4 + env.limits.effort_fault_steps - 1
+    assert "waist" in episode.metadata["fault"]
+    assert session.stats.consecutive_failures["any"] == 0
+    assert math.isnan(session.stats.success_rate("forward"))
+    with pytest.raises(SafetyError):  # nothing moves until a person clears the fault
+        session.run_episode()
+    assert len(given) == 1
+
+
+def test_a_goal_that_is_reached_already_is_skipped_until_the_other_direction_succeeds():
+    helper = Helper()
+    judge = CountingJudge(lambda _: None, start_probability=lambda i: 0.95 if i in INSTRUCTIONS["backward"] else 0.1)
+    session = make_session(judge=judge, helper=helper, max_steps=2, help_after=50)
+    assert [session.run_episode().direction for _ in range(5)] == ["forward"] * 5
+    assert session.stats.skipped == 4
+    plain = make_session(judge=judge, helper=helper, max_steps=2, help_after=50, skip_done=False)
+    assert [plain.run_episode().direction for _ in range(4)] == ["forward", "backward"] * 2
+
+
+def test_when_both_goals_seem_to_be_reached_directions_alternate():
+    judge = CountingJudge(lambda _: None, start_probability=lambda _: 0.95)
+    session = make_session(judge=judge, max_steps=2, help_after=50)
+    assert [session.run_episode().direction for _ in range(4)] == ["forward", "backward"] * 2
+    assert session.stats.skipped == 0
+
+
+def test_the_referee_speaks_after_the_episode_and_only_into_the_evaluation():
+    asked = []
+
+    def referee(direction):
+        asked.append(direction)
+        return False
+
+    episode = make_session(referee=referee).run_episode()
+    assert asked == ["forward"]
+    assert episode.outcome == "success"  # the reward model is the judge
+    assert episode.metadata["evaluation"] == {"success": False}
+
+
+def test_the_same_generator_gives_the_same_session():
+    runs = []
+    for _ in range(2):
+        session = make_session(rng=np.random.default_rng(7), deterministic=True)
+        runs.append([session.run_episode() for _ in range(4)])
+    for one, other in zip(*runs, strict=True):
+        assert one.instruction == other.instruction
+        np.testing.assert_array_equal(one.proprio, other.proprio)
+    assert runs[0][0].metadata == runs[1][0].metadata
+
+
+def test_deterministic_reaches_the_policy():
+    policy = WalkingPolicy()
+    make_session(policy=policy, deterministic=True).run_episode()
+    assert set(policy.deterministic) == {True}
+
+
+@pytest.mark.parametrize("setting", [{"max_steps": 0}, {"help_after": 0}])
+def test_settings_out_of_range_are_refused(setting):
+    with pytest.raises(ConfigError, match=next(iter(setting))):
+        make_session(**setting)
+
+
+def test_both_directions_need_an_instruction():
+    env, _, _ = make_env()
+    with pytest.raises(ConfigError, match="backward"):
+        ResetFreeSession(
+            env, WalkingPolicy(), CountingJudge(lambda _: 1), "pot", {"forward": ("a",), "backward": ()},
+            Helper(), rng=np.random.default_rng(0),
+        )  # fmt: skip
