@@ -165,7 +165,7 @@ def move(env: Any, walk: Walk) -> None:
     model = importlib.import_module("drivers.widowx.models").WX250S
     time = found("VirtualTime")()
     motors = found("FirstOrderMotors")((*READY, 0.5), time.now_ns())
-    servos = found("VirtualBus")(found("widowx_servos")(model.places), motors, now_ns=time.now_ns())
+    servos = found("VirtualBus")(found("arm_servos")(model), motors, now_ns=time.now_ns())
     port = found("LoopbackPort")(servos, time)
     bus = found("DynamixelBus")(lambda: port, clock=time.now_ns, latency_s=0.002, return_delay_s=0.0)
     arm = found("WidowX")(bus, model, found("ArmSettings")(), time, threaded=False)

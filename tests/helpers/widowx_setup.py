@@ -7,7 +7,7 @@ from drivers.dynamixel.units import RAD_PER_TICK
 from drivers.widowx.arm import WidowX
 from drivers.widowx.models import WX250S
 from drivers.widowx.settings import ArmSettings
-from sim.virtual.bus import VirtualBus, widowx_servos
+from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.loopback import LoopbackPort, VirtualTime
 from sim.virtual.motors import FirstOrderMotors
 from trajectories.types import Command
@@ -36,7 +36,7 @@ class Rig:
         self.time = VirtualTime()
         self.motors = FirstOrderMotors((*pose, *(0.0,) * (6 - len(pose)), width_rad), self.time.now_ns())
         self.virtual = VirtualBus(
-            servos or widowx_servos(model.places), self.motors, now_ns=self.time.now_ns(), faults=faults
+            servos or arm_servos(model), self.motors, now_ns=self.time.now_ns(), faults=faults
         )
         self.servos = self.virtual.servos
         self.port = RecordingPort(self.virtual, self.time)

@@ -14,7 +14,7 @@ from sim.physics import OPEN_WIDTH_M
 from sim.scene.objects import OBJECTS
 from sim.scene.scene import Scene
 from sim.scene.spec import ObjectSpec, SceneSpec
-from sim.virtual.bus import VirtualBus, widowx_servos
+from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.loopback import LoopbackPort, VirtualTime
 from sim.virtual.physics_link import MujocoMotors
 from trajectories.types import Command
@@ -31,7 +31,7 @@ class Rig:
         self.scene.physics.set_arm(joints, OPEN_WIDTH_M)
         self.time = VirtualTime()
         now = self.time.now_ns()
-        self.virtual = VirtualBus(widowx_servos(), MujocoMotors(self.scene.physics, now), now_ns=now)
+        self.virtual = VirtualBus(arm_servos(), MujocoMotors(self.scene.physics, now), now_ns=now)
         port = LoopbackPort(self.virtual, self.time)
         bus = DynamixelBus(lambda: port, clock=self.time.now_ns, latency_s=0.002, return_delay_s=0.0)
         self.arm = None

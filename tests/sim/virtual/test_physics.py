@@ -12,7 +12,7 @@ from robot.control.poses import READY_JOINTS
 from sim.physics import OPEN_WIDTH_M
 from sim.scene.scene import Scene
 from sim.scene.spec import SceneSpec
-from sim.virtual.bus import VirtualBus, widowx_servos
+from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.loopback import LoopbackPort, VirtualTime
 from sim.virtual.physics_link import MujocoMotors
 
@@ -26,7 +26,7 @@ class Rig:
         self.scene = Scene(SceneSpec((), ()), randomise=False)
         self.time = VirtualTime()
         self.virtual = VirtualBus(
-            widowx_servos(), MujocoMotors(self.scene.physics, self.time.now_ns()), now_ns=self.time.now_ns()
+            arm_servos(), MujocoMotors(self.scene.physics, self.time.now_ns()), now_ns=self.time.now_ns()
         )
         self.port = LoopbackPort(self.virtual, self.time)
         self.bus = DynamixelBus(lambda: self.port, clock=self.time.now_ns)
