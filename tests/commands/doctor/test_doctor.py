@@ -15,7 +15,7 @@ from drivers.dynamixel.replies import HardwareError
 from drivers.widowx.fault_messages import ADVICE
 from drivers.widowx.models import model_named
 from drivers.widowx.settings import ArmSettings
-from factory.device_robot import camera_settings
+from factory.cameras import camera_settings
 from factory.spec import plain, spec_of
 from robot.control.safety_limits import SafetyLimits
 from trajectories.errors import ConfigError
