@@ -102,9 +102,10 @@ def _not_chosen(name: str, kind: str, settings: DictConfig, seen: Attached) -> F
 def _absent(config: CameraConfig, kind: str, seen: Attached) -> Finding | None:
     """What to say when the device isn't there; opening it would only take long to find out the same."""
     source = config.source
-    attached = KINDS[kind].attached
-    if attached is not None and not attached(source, seen):
-        return fail(config.name, f"no camera of kind {kind} is attached as {source.device}", _CABLE)
+    known = KINDS[kind]
+    if known.attached is not None and not known.attached(source, seen):
+        chosen_by = known.chosen_by or "device"
+        return fail(config.name, f"no camera of kind {kind} with {chosen_by} {source.device} is attached", _CABLE)
     device = seen.named(source.device)
     if device is not None and device.problem:
         return fail(config.name, f"{source.device} is {device.problem}", device.advice)

@@ -66,9 +66,9 @@ def test_a_camera_that_is_not_chosen_gets_those_attached(kind, setting, attached
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"kind": "realsense", "serial": "999"}, "no camera of kind realsense is attached as 999"),
+        ({"kind": "realsense", "serial": "999"}, "kind realsense with serial 999 is"),
         ({"kind": "realsense", "serial": "067890"}, "067890 is on USB 2.1"),
-        ({"kind": "uvc", "device": "/dev/video77"}, "attached as /dev/video77"),
+        ({"kind": "uvc", "device": "/dev/video77"}, "kind uvc with device /dev/video77 is"),
         ({"kind": "webcam", "device": "/dev/video0"}, "kind is 'webcam'"),
         ({"kind": "uvc", "device": "/dev/video0", "colour": 3}, "no setting 'colour'"),
         ({"kind": "uvc", "device": "/dev/video0", "colour": 3}, "a camera of kind uvc has device, resolution, fps"),
