@@ -13,6 +13,7 @@ import numpy as np
 from omegaconf import DictConfig
 
 from factory.calibration import calibration_in_use
+from factory.cameras import camera_settings, virtual_camera
 from factory.spec import plain, spec_of
 from factory.task import instructions_of
 from factory.virtual_robot import world_settings
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from drivers.widowx.settings import ArmSettings
     from robot.interfaces import Operator
     from robot.rollout.environment import RobotEnv
-    from sim.virtual.client import WorldCamera
 
 _LOOK_NS = 1_000_000_000
 """Images for people may be this old."""
@@ -210,43 +210,3 @@ def arm_settings_of(config: DictConfig) -> ArmSettings:
     settings = merged(ArmSettings(), plain(config.robot.arm), "robot.arm")
     calibration = calibration_in_use(config)
     return settings if calibration is None else replace(settings, joint_offsets=calibration.joint_offsets)
-
-
-def camera_settings(name: str, settings: DictConfig, size: int) -> CameraConfig:
-    """Settings of a camera from YAML.
-
-    Raises:
-        ConfigError: Naming what is wrong.
-    """
-    from drivers.cameras.config import CameraConfig
-    from drivers.cameras.realsense_config import RealSenseConfig
-    from drivers.cameras.uvc import UvcConfig
-
-    raw = plain(settings)
-    kinds = {"uvc": UvcConfig, "realsense": RealSenseConfig}
-    kind = raw.pop("kind", None)
-    if kind not in kinds:
-        raise ConfigError(f"robot.cameras.{name}.kind is {kind!r}, expected one of {', '.join(kinds)}.")
-    shared = {key: raw.pop(key) for key in ("crop", "latency_ms") if key in raw}
-    if shared.get("crop") is not None:
-        shared["crop"] = tuple(shared["crop"])
-    try:
-        return CameraConfig(name, kinds[kind](**raw), (size, size), **shared)
-    except TypeError as error:
-        raise ConfigError(
-            f"robot.cameras.{name}: {error}. `docs/hardware.md` shows the settings of both kinds."
-        ) from None
-
-
-def virtual_camera(name: str, camera: WorldCamera, size: int) -> CameraConfig:
-    """The driver's settings for a camera of the virtual world."""
-    from drivers.cameras.config import CameraConfig
-    from drivers.cameras.realsense_config import RealSenseConfig
-    from drivers.cameras.uvc import UvcConfig
-
-    source: UvcConfig | RealSenseConfig
-    if camera.kind == "realsense":
-        source = RealSenseConfig(camera.device, camera.resolution, round(camera.fps), stand_in=camera.stand_in)
-    else:
-        source = UvcConfig(camera.device, camera.resolution, camera.fps, stand_in=camera.stand_in)
-    return CameraConfig(name, source, (size, size))

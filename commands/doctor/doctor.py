@@ -17,7 +17,8 @@ from commands.doctor.computer import check_clock, check_disk, check_priority, ch
 from commands.doctor.graphics import check_gpu, check_rendering
 from commands.doctor.packages import check_packages, check_python
 from commands.doctor.report import Check, Finding, as_json, examine, ok, summary
-from factory.device_robot import arm_settings_of, virtual_camera
+from factory.cameras import virtual_camera
+from factory.device_robot import arm_settings_of
 from trajectories.durable import replace_file
 from trajectories.errors import ConfigError
 from trajectories.numbers import between
@@ -67,17 +68,16 @@ def look(config: DictConfig) -> Iterator[Finding]:
 
 def _widowx(config: DictConfig) -> Iterator[Finding]:
     """Arm, cameras and teleoperation devices of this computer."""
-    from commands.doctor.cameras import check_attached, check_streams, configured_cameras
+    from commands.doctor.cameras import check_attached, check_streams, configured_cameras, find_attached
     from commands.doctor.port import choose_port
     from commands.doctor.teleop import check_teleop
-    from drivers.cameras.find import find_cameras
 
     robot = config.robot
     port, findings = choose_port(robot.port)
     yield from findings
     if port is not None:
         yield from examine("arm", lambda: _arm(config, port))
-    attached = find_cameras()
+    attached = find_attached()
     yield from check_attached(attached)
     cameras, findings = configured_cameras(robot, attached)
     yield from findings

@@ -15,7 +15,7 @@ from drivers.dynamixel.replies import HardwareError
 from drivers.widowx.fault_messages import ADVICE
 from drivers.widowx.models import model_named
 from drivers.widowx.settings import ArmSettings
-from factory.device_robot import camera_settings
+from factory.cameras import camera_settings
 from factory.spec import plain, spec_of
 from robot.control.safety_limits import SafetyLimits
 from trajectories.errors import ConfigError
@@ -45,7 +45,7 @@ def test_without_devices_the_list_says_what_to_do(tmp_path, capsys, monkeypatch)
     findings = {finding["name"]: finding for finding in found["findings"]}
     assert COMPUTER | {"priority", "port", "front", "gamepad"} <= set(findings)
     assert nowhere in findings["port"]["found"]
-    assert "serial number 000" in findings["front"]["found"]
+    assert "no camera of kind realsense with serial 000 is attached" in findings["front"]["found"]
     for finding in found["findings"]:
         assert bool(finding["advice"]) == (finding["state"] != "ok"), finding
         assert finding["found"] in said
