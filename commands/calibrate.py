@@ -11,6 +11,7 @@ import numpy as np
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from factory.arm import arm_of
 from factory.calibration import arm_name
 from robot.control.calibration import MOUNTS, Calibration, Intrinsics, Mount, newest_calibration, now
 from trajectories.errors import ConfigError, RegraspError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from drivers.calibration.refine import Refined
     from drivers.calibration.views import View
     from drivers.dynamixel.bus import DynamixelBus
-    from drivers.widowx.models import ArmModel
+    from drivers.dynamixel.servo_map import ServoMap
     from robot.rollout.environment import RobotEnv
 
 WHATS = ("camera", "joints", "shadows")
@@ -252,13 +253,13 @@ def calibrate_pairs(config: DictConfig, ask: Ask) -> None:
 
 
 @contextmanager
-def open_bus(config: DictConfig) -> Iterator[tuple[DynamixelBus, ArmModel]]:
+def open_bus(config: DictConfig) -> Iterator[tuple[DynamixelBus, ServoMap]]:
     """The arm's servos, identified, without the driver: nothing is switched on."""
     from drivers.dynamixel.bus import DynamixelBus
-    from drivers.widowx.models import model_named
+    from drivers.dynamixel.servo_map import servo_map
     from drivers.widowx.startup import verify_servos
 
-    model = model_named(arm_name(config))
+    model = servo_map(arm_name(config))
     bus = DynamixelBus.on(port_of(config))
     try:
         verify_servos(bus, model)

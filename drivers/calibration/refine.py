@@ -21,9 +21,11 @@ from robot.control.calibration import Intrinsics, Mount
 from robot.interfaces import ArmKinematics
 from trajectories.types import Float64
 
+
 def observable(joints: int) -> tuple[int, ...]:
     """Indices of the joints, of so many, whose offsets show from outside: all but the first and the last."""
     return tuple(range(1, joints - 1))
+
 
 """Shoulder, elbow, forearm roll, wrist angle."""
 _OUTLIER_PX = 2.0

@@ -63,9 +63,7 @@ def renewed(
     return Calibration(previous.arm, date, offsets, known, {name: camera})
 
 
-def describe(
-    name: str, found: Refined, mount: Mount, views: int, joints: Sequence[str] = ()
-) -> str:
+def describe(name: str, found: Refined, mount: Mount, views: int, joints: Sequence[str] = ()) -> str:
     """Say in words what was found; `joints` are the names of all joints where their offsets were measured."""
     estimate, sure = found.estimate, found.camera_deviations
     place = ", ".join(f"{x:+.4f}" for x in estimate.camera[:3, 3])

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from drivers.teleop.keys import Key
 from drivers.teleop.motion import Gripper, Motion
-from robot.control.home import action_towards
 from robot.arms.model import ArmModel
+from robot.control.home import action_towards
 from robot.control.pose import Pose, multiply, rotation_vector, rows_from_rpy, rpy_from_rows, transpose
 from trajectories.errors import ConfigError
 from trajectories.numbers import NS_PER_S, positive

@@ -10,7 +10,9 @@ from robot.arms.wx250s import WX250S
 from trajectories.errors import ConfigError
 from trajectories.registry import Registry
 
-ARMS: Registry[ArmModel] = Registry("regrasp.arms", "arm", {model.name: model for model in (WX250S, WX250, WX200, VX300S)})
+ARMS: Registry[ArmModel] = Registry(
+    "regrasp.arms", "arm", {model.name: model for model in (WX250S, WX250, WX200, VX300S)}
+)
 
 
 def arm_model(name: str) -> ArmModel:

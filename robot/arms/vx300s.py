@@ -37,5 +37,6 @@ VX300S = ArmModel(
     solver=lambda lower, upper: Kinematics(GEOMETRY, lower, upper),
     opening=0.072,
     finger_closed=0.021,
+    position_lower=(0.18, -0.28, 0.012),
     position_upper=(0.48, 0.28, 0.25),
 )  # fmt: skip

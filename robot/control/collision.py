@@ -62,9 +62,7 @@ class Collision:
         ConfigError: When the margin is out of range or the model is another arm's.
     """
 
-    def __init__(
-        self, margin: float = 0.005, mjcf: Path | str = ARM_XML, joints: Sequence[str] = JOINT_NAMES
-    ) -> None:
+    def __init__(self, margin: float = 0.005, mjcf: Path | str = ARM_XML, joints: Sequence[str] = JOINT_NAMES) -> None:
         between("collision_margin", margin, 0.001, HORIZON_M / 2)
         self.margin = margin
         self._model = _load(mjcf, joints)

@@ -1,8 +1,8 @@
 """Forward and inverse kinematics of arms without a forearm roll, in closed form.
 
 Waist, shoulder, elbow, wrist angle and wrist rotation (Interbotix' wx200 and wx250): the tool's axis always lies in the
-vertical plane through the waist's axis, so that one of three rotations follows from the position. `attainable` turns any
-pose into the nearest that the arm can take.
+vertical plane through the waist's axis, so that one of three rotations follows from the position. `attainable` turns
+any pose into the nearest that the arm can take.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ class FiveAxisKinematics:
                 refused.append((cost, reason))
         if best is None and not refused:
             raise KinematicsError(
-                f"The pose {describe_pose(pose)} tilts the gripper {math.degrees(math.asin(min(tilted, 1.0))):.2f} deg out "
-                "of the arm's plane, which an arm of five joints can't. Ask for `attainable(pose)`."
+                f"The pose {describe_pose(pose)} tilts the gripper {math.degrees(math.asin(min(tilted, 1.0))):.2f} deg "
+                "out of the arm's plane, which an arm of five joints can't. Ask for `attainable(pose)`."
             )
         if best is None:
             raise KinematicsError(

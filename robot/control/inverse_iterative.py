@@ -67,8 +67,9 @@ class IterativeKinematics:
                 f"{mjcf} has {len(found)} joints; an iteration for any pose needs {_FREE}. Arms of five joints have "
                 "robot.control.five_axis.FiveAxisKinematics."
             )
-        for joint, low, high in zip(found, lower or (), upper or (), strict=True):
-            joint.range[:] = low, high
+        if lower is not None and upper is not None:
+            for joint, low, high in zip(found, lower, upper, strict=True):
+                joint.range[:] = low, high
         self._qpos = np.array([joint.qposadr[0] for joint in found])
         dofs = {int(joint.dofadr[0]) for joint in found}
         self._tip = tip_site

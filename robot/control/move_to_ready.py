@@ -41,7 +41,7 @@ def move_to_ready(arm: Arm, clock: Clock, joints: Sequence[float], speed: float 
         _send(arm, clock, goal, start.gripper_width)
         due += round(NS_PER_S / _RATE_HZ)
         clock.sleep_until_ns(due)
-    raise SafetyError(f"The arm didn't reach its ready pose {tuple(joints)}: something holds it. Free it and start again.")
+    raise SafetyError(f"The arm didn't reach its ready pose {tuple(joints)}: something holds it. Free it, start again.")
 
 
 def _send(arm: Arm, clock: Clock, joints: Float64, width: float) -> None:

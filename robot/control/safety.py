@@ -288,10 +288,12 @@ class SafetyFilter:
             else:
                 wanted = Pose(np.array([p + d for p, d in zip(start, shift, strict=True)]), np.array(rpy))
                 pose = self._kinematics.attainable(wanted)
+                part, reason, joints = 0.5, "rotation", None
                 if pose is not wanted:
                     reasons.append("rotation")
                     turned = rpy_from_rows(multiply(rows_from_rpy(pose.rpy.tolist()), back))
-                part, reason, joints = self._try(pose, turned, step, target, allowed)
+                if pose is wanted or not self._turns_too_far(wanted, pose, turned, step[3:]):
+                    part, reason, joints = self._try(pose, target, allowed)
                 if joints is not None:
                     executed = [d / s for d, s in zip((*shift, *turned), self._scale, strict=True)]
                     return Checked(
@@ -304,20 +306,24 @@ class SafetyFilter:
             reasons.append(reason)
         return self._hold(target, gripper_open, tuple(dict.fromkeys((*clipped, *reasons))))
 
-    def _try(
-        self, pose: Pose, turned: Sequence[float], step: Sequence[float], target: Target, allowed: float
-    ) -> tuple[float, str, Float64 | None]:
-        """Joints that reach `pose` freely within `allowed` rad of travel, or how much to shorten it, and why.
+    def _turns_too_far(self, wanted: Pose, pose: Pose, turned: Sequence[float], most: Sequence[float]) -> bool:
+        """Whether the rotation that the arm takes instead of the wanted one leaves the box, or is a longer step.
 
-        `turned` (rpy) and `step` are looked at for arms that take another rotation than asked for: it may be a longer
-        one, or one outside of the box.
+        Args:
+            wanted: Asked for.
+            pose: What the arm can take.
+            turned: Roll, pitch and yaw from the last target to `pose`, rad.
+            most: (3,) rad that a step may have.
         """
-        outside = any(
-            not low - _OUTSIDE <= angle <= high + _OUTSIDE
-            for low, angle, high in zip(self.limits.rpy_lower, pose.rpy.tolist(), self.limits.rpy_upper, strict=True)
+        low, high = self.limits.rpy_lower, self.limits.rpy_upper
+        leaves = any(
+            _inside(a, w, b) and not _inside(a, p, b)
+            for a, w, p, b in zip(low, wanted.rpy.tolist(), pose.rpy.tolist(), high, strict=True)
         )
-        if outside or max(abs(d) / m for d, m in zip(turned, step[3:], strict=True)) > 1.0 + _STEP_TOLERANCE:
-            return 0.5, "rotation", None
+        return leaves or max(abs(d) / m for d, m in zip(turned, most, strict=True)) > 1.0 + _STEP_TOLERANCE
+
+    def _try(self, pose: Pose, target: Target, allowed: float) -> tuple[float, str, Float64 | None]:
+        """Joints that reach `pose` freely within `allowed` rad of travel, or how much to shorten it, and why."""
         try:
             joints = self._kinematics.inverse(pose, target.joints)
         except KinematicsError:
@@ -328,3 +334,7 @@ class SafetyFilter:
         if self._collision.obstacle(target.joints, joints) is not None:
             return 0.5, "collision", None
         return 1.0, "", joints
+
+
+def _inside(low: float, value: float, high: float) -> bool:
+    return low - _OUTSIDE <= value <= high + _OUTSIDE

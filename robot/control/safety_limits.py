@@ -9,7 +9,6 @@ from robot.control.kinematics import JOINT_LOWER, JOINT_UPPER
 from trajectories.errors import ConfigError
 from trajectories.numbers import positive
 
-
 WIDEST_GRIPPER_M = 0.2
 """No parallel gripper here opens wider."""
 
@@ -110,7 +109,11 @@ class SafetyLimits:
                 f"{self.effort_fault_steps!r}."
             )
         joints = len(self.joint_lower)
-        if joints < 1 or len(self.max_efforts) != joints or not all(math.isfinite(x) and x > 0 for x in self.max_efforts):
+        if (
+            joints < 1
+            or len(self.max_efforts) != joints
+            or not all(math.isfinite(x) and x > 0 for x in self.max_efforts)
+        ):
             raise ConfigError(f"max_efforts needs {joints} finite N m above 0, one a joint, got {self.max_efforts}.")
         if not 0.0 <= self.joint_margin < 0.5:
             raise ConfigError(f"joint_margin must lie in [0, 0.5) rad, got {self.joint_margin!r}.")

@@ -12,9 +12,9 @@ from dataclasses import replace
 import mujoco
 import numpy as np
 
-from robot.control.calibration import Mount
 from robot.arms.model import ArmModel
 from robot.arms.wx250s import WX250S
+from robot.control.calibration import Mount
 from robot.interfaces import ArmState
 from robot.rollout.environment import RobotEnv
 from sim.devices import SimArm, SimCamera, SimClock

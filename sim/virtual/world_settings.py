@@ -79,7 +79,18 @@ class WorldSettings:
         """Return the arguments from which `parse_arguments` reads these settings."""
         switches = {"--nominal": not self.randomise, "--wire": self.wire}
         return [
-            *("--folder", str(folder), "--arm", self.arm, "--task", self.task, "--seed", str(self.seed), "--spread", self.spread),
+            *(
+                "--folder",
+                str(folder),
+                "--arm",
+                self.arm,
+                "--task",
+                self.task,
+                "--seed",
+                str(self.seed),
+                "--spread",
+                self.spread,
+            ),
             *("--size", str(self.image_size), "--fps", str(self.fps)),
             *("--cameras", *(f"{name}:{kind}" for name, kind in self.cameras.items())),
             *(name for name, on in switches.items() if on),
