@@ -3,12 +3,14 @@
     python benchmarks/walks.py               a table
     python benchmarks/walks.py --files       with the files of each walk
 
-Three walks, each of spans that follow one another; a span is everything that one thread calls from its start until its
+Four walks, each of spans that follow one another; a span is everything that one thread calls from its start until its
 end is entered. Between them data wait in memory that two threads or processes share.
 
 - image -> gradient: the twin's observation, the recorder, the learner's intake, an update until the optimiser steps;
 - action -> servo bytes: `RobotEnv.apply` until the arm is sent a command, `WidowX.send`, and a cycle of the arm's loop
   until a Sync Write is at the port (virtual servos);
+- command -> servo bytes: the last part of that alone, without reading the servos: `WidowX.send`, then from the plan of
+  the next set point on;
 - frame -> TD target: as the first walk, until the target is computed.
 
 Files of `sim` are not counted: they stand in for devices.
@@ -64,16 +66,21 @@ class Walk:
         self.files: dict[str, None] = {}
 
     @contextmanager
-    def span(self, end: Callable[[FrameType], bool] | None = None) -> Iterator[None]:
-        """Note what runs within, until a function for which `end` holds is entered; what would follow is left out."""
+    def span(
+        self, end: Callable[[FrameType], bool] | None = None, begin: Callable[[FrameType], bool] | None = None
+    ) -> Iterator[None]:
+        """Note what runs within, from `begin` on until a function for which `end` holds is entered."""
+        begun = begin is None
 
         def note(frame: FrameType, event: str, _: object) -> None:
             path = Path(frame.f_code.co_filename)
             if event != "call" or not path.is_relative_to(ROOT) or path.relative_to(ROOT).parts[0] not in ROOMS:
                 return
-            if path.relative_to(ROOT).parts[0] not in STAND_INS:
+            nonlocal begun
+            begun = begun or (begin is not None and begin(frame))
+            if begun and path.relative_to(ROOT).parts[0] not in STAND_INS:
                 self.files.setdefault(str(path.relative_to(ROOT)))
-            if end is not None and end(frame):
+            if begun and end is not None and end(frame):
                 raise _Arrived
 
         sys.setprofile(note)
@@ -162,26 +169,43 @@ def move(env: Any, walk: Walk) -> None:
     """From an action to the bytes of a Sync Write."""
     with walk.span(entered("send")):
         env.apply(np.full(7, 0.1, np.float32))
-    model = importlib.import_module("drivers.dynamixel.servo_map").WX250S
+    command(walk)
+
+
+def command(walk: Walk, begin: Callable[[FrameType], bool] | None = None) -> None:
+    """From a command to the bytes of a Sync Write; of the loop's cycle what runs from `begin` on."""
+    model, make_servos = arm_and_servos()
     time = found("VirtualTime")()
     motors = found("FirstOrderMotors")((*READY, 0.5), time.now_ns())
-    servos = found("VirtualBus")(found("arm_servos")(model), motors, now_ns=time.now_ns())
+    servos = found("VirtualBus")(make_servos(), motors, now_ns=time.now_ns())
     port = found("LoopbackPort")(servos, time)
     bus = found("DynamixelBus")(lambda: port, clock=time.now_ns, latency_s=0.002, return_delay_s=0.0)
     arm = found("WidowX")(bus, model, found("ArmSettings")(), time, threaded=False)
     with walk.span():
         arm.send(found("Command")(np.array(READY), 0.02, time.now_ns()))
-    with walk.span(sync_write):
+    with walk.span(sync_write, begin):
         arm.cycle()
 
 
+def arm_and_servos() -> tuple[Any, Callable[[], Any]]:
+    """The WidowX 250 S and what makes its virtual servos; trees from before a rearrangement have other names."""
+    try:
+        model = importlib.import_module("drivers.dynamixel.servo_map").WX250S
+        return model, lambda: found("arm_servos")(model)
+    except ModuleNotFoundError:
+        model = importlib.import_module("drivers.widowx.models").WX250S
+        return model, lambda: found("widowx_servos")(model.places)
+
+
 def walks() -> list[Walk]:
-    """All three."""
-    made = [Walk("image -> gradient"), Walk("action -> servo bytes"), Walk("frame -> TD target")]
+    """All four."""
+    names = ("image -> gradient", "action -> servo bytes", "frame -> TD target", "command -> servo bytes")
+    made = [Walk(name) for name in names]
     with twin_env() as env:
         learn(env, made[0], "_step")
         move(env, made[1])
         learn(env, made[2], "td_target")
+    command(made[3], entered("_plan"))
     return made
 
 
