@@ -4,8 +4,12 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from helpers import ROOT, outside
+from safetensors import safe_open
+
+from trajectories.store import TrajectoryStore
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +20,12 @@ def installed(tmp_path_factory):
 def answer(installed, code):
     """What the code says as JSON on its last line, run where the package is installed."""
     ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=outside.environment(installed), capture_output=True, text=True
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=outside.environment(installed),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert ran.returncode == 0, ran.stderr[-3000:]
     return json.loads(ran.stdout.splitlines()[-1])
@@ -59,3 +68,58 @@ def test_a_camera_kind(installed):
     assert said["latency_ms"] == 2.0
     for words in ("no setting 'hue'", "kind pattern has device, resolution, fps, colour"):
         assert words in said["refused"]
+
+
+OURS = ("task=cube_to_bowl", "reward=mean_picture", "method=three_critics_fast")
+SHORT = (
+    "profile=tiny", "workers=1", "progress=false", "robot.image_size=64", "collect.demos=2", "collect.failures=2",
+    "collect.play=0", "collect.aftermath=0", "pretrain.encoder_steps=10", "finetune.steps=24",
+    "finetune.warmup_steps=12", "finetune.snapshot_every=24",
+)  # fmt: skip
+
+
+def regrasp(installed, *arguments):
+    """What a verb prints, run where the package is installed."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "commands", *arguments],
+        cwd=ROOT, env=outside.environment(installed), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, (ran.stdout + ran.stderr)[-3000:]
+    return ran.stdout
+
+
+@pytest.fixture(scope="module")
+def session(installed, tmp_path_factory):
+    """The run folder of a short session in the twin with task, judge and method of the package."""
+    folder = tmp_path_factory.mktemp("session") / "run"
+    for verb in ("collect", "train-reward", "pretrain", "finetune"):
+        regrasp(installed, verb, *OURS, *SHORT, f"run_dir={folder}")
+    return folder
+
+
+@pytest.mark.timeout(240)
+def test_a_session_with_task_judge_and_method(session):
+    assert json.loads((session / "reward" / "kind.json").read_text()) == {"kind": "mean_picture"}
+    tuned = session / "finetune_three_critics_fast"
+    with TrajectoryStore(tuned / "episodes", read_only=True) as store:
+        episodes = [store.read(name) for name in store.ids()]
+    assert sum(map(len, episodes)) >= 24
+    for episode in episodes:
+        assert episode.task == "cube_to_bowl"
+        assert "cube" in episode.instruction
+        assert len(episode) <= 12  # max_steps of the package's YAML
+        assert np.isfinite(episode.success_probability[1:]).all()  # the judge of the package read every frame
+    with safe_open(tuned / "learner.safetensors", "np") as learner:
+        assert learner.get_slice("critics.out_weight").get_shape() == [3, 1, 32]  # three critics, 32 wide
+    assert (tuned / "snapshots" / "step_24").is_dir()
+
+
+def test_help_and_settings_name_what_the_package_brings(installed):
+    """A method without a YAML has the settings that the published ones share."""
+    said = regrasp(installed, "finetune", "--help")
+    assert "task=bin_weight|cube_to_bowl|own|" in said
+    assert "|three_critics|three_critics_fast|" in said
+    assert "reward=clip|embedded|mean_picture" in said
+    said = regrasp(installed, "finetune", "method=three_critics", "--cfg", "job", "--package", "method")
+    assert "registry: three_critics" in said
+    assert "hidden:\n- 256\n- 256" in said
