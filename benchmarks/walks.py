@@ -162,10 +162,10 @@ def move(env: Any, walk: Walk) -> None:
     """From an action to the bytes of a Sync Write."""
     with walk.span(entered("send")):
         env.apply(np.full(7, 0.1, np.float32))
-    model = importlib.import_module("drivers.widowx.models").WX250S
+    model = importlib.import_module("drivers.dynamixel.servo_map").WX250S
     time = found("VirtualTime")()
     motors = found("FirstOrderMotors")((*READY, 0.5), time.now_ns())
-    servos = found("VirtualBus")(found("widowx_servos")(model.places), motors, now_ns=time.now_ns())
+    servos = found("VirtualBus")(found("arm_servos")(model), motors, now_ns=time.now_ns())
     port = found("LoopbackPort")(servos, time)
     bus = found("DynamixelBus")(lambda: port, clock=time.now_ns, latency_s=0.002, return_delay_s=0.0)
     arm = found("WidowX")(bus, model, found("ArmSettings")(), time, threaded=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drivers.dynamixel.replies import HardwareError
-from drivers.widowx.models import ArmModel
+from drivers.dynamixel.servo_map import ServoMap
 
 _CLEAR = "then clear('your name')"
 _REBOOT = "which restarts the servos of this joint (they are free for a moment)"
@@ -19,7 +19,7 @@ ADVICE = {
 }
 
 
-def servo_title(model: ArmModel, servo: int) -> str:
+def servo_title(model: ServoMap, servo: int) -> str:
     """E.g. "Servo 3 (shoulder_shadow, joint shoulder)"."""
     place = model.place(servo)
     joint = model.joint_name(place.joint)

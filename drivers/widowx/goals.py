@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 
 from drivers.dynamixel.bus import DynamixelBus
+from drivers.dynamixel.servo_map import ServoMap
 from drivers.dynamixel.units import rad_to_ticks, ticks_to_rad
-from drivers.widowx.models import ArmModel
 from trajectories.errors import SafetyError
 
 
@@ -24,7 +24,7 @@ class GoalWriter:
         written: rad, the last goals.
     """
 
-    def __init__(self, bus: DynamixelBus, model: ArmModel, gripper_squeeze: float) -> None:
+    def __init__(self, bus: DynamixelBus, model: ServoMap, gripper_squeeze: float) -> None:
         self._bus = bus
         self._leaders = model.leaders
         closed, wide = model.linkage.angle(0.0), model.linkage.angle(model.linkage.largest_width)

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 from drivers.dynamixel.cycle import ServoHealth, ServoState
 from drivers.dynamixel.replies import HardwareError
+from drivers.dynamixel.servo_map import ServoMap
 from drivers.widowx.fault_messages import ADVICE, servo_title
-from drivers.widowx.models import ArmModel
 from drivers.widowx.reading import Reading, output
 from drivers.widowx.settings import GuardLimits
 from trajectories.numbers import NS_PER_S
@@ -49,7 +49,7 @@ class Guard:
         now_ns: Monotonic ns.
     """
 
-    def __init__(self, model: ArmModel, limits: GuardLimits, now_ns: int) -> None:
+    def __init__(self, model: ServoMap, limits: GuardLimits, now_ns: int) -> None:
         self._model, self._limits = model, limits
         self.reset(now_ns)
 

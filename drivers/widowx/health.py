@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from drivers.dynamixel.cycle import ServoHealth, ServoState
 from drivers.dynamixel.replies import HardwareError
-from drivers.widowx.models import ArmModel
+from drivers.dynamixel.servo_map import ServoMap
 from drivers.widowx.reading import output
 
 
@@ -39,7 +39,7 @@ class ServoStatus:
 
 
 def statuses(
-    model: ArmModel, states: Mapping[int, ServoState], healths: Mapping[int, ServoHealth]
+    model: ServoMap, states: Mapping[int, ServoState], healths: Mapping[int, ServoHealth]
 ) -> dict[int, ServoStatus]:
     """Status by id of all servos that ever answered.
 

@@ -15,6 +15,7 @@ from collections.abc import Collection
 
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.cycle import StateCycle
+from drivers.dynamixel.servo_map import ServoMap
 from drivers.dynamixel.units import ticks_to_rad
 from drivers.errors import PortLostError
 from drivers.widowx import startup
@@ -24,7 +25,6 @@ from drivers.widowx.guard import Guard, Level
 from drivers.widowx.health import ServoStatus, statuses
 from drivers.widowx.interpolation import Interpolator
 from drivers.widowx.mode import Mode, require_free, require_person
-from drivers.widowx.models import ArmModel
 from drivers.widowx.reading import Reading, arm_state, output, read_cycle
 from drivers.widowx.settings import ArmSettings
 from drivers.widowx.sleep_motion import SleepMotion
@@ -66,7 +66,7 @@ class ControlLoop:
             Servos that report a hardware error don't raise: the fault is latched and `recover` reboots them.
     """
 
-    def __init__(self, bus: DynamixelBus, model: ArmModel, settings: ArmSettings) -> None:
+    def __init__(self, bus: DynamixelBus, model: ServoMap, settings: ArmSettings) -> None:
         self.bus, self.model, self.settings = bus, model, settings
         self.mode = Mode.FOLLOW
         self.state: ArmState | None = None

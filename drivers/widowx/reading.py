@@ -8,10 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from drivers.dynamixel.cycle import ServoState, StateCycle
+from drivers.dynamixel.servo_map import ServoMap, ServoPlace, stall_torque
 from drivers.dynamixel.units import LARGEST_PWM
-from drivers.dynamixel.widowx import ServoPlace
 from drivers.errors import ServoRestartedError, ServoTimeoutError
-from drivers.widowx.models import ArmModel, stall_torque
 from robot.interfaces import ArmState
 
 
@@ -57,7 +56,7 @@ def output(place: ServoPlace, state: ServoState) -> float:
     return state.load or 0.0
 
 
-def arm_state(model: ArmModel, states: Mapping[int, ServoState], gripper_pwm: int) -> ArmState:
+def arm_state(model: ServoMap, states: Mapping[int, ServoState], gripper_pwm: int) -> ArmState:
     """Joint state of all servos' newest states; its time is that of the oldest.
 
     Args:

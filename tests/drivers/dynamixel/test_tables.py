@@ -6,8 +6,8 @@ import pytest
 
 from drivers.dynamixel import units
 from drivers.dynamixel.gripper_linkage import WIDOWX_LINKAGE
+from drivers.dynamixel.servo_map import WX250S
 from drivers.dynamixel.tables import TABLES, XL330_M288, XL430_W250, XM430_W350, table_for
-from drivers.dynamixel.widowx import WIDOWX_250S
 from drivers.errors import PacketError
 from trajectories.errors import ConfigError
 
@@ -94,11 +94,11 @@ def test_gripper_linkage_is_invertible_and_its_derivative_right():
 
 
 def test_the_arms_servos():
-    assert [place.servo for place in WIDOWX_250S] == list(range(1, 10))
-    assert {place.servo: place.secondary_id for place in WIDOWX_250S if place.is_shadow} == {3: 2, 5: 4}
-    assert [place.servo for place in WIDOWX_250S if place.drive_mode] == [3, 5, 7]
-    assert [place.table.model for place in WIDOWX_250S] == ["XM430-W350"] * 7 + ["XL430-W250"] * 2
-    degrees = {place.name: math.degrees(units.ticks_to_rad(place.min_position)) for place in WIDOWX_250S}
+    assert [place.servo for place in WX250S.places] == list(range(1, 10))
+    assert {place.servo: place.secondary_id for place in WX250S.places if place.is_shadow} == {3: 2, 5: 4}
+    assert [place.servo for place in WX250S.places if place.drive_mode] == [3, 5, 7]
+    assert [place.table.model for place in WX250S.places] == ["XM430-W350"] * 7 + ["XL430-W250"] * 2
+    degrees = {place.name: math.degrees(units.ticks_to_rad(place.min_position)) for place in WX250S.places}
     assert degrees["shoulder"] == pytest.approx(-108, abs=0.1)
     assert degrees["elbow"] == pytest.approx(-123, abs=0.1)
     assert degrees["wrist_angle"] == pytest.approx(-100, abs=0.1)

@@ -14,7 +14,7 @@ from drivers.dynamixel.replies import HardwareError
 from drivers.dynamixel.tables import XL330_M288
 from drivers.dynamixel.units import rad_to_ticks
 from drivers.errors import ServoRestartedError, ServoTimeoutError
-from sim.virtual.bus import VirtualBus, widowx_servos
+from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.bus_faults import BusFaults
 from sim.virtual.pty import PtyProcess, PtyServer
 from sim.virtual.servo import VirtualServo
@@ -30,7 +30,7 @@ def cycle_of(setup, servos=IDS):
 # -- the cycle ------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("firmware", [44, 46])
 def test_the_cycle_reads_what_the_registers_hold(firmware):
-    setup = Setup(widowx_servos(firmware=firmware))
+    setup = Setup(arm_servos(firmware=firmware))
     cycle = cycle_of(setup)
     assert cycle.fast == (firmware == 46)
     rng = np.random.default_rng(0)
@@ -81,7 +81,7 @@ def test_velocity_and_its_sign():
 
 @pytest.mark.parametrize("firmware", [44, 46])
 def test_alert_and_hardware_error_of_a_shadow_are_seen(firmware):
-    setup = Setup(widowx_servos(firmware=firmware))
+    setup = Setup(arm_servos(firmware=firmware))
     cycle = cycle_of(setup)
     setup.hold(*IDS)
     setup.servos[3].protection.forced = HardwareError.SHOCK
@@ -135,7 +135,7 @@ def test_a_dead_servo_is_named_within_the_cycle_and_returns():
 
 
 def test_two_layouts_do_not_share_a_cycle():
-    setup = Setup([*widowx_servos()[:2], VirtualServo(11, XL330_M288, 2)])
+    setup = Setup([*arm_servos()[:2], VirtualServo(11, XL330_M288, 2)])
     assert len(cycle_of(setup, [1, 2]).read(health=True)) == 2
     assert len(cycle_of(setup, [11]).read(health=True)) == 1
     with pytest.raises(Exception, match=r"208.*224"):
@@ -234,7 +234,7 @@ def test_a_bus_in_a_process_of_its_own():
 # -- the vendor's library on the pseudo-terminal --------------------------------------------------------
 @pytest.fixture
 def sdk():
-    virtual = VirtualBus(widowx_servos(), now_ns=time.monotonic_ns())
+    virtual = VirtualBus(arm_servos(), now_ns=time.monotonic_ns())
     with PtyServer(virtual) as server:
         port = PortHandler(server.path)
         assert port.openPort()
