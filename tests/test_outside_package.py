@@ -27,7 +27,7 @@ def answer(installed, code):
         text=True,
         check=False,
     )
-    assert ran.returncode == 0, ran.stderr[-3000:]
+    assert ran.returncode == 0, (ran.stdout + ran.stderr)[-3000:]
     return json.loads(ran.stdout.splitlines()[-1])
 
 
@@ -70,6 +70,50 @@ def test_a_camera_kind(installed):
         assert words in said["refused"]
 
 
+ARM = """
+import json
+import mujoco
+import numpy as np
+from robot.arms.registry import arm_model
+
+arm = arm_model("column_arm")
+model = mujoco.MjModel.from_xml_path(str(arm.mjcf))
+data, kinematics, rng = mujoco.MjData(model), arm.kinematics(), np.random.default_rng(0)
+apart, inverse = [], []
+for _ in range(200):
+    joints = rng.uniform(kinematics.lower, kinematics.upper)
+    pose = kinematics.forward(joints)
+    data.qpos[:4] = joints
+    mujoco.mj_forward(model, data)
+    apart.append(np.abs(pose.matrix()[:3, 3] - data.site("tip").xpos).max())
+    apart.append(np.abs(pose.matrix()[:3, :3].ravel() - data.site("tip").xmat).max())
+    if abs(np.arctan2(pose.position[1], pose.position[0]) - joints[0]) < 1e-6:  # the tip is in front of the column
+        assert kinematics.attainable(pose) is pose
+        inverse.append(np.abs(kinematics.inverse(pose, joints) - joints).max())
+print(json.dumps([len(inverse), max(apart), max(inverse)]))
+"""
+
+
+def test_an_arm_of_four_joints(installed):
+    """The package's kinematics are those of its MJCF, there and back."""
+    count, apart, inverse = answer(installed, ARM)
+    assert count > 100
+    assert apart < 1e-12
+    assert inverse < 1e-9
+
+
+GYM = """
+import json
+import gymnasium
+env = gymnasium.make("sim.register:regrasp/CubeToBowl-v0", image_size=32)
+print(json.dumps(env.reset(seed=0)[0]["instruction"]))
+"""
+
+
+def test_a_task_has_a_gymnasium_id(installed):
+    assert "cube" in answer(installed, GYM)
+
+
 OURS = ("task=cube_to_bowl", "reward=mean_picture", "method=three_critics_fast")
 SHORT = (
     "profile=tiny", "workers=1", "progress=false", "robot.image_size=64", "collect.demos=2", "collect.failures=2",
@@ -88,19 +132,37 @@ def regrasp(installed, *arguments):
     return ran.stdout
 
 
+VERBS = """
+import sys
+from commands.__main__ import main
+for verb in {verbs}:  # in one process, whose imports take longer than such short work
+    sys.argv = ["regrasp", verb, *{settings}]
+    main()
+print("null")
+"""
+
+
 @pytest.fixture(scope="module")
 def session(installed, tmp_path_factory):
-    """The run folder of a short session in the twin with task, judge and method of the package."""
+    """The run folder of a session with the package's arm, robot, camera, judge, task and method.
+
+    Demonstrations are recorded in the twin, with the package's arm in the package's task.
+    """
     folder = tmp_path_factory.mktemp("session") / "run"
-    for verb in ("collect", "train-reward", "pretrain", "finetune"):
-        regrasp(installed, verb, *OURS, *SHORT, f"run_dir={folder}")
+    settings = [*OURS, *SHORT, f"run_dir={folder}", "robot.model=column_arm"]
+    answer(installed, VERBS.format(verbs=("collect", "train-reward", "pretrain"), settings=settings))
+    regrasp(installed, "finetune", *OURS, *SHORT, f"run_dir={folder}", "robot=bench")
     return folder
 
 
 @pytest.mark.timeout(240)
-def test_a_session_with_task_judge_and_method(session):
+def test_a_session_with_arm_camera_judge_task_and_method(session):
+    with TrajectoryStore(session / "data", read_only=True) as store:
+        recorded = [store.info(name) for name in store.ids()]
+    assert {info.task for info in recorded} == {"cube_to_bowl", "cube_to_plate"}
+    assert any(info.outcome == "success" for info in recorded)  # four joints are enough for this task
     assert json.loads((session / "reward" / "kind.json").read_text()) == {"kind": "mean_picture"}
-    tuned = session / "finetune_three_critics_fast"
+    tuned = session / "finetune_three_critics_fast_bench_column_arm"
     with TrajectoryStore(tuned / "episodes", read_only=True) as store:
         episodes = [store.read(name) for name in store.ids()]
     assert sum(map(len, episodes)) >= 24
@@ -109,6 +171,13 @@ def test_a_session_with_task_judge_and_method(session):
         assert "cube" in episode.instruction
         assert len(episode) <= 12  # max_steps of the package's YAML
         assert np.isfinite(episode.success_probability[1:]).all()  # the judge of the package read every frame
+        assert (np.median(episode.images["front"], axis=(1, 2)) == [40, 90, 140]).all()  # the pattern's colour
+        tip = episode.proprio[:, :3]
+        assert np.ptp(tip, axis=0).max() > 0.01  # the arm moved
+        across = np.arctan2(tip[:, 1], tip[:, 0])  # and its gripper can't turn about its own axis
+        np.testing.assert_allclose(episode.proprio[:, 5], across, atol=1e-4)
+    figures = json.loads((tuned / "figures.json").read_text())
+    assert figures["cameras"]["front"]["device"] == "generator0"
     with safe_open(tuned / "learner.safetensors", "np") as learner:
         assert learner.get_slice("critics.out_weight").get_shape() == [3, 1, 32]  # three critics, 32 wide
     assert (tuned / "snapshots" / "step_24").is_dir()
