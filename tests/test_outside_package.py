@@ -1,15 +1,20 @@
 """A package outside brings things of its own without a change to this project; each check runs in a fresh process."""
 
 import json
+import re
 import subprocess
 import sys
+import tomllib
 
 import numpy as np
 import pytest
 from helpers import ROOT, outside
 from safetensors import safe_open
 
+from commands.outside_configs import ENTRY_POINTS
 from trajectories.store import TrajectoryStore
+
+ROOMS = ("trajectories", "robot", "drivers", "sim", "rewards", "policies", "factory", "commands")
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +73,18 @@ def test_a_camera_kind(installed):
     assert said["latency_ms"] == 2.0
     for words in ("no setting 'hue'", "kind pattern has device, resolution, fps, colour"):
         assert words in said["refused"]
+
+
+def test_the_documentation_shows_the_package_and_every_open_list():
+    """The entry points of docs/extending.md are the package's, one for each registry of the project."""
+    shown = tomllib.loads((ROOT / "docs" / "extending.md").read_text().split("```toml\n")[1].split("```")[0])
+    package = tomllib.loads((outside.SOURCE / "pyproject.toml").read_text())
+    assert shown["project"]["entry-points"] == package["project"]["entry-points"]
+    sources = [path.read_text() for room in ROOMS for path in (ROOT / room).rglob("*.py")]
+    groups = {group for source in sources for group in re.findall(r'Registry\(\s*"(regrasp\.\w+)"', source)}
+    assert {*groups, ENTRY_POINTS} == set(shown["project"]["entry-points"])
+    table = (ROOT / "docs" / "design" / "rooms.md").read_text().split("## Where to add what")[1]
+    assert all(f"`{group}`" in table for group in groups)
 
 
 ARM = """
