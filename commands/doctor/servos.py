@@ -9,15 +9,15 @@ from tqdm import tqdm
 
 from commands.doctor.report import Finding, fail, ok, warn
 from drivers.dynamixel.bus import DynamixelBus, Identity
+from drivers.dynamixel.messages import HardwareError
 from drivers.dynamixel.port import Port, SerialPort
-from drivers.dynamixel.replies import HardwareError
+from drivers.dynamixel.registers import RAD_PER_TICK, VOLT_UNIT
 from drivers.dynamixel.scan import RATES, Answers, scan
 from drivers.dynamixel.servo_map import BUS_BAUD, ServoMap
 from drivers.dynamixel.tables import TABLES
-from drivers.dynamixel.units import RAD_PER_TICK, VOLT_UNIT
 from drivers.errors import ServoTimeoutError
 from drivers.widowx import eeprom
-from drivers.widowx.fault_messages import servo_title
+from drivers.widowx.guard import servo_title
 from drivers.widowx.settings import ArmSettings
 from drivers.widowx.startup import verify_servos
 from trajectories.errors import DeviceError

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from drivers.dynamixel.bus import DynamixelBus
+from drivers.dynamixel.registers import RAD_PER_TICK
 from drivers.dynamixel.servo_map import ServoMap
-from drivers.dynamixel.units import RAD_PER_TICK
 from drivers.errors import TorqueOnError
 from trajectories.errors import ConfigError, DeviceError
 

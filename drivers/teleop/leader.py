@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from drivers.dynamixel.bus import DynamixelBus
+from drivers.dynamixel.registers import ticks_to_rad
 from drivers.dynamixel.servo_map import WX250S, ServoMap, servo_map
-from drivers.dynamixel.units import ticks_to_rad
 from drivers.errors import ServoTimeoutError, TeleopError, TeleopLostError
 from drivers.teleop.controls import Report
 from drivers.teleop.follow import Follow, FollowConfig

@@ -19,9 +19,9 @@ import numpy as np
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.servo_map import WX250S, ServoMap
 from drivers.errors import PortLostError
-from drivers.widowx.health import ServoStatus
 from drivers.widowx.loop import ControlLoop
 from drivers.widowx.mode import Mode
+from drivers.widowx.reading import ServoStatus
 from drivers.widowx.settings import ArmSettings
 from drivers.widowx.statistics import LoopReport, LoopStatistics
 from robot.control.clock import WallClock

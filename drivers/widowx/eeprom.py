@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from drivers.dynamixel.bus import DynamixelBus
+from drivers.dynamixel.registers import RAD_PER_TICK
 from drivers.dynamixel.servo_map import VELOCITY_LIMIT, ServoMap, ServoPlace
-from drivers.dynamixel.units import RAD_PER_TICK
 from drivers.errors import TorqueOnError
 from trajectories.errors import ConfigError, DeviceError
 

@@ -22,8 +22,8 @@ from drivers.dynamixel.servo_map import WX250S, ServoMap, servo_map
 from drivers.errors import PortLostError
 from drivers.widowx.arm import JOB_TIMEOUT_S, finite_joints, fresh
 from drivers.widowx.arm_process import ArmProcess
-from drivers.widowx.health import ServoStatus
 from drivers.widowx.mode import Mode, require_free, require_person
+from drivers.widowx.reading import ServoStatus
 from drivers.widowx.settings import ArmSettings, OrphanSettings
 from drivers.widowx.statistics import LoopReport
 from robot.interfaces import ArmState

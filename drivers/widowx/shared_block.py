@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from drivers.shared_memory import Mailbox, create_memory
-from drivers.widowx.health import ServoStatus
 from drivers.widowx.mode import Mode
+from drivers.widowx.reading import ServoStatus
 from drivers.widowx.statistics import LoopReport
 from robot.interfaces import ArmState
 from trajectories.types import Command, Float64

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from drivers.dynamixel.bus import DynamixelBus
-from drivers.dynamixel.registers import ControlTable
-from drivers.dynamixel.replies import HardwareError
+from drivers.dynamixel.messages import HardwareError
+from drivers.dynamixel.registers import RAD_PER_TICK, ControlTable, rad_s_to_velocity
 from drivers.dynamixel.servo_map import ServoMap
-from drivers.dynamixel.units import RAD_PER_TICK, rad_s_to_velocity
 from drivers.widowx import eeprom
-from drivers.widowx.fault_messages import ADVICE, servo_title
+from drivers.widowx.guard import ADVICE, servo_title
 from drivers.widowx.settings import ArmSettings
 from trajectories.errors import ConfigError, DeviceError, SafetyError
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from drivers.dynamixel.packet import BROADCAST, Instruction, Packet
-from drivers.dynamixel.parser import Parser
-from drivers.dynamixel.replies import Status, encode_fast, encode_status
+from drivers.dynamixel.messages import Status, encode_fast, encode_status
+from drivers.dynamixel.packet import BROADCAST, Instruction, Packet, Parser
+from drivers.dynamixel.registers import RETURN_DELAY_UNIT_S
 from drivers.dynamixel.servo_map import WX250S, ServoMap
-from drivers.dynamixel.units import RETURN_DELAY_UNIT_S
 from sim.virtual.bus_faults import BusFaults
 from sim.virtual.motors import Drive, FirstOrderMotors, Motors
 from sim.virtual.servo import VirtualServo

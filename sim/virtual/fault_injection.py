@@ -18,7 +18,7 @@ from dataclasses import fields
 from functools import partial
 from typing import Any
 
-from drivers.dynamixel.replies import HardwareError
+from drivers.dynamixel.messages import HardwareError
 from sim.physics import Physics
 from sim.virtual.bus import NOMINAL_SUPPLY_V
 from sim.virtual.bus_faults import BusFaults

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from drivers.dynamixel.gripper_linkage import WIDOWX_LINKAGE, Linkage
+from drivers.dynamixel.servo_map import WIDOWX_LINKAGE, Linkage
 from sim.physics import Physics
 from sim.virtual.motors import Drive, Motion
 from trajectories.numbers import NS_PER_S

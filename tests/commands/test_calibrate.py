@@ -11,8 +11,8 @@ from omegaconf import OmegaConf
 import factory.robot
 from commands import calibrate
 from drivers.dynamixel.bus import DynamixelBus
+from drivers.dynamixel.registers import RAD_PER_TICK
 from drivers.dynamixel.servo_map import WX250S
-from drivers.dynamixel.units import RAD_PER_TICK
 from factory.calibration import calibration_in_use, mark_in_use
 from robot.control.calibration import Calibration, newest_calibration
 from robot.rollout.environment import RobotEnv

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from drivers.widowx.interpolation import MotionLimits
 from drivers.widowx.process import ProcessArm
+from drivers.widowx.setpoints import MotionLimits
 from drivers.widowx.settings import ArmSettings
 from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.motors import FirstOrderMotors

@@ -3,8 +3,8 @@
 import numpy as np
 
 from drivers.dynamixel.bus import DynamixelBus
+from drivers.dynamixel.registers import RAD_PER_TICK
 from drivers.dynamixel.servo_map import WX250S
-from drivers.dynamixel.units import RAD_PER_TICK
 from drivers.widowx.arm import WidowX
 from drivers.widowx.settings import ArmSettings
 from sim.virtual.bus import VirtualBus, arm_servos

@@ -11,9 +11,9 @@ from omegaconf import OmegaConf
 from commands.doctor.doctor import _virtual, look, run
 from commands.doctor.report import warn
 from drivers.cameras.watchdog import State
-from drivers.dynamixel.replies import HardwareError
+from drivers.dynamixel.messages import HardwareError
 from drivers.dynamixel.servo_map import servo_map
-from drivers.widowx.fault_messages import ADVICE
+from drivers.widowx.guard import ADVICE
 from drivers.widowx.settings import ArmSettings
 from factory.cameras import camera_settings
 from factory.spec import plain, spec_of

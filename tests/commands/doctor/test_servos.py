@@ -6,11 +6,10 @@ import pytest
 
 from commands.doctor.report import examine
 from commands.doctor.servos import check_servos
-from drivers.dynamixel.packet import Instruction
-from drivers.dynamixel.parser import Parser
+from drivers.dynamixel.packet import Instruction, Parser
+from drivers.dynamixel.registers import BAUD_RATES
 from drivers.dynamixel.servo_map import WX250, WX250S
 from drivers.dynamixel.tables import XM430_W350
-from drivers.dynamixel.units import BAUD_RATES
 from drivers.widowx.settings import ArmSettings
 from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.bus_faults import BusFaults

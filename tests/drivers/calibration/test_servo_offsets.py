@@ -5,8 +5,8 @@ import pytest
 
 from drivers.calibration.servo_offsets import whole_ticks, write_joint_offsets
 from drivers.dynamixel.bus import DynamixelBus
+from drivers.dynamixel.registers import RAD_PER_TICK, ticks_to_rad
 from drivers.dynamixel.servo_map import WX250S
-from drivers.dynamixel.units import RAD_PER_TICK, ticks_to_rad
 from drivers.errors import TorqueOnError
 from drivers.widowx import eeprom
 from sim.virtual.bus import VirtualBus, arm_servos

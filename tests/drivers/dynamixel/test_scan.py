@@ -6,8 +6,8 @@ from helpers.sdk_oracle import SDK, OraclePort
 from helpers.servo_dialogue import bus_on
 
 from drivers.dynamixel.bus import DynamixelBus
+from drivers.dynamixel.registers import BAUD_RATES
 from drivers.dynamixel.scan import RATES, scan
-from drivers.dynamixel.units import BAUD_RATES
 from drivers.errors import PortError, PortLostError
 from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.loopback import LoopbackPort, VirtualTime

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers.fake_input import ManualTime, ScriptedDevice, wait_for
 
-from drivers.dynamixel.units import rad_to_ticks
+from drivers.dynamixel.registers import rad_to_ticks
 from drivers.errors import PortLostError, ServoTimeoutError, TeleopError
 from drivers.teleop.combined import CombinedDevice
 from drivers.teleop.follow import GRIPPER, Follow, FollowConfig

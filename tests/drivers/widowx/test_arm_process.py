@@ -13,13 +13,13 @@ import pytest
 from helpers.arm_process_helpers import NEARLY_ASLEEP, PATIENT, SLOW, Bench, command, follow, turned, until
 
 from drivers.dynamixel.bus import DynamixelBus
-from drivers.dynamixel.replies import HardwareError
+from drivers.dynamixel.messages import HardwareError
 from drivers.dynamixel.servo_map import WX250S
 from drivers.errors import PortError, PortLostError
 from drivers.widowx.arm_server import HostedArm
-from drivers.widowx.interpolation import MotionLimits
 from drivers.widowx.mode import Mode
 from drivers.widowx.process import ProcessArm
+from drivers.widowx.setpoints import MotionLimits
 from drivers.widowx.settings import ArmSettings, GripperSettings, GuardLimits, OrphanSettings
 from drivers.widowx.shared_block import SharedBlock
 from trajectories.errors import ConfigError, DeviceError, SafetyError, StaleDataError

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from helpers.widowx_setup import Rig
 
+from drivers.dynamixel.registers import rad_to_ticks
 from drivers.dynamixel.servo_map import SERVO_MAPS, VX300S, WX200, WX250, WX250S, servo_map
 from drivers.dynamixel.tables import XL430_W250
-from drivers.dynamixel.units import rad_to_ticks
 from drivers.errors import ServoTimeoutError, TorqueOnError
 from drivers.widowx import eeprom, startup
 from drivers.widowx.settings import ArmSettings, GripperSettings, GuardLimits

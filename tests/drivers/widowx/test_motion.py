@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from helpers.widowx_setup import TICK, UP, Rig
 
+from drivers.dynamixel.registers import rad_to_ticks
 from drivers.dynamixel.servo_map import WX250S
-from drivers.dynamixel.units import rad_to_ticks
 from drivers.widowx import startup
 from drivers.widowx.arm import WidowX
-from drivers.widowx.goals import GoalWriter
 from drivers.widowx.mode import Mode
+from drivers.widowx.setpoints import GoalWriter
 from drivers.widowx.settings import GuardLimits
 from robot.interfaces import Arm
 from robot.rollout.environment import RobotEnv

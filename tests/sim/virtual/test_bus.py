@@ -7,12 +7,12 @@ import pytest
 from dynamixel_sdk import GroupSyncRead, PacketHandler, PortHandler
 from helpers.virtual_setup import IDS, Setup
 
-from drivers.dynamixel import requests
+from drivers.dynamixel import messages
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.cycle import StateCycle
-from drivers.dynamixel.replies import HardwareError
+from drivers.dynamixel.messages import HardwareError
+from drivers.dynamixel.registers import rad_to_ticks
 from drivers.dynamixel.tables import XL330_M288
-from drivers.dynamixel.units import rad_to_ticks
 from drivers.errors import ServoRestartedError, ServoTimeoutError
 from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.bus_faults import BusFaults
@@ -185,22 +185,22 @@ def test_group_instructions_of_every_kind():
     setup = Setup()
     bus, virtual = setup.bus, setup.virtual
     assert bus.sync_read([1, 8], "present_position") == {1: 2048, 8: 2048}
-    virtual.receive(requests.bulk_write({1: (65, b"\x01"), 8: (112, (33).to_bytes(4, "little"))}), setup.time.now_ns())
+    virtual.receive(messages.bulk_write({1: (65, b"\x01"), 8: (112, (33).to_bytes(4, "little"))}), setup.time.now_ns())
     assert (bus.read(1, "led"), bus.read(8, "profile_velocity")) == (1, 33)
-    virtual.receive(requests.bulk_read({1: (65, 1), 8: (112, 4)}), setup.time.now_ns())
+    virtual.receive(messages.bulk_read({1: (65, 1), 8: (112, 4)}), setup.time.now_ns())
     assert virtual.send(setup.time.now_ns()) == bytes.fromhex("fffffd00010500550001") + _crc(
         "fffffd00010500550001"
     ) + bytes.fromhex("fffffd000808005500" + "21000000") + _crc("fffffd000808005500" + "21000000")
-    virtual.receive(requests.ping(254), setup.time.now_ns())
+    virtual.receive(messages.ping(254), setup.time.now_ns())
     assert virtual.send(setup.time.now_ns()).count(b"\xff\xff\xfd\x00") == 9
-    virtual.receive(requests.read(254, 132, 4), setup.time.now_ns())
-    virtual.receive(requests.write(254, 65, b"\x01"), setup.time.now_ns())
+    virtual.receive(messages.read(254, 132, 4), setup.time.now_ns())
+    virtual.receive(messages.write(254, 65, b"\x01"), setup.time.now_ns())
     assert virtual.send(setup.time.now_ns()) == b""
     assert bus.read(9, "led") == 1
 
 
 def _crc(text):
-    from drivers.dynamixel.crc import crc16
+    from drivers.dynamixel.packet import crc16
 
     return crc16(bytes.fromhex(text)).to_bytes(2, "little")
 
@@ -210,7 +210,7 @@ def test_any_bytes_are_survived():
     rng = np.random.default_rng(5)
     for _ in range(300):
         body = rng.bytes(int(rng.integers(0, 20)))
-        packet = requests.encode(int(rng.choice([1, 3, 9, 254])), int(rng.integers(0, 256)) & 0xFE or 2, body)
+        packet = messages.encode(int(rng.choice([1, 3, 9, 254])), int(rng.integers(0, 256)) & 0xFE or 2, body)
         setup.virtual.receive(rng.bytes(int(rng.integers(0, 30))) + packet + bytes(70), setup.time.now_ns())
         setup.virtual.send(setup.time.now_ns())
     setup.wait(0.5)

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from drivers.dynamixel.replies import HardwareError
+from drivers.dynamixel.messages import HardwareError
 from sim.scene.scene import Scene
 from sim.scene.spec import SceneSpec
 from sim.virtual.bus import VirtualBus, arm_servos

@@ -5,9 +5,9 @@ import pytest
 
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.cycle import StateCycle
-from drivers.dynamixel.gripper_linkage import WIDOWX_LINKAGE
-from drivers.dynamixel.replies import HardwareError
-from drivers.dynamixel.units import rad_to_ticks, ticks_to_rad
+from drivers.dynamixel.messages import HardwareError
+from drivers.dynamixel.registers import rad_to_ticks, ticks_to_rad
+from drivers.dynamixel.servo_map import WIDOWX_LINKAGE
 from robot.arms.wx250s import WX250S as ARM
 from robot.control.poses import READY_JOINTS
 from sim.scene.scene import Scene
