@@ -42,6 +42,16 @@ def camera_settings(name: str, settings: DictConfig, size: int) -> CameraConfig:
     return CameraConfig(name, source_settings(kind, raw, where), (size, size), **shared)
 
 
+def cameras_of(config: DictConfig) -> dict[str, CameraConfig]:
+    """Settings of all cameras of a robot whose `cameras` say their kinds, the first first.
+
+    Raises:
+        ConfigError: As of `camera_settings`.
+    """
+    robot = config.robot
+    return {str(key): camera_settings(str(key), raw, int(robot.image_size)) for key, raw in robot.cameras.items()}
+
+
 def virtual_camera(name: str, camera: WorldCamera, size: int) -> CameraConfig:
     """The driver's settings for a camera of the virtual world."""
     from drivers.cameras.config import CameraConfig

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 from factory.arm import arm_of
 from factory.calibration import calibration_in_use
-from factory.cameras import camera_settings, virtual_camera
+from factory.cameras import cameras_of, virtual_camera
 from factory.spec import plain, spec_of
 from factory.task import instructions_of
 from factory.virtual_robot import world_settings
@@ -145,8 +145,7 @@ def open_widowx(config: DictConfig, notify: Callable[[str], None], stop: threadi
             "robot.port is empty: name the arm's serial port, a part of its name in /dev/serial/by-id "
             "(robot.port=FT4THVDH) or a path. `regrasp doctor robot=widowx` lists the ports."
         )
-    size = int(robot.image_size)
-    cameras = {str(name): camera_settings(str(name), settings, size) for name, settings in robot.cameras.items()}
+    cameras = cameras_of(config)
     instructions = instructions_of(config)
     with ExitStack() as stack:
         env, arm, opened = _open(config, str(robot.port), cameras, stack, notify)

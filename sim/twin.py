@@ -54,7 +54,7 @@ class Twin:
             self.scene.randomise(rng)
         else:
             self.scene.rest()
-        pose = self._home.sample(rng)
+        pose = self.env.kinematics.attainable(self._home.sample(rng))
         near = self.env.arm_state.joints
         self.scene.physics.set_arm(self.env.kinematics.inverse(pose, near), self.env.limits.gripper_open_width)
         self.task.place_start(self.scene, rng, direction, self.spread)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -93,8 +94,9 @@ def kind_of(source: SourceSettings) -> str:
         ConfigError: When there is none.
     """
     for name in KINDS:
-        if type(source) is KINDS[name].settings:
-            return name
+        with suppress(ConfigError):  # another kind, of a package that can't be imported
+            if type(source) is KINDS[name].settings:
+                return name
     raise ConfigError(f"{type(source).__name__} is no kind of camera; there are {', '.join(KINDS)}.")
 
 

@@ -244,7 +244,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         here = self.target.pose
         rise = max(float(here.position[2]), self._home.rise_z)
         self._move_to(Pose(np.array([here.position[0], here.position[1], rise]), here.rpy))
-        self._move_to(self._home.sample(rng))
+        self._move_to(self.kinematics.attainable(self._home.sample(rng)))
         self._controller.restart()
 
     def resync(self) -> None:
