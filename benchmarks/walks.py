@@ -178,6 +178,7 @@ def session_of(station: Any, folder: Path) -> Any:
     backbone = found("load_backbone")()
     threshold = found("Threshold")(1e-6, 0.0, 1.0, 1, 1)
     members = (found("Member")(backbone.image_width, 4, None).eval(),)
+    calibration = importlib.import_module("rewards.calibration").Calibration()  # an arm has one of that name, too
     spec = station.env.robot_spec
     judge = found("SuccessClassifier")(
         backbone,

@@ -30,12 +30,12 @@ def passed() -> dict[str, list[str]]:
     ran = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert ran.returncode == 0, ran.stderr[-2000:]
     found: dict[str, list[str]] = {}
+    files: list[str] = []
     for line in ran.stdout.splitlines():
         if line.startswith("    "):
-            found[walk].append(line.strip())
+            files.append(line.strip())
         else:
-            walk = line[:24].strip()
-            found[walk] = []
+            files = found[line[:24].strip()] = []
     return found
 
 
@@ -48,7 +48,7 @@ def test_the_documents_files_are_passed_in_its_order(bullet, passed):
 
 
 def test_data_go_no_way_back(passed):
-    """From an observation on, rooms are entered from the robot to the learner; only the policy's own acting is before."""
+    """From an observation on, first files of the robot are entered, then those of the learner."""
     for walk in ("image -> gradient", "frame -> TD target"):
         first = passed[walk].index("policies/learner/learner.py")
         assert not any(name.startswith("policies/") for name in passed[walk][:first])
