@@ -30,11 +30,10 @@ from typing import Any
 import numpy as np
 
 from drivers.widowx.arm import WidowX
-from drivers.widowx.histogram import Histogram
-from drivers.widowx.interpolation import MotionLimits
 from drivers.widowx.process import ProcessArm
+from drivers.widowx.setpoints import MotionLimits
 from drivers.widowx.settings import ArmSettings
-from drivers.widowx.statistics import LoopReport
+from drivers.widowx.statistics import Histogram, LoopReport
 from sim.virtual.pty import PtyProcess
 from trajectories.errors import DeviceError, RegraspError, SafetyError, StaleDataError
 from trajectories.numbers import NS_PER_S

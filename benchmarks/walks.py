@@ -181,14 +181,7 @@ def session_of(station: Any, folder: Path) -> Any:
     calibration = importlib.import_module("rewards.calibration").Calibration()  # an arm has one of that name, too
     spec = station.env.robot_spec
     judge = found("SuccessClassifier")(
-        backbone,
-        members,
-        importlib.import_module("rewards.calibration").Calibration(),
-        threshold,
-        1,
-        next(iter(spec.cameras)),
-        False,
-        spec,
+        backbone, members, calibration, threshold, 1, next(iter(spec.cameras)), False, spec
     )
     operator = vars(station).get("operator") or vars(station)["attendant"]
     return found("ResetFreeSession")(
@@ -202,10 +195,10 @@ def move(station: Any, folder: Path, walk: Walk) -> None:
     session = session_of(station, folder)
     with walk.span(entered("send"), entered("_act")):
         session.run_episode()
-    model = importlib.import_module("drivers.widowx.models").WX250S
+    model = importlib.import_module("drivers.dynamixel.servo_map").WX250S
     time = found("VirtualTime")()
     motors = found("FirstOrderMotors")((*READY, 0.5), time.now_ns())
-    servos = found("VirtualBus")(found("widowx_servos")(model.places), motors, now_ns=time.now_ns())
+    servos = found("VirtualBus")(found("arm_servos")(model), motors, now_ns=time.now_ns())
     port = found("LoopbackPort")(servos, time)
     bus = found("DynamixelBus")(lambda: port, clock=time.now_ns, latency_s=0.002, return_delay_s=0.0)
     arm = found("WidowX")(bus, model, found("ArmSettings")(), time, threaded=False)

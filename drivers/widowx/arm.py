@@ -17,11 +17,11 @@ from collections.abc import Callable
 import numpy as np
 
 from drivers.dynamixel.bus import DynamixelBus
+from drivers.dynamixel.servo_map import WX250S, ServoMap
 from drivers.errors import PortLostError
-from drivers.widowx.health import ServoStatus
 from drivers.widowx.loop import ControlLoop
 from drivers.widowx.mode import Mode
-from drivers.widowx.models import WX250S, ArmModel
+from drivers.widowx.reading import ServoStatus
 from drivers.widowx.settings import ArmSettings
 from drivers.widowx.statistics import LoopReport, LoopStatistics
 from robot.control.clock import WallClock
@@ -36,16 +36,16 @@ _STARVED = "Is the control loop starved of processor time?"
 _log = logging.getLogger(__name__)
 
 
-def finite_joints(command: Command) -> Float64:
-    """The command's joints, float64 (6,) rad.
+def finite_joints(command: Command, count: int) -> Float64:
+    """The command's joints, float64 (count,) rad.
 
     Raises:
         SafetyError: When they or the gripper's width aren't finite.
     """
     joints = np.asarray(command.joints, dtype=np.float64)
-    if joints.shape != (6,) or not np.isfinite(joints).all() or not math.isfinite(command.gripper_width):
+    if joints.shape != (count,) or not np.isfinite(joints).all() or not math.isfinite(command.gripper_width):
         raise SafetyError(
-            f"A command needs six finite joints and a finite gripper width, got {command.joints!r} and "
+            f"A command needs {count} finite joints and a finite gripper width, got {command.joints!r} and "
             f"{command.gripper_width!r}. Nothing was sent."
         )
     return joints
@@ -94,7 +94,7 @@ class _Job:
 
 
 class WidowX:
-    """A six-joint arm with a parallel gripper. All methods may be called from any thread.
+    """An arm with a parallel gripper on Dynamixel servos. All methods may be called from any thread.
 
     Args:
         bus: Open bus; from here on it belongs to the arm.
@@ -114,12 +114,11 @@ class WidowX:
     def __init__(
         self,
         bus: DynamixelBus,
-        model: ArmModel = WX250S,
+        model: ServoMap = WX250S,
         settings: ArmSettings | None = None,
         clock: Clock | None = None,
         threaded: bool = True,
     ) -> None:
-        model.require_six_joints()
         self.settings = settings or ArmSettings()
         self.farewell = ""
         self._clock: Clock = clock or WallClock()
@@ -138,7 +137,7 @@ class WidowX:
             self._thread.start()
 
     @classmethod
-    def connect(cls, port: str, model: ArmModel = WX250S, settings: ArmSettings | None = None) -> WidowX:
+    def connect(cls, port: str, model: ServoMap = WX250S, settings: ArmSettings | None = None) -> WidowX:
         """Open the arm on a serial port and take it over where it is.
 
         Args:
@@ -168,12 +167,12 @@ class WidowX:
         return fresh(self._loop.state, self._clock.now_ns(), self._beat_ns, self.settings.max_age_s, self.fault)
 
     def send(self, command: Command) -> None:
-        """Set the newest goal; joints (6,) rad beyond the limits are moved to them. Returns at once.
+        """Set the newest goal; joints (N,) rad beyond the limits are moved to them. Returns at once.
 
         Raises:
             SafetyError: When it isn't finite, or a fault or rest is latched.
         """
-        finite_joints(command)
+        finite_joints(command, len(self.model.joints))
         self._require_alive()
         with self._lock:
             self._loop.require_free()
@@ -221,7 +220,7 @@ class WidowX:
         return self._loop.guard.verdict.reason or None
 
     @property
-    def model(self) -> ArmModel:
+    def model(self) -> ServoMap:
         """Which arm."""
         return self._loop.model
 

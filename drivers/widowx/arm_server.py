@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 
 from drivers.dynamixel.bus import DynamixelBus
+from drivers.dynamixel.servo_map import ServoMap
 from drivers.widowx.arm import WidowX
-from drivers.widowx.models import ArmModel
 from drivers.widowx.settings import ArmSettings
 from drivers.widowx.shared_block import Published, SharedBlock
 from trajectories.errors import SafetyError
@@ -29,7 +29,7 @@ class HostedArm(WidowX):
     """
 
     def __init__(
-        self, bus: DynamixelBus, model: ArmModel, settings: ArmSettings, block: SharedBlock, priority: str
+        self, bus: DynamixelBus, model: ServoMap, settings: ArmSettings, block: SharedBlock, priority: str
     ) -> None:
         self._block = block
         self._taken = block.orders

@@ -23,11 +23,11 @@ from typing import Any
 
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.port import find_port
+from drivers.dynamixel.servo_map import servo_map
 from drivers.errors import PortError
 from drivers.parent_link import FAILED, Events, read_task
 from drivers.widowx.arm_server import HostedArm
 from drivers.widowx.claim import Claim, answer
-from drivers.widowx.models import model_named
 from drivers.widowx.settings import ArmSettings, OrphanSettings
 from drivers.widowx.shared_block import SharedBlock
 from robot.control.priority import raise_priority
@@ -216,8 +216,7 @@ def connect(task: Mapping[str, Any], claim: Claim, priority: str) -> HostedArm:
         PortError: When the port can't be opened.
         DeviceError, ConfigError, SafetyError: See `ControlLoop`.
     """
-    model, settings = model_named(task["model"]), ArmSettings.from_dict(task["settings"])
-    model.require_six_joints()
+    model, settings = servo_map(task["model"]), ArmSettings.from_dict(task["settings"])
     bus = _open_bus(task["port"], settings.latency_s)
     try:
         arm = HostedArm(bus, model, settings, SharedBlock.attach(task["block_fd"]), priority)

@@ -18,12 +18,12 @@ import os
 import threading
 import time
 
+from drivers.dynamixel.servo_map import WX250S, ServoMap, servo_map
 from drivers.errors import PortLostError
 from drivers.widowx.arm import JOB_TIMEOUT_S, finite_joints, fresh
 from drivers.widowx.arm_process import ArmProcess
-from drivers.widowx.health import ServoStatus
 from drivers.widowx.mode import Mode, require_free, require_person
-from drivers.widowx.models import WX250S, ArmModel, model_named
+from drivers.widowx.reading import ServoStatus
 from drivers.widowx.settings import ArmSettings, OrphanSettings
 from drivers.widowx.statistics import LoopReport
 from robot.interfaces import ArmState
@@ -46,7 +46,7 @@ class ProcessArm:
         farewell: What `close` left behind, for a person; empty before.
     """
 
-    def __init__(self, port: str, model: ArmModel, settings: ArmSettings, orphan: OrphanSettings) -> None:
+    def __init__(self, port: str, model: ServoMap, settings: ArmSettings, orphan: OrphanSettings) -> None:
         """Start the process and wait until it has taken the arm over; see `connect`."""
         self.model, self.settings = model, settings
         self.farewell = ""
@@ -57,6 +57,7 @@ class ProcessArm:
             "orphan": {"on_orphan": orphan.on_orphan, "orphan_s": orphan.orphan_s},
             "terminal": os.ttyname(2) if os.isatty(2) else None,
         }
+        self._joints = len(model.joints)
         self._ordering, self._clearing = threading.Lock(), threading.Lock()
         self._process = self._start()
 
@@ -72,7 +73,7 @@ class ProcessArm:
 
         Args:
             port: A path, or a part of a name in /dev/serial/by-id (which survives plugging in again).
-            model_name: Which arm, see `MODELS`.
+            model_name: Which arm, see `SERVO_MAPS`.
             settings: See `ArmSettings`.
             orphan: What the process does when this session ends without closing the arm.
 
@@ -80,7 +81,7 @@ class ProcessArm:
             PortError: When the port can't be opened or belongs to a running session.
             DeviceError, ConfigError, SafetyError: See `ControlLoop`.
         """
-        return cls(port, model_named(model_name), settings or ArmSettings(), orphan or OrphanSettings())
+        return cls(port, servo_map(model_name), settings or ArmSettings(), orphan or OrphanSettings())
 
     @property
     def pid(self) -> int:
@@ -102,13 +103,13 @@ class ProcessArm:
         return fresh(state, time.monotonic_ns(), beat_ns, self.settings.max_age_s, fault)
 
     def send(self, command: Command) -> None:
-        """Set the newest goal; joints (6,) rad beyond the limits are moved to them. Returns at once.
+        """Set the newest goal; joints (N,) rad beyond the limits are moved to them. Returns at once.
 
         Raises:
             SafetyError: When it isn't finite, or a fault or rest is latched.
             PortLostError: When the arm's process has ended.
         """
-        finite_joints(command)
+        finite_joints(command, self._joints)
         self._order(command)
 
     def hold(self) -> None:

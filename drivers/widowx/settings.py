@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from drivers.widowx.interpolation import MotionLimits
+from drivers.widowx.setpoints import MotionLimits
 from trajectories.errors import ConfigError
 from trajectories.numbers import positive
 

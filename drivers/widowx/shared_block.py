@@ -11,24 +11,36 @@ import os
 import struct
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from drivers.shared_memory import Mailbox, create_memory
-from drivers.widowx.health import ServoStatus
 from drivers.widowx.mode import Mode
+from drivers.widowx.reading import ServoStatus
 from drivers.widowx.statistics import LoopReport
 from robot.interfaces import ArmState
 from trajectories.types import Command, Float64
 
 _MODES = tuple(Mode)
-_HEAD = struct.Struct("<q?B")
-_STATE = struct.Struct("<18dddq")
-_ORDER = struct.Struct("<?6ddq")
+_HEAD = struct.Struct("<qBB")
+"""Beat, number of joints (0: there is no state yet), mode."""
 _TEXT_BYTES = 3000
-_CAPACITIES = (4096, 128, 16384)
+_CAPACITIES = (4096, 256, 16384)
 """Of the mailboxes for states, orders and figures, bytes."""
+
+
+@cache
+def _state_of(joints: int) -> struct.Struct:
+    """Positions, velocities and efforts of so many joints, then the gripper's width and effort, and the time."""
+    return struct.Struct(f"<{3 * joints}dddq")
+
+
+@cache
+def _order_of(joints: int) -> struct.Struct:
+    """Goals of so many joints, then the gripper's width and the time; a hold is empty."""
+    return struct.Struct(f"<{joints}ddq")
 
 
 class Published(NamedTuple):
@@ -83,10 +95,11 @@ class SharedBlock:
     def publish(self, now: Published) -> None:
         """Set the newest state."""
         state, text = now.state, (now.fault or "").encode()[:_TEXT_BYTES]
-        message = _HEAD.pack(now.beat_ns, state is not None, _MODES.index(now.mode))
+        count = 0 if state is None else len(state.joints)
+        message = _HEAD.pack(now.beat_ns, count, _MODES.index(now.mode))
         if state is not None:
             numbers = (*state.joints.tolist(), *state.velocities.tolist(), *state.efforts.tolist())
-            message += _STATE.pack(*numbers, state.gripper_width, state.gripper_effort, state.t_ns)
+            message += _state_of(count).pack(*numbers, state.gripper_width, state.gripper_effort, state.t_ns)
         self._states.write(message + text)
 
     def published(self) -> Published | None:
@@ -95,14 +108,15 @@ class SharedBlock:
         if found is None:
             return None
         message = found[1]
-        beat_ns, has_state, mode = _HEAD.unpack_from(message)
+        beat_ns, count, mode = _HEAD.unpack_from(message)
         at = _HEAD.size
         state = None
-        if has_state:
-            numbers = _STATE.unpack_from(message, at)
-            rows: Float64 = np.array(numbers[:18], dtype=np.float64).reshape(3, 6)
-            state = ArmState(*rows, *numbers[18:])
-            at += _STATE.size
+        if count:
+            layout = _state_of(count)
+            numbers = layout.unpack_from(message, at)
+            rows: Float64 = np.array(numbers[: 3 * count], dtype=np.float64).reshape(3, count)
+            state = ArmState(*rows, *numbers[3 * count :])
+            at += layout.size
         text = message[at:].decode(errors="ignore")  # cut in the middle of a character
         return Published(beat_ns, _MODES[mode], text or None, state)
 
@@ -111,17 +125,17 @@ class SharedBlock:
         found = self._states.newest()
         if found is None:
             return Mode.LOST, "The arm isn't taken over yet."
-        _, has_state, mode = _HEAD.unpack_from(found[1])
-        text = found[1][_HEAD.size + (_STATE.size if has_state else 0) :]
+        _, count, mode = _HEAD.unpack_from(found[1])
+        text = found[1][_HEAD.size + (_state_of(count).size if count else 0) :]
         return _MODES[mode], text.decode(errors="ignore") or None
 
     # -- orders: the session writes -----------------------------------------------------------------
     def order(self, command: Command | None) -> int:
         """Order a motion, or a hold with None; returns the order's number."""
         if command is None:
-            return self._orders.write(_ORDER.pack(False, *(0.0,) * 7, 0))
+            return self._orders.write(b"")
         joints = np.asarray(command.joints, dtype=np.float64).tolist()
-        return self._orders.write(_ORDER.pack(True, *joints, command.gripper_width, command.t_ns))
+        return self._orders.write(_order_of(len(joints)).pack(*joints, command.gripper_width, command.t_ns))
 
     @property
     def orders(self) -> int:
@@ -133,8 +147,10 @@ class SharedBlock:
         found = self._orders.newest()
         if found is None:
             return 0, None
-        moves, *numbers, t_ns = _ORDER.unpack(found[1])
-        return found[0], Command(np.array(numbers[:6]), numbers[6], t_ns) if moves else None
+        if not found[1]:
+            return found[0], None
+        *joints, width, t_ns = _order_of(len(found[1]) // 8 - 2).unpack(found[1])
+        return found[0], Command(np.array(joints), width, t_ns)
 
     # -- figures: the process writes ----------------------------------------------------------------
     def put_figures(self, report: LoopReport, health: Mapping[int, ServoStatus]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers.arm_process_helpers import NEARLY_ASLEEP, Bench, command, follow, kill, runs, turned, until
 
-from drivers.dynamixel.replies import HardwareError
+from drivers.dynamixel.messages import HardwareError
 from drivers.errors import PortLostError
 from drivers.widowx import process
 from drivers.widowx.mode import Mode

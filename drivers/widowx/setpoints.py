@@ -1,4 +1,4 @@
-"""Move setpoints towards the newest target, within limits of speed and acceleration. Pure.
+"""Move setpoints towards the newest target, within limits of speed and acceleration, and write them after a last check.
 
 Positions p_k lie one control period apart, v_k = (p_k - p_{k-1}) / dt. Every step takes the largest v_k with
 |v_k| <= v_max and |v_k - v_{k-1}| <= a_max dt from which the joint can still stop at its target. With the distance d
@@ -13,7 +13,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trajectories.errors import ConfigError
+from drivers.dynamixel.bus import DynamixelBus
+from drivers.dynamixel.registers import rad_to_ticks, ticks_to_rad
+from drivers.dynamixel.servo_map import ServoMap
+from trajectories.errors import ConfigError, SafetyError
 
 
 @dataclass(frozen=True)
@@ -158,3 +161,78 @@ def straight(start: Sequence[float], end: Sequence[float], fastest: MotionLimits
     if longest == 0.0:
         return [fastest] * len(ways)
     return [fastest.scaled(max(way / longest, 1e-6)) for way in ways]
+
+
+class GoalWriter:
+    """Writes the goals of all joints and the gripper with one packet; shadows hear their leader's.
+
+    Args:
+        bus: Of the servos.
+        model: The arm.
+        gripper_squeeze: rad that the gripper's goal may lie beyond "closed".
+
+    Attributes:
+        limits: (smallest, largest) ticks of every joint, gripper last.
+        written: rad, the last goals.
+    """
+
+    def __init__(self, bus: DynamixelBus, model: ServoMap, gripper_squeeze: float) -> None:
+        self._bus = bus
+        self._leaders = model.leaders
+        closed, wide = model.linkage.angle(0.0), model.linkage.angle(model.linkage.largest_width)
+        places = model.leaders[:-1]
+        self.limits = (
+            *((place.min_position, place.max_position) for place in places),
+            (rad_to_ticks(closed - gripper_squeeze), rad_to_ticks(wide)),
+        )
+        self._range = [(ticks_to_rad(low), ticks_to_rad(high)) for low, high in self.limits]
+        self.written: tuple[float, ...] = ()
+
+    def inside(self, angles: Sequence[float]) -> list[float]:
+        """`angles` (rad; joints, or joints and gripper) moved into the limits."""
+        return [min(max(float(a), low), high) for a, (low, high) in zip(angles, self._range, strict=False)]
+
+    def write(self, angles: Sequence[float]) -> None:
+        """Send the goals, rad, gripper last.
+
+        Raises:
+            SafetyError: When one is not finite or beyond its limit; then nothing is sent.
+            PortLostError: Without port.
+        """
+        goals: dict[int, int] = {}
+        for place, angle, (low, high) in zip(self._leaders, angles, self.limits, strict=True):
+            if not math.isfinite(angle) or not low <= rad_to_ticks(angle) <= high:
+                raise SafetyError(
+                    f"A goal of {angle!r} rad for {place.name} (servo {place.servo}) reached the bus; its limits are "
+                    f"{ticks_to_rad(low):.4f} ... {ticks_to_rad(high):.4f}. Nothing was sent. This is a bug: report it."
+                )
+            goals[place.servo] = rad_to_ticks(angle)
+        self._bus.sync_write("goal_position", goals)
+        self.written = tuple(angles)
+
+
+class SleepMotion:
+    """One motion to a pose.
+
+    Args:
+        pose: rad, within the limits.
+        fastest: Limits of the joint with the longest way.
+    """
+
+    def __init__(self, pose: Sequence[float], fastest: MotionLimits) -> None:
+        self._pose = [float(p) for p in pose]
+        self._fastest = fastest
+        self._limits: list[MotionLimits] | None = None
+
+    def step(self, motion: Interpolator) -> list[float]:
+        """Move the setpoints on by one period; returns them."""
+        if self._limits is None and motion.at_rest:
+            self._limits = straight(motion.positions, self._pose, self._fastest)
+            motion.head_for(self._pose)
+        if self._limits is None:
+            motion.brake()
+        return motion.step(self._limits)
+
+    def arrived(self, motion: Interpolator) -> bool:
+        """Whether the setpoints stand in the pose."""
+        return self._limits is not None and motion.arrived
