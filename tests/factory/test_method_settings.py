@@ -106,13 +106,13 @@ def test_every_method_is_pretrained_and_goes_on_online(name, store, tmp_path):
         agent=agent_config(config),
     )  # fmt: skip
     learner = Learner(tmp_path / "run", folder, SPEC, learning, offline=data, task="red_disc")
-    before = {key: tensor.clone() for key, tensor in learner._agent.actor.state_dict().items()}
+    before = {key: tensor.clone() for key, tensor in learner.trainer.agent.actor.state_dict().items()}
     world.places["red"] = np.array([0.2, 0.0])  # on neither side: no success ends the episode
     rng = np.random.default_rng(1)
     learner.put_episode(record(world, lambda _: rng.uniform(-1, 1, 7), steps=20, source=Source.POLICY))
     assert learner.train() == 10
     assert learner.status.updates == 10
-    assert any(not torch.equal(before[key], now) for key, now in learner._agent.actor.state_dict().items())
-    expert = (learner._source.sample(64).source == Source.EXPERT).float().mean()
+    assert any(not torch.equal(before[key], now) for key, now in learner.trainer.agent.actor.state_dict().items())
+    expert = (learner.trainer.source.sample(64).source == Source.EXPERT).float().mean()
     assert expert == feeding.retention
     learner.close()
