@@ -14,7 +14,8 @@ from factory.reward import backbone_of
 from factory.run_folders import data_folder, pretrained_folder
 from factory.spec import camera_names, device_of, spec_of
 from factory.task import instructions_of
-from policies.learner.pretrain import PretrainConfig, pretrain
+from policies.learner.pretrain import pretrain
+from policies.learner.pretrain_config import PretrainConfig
 from policies.perception.keypoint_training import KeypointConfig
 from trajectories.store import TrajectoryStore
 
@@ -31,7 +32,7 @@ class Bars:
         if stage != self._stage or self._bar is None:
             self.close()
             self._stage = stage
-            self._bar = tqdm(total=total, desc=f"training {stage}", unit="update", dynamic_ncols=True)
+            self._bar = tqdm(total=total, initial=done, desc=f"training {stage}", unit="update", dynamic_ncols=True)
         self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
@@ -40,8 +41,44 @@ class Bars:
             self._bar.close()
 
 
+def pretrain_config(config: DictConfig) -> PretrainConfig:
+    """Settings of pre-training by the settings' method.
+
+    Raises:
+        ConfigError: One is unknown or out of range.
+    """
+    feeding, chosen = feeding_of(config), config.pretrain
+    return PretrainConfig(
+        clone_steps=feeding.clone_steps,
+        steps=feeding.steps,
+        batch=feeding.batch,
+        begins_online=not feeding.pretrains,
+        held_out=float(chosen.held_out),
+        held_out_every=int(chosen.held_out_every),
+        checkpoint_every=int(chosen.checkpoint_every),
+        encoder=encoder_config(config),
+        camera=camera_names(config)[0],
+        keypoints=KeypointConfig(steps=int(chosen.encoder_steps)),
+        agent=agent_config(config),
+    )
+
+
+def held_out_line(figures: dict[str, float]) -> str:
+    """Figures on held-out episodes as a line for a person."""
+    words = {
+        "clone_nll": "cloning {:.2f} nats",
+        "action_error": "actions within {:.3f}",
+        "td": "TD error {:.3f}",
+        "q": "Q of the data's actions {:.2f}",
+        "return": "their return {:.2f}",
+        "q_correlation": "correlation of the two {:.2f}",
+    }
+    parts = [text.format(figures[name]) for name, text in words.items() if name in figures]
+    return f"policy, on {figures['episodes']:.0f} held-out episodes: {', '.join(parts)}"
+
+
 def run(config: DictConfig) -> None:
-    """Train and save."""
+    """Train and save; goes on with what the folder holds, or says that nothing is left to do."""
     import torch
 
     from policies.agent.allocator import keep_freed_memory
@@ -50,31 +87,23 @@ def run(config: DictConfig) -> None:
     keep_freed_memory()
     run_dir = Path(config.run_dir)
     backbone, encoder = backbone_of(config), encoder_config(config)
-    feeding = feeding_of(config)
-    if not feeding.pretrains:
+    if not feeding_of(config).pretrains:
         print(f"method={config.method.name} begins online: what the policy sees through is trained, the policy is not.")
     bars = Bars()
     with TrajectoryStore(data_folder(run_dir), spec_of(config), read_only=True) as store:
+        print(f"{data_folder(run_dir)}: {len(store)} episodes")
         about = pretrain(
             [store],
             str(config.task.name),
             instructions_of(config),
             backbone.encode_text,
             backbone.digest,
-            PretrainConfig(
-                clone_steps=feeding.clone_steps,
-                steps=feeding.steps,
-                batch=feeding.batch,
-                begins_online=not feeding.pretrains,
-                encoder=encoder,
-                camera=camera_names(config)[0],
-                keypoints=KeypointConfig(steps=int(config.pretrain.encoder_steps)),
-                agent=agent_config(config),
-            ),
+            pretrain_config(config),
             pretrained_folder(config),
             seed=int(config.seed),
             device="cpu" if encoder is None else device_of(config),  # states alone are too little work for a GPU
             progress=bars,
+            notify=tqdm.write,
             calibration=mark_in_use(config),
         )
     bars.close()
@@ -84,4 +113,6 @@ def run(config: DictConfig) -> None:
             f"encoder, on held-out episodes: pick point within {errors['pick_cm']:.2f} cm, place point within "
             f"{errors['place_cm']:.2f} cm on average"
         )
+    if about["held_out"]["episodes"]:
+        print(held_out_line(about["held_out"]))
     print(f"Saved in {pretrained_folder(config)}")

@@ -27,7 +27,7 @@ from trajectories.types import Direction, UInt8
 if TYPE_CHECKING:
     from drivers.cameras.camera import ProcessCamera
     from drivers.cameras.config import CameraConfig
-    from drivers.widowx.process import ProcessArm
+    from drivers.widowx.process import ProcessWidowX
     from drivers.widowx.settings import ArmSettings
     from robot.arms.model import ArmModel
     from robot.control.safety_limits import SafetyLimits
@@ -175,17 +175,17 @@ def attended_station(
 
 def _open(
     config: DictConfig, port: str, cameras: Mapping[str, CameraConfig], stack: ExitStack, notify: Callable[[str], None]
-) -> tuple[RobotEnv, ProcessArm, dict[str, ProcessCamera]]:
+) -> tuple[RobotEnv, ProcessWidowX, dict[str, ProcessCamera]]:
     """Cameras first (nothing moves), then the arm, which goes to its ready pose."""
-    from drivers.widowx.process import ProcessArm
-    from drivers.widowx.settings import OrphanSettings
+    from drivers.hosting.orphan import OrphanSettings
+    from drivers.widowx.process import ProcessWidowX
     from trajectories.settings import merged
 
     opened = open_cameras(cameras, stack)
     model, settings = arm_of(config), arm_settings_of(config)
     orphan = merged(OrphanSettings(), plain(config.robot.orphan), "robot.orphan")
     limits_of(config)  # refused before torque is on
-    arm = ProcessArm.connect(port, model.name, settings, orphan)
+    arm = ProcessWidowX.connect(port, model.name, settings, orphan)
     stack.callback(arm.close)
     return session_environment(config, model, arm, opened, notify), arm, opened
 
@@ -252,7 +252,7 @@ def session_environment(
     return env
 
 
-def _figures_of(arm: ProcessArm) -> Callable[[], dict[str, Any]]:
+def _figures_of(arm: ProcessWidowX) -> Callable[[], dict[str, Any]]:
     def figures() -> dict[str, Any]:
         return {
             "arm": {"mode": str(arm.mode.value), "fault": arm.fault, "loop": arm.report().as_dict()},

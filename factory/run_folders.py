@@ -94,6 +94,11 @@ def find_policy(config: DictConfig, name: str) -> Path:
     """
     if name == "pretrained":
         folder = pretrained_folder(config)
+        if (folder / "training").is_dir() and not (folder / "actor.safetensors").is_file():
+            raise CheckpointError(
+                f"Pre-training in {folder} is not finished: `regrasp pretrain method={config.method.name}`, with the "
+                "same settings as here, goes on with it."
+            )
         if not folder.is_dir():
             raise CheckpointError(
                 f"There is no pre-trained policy in {folder}. `regrasp demo` makes one with all that comes before and "

@@ -35,7 +35,7 @@ def small_pretraining():
     """Settings of a short pre-training."""
     from helpers.small_policies import SMALL
 
-    from policies.learner.pretrain import PretrainConfig
+    from policies.learner.pretrain_config import PretrainConfig
     from policies.perception.keypoint_training import KeypointConfig
 
     return PretrainConfig(

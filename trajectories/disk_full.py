@@ -1,4 +1,4 @@
-"""Keeping an episode when the disk is full: it stays in memory until there is room or people give it up."""
+"""Keeping an episode or a checkpoint when the disk is full: in memory, until there is room or people give it up."""
 
 from __future__ import annotations
 
@@ -16,14 +16,18 @@ def retry_while_disk_is_full(
     notify: Callable[[str], None],
     given_up: Callable[[], bool],
     again_s: float = _AGAIN_S,
+    what: str = "the episode",
+    work: str = "the session",
 ) -> None:
     """Call `keep` until the disk accepts what it stores.
 
     Args:
         keep: Stores it, or raises DiskError and leaves nothing.
         notify: Gets a line for people when it has to wait, and one when that is over.
-        given_up: Whether somebody ends the session; looked at every 50 ms.
+        given_up: Whether somebody ends the work; looked at every 50 ms.
         again_s: Pause between two attempts.
+        what: What is stored, for these lines.
+        work: What somebody would end to give it up, for these lines.
 
     Raises:
         DiskError: When it was given up: it is lost then.
@@ -34,9 +38,7 @@ def retry_while_disk_is_full(
             keep()
         except DiskError as error:
             if not waited:
-                notify(
-                    f"{error} It is kept in memory and tried again every {again_s:.0f} s; ending the session loses it."
-                )
+                notify(f"{error} It is kept in memory and tried again every {again_s:.0f} s; ending {work} loses it.")
             waited = True
             until = time.monotonic() + again_s
             while time.monotonic() < until:
@@ -45,5 +47,5 @@ def retry_while_disk_is_full(
                 time.sleep(_LOOK_S)
         else:
             if waited:
-                notify("The disk has room again: the episode is stored.")
+                notify(f"The disk has room again: {what} is stored.")
             return

@@ -12,7 +12,7 @@ import numpy as np
 from hydra import compose, initialize_config_module
 from omegaconf import DictConfig
 
-from drivers.widowx.process import ProcessArm
+from drivers.widowx.process import ProcessWidowX
 from factory.device_robot import DeviceStation, open_virtual
 from factory.virtual_robot import world_settings
 from robot.interfaces import ArmState
@@ -170,10 +170,10 @@ class Bench:
         return self.station.env
 
     @property
-    def arm(self) -> ProcessArm:
+    def arm(self) -> ProcessWidowX:
         """The arm's driver."""
         arm = self.station.arm
-        assert isinstance(arm, ProcessArm)
+        assert isinstance(arm, ProcessWidowX)
         return arm
 
     # -- the session --------------------------------------------------------------------------------

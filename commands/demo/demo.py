@@ -37,7 +37,9 @@ def run(config: DictConfig) -> None:
     robot = ("robot.name", "robot.model", "robot.cameras", "robot.image_size", "robot.randomise", "robot.spread")
     stages.run("collect", lambda: collect.run(config), chosen(config, "task", "seed", *robot, "collect"))
     losses = ("agent.networks", "agent.offline") if config.method.registry is None else PUBLISHED
-    taught = chosen(config, "pretrain", "encoder", *losses)
+    taught = chosen(config, "pretrain.encoder_steps", "pretrain.clone_steps", "pretrain.steps", "encoder", *losses)
+    if config.pretrain.held_out:
+        taught |= chosen(config, "pretrain.held_out")
     stages.run(f"pretrain{of_method}", lambda: pretrain.run(config), taught)
     stages.run("train reward", lambda: train_reward.run(config), chosen(config, "reward"))
     stages.run("evaluate reward", lambda: evaluate_reward.run(config), chosen(config, "evaluate_reward"), extend=True)

@@ -18,10 +18,10 @@ from drivers.dynamixel.cycle import StateCycle
 from drivers.dynamixel.registers import ticks_to_rad
 from drivers.dynamixel.servo_map import ServoMap
 from drivers.errors import PortLostError
+from drivers.hosting.checks import Mode, require_free, require_person
 from drivers.widowx import startup
 from drivers.widowx.gripper import GripperControl
 from drivers.widowx.guard import Guard, Level
-from drivers.widowx.mode import Mode, require_free, require_person
 from drivers.widowx.reading import Reading, ServoStatus, arm_state, output, read_cycle, statuses
 from drivers.widowx.setpoints import GoalWriter, Interpolator, SleepMotion
 from drivers.widowx.settings import ArmSettings

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from policies.agent.networks import Actor
 from policies.agent.phase_config import Phase
+from policies.common.optimiser_state import load_optimiser, optimiser_tensors
 from policies.perception.encoders.encoder import Encoder
 from trajectories.errors import CheckpointError
 
@@ -48,8 +49,7 @@ def agent_state(agent: Trained) -> tuple[dict[str, Tensor], dict[str, Any]]:
     for name in _SCALARS:
         tensors[name] = getattr(agent, name)
     for name, optimiser in agent.optimisers.items():
-        for index, entries in optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{name}.{index}.{key}": value for key, value in entries.items()}
+        tensors |= optimiser_tensors(optimiser, f"optimiser.{name}.")
     counters = {name: getattr(agent, name) for name in _COUNTERS}
     return {name: tensor.detach() for name, tensor in tensors.items()}, counters | {"phase": agent.phase}
 
@@ -85,7 +85,7 @@ def load_agent_state(agent: Trained, tensors: Mapping[str, Tensor], counters: Ma
     agent.table = _take(left, "table").to(agent.device, copy=True)
     _load_draws(agent.generator, _take(left, "generator").cpu())
     for name, optimiser in agent.optimisers.items():
-        _load_optimiser(optimiser, left, f"optimiser.{name}.")
+        load_optimiser(optimiser, left, f"optimiser.{name}.")
     if left:
         raise CheckpointError(f"the checkpoint has tensors that nothing here knows: {sorted(left)[:5]}")
     for name in _COUNTERS:
@@ -101,27 +101,6 @@ def _load_draws(generator: torch.Generator, state: Tensor) -> None:
         seed = hashlib.sha256(state.numpy().tobytes()).digest()[:8]
         generator.manual_seed(int.from_bytes(seed, "little") >> 1)
         _log.info("The agent is from another kind of device: its draws go on from a new seed.")
-
-
-def _load_optimiser(optimiser: torch.optim.Optimizer, left: dict[str, Tensor], prefix: str) -> None:
-    state: dict[int, dict[str, Tensor]] = {}
-    for name in [name for name in left if name.startswith(prefix)]:
-        index, key = name.removeprefix(prefix).split(".")
-        state.setdefault(int(index), {})[key] = left.pop(name).clone()
-    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
-    unknown = sorted(set(state) - set(range(len(parameters))))  # what never had a gradient has no moments
-    if unknown:
-        raise CheckpointError(f"{prefix}* has moments of tensor {unknown[0]}; there are {len(parameters)}")
-    moments = {
-        number: {key: _laid_out_as(parameters[number], value) for key, value in entries.items()}
-        for number, entries in state.items()
-    }
-    optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
-
-
-def _laid_out_as(parameter: Tensor, value: Tensor) -> Tensor:
-    """A moment in its parameter's memory format: fused Adam goes through both as they lie in memory."""
-    return torch.empty_like(parameter).copy_(value) if value.shape == parameter.shape else value
 
 
 def _copy(into: Tensor, left: dict[str, Tensor], name: str) -> None:

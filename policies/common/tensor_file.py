@@ -63,6 +63,11 @@ def write_tensors(path: Path, kind: str, tensors: Mapping[str, Tensor], header: 
     return whole
 
 
+def refused_by_disk(error: BaseException) -> bool:
+    """Whether an error is that of a disk that can't be written, which may have room later."""
+    return isinstance(error, OSError) or isinstance(error.__cause__, OSError | SafetensorError)
+
+
 def read_kind(path: Path) -> str | None:
     """What a file says that it holds; None when `write_tensors` didn't write it. The content is not checked.
 

@@ -8,19 +8,24 @@ from pathlib import Path
 import torch
 
 from policies.agent.agent import Agent
+from policies.common.identity import require_same_identity
 from policies.gym.acting import GymPolicy, Stream, seed_of
 from policies.gym.checkpoint import load_checkpoint, save_checkpoint
-from policies.gym.divergence import DivergenceWatch
 from policies.gym.environment import interface_of, make_env
 from policies.gym.evaluation import evaluate_all
 from policies.gym.preparation import Preparation, fitted
-from policies.gym.record import Record
-from policies.gym.settings import Job, OfflineSettings, require_same_identity
+from policies.gym.settings import Job, OfflineSettings
+from policies.learner.divergence import DivergenceWatch
+from policies.learner.record import Record
 from trajectories.errors import CheckpointError
 from trajectories.flat.episode import FlatDataset
 
 AGENT_FILE = "agent.safetensors"
 METRICS = "metrics"
+WHEN_IT_DIVERGES = (
+    "Look for observations that are far larger than those of the data (data.normalise=true clips them), or take "
+    "+agent.networks.critic_norm=true."
+)
 Progress = Callable[[str, int, int], None]
 """Called with a stage's name, steps done and steps in all."""
 _SHOW_EVERY = 20
@@ -72,7 +77,7 @@ class OfflineTraining:
                 "for at least as many, or give another run_dir."
             )
         self.policy = GymPolicy(agent, preparation)
-        self._watch = DivergenceWatch(job.agent)
+        self._watch = DivergenceWatch(job.agent, WHEN_IT_DIVERGES)
         self._record = Record(folder / METRICS, self.updates if begun else -1, seconds)
 
     def run(self, progress: Progress | None = None) -> None:

@@ -19,15 +19,16 @@ import torch
 from numpy.typing import NDArray
 
 from policies.agent.agent import Agent
+from policies.common.identity import require_same_identity
 from policies.gym.acting import GymPolicy, Stream, seed_of
 from policies.gym.checkpoint import load_checkpoint, save_checkpoint
-from policies.gym.divergence import DivergenceWatch
 from policies.gym.environment import Interface, interface_of, make_env
 from policies.gym.evaluation import EpisodeResult, evaluate_all, success_of, summary
-from policies.gym.offline import AGENT_FILE, METRICS, Progress
+from policies.gym.offline import AGENT_FILE, METRICS, WHEN_IT_DIVERGES, Progress
 from policies.gym.preparation import Preparation, fitted
-from policies.gym.record import Record
-from policies.gym.settings import Job, OnlineSettings, require_same_identity
+from policies.gym.settings import Job, OnlineSettings
+from policies.learner.divergence import DivergenceWatch
+from policies.learner.record import Record
 from policies.replay.mixed_replay import MixedReplay
 from policies.replay.replay import Replay
 from trajectories.errors import CheckpointError, ConfigError
@@ -107,7 +108,7 @@ class OnlineTraining:
         if self._offline is not None:
             self._source = MixedReplay(self._replay, self._offline, settings.offline_ratio)
         self._record = Record(folder / METRICS, self.steps if begun else -1, seconds)
-        self._watch = DivergenceWatch(job.agent)
+        self._watch = DivergenceWatch(job.agent, WHEN_IT_DIVERGES)
         self._saved_at = self.steps
 
     def run(self, progress: Progress | None = None) -> None:

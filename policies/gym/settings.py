@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, get_args
 
 from policies.agent.config import AgentConfig
 from policies.gym.environment import EnvSettings
-from trajectories.errors import CheckpointError, ConfigError
+from trajectories.errors import ConfigError
 from trajectories.flat.returns import Tail
 
 Mode = Literal["stochastic", "deterministic"]
@@ -157,29 +156,3 @@ class Job:
             "seed": self.seed,
         }
         return json.loads(json.dumps(parts | more))
-
-
-_GO_ON = "Go on with the settings of then, or give another run_dir (of a bench: another out)."
-
-
-def require_same_identity(saved: Mapping[str, Any], here: Mapping[str, Any], what: str, advice: str = _GO_ON) -> None:
-    """Refuse to go on with a checkpoint of something else; `advice` says what to do.
-
-    Raises:
-        CheckpointError: Naming the first difference.
-    """
-    difference = first_difference(saved, here)
-    if difference is not None:
-        name, then, now = difference
-        raise CheckpointError(f"{what} was made with {name} = {then!r}, the settings ask for {now!r}. {advice}")
-
-
-def first_difference(saved: Any, here: Any, name: str = "") -> tuple[str, Any, Any] | None:
-    """Name (with dots) and both values of the first entry that differs in two trees of plain JSON; None for none."""
-    if not (isinstance(saved, Mapping) and isinstance(here, Mapping)):
-        return None if saved == here else (name, saved, here)
-    for key in sorted(set(saved) | set(here)):
-        inner = first_difference(saved.get(key), here.get(key), f"{name}.{key}".lstrip("."))
-        if inner is not None:
-            return inner
-    return None

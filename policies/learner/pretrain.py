@@ -6,15 +6,19 @@
                 encoder, too, then Cal-QL with the cloning term, where the critics do
 
 They go into features.safetensors, actor.safetensors and agent.safetensors: a policy folder (`policies.policy`) that
-also holds the whole agent, for fine-tuning to go on from.
+also holds the whole agent, for fine-tuning to go on from. Beside them lies what a later call goes on from, to the bit:
+
+    training/   checkpoints of both stages, two each: networks, optimisers, random generators, draws, settings
+    metrics/    metrics.jsonl and TensorBoard files of the policy's updates; keypoints/ those of the keypoint network
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,87 +26,32 @@ import torch
 
 from policies.agent.agent import Agent
 from policies.agent.checkpoint import save_agent
-from policies.agent.config import AgentConfig
-from policies.perception.encoders.config import EncoderConfig
-from policies.perception.keypoint_training import KeypointConfig
-from policies.perception.making import new_image_perception, train_keypoint_perception
+from policies.common.kept_checkpoints import KeptCheckpoint, KeptCheckpoints
+from policies.common.tensor_file import refused_by_disk
+from policies.learner.held_out import HeldOutEpisodes
+from policies.learner.keypoint_stage import KeypointStage
+from policies.learner.offline_data import offline_data
+from policies.learner.policy_training import Keeping, PolicyTraining, Progress
+from policies.learner.pretrain_config import PretrainConfig
+from policies.learner.record import Record
+from policies.learner.recorded_data import RecordedData
+from policies.perception.making import new_image_perception
 from policies.perception.protocol import Perception
-from policies.perception.rewording import Wordings, reworded
+from policies.perception.rewording import Wordings
 from policies.perception.text_table import EncodeText, TextTable
 from policies.policy import save_policy
-from policies.replay.dataset import ReplayEpisode, fill_replay, for_perception_alone, for_replay, read_all
-from policies.replay.mixed_replay import MixedReplay
-from policies.replay.replay import Replay
+from policies.replay.dataset import fill_replay, for_replay
 from robot.control.calibration import CalibrationMark
-from trajectories.errors import ConfigError
+from trajectories.disk_full import retry_while_disk_is_full
+from trajectories.durable import replace_file
+from trajectories.errors import CheckpointError, DiskError
 from trajectories.store import TrajectoryStore
-from trajectories.types import Episode
 
 AGENT_FILE = "agent.safetensors"
 ABOUT_FILE = "pretraining.json"
-Progress = Callable[[str, int, int], None]
-"""Called with a stage's name, steps done and steps in all."""
-_EVERY = 20
-
-
-@dataclass(frozen=True)
-class PretrainConfig:
-    """Settings of pre-training.
-
-    Attributes:
-        clone_steps: Updates of the actor by behaviour cloning alone, first.
-        steps: Updates of actor and critics by Cal-QL with the cloning term, after that; 0 leaves a policy of
-            behaviour cloning, the baseline.
-        begins_online: Leave the policy untrained, for methods that learn nothing offline.
-        batch: Transitions an update.
-        target_share: Share of each batch drawn from the target task; the rest is prior data.
-        encoder: An image encoder for the critics to train; None for keypoints.
-        camera: The camera that keypoints are seen through.
-        keypoints: Training of the keypoint network.
-        agent: Networks and losses.
-    """
-
-    clone_steps: int = 800
-    steps: int = 800
-    batch: int = 256
-    target_share: float = 0.5
-    begins_online: bool = False
-    encoder: EncoderConfig | None = None
-    camera: str = "front"
-    keypoints: KeypointConfig = field(default_factory=KeypointConfig)
-    agent: AgentConfig = field(default_factory=AgentConfig)
-
-    def __post_init__(self) -> None:
-        if self.clone_steps < 0 or self.steps < 0 or (self.updates < 1 and not self.begins_online):
-            raise ConfigError(
-                f"Pre-training for {self.clone_steps} + {self.steps} updates does nothing; expected at least one."
-            )
-        if not 0.0 < self.target_share <= 1.0:
-            raise ConfigError(f"target_share={self.target_share} is out of range; expected a share in (0, 1].")
-
-    @property
-    def updates(self) -> int:
-        """Updates of the policy in all."""
-        return 0 if self.begins_online else self.clone_steps + self.steps
-
-
-@dataclass(frozen=True)
-class OfflineData:
-    """The offline episodes as transitions.
-
-    Attributes:
-        target: Of the target task.
-        prior: Of the other tasks; None when there are none.
-    """
-
-    target: Replay
-    prior: Replay | None
-
-    def mixed(self, target_share: float) -> MixedReplay:
-        """Batches of which `target_share` are of the target task."""
-        if self.prior is None:
-            return MixedReplay(self.target, self.target, 1.0)
-        return MixedReplay(self.prior, self.target, target_share)
+TRAINING, METRICS = "training", "metrics"
+KIND = "regrasp-pretraining-1"
+_log = logging.getLogger(__name__)
 
 
 def pretrain(
@@ -117,9 +66,10 @@ def pretrain(
     seed: int = 0,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
+    notify: Callable[[str], None] = _log.warning,
     calibration: CalibrationMark | None = None,
 ) -> dict[str, Any]:
-    """Train perception and policy, and write the folder.
+    """Train perception and policy, and write the folder; goes on where an earlier call with the same settings stopped.
 
     Args:
         stores: Play, demonstrations, failures and prior data of one robot.
@@ -132,120 +82,142 @@ def pretrain(
         seed: Of everything random.
         device: Where the policy and an image encoder are trained; the small keypoint network stays on the CPU.
         progress: Told of the steps.
+        notify: Told in words where it goes on, what is damaged, and of a disk that refuses.
         calibration: Of the arm that the data come from; None without one.
 
     Returns:
-        What is written to `pretraining.json`: kind of encoder, errors of keypoints, last losses, seconds of each stage,
-        counts.
+        What is written to `pretraining.json`: kind of encoder, errors of keypoints, last losses and held-out figures,
+        seconds of each stage, counts.
 
     Raises:
         ConfigError: The data lacks what training needs.
-        CheckpointError: The folder can't be written.
+        CheckpointError: The folder holds a training of other settings or more updates, or nothing that can be read.
         MissingDependencyError: Pre-trained weights of the encoder are not on this machine.
     """
-    if not stores:
-        raise ConfigError("Pre-training needs at least one store of episodes. Run `regrasp collect` first.")
-    spec = stores[0].spec
-    for store in stores[1:]:
-        spec.require_same(store.spec, f"The trajectory store {store.path}")
-    started = time.monotonic()
-    infos = [info for store in stores for info in store.infos()]
-    known = [text for texts in wordings.values() for text in texts]
-    text = TextTable.build([*(info.instruction for info in infos), *known], encode, text_source)
-    perception: Perception
-    errors: dict[str, float] = {}
-    if config.encoder is not None:
-        perception = new_image_perception(read_all(stores), text, spec, config.encoder, seed, device)
-    else:
-        count = sum(
-            (info.length + 1) * (1 + len(known) if info.task == task and info.outcome == "success" else 1)
-            for info in infos
-        )
-        episodes = reworded(read_all(stores), task, wordings, successes_only=True)
-        perception, measured = train_keypoint_perception(
-            episodes, count, text, spec, config.camera, config.keypoints, seed, progress
-        )
-        errors = measured.to_dict()
-    encoder_s = time.monotonic() - started
-    data = offline_data(reworded(read_all(stores), task, wordings), task, perception, config, seed, device)
-    agent, losses = train_policy(data, perception, config, seed, device, progress)
-    about = {
-        "task": task,
-        "seed": seed,
-        "encoder": perception.kind,
-        "encoder_errors": errors,
-        "losses": losses,
-        "encoder_s": round(encoder_s, 1),
-        "policy_s": round(time.monotonic() - started - encoder_s, 1),
-        "transitions": {"target": len(data.target), "prior": len(data.prior or ())},
-        "observations": f"proprioception, {_seen(perception)}, instruction",
-    }
-    save_pretrained(folder, agent, perception, about, calibration)
+    data = RecordedData(stores, task, wordings, config.held_out)
+    source = {"text": text_source, "seed": seed, "device": torch.device(device).type}
+    work = _Pretraining(data, config, Path(folder), source, seed, device, progress, notify)
+    checkpoints = work.checkpoints("policy")
+    saved = checkpoints.newest()
+    done = work.finished(saved)
+    if done is not None:
+        notify(f"{folder} is trained already, for {config.updates} updates of the policy: nothing is left to do.")
+        return done
+    perception, about = work.perception(TextTable.build(data.instructions, encode, text_source))
+    agent, measured = work.policy(perception, checkpoints, saved)
+    about = {"task": task, "seed": seed, "encoder": perception.kind, **about, **measured}
+    about["observations"] = seen_in_words(perception)
+    work.keep(agent, perception, about, calibration)
     return about
 
 
-def _seen(perception: Perception) -> str:
-    """What the policy sees of the cameras, in words."""
-    if perception.encoder is None:
-        return "keypoints seen in one camera image"
-    return f"images of {', '.join(perception.encoder.cameras)} through an encoder of kind {perception.kind}"
+@dataclass(frozen=True)
+class _Pretraining:
+    """One call of `pretrain`; see there."""
 
+    data: RecordedData
+    config: PretrainConfig
+    folder: Path
+    source: dict[str, Any]
+    seed: int
+    device: torch.device | str
+    progress: Progress | None
+    notify: Callable[[str], None]
 
-def offline_data(
-    episodes: Iterable[Episode],
-    task: str,
-    perception: Perception,
-    config: PretrainConfig,
-    seed: int,
-    device: torch.device | str = "cpu",
-) -> OfflineData:
-    """Demonstrations, failures and prior data (not play) as transitions.
+    def checkpoints(self, stem: str) -> KeptCheckpoints:
+        """Those of one stage."""
+        identity = {**self.data.identity(), **self.config.identity(), **self.source}
+        return KeptCheckpoints(self.folder / TRAINING, stem, KIND, identity, self.notify)
 
-    Raises:
-        ConfigError: When no episode is of the target task.
-    """
-    gamma = config.agent.gamma
-    target: list[ReplayEpisode] = []
-    prior: list[ReplayEpisode] = []
-    for episode in episodes:
-        if not for_perception_alone(episode):
-            (target if episode.task == task else prior).append(for_replay(episode, perception, gamma))
-    if not target:
-        raise ConfigError(
-            f"No episode shows the target task {task!r} (play teaches the encoder only). Record demonstrations."
+    def finished(self, saved: KeptCheckpoint | None) -> dict[str, Any] | None:
+        """What the folder says about itself when it is that of all updates; None while there is something to do.
+
+        Raises:
+            CheckpointError: It is that of more updates.
+        """
+        if saved is None or saved.number < self.config.updates:
+            return None
+        if saved.number > self.config.updates:
+            raise CheckpointError(
+                f"{saved.path} was trained for {saved.number} updates, more than the {self.config.updates} asked for. "
+                f"Ask for at least as many, give another run_dir, or delete {saved.path.parent} to begin anew."
+            )
+        try:
+            about: dict[str, Any] = json.loads((self.folder / ABOUT_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        whole = about.get("updates") == saved.number and (self.folder / AGENT_FILE).is_file()
+        return about if whole else None
+
+    def perception(self, text: TextTable) -> tuple[Perception, dict[str, Any]]:
+        """What the policy sees through, and what there is to say about it."""
+        data, config, started = self.data, self.config, time.monotonic()
+        if config.encoder is not None:
+            image = new_image_perception(data.training(), text, data.spec, config.encoder, self.seed, self.device)
+            return image, {"encoder_errors": {}, "encoder_s": round(time.monotonic() - started, 1)}
+        stage = KeypointStage(text, data.spec, config, self.seed, self.checkpoints("keypoints"))
+        metrics = self.folder / METRICS / "keypoints"
+        made = stage.run(
+            lambda: data.training(successes_only=True), data.most_frames, metrics, self.notify, self.progress
         )
-    return OfflineData(
-        fill_replay(target, perception.fields, gamma, device=device, seed=seed),
-        fill_replay(prior, perception.fields, gamma, device=device, seed=seed + 1) if prior else None,
-    )
+        return made.perception, {"encoder_errors": made.errors.to_dict(), "encoder_s": round(made.seconds, 1)}
+
+    def policy(
+        self, perception: Perception, checkpoints: KeptCheckpoints, saved: KeptCheckpoint | None
+    ) -> tuple[Agent, dict[str, Any]]:
+        """The trained agent, and what there is to say about it."""
+        data, config = self.data, self.config
+        replays = offline_data(data.training(), data.task, perception, config, self.seed, self.device)
+        if saved is not None:
+            self.notify(f"The policy goes on after update {saved.number} of {config.updates}.")
+        seconds = {} if saved is None else dict(saved.header["seconds"])
+        record = Record(self.folder / METRICS, -1 if saved is None else saved.number, seconds)
+        try:
+            training = PolicyTraining(
+                replays, perception, config, self.seed, self.device,
+                held_out=self._held_out(perception), saved=saved, keeping=Keeping(checkpoints, record),
+            )  # fmt: skip
+            training.run(self.progress)
+        finally:
+            record.close()
+        return training.agent, {
+            "updates": training.updates,
+            "losses": training.losses,
+            "held_out": {"episodes": len(data.held_out), **training.figures},
+            "policy_s": round(sum(record.seconds.values()), 1),
+            "transitions": {"target": len(replays.target), "prior": len(replays.prior or ())},
+        }
+
+    def _held_out(self, perception: Perception) -> HeldOutEpisodes | None:
+        gamma = self.config.agent.gamma
+        episodes = [for_replay(episode, perception, gamma) for episode in self.data.measured()]
+        if not episodes:
+            return None
+        return HeldOutEpisodes(fill_replay(episodes, perception.fields, gamma, device=self.device))
+
+    def keep(
+        self, agent: Agent, perception: Perception, about: dict[str, Any], calibration: CalibrationMark | None
+    ) -> None:
+        """Write the policy folder; while the disk refuses, it is tried again."""
+
+        def write() -> None:
+            try:
+                save_pretrained(self.folder, agent, perception, about, calibration)
+            except (CheckpointError, OSError) as error:
+                if refused_by_disk(error):
+                    raise DiskError(str(error)) from error
+                raise
+
+        retry_while_disk_is_full(write, self.notify, lambda: False, what="the policy", work="the command")
 
 
-def train_policy(
-    data: OfflineData,
-    perception: Perception,
-    config: PretrainConfig,
-    seed: int,
-    device: torch.device | str = "cpu",
-    progress: Progress | None = None,
-) -> tuple[Agent, dict[str, float]]:
-    """Cloning first, then Cal-QL with the cloning term; trains the perception's image encoder along, if it has one.
-
-    Returns:
-        The agent, still in the phase "offline", and the metrics of its last update.
-    """
-    width, encoder = perception.text.rows.shape[1], perception.trained
-    agent = Agent(config.agent, perception.size, width, device=device, seed=seed, encoder=encoder)
-    agent.set_instructions(torch.from_numpy(perception.text.rows))
-    mixed = data.mixed(config.target_share)
-    total = config.updates
-    metrics: dict[str, torch.Tensor] = {}
-    for step in range(total):
-        batch = mixed.sample(config.batch)
-        clone = step < config.clone_steps
-        metrics |= agent.clone_update(batch) if clone else agent.pretrain_update(batch)
-        if progress is not None and (step % _EVERY == _EVERY - 1 or step == total - 1):
-            progress("policy", step + 1, total)
-    return agent, {name: float(value) for name, value in metrics.items()}
+def seen_in_words(perception: Perception) -> str:
+    """What the policy sees."""
+    if perception.encoder is None:
+        seen = "keypoints seen in one camera image"
+    else:
+        seen = f"images of {', '.join(perception.encoder.cameras)} through an encoder of kind {perception.kind}"
+    return f"proprioception, {seen}, instruction"
 
 
 def save_pretrained(
@@ -258,8 +230,8 @@ def save_pretrained(
     """Write a policy folder with the whole agent in it.
 
     Raises:
-        CheckpointError: The disk refuses.
+        CheckpointError, OSError: The disk refuses.
     """
     saved = save_policy(folder, perception, agent.config.networks, agent.actor_weights(), calibration)
     save_agent(folder / AGENT_FILE, agent, saved.spec, {"features": saved.digest}, calibration=calibration)
-    (folder / ABOUT_FILE).write_text(json.dumps(about, indent=2) + "\n")
+    replace_file(folder / ABOUT_FILE, (json.dumps(about, indent=2) + "\n").encode())

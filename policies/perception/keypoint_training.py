@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from policies.common.optimiser_state import load_optimiser, optimiser_tensors
 from policies.perception.keypoint_labels import PICK_SIZE, POINT_SIZE
 from policies.perception.keypoints import KeypointNet, KeypointNetConfig, as_input
-from trajectories.errors import ConfigError
+from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import Float32, Int64, UInt8
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage's name, steps done and steps in all."""
+_NET, _MOMENTS = "net.", "optimiser."
 
 
 @dataclass(frozen=True)
@@ -94,57 +97,125 @@ def split_episodes(episode: Int64, holdout: float, rng: np.random.Generator) -> 
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
-def train_keypoints(
-    frames: KeypointFrames, config: KeypointConfig, seed: int, progress: Progress | None = None
-) -> tuple[KeypointNet, KeypointErrors]:
-    """Train a keypoint network.
+class KeypointTraining:
+    """Training of a keypoint network that can be interrupted and goes on to the bit.
 
     Loss: smooth L1 of the normalised labels where the mask is one. Positions share one scale for all axes, so that
     an error in z counts as much as one in x.
 
-    Returns:
-        The network, in evaluation mode, and its errors on held-out episodes.
-
-    Raises:
-        ConfigError: When no frame has a label.
+    Attributes:
+        net: The network.
+        step: Gradient steps done.
     """
-    if len(frames) == 0 or not frames.mask.any():
-        raise ConfigError(
-            "No frame has a keypoint label: no episode shows the gripper closing on something. "
-            "Record demonstrations or play in which objects are grasped and released."
+
+    def __init__(self, frames: KeypointFrames, config: KeypointConfig, seed: int) -> None:
+        """A network with initial weights.
+
+        Args:
+            frames: Labelled frames, proprioception normalised.
+            config: Settings.
+            seed: Of the initial weights, the held-out episodes, the batches.
+
+        Raises:
+            ConfigError: When no frame has a label.
+        """
+        if len(frames) == 0 or not frames.mask.any():
+            raise ConfigError(
+                "No frame has a keypoint label: no episode shows the gripper closing on something. "
+                "Record demonstrations or play in which objects are grasped and released."
+            )
+        self._frames, self._config = frames, config
+        self._rng = np.random.default_rng(seed)
+        self._train, self._held = split_episodes(frames.episode, config.holdout, self._rng)
+        self.net = new_keypoint_net(
+            KeypointNetConfig(frames.images.shape[1], frames.proprio.shape[1], frames.text.shape[1]), seed
         )
-    rng = np.random.default_rng(seed)
-    train, held = split_episodes(frames.episode, config.holdout, rng)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        net = KeypointNet(KeypointNetConfig(frames.images.shape[1], frames.proprio.shape[1], frames.text.shape[1]))
-    _set_label_scale(net, frames, train)
-    net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(
-        net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _schedule(step, config.steps))
-    text = torch.from_numpy(frames.text)
-    mean, scale = net.label_mean, net.label_scale
-    for step in range(config.steps):
-        rows = train[rng.integers(len(train), size=config.batch)]
-        images = augment(frames.images[rows], config, rng)
-        target = (torch.from_numpy(frames.values[rows]) - mean) / scale
+        _set_label_scale(self.net, frames, self._train)
+        self._text = torch.from_numpy(frames.text)
+        self._optimiser = torch.optim.AdamW(
+            self.net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
+        self.step = 0
+
+    def update(self) -> Tensor:
+        """One gradient step; returns its loss, a scalar without gradient."""
+        rows = self._train[self._rng.integers(len(self._train), size=self._config.batch)]
+        frames, net = self._frames, self.net
+        images = augment(frames.images[rows], self._config, self._rng)
+        target = (torch.from_numpy(frames.values[rows]) - net.label_mean) / net.label_scale
         mask = torch.from_numpy(frames.mask[rows])
         predicted = net.normalised(
-            images, torch.from_numpy(frames.proprio[rows]), text[torch.from_numpy(frames.instruction[rows])]
+            images, torch.from_numpy(frames.proprio[rows]), self._text[torch.from_numpy(frames.instruction[rows])]
         )
         error = functional.smooth_l1_loss(predicted, target, reduction="none", beta=0.1)
         loss = (error * mask).sum() / mask.sum().clamp(min=1.0)
-        optimiser.zero_grad(set_to_none=True)
+        self._optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        optimiser.step()
-        schedule.step()
+        for group in self._optimiser.param_groups:
+            group["lr"] = self._config.learning_rate * learning_rate_factor(self.step, self._config.steps)
+        self._optimiser.step()
+        self.step += 1
+        return loss.detach()
+
+    def errors(self) -> KeypointErrors:
+        """The network's errors on held-out episodes; leaves it in evaluation mode."""
+        self.net.eval()
+        return measure(self.net, self._frames, self._held)
+
+    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """All that decides how training goes on: tensors, and plain JSON."""
+        tensors = {f"{_NET}{name}": tensor for name, tensor in self.net.state_dict().items()}
+        tensors |= optimiser_tensors(self._optimiser, _MOMENTS)
+        return tensors, {"step": self.step, "rng": self._rng.bit_generator.state, "net": self.net.config.to_dict()}
+
+    def load_state(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
+        """Restore what `state` gave, for the same frames, settings and seed.
+
+        Raises:
+            CheckpointError: It is of another network.
+        """
+        load_net(self.net, tensors)
+        load_optimiser(self._optimiser, dict(tensors), _MOMENTS)
+        self._rng.bit_generator.state = header["rng"]
+        self.step = int(header["step"])
+
+
+def train_keypoints(
+    frames: KeypointFrames, config: KeypointConfig, seed: int, progress: Progress | None = None
+) -> tuple[KeypointNet, KeypointErrors]:
+    """Train a keypoint network from its beginning to its end; arguments and errors as `KeypointTraining`.
+
+    Returns:
+        The network, in evaluation mode, and its errors on held-out episodes.
+    """
+    training = KeypointTraining(frames, config, seed)
+    while training.step < config.steps:
+        training.update()
         if progress is not None:
-            progress("image encoder", step + 1, config.steps)
-    net.eval()
-    return net, measure(net, frames, held)
+            progress("image encoder", training.step, config.steps)
+    errors = training.errors()
+    return training.net, errors
+
+
+def new_keypoint_net(config: KeypointNetConfig, seed: int) -> KeypointNet:
+    """A network with initial weights, channels last in memory."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = KeypointNet(config)
+    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def load_net(net: KeypointNet, tensors: Mapping[str, Tensor]) -> None:
+    """Copy the network's part of `KeypointTraining.state` into `net`.
+
+    Raises:
+        CheckpointError: It is of another network.
+    """
+    try:
+        net.load_state_dict({name.removeprefix(_NET): t for name, t in tensors.items() if name.startswith(_NET)})
+    except RuntimeError as error:
+        raise CheckpointError(f"The checkpoint's keypoint network doesn't fit this version: {error}") from error
 
 
 def measure(net: KeypointNet, frames: KeypointFrames, rows: Int64, batch: int = 256) -> KeypointErrors:
@@ -212,7 +283,8 @@ def _set_label_scale(net: KeypointNet, frames: KeypointFrames, rows: Int64) -> N
     net.label_scale.copy_(torch.from_numpy(scale))
 
 
-def _schedule(step: int, steps: int) -> float:
+def learning_rate_factor(step: int, steps: int) -> float:
+    """Share of the peak rate at a step: a short linear warm-up times a cosine that ends at 0."""
     warm = max(1, steps // 20)
     return min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * step / max(1, steps)))
 

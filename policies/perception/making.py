@@ -11,8 +11,8 @@ import torch
 from policies.perception.encoders.config import ClipConfig, EncoderConfig
 from policies.perception.encoders.encoder import Encoder
 from policies.perception.image_perception import ImagePerception
-from policies.perception.keypoint_perception import KeypointPerception, require_camera
-from policies.perception.keypoint_training import KeypointConfig, KeypointErrors, Progress, train_keypoints
+from policies.perception.keypoint_perception import require_camera
+from policies.perception.keypoint_training import KeypointConfig, KeypointTraining
 from policies.perception.scaling import ProprioScaling
 from policies.perception.text_table import TextTable
 from policies.replay.dataset import keypoint_frames
@@ -20,7 +20,7 @@ from trajectories.errors import ConfigError
 from trajectories.types import Episode, RobotSpec
 
 
-def train_keypoint_perception(
+def keypoint_training(
     episodes: Iterable[Episode],
     capacity: int,
     text: TextTable,
@@ -28,9 +28,8 @@ def train_keypoint_perception(
     camera: str,
     config: KeypointConfig,
     seed: int,
-    progress: Progress | None = None,
-) -> tuple[KeypointPerception, KeypointErrors]:
-    """Train the keypoint network on every labelled frame.
+) -> tuple[KeypointTraining, ProprioScaling]:
+    """The training of a keypoint network on every labelled frame, and the scaling of its proprioception.
 
     Args:
         episodes: Taken one at a time.
@@ -40,10 +39,6 @@ def train_keypoint_perception(
         camera: Whose images.
         config: Settings.
         seed: Of the training.
-        progress: Told of the steps.
-
-    Returns:
-        The perception, and the network's errors on episodes that it was not trained on.
 
     Raises:
         ConfigError: When there is no such camera or no label.
@@ -51,9 +46,7 @@ def train_keypoint_perception(
     require_camera(spec, camera)
     frames = keypoint_frames(episodes, capacity, text, camera, spec.proprio)
     scaling = ProprioScaling.fit(frames.proprio)
-    frames = replace(frames, proprio=scaling.apply(frames.proprio))
-    net, errors = train_keypoints(frames, config, seed, progress)
-    return KeypointPerception(net, scaling, text, spec, camera), errors
+    return KeypointTraining(replace(frames, proprio=scaling.apply(frames.proprio)), config, seed), scaling
 
 
 def new_image_perception(

@@ -14,7 +14,8 @@ from factory.run_folders import pretrained_folder
 from policies.agent.methods import METHODS, method
 from policies.learner.learner import Learner
 from policies.learner.learner_config import LearnerConfig
-from policies.learner.pretrain import PretrainConfig, pretrain
+from policies.learner.pretrain import pretrain
+from policies.learner.pretrain_config import PretrainConfig
 from policies.perception.keypoint_training import KeypointConfig
 from policies.policy import load_policy
 from trajectories.errors import ConfigError

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from drivers.widowx.process import ProcessArm
+from drivers.widowx.process import ProcessWidowX
 from drivers.widowx.setpoints import MotionLimits
 from drivers.widowx.settings import ArmSettings
 from sim.virtual.bus import VirtualBus, arm_servos
@@ -71,7 +71,7 @@ class Bench:
 
     @contextmanager
     def arm(self, orphan=None, **settings):
-        arm = ProcessArm.connect(self.path, settings=ArmSettings(**{**PATIENT, **settings}), orphan=orphan)
+        arm = ProcessWidowX.connect(self.path, settings=ArmSettings(**{**PATIENT, **settings}), orphan=orphan)
         try:
             yield arm
         finally:

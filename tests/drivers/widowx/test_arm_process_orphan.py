@@ -17,7 +17,7 @@ from helpers.arm_process_helpers import NEARLY_ASLEEP, PATIENT, SLOW, Bench, fol
 
 from drivers.dynamixel.servo_map import WX250S
 from drivers.errors import PortError
-from drivers.widowx import claim
+from drivers.hosting import claim
 from drivers.widowx.setpoints import MotionLimits
 from drivers.widowx.settings import ArmSettings
 

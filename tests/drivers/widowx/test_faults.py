@@ -8,7 +8,7 @@ from drivers.dynamixel.messages import HardwareError
 from drivers.dynamixel.registers import ticks_to_rad
 from drivers.dynamixel.servo_map import WX250S
 from drivers.errors import PortLostError
-from drivers.widowx.mode import Mode
+from drivers.hosting.checks import Mode
 from drivers.widowx.setpoints import MotionLimits
 from drivers.widowx.settings import GuardLimits
 from sim.virtual.bus_faults import BusFaults

@@ -6,9 +6,9 @@ from helpers.widowx_setup import TICK, UP, Rig
 
 from drivers.dynamixel.registers import rad_to_ticks
 from drivers.dynamixel.servo_map import WX250S
+from drivers.hosting.checks import Mode
 from drivers.widowx import startup
 from drivers.widowx.arm import WidowX
-from drivers.widowx.mode import Mode
 from drivers.widowx.setpoints import GoalWriter
 from drivers.widowx.settings import GuardLimits
 from robot.interfaces import Arm

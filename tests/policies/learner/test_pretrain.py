@@ -10,7 +10,10 @@ from helpers.blob_world import FLOOR, GOAL, SPEC, BlobWorld, demos, fake_text, r
 
 from policies.agent.checkpoint import load_agent
 from policies.agent.config import AgentConfig
-from policies.learner.pretrain import AGENT_FILE, PretrainConfig, offline_data, pretrain, train_policy
+from policies.learner.offline_data import offline_data
+from policies.learner.policy_training import train_policy
+from policies.learner.pretrain import AGENT_FILE, pretrain
+from policies.learner.pretrain_config import PretrainConfig
 from policies.perception.keypoint_labels import label_keypoints
 from policies.perception.keypoint_perception import KeypointPerception
 from policies.policy import load_policy

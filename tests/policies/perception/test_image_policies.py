@@ -15,7 +15,8 @@ from policies.agent.checkpoint import load_agent
 from policies.common.tensor_file import digest, write_tensors
 from policies.learner.learner import Learner
 from policies.learner.learner_config import LearnerConfig
-from policies.learner.pretrain import AGENT_FILE, offline_data, pretrain, save_pretrained
+from policies.learner.offline_data import offline_data
+from policies.learner.pretrain import AGENT_FILE, pretrain, save_pretrained
 from policies.perception.common import FILE
 from policies.perception.encoders.config import ClipConfig, EncoderConfig
 from policies.perception.keypoint_perception import KeypointPerception

@@ -5,8 +5,8 @@ import pytest
 
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.servo_map import WX250S
+from drivers.hosting.checks import Mode
 from drivers.widowx.arm import WidowX
-from drivers.widowx.mode import Mode
 from drivers.widowx.settings import ArmSettings
 from robot.arms.wx250s import WX250S as ARM
 from robot.control.kinematics import Kinematics

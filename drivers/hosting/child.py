@@ -21,15 +21,11 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from drivers.dynamixel.bus import DynamixelBus
-from drivers.dynamixel.port import find_port
-from drivers.dynamixel.servo_map import servo_map
-from drivers.errors import PortError
+from drivers.hosting.claim import Claim, answer
+from drivers.hosting.hosted import Hosted, hosting_named
+from drivers.hosting.orphan import OrphanSettings
+from drivers.hosting.shared_block import SharedBlock
 from drivers.parent_link import FAILED, Events, read_task
-from drivers.widowx.arm_server import HostedArm
-from drivers.widowx.claim import Claim, answer
-from drivers.widowx.settings import ArmSettings, OrphanSettings
-from drivers.widowx.shared_block import SharedBlock
 from robot.control.priority import raise_priority
 from trajectories.errors import RegraspError
 from trajectories.numbers import NS_PER_S
@@ -38,8 +34,6 @@ _TICK_S = 0.1
 _FIGURES_S = 0.25
 _BRAKE_S = 0.3
 """A moving arm stands after that."""
-_BUSY_S = 2.5
-"""For the system to take a port back from a process that was killed."""
 _PIECE = 65536
 _log = logging.getLogger(__name__)
 
@@ -73,7 +67,7 @@ class Host:
 
     def __init__(
         self,
-        arm: HostedArm,
+        arm: Hosted,
         claim: Claim,
         events: Events,
         orphan: OrphanSettings,
@@ -133,10 +127,7 @@ class Host:
     def _answer(self, request: Mapping[str, Any]) -> None:
         error: RegraspError | None = None
         try:
-            if request["do"] == "sleep":
-                self._arm.sleep(request["timeout_s"])
-            else:
-                self._arm.clear(request["person"])
+            self._arm.perform(request)
         except RegraspError as problem:
             error = problem
         self._reply(request["id"], error=type(error).__name__ if error else None, message=str(error or ""))
@@ -176,7 +167,7 @@ class Host:
                 _log.warning(
                     "The arm's session (process %d) ended without closing the arm: it holds where it is. Start a "
                     "session to take it over there; after %.0f s, or kill %d, it closes by itself (on_close: %s).",
-                    self._parent, self._orphan.patience_s, os.getpid(), self._arm.settings.on_close,
+                    self._parent, self._orphan.patience_s, os.getpid(), self._arm.on_close,
                 )  # fmt: skip
         if self._told_to_end or now - self._alone_ns >= self._orphan.patience_s * NS_PER_S:
             self._close()
@@ -209,19 +200,19 @@ class Host:
         self._told_to_end = True
 
 
-def connect(task: Mapping[str, Any], claim: Claim, priority: str) -> HostedArm:
-    """Open the port and take the arm over where it is.
+def connect(task: Mapping[str, Any], priority: str) -> tuple[Hosted, Claim]:
+    """Claim the arm, open it, and take it over where it is.
 
     Raises:
-        PortError: When the port can't be opened.
-        DeviceError, ConfigError, SafetyError: See `ControlLoop`.
+        PortError: When it can't be opened, or belongs to a running session.
+        RegraspError: Whatever else keeps the arm from being taken over.
     """
-    model, settings = servo_map(task["model"]), ArmSettings.from_dict(task["settings"])
-    bus = _open_bus(task["port"], settings.latency_s)
+    hosting = hosting_named(task["hosting"])
+    claim = Claim(hosting.resource(task["settings"]))
     try:
-        arm = HostedArm(bus, model, settings, SharedBlock.attach(task["block_fd"]), priority)
+        arm = hosting.open(task["settings"], SharedBlock.attach(task["block_fd"]), priority)
     except BaseException:
-        bus.close()
+        claim.release()
         raise
     if claim.before:
         fault = f" It had: {claim.before['fault']}" if claim.before["fault"] else ""
@@ -229,18 +220,7 @@ def connect(task: Mapping[str, Any], claim: Claim, priority: str) -> HostedArm:
             "The arm was taken over from the session of process %d, which had ended %.1f s before.%s",
             claim.before["session"], claim.before["held_s"], fault,
         )  # fmt: skip
-    return arm
-
-
-def _open_bus(port: str, latency_s: float) -> DynamixelBus:
-    give_up = time.monotonic() + _BUSY_S
-    while True:
-        try:
-            return DynamixelBus.on(port, latency_s=latency_s)
-        except PortError:
-            if time.monotonic() > give_up:
-                raise
-        time.sleep(_TICK_S)
+    return arm, claim
 
 
 def main() -> int:
@@ -252,8 +232,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, handlers=[EventHandler(events)])
     claim = None
     try:
-        claim = Claim(find_port(task["port"]))
-        arm = connect(task, claim, raise_priority())
+        arm, claim = connect(task, raise_priority())
         gc.collect()
         gc.freeze()  # what is here stays: no cycle of the loop waits for a collection of it
         host = Host(arm, claim, events, OrphanSettings(**task["orphan"]), task["parent"], task["terminal"])

@@ -1,4 +1,4 @@
-"""Claim a port for one process; find the process that drives the arm on a port, and ask it for the arm.
+"""Claim an arm for one process; find the process that drives it, and ask for it.
 
 The name is that of an abstract Unix socket, which the kernel frees when its process ends, however that ends. A process
 whose session still runs refuses; one whose session has ended lets the arm go at once, holding where it is, so that a
@@ -28,10 +28,10 @@ _CREDENTIALS = struct.Struct("3i")
 
 
 class Claim:
-    """The right to drive the arm on a port.
+    """The right to drive an arm.
 
     Args:
-        port: Path of the port, as found.
+        port: Path of its port, or another name of what only one process may drive.
 
     Attributes:
         before: What the process that had the arm before said when it let go of it; empty when there was none.

@@ -8,13 +8,13 @@ import pytest
 import torch
 from helpers.line_world import small_agent
 
-from policies.gym.divergence import DivergenceWatch
+from policies.learner.divergence import DivergenceWatch
 
 SPARSE = torch.tensor([-5.0, -5.0, 5.0])  # with gamma 0.9: returns from -50 to 50, warned of beyond -60 and 60
 
 
 def watch(**changes):
-    return DivergenceWatch(replace(small_agent(), gamma=0.9, **changes))
+    return DivergenceWatch(replace(small_agent(), gamma=0.9, **changes), "Normalise.")
 
 
 def silent(watching, rewards, value):

@@ -1,4 +1,4 @@
-"""What an arm's process and its session share in memory: joint state, orders, and how the loop and the servos are.
+"""Memory that an arm's process and its session share: joint state, orders, and how the arm is doing.
 
 Every part is a `Mailbox`: whoever reads gets the newest whole message at once, whatever the other side does.
 """
@@ -10,16 +10,13 @@ import mmap
 import os
 import struct
 from collections.abc import Mapping
-from dataclasses import asdict
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from drivers.hosting.checks import Mode
 from drivers.shared_memory import Mailbox, create_memory
-from drivers.widowx.mode import Mode
-from drivers.widowx.reading import ServoStatus
-from drivers.widowx.statistics import LoopReport
 from robot.interfaces import ArmState
 from trajectories.types import Command, Float64
 
@@ -153,16 +150,11 @@ class SharedBlock:
         return found[0], Command(np.array(joints), width, t_ns)
 
     # -- figures: the process writes ----------------------------------------------------------------
-    def put_figures(self, report: LoopReport, health: Mapping[int, ServoStatus]) -> None:
-        """Set how loop and servos are."""
-        figures = {"report": report.as_dict(), "health": [asdict(one) for one in health.values()]}
+    def put_figures(self, figures: Mapping[str, Any]) -> None:
+        """Set how the arm is doing, plain JSON types."""
         self._figures.write(json.dumps(figures).encode())
 
-    def figures(self) -> tuple[LoopReport, dict[int, ServoStatus]] | None:
-        """How loop and servos were when that was last set, None before."""
+    def figures(self) -> dict[str, Any] | None:
+        """How the arm was doing when that was last set, None before."""
         found = self._figures.newest()
-        if found is None:
-            return None
-        raw = json.loads(found[1])
-        servos = [ServoStatus(**{**one, "errors": tuple(one["errors"])}) for one in raw["health"]]
-        return LoopReport(**raw["report"]), {one.servo: one for one in servos}
+        return None if found is None else json.loads(found[1])

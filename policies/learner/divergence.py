@@ -23,7 +23,9 @@ class DivergenceWatch:
     what follows a termination. Entropy bonuses in the target have no such bounds: an agent with them isn't watched.
     """
 
-    def __init__(self, config: AgentConfig) -> None:
+    def __init__(self, config: AgentConfig, advice: str) -> None:
+        """Watch an agent of these settings; `advice` is a sentence that says what to do."""
+        self._advice = advice
         self._horizon = 1.0 / (1.0 - config.gamma)
         self._low = self._high = 0.0
         self._silent = any(config.phase(name).entropy_backup for name in PHASES)
@@ -46,8 +48,7 @@ class DivergenceWatch:
         self._silent = True
         warnings.warn(
             f"The critic diverges: its mean target is {value:.4g}, and returns lie between {low:.4g} and {high:.4g}. "
-            "What it learns now is worth little. Look for observations that are far larger than those of the data "
-            "(data.normalise=true clips them), or take +agent.networks.critic_norm=true.",
+            f"What it learns now is worth little. {self._advice}",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -10,7 +10,7 @@ from typing import Any
 
 from drivers.child_process import ChildProcess
 from drivers.errors import PortError, PortLostError
-from drivers.widowx.shared_block import SharedBlock
+from drivers.hosting.shared_block import SharedBlock
 from trajectories.errors import ConfigError, DeviceError, MissingDependencyError, RegraspError, SafetyError
 
 _ERRORS: dict[str, type[RegraspError]] = {
@@ -35,7 +35,7 @@ class ArmProcess:
     """Starts the process; a thread listens to it until it ends.
 
     Args:
-        task: What the process gets, see `drivers.widowx.child`.
+        task: What the process gets, see `drivers.hosting.child`.
 
     Attributes:
         process: The process.
@@ -45,14 +45,14 @@ class ArmProcess:
     def __init__(self, task: dict[str, Any]) -> None:
         self.block = SharedBlock.create()
         self.process = ChildProcess(
-            "the arm's process", "drivers.widowx.child", {**task, "block_fd": self.block.fd}, self.block.fd or -1
+            "the arm's process", "drivers.hosting.child", {**task, "block_fd": self.block.fd}, self.block.fd or -1
         )
         self.block.close_fd()
         self._news = threading.Condition()
         self._replies: dict[int, _Reply] = {}
         self._numbers = itertools.count(1)
         self._over = False
-        self._listener = threading.Thread(target=self._listen, name="widowx-process", daemon=True)
+        self._listener = threading.Thread(target=self._listen, name="arm-process", daemon=True)
         self._listener.start()
 
     @property

@@ -1,0 +1,141 @@
+"""The two newest checkpoints of a training: when the newest is damaged, the one before it is there.
+
+policy_400.safetensors, policy_800.safetensors     by the number of updates; the next one removes the oldest
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from policies.common.identity import require_same_identity
+from policies.common.tensor_file import read_tensors, write_tensors
+from trajectories.disk_full import retry_while_disk_is_full
+from trajectories.errors import CheckpointError, DiskError
+
+KEPT = 2
+_AGAIN_S = 2.0
+
+
+@dataclass(frozen=True)
+class KeptCheckpoint:
+    """A loaded checkpoint.
+
+    Attributes:
+        number: Of updates.
+        path: Its file.
+        tensors: On the CPU.
+        header: JSON of the caller.
+    """
+
+    number: int
+    path: Path
+    tensors: Mapping[str, Tensor]
+    header: Mapping[str, Any]
+
+
+class KeptCheckpoints:
+    """Checkpoints of one training in one folder; the files are written whole or not at all.
+
+    Attributes:
+        folder: Where they are.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        stem: str,
+        kind: str,
+        identity: Mapping[str, Any],
+        notify: Callable[[str], None],
+        again_s: float = _AGAIN_S,
+    ) -> None:
+        """Name the checkpoints of a training; nothing is read or written yet.
+
+        Args:
+            folder: Made with the first checkpoint.
+            stem: Of the files' names.
+            kind: What the files say that they hold.
+            identity: Plain JSON of all that decides the numbers; a checkpoint of another one is refused.
+            notify: Gets lines for people: about a damaged file, and a disk that refuses.
+            again_s: Pause between two attempts at the last checkpoint while the disk refuses.
+        """
+        self.folder, self._stem, self._kind, self._identity = Path(folder), stem, kind, dict(identity)
+        self._notify, self._again_s = notify, again_s
+        self._waiting = False
+
+    def newest(self) -> KeptCheckpoint | None:
+        """The newest checkpoint that can be read; None when there is none at all.
+
+        Raises:
+            CheckpointError: All are damaged, or the settings are not those it was made with.
+        """
+        damaged: list[str] = []
+        for number, path in sorted(self._files().items(), reverse=True):
+            try:
+                tensors, header, _ = read_tensors(path, self._kind)
+            except CheckpointError as error:
+                damaged.append(str(error))
+                continue
+            require_same_identity(header["identity"], self._identity, f"The checkpoint {path}", self._advice)
+            for line in damaged:
+                self._notify(f"{line} Going on with the checkpoint before it, {path.name}.")
+            return KeptCheckpoint(number, path, tensors, header["content"])
+        if damaged:
+            raise CheckpointError(f"No checkpoint can be read: {' '.join(damaged)} {self._advice}")
+        return None
+
+    def save(self, number: int, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, last: bool) -> None:
+        """Write a checkpoint; then all but the two newest go.
+
+        A disk that refuses doesn't end the training: it goes on without this checkpoint, and the one before stays.
+        Only the last one, whose loss would cost what was learned, is tried again until the disk has room.
+
+        Args:
+            number: Of updates.
+            tensors: All that decides how training goes on.
+            header: JSON besides.
+            last: Whether the training ends with it.
+        """
+        whole = {"identity": self._identity, "content": dict(header)}
+
+        def write() -> None:
+            try:
+                write_tensors(self.folder / f"{self._stem}_{number}.safetensors", self._kind, tensors, whole)
+            except CheckpointError as error:
+                raise DiskError(str(error)) from error  # `write_tensors` raises for the disk alone
+
+        if last:
+            retry_while_disk_is_full(write, self._notify, _never, self._again_s, "the checkpoint", "the command")
+        else:
+            try:
+                write()
+            except DiskError as error:
+                if not self._waiting:
+                    self._notify(f"{error} Training goes on; the next checkpoint is tried as usual.")
+                self._waiting = True
+                return
+            if self._waiting:
+                self._notify(f"The disk has room again: the checkpoint of update {number} is stored.")
+        self._waiting = False
+        for old in sorted(self._files())[:-KEPT]:
+            self._files()[old].unlink(missing_ok=True)
+
+    @property
+    def _advice(self) -> str:
+        return f"Go on with the settings of then, give another run_dir, or delete {self.folder} to begin anew."
+
+    def _files(self) -> dict[int, Path]:
+        """Number of updates -> file."""
+        pattern = re.compile(rf"{re.escape(self._stem)}_(\d+)\.safetensors")
+        matches = [(pattern.fullmatch(path.name), path) for path in self.folder.glob(f"{self._stem}_*.safetensors")]
+        return {int(match[1]): path for match, path in matches if match}
+
+
+def _never() -> bool:
+    return False

@@ -1,0 +1,138 @@
+"""The first stage of pre-training with keypoints: the network that is then frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from policies.common.kept_checkpoints import KeptCheckpoint, KeptCheckpoints
+from policies.learner.pretrain_config import PretrainConfig
+from policies.learner.record import Record
+from policies.perception.keypoint_perception import KeypointPerception
+from policies.perception.keypoint_training import KeypointErrors, KeypointTraining, load_net, new_keypoint_net
+from policies.perception.keypoints import KeypointNetConfig
+from policies.perception.making import keypoint_training
+from policies.perception.scaling import ProprioScaling
+from policies.perception.text_table import TextTable
+from trajectories.types import Episode, RobotSpec
+
+Progress = Callable[[str, int, int], None]
+"""Called with a stage's name, steps done and steps in all."""
+_STAGE = "image encoder"
+_SCALING = ("scaling.mean", "scaling.deviation")
+
+
+@dataclass(frozen=True)
+class TrainedKeypoints:
+    """What the stage leaves.
+
+    Attributes:
+        perception: Frozen.
+        errors: On the stage's own held-out episodes.
+        seconds: Spent over all starts.
+    """
+
+    perception: KeypointPerception
+    errors: KeypointErrors
+    seconds: float
+
+
+class KeypointStage:
+    """Trains the keypoint network, resumable bit for bit.
+
+    A checkpoint with errors is that of the whole training: the stage then reads no episode.
+    """
+
+    def __init__(
+        self, text: TextTable, spec: RobotSpec, config: PretrainConfig, seed: int, checkpoints: KeptCheckpoints
+    ) -> None:
+        """Prepare; `checkpoints` are the network's own."""
+        self._text, self._spec, self._config, self._seed = text, spec, config, seed
+        self._checkpoints = checkpoints
+
+    def run(
+        self,
+        episodes: Callable[[], Iterable[Episode]],
+        capacity: int,
+        metrics: Path,
+        notify: Callable[[str], None],
+        progress: Progress | None,
+    ) -> TrainedKeypoints:
+        """Do the updates that are left, and keep a checkpoint at the end.
+
+        Args:
+            episodes: Gives what to train on, taken one at a time; not called when nothing is left.
+            capacity: Upper bound of the number of their frames.
+            metrics: Folder of the losses.
+            notify: Told where the training goes on.
+            progress: Told of the steps.
+
+        Raises:
+            ConfigError: When there is no such camera or no label.
+            CheckpointError: The checkpoint is damaged or of other settings.
+        """
+        saved = self._checkpoints.newest()
+        if saved is not None and saved.header["errors"] is not None:
+            return self._finished(saved)
+        seconds = {} if saved is None else dict(saved.header["seconds"])
+        record = Record(metrics, -1 if saved is None else saved.number, seconds)
+        try:
+            with record.timed("learning"):
+                camera, settings = self._config.camera, self._config.keypoints
+                training, scaling = keypoint_training(
+                    episodes(), capacity, self._text, self._spec, camera, settings, self._seed
+                )
+            if saved is not None:
+                training.load_state(saved.tensors, saved.header["training"])
+                notify(f"The keypoint network goes on after update {training.step} of {settings.steps}.")
+            errors = self._train(training, scaling, record, progress)
+        finally:
+            record.close()
+        perception = KeypointPerception(training.net, scaling, self._text, self._spec, camera)
+        return TrainedKeypoints(perception, errors, sum(record.seconds.values()))
+
+    def _train(
+        self, training: KeypointTraining, scaling: ProprioScaling, record: Record, progress: Progress | None
+    ) -> KeypointErrors:
+        config, total = self._config, self._config.keypoints.steps
+        while training.step < total:
+            with record.timed("learning"):
+                loss = training.update()
+            step, last = training.step, training.step == total
+            if last or step % config.log_every == 0:
+                record.write_losses(step, "keypoints", {"loss": loss})
+            if not last and step % config.checkpoint_every == 0:
+                self._save(training, scaling, None, record)
+            if progress is not None:
+                progress(_STAGE, step, total)
+        with record.timed("evaluating"):
+            errors = training.errors()
+        record.write(total, {f"held_out/{name}": value for name, value in errors.to_dict().items()})
+        self._save(training, scaling, errors, record)
+        return errors
+
+    def _save(
+        self, training: KeypointTraining, scaling: ProprioScaling, errors: KeypointErrors | None, record: Record
+    ) -> None:
+        record.flush()
+        tensors, header = training.state()
+        scales = (torch.from_numpy(scaling.mean), torch.from_numpy(scaling.deviation))
+        tensors |= dict(zip(_SCALING, scales, strict=True))
+        whole = {
+            "training": header,
+            "errors": None if errors is None else errors.to_dict(),
+            "seconds": record.seconds,
+        }
+        self._checkpoints.save(training.step, tensors, whole, last=errors is not None)
+
+    def _finished(self, saved: KeptCheckpoint) -> TrainedKeypoints:
+        net = new_keypoint_net(KeypointNetConfig.from_dict(saved.header["training"]["net"]), self._seed)
+        load_net(net, saved.tensors)
+        mean, deviation = (saved.tensors[name].numpy() for name in _SCALING)
+        scaling = ProprioScaling(mean, deviation)
+        perception = KeypointPerception(net, scaling, self._text, self._spec, self._config.camera)
+        errors = KeypointErrors(**saved.header["errors"])
+        return TrainedKeypoints(perception, errors, sum(saved.header["seconds"].values()))

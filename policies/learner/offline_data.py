@@ -1,0 +1,64 @@
+"""The recorded episodes as transitions to pre-train on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+
+from policies.learner.pretrain_config import PretrainConfig
+from policies.perception.protocol import Perception
+from policies.replay.dataset import ReplayEpisode, fill_replay, for_perception_alone, for_replay
+from policies.replay.mixed_replay import MixedReplay
+from policies.replay.replay import Replay
+from trajectories.errors import ConfigError
+from trajectories.types import Episode
+
+
+@dataclass(frozen=True)
+class OfflineData:
+    """The offline episodes as transitions.
+
+    Attributes:
+        target: Of the target task.
+        prior: Of the other tasks; None when there are none.
+    """
+
+    target: Replay
+    prior: Replay | None
+
+    def mixed(self, target_share: float) -> MixedReplay:
+        """Batches of which `target_share` are of the target task."""
+        if self.prior is None:
+            return MixedReplay(self.target, self.target, 1.0)
+        return MixedReplay(self.prior, self.target, target_share)
+
+
+def offline_data(
+    episodes: Iterable[Episode],
+    task: str,
+    perception: Perception,
+    config: PretrainConfig,
+    seed: int,
+    device: torch.device | str = "cpu",
+) -> OfflineData:
+    """Demonstrations, failures and prior data (not play) as transitions.
+
+    Raises:
+        ConfigError: When no episode is of the target task.
+    """
+    gamma = config.agent.gamma
+    target: list[ReplayEpisode] = []
+    prior: list[ReplayEpisode] = []
+    for episode in episodes:
+        if not for_perception_alone(episode):
+            (target if episode.task == task else prior).append(for_replay(episode, perception, gamma))
+    if not target:
+        raise ConfigError(
+            f"No episode shows the target task {task!r} (play teaches the encoder only). Record demonstrations."
+        )
+    return OfflineData(
+        fill_replay(target, perception.fields, gamma, device=device, seed=seed),
+        fill_replay(prior, perception.fields, gamma, device=device, seed=seed + 1) if prior else None,
+    )

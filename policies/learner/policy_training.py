@@ -1,0 +1,184 @@
+"""Training of the multi-task policy on recorded transitions: cloning first, then the method's losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from policies.agent.agent import Agent
+from policies.agent.agent_file import agent_content, agent_from
+from policies.agent.objectives import Metrics
+from policies.common.kept_checkpoints import KeptCheckpoint, KeptCheckpoints
+from policies.learner.divergence import DivergenceWatch
+from policies.learner.held_out import HeldOutEpisodes
+from policies.learner.offline_data import OfflineData
+from policies.learner.pretrain_config import PretrainConfig
+from policies.learner.record import Record
+from policies.perception.protocol import Perception
+from trajectories.errors import CheckpointError
+
+Progress = Callable[[str, int, int], None]
+"""Called with a stage's name, steps done and steps in all."""
+_SHOW_EVERY = 20
+_ADVICE = "Give a smaller +agent.critic_lr, or a method whose critics have LayerNorm (method=wsrl, method=rlpd)."
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Where a training keeps what it needs to go on, and its figures.
+
+    Attributes:
+        checkpoints: Of the policy.
+        record: Its metrics.
+    """
+
+    checkpoints: KeptCheckpoints
+    record: Record
+
+
+class PolicyTraining:
+    """Updates of an agent on offline data, resumable bit for bit.
+
+    An image encoder of the perception, if it has one that is to be trained, is trained along.
+
+    Attributes:
+        agent: In the phase "offline".
+        updates: Done so far.
+        losses: The newest value of every metric of an update, by name.
+        figures: The newest ones on the held-out episodes, by name; empty without any.
+    """
+
+    def __init__(
+        self,
+        data: OfflineData,
+        perception: Perception,
+        config: PretrainConfig,
+        seed: int,
+        device: torch.device | str = "cpu",
+        *,
+        held_out: HeldOutEpisodes | None = None,
+        saved: KeptCheckpoint | None = None,
+        keeping: Keeping | None = None,
+    ) -> None:
+        """Begin, or go on with a checkpoint.
+
+        Args:
+            data: Transitions.
+            perception: Of the policy.
+            config: Settings.
+            seed: Of the agent's initial weights and draws.
+            device: Where the agent lives.
+            held_out: What is measured on the way; None for nothing.
+            saved: Checkpoint of `keeping.checkpoints` to go on with; None begins anew.
+            keeping: Where checkpoints and metrics go; None keeps neither.
+
+        Raises:
+            CheckpointError: The checkpoint doesn't fit the networks.
+        """
+        self._config, self._held_out, self._keeping = config, held_out, keeping
+        self._mixed = data.mixed(config.target_share)
+        self._watch = DivergenceWatch(config.agent, _ADVICE)
+        self.updates, self.losses, self.figures = 0, dict[str, float](), dict[str, float]()
+        self._newest: Mapping[str, Tensor] = {}
+        width, encoder = perception.text.rows.shape[1], perception.trained
+        if saved is None:
+            self.agent = Agent(config.agent, perception.size, width, device=device, seed=seed, encoder=encoder)
+            self.agent.set_instructions(torch.from_numpy(perception.text.rows))
+            return
+        payload, header = saved.tensors, saved.header
+        self.agent, draws = agent_from(payload, header, config.agent, saved.path, device=device, encoder=encoder)
+        self._mixed.load_state_dict(draws)
+        self.updates, self.losses, self.figures = int(header["updates"]), header["losses"], header["figures"]
+
+    def run(self, progress: Progress | None = None) -> None:
+        """Do the updates that are left, and keep a checkpoint at the end.
+
+        Raises:
+            CheckpointError: The learning diverged; what was saved before stays.
+        """
+        config, total = self._config, self._config.updates
+        if total == 0:
+            self._save(last=True)
+        while self.updates < total:
+            metrics = self._update()
+            last = self.updates == total
+            if last or self.updates % config.log_every == 0:
+                self._write(metrics)
+            if last or self.updates % config.held_out_every == 0:
+                self._measure()
+            if last or self.updates % config.checkpoint_every == 0:
+                self._save(last)
+            if progress is not None and (last or self.updates % _SHOW_EVERY == 0):
+                progress("policy", self.updates, total)
+
+    def _update(self) -> Metrics:
+        if self._keeping is None:
+            return self._learn()
+        with self._keeping.record.timed("learning"):
+            return self._learn()
+
+    def _learn(self) -> Metrics:
+        batch = self._mixed.sample(self._config.batch)
+        clone = self.updates < self._config.clone_steps
+        metrics = self.agent.clone_update(batch) if clone else self.agent.pretrain_update(batch)
+        self.updates += 1
+        if self.updates % self._config.log_every == 0:
+            self._watch.look(batch.reward, metrics)
+        self._newest = {**self._newest, **metrics}
+        if self.updates == self._config.updates:
+            self._settle()
+        return metrics
+
+    def _settle(self) -> None:
+        """Take the newest metrics off the device."""
+        self.losses |= {name: float(value) for name, value in self._newest.items()}
+        self._newest = {}
+
+    def _write(self, metrics: Metrics) -> None:
+        if self._keeping is not None:
+            self._keeping.record.write_losses(self.updates, "offline", metrics)
+
+    def _measure(self) -> None:
+        """Figures on the held-out episodes; of the critics, too, once they have learned something."""
+        if self._keeping is None or self._held_out is None:
+            return
+        critics = self.agent.critic_updates > 0
+        with self._keeping.record.timed("evaluating"):
+            self.figures = self._held_out.figures(self.agent, critics)
+        self._keeping.record.write(self.updates, {f"held_out/{name}": value for name, value in self.figures.items()})
+
+    def _save(self, last: bool) -> None:
+        if self._keeping is None:
+            return
+        if not self.agent.finite:
+            raise CheckpointError(
+                f"Learning diverged: after {self.updates} updates the policy or its critics hold numbers that aren't "
+                f"finite. They were not saved. {_ADVICE} Delete {self._keeping.checkpoints.folder} to begin anew."
+            )
+        self._settle()
+        self._keeping.record.flush()
+        payload, header = agent_content(self.agent, self._mixed.state_dict())
+        counted = {"updates": self.updates, "seconds": self._keeping.record.seconds}
+        header |= counted | {"losses": self.losses, "figures": self.figures}
+        self._keeping.checkpoints.save(self.updates, payload, header, last=last)
+
+
+def train_policy(
+    data: OfflineData,
+    perception: Perception,
+    config: PretrainConfig,
+    seed: int,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+) -> tuple[Agent, dict[str, float]]:
+    """Train from the beginning to the end, without checkpoints and metrics; arguments as `PolicyTraining`.
+
+    Returns:
+        The agent, still in the phase "offline", and the newest value of every metric of an update.
+    """
+    training = PolicyTraining(data, perception, config, seed, device)
+    training.run(progress)
+    return training.agent, training.losses

@@ -1,0 +1,76 @@
+"""Settings of pre-training on the robot's data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from policies.agent.config import AgentConfig
+from policies.perception.encoders.config import EncoderConfig
+from policies.perception.keypoint_training import KeypointConfig
+from trajectories.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Settings of pre-training.
+
+    Attributes:
+        clone_steps: Updates of the actor by behaviour cloning alone, first.
+        steps: Updates of actor and critics by Cal-QL with the cloning term, after that; 0 leaves a policy of
+            behaviour cloning, the baseline.
+        begins_online: Leave the policy untrained, for methods that learn nothing offline.
+        batch: Transitions an update.
+        target_share: Share of each batch drawn from the target task; the rest is prior data.
+        held_out: Share of the episodes that is kept from training and measured on; 0 keeps none.
+        held_out_every: Updates between two measurements on them; there is one at the end in any case.
+        checkpoint_every: Updates between two checkpoints, of the keypoint network and of the policy; there is one at
+            the end of each in any case.
+        log_every: Updates between two entries of losses in the metrics.
+        encoder: An image encoder for the critics to train; None for keypoints.
+        camera: The camera that keypoints are seen through.
+        keypoints: Training of the keypoint network.
+        agent: Networks and losses.
+    """
+
+    clone_steps: int = 800
+    steps: int = 800
+    batch: int = 256
+    target_share: float = 0.5
+    begins_online: bool = False
+    held_out: float = 0.0
+    held_out_every: int = 200
+    checkpoint_every: int = 500
+    log_every: int = 40
+    encoder: EncoderConfig | None = None
+    camera: str = "front"
+    keypoints: KeypointConfig = field(default_factory=KeypointConfig)
+    agent: AgentConfig = field(default_factory=AgentConfig)
+
+    def __post_init__(self) -> None:
+        if self.clone_steps < 0 or self.steps < 0 or (self.updates < 1 and not self.begins_online):
+            raise ConfigError(
+                f"Pre-training for {self.clone_steps} + {self.steps} updates does nothing; expected at least one."
+            )
+        if not 0.0 < self.target_share <= 1.0:
+            raise ConfigError(f"target_share={self.target_share} is out of range; expected a share in (0, 1].")
+        if not 0.0 <= self.held_out < 1.0:
+            raise ConfigError(f"held_out={self.held_out} is no share of the episodes; expected 0 ... 1, without 1.")
+        for name in ("held_out_every", "checkpoint_every", "log_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}={getattr(self, name)} is out of range; expected at least 1 update.")
+
+    @property
+    def updates(self) -> int:
+        """Updates of the policy in all."""
+        return 0 if self.begins_online else self.clone_steps + self.steps
+
+    def identity(self) -> dict[str, Any]:
+        """Plain JSON of all that decides the numbers of an update, however many there will be."""
+        parts = asdict(self)
+        for name in ("steps", "held_out_every", "checkpoint_every", "log_every"):
+            del parts[name]
+        encoder = None if self.encoder is None else self.encoder.to_dict()
+        parts |= {"agent": self.agent.to_dict(), "encoder": encoder}
+        return json.loads(json.dumps(parts))  # type: ignore[no-any-return]
