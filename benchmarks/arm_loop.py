@@ -30,11 +30,10 @@ from typing import Any
 import numpy as np
 
 from drivers.widowx.arm import WidowX
-from drivers.widowx.histogram import Histogram
-from drivers.widowx.interpolation import MotionLimits
-from drivers.widowx.process import ProcessArm
+from drivers.widowx.process import ProcessWidowX
+from drivers.widowx.setpoints import MotionLimits
 from drivers.widowx.settings import ArmSettings
-from drivers.widowx.statistics import LoopReport
+from drivers.widowx.statistics import Histogram, LoopReport
 from sim.virtual.pty import PtyProcess
 from trajectories.errors import DeviceError, RegraspError, SafetyError, StaleDataError
 from trajectories.numbers import NS_PER_S
@@ -90,7 +89,7 @@ class Session:
         faults: What the arm took no commands for; each was cleared.
     """
 
-    def __init__(self, arm: WidowX | ProcessArm) -> None:
+    def __init__(self, arm: WidowX | ProcessWidowX) -> None:
         self.sends, self.ages = Histogram(), Histogram()
         self.stale = 0
         self.faults: list[str] = []
@@ -145,8 +144,8 @@ def run(who: str, rate: float, seconds: float, computing: bool) -> dict[str, Any
     settings = ArmSettings(rate_hz=rate, motion=GENTLE, on_close="hold", latency_s=LATENCY_S)
     with PtyProcess("--wire") as servos:
         like_hardware(servos.process.pid)
-        connect = WidowX.connect if who == "thread" else ProcessArm.connect
-        arm: WidowX | ProcessArm = connect(servos.path, settings=settings)
+        connect = WidowX.connect if who == "thread" else ProcessWidowX.connect
+        arm: WidowX | ProcessWidowX = connect(servos.path, settings=settings)
         try:
             session = Session(arm)
             every_s = min(60.0, max(seconds / 6, 1.0))

@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass
 
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.cycle import StateCycle
-from drivers.dynamixel.requests import sync_read
-from drivers.dynamixel.widowx import BUS_BAUD
+from drivers.dynamixel.messages import sync_read
+from drivers.dynamixel.servo_map import BUS_BAUD
 from drivers.dynamixel.wire import BITS_PER_BYTE
 from sim.virtual.pty import PtyProcess
 

@@ -10,6 +10,7 @@ import sys
 from importlib.resources import files
 from typing import NoReturn
 
+from commands.outside_configs import add_outside_configs, choices
 from commands.verbs import VERBS
 from trajectories.errors import RegraspError
 
@@ -70,8 +71,7 @@ def verb_help(name: str) -> str:
     for line in "".join(text.split("  - _self_", 1)[0] for text in reversed(texts)).splitlines():
         if line.startswith("  - ") and ":" in line:
             group, _, rest = line.removeprefix("  - ").removeprefix("override ").partition(":")
-            names = sorted(p.name.removesuffix(".yaml") for p in (root / group).iterdir() if p.name.endswith(".yaml"))
-            groups.append(f"  {group + '=' + '|'.join(names):42} {rest.partition('#')[2].strip()}")
+            groups.append(f"  {group + '=' + '|'.join(choices(group)):42} {rest.partition('#')[2].strip()}")
     return (
         f"regrasp {name}: {verb.summary}\n\n{verb.details}\n\n"
         f"Settings and their defaults (change one with key=value, e.g. `regrasp {verb_word(name)} {verb.example}`):\n\n"
@@ -105,7 +105,10 @@ def main() -> None:
         hint = f"; did you mean `{close[0]}`?" if close else ""
         fail(f"there is no verb {name!r}{hint} The verbs are: {', '.join(VERBS)}.")
     if "-h" in rest or "--help" in rest:
-        print(verb_help(name))
+        try:
+            print(verb_help(name))
+        except RegraspError as error:
+            fail(str(error))
         return
     os.environ.setdefault("MUJOCO_GL", "egl")
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # idle threads of torch soon leave the core to others
@@ -115,6 +118,10 @@ def main() -> None:
     OmegaConf.register_new_resolver("cores", lambda: max(1, len(os.sched_getaffinity(0))), replace=True)
     verb = VERBS[name]
     sys.argv = [f"regrasp {verb_word(name)}", *rest]
+    try:
+        add_outside_configs()
+    except RegraspError as error:
+        fail(str(error))
 
     def task(config: DictConfig) -> None:
         if not config.progress:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from commands.watch.session_view import SessionView
 from factory.calibration import mark_in_use
 from factory.link import tls_of
-from factory.reward import classifier_of
+from factory.reward import reward_of
 from factory.robot import Station, open_station
 from factory.run_folders import find_policy, finetune_folder
 from factory.spec import spec_of
@@ -73,7 +73,6 @@ def open_session(
         start: Number of this start of the actor: draws go on differently after a restart.
         around: Robot and people.
     """
-    from rewards.judge import VlmReward
     from robot.rollout.session import ResetFreeSession
 
     station = around.station
@@ -88,7 +87,7 @@ def open_session(
     session = ResetFreeSession(
         station.env,
         acting,
-        VlmReward(classifier_of(config, spec_of(config))),
+        reward_of(config, spec_of(config)),
         config.task.name,
         station.instructions,
         station.operator,

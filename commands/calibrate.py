@@ -11,6 +11,7 @@ import numpy as np
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from factory.arm import arm_of
 from factory.calibration import arm_name
 from robot.control.calibration import MOUNTS, Calibration, Intrinsics, Mount, newest_calibration, now
 from trajectories.errors import ConfigError, RegraspError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from drivers.calibration.refine import Refined
     from drivers.calibration.views import View
     from drivers.dynamixel.bus import DynamixelBus
-    from drivers.widowx.models import ArmModel
+    from drivers.dynamixel.servo_map import ServoMap
     from robot.rollout.environment import RobotEnv
 
 WHATS = ("camera", "joints", "shadows")
@@ -95,17 +96,20 @@ def rehearse(config: DictConfig, board: Board) -> None:
     from sim.scene.calibration_scene import CalibrationScene
 
     rng = np.random.default_rng(int(config.seed))
-    offsets = np.zeros(6)
+    model = arm_of(config)
+    offsets = np.zeros(model.size)
     if config.calibrate.what == "joints":
-        from drivers.calibration.refine import OBSERVABLE
+        from drivers.calibration.refine import observable
 
-        offsets[list(OBSERVABLE)] = rng.uniform(-_LARGEST_REHEARSED, _LARGEST_REHEARSED, len(OBSERVABLE))
+        seen = list(observable(model.size))
+        offsets[seen] = rng.uniform(-_LARGEST_REHEARSED, _LARGEST_REHEARSED, len(seen))
     scene = CalibrationScene(
         board.picture(_PIXELS_PER_MM),
         board.size_m,
         str(config.calibrate.camera),
         offsets.tolist(),
         int(config.robot.image_size),
+        model,
     )
     try:
         if scene.mount != mount_of(config):
@@ -181,7 +185,7 @@ def visit(config: DictConfig, env: RobotEnv, board: Board, rng: np.random.Genera
     from drivers.calibration.poses import calibration_poses
 
     settings = config.calibrate
-    poses = calibration_poses(env.limits, int(settings.views), float(settings.lowest), rng)
+    poses = calibration_poses(env.model, env.limits, int(settings.views), float(settings.lowest), rng)
     seen = 0
     with tqdm(total=len(poses), desc="looking at the board", unit="pose", dynamic_ncols=True) as bar:
 
@@ -210,8 +214,9 @@ def evaluate(config: DictConfig, views: list[View], board: Board) -> Refined:
     settings, mount = config.calibrate, mount_of(config)
     joints = settings.what == "joints"
     lens = None if settings.intrinsics is None else Intrinsics.of(settings.intrinsics)
-    found = solve(views, board, size_of(config), mount, joints=joints, intrinsics=lens)
-    print(describe(str(settings.camera), found, mount, len(views), joints))
+    model = arm_of(config)
+    found = solve(views, board, size_of(config), mount, joints=joints, intrinsics=lens, model=model)
+    print(describe(str(settings.camera), found, mount, len(views), model.joints if joints else ()))
     return found
 
 
@@ -227,9 +232,9 @@ def save(
 
     settings = config.calibrate
     entry = camera_entry(found, size_of(config), mount_of(config), views)
-    calibration = renewed(
-        previous, arm_name(config), now(), str(settings.camera), entry, corrections, found.offset_deviations
-    )
+    date = now()
+    before = previous or Calibration.unmeasured(arm_name(config), len(found.estimate.offsets), date)
+    calibration = renewed(before, date, str(settings.camera), entry, corrections, found.offset_deviations)
     print(f"Saved in {calibration.save(Path(settings.folder))}")
 
 
@@ -248,13 +253,13 @@ def calibrate_pairs(config: DictConfig, ask: Ask) -> None:
 
 
 @contextmanager
-def open_bus(config: DictConfig) -> Iterator[tuple[DynamixelBus, ArmModel]]:
+def open_bus(config: DictConfig) -> Iterator[tuple[DynamixelBus, ServoMap]]:
     """The arm's servos, identified, without the driver: nothing is switched on."""
     from drivers.dynamixel.bus import DynamixelBus
-    from drivers.widowx.models import model_named
+    from drivers.dynamixel.servo_map import servo_map
     from drivers.widowx.startup import verify_servos
 
-    model = model_named(arm_name(config))
+    model = servo_map(arm_name(config))
     bus = DynamixelBus.on(port_of(config))
     try:
         verify_servos(bus, model)

@@ -1,4 +1,4 @@
-"""`regrasp evaluate-reward`: the success classifier on scenes that training never saw, hard negatives included."""
+"""`regrasp evaluate-reward`: the reward model on scenes that training never saw, hard negatives included."""
 
 from __future__ import annotations
 
@@ -12,13 +12,12 @@ from omegaconf import DictConfig
 from commands.collect.collect import record
 from commands.collect.parallel import run_jobs
 from commands.collect.plan import CollectJob
-from commands.train_reward import figures_table
-from factory.reward import classifier_of
+from factory.reward import reward_kind, reward_of
 from factory.run_folders import reward_folder
 from factory.spec import spec_of
 from factory.twin import TwinSettings, cached_twin, require_twin
 from trajectories.kinds import AFTERMATH
-from trajectories.types import DIRECTIONS, Episode, Float32, UInt8
+from trajectories.types import DIRECTIONS, Episode, Observation
 
 
 def held_out_jobs(task: str, failures: tuple[str, ...], episodes: int, seed: int) -> list[CollectJob]:
@@ -38,30 +37,20 @@ def held_out_jobs(task: str, failures: tuple[str, ...], episodes: int, seed: int
     return jobs
 
 
-def occluded_frames(
-    settings: TwinSettings, camera: str, count: int
-) -> tuple[list[UInt8], list[Float32], list[bool], list[str], list[str]]:
-    """`count` frames a direction in which the arm hides the goal or the object, none of them a success.
-
-    Returns:
-        Images (1, H, W, 3), proprioception (1, P), labels, instructions and kinds, one entry a frame.
-    """
+def occluded_observations(settings: TwinSettings, camera: str, count: int) -> list[Observation]:
+    """`count` observations a direction in which the arm hides the goal or the object, none of them a success."""
     import numpy as np
 
     from sim.occlusion import pose_occluded
 
     twin, rng = cached_twin(settings), np.random.default_rng([settings.seed, 1])
-    images: list[UInt8] = []
-    proprio: list[Float32] = []
-    words: list[str] = []
+    found: list[Observation] = []
     for direction in DIRECTIONS:
         for _ in range(count):
             if pose_occluded(twin, direction, rng, camera):
-                observation = twin.env.observe()
-                images.append(observation.images[camera][None])
-                proprio.append(observation.proprio[None])
-                words.append(str(rng.choice(twin.task.instructions[direction])))
-    return images, proprio, [False] * len(words), words, ["occluded"] * len(words)
+                seen = twin.env.observe()
+                found.append(replace(seen, instruction=str(rng.choice(twin.task.instructions[direction]))))
+    return found
 
 
 def judged_frames(job: CollectJob, episode: Episode) -> tuple[list[int], list[bool], str]:
@@ -78,54 +67,31 @@ def judged_frames(job: CollectJob, episode: Episode) -> tuple[list[int], list[bo
 
 def run(config: DictConfig) -> None:
     """Record held-out episodes, judge them, write `reward/evaluation.json` and print the table."""
-    import numpy as np
-
-    from rewards.evaluation import evaluate_episodes, evaluate_frames
+    from rewards.evaluation import figures_table
+    from rewards.kind import HeldOut, HeldOutEpisode
     from sim.experts.failures import FAILURES
 
-    folder = reward_folder(Path(config.run_dir))
+    folder, task = reward_folder(Path(config.run_dir)), str(config.task.name)
     require_twin(config, "`regrasp evaluate-reward` renders held-out scenes", "the success of the training stream")
-    settings = TwinSettings.from_config(config)
-    classifier = classifier_of(config, spec_of(config))
-    settings = replace(settings, seed=int(config.evaluate_reward.seed))
-    jobs = held_out_jobs(
-        config.task.name, FAILURES, int(config.evaluate_reward.episodes), int(config.evaluate_reward.seed)
-    )
-    work = [(settings, job) for job in jobs]
+    trained = reward_of(config, spec_of(config))
+    episodes, seed = int(config.evaluate_reward.episodes), int(config.evaluate_reward.seed)
+    settings = replace(TwinSettings.from_config(config), seed=seed)
+    work = [(settings, job) for job in held_out_jobs(task, FAILURES, episodes, seed)]
     recorded: list[tuple[CollectJob, Episode]] = [
         (job, episode) for (_, job), episode in run_jobs(record, work, config.workers, "held-out episodes")
     ]
     recorded.sort(key=lambda pair: pair[0].key)
-    camera = classifier.camera
-    images, proprio, labels, words, kinds = occluded_frames(settings, camera, 2 * int(config.evaluate_reward.episodes))
-    for job, episode in recorded:
-        rows, done, kind = judged_frames(job, episode)
-        images.append(episode.images[camera][rows])
-        proprio.append(episode.proprio[rows])
-        labels += done
-        words += [episode.instruction] * len(rows)
-        kinds += [kind] * len(rows)
-    figures = evaluate_frames(
-        classifier,
-        np.concatenate(images),
-        words,
-        labels,
-        [config.task.name] * len(labels),
-        kinds,
-        proprio=np.concatenate(proprio),
+    held_out = HeldOut(
+        task,
+        occluded_observations(settings, trained.camera, 2 * episodes),
+        [HeldOutEpisode(episode, *judged_frames(job, episode), job.kind != AFTERMATH) for job, episode in recorded],
     )
-    report: dict[str, Any] = {
-        "task": config.task.name,
-        "episodes": len(recorded),
-        "frames": figures,
-        "whole_episodes": evaluate_episodes(
-            classifier, [episode for job, episode in recorded if job.kind != AFTERMATH]
-        ),
-    }
+    figures = reward_kind(config).evaluate(trained, held_out)
+    report: dict[str, Any] = {"task": task, "episodes": len(recorded), **figures}
     (folder / "evaluation.json").write_text(json.dumps(report, indent=1))
-    print(figures_table(figures))
+    print(figures_table(report["frames"]))
     print("\nframes above the threshold, by kind:")
-    for kind, row in figures["by_kind"].items():
+    for kind, row in report["frames"]["by_kind"].items():
         rate = row["found"] if kind in ("success", AFTERMATH) else row["rate_above_threshold"]
         print(f"  {kind:22} {'-' if rate is None else f'{100 * rate:5.1f} %'}  of {row['frames']} frames")
     whole = report["whole_episodes"]

@@ -27,5 +27,5 @@ def mark_in_use(config: DictConfig) -> CalibrationMark | None:
 
 
 def arm_name(config: DictConfig) -> str:
-    """Name of the arm's model; of the robot where it has none (the twin)."""
-    return str(config.robot.get("model") or config.robot.name)
+    """Name of the arm's model; "twin" in the twin, whose rehearsals must not be taken for an arm's."""
+    return "twin" if config.robot.name == "twin" else str(config.robot.get("model") or config.robot.name)

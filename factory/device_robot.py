@@ -1,4 +1,7 @@
-"""Open stations on real drivers, for the arm and for the virtual arm."""
+"""Open stations on real devices: the arm, the virtual arm, and what packages outside bring.
+
+A package's own robot opens its arm, lets `session_environment` take it to its ready pose, and gives a `DeviceStation`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from omegaconf import DictConfig
 
+from factory.arm import arm_of
 from factory.calibration import calibration_in_use
+from factory.cameras import cameras_of, virtual_camera
 from factory.spec import plain, spec_of
 from factory.task import instructions_of
 from factory.virtual_robot import world_settings
@@ -22,18 +27,19 @@ from trajectories.types import Direction, UInt8
 if TYPE_CHECKING:
     from drivers.cameras.camera import ProcessCamera
     from drivers.cameras.config import CameraConfig
-    from drivers.widowx.process import ProcessArm
+    from drivers.widowx.process import ProcessWidowX
     from drivers.widowx.settings import ArmSettings
-    from robot.interfaces import Operator
+    from robot.arms.model import ArmModel
+    from robot.control.safety_limits import SafetyLimits
+    from robot.interfaces import Arm, Operator
     from robot.rollout.environment import RobotEnv
-    from sim.virtual.client import WorldCamera
 
 _LOOK_NS = 1_000_000_000
 """Images for people may be this old."""
 
 
 class DeviceStation:
-    """An arm and cameras in processes of their own (`factory.robot.Station`).
+    """An arm and cameras as devices (`factory.robot.Station`).
 
     Args:
         env: Over them.
@@ -44,22 +50,24 @@ class DeviceStation:
         arrange: Brings the scene into a start state while the arm is at home.
         referee: Knows the truth, or None.
         words: What a person may say to the operator.
+        arm_figures: How the arm is doing, plain JSON types; may be called from any thread.
     """
 
     def __init__(
         self,
         env: RobotEnv,
-        arm: ProcessArm,
+        arm: Arm,
         cameras: Mapping[str, ProcessCamera],
         instructions: Mapping[Direction, Sequence[str]],
         operator: Operator,
         arrange: Callable[[Direction, np.random.Generator], None],
-        referee: Callable[[Direction], bool] | None,
-        words: Mapping[str, Callable[[str], str]],
+        referee: Callable[[Direction], bool] | None = None,
+        words: Mapping[str, Callable[[str], str]] | None = None,
+        arm_figures: Callable[[], dict[str, Any]] = dict,
     ) -> None:
         self.env, self.operator, self.instructions, self.referee = env, operator, instructions, referee
         self.arm, self.cameras = arm, dict(cameras)
-        self._arrange, self._words = arrange, dict(words)
+        self._arrange, self._words, self._arm_figures = arrange, dict(words or {}), arm_figures
 
     def prepare(self, direction: Direction, rng: np.random.Generator) -> None:
         """Home, then the scene."""
@@ -78,8 +86,7 @@ class DeviceStation:
     def figures(self) -> dict[str, Any]:
         """Loop, servos and cameras."""
         return {
-            "arm": {"mode": str(self.arm.mode.value), "fault": self.arm.fault, "loop": self.arm.report().as_dict()},
-            "servos": [asdict(status) for status in self.arm.health().values()],
+            **self._arm_figures(),
             "cameras": {
                 name: {**asdict(status), "state": status.state.value}
                 for name, status in ((name, camera.status()) for name, camera in self.cameras.items())
@@ -92,109 +99,167 @@ class DeviceStation:
 
 
 @contextmanager
-def open_devices(config: DictConfig, notify: Callable[[str], None], stop: threading.Event) -> Iterator[DeviceStation]:
-    """Open the arm and the cameras of `robot=virtual` or `robot=widowx`; closing never drops the arm."""
-    with ExitStack() as stack:
-        if str(config.robot.name) == "virtual":
-            yield _virtual(config, stack, notify)
-        else:
-            yield _widowx(config, stack, notify, stop)
-
-
-def _virtual(config: DictConfig, stack: ExitStack, notify: Callable[[str], None]) -> DeviceStation:
+def open_virtual(config: DictConfig, notify: Callable[[str], None], stop: threading.Event) -> Iterator[DeviceStation]:
+    """Open `robot=virtual` until the context ends."""
     from robot.control.clock import WallClock
     from sim.virtual.client import VirtualWorld
     from sim.virtual.operator import VirtualOperator
 
     robot = config.robot
-    if robot.world:
-        world = stack.enter_context(VirtualWorld.attach(Path(robot.world)))
-    else:
-        notify("Starting the virtual arm.")
-        world = stack.enter_context(VirtualWorld.start(world_settings(config)))
-    size = int(robot.image_size)
-    cameras = {str(name): virtual_camera(str(name), world.cameras[str(name)], size) for name in robot.cameras}
-    env, arm, opened = _open(config, world.port, cameras, stack, notify)
-    operator = VirtualOperator(world, env, WallClock(), np.random.default_rng([int(config.seed), 17]))
-    return DeviceStation(env, arm, opened, instructions_of(config), operator, operator.arrange, world.success, {})
+    with ExitStack() as stack:
+        if robot.world:
+            world = stack.enter_context(VirtualWorld.attach(Path(robot.world)))
+        else:
+            notify("Starting the virtual arm.")
+            world = stack.enter_context(VirtualWorld.start(world_settings(config)))
+        if world.settings.arm != arm_of(config).name:
+            raise ConfigError(
+                f"The virtual arm in {robot.world} is a {world.settings.arm}, the settings say robot.model="
+                f"{arm_of(config).name}. Give robot.model={world.settings.arm}, or start another one."
+            )
+        size = int(robot.image_size)
+        cameras = {str(name): virtual_camera(str(name), world.cameras[str(name)], size) for name in robot.cameras}
+        env, arm, opened = _open(config, world.port, cameras, stack, notify)
+        operator = VirtualOperator(world, env, WallClock(), np.random.default_rng([int(config.seed), 17]))
+        yield DeviceStation(
+            env,
+            arm,
+            opened,
+            instructions_of(config),
+            operator,
+            operator.arrange,
+            world.success,
+            arm_figures=_figures_of(arm),
+        )
 
 
-def _widowx(
-    config: DictConfig, stack: ExitStack, notify: Callable[[str], None], stop: threading.Event
-) -> DeviceStation:
-    from robot.rollout.operator import PersonOperator
+@contextmanager
+def open_widowx(config: DictConfig, notify: Callable[[str], None], stop: threading.Event) -> Iterator[DeviceStation]:
+    """Open `robot=widowx`, an arm of Interbotix' X series, until the context ends; closing never drops it."""
+    from drivers.dynamixel.servo_map import servo_map
 
     robot = config.robot
-    _require_drivable(str(robot.model))
+    servo_map(arm_of(config).name)
     if not robot.port:
         raise ConfigError(
             "robot.port is empty: name the arm's serial port, a part of its name in /dev/serial/by-id "
             "(robot.port=FT4THVDH) or a path. `regrasp doctor robot=widowx` lists the ports."
         )
-    size = int(robot.image_size)
-    cameras = {str(name): camera_settings(str(name), settings, size) for name, settings in robot.cameras.items()}
+    cameras = cameras_of(config)
     instructions = instructions_of(config)
+    with ExitStack() as stack:
+        env, arm, opened = _open(config, str(robot.port), cameras, stack, notify)
+        yield attended_station(env, arm, opened, instructions, notify, stop, _figures_of(arm))
+
+
+def attended_station(
+    env: RobotEnv,
+    arm: Arm,
+    cameras: Mapping[str, ProcessCamera],
+    instructions: Mapping[Direction, Sequence[str]],
+    notify: Callable[[str], None],
+    stop: threading.Event,
+    arm_figures: Callable[[], dict[str, Any]] = dict,
+) -> DeviceStation:
+    """The station of an arm with a person beside it, who arranges the scene and clears faults."""
+    from robot.rollout.operator import PersonOperator
+
     operator = PersonOperator(instructions, notify, stop)
 
     def arrange(direction: Direction, rng: np.random.Generator) -> None:
         operator.help("a new episode", direction)
 
-    env, arm, opened = _open(config, str(robot.port), cameras, stack, notify)
     words = {"ready": operator.ready, "clear": operator.clear}
-    return DeviceStation(env, arm, opened, instructions, operator, arrange, None, words)
-
-
-def _require_drivable(name: str) -> None:
-    """Refuse arms for which kinematics, limits and collision model of sessions aren't right.
-
-    Raises:
-        ConfigError: For every arm but the WidowX 250 S.
-    """
-    from drivers.widowx.models import WX250S, model_named
-
-    if model_named(name) is not WX250S:
-        raise ConfigError(
-            f"robot.model={name}: sessions drive the {WX250S.name} only, because kinematics, workspace and collision "
-            "model are those of that arm: another one would go elsewhere. `regrasp doctor` checks the others, and "
-            "`drivers.widowx.WidowX` moves the joints of a vx300s."
-        )
+    return DeviceStation(env, arm, cameras, instructions, operator, arrange, None, words, arm_figures)
 
 
 def _open(
     config: DictConfig, port: str, cameras: Mapping[str, CameraConfig], stack: ExitStack, notify: Callable[[str], None]
-) -> tuple[RobotEnv, ProcessArm, dict[str, ProcessCamera]]:
+) -> tuple[RobotEnv, ProcessWidowX, dict[str, ProcessCamera]]:
     """Cameras first (nothing moves), then the arm, which goes to its ready pose."""
-    from drivers.cameras.camera import ProcessCamera
-    from drivers.widowx.process import ProcessArm
-    from drivers.widowx.settings import OrphanSettings
-    from robot.control.clock import WallClock
-    from robot.control.move_to_ready import move_to_ready
-    from robot.control.safety_limits import SafetyLimits
-    from robot.rollout.environment import RobotEnv
+    from drivers.hosting.orphan import OrphanSettings
+    from drivers.widowx.process import ProcessWidowX
     from trajectories.settings import merged
 
-    robot = config.robot
-    limits = merged(SafetyLimits(), plain(robot.limits), "robot.limits")
+    opened = open_cameras(cameras, stack)
+    model, settings = arm_of(config), arm_settings_of(config)
+    orphan = merged(OrphanSettings(), plain(config.robot.orphan), "robot.orphan")
+    limits_of(config)  # refused before torque is on
+    arm = ProcessWidowX.connect(port, model.name, settings, orphan)
+    stack.callback(arm.close)
+    return session_environment(config, model, arm, opened, notify), arm, opened
+
+
+def open_cameras(cameras: Mapping[str, CameraConfig], stack: ExitStack) -> dict[str, ProcessCamera]:
+    """Open cameras, each in a process of its own, and wait for their first frames; the stack closes them.
+
+    Raises:
+        DeviceError: When one is missing or doesn't deliver.
+    """
+    from drivers.cameras.camera import ProcessCamera
+
     opened = {name: stack.enter_context(ProcessCamera(settings)) for name, settings in cameras.items()}
     for camera in opened.values():
         camera.wait()
-    orphan = merged(OrphanSettings(), plain(robot.orphan), "robot.orphan")
-    arm = ProcessArm.connect(port, str(robot.model), arm_settings_of(config), orphan)
-    stack.callback(arm.close)
+    return opened
+
+
+def limits_of(config: DictConfig) -> SafetyLimits:
+    """The safety limits of the arm's model, with what `robot.limits` changes.
+
+    Raises:
+        ConfigError: When a limit makes no sense or is wider than the arm can go.
+    """
+    from trajectories.settings import merged
+
+    model = arm_of(config)
+    limits = merged(model.limits(), plain(config.robot.get("limits")), "robot.limits")
+    model.require_fits(limits)
+    return limits
+
+
+def session_environment(
+    config: DictConfig,
+    model: ArmModel,
+    arm: Arm,
+    cameras: Mapping[str, ProcessCamera],
+    notify: Callable[[str], None],
+) -> RobotEnv:
+    """The environment over an open arm and open cameras; the arm goes slowly to its ready pose first.
+
+    Raises:
+        ConfigError: When the settings don't fit the arm.
+        SafetyError: When something is in the arm's way.
+    """
+    from robot.control.clock import WallClock
+    from robot.control.move_to_ready import move_to_ready
+    from robot.rollout.environment import RobotEnv
+
     clock = WallClock()
     env = RobotEnv(
         arm,
-        opened,
+        cameras,
         clock,
         spec_of(config),
-        limits=limits,
+        model=model,
+        limits=limits_of(config),
         max_steps=int(config.task.max_steps),
-        max_age_s=float(robot.max_age),
+        max_age_s=float(config.robot.max_age),
     )
     notify("The arm goes to its ready pose.")
-    move_to_ready(arm, clock)
+    move_to_ready(arm, clock, model.ready)
     env.resync()
-    return env, arm, opened
+    return env
+
+
+def _figures_of(arm: ProcessWidowX) -> Callable[[], dict[str, Any]]:
+    def figures() -> dict[str, Any]:
+        return {
+            "arm": {"mode": str(arm.mode.value), "fault": arm.fault, "loop": arm.report().as_dict()},
+            "servos": [asdict(status) for status in arm.health().values()],
+        }
+
+    return figures
 
 
 def arm_settings_of(config: DictConfig) -> ArmSettings:
@@ -209,44 +274,7 @@ def arm_settings_of(config: DictConfig) -> ArmSettings:
 
     settings = merged(ArmSettings(), plain(config.robot.arm), "robot.arm")
     calibration = calibration_in_use(config)
-    return settings if calibration is None else replace(settings, joint_offsets=calibration.joint_offsets)
-
-
-def camera_settings(name: str, settings: DictConfig, size: int) -> CameraConfig:
-    """Settings of a camera from YAML.
-
-    Raises:
-        ConfigError: Naming what is wrong.
-    """
-    from drivers.cameras.config import CameraConfig
-    from drivers.cameras.realsense_config import RealSenseConfig
-    from drivers.cameras.uvc import UvcConfig
-
-    raw = plain(settings)
-    kinds = {"uvc": UvcConfig, "realsense": RealSenseConfig}
-    kind = raw.pop("kind", None)
-    if kind not in kinds:
-        raise ConfigError(f"robot.cameras.{name}.kind is {kind!r}, expected one of {', '.join(kinds)}.")
-    shared = {key: raw.pop(key) for key in ("crop", "latency_ms") if key in raw}
-    if shared.get("crop") is not None:
-        shared["crop"] = tuple(shared["crop"])
-    try:
-        return CameraConfig(name, kinds[kind](**raw), (size, size), **shared)
-    except TypeError as error:
-        raise ConfigError(
-            f"robot.cameras.{name}: {error}. `docs/hardware.md` shows the settings of both kinds."
-        ) from None
-
-
-def virtual_camera(name: str, camera: WorldCamera, size: int) -> CameraConfig:
-    """The driver's settings for a camera of the virtual world."""
-    from drivers.cameras.config import CameraConfig
-    from drivers.cameras.realsense_config import RealSenseConfig
-    from drivers.cameras.uvc import UvcConfig
-
-    source: UvcConfig | RealSenseConfig
-    if camera.kind == "realsense":
-        source = RealSenseConfig(camera.device, camera.resolution, round(camera.fps), stand_in=camera.stand_in)
-    else:
-        source = UvcConfig(camera.device, camera.resolution, camera.fps, stand_in=camera.stand_in)
-    return CameraConfig(name, source, (size, size))
+    if calibration is None:
+        return settings
+    calibration.require_fits(arm_of(config))
+    return replace(settings, joint_offsets=calibration.joint_offsets)

@@ -1,38 +1,104 @@
-"""The backbone and the trained reward model that the settings name."""
+"""The backbone of the policy's instructions, and the reward model that the settings name: train it, load it."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
 from factory.run_folders import reward_folder
+from factory.spec import plain
+from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError
-from trajectories.types import RobotSpec
+from trajectories.types import Episode, RobotSpec
 
 if TYPE_CHECKING:
     from rewards.backbone import Backbone
-    from rewards.classifier import SuccessClassifier
+    from rewards.kind import LoadedReward, RewardKind
+
+KIND_FILE = "kind.json"
+"""Beside a reward model: which kind it is. A folder without it holds a success classifier."""
 
 
 def backbone_of(config: DictConfig) -> Backbone:
-    """The vision-language model of `config.reward`."""
-    from rewards.backbone import load_backbone
+    """The vision-language model of `config.reward`, the shipped one where it names none."""
+    from rewards.vlm_kind import backbone_from
 
-    reward = config.reward
-    return load_backbone(reward.backbone, reward.pretrained, allow_download=bool(reward.allow_download))
+    return backbone_from(plain(config.reward))
 
 
-def classifier_of(config: DictConfig, spec: RobotSpec) -> SuccessClassifier:
+def reward_kind(config: DictConfig) -> RewardKind:
+    """The kind of reward model that `reward.kind` names.
+
+    Raises:
+        ConfigError: For an unknown kind, with those that there are.
+    """
+    from rewards.registry import KINDS
+
+    return KINDS[_kind_name(config)]
+
+
+def train_reward_model(
+    config: DictConfig, episodes: Iterable[Episode], spec: RobotSpec, progress: Callable[[str, float], None]
+) -> str:
+    """Train the reward model of the settings into the run's folder; returns what to tell the person.
+
+    Args:
+        config: Settings.
+        episodes: What it learns from, read once.
+        spec: The robot that recorded them.
+        progress: Called with the name of the stage and the share of the whole that is done.
+
+    Raises:
+        ConfigError: For a wrong setting, or when the episodes don't suffice.
+    """
+    kind, folder = reward_kind(config), reward_folder(Path(config.run_dir))
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / KIND_FILE).unlink(missing_ok=True)
+    said = kind.train(episodes, str(config.task.name), spec, _own_settings(config), folder, progress)
+    replace_file(folder / KIND_FILE, json.dumps({"kind": _kind_name(config)}).encode() + b"\n")
+    return said
+
+
+def reward_of(config: DictConfig, spec: RobotSpec) -> LoadedReward:
     """The reward model that `train-reward` left in the run's folder.
 
     Raises:
-        CheckpointError: When there is none.
+        CheckpointError: When there is none, when it is damaged, or when the settings name another kind than its own.
+        SpecMismatchError: When it was trained for another robot.
     """
-    from rewards.files import load_classifier
-
     folder = reward_folder(Path(config.run_dir))
     if not folder.is_dir():
         raise CheckpointError(f"There is no reward model in {folder}. Run `regrasp train-reward` first.")
-    return load_classifier(folder, backbone_of(config), spec)
+    stored, named = _stored_kind(folder), _kind_name(config)
+    if stored != named:
+        raise CheckpointError(
+            f"The reward model in {folder} is of kind {stored!r}, but the settings name {named!r}. Give the same "
+            "reward=... as for `regrasp train-reward`, or run that again."
+        )
+    return reward_kind(config).load(folder, spec, _own_settings(config))
+
+
+def _kind_name(config: DictConfig) -> str:
+    from rewards.registry import CLASSIFIER
+
+    return str(config.reward.get("kind") or CLASSIFIER)
+
+
+def _stored_kind(folder: Path) -> str:
+    from rewards.registry import CLASSIFIER
+
+    path = folder / KIND_FILE
+    if not path.is_file():
+        return CLASSIFIER
+    try:
+        return str(json.loads(path.read_text())["kind"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged: {error}. Run `regrasp train-reward` again.") from error
+
+
+def _own_settings(config: DictConfig) -> dict[str, Any]:
+    return {key: value for key, value in plain(config.reward).items() if key != "kind"}

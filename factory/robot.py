@@ -2,28 +2,28 @@
 
 robot=twin     the simulated world, on simulated time; everything happens as fast as the computer allows
 robot=virtual  the same world in a process of its own in real time, behind virtual servos and cameras: real drivers
-robot=widowx   the arm
+robot=widowx   an arm of Interbotix' X series: WidowX 250 S, WidowX 250, WidowX 200, ViperX 300 S
+
+Packages outside bring others by entry points of the group `regrasp.robots`; docs/extending.md shows how.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from omegaconf import DictConfig
 
-from trajectories.errors import ConfigError
+from trajectories.registry import Registry
 from trajectories.types import Direction, UInt8
 
 if TYPE_CHECKING:
     from robot.interfaces import Operator
     from robot.rollout.environment import RobotEnv
     from sim.twin import Twin
-
-ROBOTS = ("twin", "virtual", "widowx")
 
 
 class Station(Protocol):
@@ -85,10 +85,42 @@ class TwinStation:
         return {}
 
 
+OpenRobot = Callable[[DictConfig, Callable[[str], None], threading.Event], AbstractContextManager[Station]]
+"""Opens a robot: settings, where lines for people go, and what is set to end the session."""
+
+
 @contextmanager
+def _open_twin(config: DictConfig, notify: Callable[[str], None], stop: threading.Event) -> Iterator[Station]:
+    from factory.twin import TwinSettings, cached_twin
+
+    yield TwinStation(cached_twin(TwinSettings.from_config(config)))
+
+
+def _open_virtual(
+    config: DictConfig, notify: Callable[[str], None], stop: threading.Event
+) -> AbstractContextManager[Station]:
+    from factory.device_robot import open_virtual
+
+    return open_virtual(config, notify, stop)
+
+
+def _open_widowx(
+    config: DictConfig, notify: Callable[[str], None], stop: threading.Event
+) -> AbstractContextManager[Station]:
+    from factory.device_robot import open_widowx
+
+    return open_widowx(config, notify, stop)
+
+
+ROBOTS: Registry[OpenRobot] = Registry(
+    "regrasp.robots", "robot", {"twin": _open_twin, "virtual": _open_virtual, "widowx": _open_widowx}
+)
+"""Name -> how a robot of that kind is opened."""
+
+
 def open_station(
     config: DictConfig, notify: Callable[[str], None] = print, stop: threading.Event | None = None
-) -> Iterator[Station]:
+) -> AbstractContextManager[Station]:
     """The robot that the settings name, open until the context ends.
 
     Args:
@@ -100,15 +132,4 @@ def open_station(
         ConfigError: For an unknown robot or a wrong setting.
         DeviceError, SafetyError: When a device is missing or the arm can't be taken over.
     """
-    name = str(config.robot.name)
-    if name == "twin":
-        from factory.twin import TwinSettings, cached_twin
-
-        yield TwinStation(cached_twin(TwinSettings.from_config(config)))
-    elif name in ROBOTS:
-        from factory.device_robot import open_devices
-
-        with open_devices(config, notify, stop or threading.Event()) as station:
-            yield station
-    else:
-        raise ConfigError(f"robot.name is {name!r}, expected one of {', '.join(ROBOTS)}.")
+    return ROBOTS[str(config.robot.name)](config, notify, stop or threading.Event())

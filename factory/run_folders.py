@@ -6,6 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from factory.arm import DEFAULT_ARM
 from trajectories.errors import CheckpointError
 
 
@@ -42,7 +43,9 @@ def evaluations_folder(config: DictConfig) -> Path:
 
 
 def _elsewhere(config: DictConfig) -> str:
-    return "" if str(config.robot.name) == "twin" else f"_{config.robot.name}"
+    arm = str(config.robot.get("model") or DEFAULT_ARM)
+    place = "" if str(config.robot.name) == "twin" else f"_{config.robot.name}"
+    return place if arm == DEFAULT_ARM else f"{place}_{arm}"
 
 
 def finetune_folder(config: DictConfig) -> Path:

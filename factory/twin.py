@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from factory.arm import DEFAULT_ARM, arm_of
 from factory.spec import camera_names
 from trajectories.errors import ConfigError
 
@@ -27,6 +28,7 @@ class TwinSettings:
         image_size: Height and width of every camera, pixels.
         randomise: Vary colour, size, light and camera at every reset.
         spread: Width of the start distribution, "narrow" or "wide".
+        arm: Name of the arm's model.
     """
 
     task: str
@@ -35,6 +37,7 @@ class TwinSettings:
     image_size: int
     randomise: bool
     spread: Spread
+    arm: str = DEFAULT_ARM
 
     @classmethod
     def from_config(cls, config: DictConfig) -> TwinSettings:
@@ -47,6 +50,7 @@ class TwinSettings:
             image_size=int(robot.image_size),
             randomise=bool(robot.randomise),
             spread=robot.spread,
+            arm=arm_of(config).name,
         )
 
 
@@ -72,4 +76,5 @@ def cached_twin(settings: TwinSettings) -> Twin:
         image_size=settings.image_size,
         randomise=settings.randomise,
         spread=settings.spread,
+        arm=settings.arm,
     )

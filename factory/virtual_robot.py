@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
+from factory.arm import arm_of
 from trajectories.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,4 +33,5 @@ def world_settings(config: DictConfig) -> WorldSettings:
         spread=robot.spread,
         fps=float(robot.fps),
         wire=bool(robot.wire),
+        arm=arm_of(config).name,
     )

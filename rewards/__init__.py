@@ -1,4 +1,4 @@
-"""Success models: a vision-language classifier on an open_clip backbone, calibrated and debounced.
+"""Success models by kind (`registry.py`); the project's own is a vision-language classifier, calibrated and debounced.
 
 Knows images and instructions, not devices.
 """

@@ -27,7 +27,7 @@ def frame_figures(
     after: ArrayLike,
     tasks: Sequence[str],
     kinds: Sequence[str],
-    threshold: float,
+    above: ArrayLike,
 ) -> dict[str, Any]:
     """A table of figures on single frames.
 
@@ -37,24 +37,22 @@ def frame_figures(
         after: (N,) probabilities after it.
         tasks: (N,) task of each frame.
         kinds: (N,) what each frame shows, e.g. "hovering", "edge", "occluded".
-        threshold: The classifier's threshold on calibrated probabilities.
+        above: (N,) bool, whether the reward model counts the frame as done.
 
     Returns:
         {"all": figures, "by_task": {task: figures}, "by_kind": {kind: {"frames", "successes",
         "rate_above_threshold" of the frames that are no success}}}; a figure that can't be computed is None.
     """
     truth, raw, probability = np.asarray(labels, bool), np.asarray(before, float), np.asarray(after, float)
-    task_of, kind_of = np.asarray(tasks), np.asarray(kinds)
+    task_of, kind_of, counted = np.asarray(tasks), np.asarray(kinds), np.asarray(above, bool)
+
+    def some(rows: NDArray[np.bool_]) -> dict[str, Any]:
+        return _figures(truth[rows], raw[rows], probability[rows], counted[rows])
+
     return {
-        "all": _figures(truth, raw, probability, threshold),
-        "by_task": {
-            str(task): _figures(truth[task_of == task], raw[task_of == task], probability[task_of == task], threshold)
-            for task in sorted(set(tasks))
-        },
-        "by_kind": {
-            str(kind): _kind(truth[kind_of == kind], probability[kind_of == kind], threshold)
-            for kind in sorted(set(kinds))
-        },
+        "all": _figures(truth, raw, probability, counted),
+        "by_task": {str(task): some(task_of == task) for task in sorted(set(tasks))},
+        "by_kind": {str(kind): _kind(truth[kind_of == kind], counted[kind_of == kind]) for kind in sorted(set(kinds))},
     }
 
 
@@ -74,27 +72,42 @@ def evaluate_frames(
     logits = classifier.logits(images, instructions)
     counts = True if proprio is None else classifier.counts(proprio)
     before, after = np.where(counts, sigmoid(logits), 0.0), np.where(counts, classifier.calibration(logits), 0.0)
-    return frame_figures(labels, before, after, tasks, kinds, classifier.threshold.value)
+    return frame_figures(labels, before, after, tasks, kinds, after >= classifier.threshold.value)
 
 
 def evaluate_episodes(classifier: SuccessClassifier, episodes: Iterable[Episode]) -> dict[str, Any]:
-    """Figures on whole, debounced episodes of known outcome.
+    """`episode_figures` of a classifier's debounced decisions on whole episodes.
 
-    Returns:
-        Counts of successes and failures; "found": share of successes that were recognised by their last
-        frame; "premature": share of successes stopped before the last 7 frames; "wrong_stops": share of
-        failures that were stopped; "delay_frames": mean and largest number of frames between the first of
-        the last 3 frames and the decision. The episodes must go on for `classifier.frames` frames after
-        success.
+    The episodes must go on for `classifier.frames` frames after success.
     """
-    found, premature, wrong, delays = [], [], [], []
+    stops = []
     for episode in episodes:
         if episode.outcome == "unknown":
             continue
         frames = episode.images[classifier.camera]
         probabilities = classifier.probabilities(frames, [episode.instruction] * len(frames))
         series = np.where(classifier.counts(episode.proprio), probabilities, 0.0)
-        stop = first_done(series, classifier.threshold.value, classifier.frames)
+        stops.append((episode, first_done(series, classifier.threshold.value, classifier.frames)))
+    return episode_figures(stops)
+
+
+def episode_figures(stops: Iterable[tuple[Episode, int | None]]) -> dict[str, Any]:
+    """Figures of decisions on whole episodes.
+
+    Args:
+        stops: Episodes, each with the index of the frame at which the reward model first said done, or None. Episodes
+            of unknown outcome don't count.
+
+    Returns:
+        Counts of successes and failures; "found": share of successes that were recognised by their last
+        frame; "premature": share of successes stopped before the last 7 frames; "wrong_stops": share of
+        failures that were stopped; "delay_frames": mean and largest number of frames between the first of
+        the last 3 frames and the decision.
+    """
+    found, premature, wrong, delays = [], [], [], []
+    for episode, stop in stops:
+        if episode.outcome == "unknown":
+            continue
         if episode.outcome == "failure":
             wrong.append(stop is not None)
             continue
@@ -115,12 +128,28 @@ def evaluate_episodes(classifier: SuccessClassifier, episodes: Iterable[Episode]
     }
 
 
+def figures_table(figures: dict[str, Any]) -> str:
+    """The figures of `frame_figures` by task as lines for a terminal."""
+    names = {
+        "balanced_accuracy_at_threshold": "bal. accuracy",
+        "auroc": "AUROC",
+        "false_positives_at_95_recall": "FPR at 95 %",
+        "calibration_error_before": "ECE before",
+        "calibration_error_after": "ECE after",
+    }
+    lines = [f"{'task':22}" + "".join(f"{title:>15}" for title in names.values())]
+    for task, row in {**figures["by_task"], "all": figures["all"]}.items():
+        cells = ["-" if row[key] is None else f"{row[key]:.3f}" for key in names]
+        lines.append(f"{task:22}" + "".join(f"{cell:>15}" for cell in cells))
+    return "\n".join(lines)
+
+
 def _figures(
-    truth: NDArray[np.bool_], raw: NDArray[np.float64], probability: NDArray[np.float64], threshold: float
+    truth: NDArray[np.bool_], raw: NDArray[np.float64], probability: NDArray[np.float64], above: NDArray[np.bool_]
 ) -> dict[str, Any]:
     figures = {
         "balanced_accuracy": balanced_accuracy(truth, probability >= 0.5),
-        "balanced_accuracy_at_threshold": balanced_accuracy(truth, probability >= threshold),
+        "balanced_accuracy_at_threshold": balanced_accuracy(truth, above),
         "auroc": auroc(truth, probability),
         "false_positives_at_95_recall": false_positive_rate_at_recall(truth, probability),
         "calibration_error_before": expected_calibration_error(truth, raw),
@@ -130,12 +159,12 @@ def _figures(
     return counts | {name: None if np.isnan(value) else value for name, value in figures.items()}
 
 
-def _kind(truth: NDArray[np.bool_], probability: NDArray[np.float64], threshold: float) -> dict[str, Any]:
+def _kind(truth: NDArray[np.bool_], above: NDArray[np.bool_]) -> dict[str, Any]:
     return {
         "frames": len(truth),
         "successes": int(truth.sum()),
-        "found": _mean(probability[truth] >= threshold),
-        "rate_above_threshold": _mean(probability[~truth] >= threshold),
+        "found": _mean(above[truth]),
+        "rate_above_threshold": _mean(above[~truth]),
     }
 
 

@@ -13,19 +13,28 @@ from trajectories.types import Observation
 
 
 class VlmReward:
-    """Judges every observation, and says done after enough confident frames in a row. A `RewardModel`."""
+    """Judges every observation, and says done after enough confident frames in a row. A `RewardModel`.
+
+    Attributes:
+        classifier: What it judges by.
+    """
 
     def __init__(self, classifier: SuccessClassifier) -> None:
-        self._classifier = classifier
+        self.classifier = classifier
         self._trunk = any(member.last_block is not None for member in classifier.members)
         self._debounce = Debounce(classifier.threshold.value, classifier.frames)
         self._instruction: str | None = None
         self._text: Tensor = torch.empty(0)
 
+    @property
+    def camera(self) -> str:
+        """Name of the camera that it looks through."""
+        return self.classifier.camera
+
     def reset(self, instruction: str) -> None:
         """Start judging a new episode."""
         if instruction != self._instruction:
-            self._text = self._classifier.backbone.encode_text([instruction])
+            self._text = self.classifier.backbone.encode_text([instruction])
             self._instruction = instruction
         self._debounce.reset()
 
@@ -37,17 +46,17 @@ class VlmReward:
         """
         if self._instruction is None:
             raise ConfigError("Call reset(instruction) before judging the first observation.")
-        camera = self._classifier.camera
+        camera = self.camera
         if camera not in observation.images:
             raise ConfigError(
                 f"The success classifier looks through camera {camera!r}, but the observation has "
                 f"{', '.join(observation.images) or 'none'}."
             )
-        features = image_features(self._classifier.backbone, observation.images[camera][None], self._trunk)
-        logits = self._classifier.feature_logits(features[:], self._text)
-        probability = float(self._classifier.calibration(logits)[0])
-        if not self._classifier.counts(observation.proprio[None])[0]:
+        features = image_features(self.classifier.backbone, observation.images[camera][None], self._trunk)
+        logits = self.classifier.feature_logits(features[:], self._text)
+        probability = float(self.classifier.calibration(logits)[0])
+        if not self.classifier.counts(observation.proprio[None])[0]:
             probability = 0.0
         return RewardReading(
-            probability, self._debounce.update(probability), probability >= self._classifier.threshold.value
+            probability, self._debounce.update(probability), probability >= self.classifier.threshold.value
         )

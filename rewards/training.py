@@ -92,13 +92,14 @@ def train_reward(
     )
     progress("done", 1.0)
     logits = np.concatenate([own_logits[known], cross_logits])
+    calibrated = calibration(logits)
     held_out_figures = frame_figures(
         labels=np.concatenate([labelled.labels, cross.labels]),
         before=sigmoid(logits),
-        after=calibration(logits),
+        after=calibrated,
         tasks=[data.goals[goal][0] for goal in (*labelled.goals, *cross.goals)],
         kinds=["own instruction"] * len(labelled) + ["another instruction"] * len(cross),
-        threshold=threshold.value,
+        above=calibrated >= threshold.value,
     )
     report = {
         "config": asdict(config),

@@ -12,21 +12,22 @@ while True:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from robot.control.pose import Pose
 from trajectories.types import Command, Direction, Episode, Float32, Float64, Observation, RobotSpec, UInt8, Weights
 
 
 @dataclass(frozen=True)
 class ArmState:
-    """Joint state of one instant.
+    """Joint state of one instant of an arm with N joints.
 
     Attributes:
-        joints: float64 (6,) rad.
-        velocities: float64 (6,) rad/s.
-        efforts: float64 (6,) N m, signed.
+        joints: float64 (N,) rad.
+        velocities: float64 (N,) rad/s.
+        efforts: float64 (N,) N m, signed.
         gripper_width: Gap between the fingers, m.
         gripper_effort: -1 ... 1, fraction of the effort that the gripper may use now, positive when squeezing.
         t_ns: Monotonic ns of the measurement.
@@ -75,8 +76,35 @@ class Clock(Protocol):
         ...
 
 
+class ArmKinematics(Protocol):
+    """Where the tip of an arm with N joints is, and which joint angles put it somewhere."""
+
+    def forward(self, joints: Sequence[float] | Float64) -> Pose:
+        """Pose of the tip for joint angles (N,), rad.
+
+        Raises:
+            KinematicsError: When `joints` are not N finite numbers.
+        """
+        ...
+
+    def inverse(self, pose: Pose, near_joints: Sequence[float] | Float64) -> Float64:
+        """Joint angles float64 (N,), rad, within the limits that reach `pose`, nearest to `near_joints`.
+
+        Raises:
+            KinematicsError: When there are none.
+        """
+        ...
+
+    def attainable(self, pose: Pose) -> Pose:
+        """The pose with the same position and the nearest rotation that this arm can take there.
+
+        The very pose (the same object) where it can take it; arms of six joints always can, out of reach aside.
+        """
+        ...
+
+
 class Arm(Protocol):
-    """A six-joint arm with a parallel gripper."""
+    """An arm of N joints with a parallel gripper."""
 
     def read(self) -> ArmState:
         """The newest joint state; never invented."""

@@ -124,7 +124,7 @@ def captions_of(task: Task) -> list[Caption]:
 def sample_captioned_frames(
     count: int,
     rng: np.random.Generator,
-    tasks: Sequence[str] = tuple(TASKS),
+    tasks: Sequence[str] = TASKS.own,
     image_size: int = 96,
     progress: Callable[[int], None] | None = None,
 ) -> CaptionedFrames:

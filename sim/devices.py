@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from robot.interfaces import ArmState, Frame
-from sim.physics import FINGER_CLOSED_M, OPEN_WIDTH_M, Physics
+from sim.physics import Physics
 from sim.rendering import SceneRenderer
 from trajectories.types import Command
-
-JOINTS = 6
 
 
 class SimClock:
@@ -32,18 +30,18 @@ class SimArm:
 
     def __init__(self, physics: Physics) -> None:
         self._physics = physics
+        self._joints = physics.arm.size
         self._gripper_limit = float(physics.model.actuator("gripper").forcerange[1])
 
     def read(self) -> ArmState:
         """Joint state at the physics' present time."""
-        data = self._physics.data
-        width = float(data.qpos[6] - data.qpos[7]) - 2 * FINGER_CLOSED_M
-        effort = -float(data.actuator_force[JOINTS]) / self._gripper_limit
+        data, n = self._physics.data, self._joints
+        effort = -float(data.actuator_force[n]) / self._gripper_limit
         return ArmState(
-            joints=data.qpos[:JOINTS].copy(),
-            velocities=data.qvel[:JOINTS].copy(),
-            efforts=data.actuator_force[:JOINTS].copy(),
-            gripper_width=max(width, 0.0),
+            joints=data.qpos[:n].copy(),
+            velocities=data.qvel[:n].copy(),
+            efforts=data.actuator_force[:n].copy(),
+            gripper_width=max(self._physics.gripper_width(), 0.0),
             gripper_effort=min(max(effort, -1.0), 1.0),
             t_ns=self._physics.now_ns,
         )
@@ -51,14 +49,14 @@ class SimArm:
     def send(self, command: Command) -> None:
         """Set the servos' goals: joint angles (rad) and finger gap (m)."""
         ctrl = self._physics.data.ctrl
-        ctrl[:JOINTS] = command.joints
-        ctrl[JOINTS] = command.gripper_width
+        ctrl[: self._joints] = command.joints
+        ctrl[self._joints] = command.gripper_width
 
     def hold(self) -> None:
         """Goal = present position, fingers included."""
-        data = self._physics.data
-        data.ctrl[:JOINTS] = data.qpos[:JOINTS]
-        data.ctrl[JOINTS] = float(np.clip(data.qpos[6] - data.qpos[7] - 2 * FINGER_CLOSED_M, 0.0, OPEN_WIDTH_M))
+        data, n = self._physics.data, self._joints
+        data.ctrl[:n] = data.qpos[:n]
+        data.ctrl[n] = float(np.clip(self._physics.gripper_width(), 0.0, self._physics.arm.opening))
 
     @property
     def fault(self) -> str | None:

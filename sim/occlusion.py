@@ -6,7 +6,6 @@ import mujoco
 import numpy as np
 
 from robot.control.pose import Pose
-from sim.physics import OPEN_WIDTH_M
 from sim.scene.shapes import VISIBLE_GROUP
 from sim.twin import Twin
 from trajectories.errors import KinematicsError
@@ -65,7 +64,7 @@ def pose_occluded(twin: Twin, direction: Direction, rng: np.random.Generator, ca
             joints = twin.env.kinematics.inverse(pose, twin.env.arm_state.joints)
         except KinematicsError:
             continue
-        physics.set_arm(joints, OPEN_WIDTH_M)
+        physics.set_arm(joints, physics.arm.opening)
         if hidden(twin, target, camera):
             return True
     return False

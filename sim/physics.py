@@ -6,15 +6,13 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from robot.control.poses import READY_JOINTS
+from robot.arms.model import ArmModel
+from robot.arms.wx250s import WX250S
 from trajectories.errors import ConfigError
 from trajectories.numbers import NS_PER_S
 from trajectories.types import Bool, Float64
 
 TIP_SITE = "tip"
-OPEN_WIDTH_M = 0.044
-FINGER_CLOSED_M = 0.015
-"""Position of a finger's joint where the fingers touch."""
 
 
 class Physics:
@@ -26,11 +24,13 @@ class Physics:
 
     Attributes:
         model: The compiled model. Whoever edits it must call `changed`.
-        data: Its state.
+        data: Its state. The arm's N joints come first, then its two fingers; the gripper is actuator N.
+        arm: The arm in it.
     """
 
-    def __init__(self, model: mujoco.MjModel) -> None:
+    def __init__(self, model: mujoco.MjModel, arm: ArmModel = WX250S) -> None:
         self.model = model
+        self.arm = arm
         self.data = mujoco.MjData(model)
         self._step_ns = round(model.opt.timestep * NS_PER_S)
         self._now_ns = 0
@@ -40,7 +40,7 @@ class Physics:
         self._geoms: dict[str, Bool] = {}
         self._bodies: dict[str, int] = {model.body(i).name: i for i in range(model.nbody)}
         self._tip = model.site(TIP_SITE).id
-        self.set_arm(READY_JOINTS, OPEN_WIDTH_M)
+        self.set_arm(self.arm.ready, self.arm.opening)
 
     # -- time ---------------------------------------------------------------------------------------
     @property
@@ -93,6 +93,15 @@ class Physics:
         """
         _, velocity = self._free_addresses(name)
         return self.data.qvel[velocity : velocity + 6].copy()
+
+    def gripper_width(self) -> float:
+        """Gap between the fingers, m; a little below 0 where they press on each other."""
+        n = self.arm.size
+        return float(self.data.qpos[n] - self.data.qpos[n + 1]) - 2 * self.arm.finger_closed
+
+    def gripper_goal(self) -> float:
+        """Gap that the gripper is told to have, m."""
+        return float(self.data.ctrl[self.arm.size])
 
     def tip_position(self) -> Float64:
         """float64 (3,) gripper tip in the base frame, m."""
@@ -160,15 +169,15 @@ class Physics:
         """Put the arm somewhere at once, at rest, with its servos commanded to stay.
 
         Args:
-            joints: (6,) rad.
+            joints: (N,) rad.
             gripper_width: Gap between the fingers, m.
         """
-        finger = FINGER_CLOSED_M + 0.5 * gripper_width
-        self.data.qpos[:6] = joints
-        self.data.qpos[6:8] = finger, -finger
-        self.data.qvel[:8] = 0.0
-        self.data.ctrl[:6] = joints
-        self.data.ctrl[6] = gripper_width
+        finger, n = self.arm.finger_closed + 0.5 * gripper_width, self.arm.size
+        self.data.qpos[:n] = joints
+        self.data.qpos[n : n + 2] = finger, -finger
+        self.data.qvel[: n + 2] = 0.0
+        self.data.ctrl[:n] = joints
+        self.data.ctrl[n] = gripper_width
         self.changed()
 
     def copy_positions(self, other: Physics) -> None:
@@ -180,7 +189,7 @@ class Physics:
     def reset(self) -> None:
         """Forget velocities and warm starts; bodies go where compiled, the arm to neutral. Time goes on."""
         mujoco.mj_resetData(self.model, self.data)
-        self.set_arm(READY_JOINTS, OPEN_WIDTH_M)
+        self.set_arm(self.arm.ready, self.arm.opening)
 
     # -- names --------------------------------------------------------------------------------------
     def _free_addresses(self, name: str) -> tuple[int, int]:

@@ -142,8 +142,12 @@ def state_env_id(task: str) -> str:
 
 
 def register_all() -> tuple[str, ...]:
-    """Register every task with a fixed goal (again is harmless); returns the ids."""
-    names = [name for name, task in TASKS.items() if task.goals["forward"].fixture]
+    """Register every task with a fixed goal (again is harmless); returns the ids.
+
+    Tasks of packages outside are registered unseen: one without a fixed goal is refused when it is made.
+    """
+    fixed = [name for name in TASKS.own if TASKS[name].goals["forward"].fixture]
+    names = [*fixed, *(name for name in TASKS if name not in TASKS.own)]
     for name in names:
         if state_env_id(name) not in gymnasium.registry:
             gymnasium.register(state_env_id(name), entry_point="sim.state_env:TwinStateEnv", kwargs={"task": name})

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from robot.control.home import HomeRegion
+from robot.arms.registry import arm_model
 from robot.rollout.environment import RobotEnv
 from sim.scene.scene import Scene
 from sim.tasks import Task, find_task
@@ -35,7 +35,7 @@ class Twin:
         self.spread = spread
         self._randomise = randomise
         self._rng = rng
-        self._home = HomeRegion()
+        self._home = env.model.home
 
     @property
     def rng(self) -> np.random.Generator:
@@ -54,7 +54,7 @@ class Twin:
             self.scene.randomise(rng)
         else:
             self.scene.rest()
-        pose = self._home.sample(rng)
+        pose = self.env.kinematics.attainable(self._home.sample(rng))
         near = self.env.arm_state.joints
         self.scene.physics.set_arm(self.env.kinematics.inverse(pose, near), self.env.limits.gripper_open_width)
         self.task.place_start(self.scene, rng, direction, self.spread)
@@ -126,6 +126,7 @@ def make_twin(
     randomise: bool = True,
     spread: Spread = "wide",
     max_steps: int = 40,
+    arm: str = "wx250s",
 ) -> Twin:
     """Compile the twin of a task and reset it for the forward direction.
 
@@ -137,17 +138,18 @@ def make_twin(
         randomise: Whether each reset varies sizes, colours, light and cameras.
         spread: Start distribution, "narrow" or "wide".
         max_steps: Time limit of an episode through the Gymnasium interface.
+        arm: Name in `robot.arms.registry.ARMS`.
 
     Raises:
-        ConfigError: For an unknown task, camera or spread.
+        ConfigError: For an unknown task, camera, spread or arm.
     """
     rng = np.random.default_rng(seed)
-    chosen = find_task(task)
-    scene = Scene(chosen.scene, seed=seed, randomise=randomise)
+    chosen, model = find_task(task), arm_model(arm)
+    scene = Scene(chosen.scene, seed=seed, randomise=randomise, arm=model)
     size = (image_size, image_size)
     spec = RobotSpec(cameras=dict.fromkeys(cameras, size))
     devices = {name: scene.camera(name, size) for name in cameras}
-    env = RobotEnv(scene.arm, devices, scene.clock, spec, max_steps=max_steps)
+    env = RobotEnv(scene.arm, devices, scene.clock, spec, model=model, max_steps=max_steps)
     twin = Twin(chosen, scene, env, spread, randomise, rng)
     twin.reset("forward")
     env.instruction = chosen.instructions["forward"][0]

@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # before tests/, w
 from helpers.kinematic_arm import KinematicArm, ManualClock
 from helpers.widowx_setup import TICK, Rig
 
-from drivers.dynamixel.units import ticks_to_rad
-from drivers.widowx.models import WX250S
+from drivers.dynamixel.registers import ticks_to_rad
+from drivers.dynamixel.servo_map import WX250S
 from robot.control.collision import Collision
 from robot.control.safety_limits import SafetyLimits
 from robot.rollout.environment import RobotEnv

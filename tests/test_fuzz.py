@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import soak_fuzz
 
-from drivers.widowx.goals import GoalWriter
+from drivers.widowx.setpoints import GoalWriter
 from robot.control.controller import Controller
 
 

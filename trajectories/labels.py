@@ -1,5 +1,10 @@
 """Rewards, terminations and Monte-Carlo returns of episodes. Pure functions.
 
+This is the only place where labels are made. The recorder labels an episode once, when it ends; the labels travel
+with it through stores and links, and replay takes them as they are (`labelled`). They are made anew only where they
+don't follow from the outcome any more: somebody changed his mind about it, or the data follow another convention.
+Returns depend on the discount, which is the learner's: replay computes them when it takes an episode in.
+
 The conventions are those of PA-RL (MaxSobolMark/PolicyAgnosticRL), the closest released relative of RoboFuME
 (arXiv 2310.15145): every step costs -1 until the task is done; the last three frames of a success cost
 nothing and terminate (mask 0), which gives the critic more than one frame per episode in which the goal is
@@ -100,3 +105,22 @@ def relabel(episode: Episode, outcome: Outcome, success_frames: int = SUCCESS_FR
     truncated = np.zeros(len(episode), np.bool_)
     truncated[-1] = outcome != "success"
     return replace(episode, outcome=outcome, rewards=rewards, terminated=terminated, truncated=truncated)
+
+
+def follow_outcome(episode: Episode) -> bool:
+    """Whether an episode's rewards, terminations and truncations are those that `relabel` would give it."""
+    steps, success = len(episode), episode.outcome == "success"
+    begin = max(0, steps - SUCCESS_FRAMES) if success else steps
+    return bool(
+        (episode.rewards[:begin] == STEP_REWARD).all()
+        and (episode.rewards[begin:] == 0.0).all()
+        and not episode.terminated[:begin].any()
+        and episode.terminated[begin:].all()
+        and not episode.truncated[:-1].any()
+        and bool(episode.truncated[-1]) != success
+    )
+
+
+def labelled(episode: Episode) -> Episode:
+    """The episode with labels that follow from its outcome: itself where it has them, else relabelled."""
+    return episode if follow_outcome(episode) else relabel(episode, episode.outcome)

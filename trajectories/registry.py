@@ -31,7 +31,7 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         self._group = group
         self._kind = kind
         self._found: dict[str, Entry] = dict(own)
-        self._own = frozenset(own)
+        self._own = tuple(own)
         self._outside: dict[str, importlib.metadata.EntryPoint] | None = None
 
     def __getitem__(self, name: str) -> Entry:
@@ -71,8 +71,8 @@ class Registry(Mapping[str, Entry], Generic[Entry]):
         return name in self._own or name in self._points()
 
     @property
-    def own(self) -> frozenset[str]:
-        """Names that the project itself brings."""
+    def own(self) -> tuple[str, ...]:
+        """Names that the project itself brings, in their order."""
         return self._own
 
     def _points(self) -> dict[str, importlib.metadata.EntryPoint]:

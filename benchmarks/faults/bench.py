@@ -12,8 +12,8 @@ import numpy as np
 from hydra import compose, initialize_config_module
 from omegaconf import DictConfig
 
-from drivers.widowx.process import ProcessArm
-from factory.device_robot import DeviceStation, open_devices
+from drivers.widowx.process import ProcessWidowX
+from factory.device_robot import DeviceStation, open_virtual
 from factory.virtual_robot import world_settings
 from robot.interfaces import ArmState
 from robot.rollout.environment import RobotEnv
@@ -124,7 +124,7 @@ class Bench:
     def open(self) -> None:
         """Open drivers and environment on the world."""
         stop = threading.Event()
-        self._station = self._devices.enter_context(open_devices(self._config, lambda line: None, stop))
+        self._station = self._devices.enter_context(open_virtual(self._config, lambda line: None, stop))
         self.recovery = Recovery(self.env, self.person, self.tell, stop, most=100)
 
     def shut(self) -> None:
@@ -170,9 +170,11 @@ class Bench:
         return self.station.env
 
     @property
-    def arm(self) -> ProcessArm:
+    def arm(self) -> ProcessWidowX:
         """The arm's driver."""
-        return self.station.arm
+        arm = self.station.arm
+        assert isinstance(arm, ProcessWidowX)
+        return arm
 
     # -- the session --------------------------------------------------------------------------------
     def tell(self, line: str) -> None:

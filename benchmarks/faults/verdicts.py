@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.faults.play import Course
 from benchmarks.faults.rows import Answer, Row
 from benchmarks.faults.truth import Sample, sinking_m_s, spread_mm, turned_rad
-from drivers.widowx.models import WX250S
+from drivers.dynamixel.servo_map import WX250S
 from robot.rollout.recovery import GOES_ON
 from trajectories.numbers import NS_PER_S
 

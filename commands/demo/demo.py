@@ -34,7 +34,7 @@ def run(config: DictConfig) -> None:
     require_online(config)
     method = str(config.method.name)
     of_method = "" if config.method.registry is None else f" ({method})"
-    robot = ("robot.name", "robot.cameras", "robot.image_size", "robot.randomise", "robot.spread")
+    robot = ("robot.name", "robot.model", "robot.cameras", "robot.image_size", "robot.randomise", "robot.spread")
     stages.run("collect", lambda: collect.run(config), chosen(config, "task", "seed", *robot, "collect"))
     losses = ("agent.networks", "agent.offline") if config.method.registry is None else PUBLISHED
     taught = chosen(config, "pretrain.encoder_steps", "pretrain.clone_steps", "pretrain.steps", "encoder", *losses)

@@ -43,7 +43,7 @@ class Stages:
         Args:
             name: Of the stage.
             work: What it does.
-            settings: What its result depends on.
+            settings: What its result depends on. Those that weren't written down then are taken to be the same.
             extend: Whether other settings go on with what is there (more steps, more episodes). If not, they are an
                 error: later stages rest on this one.
 
@@ -52,7 +52,7 @@ class Stages:
         """
         before = self._done.get(name)
         if before is not None:
-            changed = [key for key in settings if before["settings"].get(key) != settings[key]]
+            changed = [key for key in settings if before["settings"].get(key, settings[key]) != settings[key]]
             if not changed:
                 print(f"== {name}: done before, {before['seconds']:.0f} s", flush=True)
                 return

@@ -6,66 +6,77 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from omegaconf import DictConfig
 
 from commands.doctor.report import Finding, fail, ok, warn
 from drivers.cameras.camera import CameraStatus, ProcessCamera
 from drivers.cameras.config import CameraConfig
-from drivers.cameras.find import Attached, RealSenseDevice
-from drivers.cameras.realsense_config import RealSenseConfig
+from drivers.cameras.find import Attached
+from drivers.cameras.registry import KINDS
 from drivers.cameras.watchdog import State
-from factory.device_robot import camera_settings
+from factory.cameras import camera_settings
 from trajectories.errors import ConfigError, RegraspError
 
 _SAMPLE_S = 0.02
 _MUCH_SLOWER = 0.9
 """Fraction of the frame rate asked for below which it is called slow."""
 _CABLE = "Plug it in, straight into the computer; `regrasp doctor` lists what is attached."
-_USB3 = "Use a USB 3 port and cable without a hub, and push the plug in all the way."
 
 
-def check_attached(attached: Attached) -> Iterator[Finding]:
-    """What the computer sees, whether a session uses it or not."""
-    for note in attached.notes:
-        yield warn("cameras", note, "Needed for RealSense cameras only.")
-    for device in attached.realsense:
-        found = f"{device.name}, serial {device.serial}, firmware {device.firmware}, USB {device.usb}"
-        if _is_slow(device):
-            yield fail("cameras", found, _USB3)
-        else:
-            yield ok("cameras", found)
-    for webcam in attached.v4l2:
-        yield ok("cameras", f"{webcam.name}: {webcam.device}")
-    if not attached.realsense and not attached.v4l2:
+def find_attached() -> dict[str, Attached]:
+    """Kind of camera -> what the computer sees of it, for every kind that can be looked for."""
+    found = {}
+    for kind in KINDS:
+        try:
+            find = KINDS[kind].find
+        except ConfigError as error:
+            found[kind] = Attached(note=str(error))
+            continue
+        if find is not None:
+            found[kind] = find()
+    return found
+
+
+def check_attached(attached: Mapping[str, Attached]) -> Iterator[Finding]:
+    """What the computer sees, whether a session uses it or not.
+
+    Args:
+        attached: Kind -> what was found of it.
+    """
+    for kind, found in attached.items():
+        if found.note:
+            yield warn("cameras", found.note, f"Needed for cameras of kind {kind} only.")
+        for camera in found.cameras:
+            if camera.problem:
+                yield fail("cameras", camera.description, camera.advice)
+            else:
+                yield ok("cameras", camera.description)
+    if not any(found.cameras for found in attached.values()):
         yield warn("cameras", "none is attached", "Plug the cameras in, straight into the computer.")
 
 
-def _is_slow(device: RealSenseDevice) -> bool:
-    return device.usb.startswith(("1", "2"))
-
-
-def configured_cameras(robot: DictConfig, attached: Attached) -> tuple[dict[str, CameraConfig], list[Finding]]:
+def configured_cameras(
+    robot: DictConfig, attached: Mapping[str, Attached]
+) -> tuple[dict[str, CameraConfig], list[Finding]]:
     """Settings of those cameras that can be opened, and what is wrong with the others.
 
     Args:
         robot: The robot's settings.
-        attached: What the computer sees.
+        attached: Kind -> what the computer sees of it.
     """
     found: dict[str, CameraConfig] = {}
     problems = []
     for key, settings in robot.cameras.items():
-        name = str(key)
-        if settings.get("kind") == "realsense" and settings.get("serial") is None:
-            problems.append(_without_serial(name, attached))
-            continue
+        name, kind = str(key), str(settings.get("kind"))
+        seen = attached.get(kind, Attached())
         try:
-            config = camera_settings(name, settings, int(robot.image_size))
+            problem = _not_chosen(name, kind, settings, seen)
+            if problem is None:
+                config = camera_settings(name, settings, int(robot.image_size))
+                problem = _absent(config, kind, seen)
         except ConfigError as error:
-            problems.append(fail(name, str(error), "Correct it in configs/robot/widowx.yaml."))
-            continue
-        problem = _absent(config, attached)
+            problem = fail(name, str(error), "Correct it in configs/robot/widowx.yaml.")
         if problem is None:
             found[name] = config
         else:
@@ -73,30 +84,31 @@ def configured_cameras(robot: DictConfig, attached: Attached) -> tuple[dict[str,
     return found, problems
 
 
-def _without_serial(name: str, attached: Attached) -> Finding:
-    serials = [device.serial for device in attached.realsense]
+def _not_chosen(name: str, kind: str, settings: DictConfig, seen: Attached) -> Finding | None:
+    """What to say when the settings don't tell which of the attached devices it is."""
+    chosen_by = KINDS[kind].chosen_by if kind in KINDS else ""
+    if not chosen_by or settings.get(chosen_by) is not None:
+        return None
     advice = (
-        f"Plug the camera in and run the doctor again: it will name the serial number for robot.cameras.{name}.serial."
+        f"Plug the camera in and run the doctor again: it will name the {chosen_by} for "
+        f"robot.cameras.{name}.{chosen_by}."
     )
-    if serials:
-        advice = " or ".join(f"robot.cameras.{name}.serial=\"'{serial}'\"" for serial in serials)
-        advice = f"Say which of those attached it is: {advice}"
-    return fail(name, f"robot.cameras.{name}.serial is empty", advice)
+    if seen.cameras:
+        choices = " or ".join(f"robot.cameras.{name}.{chosen_by}=\"'{camera.device}'\"" for camera in seen.cameras)
+        advice = f"Say which of those attached it is: {choices}"
+    return fail(name, f"robot.cameras.{name}.{chosen_by} is empty", advice)
 
 
-def _absent(config: CameraConfig, attached: Attached) -> Finding | None:
+def _absent(config: CameraConfig, kind: str, seen: Attached) -> Finding | None:
     """What to say when the device isn't there; opening it would only take long to find out the same."""
     source = config.source
-    if source.stand_in is not None:
-        return None
-    if isinstance(source, RealSenseConfig):
-        device = next((device for device in attached.realsense if device.serial == source.serial), None)
-        if device is None:
-            return fail(config.name, f"there is no RealSense with serial number {source.serial}", _CABLE)
-        if _is_slow(device):
-            return fail(config.name, f"RealSense {source.serial} is on USB {device.usb}", _USB3)
-    elif not Path(source.device).exists():
-        return fail(config.name, f"there is no device {source.device}", _CABLE)
+    known = KINDS[kind]
+    if known.attached is not None and not known.attached(source, seen):
+        chosen_by = known.chosen_by or "device"
+        return fail(config.name, f"no camera of kind {kind} with {chosen_by} {source.device} is attached", _CABLE)
+    device = seen.named(source.device)
+    if device is not None and device.problem:
+        return fail(config.name, f"{source.device} is {device.problem}", device.advice)
     return None
 
 

@@ -17,9 +17,10 @@ from commands.doctor.computer import check_clock, check_disk, check_priority, ch
 from commands.doctor.graphics import check_gpu, check_rendering
 from commands.doctor.packages import check_packages, check_python
 from commands.doctor.report import Check, Finding, as_json, examine, ok, summary
-from factory.device_robot import arm_settings_of, virtual_camera
+from factory.cameras import virtual_camera
+from factory.device_robot import arm_settings_of
+from factory.robot import ROBOTS
 from trajectories.durable import replace_file
-from trajectories.errors import ConfigError
 from trajectories.numbers import between
 
 
@@ -45,9 +46,9 @@ def look(config: DictConfig) -> Iterator[Finding]:
         ConfigError: For an unknown robot.
     """
     robot = str(config.robot.name)
+    if robot not in ROBOTS:
+        ROBOTS[robot]  # says which there are
     devices = {"twin": None, "virtual": _virtual, "widowx": _widowx}
-    if robot not in devices:
-        raise ConfigError(f"robot.name is {robot!r}, expected one of {', '.join(devices)}.")
     checks: dict[str, Check] = {
         "python": check_python,
         "packages": check_packages,
@@ -59,7 +60,7 @@ def look(config: DictConfig) -> Iterator[Finding]:
     }
     for name, check in checks.items():
         yield from examine(name, check)
-    more = devices[robot]
+    more = devices.get(robot, _outside)
     if more is not None:
         yield from examine("priority", check_priority)
         yield from examine("devices", lambda: more(config))
@@ -67,21 +68,32 @@ def look(config: DictConfig) -> Iterator[Finding]:
 
 def _widowx(config: DictConfig) -> Iterator[Finding]:
     """Arm, cameras and teleoperation devices of this computer."""
-    from commands.doctor.cameras import check_attached, check_streams, configured_cameras
+    from commands.doctor.cameras import check_attached, check_streams, configured_cameras, find_attached
     from commands.doctor.port import choose_port
     from commands.doctor.teleop import check_teleop
-    from drivers.cameras.find import find_cameras
 
     robot = config.robot
     port, findings = choose_port(robot.port)
     yield from findings
     if port is not None:
         yield from examine("arm", lambda: _arm(config, port))
-    attached = find_cameras()
+    attached = find_attached()
     yield from check_attached(attached)
     cameras, findings = configured_cameras(robot, attached)
     yield from findings
     yield from examine("cameras", lambda: check_streams(cameras, config.doctor.seconds, float(robot.max_age)))
+    yield from examine("teleop", check_teleop)
+
+
+def _outside(config: DictConfig) -> Iterator[Finding]:
+    """Cameras and teleoperation devices beside an arm that a package outside brings."""
+    from commands.doctor.cameras import check_streams, configured_cameras, find_attached
+    from commands.doctor.teleop import check_teleop
+
+    yield ok("arm", f"robot={config.robot.name} comes from a package outside, which looks after its own arm")
+    cameras, findings = configured_cameras(config.robot, find_attached())
+    yield from findings
+    yield from examine("cameras", lambda: check_streams(cameras, config.doctor.seconds, float(config.robot.max_age)))
     yield from examine("teleop", check_teleop)
 
 
@@ -108,7 +120,7 @@ def _arm(config: DictConfig, port: str, server: int | None = None) -> Iterator[F
     """Port and servos; `server` is the process at the other end of a virtual port."""
     from commands.doctor.port import check_port
     from commands.doctor.servos import check_servos
-    from drivers.widowx.models import model_named
+    from drivers.dynamixel.servo_map import servo_map
 
     robot = config.robot
     for finding in examine("port", lambda: check_port(port, server)):
@@ -116,4 +128,4 @@ def _arm(config: DictConfig, port: str, server: int | None = None) -> Iterator[F
         if finding.state == "FAIL":
             return
     settings = arm_settings_of(config)
-    yield from examine("servos", lambda: check_servos(port, model_named(str(robot.model)), settings))
+    yield from examine("servos", lambda: check_servos(port, servo_map(str(robot.model)), settings))

@@ -9,16 +9,15 @@ from tqdm import tqdm
 
 from commands.doctor.report import Finding, fail, ok, warn
 from drivers.dynamixel.bus import DynamixelBus, Identity
+from drivers.dynamixel.messages import HardwareError
 from drivers.dynamixel.port import Port, SerialPort
-from drivers.dynamixel.replies import HardwareError
+from drivers.dynamixel.registers import RAD_PER_TICK, VOLT_UNIT
 from drivers.dynamixel.scan import RATES, Answers, scan
+from drivers.dynamixel.servo_map import BUS_BAUD, ServoMap
 from drivers.dynamixel.tables import TABLES
-from drivers.dynamixel.units import RAD_PER_TICK, VOLT_UNIT
-from drivers.dynamixel.widowx import BUS_BAUD
 from drivers.errors import ServoTimeoutError
 from drivers.widowx import eeprom
-from drivers.widowx.fault_messages import servo_title
-from drivers.widowx.models import ArmModel
+from drivers.widowx.guard import servo_title
 from drivers.widowx.settings import ArmSettings
 from drivers.widowx.startup import verify_servos
 from trajectories.errors import DeviceError
@@ -44,7 +43,7 @@ _CABLES = "Check cables and plugs, keep them away from motors' supplies, use a s
 
 def check_servos(
     port: str,
-    model: ArmModel,
+    model: ServoMap,
     settings: ArmSettings,
     rates: Sequence[int] = RATES,
     open_at: Callable[[str, int], Port] = SerialPort,
@@ -90,7 +89,7 @@ def check_servos(
         yield _missing(model, there, silent, answers)
 
 
-def _ping_all(bus: DynamixelBus, model: ArmModel) -> dict[int, Identity]:
+def _ping_all(bus: DynamixelBus, model: ServoMap) -> dict[int, Identity]:
     found = {}
     for servo in model.servos:
         try:
@@ -101,7 +100,7 @@ def _ping_all(bus: DynamixelBus, model: ArmModel) -> dict[int, Identity]:
 
 
 def _missing(
-    model: ArmModel, there: Mapping[int, Identity], silent: Sequence[int], answers: Sequence[Answers]
+    model: ServoMap, there: Mapping[int, Identity], silent: Sequence[int], answers: Sequence[Answers]
 ) -> Finding:
     """What a search at all baud rates says about silent servos."""
     names = ", ".join(f"{servo} ({model.place(servo).name})" for servo in silent)
@@ -141,7 +140,7 @@ def _missing(
     return fail("servos", found, advice)
 
 
-def _wrong_models(model: ArmModel, there: Mapping[int, Identity]) -> list[str]:
+def _wrong_models(model: ServoMap, there: Mapping[int, Identity]) -> list[str]:
     return [
         f"{servo_title(model, servo)} is a {_model_name(identity.model)}, expected {model.place(servo).table.model}"
         for servo, identity in there.items()
@@ -150,7 +149,7 @@ def _wrong_models(model: ArmModel, there: Mapping[int, Identity]) -> list[str]:
 
 
 def _models(
-    bus: DynamixelBus, model: ArmModel, there: Mapping[int, Identity], wrong: Sequence[str]
+    bus: DynamixelBus, model: ServoMap, there: Mapping[int, Identity], wrong: Sequence[str]
 ) -> Iterator[Finding]:
     """Models and firmware."""
     groups: dict[Identity, list[int]] = {}
@@ -185,7 +184,7 @@ def _model_name(number: int) -> str:
 
 
 # -- how they are ---------------------------------------------------------------------------------------
-def _state(bus: DynamixelBus, model: ArmModel, settings: ArmSettings, servos: Sequence[int]) -> Iterator[Finding]:
+def _state(bus: DynamixelBus, model: ServoMap, settings: ArmSettings, servos: Sequence[int]) -> Iterator[Finding]:
     """Hardware errors, temperature, voltage, torque."""
     yield from _errors(model, bus.sync_read(servos, "hardware_error_status"))
     yield from _temperatures(bus, model, settings, servos)
@@ -202,7 +201,7 @@ def _state(bus: DynamixelBus, model: ArmModel, settings: ArmSettings, servos: Se
     yield ok("torque", f"on in {holding}: the arm holds" if holding else "off everywhere: the arm rests")
 
 
-def _errors(model: ArmModel, values: Mapping[int, int]) -> Iterator[Finding]:
+def _errors(model: ServoMap, values: Mapping[int, int]) -> Iterator[Finding]:
     bad = {servo: HardwareError(value) for servo, value in values.items() if value}
     if not bad:
         yield ok("errors", "no servo reports a hardware error")
@@ -218,7 +217,7 @@ def _errors(model: ArmModel, values: Mapping[int, int]) -> Iterator[Finding]:
 
 
 def _temperatures(
-    bus: DynamixelBus, model: ArmModel, settings: ArmSettings, servos: Sequence[int]
+    bus: DynamixelBus, model: ServoMap, settings: ArmSettings, servos: Sequence[int]
 ) -> Iterator[Finding]:
     degrees = bus.sync_read(servos, "present_temperature")
     room = {
@@ -245,7 +244,7 @@ def _span(values: Collection[float], digits: int = 0) -> str:
 
 
 # -- how they are set up --------------------------------------------------------------------------------
-def _setup(bus: DynamixelBus, model: ArmModel, offsets: Sequence[float]) -> Iterator[Finding]:
+def _setup(bus: DynamixelBus, model: ServoMap, offsets: Sequence[float]) -> Iterator[Finding]:
     """What the servos keep without power, and whether the two servos of a joint agree."""
     found = eeprom.differences(bus, model, offsets)
     if found:
@@ -271,7 +270,7 @@ def _setup(bus: DynamixelBus, model: ArmModel, offsets: Sequence[float]) -> Iter
         yield ok("pairs", "both servos of every double joint read the same angle")
 
 
-def _line(bus: DynamixelBus, model: ArmModel) -> Iterator[Finding]:
+def _line(bus: DynamixelBus, model: ServoMap) -> Iterator[Finding]:
     """How fast and how clean the line is."""
     before = bus.statistics.retries, bus.statistics.crc_errors
     durations = []

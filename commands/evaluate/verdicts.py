@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from omegaconf import DictConfig
 
-from factory.reward import classifier_of
+from factory.reward import reward_of
 from factory.run_folders import reward_folder
 from factory.spec import spec_of
 from trajectories.errors import ConfigError
@@ -130,6 +130,4 @@ def judge_of(config: DictConfig, station: Station) -> Judge:
 
 
 def _reward_judge(config: DictConfig) -> RewardJudge:
-    from rewards.judge import VlmReward
-
-    return RewardJudge(VlmReward(classifier_of(config, spec_of(config))))
+    return RewardJudge(reward_of(config, spec_of(config)))

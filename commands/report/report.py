@@ -54,7 +54,7 @@ def write(config: DictConfig, run_dir: Path, seconds: dict[str, float]) -> Path:
         cards=_cards(before, after, stream, seconds),
         rows=_rows(before["cells"], after["cells"]),
         chart=Markup(success_chart(stream, [CurvePoint(0, before["cells"]), *points])),
-        backbone=f" (backbone: {config.reward.backbone})",
+        judge=_judge(config),
         stream_episodes=len(stream.judged),
         confusion=stream.confusion,
         reward_table=_reward_table(reward),
@@ -70,6 +70,13 @@ def write(config: DictConfig, run_dir: Path, seconds: dict[str, float]) -> Path:
     path = run_dir / ("report.html" if config.method.name == "regrasp" else f"report_{config.method.name}.html")
     path.write_text(page)
     return path
+
+
+def _judge(config: DictConfig) -> str:
+    kind = config.reward.get("kind")
+    if kind is not None:
+        return f"a reward model of kind {kind}"
+    return f"the vision-language success classifier (backbone: {config.reward.backbone})"
 
 
 def _template() -> Any:

@@ -115,7 +115,7 @@ class SessionView:
         except RegraspError:
             return {}
         return {
-            "joints": joint_views(state, env.limits),
+            "joints": joint_views(state, env.limits, env.model.joints),
             "gripper_width": state.gripper_width,
             "gripper_effort": state.gripper_effort,
         }

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from robot.control.kinematics import Kinematics
+from robot.arms.model import ArmModel
 from robot.control.pose import Pose
 from robot.control.safety_limits import SafetyLimits
+from robot.interfaces import ArmKinematics
 from trajectories.errors import ConfigError, KinematicsError
 from trajectories.types import Float64
 
 _MARGIN = 0.1
 """Of the box, kept free on each side."""
 _METRES_A_RADIAN = 0.1
-_START = (0.0, -0.3, 0.3, 0.0, 1.5, 0.0)
 
 
-def calibration_poses(limits: SafetyLimits, count: int, lowest: float, rng: np.random.Generator) -> list[Pose]:
+def calibration_poses(
+    model: ArmModel, limits: SafetyLimits, count: int, lowest: float, rng: np.random.Generator
+) -> list[Pose]:
     """Poses that the arm can reach inside the limits.
 
     Args:
-        limits: The arm's.
+        model: The arm.
+        limits: Its safety limits.
         count: How many.
         lowest: m, lowest height of the tip: what hangs from the gripper must fit below.
         rng: Draws them.
@@ -38,20 +43,20 @@ def calibration_poses(limits: SafetyLimits, count: int, lowest: float, rng: np.r
             f"calibrate.lowest is {lowest} m, the arm's box ends at {limits.position_upper[2]} m; nothing is left "
             "between them. Use a smaller board, or hold it higher."
         )
-    kinematics = limits.kinematics()
+    kinematics = model.kinematics(limits)
     found: list[Float64] = []
     for _ in range(20 * count):
         drawn = rng.uniform(lower, upper)
-        if _reachable(kinematics, drawn):
+        if _reachable(kinematics, drawn, model.ready):
             found.append(drawn)
         if len(found) == count:
             return [_pose(row) for row in _ordered(found)]
     raise ConfigError(f"The arm reaches only {len(found)} of {count} poses in its box; look at its safety limits.")
 
 
-def _reachable(kinematics: Kinematics, place: Float64) -> bool:
+def _reachable(kinematics: ArmKinematics, place: Float64, near: Sequence[float]) -> bool:
     try:
-        kinematics.inverse(_pose(place), _START)
+        kinematics.inverse(_pose(place), near)
     except KinematicsError:
         return False
     return True

@@ -18,10 +18,15 @@ from drivers.calibration.projection import project
 from drivers.calibration.transforms import inverse, moved
 from drivers.calibration.views import View, arm_transform
 from robot.control.calibration import Intrinsics, Mount
-from robot.control.kinematics import Kinematics
+from robot.interfaces import ArmKinematics
 from trajectories.types import Float64
 
-OBSERVABLE = (1, 2, 3, 4)
+
+def observable(joints: int) -> tuple[int, ...]:
+    """Indices of the joints, of so many, whose offsets show from outside: all but the first and the last."""
+    return tuple(range(1, joints - 1))
+
+
 """Shoulder, elbow, forearm roll, wrist angle."""
 _OUTLIER_PX = 2.0
 _NUMBERS_A_VIEW = 6
@@ -35,7 +40,7 @@ class Estimate:
     Attributes:
         camera: float64 (4, 4) from the camera's frame to that of what carries it.
         board: float64 (4, 4) from the board's frame to that of what carries it.
-        offsets: float64 (6,) rad: true angle = reported angle + offset.
+        offsets: float64 (N,) rad: true angle = reported angle + offset.
         intrinsics: Of the camera.
     """
 
@@ -54,7 +59,7 @@ class Refined:
         errors: float64 (N,) pixels: distance between every corner seen and predicted.
         error_mm: Their root mean square at the board's distance, mm.
         camera_deviations: (6,) standard deviations: rotation about the camera's axes, rad; position, m.
-        offset_deviations: (6,) rad; NaN for offsets that were not estimated.
+        offset_deviations: (N,) rad; NaN for offsets that were not estimated.
     """
 
     estimate: Estimate
@@ -76,19 +81,20 @@ class _Problem:
         self,
         views: Sequence[View],
         board: Board,
-        kinematics: Kinematics,
+        kinematics: ArmKinematics,
         mount: Mount,
         first: Estimate,
         joints: bool,
         intrinsics: bool,
     ) -> None:
         self._views, self._kinematics, self._mount, self._first = views, kinematics, mount, first
+        self._seen_joints = observable(len(first.offsets))
         corners = board.corners()
         self._view_of = np.repeat(np.arange(len(views)), [len(view.seen.corners) for view in views])
         seen = np.concatenate([corners[view.seen.corners] for view in views])
         self._points = np.concatenate([seen, np.ones((len(seen), 1))], axis=1)
         self.seen = np.concatenate([view.seen.pixels for view in views])
-        self.joints = slice(12, 12 + len(OBSERVABLE) * joints)
+        self.joints = slice(12, 12 + len(self._seen_joints) * joints)
         self._lens = slice(self.joints.stop, self.joints.stop + 5 * intrinsics)
         self.size = self._lens.stop
         self._arms_for: tuple[bytes, Float64] = (b"", np.empty((0, 4, 4)))
@@ -97,7 +103,7 @@ class _Problem:
         """The first estimate, changed."""
         first, offsets = self._first, self._first.offsets.copy()
         if self.joints.stop > self.joints.start:
-            offsets[list(OBSERVABLE)] += change[self.joints]
+            offsets[list(self._seen_joints)] += change[self.joints]
         lens = first.intrinsics
         if self._lens.stop > self._lens.start:
             scale, right, down, k1, k2 = change[self._lens].tolist()
@@ -131,7 +137,7 @@ class _Problem:
 def refine(
     views: Sequence[View],
     board: Board,
-    kinematics: Kinematics,
+    kinematics: ArmKinematics,
     mount: Mount,
     first: Estimate,
     *,
@@ -150,7 +156,7 @@ def refine(
         kinematics: Of the arm.
         mount: What the camera is fixed to.
         first: Where to start, near enough.
-        joints: Whether to estimate the offsets of `OBSERVABLE`.
+        joints: Whether to estimate the offsets that are `observable`.
         intrinsics: Whether to estimate focal length (square pixels), centre, k1 and k2.
         tolerance: Relative improvement of the squared errors that isn't worth another step.
     """
@@ -171,9 +177,9 @@ def refine(
     free = max(_NUMBERS_A_VIEW * len(views) - problem.size, 1)
     covariance = np.linalg.pinv(found.jac.T @ found.jac, hermitian=True) * float(np.sum(errors**2)) / free
     deviations = np.sqrt(np.maximum(np.diag(covariance), 0.0))
-    known = np.full(6, np.nan)
+    known = np.full(len(first.offsets), np.nan)
     if joints:
-        known[list(OBSERVABLE)] = deviations[problem.joints]
+        known[list(observable(len(known)))] = deviations[problem.joints]
     return Refined(
         estimate=estimate,
         errors=errors,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from drivers.calibration.refine import OBSERVABLE, Refined
+from drivers.calibration.refine import Refined, observable
 from drivers.calibration.transforms import distance
 from robot.control.calibration import Calibration, CameraCalibration, Mount
-from robot.control.kinematics import JOINT_NAMES
 from trajectories.types import Float64
 
 _DOUBTFUL_MM = 1.0
@@ -36,8 +36,7 @@ def camera_entry(found: Refined, size: tuple[int, int], mount: Mount, views: int
 
 
 def renewed(
-    previous: Calibration | None,
-    arm: str,
+    previous: Calibration,
     date: str,
     name: str,
     camera: CameraCalibration,
@@ -49,24 +48,23 @@ def renewed(
     With new joint offsets the other cameras are left out: their poses rest on the old ones.
 
     Args:
-        previous: The newest so far, if any.
-        arm: Name of the arm.
+        previous: The newest so far, or `Calibration.unmeasured`.
         date: Now.
         name: Of the camera.
         camera: Its entry.
-        corrections: (6,) rad to be added to the joint offsets; None: they were not measured.
-        deviations: (6,) rad, NaN where not measured.
+        corrections: (N,) rad to be added to the joint offsets; None: they were not measured.
+        deviations: (N,) rad, NaN where not measured.
     """
-    base = previous or Calibration(arm, date)
     if corrections is None or deviations is None:
-        return Calibration(arm, date, base.joint_offsets, base.joint_deviations, {**base.cameras, name: camera})
-    offsets = tuple(float(old + new) for old, new in zip(base.joint_offsets, corrections, strict=True))
+        cameras = {**previous.cameras, name: camera}
+        return replace(previous, date=date, cameras=cameras)
+    offsets = tuple(float(old + new) for old, new in zip(previous.joint_offsets, corrections, strict=True))
     known = tuple(None if np.isnan(value) else float(value) for value in deviations)
-    return Calibration(arm, date, offsets, known, {name: camera})
+    return Calibration(previous.arm, date, offsets, known, {name: camera})
 
 
-def describe(name: str, found: Refined, mount: Mount, views: int, joints: bool) -> str:
-    """What was found, for a person."""
+def describe(name: str, found: Refined, mount: Mount, views: int, joints: Sequence[str] = ()) -> str:
+    """Say in words what was found; `joints` are the names of all joints where their offsets were measured."""
     estimate, sure = found.estimate, found.camera_deviations
     place = ", ".join(f"{x:+.4f}" for x in estimate.camera[:3, 3])
     ahead = ", ".join(f"{x:+.3f}" for x in estimate.camera[:3, 2])
@@ -81,10 +79,10 @@ def describe(name: str, found: Refined, mount: Mount, views: int, joints: bool) 
     ]
     if joints:
         lines.append("joints, true angle - reported angle:")
-        for i, joint in enumerate(JOINT_NAMES):
+        for i, joint in enumerate(joints):
             value = (
                 f"{estimate.offsets[i]:+.4f} rad, within {found.offset_deviations[i]:.4f}"
-                if i in OBSERVABLE
+                if i in observable(len(joints))
                 else "can't be seen from outside; 0 by definition"
             )
             lines.append(f"  {joint:13} {value}")
@@ -99,7 +97,7 @@ def describe(name: str, found: Refined, mount: Mount, views: int, joints: bool) 
 def describe_truth(found: Refined, camera: Float64, offsets: Float64, focal: float) -> str:
     """The result beside the truth, where that is known (the twin)."""
     metres, turn = distance(found.estimate.camera, camera)
-    worst = float(np.abs(found.estimate.offsets - offsets)[list(OBSERVABLE)].max())
+    worst = float(np.abs(found.estimate.offsets - offsets)[list(observable(len(offsets)))].max())
     return (
         f"truth: the camera is {1e3 * metres:.2f} mm and {np.degrees(turn):.3f} degrees away from the estimate, the "
         f"worst joint offset {worst:.4f} rad, the focal length {found.estimate.intrinsics.focal[0] - focal:+.2f} pixels"

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from drivers.dynamixel.bus import DynamixelBus
-from drivers.dynamixel.units import RAD_PER_TICK
+from drivers.dynamixel.registers import RAD_PER_TICK
+from drivers.dynamixel.servo_map import ServoMap
 from drivers.errors import TorqueOnError
-from drivers.widowx.models import ArmModel
 from trajectories.errors import ConfigError, DeviceError
 
 LARGEST_HOMING_TICKS = 1024
@@ -26,7 +26,7 @@ def whole_ticks(offsets: Sequence[float]) -> tuple[float, ...]:
 
 
 def write_joint_offsets(
-    bus: DynamixelBus, model: ArmModel, corrections: Sequence[float], person: str
+    bus: DynamixelBus, model: ServoMap, corrections: Sequence[float], person: str
 ) -> dict[int, int]:
     """Add corrections to what the servos report; torque must be off and the arm supported.
 
@@ -70,7 +70,7 @@ def write_joint_offsets(
     return written
 
 
-def _wanted(bus: DynamixelBus, model: ArmModel, corrections: Sequence[float], person: str) -> dict[int, int]:
+def _wanted(bus: DynamixelBus, model: ServoMap, corrections: Sequence[float], person: str) -> dict[int, int]:
     """Servo -> homing offset, of those that change, after all checks."""
     if not person.strip():
         raise ConfigError("Writing joint offsets takes a person's name (calibrate.person): they must support the arm.")

@@ -11,8 +11,9 @@ from drivers.calibration.hand_eye import hand_eye
 from drivers.calibration.initial import first_intrinsics, seen_pose
 from drivers.calibration.refine import Estimate, Refined, refine
 from drivers.calibration.views import View, arm_transform, require_enough
+from robot.arms.model import ArmModel
+from robot.arms.wx250s import WX250S
 from robot.control.calibration import CalibrationError, Intrinsics, Mount
-from robot.control.kinematics import JOINT_NAMES, Kinematics
 
 _ROUGH = 1e-2
 LARGEST_ERROR_MM = 5.0
@@ -31,7 +32,7 @@ def solve(
     *,
     joints: bool = False,
     intrinsics: Intrinsics | None = None,
-    kinematics: Kinematics | None = None,
+    model: ArmModel = WX250S,
 ) -> Refined:
     """Camera, board and, if asked for, joint offsets.
 
@@ -42,25 +43,25 @@ def solve(
         mount: What the camera is fixed to.
         joints: Whether to estimate joint offsets as well.
         intrinsics: Of the camera; None: estimated as well.
-        kinematics: Of the arm.
+        model: Which arm.
 
     Raises:
         CalibrationError: When views are too few or too alike, or the result isn't to be trusted.
         MissingDependencyError: Without OpenCV.
     """
-    arm = kinematics or Kinematics()
+    arm = model.kinematics()
     require_enough(views, arm)
     lens = intrinsics or first_intrinsics(views, board, size)
     seen = [seen_pose(view, board, lens) for view in views]
     camera, mounted = hand_eye([arm_transform(arm, view.joints, mount) for view in views], seen)
-    first = Estimate(camera, mounted, np.zeros(6), lens)
+    first = Estimate(camera, mounted, np.zeros(model.size), lens)
     rough = refine(views, board, arm, mount, first, joints=False, intrinsics=False, tolerance=_ROUGH)
     found = refine(views, board, arm, mount, rough.estimate, joints=joints, intrinsics=intrinsics is None)
-    _require_trust(found)
+    _require_trust(found, model.joints)
     return found
 
 
-def _require_trust(found: Refined) -> None:
+def _require_trust(found: Refined, names: Sequence[str]) -> None:
     """Refuse a result that contradicts itself or is hardly determined.
 
     Raises:
@@ -84,6 +85,6 @@ def _require_trust(found: Refined) -> None:
     worst = int(np.argmax(np.abs(found.estimate.offsets)))
     if abs(found.estimate.offsets[worst]) > LARGEST_OFFSET:
         raise CalibrationError(
-            f"The {JOINT_NAMES[worst]} is off by {found.estimate.offsets[worst]:+.2f} rad, more than {LARGEST_OFFSET}: "
+            f"The {names[worst]} is off by {found.estimate.offsets[worst]:+.2f} rad, more than {LARGEST_OFFSET}: "
             "its horn is mounted wrongly. Correct that first."
         )

@@ -10,7 +10,7 @@ import numpy as np
 from drivers.calibration.detection import Detection
 from drivers.calibration.transforms import inverse, turned_by
 from robot.control.calibration import CalibrationError, Mount
-from robot.control.kinematics import Kinematics
+from robot.interfaces import ArmKinematics
 from trajectories.types import Float64
 
 FEWEST_VIEWS = 8
@@ -23,7 +23,7 @@ class View:
     """One picture of the board.
 
     Attributes:
-        joints: float64 (6,) rad, as the arm reported them.
+        joints: float64 (N,) rad, as the arm reported them.
         seen: Corners in the picture.
     """
 
@@ -31,7 +31,7 @@ class View:
     seen: Detection
 
 
-def arm_transform(kinematics: Kinematics, joints: Float64, mount: Mount) -> Float64:
+def arm_transform(kinematics: ArmKinematics, joints: Float64, mount: Mount) -> Float64:
     """float64 (4, 4) from what carries the board to what carries the camera.
 
     That is tip to base for a camera fixed beside the arm and a board in the gripper, and base to tip for a camera on
@@ -41,7 +41,7 @@ def arm_transform(kinematics: Kinematics, joints: Float64, mount: Mount) -> Floa
     return tip if mount == "base" else inverse(tip)
 
 
-def require_enough(views: Sequence[View], kinematics: Kinematics) -> None:
+def require_enough(views: Sequence[View], kinematics: ArmKinematics) -> None:
     """Refuse views that can't tell the camera's place.
 
     Raises:

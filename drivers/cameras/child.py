@@ -13,11 +13,9 @@ import zlib
 
 from drivers.cameras.config import CameraConfig
 from drivers.cameras.fitting import fit_colour, fit_depth
-from drivers.cameras.realsense import RealSenseSource
-from drivers.cameras.realsense_config import RealSenseConfig
+from drivers.cameras.registry import KINDS, kind_of
 from drivers.cameras.ring import FrameRing, Stamp
 from drivers.cameras.source import FrameSource, RawFrame
-from drivers.cameras.uvc import UvcSource
 from drivers.parent_link import FAILED, Events, die_with_parent, read_task
 from trajectories.errors import RegraspError
 
@@ -27,8 +25,7 @@ _GRACE_S = 2.0
 
 def build_source(config: CameraConfig) -> FrameSource:
     """The source that the settings ask for, not yet open."""
-    source = config.source
-    return RealSenseSource(source) if isinstance(source, RealSenseConfig) else UvcSource(source)
+    return KINDS[kind_of(config.source)].source(config.source)
 
 
 class Pump:

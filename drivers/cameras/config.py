@@ -8,12 +8,9 @@ from typing import Any
 
 from drivers.cameras.checks import pixels
 from drivers.cameras.fitting import Window, window
-from drivers.cameras.realsense_config import RealSenseConfig
-from drivers.cameras.uvc import UvcConfig
+from drivers.cameras.registry import SourceSettings, kind_of, source_settings
 from trajectories.errors import ConfigError
 from trajectories.numbers import positive
-
-_KINDS: dict[str, type[UvcConfig] | type[RealSenseConfig]] = {"uvc": UvcConfig, "realsense": RealSenseConfig}
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ class CameraConfig:
     """
 
     name: str
-    source: UvcConfig | RealSenseConfig
+    source: SourceSettings
     size: tuple[int, int] = (96, 96)
     crop: Window | None = None
     latency_ms: float = 0.0
@@ -96,20 +93,17 @@ class CameraConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, for the camera's process."""
-        kind = next(kind for kind, cls in _KINDS.items() if isinstance(self.source, cls))
-        return {**asdict(self), "kind": kind}
+        return {**asdict(self), "kind": kind_of(self.source)}
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> CameraConfig:
         """Inverse of `to_dict`.
 
         Raises:
-            ConfigError: When the kind of camera is unknown.
+            ConfigError: When the kind of camera is unknown, or the package that brings it can't be loaded.
         """
         values = dict(raw)
         kind = values.pop("kind")
-        if kind not in _KINDS:
-            raise ConfigError(f"Unknown kind of camera {kind!r}; there are {sorted(_KINDS)}.")
-        values["source"] = _KINDS[kind](**values["source"])
+        values["source"] = source_settings(kind, values["source"], f"Camera {values['name']!r}")
         values["patience"] = Patience(**values["patience"])
         return cls(**values)

@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from drivers.dynamixel import requests
+from drivers.dynamixel import messages
+from drivers.dynamixel.messages import Status
 from drivers.dynamixel.port import Port, SerialPort
 from drivers.dynamixel.registers import EEPROM_END, ControlTable, Register
-from drivers.dynamixel.replies import Status
-from drivers.dynamixel.statistics import BusStatistics
 from drivers.dynamixel.tables import XM430_W350, table_for
 from drivers.dynamixel.transactions import LARGEST_RETRIES, PING_BYTES, Transactions
+from drivers.dynamixel.wire import BusStatistics
 from drivers.errors import PacketError, ServoRefusedError, ServoTimeoutError, TorqueOnError
 from trajectories.errors import ConfigError
 from trajectories.numbers import NS_PER_S
@@ -105,7 +105,7 @@ class DynamixelBus:
         Raises:
             ServoTimeoutError: When it doesn't answer.
         """
-        return _identity(self.transactions.ask(servo, requests.ping(servo), PING_BYTES, "ping", budget_s))
+        return _identity(self.transactions.ask(servo, messages.ping(servo), PING_BYTES, "ping", budget_s))
 
     def broadcast_ping(self) -> dict[int, Identity]:
         """Every servo that answers at this baud rate, by id. Takes about 0.8 s; for all rates see `scan`.
@@ -157,7 +157,7 @@ class DynamixelBus:
 
     def read_bytes(self, servo: int, address: int, length: int, budget_s: float | None = None) -> bytes:
         """`length` bytes from `address` on."""
-        request = requests.read(servo, address, length)
+        request = messages.read(servo, address, length)
         return self.transactions.ask(servo, request, length, f"read of {length} bytes at {address}", budget_s).data
 
     def write(self, servo: int, name: str, value: int, budget_s: float | None = None) -> None:
@@ -175,7 +175,7 @@ class DynamixelBus:
         """Write `data` from `address` on; see `write`."""
         if address < EEPROM_END:
             self._require_torque_off(servo, f"the EEPROM at {address}")
-        request = requests.write(servo, address, data)
+        request = messages.write(servo, address, data)
         self.transactions.ask(servo, request, 0, f"write of {len(data)} bytes at {address}", budget_s)
 
     def sync_read(self, servos: Sequence[int], name: str) -> dict[int, int]:
@@ -219,7 +219,7 @@ class DynamixelBus:
         """
         register = _unconfirmed(self._same_register(tuple(values), name))
         data = {servo: register.encode(value) for servo, value in values.items()}
-        self.transactions.tell(requests.sync_write(register.address, data))
+        self.transactions.tell(messages.sync_write(register.address, data))
 
     def bulk_write(self, values: Mapping[int, tuple[str, int]]) -> None:
         """Set a RAM register of each servo, its own choice, with one packet: servo -> (name, value).
@@ -234,7 +234,7 @@ class DynamixelBus:
         for servo, (name, value) in values.items():
             register = _unconfirmed(self.register(servo, name))
             writes[servo] = (register.address, register.encode(value))
-        self.transactions.tell(requests.bulk_write(writes))
+        self.transactions.tell(messages.bulk_write(writes))
 
     # -- other instructions -------------------------------------------------------------------------
     def reg_write(self, servo: int, name: str, value: int) -> None:
@@ -242,21 +242,21 @@ class DynamixelBus:
         register = self._writable(servo, name)
         if register.eeprom:
             self._require_torque_off(servo, name)
-        request = requests.reg_write(servo, register.address, register.encode(value))
+        request = messages.reg_write(servo, register.address, register.encode(value))
         self.transactions.ask(servo, request, 0, f"registered write of {name}")
 
     def action(self) -> None:
         """Carry out what was registered, on every servo at once; nobody answers."""
-        self.transactions.tell(requests.action())
+        self.transactions.tell(messages.action())
 
     def clear_turns(self, servo: int) -> None:
         """Reset the multi-turn position of a servo that stands still."""
-        self.transactions.ask(servo, requests.clear(servo), 0, "clear")
+        self.transactions.ask(servo, messages.clear(servo), 0, "clear")
 
     def factory_reset(self, servo: int) -> None:
         """Restore the factory settings except id and baud rate; torque must be off."""
         self._require_torque_off(servo, "the factory settings")
-        self.transactions.ask(servo, requests.factory_reset(servo), 0, "factory reset")
+        self.transactions.ask(servo, messages.factory_reset(servo), 0, "factory reset")
 
     def reboot(self, servo: int, back_within_s: float = 2.0) -> None:
         """Restart a servo and wait until it answers. It comes back without torque and with initial RAM values.
@@ -269,7 +269,7 @@ class DynamixelBus:
         """
         silence: ServoTimeoutError | None = None
         try:
-            self.transactions.ask(servo, requests.reboot(servo), 0, "reboot")
+            self.transactions.ask(servo, messages.reboot(servo), 0, "reboot")
         except ServoTimeoutError as error:
             silence = error  # It may have restarted all the same: its torque tells.
         give_up = self.clock() + round(back_within_s * NS_PER_S)

@@ -18,9 +18,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from drivers.dynamixel.bus import DynamixelBus
-from drivers.dynamixel.registers import ControlTable
-from drivers.dynamixel.replies import HardwareError, Status
-from drivers.dynamixel.units import LOAD_UNIT, VELOCITY_UNIT_RAD_S, VOLT_UNIT, ticks_to_rad
+from drivers.dynamixel.messages import HardwareError, Status
+from drivers.dynamixel.registers import LOAD_UNIT, VELOCITY_UNIT_RAD_S, VOLT_UNIT, ControlTable, ticks_to_rad
 from drivers.errors import ServoRestartedError, ServoTimeoutError
 from trajectories.errors import ConfigError
 from trajectories.numbers import NS_PER_S

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from drivers.dynamixel import requests
-from drivers.dynamixel.late_replies import LateReplies
-from drivers.dynamixel.packet import BROADCAST, FIXED_BYTES, LARGEST_ID, Packet
-from drivers.dynamixel.port import Port
-from drivers.dynamixel.replies import (
+from drivers.dynamixel import messages
+from drivers.dynamixel.messages import (
     JOINT_BYTES,
     REFUSAL_TEXTS,
     STATUS_BYTES,
@@ -17,11 +14,51 @@ from drivers.dynamixel.replies import (
     as_status,
     split_fast,
 )
-from drivers.dynamixel.statistics import BusStatistics
-from drivers.dynamixel.wire import Wire
+from drivers.dynamixel.packet import BROADCAST, FIXED_BYTES, LARGEST_ID, Packet
+from drivers.dynamixel.port import Port
+from drivers.dynamixel.wire import BusStatistics, Wire
 from drivers.errors import PacketError, ServoRefusedError, ServoTimeoutError
 from trajectories.errors import ConfigError
 from trajectories.numbers import NS_PER_S
+
+_LATEST_NS = 2_000_000_000
+"""A reply that isn't there after this long is taken for lost, not late."""
+
+
+class LateReplies:
+    """Replies that were asked for and didn't come in time, by servo and number of data bytes.
+
+    A late reply carries no sign of the request that it answers, but replies of one servo keep their order: once it
+    answered a later request in a way that no earlier one could have been answered, nothing earlier is to come.
+    """
+
+    def __init__(self) -> None:
+        self._owed: dict[int, dict[int, int]] = {}
+
+    def add(self, servo: int, length: int, now_ns: int) -> None:
+        """Note that `servo` still owes a reply with `length` data bytes."""
+        self._owed.setdefault(servo, {})[length] = now_ns
+
+    def settle(self, servo: int) -> None:
+        """Note that `servo` has just answered unmistakably."""
+        self._owed.pop(servo, None)
+
+    def lengths(self, servo: int, now_ns: int) -> set[int]:
+        """Lengths of replies that could still arrive from `servo`."""
+        owed = self._owed.get(servo)
+        if not owed:
+            return set()
+        for length in [length for length, since in owed.items() if now_ns - since > _LATEST_NS]:
+            del owed[length]
+        return set(owed)
+
+    def distinct(self, servos: Iterable[int], choices: Iterable[int], now_ns: int) -> int | None:
+        """The first of `choices` that no late reply of `servos` could be mistaken for, or None."""
+        if not self._owed:
+            return next(iter(choices), None)
+        taken = set().union(*(self.lengths(servo, now_ns) for servo in servos))
+        return next((length for length in choices if length not in taken), None)
+
 
 LARGEST_RETRIES = 2
 _FENCE_ADDRESS = 168
@@ -154,7 +191,7 @@ class Transactions:
 
         The caller sees to it that `length` tells these replies from late ones (`distinct_length` or `fence`).
         """
-        request = requests.sync_read(servos, address, length, fast)
+        request = messages.sync_read(servos, address, length, fast)
         return self._collect(request, dict.fromkeys(servos, length), fast)
 
     def gather_ranges(self, ranges: Mapping[int, tuple[int, int]], fast: bool = False) -> dict[int, Status]:
@@ -167,7 +204,7 @@ class Transactions:
             fast: Whether to ask for one joint reply.
         """
         lengths = {servo: length for servo, (_, length) in ranges.items()}
-        return self._collect(requests.bulk_read(ranges, fast), lengths, fast)
+        return self._collect(messages.bulk_read(ranges, fast), lengths, fast)
 
     def _collect(self, request: bytes, lengths: Mapping[int, int], fast: bool) -> dict[int, Status]:
         """Send a request to several servos and take the replies that came.
@@ -240,7 +277,7 @@ class Transactions:
             else:
                 replies[status.servo] = status
 
-        self._wire.poll(requests.ping(BROADCAST), (LARGEST_ID + 1) * (STATUS_BYTES + PING_BYTES), _ROLL_CALL_S, take)
+        self._wire.poll(messages.ping(BROADCAST), (LARGEST_ID + 1) * (STATUS_BYTES + PING_BYTES), _ROLL_CALL_S, take)
         return replies
 
     def wait(self, seconds: float) -> None:
@@ -287,7 +324,7 @@ class Transactions:
             self.wait(_FENCE_PAUSE_S)
             return False
         self.statistics.fences += 1
-        request = requests.read(servo, _FENCE_ADDRESS, length)
+        request = messages.read(servo, _FENCE_ADDRESS, length)
         return self._ask_once(servo, request, length, refusals=False) is not None
 
     def _accept(self, status: Status) -> Status:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 
 from drivers.teleop.keys import Key
 from drivers.teleop.motion import Gripper, Motion
+from robot.arms.model import ArmModel
 from robot.control.home import action_towards
-from robot.control.kinematics import Kinematics
 from robot.control.pose import Pose, multiply, rotation_vector, rows_from_rpy, rpy_from_rows, transpose
 from trajectories.errors import ConfigError
 from trajectories.numbers import NS_PER_S, positive
 
-JOINTS = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wrist_rotate")
 GRIPPER = "gripper"
 
 
@@ -60,15 +59,16 @@ class Follow:
     reports hold the joints' angles in rad.
     """
 
-    def __init__(self, config: FollowConfig, action_scale: Sequence[float], kinematics: Kinematics) -> None:
+    def __init__(self, config: FollowConfig, action_scale: Sequence[float], leader: ArmModel) -> None:
         """Wait for the first report.
 
         Args:
             config: How to follow.
             action_scale: (7,) see `RobotSpec.action_scale`.
-            kinematics: Of the leader.
+            leader: Which arm leads.
         """
-        self._config, self._scale, self._kinematics = config, tuple(action_scale), kinematics
+        self._config, self._scale = config, tuple(action_scale)
+        self._joints, self._kinematics = leader.joints, leader.kinematics()
         self._angles: dict[str, float] = {}
         self._told: Pose | None = None
         self._open: bool | None = None
@@ -103,9 +103,9 @@ class Follow:
         paused = (now_ns - self._looked_ns) / NS_PER_S > self._config.pause_s
         self._looked_ns = now_ns
         wish, self._wish = self._wish, Gripper.UNCHANGED
-        if not all(name in self._angles for name in JOINTS):
+        if not all(name in self._angles for name in self._joints):
             return Motion(t_ns=self._newest_ns)
-        here = self._kinematics.forward([self._angles[name] for name in JOINTS])
+        here = self._kinematics.forward([self._angles[name] for name in self._joints])
         if self._told is None or paused:
             self._told = here
             return Motion(t_ns=self._newest_ns)

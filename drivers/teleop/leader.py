@@ -1,4 +1,4 @@
-"""A second WidowX 250 S without torque as a leader: the arm follows the motion of its tip.
+"""A second arm without torque as a leader: the arm follows the motion of its tip.
 
 Not yet tried on hardware. Its servos must be set up like the follower's (drive modes, centre at 2048).
 """
@@ -10,17 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from drivers.dynamixel.bus import DynamixelBus
-from drivers.dynamixel.units import ticks_to_rad
-from drivers.dynamixel.widowx import WIDOWX_250S
+from drivers.dynamixel.registers import ticks_to_rad
+from drivers.dynamixel.servo_map import WX250S, ServoMap, servo_map
 from drivers.errors import ServoTimeoutError, TeleopError, TeleopLostError
 from drivers.teleop.controls import Report
 from drivers.teleop.follow import Follow, FollowConfig
 from drivers.teleop.reader import ReaderDevice
-from robot.control.kinematics import Kinematics
 from trajectories.errors import ConfigError
 from trajectories.types import RobotSpec
 
-_SERVOS = {place.servo: place.name for place in WIDOWX_250S if not place.is_shadow}
 _GIVE_UP_S = 0.5
 
 
@@ -29,6 +27,7 @@ class LeaderConfig:
     """Settings of a leader arm.
 
     Attributes:
+        model: Which arm it is, one of `drivers.dynamixel.servo_map.SERVO_MAPS`.
         port: Serial port, or a part of its name in /dev/serial/by-id.
         baud: Bits per second.
         rate_hz: How often it is read.
@@ -37,6 +36,7 @@ class LeaderConfig:
         reconnect_s: Pause between attempts to open it again.
     """
 
+    model: str = "wx250s"
     port: str = ""
     baud: int = 1_000_000
     rate_hz: float = 50.0
@@ -50,6 +50,7 @@ class LeaderConfig:
         Raises:
             ConfigError: Naming the setting.
         """
+        servo_map(self.model)
         object.__setattr__(self, "action_scale", tuple(self.action_scale))
         if not 1.0 <= self.rate_hz <= 500.0:
             raise ConfigError(f"leader.rate_hz is {self.rate_hz!r}, expected 1 to 500.")
@@ -64,22 +65,24 @@ class LeaderConnection:
         bus: Closed with this.
         where: For people.
         period_s: Time between two readings.
+        servos: Of the arm.
 
     Raises:
         TeleopError: When a servo has torque: then it is no leader, perhaps the follower itself.
         ServoTimeoutError: When a servo doesn't answer.
     """
 
-    def __init__(self, bus: DynamixelBus, where: str, period_s: float) -> None:
+    def __init__(self, bus: DynamixelBus, where: str, period_s: float, servos: ServoMap = WX250S) -> None:
         self.where = where
         self.trouble: str | None = None
         self._bus, self._period_s = bus, period_s
+        self._servos = {place.servo: place.name for place in servos.places if not place.is_shadow}
         self._next = self._heard = time.monotonic()
         try:
-            bus.identify(_SERVOS)
-            held = [servo for servo, torque in bus.sync_read(tuple(_SERVOS), "torque_enable").items() if torque]
+            bus.identify(self._servos)
+            held = [servo for servo, torque in bus.sync_read(tuple(self._servos), "torque_enable").items() if torque]
             if held:
-                names = ", ".join(_SERVOS[servo] for servo in held)
+                names = ", ".join(self._servos[servo] for servo in held)
                 raise TeleopError(
                     f"The arm at {where} holds its joints ({names}): a leader has no torque. Is this the port of the "
                     "follower? If not, support the arm and switch its torque off."
@@ -99,13 +102,13 @@ class LeaderConnection:
         time.sleep(min(timeout_s, max(0.0, self._next - now)))
         self._next = max(now, self._next) + self._period_s
         try:
-            ticks = self._bus.sync_read(tuple(_SERVOS), "present_position")
+            ticks = self._bus.sync_read(tuple(self._servos), "present_position")
         except ServoTimeoutError as error:
             if time.monotonic() - self._heard > _GIVE_UP_S:
                 raise TeleopLostError(f"The leader arm at {self.where} doesn't answer: {error}") from error
             return None
         self._heard = time.monotonic()
-        return [(_SERVOS[servo], ticks_to_rad(value)) for servo, value in ticks.items()]
+        return [(self._servos[servo], ticks_to_rad(value)) for servo, value in ticks.items()]
 
     def close(self) -> None:
         """Release the port."""
@@ -132,7 +135,8 @@ def leader(
 
     def connect() -> LeaderConnection:
         bus = open_bus() if open_bus is not None else DynamixelBus.on(config.port, config.baud)
-        return LeaderConnection(bus, config.port or "its bus", 1.0 / config.rate_hz)
+        return LeaderConnection(bus, config.port or "its bus", 1.0 / config.rate_hz, servos)
 
-    meaning = Follow(config.follow, config.action_scale, Kinematics())
+    servos = servo_map(config.model)
+    meaning = Follow(config.follow, config.action_scale, servos.model)
     return ReaderDevice("leader", meaning, connect, reconnect_s=config.reconnect_s, clock=clock)

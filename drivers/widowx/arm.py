@@ -9,69 +9,26 @@ arm.close()                                 # to the sleep pose, then torque off
 from __future__ import annotations
 
 import logging
-import math
 import threading
 from collections import deque
 from collections.abc import Callable
 
-import numpy as np
-
 from drivers.dynamixel.bus import DynamixelBus
+from drivers.dynamixel.servo_map import WX250S, ServoMap
 from drivers.errors import PortLostError
-from drivers.widowx.health import ServoStatus
+from drivers.hosting.checks import JOB_TIMEOUT_S, Mode, finite_joints, fresh
 from drivers.widowx.loop import ControlLoop
-from drivers.widowx.mode import Mode
-from drivers.widowx.models import WX250S, ArmModel
+from drivers.widowx.reading import ServoStatus
 from drivers.widowx.settings import ArmSettings
 from drivers.widowx.statistics import LoopReport, LoopStatistics
 from robot.control.clock import WallClock
 from robot.interfaces import ArmState, Clock
-from trajectories.errors import DeviceError, RegraspError, SafetyError, StaleDataError
+from trajectories.errors import DeviceError, RegraspError, SafetyError
 from trajectories.numbers import NS_PER_S
-from trajectories.types import Command, Float64
+from trajectories.types import Command
 
-JOB_TIMEOUT_S = 15.0
-_SILENT = "Not all servos answer in time: check the arm's cables and power."
-_STARVED = "Is the control loop starved of processor time?"
+SILENT = "Not all servos answer in time: check the arm's cables and power."
 _log = logging.getLogger(__name__)
-
-
-def finite_joints(command: Command) -> Float64:
-    """The command's joints, float64 (6,) rad.
-
-    Raises:
-        SafetyError: When they or the gripper's width aren't finite.
-    """
-    joints = np.asarray(command.joints, dtype=np.float64)
-    if joints.shape != (6,) or not np.isfinite(joints).all() or not math.isfinite(command.gripper_width):
-        raise SafetyError(
-            f"A command needs six finite joints and a finite gripper width, got {command.joints!r} and "
-            f"{command.gripper_width!r}. Nothing was sent."
-        )
-    return joints
-
-
-def fresh(state: ArmState | None, now_ns: int, beat_ns: int, max_age_s: float, fault: str | None) -> ArmState:
-    """`state`, unless it is too old.
-
-    Args:
-        state: Newest joint state, None before the first.
-        now_ns: Monotonic ns.
-        beat_ns: When the control loop last ran.
-        max_age_s: At most allowed.
-        fault: What is latched, None so far.
-
-    Raises:
-        StaleDataError: When it is, with the reason if one is known.
-    """
-    age_s = float("inf") if state is None else (now_ns - state.t_ns) / NS_PER_S
-    if state is None or age_s > max_age_s:
-        runs = now_ns - beat_ns < 0.5 * max_age_s * NS_PER_S  # a beat that stopped is a little younger than the state
-        raise StaleDataError(
-            f"The arm's joint state is {age_s * 1e3:.0f} ms old, at most {max_age_s * 1e3:.0f} ms are allowed. "
-            f"{fault or (_SILENT if runs else _STARVED)}"
-        )
-    return state
 
 
 class _Job:
@@ -94,7 +51,7 @@ class _Job:
 
 
 class WidowX:
-    """A six-joint arm with a parallel gripper. All methods may be called from any thread.
+    """An arm with a parallel gripper on Dynamixel servos. All methods may be called from any thread.
 
     Args:
         bus: Open bus; from here on it belongs to the arm.
@@ -114,12 +71,11 @@ class WidowX:
     def __init__(
         self,
         bus: DynamixelBus,
-        model: ArmModel = WX250S,
+        model: ServoMap = WX250S,
         settings: ArmSettings | None = None,
         clock: Clock | None = None,
         threaded: bool = True,
     ) -> None:
-        model.require_six_joints()
         self.settings = settings or ArmSettings()
         self.farewell = ""
         self._clock: Clock = clock or WallClock()
@@ -138,7 +94,7 @@ class WidowX:
             self._thread.start()
 
     @classmethod
-    def connect(cls, port: str, model: ArmModel = WX250S, settings: ArmSettings | None = None) -> WidowX:
+    def connect(cls, port: str, model: ServoMap = WX250S, settings: ArmSettings | None = None) -> WidowX:
         """Open the arm on a serial port and take it over where it is.
 
         Args:
@@ -165,15 +121,16 @@ class WidowX:
         Raises:
             StaleDataError: When it is older than `max_age_s`, with the reason if one is known.
         """
-        return fresh(self._loop.state, self._clock.now_ns(), self._beat_ns, self.settings.max_age_s, self.fault)
+        now_ns, max_age_s = self._clock.now_ns(), self.settings.max_age_s
+        return fresh(self._loop.state, now_ns, self._beat_ns, max_age_s, self.fault, SILENT)
 
     def send(self, command: Command) -> None:
-        """Set the newest goal; joints (6,) rad beyond the limits are moved to them. Returns at once.
+        """Set the newest goal; joints (N,) rad beyond the limits are moved to them. Returns at once.
 
         Raises:
             SafetyError: When it isn't finite, or a fault or rest is latched.
         """
-        finite_joints(command)
+        finite_joints(command, len(self.model.joints))
         self._require_alive()
         with self._lock:
             self._loop.require_free()
@@ -221,7 +178,7 @@ class WidowX:
         return self._loop.guard.verdict.reason or None
 
     @property
-    def model(self) -> ArmModel:
+    def model(self) -> ServoMap:
         """Which arm."""
         return self._loop.model
 

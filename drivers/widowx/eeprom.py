@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from drivers.dynamixel.bus import DynamixelBus
-from drivers.dynamixel.units import RAD_PER_TICK
-from drivers.dynamixel.widowx import VELOCITY_LIMIT, ServoPlace
+from drivers.dynamixel.registers import RAD_PER_TICK
+from drivers.dynamixel.servo_map import VELOCITY_LIMIT, ServoMap, ServoPlace
 from drivers.errors import TorqueOnError
-from drivers.widowx.models import ArmModel
 from trajectories.errors import ConfigError, DeviceError
 
 _POSITION_MODE = 3
@@ -87,7 +86,7 @@ def expected_settings(place: ServoPlace, offsets: Sequence[float] = ()) -> dict[
     return settings
 
 
-def differences(bus: DynamixelBus, model: ArmModel, offsets: Sequence[float] = ()) -> list[Difference]:
+def differences(bus: DynamixelBus, model: ServoMap, offsets: Sequence[float] = ()) -> list[Difference]:
     """Compare every servo with the table and the calibrated joint `offsets` (rad); nothing is written.
 
     Raises:
@@ -102,7 +101,7 @@ def differences(bus: DynamixelBus, model: ArmModel, offsets: Sequence[float] = (
     return found
 
 
-def write_settings(bus: DynamixelBus, model: ArmModel, person: str, offsets: Sequence[float] = ()) -> list[Difference]:
+def write_settings(bus: DynamixelBus, model: ServoMap, person: str, offsets: Sequence[float] = ()) -> list[Difference]:
     """Write what differs, on the word of a person who has the arm in its sleep pose; returns what was changed.
 
     Torque must be off already: nothing here switches it off.
@@ -128,14 +127,14 @@ def write_settings(bus: DynamixelBus, model: ArmModel, person: str, offsets: Seq
     return changed
 
 
-def pair_differences(bus: DynamixelBus, model: ArmModel) -> dict[int, int]:
+def pair_differences(bus: DynamixelBus, model: ServoMap) -> dict[int, int]:
     """Shadow -> ticks by which it reads more than the servo it follows, where that is too much to hold together."""
     positions = bus.sync_read(model.servos, "present_position")
     away = {p.servo: positions[p.servo] - positions[p.secondary_id] for p in model.places if p.is_shadow}
     return {servo: ticks for servo, ticks in away.items() if abs(ticks) > _PAIR_TICKS}
 
 
-def calibrate_shadows(bus: DynamixelBus, model: ArmModel, person: str) -> dict[int, int]:
+def calibrate_shadows(bus: DynamixelBus, model: ServoMap, person: str) -> dict[int, int]:
     """Set the shadows' homing offsets so that they read what their leaders read; torque must be off.
 
     Returns:

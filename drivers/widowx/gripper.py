@@ -7,9 +7,9 @@ full force trips within seconds. Closing is towards smaller angles.
 
 from __future__ import annotations
 
-from drivers.dynamixel.gripper_linkage import Linkage
-from drivers.dynamixel.units import LARGEST_PWM
-from drivers.widowx.interpolation import Interpolator
+from drivers.dynamixel.registers import LARGEST_PWM
+from drivers.dynamixel.servo_map import Linkage
+from drivers.widowx.setpoints import Interpolator
 from drivers.widowx.settings import GripperSettings
 
 _TARGET_AWAY = 0.05

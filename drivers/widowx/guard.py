@@ -9,12 +9,32 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from drivers.dynamixel.cycle import ServoHealth, ServoState
-from drivers.dynamixel.replies import HardwareError
-from drivers.widowx.fault_messages import ADVICE, servo_title
-from drivers.widowx.models import ArmModel
+from drivers.dynamixel.messages import HardwareError
+from drivers.dynamixel.servo_map import ServoMap
 from drivers.widowx.reading import Reading, output
 from drivers.widowx.settings import GuardLimits
 from trajectories.numbers import NS_PER_S
+
+_CLEAR = "then clear('your name')"
+_REBOOT = "which restarts the servos of this joint (they are free for a moment)"
+ADVICE = {
+    HardwareError.OVERLOAD: "The joint has no torque. Support the arm, take away what it pushes or lifts, "
+    f"{_CLEAR}, {_REBOOT}.",
+    HardwareError.OVERHEATING: "The joint has no torque. Support the arm, let the servo cool for some minutes, "
+    f"{_CLEAR}, {_REBOOT}.",
+    HardwareError.SHOCK: "The joint has no torque. Support the arm, check the power supply and the cables for a short "
+    f"circuit, {_CLEAR}, {_REBOOT}.",
+    HardwareError.VOLTAGE: f"Check the power supply (12 V) and its plugs, {_CLEAR}.",
+    HardwareError.ENCODER: "The servo doesn't know its position any more: replace it.",
+}
+
+
+def servo_title(model: ServoMap, servo: int) -> str:
+    """E.g. "Servo 3 (shoulder_shadow, joint shoulder)"."""
+    place = model.place(servo)
+    joint = model.joint_name(place.joint)
+    return f"Servo {servo} ({place.name}{'' if place.name == joint else f', joint {joint}'})"
+
 
 _LONGEST_STEP_S = 0.1
 _CLEAR = "then clear('your name')"
@@ -49,7 +69,7 @@ class Guard:
         now_ns: Monotonic ns.
     """
 
-    def __init__(self, model: ArmModel, limits: GuardLimits, now_ns: int) -> None:
+    def __init__(self, model: ServoMap, limits: GuardLimits, now_ns: int) -> None:
         self._model, self._limits = model, limits
         self.reset(now_ns)
 

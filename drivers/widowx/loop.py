@@ -15,19 +15,16 @@ from collections.abc import Collection
 
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.cycle import StateCycle
-from drivers.dynamixel.units import ticks_to_rad
+from drivers.dynamixel.registers import ticks_to_rad
+from drivers.dynamixel.servo_map import ServoMap
 from drivers.errors import PortLostError
+from drivers.hosting.checks import Mode, require_free, require_person
 from drivers.widowx import startup
-from drivers.widowx.goals import GoalWriter
 from drivers.widowx.gripper import GripperControl
 from drivers.widowx.guard import Guard, Level
-from drivers.widowx.health import ServoStatus, statuses
-from drivers.widowx.interpolation import Interpolator
-from drivers.widowx.mode import Mode, require_free, require_person
-from drivers.widowx.models import ArmModel
-from drivers.widowx.reading import Reading, arm_state, output, read_cycle
+from drivers.widowx.reading import Reading, ServoStatus, arm_state, output, read_cycle, statuses
+from drivers.widowx.setpoints import GoalWriter, Interpolator, SleepMotion
 from drivers.widowx.settings import ArmSettings
-from drivers.widowx.sleep_motion import SleepMotion
 from robot.interfaces import ArmState
 from trajectories.errors import ConfigError, DeviceError, RegraspError, SafetyError
 from trajectories.numbers import NS_PER_S
@@ -66,7 +63,7 @@ class ControlLoop:
             Servos that report a hardware error don't raise: the fault is latched and `recover` reboots them.
     """
 
-    def __init__(self, bus: DynamixelBus, model: ArmModel, settings: ArmSettings) -> None:
+    def __init__(self, bus: DynamixelBus, model: ServoMap, settings: ArmSettings) -> None:
         self.bus, self.model, self.settings = bus, model, settings
         self.mode = Mode.FOLLOW
         self.state: ArmState | None = None

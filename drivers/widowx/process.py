@@ -1,64 +1,49 @@
-"""`ProcessArm`: `WidowX` with its control loop in a process of its own.
+"""`ProcessWidowX`: `WidowX` with its control loop in a process of its own; see `drivers.hosting.process_arm`.
 
-arm = ProcessArm.connect("FT4THVDH")        # the same methods as `WidowX`
-arm.send(Command(joints, width, t_ns))      # through shared memory, in microseconds
+arm = ProcessWidowX.connect("FT4THVDH")     # the same methods as `WidowX`
 
-A busy session doesn't disturb the loop, and its end doesn't drop the arm:
-
-session hangs     the arm holds after `command_timeout_s`
-session killed    the arm's process notices, brakes, holds, and hands the arm to the next session on the same port; see
-                  `OrphanSettings` for when nobody comes
-process killed    the servos' watchdogs stop them, they hold; every method says so, `clear` starts a new process
+When its process is killed, the servos' watchdogs stop them, and they hold.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-import threading
-import time
-
-from drivers.errors import PortLostError
-from drivers.widowx.arm import JOB_TIMEOUT_S, finite_joints, fresh
-from drivers.widowx.arm_process import ArmProcess
-from drivers.widowx.health import ServoStatus
-from drivers.widowx.mode import Mode, require_free, require_person
-from drivers.widowx.models import WX250S, ArmModel, model_named
-from drivers.widowx.settings import ArmSettings, OrphanSettings
+from drivers.dynamixel.servo_map import WX250S, servo_map
+from drivers.hosting.checks import JOB_TIMEOUT_S
+from drivers.hosting.orphan import OrphanSettings
+from drivers.hosting.process_arm import ProcessArm
+from drivers.widowx.arm import SILENT
+from drivers.widowx.reading import ServoStatus
+from drivers.widowx.settings import ArmSettings
 from drivers.widowx.statistics import LoopReport
-from robot.interfaces import ArmState
-from trajectories.errors import DeviceError, StaleDataError
-from trajectories.numbers import NS_PER_S
-from trajectories.types import Command
 
-_CONNECT_S = 60.0
-_CLOSE_S = 60.0
-_END_S = 2.0
-_log = logging.getLogger(__name__)
+HOSTING = "drivers.widowx.hosting:WIDOWX"
 
 
-class ProcessArm:
-    """An arm in its own process, with the methods of `WidowX`; all may be called from any thread.
+class ProcessWidowX(ProcessArm):
+    """An arm of Interbotix' X series in its own process, with the methods of `WidowX`.
+
+    Args:
+        port: A path, or a part of a name in /dev/serial/by-id (which survives plugging in again).
+        model_name: Which arm, one of `SERVO_MAPS`.
+        settings: See `ArmSettings`.
+        orphan: What the process does when this session ends without closing the arm.
 
     Attributes:
-        model: Which arm.
-        settings: See `ArmSettings`.
-        farewell: What `close` left behind, for a person; empty before.
+        model: Its servos.
+        settings: As given.
+
+    Raises:
+        PortError: When the port can't be opened or belongs to a running session.
+        DeviceError, ConfigError, SafetyError: See `ControlLoop`.
     """
 
-    def __init__(self, port: str, model: ArmModel, settings: ArmSettings, orphan: OrphanSettings) -> None:
-        """Start the process and wait until it has taken the arm over; see `connect`."""
-        self.model, self.settings = model, settings
-        self.farewell = ""
-        self._task = {
-            "port": port,
-            "model": model.name,
-            "settings": settings.to_dict(),
-            "orphan": {"on_orphan": orphan.on_orphan, "orphan_s": orphan.orphan_s},
-            "terminal": os.ttyname(2) if os.isatty(2) else None,
-        }
-        self._ordering, self._clearing = threading.Lock(), threading.Lock()
-        self._process = self._start()
+    silent = SILENT
+    after_kill = "The servos stop by themselves and hold WITH TORQUE ON."
+
+    def __init__(self, port: str, model_name: str, settings: ArmSettings, orphan: OrphanSettings) -> None:
+        self.model, self.settings = servo_map(model_name), settings
+        task = {"port": port, "model": model_name, "arm": settings.to_dict()}
+        super().__init__(HOSTING, task, len(self.model.joints), settings.max_age_s, orphan)
 
     @classmethod
     def connect(
@@ -67,89 +52,18 @@ class ProcessArm:
         model_name: str = WX250S.name,
         settings: ArmSettings | None = None,
         orphan: OrphanSettings | None = None,
-    ) -> ProcessArm:
-        """Open the arm on a serial port and take it over where it is, also after a session that was killed.
-
-        Args:
-            port: A path, or a part of a name in /dev/serial/by-id (which survives plugging in again).
-            model_name: Which arm, see `MODELS`.
-            settings: See `ArmSettings`.
-            orphan: What the process does when this session ends without closing the arm.
-
-        Raises:
-            PortError: When the port can't be opened or belongs to a running session.
-            DeviceError, ConfigError, SafetyError: See `ControlLoop`.
-        """
-        return cls(port, model_named(model_name), settings or ArmSettings(), orphan or OrphanSettings())
-
-    @property
-    def pid(self) -> int:
-        """Process id of the arm's process."""
-        return self._process.process.pid
-
-    # -- robot.interfaces.Arm -----------------------------------------------------------------------
-    def read(self) -> ArmState:
-        """The newest joint state.
-
-        Raises:
-            StaleDataError: When it is older than `max_age_s` or the arm's process has ended, with the reason.
-        """
-        trouble = self._trouble
-        if trouble is not None:
-            raise StaleDataError(f"There is no joint state. {trouble}")
-        now = self._process.block.published()
-        state, beat_ns, fault = (None, 0, None) if now is None else (now.state, now.beat_ns, now.fault)
-        return fresh(state, time.monotonic_ns(), beat_ns, self.settings.max_age_s, fault)
-
-    def send(self, command: Command) -> None:
-        """Set the newest goal; joints (6,) rad beyond the limits are moved to them. Returns at once.
-
-        Raises:
-            SafetyError: When it isn't finite, or a fault or rest is latched.
-            PortLostError: When the arm's process has ended.
-        """
-        finite_joints(command)
-        self._order(command)
-
-    def hold(self) -> None:
-        """Stop where the arm is. A rest or fault goes on as it is; the gripper keeps its goal.
-
-        Raises:
-            PortLostError: When the arm's process has ended.
-        """
-        self._order(None)
-
-    def close(self) -> None:
-        """Release the port without dropping the arm; `farewell` says what it does now. May be called twice."""
-        if self.farewell:
-            return
-        process = self._process
-        try:
-            self.farewell = process.ask("close", _CLOSE_S)
-        except DeviceError as error:
-            process.kill(str(error))
-            self.farewell = f"{error} The servos stop by themselves: they HOLD WITH TORQUE ON."
-            _log.warning("Arm closed. %s", self.farewell)
-        process.process.ends_within(_END_S)
-
-    # -- beyond the interface -----------------------------------------------------------------------
-    @property
-    def mode(self) -> Mode:
-        """What the loop does; LOST without its process."""
-        return Mode.LOST if self._trouble else self._process.block.verdict()[0]
-
-    @property
-    def fault(self) -> str | None:
-        """Why the arm takes no commands, or None."""
-        return self._trouble or self._process.block.verdict()[1]
+    ) -> ProcessWidowX:
+        """Open the arm on a serial port and take it over where it is, also after a session that was killed."""
+        return cls(port, model_name, settings or ArmSettings(), orphan or OrphanSettings())
 
     def report(self) -> LoopReport:
         """Periods, missed cycles, durations and bus errors, at most half a second old."""
-        return self._figures()[0]
+        return LoopReport(**self.figures()["report"])
 
     def health(self) -> dict[int, ServoStatus]:
         """How every servo is doing, by id; at most half a second old."""
-        return self._figures()[1]
+        servos = [ServoStatus(**{**one, "errors": tuple(one["errors"])}) for one in self.figures()["health"]]
+        return {one.servo: one for one in servos}
 
     def sleep(self, timeout_s: float = 30.0) -> None:
         """Go slowly to the sleep pose; returns when the arm lies in it, with torque on. A command or hold cancels it.
@@ -158,75 +72,4 @@ class ProcessArm:
             SafetyError: When it was cancelled, a fault is latched, or it takes too long.
             PortLostError: When the arm's process ends.
         """
-        self._require_alive()
-        self._process.ask("sleep", timeout_s + JOB_TIMEOUT_S, timeout_s=timeout_s)
-
-    def clear(self, person: str) -> None:
-        """Go on after a fault or rest: a person who looked at the arm, and supports it, takes responsibility.
-
-        A process that ended, or hangs, is replaced by a new one, which takes the arm over where it is.
-
-        Raises:
-            SafetyError: Without a name or when the cause isn't gone.
-            DeviceError, ConfigError: When servos don't answer or the arm can't be taken over.
-        """
-        require_person(person)
-        if self.farewell:
-            self._require_alive()
-        with self._clearing:
-            now = self._process.block.published()
-            if now is not None and time.monotonic_ns() - now.beat_ns > JOB_TIMEOUT_S * NS_PER_S and not self._trouble:
-                self._process.kill(f"The arm's process did nothing for more than {JOB_TIMEOUT_S:.0f} s.")
-            if self._trouble is None:
-                try:
-                    self._process.ask("clear", 2 * JOB_TIMEOUT_S, person=person)
-                    return
-                except PortLostError:
-                    if self._trouble is None:
-                        raise
-            self._process = self._start()
-            _log.warning("New process for the arm, on the word of %s.", person)
-            if self.fault is not None:
-                self._process.ask("clear", 2 * JOB_TIMEOUT_S, person=person)
-
-    # -- inside -------------------------------------------------------------------------------------
-    @property
-    def _trouble(self) -> str | None:
-        """Why there is no process, for people; None while there is one."""
-        if self.farewell:
-            return "The arm is closed; connect again."
-        ending = self._process.ending
-        if ending is None:
-            return None
-        return (
-            f"{ending[:1].upper()}{ending[1:]} The servos stop by themselves and hold. Look at the arm, then "
-            "clear('your name'): a new process takes it over where it is."
-        )
-
-    def _start(self) -> ArmProcess:
-        process = ArmProcess(self._task)
-        try:
-            process.wait_open(_CONNECT_S)
-        except BaseException:
-            process.kill("The arm's process was ended while it took the arm over.")
-            raise
-        return process
-
-    def _order(self, command: Command | None) -> None:
-        self._require_alive()
-        block = self._process.block
-        if command is not None:
-            require_free(*block.verdict())
-        with self._ordering:
-            block.order(command)
-
-    def _figures(self) -> tuple[LoopReport, dict[int, ServoStatus]]:
-        found = self._process.block.figures()
-        if found is None:
-            raise DeviceError("The arm's process has reported nothing yet.")
-        return found
-
-    def _require_alive(self) -> None:
-        trouble = self._trouble
-        if trouble is not None:
-            raise PortLostError(trouble)
+        self.ask("sleep", timeout_s + JOB_TIMEOUT_S, timeout_s=timeout_s)

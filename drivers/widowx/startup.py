@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from drivers.dynamixel.bus import DynamixelBus
-from drivers.dynamixel.registers import ControlTable
-from drivers.dynamixel.replies import HardwareError
-from drivers.dynamixel.units import RAD_PER_TICK, rad_s_to_velocity
+from drivers.dynamixel.messages import HardwareError
+from drivers.dynamixel.registers import RAD_PER_TICK, ControlTable, rad_s_to_velocity
+from drivers.dynamixel.servo_map import ServoMap
 from drivers.widowx import eeprom
-from drivers.widowx.fault_messages import ADVICE, servo_title
-from drivers.widowx.models import ArmModel
+from drivers.widowx.guard import ADVICE, servo_title
 from drivers.widowx.settings import ArmSettings
 from trajectories.errors import ConfigError, DeviceError, SafetyError
 
@@ -23,7 +22,7 @@ _STEP_TICKS = 2
 _SETTLE_S = 0.3
 
 
-def verify_servos(bus: DynamixelBus, model: ArmModel) -> None:
+def verify_servos(bus: DynamixelBus, model: ServoMap) -> None:
     """Ping every servo and compare model and firmware.
 
     Raises:
@@ -45,7 +44,7 @@ def verify_servos(bus: DynamixelBus, model: ArmModel) -> None:
             )
 
 
-def verify_settings(bus: DynamixelBus, model: ArmModel, offsets: Sequence[float] = ()) -> None:
+def verify_settings(bus: DynamixelBus, model: ServoMap, offsets: Sequence[float] = ()) -> None:
     """Compare the EEPROM with the table and the calibrated joint `offsets` (rad); nothing is written.
 
     Raises:
@@ -56,7 +55,7 @@ def verify_settings(bus: DynamixelBus, model: ArmModel, offsets: Sequence[float]
         raise ConfigError(eeprom.describe(found))
 
 
-def require_pairs_agree(bus: DynamixelBus, model: ArmModel) -> None:
+def require_pairs_agree(bus: DynamixelBus, model: ServoMap) -> None:
     """Refuse servos of one joint that would pull against each other.
 
     Raises:
@@ -71,7 +70,7 @@ def require_pairs_agree(bus: DynamixelBus, model: ArmModel) -> None:
         )
 
 
-def require_cool(bus: DynamixelBus, model: ArmModel, margin: float) -> None:
+def require_cool(bus: DynamixelBus, model: ServoMap, margin: float) -> None:
     """Refuse servos that are not yet `margin` degrees below their own temperature limit.
 
     Raises:
@@ -83,7 +82,7 @@ def require_cool(bus: DynamixelBus, model: ArmModel, margin: float) -> None:
             raise SafetyError(f"Servo {servo} is still {degrees} C hot; wait until it is below {limit:.0f} C.")
 
 
-def require_no_errors(bus: DynamixelBus, model: ArmModel) -> None:
+def require_no_errors(bus: DynamixelBus, model: ServoMap) -> None:
     """Refuse servos that report a hardware error.
 
     Raises:
@@ -96,7 +95,7 @@ def require_no_errors(bus: DynamixelBus, model: ArmModel) -> None:
             raise SafetyError(f"{servo_title(model, servo)} reports {error.name}. {advice}")
 
 
-def disarm_watchdogs(bus: DynamixelBus, model: ArmModel) -> set[int]:
+def disarm_watchdogs(bus: DynamixelBus, model: ServoMap) -> set[int]:
     """Switch the bus watchdogs off, which clears trips and zeroes the profiles; returns the joints that had tripped."""
     values = bus.sync_read(model.servos, "bus_watchdog")
     for servo, value in values.items():
@@ -105,13 +104,13 @@ def disarm_watchdogs(bus: DynamixelBus, model: ArmModel) -> set[int]:
     return {model.place(servo).joint for servo, value in values.items() if value < 0}
 
 
-def arm_watchdogs(bus: DynamixelBus, model: ArmModel, settings: ArmSettings) -> None:
+def arm_watchdogs(bus: DynamixelBus, model: ServoMap, settings: ArmSettings) -> None:
     """Let the servos stop by themselves when the line falls silent."""
     for servo in model.servos:
         bus.write(servo, "bus_watchdog", settings.watchdog_units)
 
 
-def configure_ram(bus: DynamixelBus, model: ArmModel, settings: ArmSettings) -> None:
+def configure_ram(bus: DynamixelBus, model: ServoMap, settings: ArmSettings) -> None:
     """Write gains, slow profiles and output limits of every servo; the torque stays as it is."""
     p, i, d = settings.position_gains
     values = {
@@ -128,7 +127,7 @@ def configure_ram(bus: DynamixelBus, model: ArmModel, settings: ArmSettings) -> 
                 bus.write(place.servo, name, value)
 
 
-def set_running_profiles(bus: DynamixelBus, model: ArmModel, settings: ArmSettings) -> None:
+def set_running_profiles(bus: DynamixelBus, model: ServoMap, settings: ArmSettings) -> None:
     """Let the servos follow as fast as the driver's own limits ask, and not faster."""
     for servo in model.servos:
         bus.write(servo, "profile_velocity", settings.profile_velocity)
@@ -136,7 +135,7 @@ def set_running_profiles(bus: DynamixelBus, model: ArmModel, settings: ArmSettin
 
 def take_over(
     bus: DynamixelBus,
-    model: ArmModel,
+    model: ServoMap,
     limits: Sequence[tuple[int, int]],
     *,
     braked: Collection[int] = (),
@@ -186,7 +185,7 @@ def take_over(
     return goals
 
 
-def _write_goals(bus: DynamixelBus, model: ArmModel, goals: Sequence[int]) -> None:
+def _write_goals(bus: DynamixelBus, model: ServoMap, goals: Sequence[int]) -> None:
     """Write goals and make sure that shadows took them as well."""
     wanted = dict(zip((place.joint for place in model.leaders), goals, strict=True))
     for place in model.leaders:
@@ -197,7 +196,7 @@ def _write_goals(bus: DynamixelBus, model: ArmModel, goals: Sequence[int]) -> No
             bus.write(place.servo, "goal_position", wanted[place.joint])
 
 
-def _switch_on(bus: DynamixelBus, model: ArmModel, servos: Sequence[int]) -> None:
+def _switch_on(bus: DynamixelBus, model: ServoMap, servos: Sequence[int]) -> None:
     """Torque on, the servos of a joint together, and check it."""
     joints = {model.place(servo).joint for servo in servos}
     leaders = [place.servo for place in model.leaders if place.joint in joints]
@@ -209,7 +208,7 @@ def _switch_on(bus: DynamixelBus, model: ArmModel, servos: Sequence[int]) -> Non
             bus.write(servo, "torque_enable", 1)
 
 
-def reboot_tripped(bus: DynamixelBus, model: ArmModel) -> list[int]:
+def reboot_tripped(bus: DynamixelBus, model: ServoMap) -> list[int]:
     """Restart servos with a hardware error, together with the other servos of their joint; returns which.
 
     The joint is free from here until it is taken over again: only on the word of a person who supports the arm.

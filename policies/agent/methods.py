@@ -19,6 +19,7 @@ from typing import Literal, get_args
 
 from policies.agent.config import AgentConfig, HistogramConfig, NetworkConfig, PhaseConfig
 from trajectories.errors import ConfigError
+from trajectories.registry import Registry
 
 Family = Literal["locomotion", "antmaze", "adroit", "kitchen"]
 
@@ -62,13 +63,12 @@ def method(name: str, action_size: int, family: Family = "locomotion") -> Method
     Raises:
         ConfigError: For an unknown name or family, with the known ones.
     """
-    if name not in METHODS:
-        raise ConfigError(f"unknown method {name!r}; expected one of {', '.join(METHODS)}")
+    make = METHODS[name]
     if family not in get_args(Family):
         raise ConfigError(f"unknown family {family!r}; expected one of {', '.join(get_args(Family))}")
     if action_size < 1:
         raise ConfigError(f"action_size={action_size} is out of range; expected at least 1")
-    return METHODS[name](action_size, family)
+    return make(action_size, family)
 
 
 def classified(agent: AgentConfig, low: float, high: float, bins: int = 101) -> AgentConfig:
@@ -298,7 +298,7 @@ def _robofume(_: int, family: Family) -> Method:
     return Method(_agent(networks, _same(phase), **_rates()), "arXiv 2310.15145, section IV-B")
 
 
-METHODS: dict[str, Callable[[int, Family], Method]] = {
+_OWN: dict[str, Callable[[int, Family], Method]] = {
     "bc": _bc,
     "bc_deterministic": _bc_deterministic,
     "iql": _iql,
@@ -314,3 +314,8 @@ METHODS: dict[str, Callable[[int, Family], Method]] = {
     "awac": _awac,
     "robofume": _robofume,
 }
+METHODS: Registry[Callable[[int, Family], Method]] = Registry("regrasp.methods", "method", _OWN)
+"""Name -> maker of the method, called with the size of actions and the family of tasks.
+
+Packages add to it by the entry point `regrasp.methods`; `METHODS.own` are the names that are ours.
+"""

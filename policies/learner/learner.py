@@ -280,7 +280,7 @@ class Learner:
         self._record = TrainingRecord()
         self._steps = self._episodes = 0
         for info in kept.refill(self.store):
-            self._record.add(info.direction, info.outcome, info.length, info.metadata)
+            self._record.count(info.direction, info.outcome)
             self._steps += info.length
             self._episodes += 1
         return kept
@@ -317,8 +317,7 @@ class Learner:
         for episode, encoded in arrived:
             self._kept.add(episode, encoded)
             total += len(episode)
-            entry = self._record.add(episode.direction, episode.outcome, len(episode), episode.metadata)
-            self._log.write(total, self._wall_s(), entry)
+            self._log.write(total, self._wall_s(), self._record.add(episode, encoded.rewards))
 
     def _update(self) -> None:
         config, updates = self.config, self._progress.updates

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Mapping
-from typing import Any
 
-from trajectories.labels import sparse_labels
-from trajectories.types import DIRECTIONS, Direction, Outcome
+from trajectories.types import DIRECTIONS, Direction, Episode, Float32, Outcome
 
 WINDOW = 20
 
@@ -19,24 +16,29 @@ class TrainingRecord:
     def __init__(self) -> None:
         self._recent: dict[str, deque[bool]] = {direction: deque(maxlen=WINDOW) for direction in DIRECTIONS}
 
-    def add(
-        self, direction: Direction, outcome: Outcome, length: int, metadata: Mapping[str, Any]
-    ) -> dict[str, float | str]:
-        """Count an episode; returns its entry for the metrics.
+    def count(self, direction: Direction, outcome: Outcome) -> None:
+        """Count an episode, unless its outcome is unknown."""
+        if outcome != "unknown":
+            self._recent[direction].append(outcome == "success")
+
+    def add(self, episode: Episode, rewards: Float32) -> dict[str, float | str]:
+        """Count an episode that has just arrived; returns its entry for the metrics.
 
         The twin's predicate (`metadata["evaluation"]`), where there is one, is written beside the judge's word so
         that the judge's errors can be seen; nothing learns from it.
+
+        Args:
+            episode: As the actor sent it.
+            rewards: float32 (T,) as replay took them.
         """
-        success = outcome == "success"
-        if outcome != "unknown":
-            self._recent[direction].append(success)
+        self.count(episode.direction, episode.outcome)
         entry: dict[str, float | str] = {
-            "episode/direction": direction,
-            "episode/outcome": outcome,
-            "episode/length": float(length),
-            "episode/return": float(sparse_labels(length, outcome)[0].sum()),
+            "episode/direction": episode.direction,
+            "episode/outcome": episode.outcome,
+            "episode/length": float(len(episode)),
+            "episode/return": float(rewards.sum()),
         }
-        predicate = (metadata.get("evaluation") or {}).get("success")
+        predicate = (episode.metadata.get("evaluation") or {}).get("success")
         if predicate is not None:
             entry["episode/predicate"] = float(bool(predicate))
         return entry | {f"training_success/{name}": self.rate(name) for name in DIRECTIONS}

@@ -19,7 +19,7 @@ from policies.replay.replay import Replay
 from policies.replay.ring_buffer import Fields
 from trajectories.errors import ConfigError
 from trajectories.kinds import AFTERMATH, PLAY, kind_of
-from trajectories.labels import monte_carlo_returns, relabel
+from trajectories.labels import labelled, monte_carlo_returns
 from trajectories.store import TrajectoryStore
 from trajectories.types import Bool, Episode, Float32, Source, UInt8
 
@@ -75,25 +75,26 @@ def read_all(stores: Iterable[TrajectoryStore]) -> Iterator[Episode]:
 
 
 def for_replay(episode: Episode, perception: Perception, gamma: float) -> ReplayEpisode:
-    """Label an episode from its outcome alone and take from its frames what replay keeps.
+    """Take from an episode's frames what replay keeps, and its labels.
 
-    Rewards and terminations as stored are not used, so that every episode follows one convention: -1 a step, 0 and
-    termination in the last frames of a success (`trajectories.labels`). An outcome "unknown" counts as truncated.
+    Every episode follows one convention: -1 a step, 0 and termination in the last frames of a success
+    (`trajectories.labels`). Stored labels that follow from the outcome are used; others are made anew from the outcome,
+    which alone counts. An outcome "unknown" counts as truncated.
 
     Args:
         episode: Of any source.
         perception: How the policy sees.
         gamma: Discount of one step.
     """
-    labelled = relabel(episode, episode.outcome)
+    episode = labelled(episode)
     chosen = np.asarray(episode.source) != Source.POLICY
     return ReplayEpisode(
         frames=perception.frames(episode),
         executed=np.asarray(episode.executed, dtype=np.float32),
-        rewards=labelled.rewards,
-        terminated=labelled.terminated,
-        truncated=labelled.truncated,
-        mc_returns=monte_carlo_returns(labelled.rewards, labelled.terminated, labelled.truncated, gamma),
+        rewards=episode.rewards,
+        terminated=episode.terminated,
+        truncated=episode.truncated,
+        mc_returns=monte_carlo_returns(episode.rewards, episode.terminated, episode.truncated, gamma),
         source=np.asarray(episode.source, dtype=np.uint8),
         instruction=perception.instruction(episode.instruction),
         imitate=chosen & (episode.outcome == "success"),

@@ -2,7 +2,7 @@
 
 with Console(
     console_path(run_dir),
-    state=lambda: ConsoleState(task="bin_weight", joints=joint_views(arm.read(), env.limits), ...).to_dict(),
+    state=lambda: ConsoleState(task="bin_weight", joints=joint_views(state, env.limits, names), ...).to_dict(),
     frames=station.frames,
     words={"clear": clear, "ready": ready, "hold": hold, "stop": stop},  # each: name of the person -> answer
 ):

@@ -7,11 +7,10 @@ fills in what it has. Angles in rad, lengths in m, efforts in N m.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
-from robot.control.kinematics import JOINT_NAMES
 from robot.control.safety_limits import SafetyLimits
 from robot.interfaces import ArmState
 from robot.rollout.actor_status import Tally
@@ -181,12 +180,12 @@ class ConsoleState:
             ) from error
 
 
-def joint_views(state: ArmState, limits: SafetyLimits) -> tuple[JointView, ...]:
-    """The joints of `state` within the safety limits."""
+def joint_views(state: ArmState, limits: SafetyLimits, names: Sequence[str]) -> tuple[JointView, ...]:
+    """The joints of `state`, called `names`, within the safety limits."""
     return tuple(
         JointView(*values)
         for values in zip(
-            JOINT_NAMES,
+            names,
             state.joints.tolist(),
             limits.joint_lower,
             limits.joint_upper,

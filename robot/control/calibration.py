@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from robot.control.kinematics import JOINT_NAMES
+from robot.arms.model import ArmModel
 from trajectories.durable import replace_file
 from trajectories.errors import RegraspError
 from trajectories.types import Float64
@@ -162,8 +162,8 @@ class Calibration:
     Attributes:
         arm: Name of the arm's model.
         date: When it was measured, ISO 8601, UTC, whole seconds.
-        joint_offsets: (6,) rad, what the servos' homing offsets add to the angles as the horns are mounted.
-        joint_deviations: (6,) rad, standard deviations of the offsets; None for joints that were not measured.
+        joint_offsets: (N,) rad, what the servos' homing offsets add to the angles as the horns are mounted.
+        joint_deviations: (N,) rad, standard deviations of the offsets; None for joints that were not measured.
         cameras: Name -> camera.
     """
 
@@ -184,14 +184,30 @@ class Calibration:
                 f"An arm's name has letters, digits and _ only, since files are named so: {self.arm!r}."
             )
         _time(self.date)
-        joints = len(JOINT_NAMES)
-        if len(self.joint_offsets) != joints or len(self.joint_deviations) != joints:
-            raise CalibrationError(f"A calibration needs {joints} joint offsets and deviations, got {self}.")
+        if not self.joint_offsets or len(self.joint_offsets) != len(self.joint_deviations):
+            raise CalibrationError(f"A calibration needs one offset and one deviation a joint, got {self}.")
         deviations = [d for d in self.joint_deviations if d is not None]
         if not _finite((*self.joint_offsets, *deviations)) or any(d < 0 for d in deviations):
             raise CalibrationError(
                 f"Joint offsets must be finite and deviations 0 or more, got {self.joint_offsets} and "
                 f"{self.joint_deviations}."
+            )
+
+    @classmethod
+    def unmeasured(cls, arm: str, joints: int, date: str) -> Calibration:
+        """A calibration of an arm with so many joints in which nothing is measured yet."""
+        return cls(arm, date, (0.0,) * joints, (None,) * joints)
+
+    def require_fits(self, model: ArmModel) -> None:
+        """Refuse the calibration of an arm with another number of joints.
+
+        Raises:
+            CalibrationError: Saying both.
+        """
+        if len(self.joint_offsets) != model.size:
+            raise CalibrationError(
+                f"The calibration {self.file_name} has offsets for {len(self.joint_offsets)} joints, the {model.name} "
+                f"has {model.size}. Delete or move the file, and run `regrasp calibrate` again."
             )
 
     @property

@@ -27,8 +27,8 @@ from trajectories.errors import ConfigError
 from trajectories.numbers import between
 from trajectories.types import Float64
 
-ARM_XML = Path(__file__).parents[1] / "assets" / "wx250s.xml"
-"""The one model of the arm, for collisions here and for the twin's physics."""
+ARM_XML = Path(__file__).parents[1] / "arms" / "assets" / "wx250s.xml"
+"""The one model of the WidowX 250 S, for collisions here and for the twin's physics."""
 TABLE = "table"
 HORIZON_M = 0.02
 """Distances are measured up to here."""
@@ -55,29 +55,30 @@ class Collision:
 
     Args:
         margin: m that everything has to stay apart.
-        mjcf: Model with the joints of `robot.control.kinematics.JOINT_NAMES`, made of primitives.
+        mjcf: Model of the arm, made of primitives.
+        joints: Names of its N joints, base to wrist.
 
     Raises:
         ConfigError: When the margin is out of range or the model is another arm's.
     """
 
-    def __init__(self, margin: float = 0.005, mjcf: Path | str = ARM_XML) -> None:
+    def __init__(self, margin: float = 0.005, mjcf: Path | str = ARM_XML, joints: Sequence[str] = JOINT_NAMES) -> None:
         between("collision_margin", margin, 0.001, HORIZON_M / 2)
         self.margin = margin
-        self._model = _load(mjcf)
+        self._model = _load(mjcf, joints)
         self._data = mujoco.MjData(self._model)
         model = self._model
-        self._qpos = np.array([model.joint(name).qposadr[0] for name in JOINT_NAMES])
+        self._qpos = np.array([model.joint(name).qposadr[0] for name in joints])
         for name in _FINGERS:
             low, high = model.joint(name).range
             self._data.qpos[model.joint(name).qposadr[0]] = low if abs(low) > abs(high) else high
         self._links = [model.body(body).name.removesuffix("_link").replace("_", " ") for body in model.geom_bodyid]
         self._links[model.geom(TABLE).id] = TABLE
-        self._levers = _levers(model)
+        self._levers = _levers(model, joints)
         self._last: tuple[bytes, dict[str, float]] = (b"", {})
 
     def clearance(self, joints: Sequence[float] | Float64) -> Clearance:
-        """The pair that is nearest to each other with the joints at (6,) rad."""
+        """The pair that is nearest to each other with the joints at (N,) rad."""
         near = self.distances(joints)
         if not near:
             return Clearance(HORIZON_M, "")
@@ -85,7 +86,7 @@ class Collision:
         return Clearance(near[pair], pair)
 
     def distances(self, joints: Sequence[float] | Float64) -> Mapping[str, float]:
-        """Pairs that are nearer than `HORIZON_M`, with their distance in m, joints at (6,) rad."""
+        """Pairs that are nearer than `HORIZON_M`, with their distance in m, joints at (N,) rad."""
         joints = np.asarray(joints, dtype=np.float64)
         key = joints.tobytes()
         if key == self._last[0]:
@@ -104,7 +105,7 @@ class Collision:
         return found
 
     def obstacle(self, start: Sequence[float] | Float64, end: Sequence[float] | Float64) -> str | None:
-        """What is in the way of a straight motion of the joints from `start` to `end`, (6,) rad, or None.
+        """What is in the way of a straight motion of the joints from `start` to `end`, (N,) rad, or None.
 
         A pair is in the way when it comes nearer than the margin, and nearer than it is at the start: an arm that is
         too near already may move away.
@@ -160,7 +161,7 @@ class Collision:
         return distance
 
 
-def _load(mjcf: Path | str) -> Any:
+def _load(mjcf: Path | str, joints: Sequence[str]) -> Any:
     """The compiled arm with a table at z = 0, in which what may meet collides and comes into contact at the horizon."""
     spec = mujoco.MjSpec.from_file(str(mjcf))
     spec.worldbody.add_geom(name=TABLE, type=mujoco.mjtGeom.mjGEOM_PLANE, size=(1, 1, 1))
@@ -174,15 +175,15 @@ def _load(mjcf: Path | str) -> Any:
     for one, other in apart:
         spec.add_exclude(bodyname1=one.name, bodyname2=other.name)
     model = spec.compile()
-    missing = {*JOINT_NAMES, *_FINGERS} - {model.joint(i).name for i in range(model.njnt)}
+    missing = {*joints, *_FINGERS} - {model.joint(i).name for i in range(model.njnt)}
     if missing:
         raise ConfigError(f"{mjcf} is no model of this arm: it lacks the joints {sorted(missing)}.")
     return model
 
 
-def _levers(model: Any) -> Float64:
-    """(6,) m: no point that a joint moves is ever further from its axis."""
-    chain = [int(model.joint(name).bodyid[0]) for name in JOINT_NAMES]
+def _levers(model: Any, joints: Sequence[str]) -> Float64:
+    """(N,) m: no point that a joint moves is ever further from its axis."""
+    chain = [int(model.joint(name).bodyid[0]) for name in joints]
     steps = [float(np.linalg.norm(model.body_pos[after])) for _, after in pairwise(chain)]
     slide = max(float(np.abs(model.joint(name).range).max()) for name in _FINGERS)
     depth = np.zeros(model.nbody)  # farthest point of a link from its own joint

@@ -110,7 +110,7 @@ class Controller:
         """Hold until the fingers stop, or for 0.8 s; the next step of the grid begins then.
 
         Args:
-            joints: float64 (6,) rad, where the arm is told to be.
+            joints: float64 (N,) rad, where the arm is told to be.
             gripper_width: m, where the fingers are told to go.
             strained: Whether the arm pushes too hard. When it does for 0.1 s, it is told to be elsewhere:
             relieve: Takes a measured state and says where.
@@ -143,8 +143,8 @@ class Controller:
 
         Args:
             step: From `begin`.
-            start: float64 (6,) rad, where the arm was told to be.
-            goal: float64 (6,) rad, where it shall be at the end.
+            start: float64 (N,) rad, where the arm was told to be.
+            goal: float64 (N,) rad, where it shall be at the end.
             gripper_width: m.
             clipped: Limits that changed the action.
 
@@ -178,7 +178,7 @@ def _stands(state: ArmState, wanted_m: float, seen: deque[ArmState]) -> bool:
 
 
 def stopped_short(target: Float64, state: ArmState) -> bool:
-    """Whether the arm stands still away from its target, joints (6,) rad.
+    """Whether the arm stands still away from its target, joints (N,) rad.
 
     After a silence that means that it braked or is blocked: the target has nothing to do with what it does now.
     """

@@ -20,6 +20,7 @@ from trajectories.types import Float64
 
 _STEP_S = 1.0  # a whole Gauss-Newton step per iteration
 _DAMPING = 1e-10
+_FREE = 6  # joints that any position and rotation need
 _ROTATION_WEIGHT = 0.3  # m per rad: about the arm's length
 
 
@@ -30,6 +31,9 @@ class IterativeKinematics:
         self,
         mjcf: Path | str,
         *,
+        joints: Sequence[str] = JOINT_NAMES,
+        lower: Sequence[float] | None = None,
+        upper: Sequence[float] | None = None,
         tip_site: str = "tip",
         tolerance: float = 1e-9,
         max_iterations: int = 100,
@@ -37,25 +41,37 @@ class IterativeKinematics:
         """Load the model.
 
         Args:
-            mjcf: Model with the joints of `robot.control.kinematics.JOINT_NAMES`.
+            mjcf: Model of the arm.
+            joints: Names of its N joints, base to wrist.
+            lower: (N,) smallest joint angles, rad; None takes the model's.
+            upper: (N,) largest joint angles, rad, likewise.
             tip_site: Site between the finger tips, x along the fingers.
             tolerance: Largest error of the result, m and rad.
             max_iterations: After which the pose counts as out of reach.
 
         Raises:
-            KinematicsError: When the model lacks a joint or the site.
+            KinematicsError: When the model lacks a joint or the site, or has fewer than six joints: which rotation
+                those can't take is for a closed form to say (`robot.control.five_axis`).
         """
         import mink
         import mujoco
 
         self._model = mujoco.MjModel.from_xml_path(str(mjcf))
         try:
-            joints = [self._model.joint(name) for name in JOINT_NAMES]
+            found = [self._model.joint(name) for name in joints]
             self._model.site(tip_site)
         except KeyError as error:
             raise KinematicsError(f"{mjcf} is no model of this arm: {error.args[0]}") from error
-        self._qpos = np.array([joint.qposadr[0] for joint in joints])
-        dofs = {int(joint.dofadr[0]) for joint in joints}
+        if len(found) < _FREE:
+            raise KinematicsError(
+                f"{mjcf} has {len(found)} joints; an iteration for any pose needs {_FREE}. Arms of five joints have "
+                "robot.control.five_axis.FiveAxisKinematics."
+            )
+        if lower is not None and upper is not None:
+            for joint, low, high in zip(found, lower, upper, strict=True):
+                joint.range[:] = low, high
+        self._qpos = np.array([joint.qposadr[0] for joint in found])
+        dofs = {int(joint.dofadr[0]) for joint in found}
         self._tip = tip_site
         self._tolerance, self._max_iterations = tolerance, max_iterations
         self._configuration: Any = mink.Configuration(self._model)
@@ -71,13 +87,17 @@ class IterativeKinematics:
         self._frozen = [mink.DofFreezingTask(self._model, others)] if others else []
 
     def forward(self, joints: Sequence[float] | Float64) -> Pose:
-        """Pose of the tip for joint angles (6,), rad."""
+        """Pose of the tip for joint angles (N,), rad."""
         self._configuration.update(self._full(joints))
         transform = self._configuration.get_transform_frame_to_world(self._tip, "site").as_matrix()
         return Pose.from_matrix(transform[:3, 3], transform[:3, :3])
 
+    def attainable(self, pose: Pose) -> Pose:
+        """The pose itself: six joints give the tip any rotation."""
+        return pose
+
     def inverse(self, pose: Pose, near_joints: Sequence[float] | Float64) -> Float64:
-        """Joint angles float64 (6,), rad, within the model's limits that reach `pose`, found from `near_joints`.
+        """Joint angles float64 (N,), rad, within the model's limits that reach `pose`, found from `near_joints`.
 
         Raises:
             KinematicsError: When the iteration does not arrive: out of reach, beyond a limit, or too far from
@@ -113,8 +133,8 @@ class IterativeKinematics:
     def _full(self, joints: Sequence[float] | Float64) -> Float64:
         """The model's coordinates with the arm at `joints`."""
         values = np.asarray(joints, dtype=np.float64).ravel()
-        if values.shape != (len(JOINT_NAMES),) or not np.isfinite(values).all():
-            raise KinematicsError(f"Expected {len(JOINT_NAMES)} finite joint angles in rad, got {joints!r}.")
+        if values.shape != self._qpos.shape or not np.isfinite(values).all():
+            raise KinematicsError(f"Expected {len(self._qpos)} finite joint angles in rad, got {joints!r}.")
         q = self._rest.copy()
         q[self._qpos] = values
         return q

@@ -1,4 +1,4 @@
-"""Forward and inverse kinematics of the WidowX 250 S in closed form.
+"""Forward and inverse kinematics of six-axis arms with a spherical wrist in closed form: WidowX 250 S, ViperX 300 S.
 
 The last three axes meet in one point (offsets of TrossenRobotics' wx250s URDF), so the wrist is spherical:
 its centre gives waist, shoulder and elbow (a planar two-link arm), the remaining rotation is an x-y-x Euler
@@ -72,7 +72,7 @@ class Kinematics:
         Raises:
             KinematicsError: When `joints` are not six finite numbers.
         """
-        q = _six(joints)
+        q = checked_joints(joints, JOINT_NAMES)
         position, rows = self._tip(q)
         return Pose(np.array(position), np.array(rpy_of_tool_rows(rows)))
 
@@ -83,18 +83,12 @@ class Kinematics:
             KinematicsError: When the pose is out of reach, a joint limit forbids every branch, or an
                 argument is not finite.
         """
-        near = _six(near_joints)
-        px, py, pz = pose.position.tolist()
+        near = checked_joints(near_joints, JOINT_NAMES)
         rows = tool_rows(pose.rpy.tolist())
-        if not math.isfinite(px + py + pz + rows[0][0] + rows[1][0] + rows[2][0]):
-            raise KinematicsError(f"Inverse kinematics needs a finite pose, got {_describe(pose)}.")
-        reach = self.geometry.tool
-        x, y, z = px - reach * rows[0][0], py - reach * rows[1][0], pz - reach * rows[2][0]
-
         best: tuple[float, ...] | None = None
         best_cost = math.inf
         refused: list[tuple[float, str]] = []
-        arms = [(_squared(arm, near), arm) for arm in self._arm_branches(x, y, z, near[0], pose)]
+        arms = [(_squared(arm, near), arm) for arm in self.arm_branches(pose, near[0])]
         for arm_cost, arm in sorted(arms):
             if arm_cost >= best_cost:
                 break
@@ -110,10 +104,32 @@ class Kinematics:
                     refused.append((cost, reason))
         if best is None:
             raise KinematicsError(
-                f"The pose {_describe(pose)} needs a joint beyond its limit in every branch; the nearest one "
+                f"The pose {describe_pose(pose)} needs a joint beyond its limit in every branch; the nearest one "
                 f"needs {min(refused)[1]}. Ask for a pose nearer to the middle of the workspace."
             )
         return np.array(best)
+
+    def attainable(self, pose: Pose) -> Pose:
+        """The pose itself: six joints give the tip any rotation."""
+        return pose
+
+    def arm_branches(self, pose: Pose, near_waist: float) -> list[tuple[float, float, float]]:
+        """Waist, shoulder and elbow angles, rad, that put the wrist's centre where `pose` of the tip needs it.
+
+        Args:
+            pose: Of the tip.
+            near_waist: The waist's angle, rad, where the centre lies on its axis.
+
+        Raises:
+            KinematicsError: When the pose isn't finite or out of reach.
+        """
+        px, py, pz = pose.position.tolist()
+        rows = tool_rows(pose.rpy.tolist())
+        if not math.isfinite(px + py + pz + rows[0][0] + rows[1][0] + rows[2][0]):
+            raise KinematicsError(f"Inverse kinematics needs a finite pose, got {describe_pose(pose)}.")
+        reach = self.geometry.tool
+        x, y, z = px - reach * rows[0][0], py - reach * rows[1][0], pz - reach * rows[2][0]
+        return self._arm_branches(x, y, z, near_waist, pose)
 
     def _tip(self, q: Sequence[float]) -> tuple[Row, Rows]:
         """Position and tool rotation."""
@@ -159,7 +175,7 @@ class Kinematics:
         if room < 0.0:
             limit = f"at most {longest:.3f}" if distance > longest else f"at least {shortest:.3f}"
             raise KinematicsError(
-                f"The pose {_describe(pose)} is out of reach: its wrist would be {distance:.3f} m from the "
+                f"The pose {describe_pose(pose)} is out of reach: its wrist would be {distance:.3f} m from the "
                 f"shoulder, {limit} m is possible. Ask for a pose inside the workspace."
             )
         four_areas = math.sqrt(room)
@@ -174,7 +190,7 @@ class Kinematics:
             for sign in (1.0, -1.0):
                 shoulder = rise - direction - sign * at_shoulder
                 forearm = sign * at_wrist - direction  # angle of the forearm below the horizontal
-                branches.append((_wrap(turn), _wrap(shoulder), _wrap(forearm - shoulder)))
+                branches.append((wrap_angle(turn), wrap_angle(shoulder), wrap_angle(forearm - shoulder)))
         return branches
 
     def _outside(self, q: Sequence[float]) -> str | None:
@@ -203,10 +219,10 @@ def _wrist_branches(waist: float, pitch: float, rows: Rows, near: Sequence[float
         w11 = -s0 * t01 + c0 * t11
         w21 = sp * (c0 * t01 + s0 * t11) + cp * t21
         total = math.atan2(w21, w11) if w00 > 0 else math.atan2(-w21, w11)
-        return ((near[3], math.atan2(sine, w00), _wrap(total - near[3])),)
+        return ((near[3], math.atan2(sine, w00), wrap_angle(total - near[3])),)
     roll, rotate = math.atan2(w10, -w20), math.atan2(w01, w02)
     angle = math.atan2(sine, w00)
-    return (roll, angle, rotate), (_wrap(roll + math.pi), -angle, _wrap(rotate + math.pi))
+    return (roll, angle, rotate), (wrap_angle(roll + math.pi), -angle, wrap_angle(rotate + math.pi))
 
 
 def _squared(three: Row, others: Sequence[float]) -> float:
@@ -215,21 +231,27 @@ def _squared(three: Row, others: Sequence[float]) -> float:
     return a * a + b * b + c * c
 
 
-def _wrap(angle: float) -> float:
-    """Into (-pi, pi]."""
+def wrap_angle(angle: float) -> float:
+    """The same angle in (-pi, pi], rad."""
     if -math.pi < angle <= math.pi:
         return angle
     return math.pi - (math.pi - angle) % (2.0 * math.pi)
 
 
-def _six(joints: Sequence[float] | Float64) -> list[float]:
+def checked_joints(joints: Sequence[float] | Float64, names: Sequence[str]) -> list[float]:
+    """One finite angle in rad for each of `names`.
+
+    Raises:
+        KinematicsError: When they aren't.
+    """
     q = np.asarray(joints, dtype=np.float64).ravel().tolist()
-    if len(q) != 6 or not math.isfinite(sum(q)):
-        raise KinematicsError(f"Expected {len(JOINT_NAMES)} finite joint angles in rad, got {joints!r}.")
+    if len(q) != len(names) or not math.isfinite(sum(q)):
+        raise KinematicsError(f"Expected {len(names)} finite joint angles in rad, got {joints!r}.")
     return q
 
 
-def _describe(pose: Pose) -> str:
+def describe_pose(pose: Pose) -> str:
+    """A pose in words, for messages."""
     x, y, z = pose.position.tolist()
     roll, pitch, yaw = pose.rpy.tolist()
     return f"(x {x:.3f}, y {y:.3f}, z {z:.3f} m; roll {roll:.2f}, pitch {pitch:.2f}, yaw {yaw:.2f} rad)"

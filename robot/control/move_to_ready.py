@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from robot.control.poses import READY_JOINTS
 from robot.interfaces import Arm, Clock
 from trajectories.errors import SafetyError
 from trajectories.numbers import NS_PER_S
@@ -17,8 +18,8 @@ _LAG = 0.35
 """rad that a joint may stay behind its goal on the way: more means that something is in its way."""
 
 
-def move_to_ready(arm: Arm, clock: Clock, joints: tuple[float, ...] = READY_JOINTS, speed: float = 0.5) -> None:
-    """Move to `joints` (6,) rad, no joint faster than `speed` rad/s; the gripper stays as it is.
+def move_to_ready(arm: Arm, clock: Clock, joints: Sequence[float], speed: float = 0.5) -> None:
+    """Move to `joints` (N,) rad, no joint faster than `speed` rad/s; the gripper stays as it is.
 
     Raises:
         SafetyError: When something blocks the arm; it holds then.
@@ -40,7 +41,7 @@ def move_to_ready(arm: Arm, clock: Clock, joints: tuple[float, ...] = READY_JOIN
         _send(arm, clock, goal, start.gripper_width)
         due += round(NS_PER_S / _RATE_HZ)
         clock.sleep_until_ns(due)
-    raise SafetyError(f"The arm didn't reach its ready pose {joints}: something holds it. Free it and start again.")
+    raise SafetyError(f"The arm didn't reach its ready pose {tuple(joints)}: something holds it. Free it, start again.")
 
 
 def _send(arm: Arm, clock: Clock, joints: Float64, width: float) -> None:

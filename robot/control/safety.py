@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from robot.arms.model import ArmModel
 from robot.control.collision import Collision
-from robot.control.kinematics import JOINT_NAMES, Kinematics
 from robot.control.pose import Pose, multiply, rows_from_rpy, rpy_from_rows, transpose
 from robot.control.safety_inputs import action_numbers, impossible_state
 from robot.control.safety_limits import SafetyLimits
-from robot.interfaces import ArmState
+from robot.interfaces import ArmKinematics, ArmState
 from trajectories.errors import ConfigError, KinematicsError, SafetyError
 from trajectories.types import ACTION_SIZE, Float32, Float64
 
@@ -26,6 +26,7 @@ AXES = ("x", "y", "z", "roll", "pitch", "yaw")
 _TRIES = 6  # shorter and shorter steps before the motion is refused
 _TOLERANCE = 1e-9
 _STEP_TOLERANCE = 1e-6  # of a rotation's length: below what float32 actions can tell apart
+_OUTSIDE = 1e-6  # rad of an attainable rotation beyond the box that are none
 _SHORTEST_S = 1e-3  # a motion has to take longer
 
 
@@ -35,7 +36,7 @@ class Target:
 
     Attributes:
         pose: Of the tip, base frame.
-        joints: float64 (6,) rad that reach it.
+        joints: float64 (N,) rad that reach it.
         gripper_open: Whether the gripper is told to be open.
     """
 
@@ -49,7 +50,8 @@ class Checked:
     """An action after the filter.
 
     Attributes:
-        executed: float32 (7,) in [-1, 1], the action that was really composed; the gripper entry is -1 or 1.
+        executed: float32 (7,) in [-1, 1], the action that was really composed; the gripper entry is -1 or 1. An arm of
+            fewer than six joints takes the rotation that is nearest to the one asked for.
         target: The new target.
         gripper_width: m.
         clipped: Names of the limits that changed the action, empty if none.
@@ -70,24 +72,34 @@ class SafetyFilter:
         fault: Why nothing moves any more, or None.
     """
 
-    def __init__(self, limits: SafetyLimits, action_scale: Sequence[float], kinematics: Kinematics) -> None:
+    def __init__(
+        self,
+        model: ArmModel,
+        limits: SafetyLimits,
+        action_scale: Sequence[float],
+        kinematics: ArmKinematics | None = None,
+    ) -> None:
         """Build the filter.
 
         Args:
-            limits: What the arm may do.
+            model: The arm.
+            limits: What it may do.
             action_scale: (7,) what an action of 1 means, see `RobotSpec.action_scale`.
-            kinematics: Inverse kinematics to use; its own joint limits apply too.
+            kinematics: Other inverse kinematics than the model's; its own joint limits apply too.
 
         Raises:
-            ConfigError: When the scale is not seven finite numbers above 0, or the collision margin out of range.
+            ConfigError: When the limits aren't this arm's, the scale is not seven finite numbers above 0, or the
+                collision margin is out of range.
         """
         if len(action_scale) != ACTION_SIZE or not all(math.isfinite(s) and s > 0 for s in action_scale):
             raise ConfigError(f"action_scale needs {ACTION_SIZE} finite numbers above 0, got {action_scale!r}.")
+        model.require_fits(limits)
         self.limits = limits
         self.nonfinite_actions = 0
         self.fault: str | None = None
-        self._kinematics = kinematics
-        self._collision = Collision(limits.collision_margin)
+        self._joints = model.joints
+        self._kinematics = model.kinematics(limits) if kinematics is None else kinematics
+        self._collision = Collision(limits.collision_margin, model.mjcf, model.joints)
         self._scale = tuple(float(s) for s in action_scale[:6])
         # A step may be no longer than an action of 1, so that `executed` stays in [-1, 1].
         steps = (limits.max_step_position,) * 3 + (limits.max_step_rotation,) * 3
@@ -169,7 +181,7 @@ class SafetyFilter:
         Raises:
             SafetyError: With the fault, in that case only.
         """
-        impossible = impossible_state(state, self.limits)
+        impossible = impossible_state(state, self.limits, self._joints)
         if impossible is not None:
             self.trip(impossible)
             self.require_no_fault()
@@ -211,7 +223,7 @@ class SafetyFilter:
         if self._effort_steps >= self.limits.effort_fault_steps:
             joint = over[0]
             self.trip(
-                f"{JOINT_NAMES[joint]} pushed with {efforts[joint]:.2f} N m, more than the allowed "
+                f"{self._joints[joint]} pushed with {efforts[joint]:.2f} N m, more than the allowed "
                 f"{self.limits.max_efforts[joint]:.2f}, for {self._effort_steps} control steps"
             )
 
@@ -274,8 +286,14 @@ class SafetyFilter:
             if far > 1.0 + _STEP_TOLERANCE:
                 turn, reason = [d / far for d in turn], too_far
             else:
-                pose = Pose(np.array([p + d for p, d in zip(start, shift, strict=True)]), np.array(rpy))
-                part, reason, joints = self._try(pose, target, allowed)
+                wanted = Pose(np.array([p + d for p, d in zip(start, shift, strict=True)]), np.array(rpy))
+                pose = self._kinematics.attainable(wanted)
+                part, reason, joints = 0.5, "rotation", None
+                if pose is not wanted:
+                    reasons.append("rotation")
+                    turned = rpy_from_rows(multiply(rows_from_rpy(pose.rpy.tolist()), back))
+                if pose is wanted or not self._turns_too_far(wanted, pose, turned, step[3:]):
+                    part, reason, joints = self._try(pose, target, allowed)
                 if joints is not None:
                     executed = [d / s for d, s in zip((*shift, *turned), self._scale, strict=True)]
                     return Checked(
@@ -287,6 +305,22 @@ class SafetyFilter:
                 shift, turn = [part * d for d in shift], [part * d for d in turn]
             reasons.append(reason)
         return self._hold(target, gripper_open, tuple(dict.fromkeys((*clipped, *reasons))))
+
+    def _turns_too_far(self, wanted: Pose, pose: Pose, turned: Sequence[float], most: Sequence[float]) -> bool:
+        """Whether the rotation that the arm takes instead of the wanted one leaves the box, or is a longer step.
+
+        Args:
+            wanted: Asked for.
+            pose: What the arm can take.
+            turned: Roll, pitch and yaw from the last target to `pose`, rad.
+            most: (3,) rad that a step may have.
+        """
+        low, high = self.limits.rpy_lower, self.limits.rpy_upper
+        leaves = any(
+            _inside(a, w, b) and not _inside(a, p, b)
+            for a, w, p, b in zip(low, wanted.rpy.tolist(), pose.rpy.tolist(), high, strict=True)
+        )
+        return leaves or max(abs(d) / m for d, m in zip(turned, most, strict=True)) > 1.0 + _STEP_TOLERANCE
 
     def _try(self, pose: Pose, target: Target, allowed: float) -> tuple[float, str, Float64 | None]:
         """Joints that reach `pose` freely within `allowed` rad of travel, or how much to shorten it, and why."""
@@ -300,3 +334,7 @@ class SafetyFilter:
         if self._collision.obstacle(target.joints, joints) is not None:
             return 0.5, "collision", None
         return 1.0, "", joints
+
+
+def _inside(low: float, value: float, high: float) -> bool:
+    return low - _OUTSIDE <= value <= high + _OUTSIDE

@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from robot.control.kinematics import JOINT_LOWER, JOINT_UPPER, Kinematics
+from robot.control.kinematics import JOINT_LOWER, JOINT_UPPER
 from trajectories.errors import ConfigError
 from trajectories.numbers import positive
+
+WIDEST_GRIPPER_M = 0.2
+"""No parallel gripper here opens wider."""
 
 
 @dataclass(frozen=True)
 class SafetyLimits:
-    """What the arm may do. Lengths in m, angles in rad, base frame, rotation relative to the gripper down.
+    """What an arm of N joints may do. Lengths in m, angles in rad, base frame, rotation relative to the gripper down.
+
+    The defaults are those of the WidowX 250 S; `ArmModel.limits` gives those of other arms.
 
     Attributes:
         position_lower: (3,) corner of the box that the target of the tip stays in.
@@ -23,15 +28,15 @@ class SafetyLimits:
         max_step_rotation: Largest rotation about one axis in one control step.
         max_speed_position: m/s along one axis, for steps that take less than their period.
         max_speed_rotation: rad/s about one axis, likewise.
-        joint_lower: (6,) the servos' smallest angles.
-        joint_upper: (6,) the servos' largest angles.
+        joint_lower: (N,) the servos' smallest angles.
+        joint_upper: (N,) the servos' largest angles.
         joint_margin: Kept free before each joint limit.
         joint_slack: A joint measured further than this outside of its limits is a fault.
         collision_margin: Kept free between the links that could meet, and between them and the table.
         max_joint_speed: rad/s, of every joint's target.
         max_joint_lag: Between target and measured joint; beyond it only motions that reduce it are allowed,
             so that a blocked arm does not wind its target up.
-        max_efforts: (6,) N m; the defaults are 95 % of the servos' stall torque at 12 V (two servos share
+        max_efforts: (N,) N m; the defaults are 95 % of the servos' stall torque at 12 V (two servos share
             shoulder and elbow).
         effort_yield_steps: Control steps in a row above `max_efforts` after which the arm yields: its target
             goes to where it is, which takes the load off the servos.
@@ -70,7 +75,7 @@ class SafetyLimits:
         pairs = (
             ("position", self.position_lower, self.position_upper, 3),
             ("rpy", self.rpy_lower, self.rpy_upper, 3),
-            ("joint", self.joint_lower, self.joint_upper, 6),
+            ("joint", self.joint_lower, self.joint_upper, len(self.joint_lower)),
         )
         for name, lower, upper, size in pairs:
             ordered = len(lower) == len(upper) == size and all(
@@ -103,19 +108,17 @@ class SafetyLimits:
                 f"effort_fault_steps must exceed effort_yield_steps ({self.effort_yield_steps}), got "
                 f"{self.effort_fault_steps!r}."
             )
-        if len(self.max_efforts) != 6 or not all(math.isfinite(x) and x > 0 for x in self.max_efforts):
-            raise ConfigError(f"max_efforts needs six finite N m above 0, got {self.max_efforts}.")
+        joints = len(self.joint_lower)
+        if (
+            joints < 1
+            or len(self.max_efforts) != joints
+            or not all(math.isfinite(x) and x > 0 for x in self.max_efforts)
+        ):
+            raise ConfigError(f"max_efforts needs {joints} finite N m above 0, one a joint, got {self.max_efforts}.")
         if not 0.0 <= self.joint_margin < 0.5:
             raise ConfigError(f"joint_margin must lie in [0, 0.5) rad, got {self.joint_margin!r}.")
-        if not 0.0 <= self.gripper_closed_width < self.gripper_open_width <= 0.044:
+        if not 0.0 <= self.gripper_closed_width < self.gripper_open_width <= WIDEST_GRIPPER_M:
             raise ConfigError(
-                "The gripper widths must satisfy 0 <= closed < open <= 0.044 m, got "
+                f"The gripper widths must satisfy 0 <= closed < open <= {WIDEST_GRIPPER_M} m, got "
                 f"{self.gripper_closed_width!r} and {self.gripper_open_width!r}."
             )
-
-    def kinematics(self) -> Kinematics:
-        """Kinematics whose joint limits are these, less the margin."""
-        return Kinematics(
-            lower=tuple(x + self.joint_margin for x in self.joint_lower),
-            upper=tuple(x - self.joint_margin for x in self.joint_upper),
-        )

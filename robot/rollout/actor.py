@@ -3,7 +3,8 @@
     send what an earlier process left in the outbox
     until the learner says that the run is finished, or a person stops it:
         take newer weights if there are any and they pass the canary
-        may_act?  run an episode -> outbox (durable) -> learner (durable) -> out of the outbox
+        may_act?  the session runs an episode and commits it to the outbox (durable)
+                  -> learner (durable) -> out of the outbox
         in one process with the learner: its turn
 
 An episode that is in the outbox is never lost: when the actor, the learner or the link dies between two of
@@ -25,7 +26,7 @@ from typing import Protocol
 from robot.interfaces import LearnerEndpoint, LoadWeights
 from robot.rollout.actor_status import ActorStatus, State, continued
 from robot.signals import on_signals
-from trajectories.errors import CorruptEpisodeError, LinkError, StoppedError
+from trajectories.errors import CorruptEpisodeError, LinkError, StoppedError, StoreError
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode
 
@@ -50,7 +51,10 @@ class Session(Protocol):
         ...
 
     def run_episode(self) -> Episode:
-        """One whole episode."""
+        """One whole episode, which is in the actor's outbox when this returns.
+
+        The session commits, so that it also keeps an episode that a fault cut short and that is never returned.
+        """
         ...
 
 
@@ -94,11 +98,12 @@ class Actor:
         """Prepare; nothing is sent or moved before `run`.
 
         Args:
-            session: Runs episodes. With `on_episode=outbox.commit` an episode that a fault cut short is
-                kept, too, and goes out at the next start.
+            session: Runs episodes and commits each to `outbox` (`ResetFreeSession` by `on_episode`). One that a
+                fault cut short goes out after the next whole one, or at the next start.
             endpoint: The learner, in this process or behind a `LearnerClient`.
             load_weights: Tries new weights (canary pass) and swaps them in; when it raises the old ones stay.
-            outbox: Durable place for episodes that the learner has not acknowledged; only this actor writes.
+            outbox: Durable place for episodes that the learner has not acknowledged; only the session adds, only the
+                actor removes.
             policy_digest: Identifies the policy that both sides start from.
             options: Settings.
             stop: Ends the run after the present episode once set. Give the same event to `LearnerClient` as
@@ -171,10 +176,18 @@ class Actor:
         return True
 
     def _run_episode(self) -> None:
-        """One episode, from its first observation to the learner's acknowledgement."""
+        """One episode, from its first observation to the learner's acknowledgement.
+
+        Raises:
+            StoreError: When the session has not committed it.
+        """
         self._enter("acting")
         episode = self._session.run_episode()
-        self._outbox.commit(episode)
+        if episode.id not in self._outbox:
+            raise StoreError(
+                f"Episode {episode.id} is not in the outbox {self._outbox.path}, so a kill would lose it; expected a "
+                "session that commits what it records. Give it on_episode=outbox.commit."
+            )
         helps = self._helps_before + Counter(self._session.stats.helps)
         self._status = replace(self._status.judged(episode), helps=dict(helps))
         self._send(episode)

@@ -15,6 +15,8 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from robot.arms.model import ArmModel
+from robot.arms.wx250s import WX250S
 from robot.control.controller import Controller, ControlStep, stopped_short
 from robot.control.home import HomeRegion, action_towards
 from robot.control.pose import Pose
@@ -46,6 +48,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
     Attributes:
         robot_spec: Cameras, proprioception, action scale and control rate (`spec` is Gymnasium's own).
         instruction: What the robot is asked to do; part of every observation.
+        model: Which arm it is.
         limits: Safety limits, fixed.
         ages_ns: Source -> how old its data were in the newest observation.
     """
@@ -59,6 +62,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         clock: Clock,
         spec: RobotSpec,
         *,
+        model: ArmModel = WX250S,
         limits: SafetyLimits | None = None,
         home: HomeRegion | None = None,
         max_steps: int = 40,
@@ -72,14 +76,15 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
             cameras: Exactly the cameras that `spec` names.
             clock: The clock that the devices' times come from.
             spec: What observations and actions look like.
-            limits: Safety limits; the defaults fit the table scenes.
-            home: Where episodes start.
+            model: Which arm it is.
+            limits: Safety limits; None takes the model's.
+            home: Where episodes start; None takes the model's.
             max_steps: Control steps after which `step` truncates.
             max_age_s: Frames and joint states older than this are refused.
             substeps_hz: Joint targets per second.
 
         Raises:
-            ConfigError: When cameras, proprioception or rates don't fit `spec`.
+            ConfigError: When cameras, proprioception or rates don't fit `spec`, or the limits not the model.
         """
         if set(cameras) != set(spec.cameras):
             raise ConfigError(f"The specification names cameras {sorted(spec.cameras)}, got {sorted(cameras)}.")
@@ -90,12 +95,13 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         self.robot_spec = spec
         self.instruction = ""
         self.ages_ns: dict[str, int] = {}
-        self.limits = limits if limits is not None else SafetyLimits()
+        self.model = model
+        self.limits = limits if limits is not None else model.limits()
         self.render_mode = "rgb_array"
-        self.kinematics = self.limits.kinematics()
-        self.safety = SafetyFilter(self.limits, spec.action_scale, self.kinematics)
+        self.kinematics = model.kinematics(self.limits)
+        self.safety = SafetyFilter(model, self.limits, spec.action_scale, self.kinematics)
         self._arm, self._cameras, self._clock = arm, dict(cameras), clock
-        self._home = home if home is not None else HomeRegion()
+        self._home = home if home is not None else model.home
         self._max_steps, self._steps = max_steps, 0
         self._max_age_ns = round(max_age_s * NS_PER_S)
         self._controller = Controller(arm, clock, spec.control_hz, substeps_hz, self.safety.require_no_fault)
@@ -238,7 +244,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         here = self.target.pose
         rise = max(float(here.position[2]), self._home.rise_z)
         self._move_to(Pose(np.array([here.position[0], here.position[1], rise]), here.rpy))
-        self._move_to(self._home.sample(rng))
+        self._move_to(self.kinematics.attainable(self._home.sample(rng)))
         self._controller.restart()
 
     def resync(self) -> None:
@@ -313,7 +319,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         return target
 
     def _give_way(self, state: ArmState) -> Float64:
-        """Make where the arm is its target, rad (6,): what it pushes against no longer loads the servos."""
+        """Make where the arm is its target, rad (N,): what it pushes against no longer loads the servos."""
         self._target = self.safety.target_at(state, self.target.gripper_open)
         return self._target.joints
 

@@ -12,8 +12,9 @@ from dataclasses import replace
 import mujoco
 import numpy as np
 
+from robot.arms.model import ArmModel
+from robot.arms.wx250s import WX250S
 from robot.control.calibration import Mount
-from robot.control.collision import ARM_XML
 from robot.interfaces import ArmState
 from robot.rollout.environment import RobotEnv
 from sim.devices import SimArm, SimCamera, SimClock
@@ -38,7 +39,7 @@ class MisalignedArm(SimArm):
 
     Args:
         physics: The world.
-        offsets: (6,) rad: true angle = reported angle + offset.
+        offsets: (N,) rad: true angle = reported angle + offset.
     """
 
     def __init__(self, physics: Physics, offsets: Sequence[float]) -> None:
@@ -62,8 +63,9 @@ class CalibrationScene:
         picture: uint8 (H, W) of the board.
         board_size: (width, height) of the board, m.
         camera: "front", "side" or "wrist".
-        offsets: (6,) rad: true angle = reported angle + offset.
+        offsets: (N,) rad: true angle = reported angle + offset.
         image_size: Height and width of the pictures, pixels.
+        model: Which arm.
 
     Attributes:
         camera: Name of the camera.
@@ -80,21 +82,22 @@ class CalibrationScene:
         picture: UInt8,
         board_size: tuple[float, float],
         camera: str = "front",
-        offsets: Sequence[float] = (0.0,) * 6,
+        offsets: Sequence[float] | None = None,
         image_size: int = 480,
+        model: ArmModel = WX250S,
     ) -> None:
         if camera not in ("front", "side", "wrist"):
             raise ConfigError(f"The twin has cameras front, side and wrist, not {camera!r}.")
         self.camera = camera
         self.mount: Mount = "gripper" if camera == "wrist" else "base"
-        self.physics = Physics(_compile(picture, board_size, on_table=self.mount == "gripper"))
+        self.physics = Physics(_compile(model, picture, board_size, on_table=self.mount == "gripper"), model)
         size = (image_size, image_size)
         self._size = size
         self._renderer = SceneRenderer(self.physics.model, size)
         clock = SimClock(self.physics)
         device = SimCamera(camera, self.physics, self._renderer, size)
-        arm = MisalignedArm(self.physics, offsets)
-        self.env = RobotEnv(arm, {camera: device}, clock, RobotSpec(cameras={camera: size}))
+        arm = MisalignedArm(self.physics, (0.0,) * model.size if offsets is None else offsets)
+        self.env = RobotEnv(arm, {camera: device}, clock, RobotSpec(cameras={camera: size}), model=model)
 
     @property
     def camera_pose(self) -> Float64:
@@ -131,9 +134,9 @@ class CalibrationScene:
         return _transform(self.physics.tip_rotation(), self.physics.tip_position())
 
 
-def _compile(picture: UInt8, board_size: tuple[float, float], on_table: bool) -> mujoco.MjModel:
+def _compile(arm: ArmModel, picture: UInt8, board_size: tuple[float, float], on_table: bool) -> mujoco.MjModel:
     """The arm, the table, and the board as a thin plate without weight that nothing collides with."""
-    model = mujoco.MjSpec.from_file(str(ARM_XML))
+    model = mujoco.MjSpec.from_file(str(arm.mjcf))
     add_surroundings(model)
     height, width = picture.shape
     texture = model.add_texture(name=BOARD, type=mujoco.mjtTexture.mjTEXTURE_2D, width=width, height=height, nchannel=3)

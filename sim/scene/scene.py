@@ -13,7 +13,8 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike
 
-from robot.control.collision import ARM_XML
+from robot.arms.model import ArmModel
+from robot.arms.wx250s import WX250S
 from sim.devices import SimArm, SimCamera, SimClock
 from sim.physics import Physics
 from sim.rendering import SceneRenderer
@@ -34,6 +35,7 @@ class Scene:
         seed: Of the first `randomise`.
         randomise: Whether to vary it once now; without, everything is nominal.
         variation: How much it varies.
+        arm: Which arm stands at the table.
 
     Attributes:
         physics: The world.
@@ -48,12 +50,17 @@ class Scene:
     cameras: tuple[str, ...] = ("front", "side", "wrist")
 
     def __init__(
-        self, spec: SceneSpec, seed: int = 0, randomise: bool = True, variation: Variation | None = None
+        self,
+        spec: SceneSpec,
+        seed: int = 0,
+        randomise: bool = True,
+        variation: Variation | None = None,
+        arm: ArmModel = WX250S,
     ) -> None:
         self.spec = spec
         self._fixtures = {fixture.name: fixture for fixture in spec.fixtures}
         self._objects = {item.name: item for item in spec.objects}
-        self.physics = Physics(_compile(spec))
+        self.physics = Physics(_compile(spec, arm), arm)
         self.arm = SimArm(self.physics)
         self.clock = SimClock(self.physics)
         self._randomiser = SceneRandomiser(self.physics, spec, variation or Variation())
@@ -164,12 +171,12 @@ class Scene:
         return self._objects[name]
 
 
-def _compile(spec: SceneSpec) -> mujoco.MjModel:
+def _compile(spec: SceneSpec, arm: ArmModel) -> mujoco.MjModel:
     """Compile the arm, the table and what the spec adds."""
     names = [fixture.name for fixture in spec.fixtures] + [item.name for item in spec.objects]
     if len(set(names)) != len(names):
         raise ConfigError(f"Fixtures and objects of a scene need different names; got {names}.")
-    model = mujoco.MjSpec.from_file(str(ARM_XML))
+    model = mujoco.MjSpec.from_file(str(arm.mjcf))
     add_surroundings(model)
     for fixture in spec.fixtures:
         _add_fixture(model, fixture)

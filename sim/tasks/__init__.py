@@ -1,37 +1,42 @@
-"""The twin's tasks by name. A new one is one entry here and one YAML in `configs/task`."""
+"""The twin's tasks by name.
+
+A new one is one entry here and one YAML in `configs/task`. Packages outside add theirs by the entry point
+`regrasp.tasks`.
+"""
 
 from __future__ import annotations
 
 from sim.tasks import priors, targets
 from sim.tasks.task import Goal, Task
 from trajectories.errors import ConfigError
+from trajectories.registry import Registry
 
-TASKS: dict[str, Task] = {
-    task.name: task
-    for task in (
-        targets.POT_PICK_PLACE,
-        targets.BIN_WEIGHT,
-        priors.CUBE_TO_PLATE,
-        priors.CAN_TO_RACK,
-        priors.SPONGE_TO_SINK,
-        priors.CARROT_TO_BOWL,
-        priors.BLOCK_TO_BIN,
-        priors.CAN_TO_SHELF,
-        priors.PUSH_PUCK,
-        priors.STACK_CUBE,
-    )
-}
+_OWN = (
+    targets.POT_PICK_PLACE,
+    targets.BIN_WEIGHT,
+    priors.CUBE_TO_PLATE,
+    priors.CAN_TO_RACK,
+    priors.SPONGE_TO_SINK,
+    priors.CARROT_TO_BOWL,
+    priors.BLOCK_TO_BIN,
+    priors.CAN_TO_SHELF,
+    priors.PUSH_PUCK,
+    priors.STACK_CUBE,
+)
+TASKS: Registry[Task] = Registry("regrasp.tasks", "task", {task.name: task for task in _OWN})
+"""Name -> task. Iterating it gives the names of packages outside, too; `TASKS.own` are those that are ours."""
 
 
 def find_task(name: str) -> Task:
     """The task of that name.
 
     Raises:
-        ConfigError: With the names that exist.
+        ConfigError: With the names that exist; or when a package calls its task by another name than it has.
     """
-    if name not in TASKS:
-        raise ConfigError(f"There is no task {name!r}; there are {', '.join(TASKS)}.")
-    return TASKS[name]
+    task = TASKS[name]
+    if task.name != name:
+        raise ConfigError(f"The entry point {name!r} of regrasp.tasks is a task named {task.name!r}; name both alike.")
+    return task
 
 
 __all__ = ["TASKS", "Goal", "Task", "find_task"]

@@ -74,7 +74,7 @@ class Task:
     def success(self, scene: Scene, direction: Direction) -> bool:
         """Whether the object rests at the goal, upright, with the gripper commanded open and off the object."""
         physics = scene.physics
-        if physics.data.ctrl[6] < OPEN_COMMAND or not self.at_goal(scene, direction):
+        if physics.gripper_goal() < OPEN_COMMAND or not self.at_goal(scene, direction):
             return False
         if float(np.abs(physics.body_velocity(self.object)[:3]).max()) > MAX_SPEED:
             return False

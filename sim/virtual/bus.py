@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from drivers.dynamixel.packet import BROADCAST, Instruction, Packet
-from drivers.dynamixel.parser import Parser
-from drivers.dynamixel.replies import Status, encode_fast, encode_status
-from drivers.dynamixel.units import RETURN_DELAY_UNIT_S
-from drivers.dynamixel.widowx import WIDOWX_250S, ServoPlace
+from drivers.dynamixel.messages import Status, encode_fast, encode_status
+from drivers.dynamixel.packet import BROADCAST, Instruction, Packet, Parser
+from drivers.dynamixel.registers import RETURN_DELAY_UNIT_S
+from drivers.dynamixel.servo_map import WX250S, ServoMap
 from sim.virtual.bus_faults import BusFaults
 from sim.virtual.motors import Drive, FirstOrderMotors, Motors
 from sim.virtual.servo import VirtualServo
@@ -198,12 +197,12 @@ def _word(data: bytes, at: int) -> int:
     return data[at] | data[at + 1] << 8 if at + 1 < len(data) else 0
 
 
-def widowx_servos(
-    places: Sequence[ServoPlace] = WIDOWX_250S, firmware: int = _FAST_FIRMWARE + 1, boot_s: float = 0.2
+def arm_servos(
+    servo_map: ServoMap = WX250S, firmware: int = _FAST_FIRMWARE + 1, boot_s: float = 0.2
 ) -> list[VirtualServo]:
     """The arm's servos, set up as Interbotix ships them (velocity limit 131, return delay 0, 1 Mbps)."""
     servos = []
-    for place in places:
+    for place in servo_map.places:
         mount = -1 if place.drive_mode & 1 else 1
         one = VirtualServo(place.servo, place.table, place.joint, mount, firmware, boot_s)
         one.memory.set("drive_mode", place.drive_mode)

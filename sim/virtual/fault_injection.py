@@ -18,8 +18,7 @@ from dataclasses import fields
 from functools import partial
 from typing import Any
 
-from drivers.dynamixel.replies import HardwareError
-from drivers.dynamixel.widowx import GRIPPER_JOINT
+from drivers.dynamixel.messages import HardwareError
 from sim.physics import Physics
 from sim.virtual.bus import NOMINAL_SUPPLY_V
 from sim.virtual.bus_faults import BusFaults
@@ -125,7 +124,7 @@ class FaultInjector:
 
     def _block(self, servo: int) -> str:
         joint = self._servo(servo).joint
-        if joint == GRIPPER_JOINT:
+        if joint == self._physics.arm.size:
             raise ConfigError(f"'block' is for the arm's joints; servo {servo} is the gripper's.")
         with self._motors.lock:
             self._physics.model.dof_damping[joint] = _BLOCKED_NM_S

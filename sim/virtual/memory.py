@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from drivers.dynamixel.messages import Refusal
 from drivers.dynamixel.registers import EEPROM_END, ControlTable, Register
-from drivers.dynamixel.replies import Refusal
 
 
 class ControlMemory:

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from drivers.dynamixel.gripper_linkage import WIDOWX_LINKAGE
-from drivers.dynamixel.widowx import GRIPPER_JOINT
-from sim.physics import FINGER_CLOSED_M, Physics
+from drivers.dynamixel.servo_map import WIDOWX_LINKAGE, Linkage
+from sim.physics import Physics
 from sim.virtual.motors import Drive, Motion
 from trajectories.numbers import NS_PER_S
 from trajectories.types import Float64
@@ -30,21 +29,24 @@ class MujocoMotors:
     Args:
         physics: The twin's world. Somebody who looks at it from another thread must hold `lock`.
         now_ns: The bus' clock now.
+        linkage: Between the gripper's servo and its fingers.
 
     Attributes:
         lock: Held while the physics is stepped.
     """
 
-    def __init__(self, physics: Physics, now_ns: int) -> None:
+    def __init__(self, physics: Physics, now_ns: int, linkage: Linkage = WIDOWX_LINKAGE) -> None:
         self.lock = threading.RLock()
         self._physics = physics
+        self._linkage = linkage
+        self._gripper = physics.arm.size
         model = physics.model
-        self._gains = model.actuator_gainprm[: GRIPPER_JOINT + 1, 0].copy()
-        self._forces = model.actuator_forcerange[: GRIPPER_JOINT + 1].copy()
+        self._gains = model.actuator_gainprm[: self._gripper + 1, 0].copy()
+        self._forces = model.actuator_forcerange[: self._gripper + 1].copy()
         # A goal beyond "closed" squeezes; the twin's own arm never asks for less than 0.
-        model.actuator_ctrlrange[GRIPPER_JOINT, 0] = -_DEEPEST_SQUEEZE_M
-        self._limits = model.actuator_ctrlrange[: GRIPPER_JOINT + 1].copy()
-        self._strengths = np.full(GRIPPER_JOINT + 1, np.nan)
+        model.actuator_ctrlrange[self._gripper, 0] = -_DEEPEST_SQUEEZE_M
+        self._limits = model.actuator_ctrlrange[: self._gripper + 1].copy()
+        self._strengths = np.full(self._gripper + 1, np.nan)
         self._last_ns = now_ns
 
     def advance(self, now_ns: int, drives: Mapping[int, Drive]) -> dict[int, Motion]:
@@ -65,10 +67,10 @@ class MujocoMotors:
 
     def _combine(self, drives: Mapping[int, Drive]) -> tuple[Float64, Float64]:
         """Strength (fraction of all servos of the joint) and aim (rad; m for the gripper) of every joint."""
-        counts = np.zeros(GRIPPER_JOINT + 1)
-        powered = np.zeros(GRIPPER_JOINT + 1)
-        strengths = np.zeros(GRIPPER_JOINT + 1)
-        targets = np.zeros(GRIPPER_JOINT + 1)
+        counts = np.zeros(self._gripper + 1)
+        powered = np.zeros(self._gripper + 1)
+        strengths = np.zeros(self._gripper + 1)
+        targets = np.zeros(self._gripper + 1)
         for drive in drives.values():
             counts[drive.joint] += 1
             if drive.powered:
@@ -76,13 +78,13 @@ class MujocoMotors:
                 strengths[drive.joint] += drive.strength
                 targets[drive.joint] += drive.target
         strengths /= np.maximum(counts, 1)
-        aims = self._physics.data.ctrl[: GRIPPER_JOINT + 1].copy()
+        aims = self._physics.data.ctrl[: self._gripper + 1].copy()
         driven = powered > 0
         aims[driven] = targets[driven] / powered[driven]
-        if driven[GRIPPER_JOINT]:
-            aims[GRIPPER_JOINT] = WIDOWX_LINKAGE.width(float(aims[GRIPPER_JOINT]))
+        if driven[self._gripper]:
+            aims[self._gripper] = self._linkage.width(float(aims[self._gripper]))
         np.clip(aims, self._limits[:, 0], self._limits[:, 1], out=aims)
-        self._physics.data.ctrl[: GRIPPER_JOINT + 1] = aims
+        self._physics.data.ctrl[: self._gripper + 1] = aims
         return strengths, aims
 
     def _set_strengths(self, strengths: Float64) -> None:
@@ -91,13 +93,13 @@ class MujocoMotors:
         self._strengths = strengths.copy()
         model = self._physics.model
         scale = strengths.copy()
-        scale[GRIPPER_JOINT] /= GRIPPER_STRENGTH
-        model.actuator_forcerange[: GRIPPER_JOINT + 1] = self._forces * scale[:, None]
+        scale[self._gripper] /= GRIPPER_STRENGTH
+        model.actuator_forcerange[: self._gripper + 1] = self._forces * scale[:, None]
         self._physics.changed()
 
     def _motion(self, drive: Drive, strengths: Float64, aims: Float64) -> Motion:
         data, joint = self._physics.data, drive.joint
-        if joint == GRIPPER_JOINT:
+        if joint == self._gripper:
             return self._gripper_motion(drive)
         load = 0.0
         if drive.powered and strengths[joint] > 0:
@@ -108,11 +110,11 @@ class MujocoMotors:
 
     def _gripper_motion(self, drive: Drive) -> Motion:
         data = self._physics.data
-        width = float(data.qpos[GRIPPER_JOINT] - data.qpos[GRIPPER_JOINT + 1]) - 2 * FINGER_CLOSED_M
-        angle = WIDOWX_LINKAGE.angle(min(max(width, 0.0), WIDOWX_LINKAGE.largest_width))
-        speed = float(data.qvel[GRIPPER_JOINT] - data.qvel[GRIPPER_JOINT + 1]) / WIDOWX_LINKAGE.width_per_rad(angle)
+        width = self._physics.gripper_width()
+        angle = self._linkage.angle(min(max(width, 0.0), self._linkage.largest_width))
+        speed = float(data.qvel[self._gripper] - data.qvel[self._gripper + 1]) / self._linkage.width_per_rad(angle)
         load = 0.0
         if drive.powered:
-            force = float(data.actuator_force[GRIPPER_JOINT]) / float(self._forces[GRIPPER_JOINT, 1])
+            force = float(data.actuator_force[self._gripper]) / float(self._forces[self._gripper, 1])
             load = min(max(force * GRIPPER_STRENGTH, -drive.strength), drive.strength)
         return Motion(angle, speed, load)

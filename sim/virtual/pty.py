@@ -22,9 +22,9 @@ import tty
 from collections.abc import Callable
 from pathlib import Path
 
-from drivers.dynamixel.widowx import BUS_BAUD
+from drivers.dynamixel.servo_map import BUS_BAUD
 from robot.control.priority import raise_priority
-from sim.virtual.bus import VirtualBus, widowx_servos
+from sim.virtual.bus import VirtualBus, arm_servos
 from trajectories.errors import ConfigError
 from trajectories.numbers import NS_PER_S
 
@@ -210,7 +210,7 @@ def main() -> None:
     parser.add_argument("--link", type=Path, help="symbolic link to keep pointing to the terminal")
     options = parser.parse_args()
     bus = VirtualBus(
-        widowx_servos(firmware=options.firmware),
+        arm_servos(firmware=options.firmware),
         now_ns=time.monotonic_ns(),
         wire_baud=BUS_BAUD if options.wire else None,
     )

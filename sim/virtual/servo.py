@@ -11,10 +11,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from drivers.dynamixel.messages import ALERT_BIT, HardwareError, Refusal
 from drivers.dynamixel.packet import Instruction
-from drivers.dynamixel.registers import ControlTable, Register
-from drivers.dynamixel.replies import ALERT_BIT, HardwareError, Refusal
-from drivers.dynamixel.units import (
+from drivers.dynamixel.registers import (
     ACCELERATION_UNIT_RAD_S2,
     CENTRE_TICKS,
     LARGEST_PWM,
@@ -23,6 +22,8 @@ from drivers.dynamixel.units import (
     TICK_WRAP_MS,
     VELOCITY_UNIT_RAD_S,
     WATCHDOG_UNIT_S,
+    ControlTable,
+    Register,
 )
 from sim.virtual.memory import ControlMemory
 from sim.virtual.motors import Drive, Motion

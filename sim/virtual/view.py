@@ -36,7 +36,7 @@ class View:
     ) -> None:
         self._world, self._lock, self._renderer = world, lock, renderer
         self._camera, self._size = camera, size
-        self._copy = Physics(world.model)
+        self._copy = Physics(world.model, world.arm)
         self._depth = np.zeros(size, np.uint16)
 
     def look(self) -> UInt8:

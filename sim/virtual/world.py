@@ -23,14 +23,12 @@ from typing import Any, get_args
 
 import numpy as np
 
-from drivers.dynamixel.widowx import BUS_BAUD
-from robot.control.poses import SLEEP_JOINTS
+from drivers.dynamixel.servo_map import BUS_BAUD, servo_map
 from robot.control.priority import SCENE, raise_priority
-from sim.physics import FINGER_CLOSED_M, OPEN_WIDTH_M
 from sim.rendering import SceneRenderer
 from sim.tasks.task import REACH_X, Spread
 from sim.twin import make_twin
-from sim.virtual.bus import VirtualBus, widowx_servos
+from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.cameras import VirtualCamera
 from sim.virtual.control import ControlServer
 from sim.virtual.fault_injection import FaultInjector
@@ -80,15 +78,17 @@ class World:
                 cameras=(),
                 randomise=settings.randomise,
                 spread=settings.spread,
+                arm=settings.arm,
             )
             stack.callback(self._twin.close)
             physics = self._twin.scene.physics
-            physics.set_arm(SLEEP_JOINTS, OPEN_WIDTH_M)
+            servos = servo_map(settings.arm)
+            physics.set_arm(servos.sleep, physics.arm.opening)
             now = time.monotonic_ns()
             self._physics = physics
-            self._motors = MujocoMotors(physics, now)
+            self._motors = MujocoMotors(physics, now, servos.linkage)
             baud = BUS_BAUD if settings.wire else None
-            bus = VirtualBus(widowx_servos(), self._motors, now_ns=now, wire_baud=baud)
+            bus = VirtualBus(arm_servos(servos), self._motors, now_ns=now, wire_baud=baud)
             self._server = stack.enter_context(PtyServer(bus, folder / "arm", first=True))
             self.port = self._server.path
             renderer = SceneRenderer(physics.model, settings.size)
@@ -218,9 +218,9 @@ class World:
             data = physics.data
             objects = {item.name: np.concatenate(physics.body_pose(item.name)).tolist() for item in scene.spec.objects}
             truth = {
-                "joints": data.qpos[:6].tolist(),
-                "velocities": data.qvel[:6].tolist(),
-                "gripper_width": float(data.qpos[6] - data.qpos[7]) - 2 * FINGER_CLOSED_M,
+                "joints": data.qpos[: physics.arm.size].tolist(),
+                "velocities": data.qvel[: physics.arm.size].tolist(),
+                "gripper_width": physics.gripper_width(),
                 "tip": physics.tip_position().tolist(),
                 "objects": objects,
                 "physics_ns": physics.now_ns,

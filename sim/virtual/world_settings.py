@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
+from drivers.dynamixel.servo_map import servo_map
 from sim.rendering import MAX_SIZE
 from sim.scene.scene import Scene
 from sim.tasks import find_task
@@ -33,6 +34,7 @@ class WorldSettings:
         spread: Start distribution, "narrow" or "wide".
         fps: Frames per second of every camera.
         wire: Whether servo replies take the time that 1 Mbps needs.
+        arm: Which arm, one of `drivers.dynamixel.servo_map.SERVO_MAPS`.
     """
 
     task: str
@@ -43,6 +45,7 @@ class WorldSettings:
     spread: Spread = "wide"
     fps: float = 15.0
     wire: bool = False
+    arm: str = "wx250s"
 
     def __post_init__(self) -> None:
         """Refuse what can't be.
@@ -51,6 +54,7 @@ class WorldSettings:
             ConfigError: Naming it.
         """
         find_task(self.task)
+        servo_map(self.arm)
         object.__setattr__(self, "cameras", dict(self.cameras))
         for name, kind in self.cameras.items():
             if name not in Scene.cameras:
@@ -75,7 +79,18 @@ class WorldSettings:
         """Return the arguments from which `parse_arguments` reads these settings."""
         switches = {"--nominal": not self.randomise, "--wire": self.wire}
         return [
-            *("--folder", str(folder), "--task", self.task, "--seed", str(self.seed), "--spread", self.spread),
+            *(
+                "--folder",
+                str(folder),
+                "--arm",
+                self.arm,
+                "--task",
+                self.task,
+                "--seed",
+                str(self.seed),
+                "--spread",
+                self.spread,
+            ),
             *("--size", str(self.image_size), "--fps", str(self.fps)),
             *("--cameras", *(f"{name}:{kind}" for name, kind in self.cameras.items())),
             *(name for name, on in switches.items() if on),
@@ -88,8 +103,9 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[WorldSettin
     Raises:
         ConfigError: When they make no sense.
     """
-    parser = argparse.ArgumentParser(description="A virtual WidowX with its table and cameras, in real time.")
+    parser = argparse.ArgumentParser(description="A virtual arm with its table and cameras, in real time.")
     parser.add_argument("--folder", type=Path, required=True, help="where the port, the cameras and `control` appear")
+    parser.add_argument("--arm", default="wx250s", help="which arm (default wx250s)")
     parser.add_argument("--task", required=True, help="whose scene it is")
     parser.add_argument("--seed", type=int, default=0, help="of everything random (default 0)")
     parser.add_argument("--cameras", nargs="*", default=["front:uvc"], metavar="NAME:KIND", help="kind uvc, realsense")
@@ -101,6 +117,14 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[WorldSettin
     given = parser.parse_args(arguments)
     cameras = {name: kind for name, _, kind in (text.partition(":") for text in given.cameras)}
     settings = WorldSettings(
-        given.task, given.seed, cameras, given.size, not given.nominal, given.spread, given.fps, given.wire
+        given.task,
+        given.seed,
+        cameras,
+        given.size,
+        not given.nominal,
+        given.spread,
+        given.fps,
+        given.wire,
+        given.arm,
     )
     return settings, given.folder

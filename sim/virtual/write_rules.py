@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from drivers.dynamixel.messages import Refusal
 from drivers.dynamixel.registers import Register
-from drivers.dynamixel.replies import Refusal
 from sim.virtual.memory import ControlMemory
 
 _POSITION_MODE = 3

@@ -11,13 +11,13 @@ from omegaconf import OmegaConf
 import factory.robot
 from commands import calibrate
 from drivers.dynamixel.bus import DynamixelBus
-from drivers.dynamixel.units import RAD_PER_TICK
-from drivers.widowx.models import WX250S
+from drivers.dynamixel.registers import RAD_PER_TICK
+from drivers.dynamixel.servo_map import WX250S
 from factory.calibration import calibration_in_use, mark_in_use
 from robot.control.calibration import Calibration, newest_calibration
 from robot.rollout.environment import RobotEnv
 from sim.scene.calibration_scene import CalibrationScene
-from sim.virtual.bus import VirtualBus, widowx_servos
+from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.loopback import LoopbackPort, VirtualTime
 from sim.virtual.motors import FirstOrderMotors
 from trajectories.errors import ConfigError, SafetyError
@@ -153,7 +153,7 @@ def test_a_fault_leaves_time_to_take_the_board(tmp_path, person, monkeypatch):
 @pytest.fixture
 def virtual(monkeypatch):
     """Virtual servos where the arm's would be."""
-    virtual = VirtualBus(widowx_servos(WX250S.places), FirstOrderMotors(), now_ns=0)
+    virtual = VirtualBus(arm_servos(WX250S), FirstOrderMotors(), now_ns=0)
     time = VirtualTime(0)
 
     @contextmanager

@@ -22,7 +22,7 @@ from trajectories.errors import ConfigError
 from trajectories.store import TrajectoryStore
 from trajectories.types import ACTION_SIZE, Source
 
-ONLINE = sorted(name for name in METHODS if method(name, ACTION_SIZE).online)
+ONLINE = sorted(name for name in METHODS.own if method(name, ACTION_SIZE).online)
 WORDINGS = {direction: [instruction("red", direction)] for direction in GOAL}
 
 
@@ -40,7 +40,7 @@ def store(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("name", sorted(METHODS))
+@pytest.mark.parametrize("name", sorted(METHODS.own))
 def test_a_methods_settings_are_the_published_ones_but_for_what_an_arm_needs(name):
     config = settings(f"method={name}")
     published = method(name, ACTION_SIZE, "adroit")
@@ -81,7 +81,7 @@ def test_cloning_does_not_go_online(name, tmp_path):
         open_learner(config, None)
 
 
-@pytest.mark.parametrize("name", sorted(METHODS))
+@pytest.mark.parametrize("name", sorted(METHODS.own))
 def test_every_method_is_pretrained_and_goes_on_online(name, store, tmp_path):
     torch.set_num_threads(1)
     config = settings(f"method={name}", "method.hidden=[16,16]", "method.batch=16", "pretrain.steps=3")

@@ -5,6 +5,7 @@ import pytest
 from hydra import compose, initialize_config_module
 
 from commands.evaluate.verdicts import PersonJudge, PredicateJudge, RewardJudge, judge_of
+from factory.device_robot import limits_of
 from factory.robot import TwinStation, open_station
 from factory.spec import plain, spec_of
 from factory.task import instructions_of
@@ -41,7 +42,7 @@ def test_the_specification_is_the_same_on_every_robot():
 
 def test_an_unknown_robot_is_refused():
     with (
-        pytest.raises(ConfigError, match="expected one of twin, virtual, widowx"),
+        pytest.raises(ConfigError, match="no robot 'ur5'; there are twin, virtual, widowx"),
         open_station(settings("robot.name=ur5")),
     ):
         pass
@@ -52,11 +53,20 @@ def test_the_arm_needs_a_port():
         pass
 
 
-@pytest.mark.parametrize("model", ["vx300s", "wx250", "wx200"])
-def test_sessions_refuse_arms_whose_kinematics_are_others(model):
-    config = settings("robot=widowx", f"robot.model={model}", "robot.port=/dev/null")
-    with pytest.raises(ConfigError, match="drive the wx250s only"), open_station(config):
+def test_an_arm_whose_servos_or_model_are_unknown_is_refused_before_a_port_is_opened():
+    config = settings("robot=widowx", "robot.model=px100", "robot.port=/dev/null")
+    with (
+        pytest.raises(ConfigError, match="no arm 'px100'; there are vx300s, wx200, wx250, wx250s"),
+        open_station(config),
+    ):
         pass
+
+
+def test_limits_wider_than_the_arm_are_refused():
+    config = settings("robot=virtual", "robot.model=wx200", "+robot.limits.gripper_open_width=0.06")
+    with pytest.raises(ConfigError, match=r"the fingers of the wx200 open to 0\.044 m"):
+        limits_of(config)
+    assert limits_of(settings("robot=virtual", "robot.model=vx300s")).max_efforts[1] == 20.1
 
 
 def test_a_task_of_ones_own_is_said_in_both_directions():

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from drivers.widowx.interpolation import MotionLimits
-from drivers.widowx.process import ProcessArm
+from drivers.widowx.process import ProcessWidowX
+from drivers.widowx.setpoints import MotionLimits
 from drivers.widowx.settings import ArmSettings
-from sim.virtual.bus import VirtualBus, widowx_servos
+from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.motors import FirstOrderMotors
 from sim.virtual.pty import PtyServer
 from trajectories.types import Command
@@ -46,7 +46,7 @@ class Bench:
     def __init__(self, folder, pose=NEARLY_ASLEEP):
         now = time.monotonic_ns()
         self.motors = FirstOrderMotors((*pose, 0.5), now)
-        self.server = PtyServer(VirtualBus(widowx_servos(), self.motors, now_ns=now), folder / "arm")
+        self.server = PtyServer(VirtualBus(arm_servos(), self.motors, now_ns=now), folder / "arm")
         self.path = self.server.path
 
     @property
@@ -71,7 +71,7 @@ class Bench:
 
     @contextmanager
     def arm(self, orphan=None, **settings):
-        arm = ProcessArm.connect(self.path, settings=ArmSettings(**{**PATIENT, **settings}), orphan=orphan)
+        arm = ProcessWidowX.connect(self.path, settings=ArmSettings(**{**PATIENT, **settings}), orphan=orphan)
         try:
             yield arm
         finally:

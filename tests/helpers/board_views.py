@@ -7,7 +7,7 @@ from drivers.calibration.detection import Detection
 from drivers.calibration.projection import project
 from drivers.calibration.transforms import inverse, transform
 from drivers.calibration.views import View
-from drivers.dynamixel.units import RAD_PER_TICK
+from drivers.dynamixel.registers import RAD_PER_TICK
 from robot.control.calibration import Intrinsics
 from robot.control.kinematics import Kinematics
 from robot.control.pose import Pose

@@ -34,6 +34,7 @@ def main(folder: Path, address: str) -> None:
     session = ScriptedSession(first, on_episode=lambda number: note(started, str(number)))
     stop = threading.Event()
     with NotingOutbox(folder / "outbox", SPEC) as outbox, LearnerClient(address, interrupt=stop) as client:
+        session.keep = outbox.commit
         options = ActorOptions(status_path=folder / "actor.json")
         Actor(session, client, session.load, outbox, POLICY, options, stop).run()
 

@@ -6,14 +6,15 @@ import time
 
 import numpy as np
 
-from drivers.widowx.process import ProcessArm
-from drivers.widowx.settings import ArmSettings, OrphanSettings
+from drivers.hosting.orphan import OrphanSettings
+from drivers.widowx.process import ProcessWidowX
+from drivers.widowx.settings import ArmSettings
 from trajectories.types import Command
 
 
 def main():
     port, settings, orphan, *goal = sys.argv[1:]
-    arm = ProcessArm.connect(
+    arm = ProcessWidowX.connect(
         port, settings=ArmSettings.from_dict(json.loads(settings)), orphan=OrphanSettings(**json.loads(orphan))
     )
     print(arm.pid, flush=True)

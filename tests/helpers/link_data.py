@@ -109,14 +109,15 @@ class ScriptedStats:
 
 
 class ScriptedSession:
-    """Runs the episodes `first`, `first + 1`, ... and asks for help at every fourth."""
+    """Runs the episodes `first`, `first + 1`, ..., commits them by `keep` and asks for help at every fourth."""
 
-    def __init__(self, first: int = 0, steps: int = 3, on_episode=lambda number: None):
+    def __init__(self, first: int = 0, steps: int = 3, on_episode=lambda number: None, keep=lambda episode: None):
         self.stats = ScriptedStats()
         self.version = 0
         self._next = first
         self._steps = steps
         self._on_episode = on_episode
+        self.keep = keep
 
     def run_episode(self):
         number = self._next
@@ -125,7 +126,9 @@ class ScriptedSession:
         if number % 4 == 3:
             self.stats.helps["lost"] = self.stats.helps.get("lost", 0) + 1
         outcome = "success" if number % 3 else "failure"
-        return make_episode(number, self._steps, outcome, self.version)
+        episode = make_episode(number, self._steps, outcome, self.version)
+        self.keep(episode)
+        return episode
 
     def load(self, weights):
         self.version = weights.version

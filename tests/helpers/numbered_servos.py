@@ -2,9 +2,8 @@
 
 from collections import deque
 
-from drivers.dynamixel.packet import BROADCAST, Instruction
-from drivers.dynamixel.parser import Parser
-from drivers.dynamixel.replies import Status, encode_fast, encode_status
+from drivers.dynamixel.messages import Status, encode_fast, encode_status
+from drivers.dynamixel.packet import BROADCAST, Instruction, Parser
 from drivers.errors import PortLostError
 
 MODEL = 1020

@@ -1,7 +1,7 @@
 """The driver's bus on virtual servos, without real time."""
 
 from drivers.dynamixel.bus import DynamixelBus
-from sim.virtual.bus import VirtualBus, widowx_servos
+from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.loopback import LoopbackPort, VirtualTime
 from sim.virtual.motors import FirstOrderMotors
 
@@ -15,7 +15,7 @@ class Setup:
         self.time = VirtualTime()
         self.motors = FirstOrderMotors(now_ns=self.time.now_ns())
         self.virtual = VirtualBus(
-            servos or widowx_servos(),
+            servos or arm_servos(),
             self.motors,
             now_ns=self.time.now_ns(),
             wire_baud=wire_baud,

@@ -3,11 +3,11 @@
 import numpy as np
 
 from drivers.dynamixel.bus import DynamixelBus
-from drivers.dynamixel.units import RAD_PER_TICK
+from drivers.dynamixel.registers import RAD_PER_TICK
+from drivers.dynamixel.servo_map import WX250S
 from drivers.widowx.arm import WidowX
-from drivers.widowx.models import WX250S
 from drivers.widowx.settings import ArmSettings
-from sim.virtual.bus import VirtualBus, widowx_servos
+from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.loopback import LoopbackPort, VirtualTime
 from sim.virtual.motors import FirstOrderMotors
 from trajectories.types import Command
@@ -34,10 +34,8 @@ class Rig:
     def __init__(self, pose=UP, width_rad=0.5, faults=None, model=WX250S, servos=None, latency_s=0.002):
         self.latency_s = latency_s
         self.time = VirtualTime()
-        self.motors = FirstOrderMotors((*pose, *(0.0,) * (6 - len(pose)), width_rad), self.time.now_ns())
-        self.virtual = VirtualBus(
-            servos or widowx_servos(model.places), self.motors, now_ns=self.time.now_ns(), faults=faults
-        )
+        self.motors = FirstOrderMotors((*pose, width_rad), self.time.now_ns())
+        self.virtual = VirtualBus(servos or arm_servos(model), self.motors, now_ns=self.time.now_ns(), faults=faults)
         self.servos = self.virtual.servos
         self.port = RecordingPort(self.virtual, self.time)
         self.model = model
@@ -94,7 +92,7 @@ class Rig:
 
     @property
     def joints(self):
-        return np.array(self.motors.positions[:6])
+        return np.array(self.motors.positions[: len(self.model.joints)])
 
     def goals(self):
         """Every goal position that went over the line: (ns, servo, ticks)."""

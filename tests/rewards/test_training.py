@@ -129,7 +129,7 @@ def test_the_judge_debounces_and_starts_anew(trained):
         assert readings[-1].done
         expected = trained.classifier.probabilities(episode.images["front"], [episode.instruction] * 13)
         assert [r.probability for r in readings] == pytest.approx(expected.tolist(), abs=1e-5)
-        threshold = judge._classifier.threshold.value
+        threshold = judge.classifier.threshold.value
         assert [r.above for r in readings] == [r.probability >= threshold for r in readings]
         assert {r.above for r in readings} == {False, True}
 
@@ -229,7 +229,7 @@ def test_frame_figures_by_hand():
         after=[0.8, 0.6, 0.1, 0.4],
         tasks=["a", "a", "a", "b"],
         kinds=["success", "edge", "hovering", "success"],
-        threshold=0.5,
+        above=[True, True, False, False],
     )
     assert figures["all"]["balanced_accuracy"] == pytest.approx(0.5)
     assert figures["by_task"]["a"]["auroc"] == 1.0

@@ -1,9 +1,14 @@
 """The Gymnasium ids: spaces, determinism, reward and termination from the physics predicate."""
 
+import os
+import subprocess
+import sys
+
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
+from helpers import ROOT
 
 import sim.register
 from sim.experts.scripted import ScriptedExpert
@@ -14,7 +19,7 @@ from trajectories.errors import ConfigError
 
 def test_ids_of_both_targets_and_at_least_six_priors_are_registered():
     assert {"regrasp/PotPickPlace-v0", "regrasp/BinWeight-v0"} <= set(gymnasium.registry)
-    priors = [name for name, task in TASKS.items() if task.role == "prior"]
+    priors = [name for name in TASKS.own if TASKS[name].role == "prior"]
     assert len(priors) >= 6
     assert {env_id(name) for name in priors} <= set(gymnasium.registry)
 
@@ -69,3 +74,49 @@ def test_ids_exist_after_registering_again():
     before = set(gymnasium.registry)
     sim.register.register_all()
     assert set(gymnasium.registry) == before
+
+
+def run(code, folder):
+    """What a fresh process prints, with `folder` on its search path."""
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(folder)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    return ran.stdout
+
+
+def test_an_id_with_its_module_needs_no_import_of_ours(tmp_path):
+    """As docs/comparing.md says, in fresh processes, the workers of vectorised environments included."""
+    code = """
+import gymnasium
+env = gymnasium.make("sim.register:regrasp/PotPickPlace-v0", image_size=32)
+print(env.reset(seed=0)[1]["direction"])
+two = gymnasium.make_vec("sim.state_env:regrasp/PushPuckState-v0", num_envs=2, vectorization_mode="async")
+print(two.reset(seed=0)[0].shape[0])
+two.close()
+"""
+    assert run(code, tmp_path).split() == ["forward", "2"]
+
+
+def test_gymnasium_reads_no_entry_points(tmp_path):
+    """When this fails, Gymnasium finds the ids of installed packages again: give pyproject.toml `gymnasium.envs`."""
+    information = tmp_path / "lab-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: lab\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text(
+        "[gymnasium.envs]\n__root__ = lab_ids:register\nlab = lab_ids:register\n"
+    )
+    registers = "def register():\n    gymnasium.register('lab/Twin-v0', entry_point='sim.register:TwinEnv')\n"
+    (tmp_path / "lab_ids.py").write_text(f"import gymnasium\n\n{registers}")
+    code = """
+import importlib.metadata
+import gymnasium
+assert {point.name for point in importlib.metadata.entry_points(group="gymnasium.envs")} >= {"lab", "__root__"}
+for name in ("lab/Twin-v0", "regrasp/PotPickPlace-v0"):
+    try:
+        gymnasium.make(name)
+    except gymnasium.error.NamespaceNotFound:
+        print("none")
+"""
+    assert run(code, tmp_path).split() == ["none", "none"]

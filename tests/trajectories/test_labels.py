@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from trajectories.checks import check_episode
 from trajectories.errors import InvalidEpisodeError
-from trajectories.labels import monte_carlo_returns, relabel, sparse_labels
+from trajectories.labels import follow_outcome, labelled, monte_carlo_returns, relabel, sparse_labels
 
 NEVER = np.zeros(5, np.bool_)
 
@@ -103,6 +103,35 @@ def test_relabelling_follows_the_judge():
     assert not back.truncated.any()
     assert back == replace(back)
     np.testing.assert_array_equal(success.rewards, [-1, -1, 0, 0, 0])
+
+
+@pytest.mark.parametrize("outcome", ["success", "failure", "unknown"])
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 7])
+def test_labels_that_follow_from_the_outcome_are_used_as_they_are(outcome, steps):
+    episode = relabel(sample_episode(steps=steps), outcome)
+    assert follow_outcome(episode)
+    assert labelled(episode) is episode
+
+
+@pytest.mark.parametrize("outcome", ["success", "failure", "unknown"])
+@pytest.mark.parametrize("at", range(5))
+@pytest.mark.parametrize("column", ["rewards", "terminated", "truncated"])
+def test_a_single_label_that_does_not_follow_from_the_outcome_has_all_made_anew(outcome, at, column):
+    right = relabel(sample_episode(steps=5), outcome)
+    values = getattr(right, column).copy()
+    values[at] = values[at] - 0.5 if column == "rewards" else not values[at]
+    wrong = replace(right, **{column: values})
+    assert not follow_outcome(wrong)
+    for name in ("rewards", "terminated", "truncated"):
+        np.testing.assert_array_equal(getattr(labelled(wrong), name), getattr(right, name), strict=True)
+
+
+def test_another_outcome_changes_the_labels():
+    success = relabel(sample_episode(steps=5), "success")
+    for outcome in ("failure", "unknown"):
+        changed = labelled(replace(success, outcome=outcome))
+        np.testing.assert_array_equal(changed.rewards, np.full(5, -1, np.float32), strict=True)
+        np.testing.assert_array_equal(changed.truncated, [False, False, False, False, True])
 
 
 def test_senseless_arguments_are_refused():

@@ -31,6 +31,14 @@ def test_own_entries_are_there_without_any_package():
     assert "blue" not in registry()
 
 
+def test_own_names_keep_their_order(outside):
+    names = [f"colour{number}" for number in range(20)]
+    install(outside, "paint", "[regrasp.testing]\nblue = paint_blue:VALUE\n")
+    found = Registry("regrasp.testing", "colour", dict.fromkeys(names))
+    assert found.own == tuple(names)
+    assert list(found) == [*names, "blue"]
+
+
 def test_a_package_adds_an_entry(outside):
     install(outside, "paint", "[regrasp.testing]\nblue = paint_blue:VALUE\n", {"paint_blue": "VALUE = 3\n"})
     assert dict(registry()) == {"red": 1, "green": 2, "blue": 3}

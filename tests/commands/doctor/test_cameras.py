@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from commands.doctor.cameras import check_attached, check_streams, configured_cameras
+from commands.doctor.cameras import check_attached, check_streams, configured_cameras, find_attached
 from commands.doctor.teleop import check_teleop
 from drivers.cameras.config import CameraConfig
-from drivers.cameras.find import Attached, RealSenseDevice, V4l2Device
+from drivers.cameras.find import Attached, AttachedCamera
 from drivers.cameras.uvc import UvcConfig
 
-NONE = Attached((), (), ())
-D435 = RealSenseDevice("Intel RealSense D435I", "012345", "5.16", "3.2")
-SLOW = RealSenseDevice("Intel RealSense D405", "067890", "5.16", "2.1")
+D435 = AttachedCamera("012345", "Intel RealSense D435I, serial 012345, firmware 5.16, USB 3.2")
+SLOW = AttachedCamera("067890", "Intel RealSense D405, serial 067890, USB 2.1", "on USB 2.1", "Use a USB 3 port.")
+WEBCAM = AttachedCamera("/dev/v4l/by-id/c920", "C920: /dev/v4l/by-id/c920")
 
 
 def robot(**cameras):
@@ -33,36 +33,51 @@ def film(tmp_path_factory):
 
 
 def test_usb_2_is_refused_and_others_are_listed():
-    attached = Attached((D435, SLOW), (V4l2Device("/dev/v4l/by-id/c920", "/dev/video0", "C920"),), ("no library",))
-    found = list(check_attached(attached))
-    assert [finding.state for finding in found] == ["warn", "ok", "FAIL", "ok"]
+    found = list(
+        check_attached(
+            {"uvc": Attached((WEBCAM,)), "realsense": Attached((D435, SLOW)), "other": Attached((), "no sdk")}
+        )
+    )
+    assert [finding.state for finding in found] == ["ok", "ok", "FAIL", "warn"]
     assert "serial 067890" in found[2].found
     assert "USB 3 port" in found[2].advice
-    assert [finding.state for finding in check_attached(NONE)] == ["warn"]
+    assert "kind other only" in found[3].advice
+    assert [finding.state for finding in check_attached({"uvc": Attached()})] == ["warn"]
 
 
-def test_an_empty_serial_number_gets_those_attached():
-    cameras, (finding,) = configured_cameras(
-        robot(front={"kind": "realsense", "serial": None}), Attached((D435,), (), ())
-    )
+def test_every_kind_that_can_be_listed_is():
+    assert {"uvc", "realsense"} <= set(find_attached())
+
+
+@pytest.mark.parametrize(
+    ("kind", "setting", "attached", "choice"),
+    [("realsense", "serial", D435, "012345"), ("uvc", "device", WEBCAM, "/dev/v4l/by-id/c920")],
+)
+def test_a_camera_that_is_not_chosen_gets_those_attached(kind, setting, attached, choice):
+    settings = robot(front={"kind": kind, setting: None})
+    cameras, (finding,) = configured_cameras(settings, {kind: Attached((attached,))})
     assert cameras == {}
     assert finding.state == "FAIL"
-    assert "robot.cameras.front.serial=\"'012345'\"" in finding.advice
+    assert f"robot.cameras.front.{setting}=\"'{choice}'\"" in finding.advice
+    _, (finding,) = configured_cameras(settings, {})
+    assert "Plug the camera in" in finding.advice
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"kind": "realsense", "serial": "999"}, "no RealSense with serial number 999"),
-        ({"kind": "realsense", "serial": "067890"}, "on USB 2.1"),
-        ({"kind": "uvc", "device": "/dev/video77"}, "no device /dev/video77"),
+        ({"kind": "realsense", "serial": "999"}, "kind realsense with serial 999 is"),
+        ({"kind": "realsense", "serial": "067890"}, "067890 is on USB 2.1"),
+        ({"kind": "uvc", "device": "/dev/video77"}, "kind uvc with device /dev/video77 is"),
         ({"kind": "webcam", "device": "/dev/video0"}, "kind is 'webcam'"),
-        ({"kind": "uvc", "device": "/dev/video0", "colour": 3}, "colour"),
+        ({"kind": "uvc", "device": "/dev/video0", "colour": 3}, "no setting 'colour'"),
+        ({"kind": "uvc", "device": "/dev/video0", "colour": 3}, "a camera of kind uvc has device, resolution, fps"),
+        ({"kind": "uvc", "device": "/dev/video0", "resolution": 3}, "resolution is 3"),
         ({"kind": "uvc", "device": "/dev/video0", "fps": -1}, "fps"),
     ],
 )
 def test_what_cannot_be_opened_is_not_tried(settings, words):
-    cameras, (finding,) = configured_cameras(robot(front=settings), Attached((D435, SLOW), (), ()))
+    cameras, (finding,) = configured_cameras(robot(front=settings), {"realsense": Attached((D435, SLOW))})
     assert cameras == {}
     assert finding.state == "FAIL"
     assert words in finding.found
@@ -73,7 +88,7 @@ def test_settings_become_those_of_the_driver(film):
         robot(
             front={"kind": "uvc", "device": film, "resolution": [48, 64], "crop": [0, 16, 48, 48], "latency_ms": 5.0}
         ),
-        NONE,
+        {},
     )
     assert findings == []
     assert cameras["front"] == CameraConfig("front", UvcConfig(film, (48, 64)), (48, 48), (0, 16, 48, 48), 5.0)

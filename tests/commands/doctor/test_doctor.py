@@ -11,11 +11,11 @@ from omegaconf import OmegaConf
 from commands.doctor.doctor import _virtual, look, run
 from commands.doctor.report import warn
 from drivers.cameras.watchdog import State
-from drivers.dynamixel.replies import HardwareError
-from drivers.widowx.fault_messages import ADVICE
-from drivers.widowx.models import model_named
+from drivers.dynamixel.messages import HardwareError
+from drivers.dynamixel.servo_map import servo_map
+from drivers.widowx.guard import ADVICE
 from drivers.widowx.settings import ArmSettings
-from factory.device_robot import camera_settings
+from factory.cameras import camera_settings
 from factory.spec import plain, spec_of
 from robot.control.safety_limits import SafetyLimits
 from trajectories.errors import ConfigError
@@ -45,7 +45,7 @@ def test_without_devices_the_list_says_what_to_do(tmp_path, capsys, monkeypatch)
     findings = {finding["name"]: finding for finding in found["findings"]}
     assert COMPUTER | {"priority", "port", "front", "gamepad"} <= set(findings)
     assert nowhere in findings["port"]["found"]
-    assert "serial number 000" in findings["front"]["found"]
+    assert "no camera of kind realsense with serial 000 is attached" in findings["front"]["found"]
     for finding in found["findings"]:
         assert bool(finding["advice"]) == (finding["state"] != "ok"), finding
         assert finding["found"] in said
@@ -71,7 +71,7 @@ def test_the_settings_of_the_real_arm_are_understood_by_the_drivers():
     robot = config.robot
     camera = camera_settings("front", robot.cameras.front, int(robot.image_size))
     assert (camera.source.serial, camera.source.resolution, camera.window) == ("012345", (480, 640), (0, 80, 480, 480))
-    assert model_named(robot.model).name == "wx250s"
+    assert servo_map(robot.model).name == "wx250s"
     assert merged(ArmSettings(), plain(robot.arm), "robot.arm") == ArmSettings()
     assert merged(SafetyLimits(), plain(robot.limits), "robot.limits") == SafetyLimits()
     assert spec_of(config) == spec_of(composed("robot=twin")) == spec_of(composed("robot=virtual"))

@@ -6,13 +6,12 @@ import pytest
 
 from commands.doctor.report import examine
 from commands.doctor.servos import check_servos
-from drivers.dynamixel.packet import Instruction
-from drivers.dynamixel.parser import Parser
+from drivers.dynamixel.packet import Instruction, Parser
+from drivers.dynamixel.registers import BAUD_RATES
+from drivers.dynamixel.servo_map import WX250, WX250S
 from drivers.dynamixel.tables import XM430_W350
-from drivers.dynamixel.units import BAUD_RATES
-from drivers.widowx.models import WX250, WX250S
 from drivers.widowx.settings import ArmSettings
-from sim.virtual.bus import VirtualBus, widowx_servos
+from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.bus_faults import BusFaults
 from sim.virtual.loopback import LoopbackPort, VirtualTime
 from sim.virtual.servo import VirtualServo
@@ -23,7 +22,7 @@ class Line:
 
     def __init__(self, servos=None, faults=None):
         self.time = VirtualTime(time.monotonic_ns())
-        self.servos = servos or widowx_servos()
+        self.servos = servos or arm_servos()
         self.faults = faults or BusFaults()
         self.told = set()
         self.buses = {}
@@ -184,7 +183,7 @@ def test_another_arm_than_configured():
 
 @pytest.mark.parametrize(("firmware", "state", "words"), [(44, "warn", "fast sync read"), (37, "FAIL", "bus watchdog")])
 def test_old_firmware(firmware, state, words):
-    found = Line(widowx_servos(firmware=firmware)).look()["models"]
+    found = Line(arm_servos(firmware=firmware)).look()["models"]
     assert found.state == state
     assert words in found.found
 

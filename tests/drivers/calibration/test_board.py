@@ -12,6 +12,7 @@ from drivers.calibration.board import Board
 from drivers.calibration.detection import BoardDetector
 from drivers.calibration.poses import calibration_poses
 from drivers.calibration.printing import print_board
+from robot.arms.wx250s import WX250S
 from robot.control.safety_limits import SafetyLimits
 from trajectories.errors import ConfigError
 
@@ -118,7 +119,7 @@ def test_too_little_of_a_board_is_none():
 
 def test_poses_fill_the_box_above_the_lowest_height():
     limits = SafetyLimits()
-    poses = calibration_poses(limits, 40, 0.09, np.random.default_rng(0))
+    poses = calibration_poses(WX250S, limits, 40, 0.09, np.random.default_rng(0))
     places = np.array([(*pose.position, *pose.rpy) for pose in poses])
     assert places.shape == (40, 6)
     assert (places[:, :3] >= (limits.position_lower[0], limits.position_lower[1], 0.09)).all()
@@ -128,10 +129,10 @@ def test_poses_fill_the_box_above_the_lowest_height():
     ways = np.linalg.norm(np.diff(places[:, :3], axis=0), axis=1).sum()
     shuffled = np.random.default_rng(1).permutation(places)[:, :3]
     assert ways < 0.8 * np.linalg.norm(np.diff(shuffled, axis=0), axis=1).sum()
-    again = calibration_poses(limits, 40, 0.09, np.random.default_rng(0))
+    again = calibration_poses(WX250S, limits, 40, 0.09, np.random.default_rng(0))
     assert np.array_equal(places, [(*pose.position, *pose.rpy) for pose in again])
 
 
 def test_a_board_too_large_for_the_box_is_refused():
     with pytest.raises(ConfigError, match=r"calibrate\.lowest"):
-        calibration_poses(SafetyLimits(), 10, 0.2, np.random.default_rng(0))
+        calibration_poses(WX250S, SafetyLimits(), 10, 0.2, np.random.default_rng(0))

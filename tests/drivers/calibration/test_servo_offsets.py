@@ -5,11 +5,11 @@ import pytest
 
 from drivers.calibration.servo_offsets import whole_ticks, write_joint_offsets
 from drivers.dynamixel.bus import DynamixelBus
-from drivers.dynamixel.units import RAD_PER_TICK, ticks_to_rad
+from drivers.dynamixel.registers import RAD_PER_TICK, ticks_to_rad
+from drivers.dynamixel.servo_map import WX250S
 from drivers.errors import TorqueOnError
 from drivers.widowx import eeprom
-from drivers.widowx.models import WX250S
-from sim.virtual.bus import VirtualBus, widowx_servos
+from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.loopback import LoopbackPort, VirtualTime
 from sim.virtual.motors import FirstOrderMotors
 from trajectories.errors import ConfigError, DeviceError
@@ -25,7 +25,7 @@ def motors():
 
 @pytest.fixture
 def virtual(motors):
-    return VirtualBus(widowx_servos(WX250S.places), motors, now_ns=0)
+    return VirtualBus(arm_servos(WX250S), motors, now_ns=0)
 
 
 @pytest.fixture

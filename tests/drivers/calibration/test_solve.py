@@ -16,6 +16,7 @@ from drivers.calibration.solve import solve
 from drivers.calibration.transforms import distance, inverse, moved, transform, turned_by
 from drivers.calibration.views import View, arm_transform
 from robot.control.calibration import Calibration, CalibrationError, Intrinsics
+from robot.control.kinematics import JOINT_NAMES
 
 OFFSETS = (0.0, 0.03, -0.02, 0.04, -0.03, 0.0)
 
@@ -103,7 +104,7 @@ def test_waist_and_last_joint_hide_in_camera_and_board():
 def test_joint_offsets_that_are_not_estimated_leave_a_residual_and_a_hint():
     found = solve(make_views(offsets=OFFSETS), BOARD, SIZE, "base", intrinsics=LENS)
     assert found.error_mm > 1.0
-    assert "calibrate.what=joints" in describe("front", found, "base", 24, joints=False)
+    assert "calibrate.what=joints" in describe("front", found, "base", 24)
 
 
 def test_one_wild_corner_does_not_move_the_camera():
@@ -161,10 +162,10 @@ def test_results_add_up_in_the_file():
     np.testing.assert_allclose(entry.matrix(), FRONT, atol=1e-6)
     old = Calibration("wx250s", "2026-01-01T00:00:00+00:00", (0.01,) * 6, cameras={"side": entry})
     date = "2026-01-02T00:00:00+00:00"
-    both = renewed(old, "wx250s", date, "front", entry)
+    both = renewed(old, date, "front", entry)
     assert set(both.cameras) == {"side", "front"}
     assert both.joint_offsets == (0.01,) * 6
-    joints = renewed(old, "wx250s", date, "front", entry, found.estimate.offsets.tolist(), found.offset_deviations)
+    joints = renewed(old, date, "front", entry, found.estimate.offsets.tolist(), found.offset_deviations)
     assert set(joints.cameras) == {"front"}
     np.testing.assert_allclose(joints.joint_offsets, np.add(OFFSETS, 0.01), atol=1e-6)
     assert joints.joint_deviations[0] is None
@@ -174,7 +175,7 @@ def test_results_add_up_in_the_file():
 
 def test_the_report_says_what_cannot_be_seen_and_how_far_the_truth_is():
     found = solve(make_views(offsets=OFFSETS), BOARD, SIZE, "base", joints=True, intrinsics=LENS)
-    text = describe("front", found, "base", 24, joints=True)
+    text = describe("front", found, "base", 24, JOINT_NAMES)
     assert "+0.0300 rad" in text
     assert text.count("can't be seen from outside") == 2
     beside = describe_truth(found, moved(FRONT, np.array([0, 0, 0, 0.003, 0, 0])), np.array(OFFSETS), 738.0)

@@ -3,7 +3,7 @@
 import sys
 from types import SimpleNamespace
 
-from drivers.cameras.find import RealSenseDevice, V4l2Device, find_cameras
+from drivers.cameras.find import AttachedCamera, find_realsense, find_v4l2
 
 INFO = SimpleNamespace(name="name", serial_number="serial", firmware_version="firmware", usb_type_descriptor="usb")
 
@@ -35,32 +35,44 @@ def test_v4l2_devices_by_their_lasting_names(tmp_path):
         (dev / node).touch()
     (by_id / "usb-C920-video-index0").symlink_to(dev / "video0")
     (by_id / "usb-C920-video-index1").symlink_to(dev / "video1")
-    found = find_cameras(by_id, names, fake_rs([])).v4l2
-    assert found == (
-        V4l2Device(str(by_id / "usb-C920-video-index0"), "/dev/video0", "HD Pro Webcam C920"),
-        V4l2Device(str(by_id / "usb-C920-video-index1"), "/dev/video1", "HD Pro Webcam C920"),
-        V4l2Device("/dev/video10", "/dev/video10", "loopback"),
+    lasting = [str(by_id / f"usb-C920-video-index{index}") for index in (0, 1)]
+    found = find_v4l2(by_id, names)
+    assert found.note == ""
+    assert found.cameras == (
+        AttachedCamera(lasting[0], f"HD Pro Webcam C920: {lasting[0]}"),
+        AttachedCamera(lasting[1], f"HD Pro Webcam C920: {lasting[1]}"),
+        AttachedCamera("/dev/video10", "loopback: /dev/video10"),
+    )
+    assert found.named("/dev/video10") is found.cameras[2]
+    assert found.named("/dev/video0") is None
+    assert find_v4l2(tmp_path / "a", tmp_path / "b").cameras == ()
+
+
+def test_realsense_devices_with_what_they_tell():
+    devices = [FakeDevice(name="D405", serial="123", firmware="5.16", usb="3.2"), FakeDevice(serial="9", name="D435")]
+    assert find_realsense(fake_rs(devices)).cameras == (
+        AttachedCamera("123", "D405, serial 123, firmware 5.16, USB 3.2"),
+        AttachedCamera("9", "D435, serial 9, firmware ?, USB ?"),
     )
 
 
-def test_realsense_devices_with_what_they_tell(tmp_path):
-    devices = [FakeDevice(name="D405", serial="123", firmware="5.16", usb="3.2"), FakeDevice(serial="9", name="D435")]
-    found = find_cameras(tmp_path / "a", tmp_path / "b", fake_rs(devices))
-    assert found.realsense == (RealSenseDevice("D405", "123", "5.16", "3.2"), RealSenseDevice("D435", "9", "?", "?"))
-    assert found.v4l2 == ()
-    assert found.notes == ()
+def test_a_realsense_on_usb_2_has_a_problem():
+    (camera,) = find_realsense(fake_rs([FakeDevice(serial="9", usb="2.1")])).cameras
+    assert camera.problem == "on USB 2.1"
+    assert "USB 3 port" in camera.advice
 
 
-def test_a_missing_library_or_a_failing_one_is_a_note(tmp_path, monkeypatch):
+def test_a_missing_library_or_a_failing_one_is_a_note(monkeypatch):
     def fails():
         raise RuntimeError("no udev")
 
-    failing = find_cameras(tmp_path, tmp_path, SimpleNamespace(context=fails))
-    assert failing.realsense == ()
-    assert "no udev" in failing.notes[0]
+    failing = find_realsense(SimpleNamespace(context=fails))
+    assert failing.cameras == ()
+    assert "no udev" in failing.note
     monkeypatch.setitem(sys.modules, "pyrealsense2", None)
-    assert "pip install pyrealsense2" in find_cameras(tmp_path, tmp_path).notes[0]
+    assert "pip install pyrealsense2" in find_realsense().note
 
 
 def test_this_machine_can_be_searched():
-    find_cameras()
+    find_realsense()
+    find_v4l2()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.packet import Instruction
 from drivers.errors import PacketError, ServoRefusedError, ServoTimeoutError
-from sim.virtual.bus import VirtualBus, widowx_servos
+from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.loopback import LoopbackPort, VirtualTime
 
 NAMES = {1: "present_position", 2: "present_current", 3: "goal_position", 4: "present_input_voltage"}
@@ -77,7 +77,7 @@ def test_a_bulk_read_names_the_silent():
 def virtual_line():
     """The driver's bus and the nine virtual servos on it."""
     time = VirtualTime()
-    virtual = VirtualBus(widowx_servos(), now_ns=time.now_ns())
+    virtual = VirtualBus(arm_servos(), now_ns=time.now_ns())
     bus = DynamixelBus(lambda: LoopbackPort(virtual, time), clock=time.now_ns)
     bus.identify(virtual.servos)
     return bus, virtual

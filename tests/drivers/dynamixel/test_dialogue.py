@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.dynamixel.cycle import StateCycle
-from drivers.dynamixel.units import rad_to_ticks
+from drivers.dynamixel.registers import rad_to_ticks
 from drivers.errors import PortLostError, ServoRefusedError, ServoTimeoutError
 from trajectories.errors import ConfigError
 

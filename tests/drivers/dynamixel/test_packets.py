@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 from helpers.sdk_oracle import SDK, OraclePort
 
-from drivers.dynamixel import requests
-from drivers.dynamixel.crc import crc16
-from drivers.dynamixel.packet import LARGEST_PACKET, Instruction, encode, unstuff
-from drivers.dynamixel.parser import Parser
-from drivers.dynamixel.replies import Status, as_status, encode_fast, encode_status, split_fast
+from drivers.dynamixel import messages
+from drivers.dynamixel.messages import Status, as_status, encode_fast, encode_status, split_fast
+from drivers.dynamixel.packet import LARGEST_PACKET, Instruction, Parser, crc16, encode, unstuff
 from drivers.errors import PacketError
 
 NASTY = (0xFF, 0xFF, 0xFD, 0x00)
@@ -43,23 +41,23 @@ def sdk_finds_rows_wrongly(rows: list[int], ids: list[int]) -> bool:
 @pytest.mark.parametrize(
     ("packet", "text"),
     [
-        (requests.ping(1), "FFFFFD00010300 01 194E"),
-        (requests.read(1, 132, 4), "FFFFFD00010700 02 84000400 1D15"),
-        (requests.write(1, 116, (512).to_bytes(4, "little")), "FFFFFD00010900 03 740000020000 CA89"),
-        (requests.reg_write(1, 104, (200).to_bytes(4, "little")), "FFFFFD00010900 04 6800C8000000 AE8E"),
-        (requests.action(1), "FFFFFD00010300 05 02CE"),
-        (requests.factory_reset(1, 1), "FFFFFD00010400 06 01 A1E6"),
-        (requests.reboot(1), "FFFFFD00010300 08 2F4E"),
-        (requests.clear(1), "FFFFFD00010800 10 0144584C22 B1DC"),
-        (requests.sync_read([1, 2], 132, 4), "FFFFFD00FE0900 82 840004000102 CEFA"),
-        (requests.sync_read([3, 7, 4], 132, 4, fast=True), "FFFFFD00FE0A00 8A 84000400030704 20F2"),
+        (messages.ping(1), "FFFFFD00010300 01 194E"),
+        (messages.read(1, 132, 4), "FFFFFD00010700 02 84000400 1D15"),
+        (messages.write(1, 116, (512).to_bytes(4, "little")), "FFFFFD00010900 03 740000020000 CA89"),
+        (messages.reg_write(1, 104, (200).to_bytes(4, "little")), "FFFFFD00010900 04 6800C8000000 AE8E"),
+        (messages.action(1), "FFFFFD00010300 05 02CE"),
+        (messages.factory_reset(1, 1), "FFFFFD00010400 06 01 A1E6"),
+        (messages.reboot(1), "FFFFFD00010300 08 2F4E"),
+        (messages.clear(1), "FFFFFD00010800 10 0144584C22 B1DC"),
+        (messages.sync_read([1, 2], 132, 4), "FFFFFD00FE0900 82 840004000102 CEFA"),
+        (messages.sync_read([3, 7, 4], 132, 4, fast=True), "FFFFFD00FE0A00 8A 84000400030704 20F2"),
         (
-            requests.sync_write(116, {1: (150).to_bytes(4, "little"), 2: (170).to_bytes(4, "little")}),
+            messages.sync_write(116, {1: (150).to_bytes(4, "little"), 2: (170).to_bytes(4, "little")}),
             "FFFFFD00FE1100 83 74000400 0196000000 02AA000000 8287",
         ),
-        (requests.bulk_read({1: (144, 2), 2: (146, 1)}), "FFFFFD00FE0D00 92 0190000200 0292000100 1A05"),
+        (messages.bulk_read({1: (144, 2), 2: (146, 1)}), "FFFFFD00FE0D00 92 0190000200 0292000100 1A05"),
         (
-            requests.bulk_write({1: (32, b"\xa0\x00"), 2: (31, b"\x50")}),
+            messages.bulk_write({1: (32, b"\xa0\x00"), 2: (31, b"\x50")}),
             "FFFFFD00FE1000 93 0120000200A000 021F00010050 B768",
         ),
         (encode_status(1, 0, b"\x06\x04\x26"), "FFFFFD00010700 55 00 060426 655D"),
@@ -106,36 +104,36 @@ def test_requests_are_the_sdks():
             byte for i, row in rows.items() for byte in (i, address & 255, address >> 8, length & 255, 0, *row)
         ]
         cases = [
-            (requests.ping(servo), lambda p, s=servo: SDK.ping(p, s)),
-            (requests.read(servo, address, length), lambda p, s=servo, a=address, n=length: SDK.readTx(p, s, a, n)),
+            (messages.ping(servo), lambda p, s=servo: SDK.ping(p, s)),
+            (messages.read(servo, address, length), lambda p, s=servo, a=address, n=length: SDK.readTx(p, s, a, n)),
             (
-                requests.write(servo, address, data),
+                messages.write(servo, address, data),
                 lambda p, s=servo, a=address, n=length, d=data: SDK.writeTxOnly(p, s, a, n, list(d)),
             ),
             (
-                requests.reg_write(servo, address, data),
+                messages.reg_write(servo, address, data),
                 lambda p, s=servo, a=address, n=length, d=data: SDK.regWriteTxOnly(p, s, a, n, list(d)),
             ),
-            (requests.action(servo), lambda p, s=servo: SDK.action(p, s)),
-            (requests.reboot(servo), lambda p, s=servo: SDK.reboot(p, s)),
-            (requests.clear(servo), lambda p, s=servo: SDK.clearMultiTurn(p, s)),
-            (requests.factory_reset(servo), lambda p, s=servo: SDK.factoryReset(p, s, 2)),
+            (messages.action(servo), lambda p, s=servo: SDK.action(p, s)),
+            (messages.reboot(servo), lambda p, s=servo: SDK.reboot(p, s)),
+            (messages.clear(servo), lambda p, s=servo: SDK.clearMultiTurn(p, s)),
+            (messages.factory_reset(servo), lambda p, s=servo: SDK.factoryReset(p, s, 2)),
             (
-                requests.sync_read(ids, address, length),
+                messages.sync_read(ids, address, length),
                 lambda p, i=ids, a=address, n=length: SDK.syncReadTx(p, a, n, i, len(i), False),
             ),
             (
-                requests.sync_read(ids, address, length, fast=True),
+                messages.sync_read(ids, address, length, fast=True),
                 lambda p, i=ids, a=address, n=length: SDK.syncReadTx(p, a, n, i, len(i), True),
             ),
             (
-                requests.sync_write(address, rows),
+                messages.sync_write(address, rows),
                 lambda p, a=address, n=length, f=flat_rows: SDK.syncWriteTxOnly(p, a, n, f, len(f)),
             ),
-            (requests.bulk_read(ranges), lambda p, f=flat_ranges: SDK.bulkReadTx(p, f, len(f), False)),
-            (requests.bulk_read(ranges, fast=True), lambda p, f=flat_ranges: SDK.bulkReadTx(p, f, len(f), True)),
+            (messages.bulk_read(ranges), lambda p, f=flat_ranges: SDK.bulkReadTx(p, f, len(f), False)),
+            (messages.bulk_read(ranges, fast=True), lambda p, f=flat_ranges: SDK.bulkReadTx(p, f, len(f), True)),
             (
-                requests.bulk_write({i: (address, row) for i, row in rows.items()}),
+                messages.bulk_write({i: (address, row) for i, row in rows.items()}),
                 lambda p, f=flat_writes: SDK.bulkWriteTxOnly(p, f, len(f)),
             ),
         ]
@@ -211,14 +209,14 @@ def test_stuffing_is_undone():
 @pytest.mark.parametrize(
     "build",
     [
-        lambda: requests.ping(253),
-        lambda: requests.read(1, 70_000, 4),
-        lambda: requests.write(1, 0, bytes(LARGEST_PACKET)),
-        lambda: requests.sync_read([1, 1], 0, 4),
-        lambda: requests.sync_read([], 0, 4),
-        lambda: requests.sync_write(116, {1: b"\0" * 4, 2: b"\0" * 2}),
-        lambda: requests.sync_write(116, {254: b"\0"}),
-        lambda: requests.factory_reset(1, 0xFF),
+        lambda: messages.ping(253),
+        lambda: messages.read(1, 70_000, 4),
+        lambda: messages.write(1, 0, bytes(LARGEST_PACKET)),
+        lambda: messages.sync_read([1, 1], 0, 4),
+        lambda: messages.sync_read([], 0, 4),
+        lambda: messages.sync_write(116, {1: b"\0" * 4, 2: b"\0" * 2}),
+        lambda: messages.sync_write(116, {254: b"\0"}),
+        lambda: messages.factory_reset(1, 0xFF),
     ],
 )
 def test_what_cannot_be_sent_is_refused(build):

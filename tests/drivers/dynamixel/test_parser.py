@@ -3,8 +3,7 @@
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from drivers.dynamixel.packet import HEADER, LARGEST_PACKET, Instruction, Packet, encode
-from drivers.dynamixel.parser import Parser
+from drivers.dynamixel.packet import HEADER, LARGEST_PACKET, Instruction, Packet, Parser, encode
 
 HEADERISH = st.lists(st.sampled_from([0xFF, 0xFD, 0x00, 0x55, 0xFE, 0x07]), max_size=60).map(bytes)
 GARBAGE = st.one_of(st.binary(max_size=60), HEADERISH)

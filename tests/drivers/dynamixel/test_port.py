@@ -10,7 +10,7 @@ import pytest
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.port import SerialPort, find_port
 from drivers.errors import PortError, PortLostError
-from sim.virtual.bus import VirtualBus, widowx_servos
+from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.pty import PtyServer
 
 PATIENT_S = 0.5
@@ -76,7 +76,7 @@ def test_ports_are_found_by_a_part_of_their_name(tmp_path):
 
 
 def test_an_unplugged_bus_says_so_and_comes_back(tmp_path):
-    virtual = VirtualBus(widowx_servos(), now_ns=time.monotonic_ns())
+    virtual = VirtualBus(arm_servos(), now_ns=time.monotonic_ns())
     with PtyServer(virtual, link=tmp_path / "u2d2") as server:
         bus = DynamixelBus.on(server.path, latency_s=PATIENT_S)
         bus.identify([1, 2])
@@ -99,7 +99,7 @@ def test_an_unplugged_bus_says_so_and_comes_back(tmp_path):
 
 
 def test_unplugging_while_waiting_for_an_answer_is_noticed():
-    virtual = VirtualBus(widowx_servos(), now_ns=time.monotonic_ns())
+    virtual = VirtualBus(arm_servos(), now_ns=time.monotonic_ns())
     virtual.faults.dropped = 1.0
     with PtyServer(virtual) as server:
         port = SerialPort(server.path, 1_000_000)

@@ -6,10 +6,10 @@ from helpers.sdk_oracle import SDK, OraclePort
 from helpers.servo_dialogue import bus_on
 
 from drivers.dynamixel.bus import DynamixelBus
+from drivers.dynamixel.registers import BAUD_RATES
 from drivers.dynamixel.scan import RATES, scan
-from drivers.dynamixel.units import BAUD_RATES
 from drivers.errors import PortError, PortLostError
-from sim.virtual.bus import VirtualBus, widowx_servos
+from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.loopback import LoopbackPort, VirtualTime
 
 
@@ -26,7 +26,7 @@ class Listening(LoopbackPort):
 
 def test_every_servo_of_the_arm_answers_a_roll_call_as_the_sdk_reads_it():
     time = VirtualTime()
-    port = Listening(VirtualBus(widowx_servos(), now_ns=time.now_ns()), time)
+    port = Listening(VirtualBus(arm_servos(), now_ns=time.now_ns()), time)
     found = DynamixelBus(lambda: port, clock=time.now_ns).broadcast_ping()
     assert {servo: identity.model for servo, identity in found.items()} == {
         **dict.fromkeys(range(1, 8), 1020), 8: 1060, 9: 1060,
@@ -50,7 +50,7 @@ def test_a_roll_call_waits_for_the_last_servo():
 def line(rates):
     """Opens a line whose servos answer at the baud rate of their register 8 only."""
     time = VirtualTime()
-    servos = widowx_servos()
+    servos = arm_servos()
     for servo, value in rates.items():
         servos[servo - 1].memory.set("baud_rate", value)
     opened = []

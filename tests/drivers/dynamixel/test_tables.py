@@ -4,10 +4,9 @@ import math
 
 import pytest
 
-from drivers.dynamixel import units
-from drivers.dynamixel.gripper_linkage import WIDOWX_LINKAGE
+from drivers.dynamixel import registers
+from drivers.dynamixel.servo_map import WIDOWX_LINKAGE, WX250S
 from drivers.dynamixel.tables import TABLES, XL330_M288, XL430_W250, XM430_W350, table_for
-from drivers.dynamixel.widowx import WIDOWX_250S
 from drivers.errors import PacketError
 from trajectories.errors import ConfigError
 
@@ -67,19 +66,19 @@ def test_register_bytes():
 
 
 def test_units():
-    assert units.ticks_to_rad(2048) == 0.0
-    assert units.ticks_to_rad(0) == pytest.approx(-math.pi)
-    assert units.rad_to_ticks(math.pi / 2) == 3072
-    assert all(units.rad_to_ticks(units.ticks_to_rad(ticks)) == ticks for ticks in range(-5000, 9000, 7))
-    assert units.velocity_to_rad_s(131) == pytest.approx(3.14, abs=0.005)
-    assert units.rad_s_to_velocity(units.velocity_to_rad_s(-57)) == -57
-    assert units.acceleration_to_rad_s2(1) == pytest.approx(214.577 / 60 * 2 * math.pi / 60)
-    assert units.elapsed_ms(32_700, 5) == 73
+    assert registers.ticks_to_rad(2048) == 0.0
+    assert registers.ticks_to_rad(0) == pytest.approx(-math.pi)
+    assert registers.rad_to_ticks(math.pi / 2) == 3072
+    assert all(registers.rad_to_ticks(registers.ticks_to_rad(ticks)) == ticks for ticks in range(-5000, 9000, 7))
+    assert registers.velocity_to_rad_s(131) == pytest.approx(3.14, abs=0.005)
+    assert registers.rad_s_to_velocity(registers.velocity_to_rad_s(-57)) == -57
+    assert registers.acceleration_to_rad_s2(1) == pytest.approx(214.577 / 60 * 2 * math.pi / 60)
+    assert registers.elapsed_ms(32_700, 5) == 73
 
 
 @pytest.mark.parametrize(("finger", "ticks"), [(0.015, 1802), (0.021, 2116), (0.035, 2726), (0.037, 2875)])
 def test_gripper_linkage_as_interbotix_gives_it(finger, ticks):
-    assert units.rad_to_ticks(WIDOWX_LINKAGE.angle(2 * (finger - 0.015))) == ticks
+    assert registers.rad_to_ticks(WIDOWX_LINKAGE.angle(2 * (finger - 0.015))) == ticks
 
 
 def test_gripper_linkage_is_invertible_and_its_derivative_right():
@@ -94,11 +93,11 @@ def test_gripper_linkage_is_invertible_and_its_derivative_right():
 
 
 def test_the_arms_servos():
-    assert [place.servo for place in WIDOWX_250S] == list(range(1, 10))
-    assert {place.servo: place.secondary_id for place in WIDOWX_250S if place.is_shadow} == {3: 2, 5: 4}
-    assert [place.servo for place in WIDOWX_250S if place.drive_mode] == [3, 5, 7]
-    assert [place.table.model for place in WIDOWX_250S] == ["XM430-W350"] * 7 + ["XL430-W250"] * 2
-    degrees = {place.name: math.degrees(units.ticks_to_rad(place.min_position)) for place in WIDOWX_250S}
+    assert [place.servo for place in WX250S.places] == list(range(1, 10))
+    assert {place.servo: place.secondary_id for place in WX250S.places if place.is_shadow} == {3: 2, 5: 4}
+    assert [place.servo for place in WX250S.places if place.drive_mode] == [3, 5, 7]
+    assert [place.table.model for place in WX250S.places] == ["XM430-W350"] * 7 + ["XL430-W250"] * 2
+    degrees = {place.name: math.degrees(registers.ticks_to_rad(place.min_position)) for place in WX250S.places}
     assert degrees["shoulder"] == pytest.approx(-108, abs=0.1)
     assert degrees["elbow"] == pytest.approx(-123, abs=0.1)
     assert degrees["wrist_angle"] == pytest.approx(-100, abs=0.1)

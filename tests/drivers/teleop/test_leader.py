@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 from helpers.fake_input import ManualTime, ScriptedDevice, wait_for
 
-from drivers.dynamixel.units import rad_to_ticks
+from drivers.dynamixel.registers import rad_to_ticks
 from drivers.errors import PortLostError, ServoTimeoutError, TeleopError
 from drivers.teleop.combined import CombinedDevice
-from drivers.teleop.follow import GRIPPER, JOINTS, Follow, FollowConfig
+from drivers.teleop.follow import GRIPPER, Follow, FollowConfig
 from drivers.teleop.keys import Key
 from drivers.teleop.leader import LeaderConfig, leader
 from drivers.teleop.motion import Gripper, Motion, to_action
 from drivers.teleop.status import State
-from robot.control.kinematics import Kinematics
+from robot.arms.wx250s import WX250S
+from robot.control.kinematics import JOINT_NAMES, Kinematics
 from robot.control.pose import Pose, multiply, rows_from_rpy, rpy_from_rows
 from trajectories.types import RobotSpec
 
@@ -28,12 +29,12 @@ class Leader:
     """A `Follow` whose leader stands where it is told."""
 
     def __init__(self, **settings):
-        self.follow, self.time = Follow(FollowConfig(**settings), SCALE, KINEMATICS), ManualTime()
+        self.follow, self.time = Follow(FollowConfig(**settings), SCALE, WX250S), ManualTime()
         self.joints = START
 
     def at(self, *position, rpy=(0.0, 0.0, 0.0), gripper=0.4):
         self.joints = KINEMATICS.inverse(Pose.of(position, rpy), self.joints)
-        self.follow.update([*zip(JOINTS, self.joints, strict=True), (GRIPPER, gripper)], self.time.ns)
+        self.follow.update([*zip(JOINT_NAMES, self.joints, strict=True), (GRIPPER, gripper)], self.time.ns)
         return self
 
     def look(self, after=STEP):

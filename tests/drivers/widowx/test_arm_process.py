@@ -13,15 +13,16 @@ import pytest
 from helpers.arm_process_helpers import NEARLY_ASLEEP, PATIENT, SLOW, Bench, command, follow, turned, until
 
 from drivers.dynamixel.bus import DynamixelBus
-from drivers.dynamixel.replies import HardwareError
+from drivers.dynamixel.messages import HardwareError
+from drivers.dynamixel.servo_map import WX250S
 from drivers.errors import PortError, PortLostError
-from drivers.widowx.arm_server import HostedArm
-from drivers.widowx.interpolation import MotionLimits
-from drivers.widowx.mode import Mode
-from drivers.widowx.models import WX250S
-from drivers.widowx.process import ProcessArm
-from drivers.widowx.settings import ArmSettings, GripperSettings, GuardLimits, OrphanSettings
-from drivers.widowx.shared_block import SharedBlock
+from drivers.hosting.checks import Mode
+from drivers.hosting.orphan import OrphanSettings
+from drivers.hosting.shared_block import SharedBlock
+from drivers.widowx.hosting import HostedWidowX
+from drivers.widowx.process import ProcessWidowX
+from drivers.widowx.setpoints import MotionLimits
+from drivers.widowx.settings import ArmSettings, GripperSettings, GuardLimits
 from trajectories.errors import ConfigError, DeviceError, SafetyError, StaleDataError
 
 
@@ -54,7 +55,7 @@ def test_it_is_taken_over_where_it_is_moves_and_tells_of_itself(bench, caplog):
         assert report.late_p99_s <= report.late_max_s
         assert report.priority
         with pytest.raises(PortError, match=rf"running session \(process {os.getpid()}; .* own process is {arm.pid}\)"):
-            ProcessArm.connect(bench.path)
+            ProcessWidowX.connect(bench.path)
         with caplog.at_level(logging.WARNING):
             arm.close()
         assert "TORQUE ON" in arm.farewell
@@ -89,7 +90,7 @@ def test_what_is_not_finite_never_leaves_the_session(bench):
     with bench.arm() as arm:
         orders = arm._process.block.orders
         for joints, width in ((np.full(6, np.nan), 0.02), (np.zeros(6), np.inf), (np.zeros(5), 0.02)):
-            with pytest.raises(SafetyError, match="six finite joints"):
+            with pytest.raises(SafetyError, match="6 finite joints"):
                 arm.send(command(joints, width))
         assert arm._process.block.orders == orders
         arm._process.block.order(command(np.full(6, np.nan)))  # even if it did
@@ -146,7 +147,7 @@ def test_a_fault_latches_and_is_cleared_across_the_border(bench, caplog):
 def test_the_session_sees_what_came_of_its_wish_when_it_is_answered(bench):
     """However long the next cycle takes."""
     block, go_on = SharedBlock.create(), threading.Event()
-    arm = HostedArm(DynamixelBus.on(bench.path, latency_s=0.1), WX250S, ArmSettings(**PATIENT), block, "normal")
+    arm = HostedWidowX(DynamixelBus.on(bench.path, latency_s=0.1), WX250S, ArmSettings(**PATIENT), block, "normal")
     cycle = arm._loop.cycle
 
     def stalled_cycle():
@@ -196,15 +197,15 @@ def test_sleep_returns_when_it_sleeps_and_is_cancelled_by_a_hold(bench):
 
 def test_what_keeps_the_process_from_taking_over_is_raised_here(bench):
     with pytest.raises(PortError, match="no port"):
-        ProcessArm.connect("/dev/no-such-arm")
-    with pytest.raises(ConfigError, match="isn't known; known are wx250s"):
-        ProcessArm.connect(bench.path, "wx251s")
-    with pytest.raises(ConfigError, match="wx250 has 5 joints"):
-        ProcessArm.connect(bench.path, "wx250")
+        ProcessWidowX.connect("/dev/no-such-arm")
+    with pytest.raises(ConfigError, match="aren't known; known are wx250s"):
+        ProcessWidowX.connect(bench.path, "wx251s")
+    with pytest.raises(DeviceError, match=r"Servo 7 .* expected XL430-W250 on the wx250. Choose the right arm"):
+        ProcessWidowX.connect(bench.path, "wx250", settings=ArmSettings(**PATIENT))
     with bench.server.lock:
         bench.server.bus.faults.dead = {4}
     with pytest.raises(DeviceError, match="Servo 4 didn't answer"):
-        ProcessArm.connect(bench.path, settings=ArmSettings(**PATIENT))
+        ProcessWidowX.connect(bench.path, settings=ArmSettings(**PATIENT))
 
 
 def test_settings_survive_the_way_into_the_process():

@@ -15,10 +15,10 @@ import pytest
 from helpers import ENVIRONMENT, HELPERS
 from helpers.arm_process_helpers import NEARLY_ASLEEP, PATIENT, SLOW, Bench, follow, runs, turned, until
 
+from drivers.dynamixel.servo_map import WX250S
 from drivers.errors import PortError
-from drivers.widowx import claim
-from drivers.widowx.interpolation import MotionLimits
-from drivers.widowx.models import WX250S
+from drivers.hosting import claim
+from drivers.widowx.setpoints import MotionLimits
 from drivers.widowx.settings import ArmSettings
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from helpers.widowx_setup import TICK, UP, Rig
 
-from drivers.dynamixel.replies import HardwareError
-from drivers.dynamixel.units import ticks_to_rad
+from drivers.dynamixel.messages import HardwareError
+from drivers.dynamixel.registers import ticks_to_rad
+from drivers.dynamixel.servo_map import WX250S
 from drivers.errors import PortLostError
-from drivers.widowx.interpolation import MotionLimits
-from drivers.widowx.mode import Mode
-from drivers.widowx.models import WX250S
+from drivers.hosting.checks import Mode
+from drivers.widowx.setpoints import MotionLimits
 from drivers.widowx.settings import GuardLimits
 from sim.virtual.bus_faults import BusFaults
 from trajectories.errors import DeviceError, SafetyError, StaleDataError

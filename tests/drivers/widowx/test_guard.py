@@ -5,9 +5,9 @@ import re
 import pytest
 
 from drivers.dynamixel.cycle import ServoHealth, ServoState
-from drivers.dynamixel.replies import HardwareError
+from drivers.dynamixel.messages import HardwareError
+from drivers.dynamixel.servo_map import WX250S
 from drivers.widowx.guard import Guard, Level
-from drivers.widowx.models import WX250S
 from drivers.widowx.reading import Reading, arm_state
 from drivers.widowx.settings import GuardLimits
 

@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drivers.widowx.interpolation import Interpolator, MotionLimits, straight
-from drivers.widowx.sleep_motion import SleepMotion
+from drivers.widowx.setpoints import Interpolator, MotionLimits, SleepMotion, straight
 from trajectories.errors import ConfigError
 
 DT = 0.01

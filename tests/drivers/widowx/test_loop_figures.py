@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from drivers.dynamixel.statistics import BusStatistics
-from drivers.widowx.histogram import Histogram
-from drivers.widowx.statistics import LoopStatistics
+from drivers.dynamixel.wire import BusStatistics
+from drivers.widowx.statistics import Histogram, LoopStatistics
 
 MS = 1_000_000
 

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from helpers.widowx_setup import Rig
 
+from drivers.dynamixel.registers import rad_to_ticks
+from drivers.dynamixel.servo_map import SERVO_MAPS, VX300S, WX200, WX250, WX250S, servo_map
 from drivers.dynamixel.tables import XL430_W250
-from drivers.dynamixel.units import rad_to_ticks
 from drivers.errors import ServoTimeoutError, TorqueOnError
 from drivers.widowx import eeprom, startup
-from drivers.widowx.models import MODELS, VX300S, WX200, WX250, WX250S, model_named
 from drivers.widowx.settings import ArmSettings, GripperSettings, GuardLimits
 from robot.control.kinematics import JOINT_LOWER, JOINT_NAMES, JOINT_UPPER, Kinematics
 from robot.control.pose import Pose
@@ -24,7 +24,7 @@ def test_the_widowx_agrees_with_the_kinematics():
     np.testing.assert_allclose(WX250S.upper, JOINT_UPPER, atol=0.002)
 
 
-@pytest.mark.parametrize("model", MODELS.values(), ids=lambda m: m.name)
+@pytest.mark.parametrize("model", SERVO_MAPS.values(), ids=lambda m: m.name)
 def test_tables_are_complete_and_consistent(model):
     assert len(set(model.servos)) == len(model.places)
     assert [place.name for place in model.leaders] == [*model.joints, "gripper"]
@@ -46,12 +46,30 @@ def test_the_gripper_of_the_widowx_by_known_ticks():
     ]
 
 
-def test_arms_by_name_and_five_joints():
-    assert model_named("vx300s") is VX300S
+def test_arms_by_name():
+    assert servo_map("vx300s") is VX300S
     with pytest.raises(ConfigError, match="wx250s, wx250, wx200, vx300s"):
-        model_named("px100")
-    with pytest.raises(ConfigError, match=r"5 joints.*needs six"):
-        Rig(model=WX200).arm()
+        servo_map("px100")
+
+
+@pytest.mark.parametrize("model", SERVO_MAPS.values(), ids=lambda m: m.name)
+def test_servos_and_joints_agree_on_limits_and_gripper(model):
+    np.testing.assert_allclose(model.lower, model.model.lower, atol=0.002)
+    np.testing.assert_allclose(model.upper, model.model.upper, atol=0.002)
+    assert model.linkage.largest_width == pytest.approx(model.model.opening)
+    assert model.linkage.closed == model.model.finger_closed
+    assert model.joint_name(model.gripper.joint) == "gripper"
+    assert model.gripper.joint == len(model.joints)
+
+
+@pytest.mark.parametrize("model", [WX250, WX200], ids=lambda m: m.name)
+def test_arms_of_five_joints_move_with_the_same_code(model):
+    rig = Rig(model=model, pose=(0.1, -0.5, 0.4, 0.5, 0.0))
+    rig.arm()
+    rig.drive((0.2, -0.4, 0.3, 0.6, 0.1), 0.03)
+    np.testing.assert_allclose(rig.joints, (0.2, -0.4, 0.3, 0.6, 0.1), atol=0.002)
+    assert rig._arm.read().gripper_width == pytest.approx(0.03, abs=0.001)
+    assert rig._arm.read().efforts.shape == (5,)
 
 
 @pytest.mark.parametrize("model", [WX250, WX200], ids=lambda m: m.name)

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from helpers.widowx_setup import TICK, UP, Rig
 
-from drivers.dynamixel.units import rad_to_ticks
+from drivers.dynamixel.registers import rad_to_ticks
+from drivers.dynamixel.servo_map import WX250S
+from drivers.hosting.checks import Mode
 from drivers.widowx import startup
 from drivers.widowx.arm import WidowX
-from drivers.widowx.goals import GoalWriter
-from drivers.widowx.mode import Mode
-from drivers.widowx.models import WX250S
+from drivers.widowx.setpoints import GoalWriter
 from drivers.widowx.settings import GuardLimits
 from robot.interfaces import Arm
 from robot.rollout.environment import RobotEnv
@@ -218,7 +218,7 @@ def test_the_last_line_before_the_bus_refuses(bad):
 def test_commands_of_the_wrong_shape_are_refused():
     rig = Rig()
     arm = rig.arm()
-    with pytest.raises(SafetyError, match="six finite joints"):
+    with pytest.raises(SafetyError, match="6 finite joints"):
         arm.send(rig.command([0.0] * 5))
 
 

@@ -9,7 +9,7 @@ from helpers.widowx_setup import UP
 from drivers.errors import PortError, PortLostError
 from drivers.widowx.arm import WidowX
 from drivers.widowx.settings import ArmSettings
-from sim.virtual.bus import VirtualBus, widowx_servos
+from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.motors import FirstOrderMotors
 from sim.virtual.pty import PtyServer
 from trajectories.errors import StaleDataError
@@ -28,7 +28,7 @@ def until(condition, seconds=20.0):
 @pytest.fixture
 def server(tmp_path):
     now = time.monotonic_ns()
-    bus = VirtualBus(widowx_servos(), FirstOrderMotors((*UP, 0.5), now), now_ns=now)
+    bus = VirtualBus(arm_servos(), FirstOrderMotors((*UP, 0.5), now), now_ns=now)
     with PtyServer(bus, tmp_path / "arm") as server:
         yield server
 

@@ -28,7 +28,7 @@ def small(name, bins=False, action_size=A):
     return classified(agent, -10.0, 2.0, 13) if bins else agent
 
 
-CONFIGS = [pytest.param(name, bins, id=name + "-bins" * bins) for name in METHODS for bins in (False, True)]
+CONFIGS = [pytest.param(name, bins, id=name + "-bins" * bins) for name in METHODS.own for bins in (False, True)]
 
 
 def make(config, embedding=0, action_size=A, seed=0):

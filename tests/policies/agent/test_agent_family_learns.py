@@ -15,7 +15,7 @@ from policies.agent.methods import METHODS, classified, method
 from policies.common.batch import Batch
 
 UPDATES, SIZE, STEPS = 300, 128, 3000
-CASES = [*((name, False) for name in METHODS), *((name, True) for name in ("sac", "calql", "iql", "td3bc", "awac"))]
+CASES = [*((name, False) for name in METHODS.own), *((name, True) for name in ("sac", "calql", "iql", "td3bc", "awac"))]
 
 
 @pytest.fixture(autouse=True)

@@ -51,7 +51,7 @@ def test_a_state_of_the_wrong_shape_is_refused(raw):
 def test_joints_come_with_their_limits():
     limits = SafetyLimits()
     state = ArmState(np.arange(6) / 10, np.zeros(6), -np.arange(6.0), 0.02, 0.0, 1)
-    views = joint_views(state, limits)
+    views = joint_views(state, limits, JOINT_NAMES)
     assert [view.name for view in views] == list(JOINT_NAMES)
     assert views[2] == JointView("elbow", 0.2, limits.joint_lower[2], limits.joint_upper[2], -2.0, 7.8)
 

@@ -118,7 +118,7 @@ def test_names_are_in_utc_so_that_they_sort_by_time():
         ({"arm": "wx/250s"}, "letters"),
         ({"date": "yesterday"}, "no date"),
         ({"date": "2026-11-21T10:00:05"}, "time zone"),
-        ({"joint_offsets": (0.0,) * 5}, "6 joint offsets"),
+        ({"joint_offsets": (0.0,) * 5}, "one offset and one deviation a joint"),
         ({"joint_offsets": (float("nan"),) * 6}, "finite"),
         ({"joint_deviations": (-0.1,) * 6}, "finite"),
     ],

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.optimize import lsq_linear
 
+from robot.arms.wx250s import WX250S
 from robot.control.collision import HORIZON_M, TABLE, Collision
 from robot.control.home import HomeRegion
 from robot.control.kinematics import JOINT_LOWER, JOINT_UPPER, Kinematics
@@ -25,7 +26,7 @@ def collision() -> Collision:
 
 
 def at(x, y, z, yaw=0.0):
-    return SafetyLimits().kinematics().inverse(Pose.of((x, y, z), (0.0, 0.0, yaw)), NEAR)
+    return WX250S.kinematics().inverse(Pose.of((x, y, z), (0.0, 0.0, yaw)), NEAR)
 
 
 def random_joints(count, seed):
@@ -114,14 +115,14 @@ def test_neutral_home_and_the_whole_box_are_free(collision):
     assert collision.clearance(NEUTRAL_JOINTS).pair == ""
     for _ in range(50):
         home = HomeRegion().sample(rng)
-        assert collision.clearance(limits.kinematics().inverse(home, NEAR)).pair == ""
+        assert collision.clearance(WX250S.kinematics(limits).inverse(home, NEAR)).pair == ""
     joints = []
     for _ in range(400):
         ends = [(rng.uniform(*pair), *pair) for pair in zip(limits.position_lower, limits.position_upper, strict=True)]
         turns = [(rng.uniform(*pair), *pair) for pair in zip(limits.rpy_lower, limits.rpy_upper, strict=True)]
         pose = Pose.of(tuple(rng.choice(end) for end in ends), tuple(rng.choice(turn) for turn in turns))
         with contextlib.suppress(KinematicsError):  # the far corners are out of reach
-            joints.append(limits.kinematics().inverse(pose, NEAR))
+            joints.append(WX250S.kinematics(limits).inverse(pose, NEAR))
     assert len(joints) > 300
     assert min(collision.clearance(q).distance for q in joints) >= collision.margin
 

@@ -5,6 +5,7 @@ import os
 import numpy as np
 import pytest
 
+from robot.arms.wx250s import WX250S
 from robot.control.collision import ARM_XML
 from robot.control.kinematics import JOINT_LOWER, JOINT_UPPER, Kinematics
 from robot.control.pose import (
@@ -55,7 +56,7 @@ def test_inverse_undoes_forward_everywhere():
 
 def test_forward_undoes_inverse_in_the_safety_box():
     rng, limits = np.random.default_rng(1), SafetyLimits()
-    arm, near = limits.kinematics(), np.array(NEUTRAL_JOINTS)
+    arm, near = WX250S.kinematics(limits), np.array(NEUTRAL_JOINTS)
     for _ in range(2000):
         pose = Pose.of(
             rng.uniform(limits.position_lower, limits.position_upper), rng.uniform((0, 0, -1.2), (0, 0, 1.2))

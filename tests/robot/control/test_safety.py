@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from robot.arms.wx250s import WX250S
 from robot.control.collision import Collision
 from robot.control.kinematics import Kinematics
 from robot.control.pose import Pose, multiply, rows_from_rpy
@@ -35,7 +36,7 @@ def target_at(joints) -> Target:
 
 
 def make_filter(limits=LIMITS) -> SafetyFilter:
-    return SafetyFilter(limits, SCALE, limits.kinematics())
+    return SafetyFilter(WX250S, limits, SCALE)
 
 
 def composed(pose: Pose, executed) -> tuple[np.ndarray, np.ndarray]:
@@ -161,7 +162,7 @@ def test_ten_thousand_random_actions_never_leave_the_limits():
 )
 def test_any_action_from_any_pose_is_safe(proposed, seed):
     joints = np.random.default_rng(seed).uniform(
-        LIMITS.kinematics().lower, LIMITS.kinematics().upper
+        WX250S.kinematics(LIMITS).lower, WX250S.kinematics(LIMITS).upper
     )  # most are far outside the box
     target = target_at(joints)
     checked = make_filter().check(proposed, target, state_at(joints), PERIOD)
@@ -356,7 +357,7 @@ def test_a_joint_far_outside_of_its_limits_latches_a_fault_and_a_little_is_moved
         {"joint_slack": 0.0},
         {"max_speed_position": math.nan},
         {"max_speed_rotation": -1.0},
-        {"gripper_open_width": 0.1},
+        {"gripper_open_width": 0.3},
     ],
 )
 def test_limits_that_make_no_sense_are_refused(change):

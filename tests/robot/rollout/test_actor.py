@@ -25,6 +25,7 @@ def outbox(tmp_path):
 
 def make_actor(endpoint, outbox, session=None, stop=None, load=None, digest=POLICY, **options):
     session = session or ScriptedSession()
+    session.keep = outbox.commit
     return Actor(session, endpoint, load or session.load, outbox, digest, ActorOptions(**options), stop)
 
 
@@ -126,6 +127,16 @@ def test_what_an_earlier_process_left_in_the_outbox_goes_first(outbox):
     make_actor(endpoint, outbox, ScriptedSession(first=10)).run()
     assert list(endpoint.episodes) == [make_episode(n).id for n in (5, 6, 10, 11)]
     assert len(outbox) == 0
+
+
+def test_an_episode_that_the_session_did_not_commit_is_not_sent(outbox):
+    endpoint = MemoryEndpoint()
+    session = ScriptedSession()
+    actor = Actor(session, endpoint, session.load, outbox, POLICY)
+    with pytest.raises(StoreError, match=r"not in the outbox.*on_episode=outbox\.commit"):
+        actor.run()
+    assert not endpoint.episodes
+    assert actor.status.state == "failed"
 
 
 def test_a_damaged_episode_in_the_outbox_does_not_block_the_others(outbox, tmp_path):

@@ -27,7 +27,7 @@ def scene(camera="front", offsets=(0.0,) * 6):
 
 
 def visited(world, count=24):
-    poses = calibration_poses(world.env.limits, count, 0.09, np.random.default_rng(0))
+    poses = calibration_poses(world.env.model, world.env.limits, count, 0.09, np.random.default_rng(0))
     return collect_views(
         world.env, world.camera, poses, BoardDetector(BOARD), speed=0.6, gripper_open=world.mount == "gripper"
     )

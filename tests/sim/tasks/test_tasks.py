@@ -8,16 +8,17 @@ from sim.experts.scripted import ScriptedExpert
 from sim.tasks import TASKS, find_task
 from sim.twin import make_twin
 from trajectories.errors import ConfigError
+from trajectories.registry import Registry
 from trajectories.types import DIRECTIONS
 
 
 def test_there_are_two_targets_and_at_least_six_priors():
-    roles = [task.role for task in TASKS.values()]
+    roles = [task.role for task in map(find_task, TASKS.own)]
     assert roles.count("target") == 2
     assert roles.count("prior") >= 6
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", TASKS.own)
 def test_wordings_are_many_distinct_and_differ_between_directions(name):
     forward, backward = (TASKS[name].instructions[d] for d in DIRECTIONS)
     assert len(set(forward)) >= 4
@@ -30,7 +31,13 @@ def test_an_unknown_task_is_refused_with_the_names():
         find_task("pot")
 
 
-@pytest.fixture(scope="module", params=sorted(TASKS))
+def test_an_entry_point_must_have_its_tasks_name(monkeypatch):
+    monkeypatch.setattr("sim.tasks.TASKS", Registry("regrasp.tasks", "task", {"kettle": find_task("bin_weight")}))
+    with pytest.raises(ConfigError, match=r"'kettle' of regrasp\.tasks is a task named 'bin_weight'"):
+        find_task("kettle")
+
+
+@pytest.fixture(scope="module", params=sorted(TASKS.own))
 def twin(request):
     twin = make_twin(request.param, seed=3, cameras=())
     yield twin

@@ -7,14 +7,14 @@ import pytest
 from dynamixel_sdk import GroupSyncRead, PacketHandler, PortHandler
 from helpers.virtual_setup import IDS, Setup
 
-from drivers.dynamixel import requests
+from drivers.dynamixel import messages
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.cycle import StateCycle
-from drivers.dynamixel.replies import HardwareError
+from drivers.dynamixel.messages import HardwareError
+from drivers.dynamixel.registers import rad_to_ticks
 from drivers.dynamixel.tables import XL330_M288
-from drivers.dynamixel.units import rad_to_ticks
 from drivers.errors import ServoRestartedError, ServoTimeoutError
-from sim.virtual.bus import VirtualBus, widowx_servos
+from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.bus_faults import BusFaults
 from sim.virtual.pty import PtyProcess, PtyServer
 from sim.virtual.servo import VirtualServo
@@ -30,7 +30,7 @@ def cycle_of(setup, servos=IDS):
 # -- the cycle ------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("firmware", [44, 46])
 def test_the_cycle_reads_what_the_registers_hold(firmware):
-    setup = Setup(widowx_servos(firmware=firmware))
+    setup = Setup(arm_servos(firmware=firmware))
     cycle = cycle_of(setup)
     assert cycle.fast == (firmware == 46)
     rng = np.random.default_rng(0)
@@ -81,7 +81,7 @@ def test_velocity_and_its_sign():
 
 @pytest.mark.parametrize("firmware", [44, 46])
 def test_alert_and_hardware_error_of_a_shadow_are_seen(firmware):
-    setup = Setup(widowx_servos(firmware=firmware))
+    setup = Setup(arm_servos(firmware=firmware))
     cycle = cycle_of(setup)
     setup.hold(*IDS)
     setup.servos[3].protection.forced = HardwareError.SHOCK
@@ -135,7 +135,7 @@ def test_a_dead_servo_is_named_within_the_cycle_and_returns():
 
 
 def test_two_layouts_do_not_share_a_cycle():
-    setup = Setup([*widowx_servos()[:2], VirtualServo(11, XL330_M288, 2)])
+    setup = Setup([*arm_servos()[:2], VirtualServo(11, XL330_M288, 2)])
     assert len(cycle_of(setup, [1, 2]).read(health=True)) == 2
     assert len(cycle_of(setup, [11]).read(health=True)) == 1
     with pytest.raises(Exception, match=r"208.*224"):
@@ -185,22 +185,22 @@ def test_group_instructions_of_every_kind():
     setup = Setup()
     bus, virtual = setup.bus, setup.virtual
     assert bus.sync_read([1, 8], "present_position") == {1: 2048, 8: 2048}
-    virtual.receive(requests.bulk_write({1: (65, b"\x01"), 8: (112, (33).to_bytes(4, "little"))}), setup.time.now_ns())
+    virtual.receive(messages.bulk_write({1: (65, b"\x01"), 8: (112, (33).to_bytes(4, "little"))}), setup.time.now_ns())
     assert (bus.read(1, "led"), bus.read(8, "profile_velocity")) == (1, 33)
-    virtual.receive(requests.bulk_read({1: (65, 1), 8: (112, 4)}), setup.time.now_ns())
+    virtual.receive(messages.bulk_read({1: (65, 1), 8: (112, 4)}), setup.time.now_ns())
     assert virtual.send(setup.time.now_ns()) == bytes.fromhex("fffffd00010500550001") + _crc(
         "fffffd00010500550001"
     ) + bytes.fromhex("fffffd000808005500" + "21000000") + _crc("fffffd000808005500" + "21000000")
-    virtual.receive(requests.ping(254), setup.time.now_ns())
+    virtual.receive(messages.ping(254), setup.time.now_ns())
     assert virtual.send(setup.time.now_ns()).count(b"\xff\xff\xfd\x00") == 9
-    virtual.receive(requests.read(254, 132, 4), setup.time.now_ns())
-    virtual.receive(requests.write(254, 65, b"\x01"), setup.time.now_ns())
+    virtual.receive(messages.read(254, 132, 4), setup.time.now_ns())
+    virtual.receive(messages.write(254, 65, b"\x01"), setup.time.now_ns())
     assert virtual.send(setup.time.now_ns()) == b""
     assert bus.read(9, "led") == 1
 
 
 def _crc(text):
-    from drivers.dynamixel.crc import crc16
+    from drivers.dynamixel.packet import crc16
 
     return crc16(bytes.fromhex(text)).to_bytes(2, "little")
 
@@ -210,7 +210,7 @@ def test_any_bytes_are_survived():
     rng = np.random.default_rng(5)
     for _ in range(300):
         body = rng.bytes(int(rng.integers(0, 20)))
-        packet = requests.encode(int(rng.choice([1, 3, 9, 254])), int(rng.integers(0, 256)) & 0xFE or 2, body)
+        packet = messages.encode(int(rng.choice([1, 3, 9, 254])), int(rng.integers(0, 256)) & 0xFE or 2, body)
         setup.virtual.receive(rng.bytes(int(rng.integers(0, 30))) + packet + bytes(70), setup.time.now_ns())
         setup.virtual.send(setup.time.now_ns())
     setup.wait(0.5)
@@ -234,7 +234,7 @@ def test_a_bus_in_a_process_of_its_own():
 # -- the vendor's library on the pseudo-terminal --------------------------------------------------------
 @pytest.fixture
 def sdk():
-    virtual = VirtualBus(widowx_servos(), now_ns=time.monotonic_ns())
+    virtual = VirtualBus(arm_servos(), now_ns=time.monotonic_ns())
     with PtyServer(virtual) as server:
         port = PortHandler(server.path)
         assert port.openPort()

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 
 from drivers.dynamixel.bus import DynamixelBus
+from drivers.dynamixel.servo_map import WX250S
+from drivers.hosting.checks import Mode
 from drivers.widowx.arm import WidowX
-from drivers.widowx.mode import Mode
-from drivers.widowx.models import WX250S
 from drivers.widowx.settings import ArmSettings
+from robot.arms.wx250s import WX250S as ARM
 from robot.control.kinematics import Kinematics
 from robot.control.poses import READY_JOINTS
-from sim.physics import OPEN_WIDTH_M
 from sim.scene.objects import OBJECTS
 from sim.scene.scene import Scene
 from sim.scene.spec import ObjectSpec, SceneSpec
-from sim.virtual.bus import VirtualBus, widowx_servos
+from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.loopback import LoopbackPort, VirtualTime
 from sim.virtual.physics_link import MujocoMotors
 from trajectories.types import Command
@@ -28,10 +28,10 @@ class Rig:
 
     def __init__(self, spec=EMPTY, joints=READY_JOINTS):
         self.scene = Scene(spec, randomise=False)
-        self.scene.physics.set_arm(joints, OPEN_WIDTH_M)
+        self.scene.physics.set_arm(joints, ARM.opening)
         self.time = VirtualTime()
         now = self.time.now_ns()
-        self.virtual = VirtualBus(widowx_servos(), MujocoMotors(self.scene.physics, now), now_ns=now)
+        self.virtual = VirtualBus(arm_servos(), MujocoMotors(self.scene.physics, now), now_ns=now)
         port = LoopbackPort(self.virtual, self.time)
         bus = DynamixelBus(lambda: port, clock=self.time.now_ns, latency_s=0.002, return_delay_s=0.0)
         self.arm = None
@@ -70,13 +70,13 @@ def sine(seconds):
 
 def test_the_driver_on_virtual_servos_follows_as_the_twins_arm_does():
     rig, twin = Rig(), Scene(EMPTY, randomise=False)
-    rig.drive(READY_JOINTS, OPEN_WIDTH_M, 0.5)
+    rig.drive(READY_JOINTS, ARM.opening, 0.5)
     start, real, simulated = rig.now_ns(), [], []
     twin.clock.sleep_until_ns(500_000_000)
     for i in range(150):
         goal = sine(0.02 * i)
-        rig.arm.send(Command(goal, OPEN_WIDTH_M, rig.now_ns()))
-        twin.arm.send(Command(goal, OPEN_WIDTH_M, 0))
+        rig.arm.send(Command(goal, ARM.opening, rig.now_ns()))
+        twin.arm.send(Command(goal, ARM.opening, 0))
         for _ in range(5):
             rig.sleep_until_ns(start + len(real) * 4_000_000 + 4_000_000)
             twin.clock.sleep_until_ns(500_000_000 + len(simulated) * 4_000_000 + 4_000_000)
@@ -99,7 +99,7 @@ def test_what_the_gripper_holds_it_goes_on_holding():
     over = type(tip).of((0.28, 0.0, info.grasp_height), (0.0, 0.0, 0.0))
     joints = Kinematics().inverse(over, READY_JOINTS)
     rig = Rig(CAN, joints)
-    rig.drive(joints, OPEN_WIDTH_M, 0.3)
+    rig.drive(joints, ARM.opening, 0.3)
     rig.drive(joints, 0.0, 1.5)
     held = rig.arm.read().gripper_width
     assert held == pytest.approx(info.grasp_width, abs=0.004)
@@ -113,5 +113,5 @@ def test_what_the_gripper_holds_it_goes_on_holding():
     assert rig.arm.mode is Mode.FOLLOW
     assert rig.arm.fault is None
     assert not servo.hardware_error
-    rig.drive(lifted, OPEN_WIDTH_M, 0.8)
+    rig.drive(lifted, ARM.opening, 0.8)
     assert rig.scene.physics.body_pose("can")[0][2] < 0.05

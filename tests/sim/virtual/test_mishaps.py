@@ -5,10 +5,10 @@ import time
 import numpy as np
 import pytest
 
-from drivers.dynamixel.replies import HardwareError
+from drivers.dynamixel.messages import HardwareError
 from sim.scene.scene import Scene
 from sim.scene.spec import SceneSpec
-from sim.virtual.bus import VirtualBus, widowx_servos
+from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.cameras import Fault, VirtualCamera
 from sim.virtual.fault_injection import LINE_FAULTS, FaultInjector
 from sim.virtual.physics_link import MujocoMotors
@@ -23,7 +23,7 @@ class Rig:
         self.physics = Scene(SceneSpec((), ()), randomise=False).physics
         now = time.monotonic_ns()
         motors = MujocoMotors(self.physics, now)
-        self.bus = VirtualBus(widowx_servos(), motors, now_ns=now)
+        self.bus = VirtualBus(arm_servos(), motors, now_ns=now)
         self.server = PtyServer(self.bus, folder / "arm")
         self.camera = VirtualCamera(folder / "cam", lambda: np.zeros((4, 4, 3), np.uint8))
         self.mishaps = FaultInjector(self.server, motors, self.physics, {"front": self.camera})

@@ -5,14 +5,14 @@ import pytest
 
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.cycle import StateCycle
-from drivers.dynamixel.gripper_linkage import WIDOWX_LINKAGE
-from drivers.dynamixel.replies import HardwareError
-from drivers.dynamixel.units import rad_to_ticks, ticks_to_rad
+from drivers.dynamixel.messages import HardwareError
+from drivers.dynamixel.registers import rad_to_ticks, ticks_to_rad
+from drivers.dynamixel.servo_map import WIDOWX_LINKAGE
+from robot.arms.wx250s import WX250S as ARM
 from robot.control.poses import READY_JOINTS
-from sim.physics import OPEN_WIDTH_M
 from sim.scene.scene import Scene
 from sim.scene.spec import SceneSpec
-from sim.virtual.bus import VirtualBus, widowx_servos
+from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.loopback import LoopbackPort, VirtualTime
 from sim.virtual.physics_link import MujocoMotors
 
@@ -26,7 +26,7 @@ class Rig:
         self.scene = Scene(SceneSpec((), ()), randomise=False)
         self.time = VirtualTime()
         self.virtual = VirtualBus(
-            widowx_servos(), MujocoMotors(self.scene.physics, self.time.now_ns()), now_ns=self.time.now_ns()
+            arm_servos(), MujocoMotors(self.scene.physics, self.time.now_ns()), now_ns=self.time.now_ns()
         )
         self.port = LoopbackPort(self.virtual, self.time)
         self.bus = DynamixelBus(lambda: self.port, clock=self.time.now_ns)
@@ -63,7 +63,7 @@ def test_registers_show_the_twins_joints(rig):
     for servo, angle in zip(MASTERS, READY_JOINTS, strict=True):
         assert states[servo].position == pytest.approx(angle, abs=0.01)
     assert states[3].position == states[2].position
-    assert WIDOWX_LINKAGE.width(states[9].position) == pytest.approx(OPEN_WIDTH_M, abs=0.001)
+    assert WIDOWX_LINKAGE.width(states[9].position) == pytest.approx(ARM.opening, abs=0.001)
 
 
 def test_goals_move_the_twin_in_its_own_directions(rig):

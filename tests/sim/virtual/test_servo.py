@@ -5,10 +5,10 @@ import math
 import pytest
 from helpers.virtual_setup import IDS, Setup
 
-from drivers.dynamixel import requests
-from drivers.dynamixel.replies import HardwareError, Refusal
+from drivers.dynamixel import messages
+from drivers.dynamixel.messages import HardwareError, Refusal
+from drivers.dynamixel.registers import VELOCITY_UNIT_RAD_S, rad_to_ticks, ticks_to_rad
 from drivers.dynamixel.tables import XL330_M288
-from drivers.dynamixel.units import VELOCITY_UNIT_RAD_S, rad_to_ticks, ticks_to_rad
 from drivers.errors import ServoRefusedError, ServoTimeoutError, TorqueOnError
 from sim.virtual.servo import VirtualServo
 
@@ -27,7 +27,7 @@ def refusal(call, *arguments):
 def raw_write(setup, servo, name, value):
     """Past the driver's own checks."""
     register = setup.bus.register(servo, name)
-    request = requests.write(servo, register.address, register.encode(value))
+    request = messages.write(servo, register.address, register.encode(value))
     setup.bus.transactions.ask(servo, request, 0, "write")
 
 
@@ -66,7 +66,7 @@ def test_values_out_of_range_and_beyond_limits_are_refused(setup):
 
 
 def test_unknown_instructions_are_refused(setup):
-    request = requests.encode(1, 0x20)
+    request = messages.encode(1, 0x20)
     with pytest.raises(ServoRefusedError) as caught:
         setup.bus.transactions.ask(1, request, 0, "backup")
     assert caught.value.number == Refusal.INSTRUCTION
@@ -80,7 +80,7 @@ def test_registered_writes_wait_for_the_action(setup):
     setup.bus.action()
     assert [setup.bus.read(servo, "goal_position") for servo in (1, 4)] == [2100, 2200]
     assert setup.bus.read(1, "registered_instruction") == 0
-    assert refusal(setup.bus.transactions.ask, 1, requests.action(1), 0, "action") == Refusal.INSTRUCTION
+    assert refusal(setup.bus.transactions.ask, 1, messages.action(1), 0, "action") == Refusal.INSTRUCTION
 
 
 def test_status_return_level(setup):
@@ -372,7 +372,7 @@ def test_a_reboot_takes_a_while_and_forgets_ram(setup):
 def test_a_reboot_whose_acknowledgement_is_lost_still_counts(setup):
     setup.hold(1)
     setup.virtual.faults.dropped = 1.0
-    setup.virtual.receive(requests.reboot(1), setup.time.now_ns())
+    setup.virtual.receive(messages.reboot(1), setup.time.now_ns())
     setup.virtual.faults.dropped = 0.0
     setup.bus.reboot(1)
     assert setup.bus.read(1, "torque_enable") == 0

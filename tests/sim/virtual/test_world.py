@@ -17,9 +17,9 @@ from drivers.cameras.realsense_config import RealSenseConfig
 from drivers.cameras.uvc import UvcConfig
 from drivers.widowx.arm import WidowX
 from drivers.widowx.settings import ArmSettings
+from robot.arms.wx250s import WX250S as ARM
 from robot.control.kinematics import Kinematics
 from robot.control.poses import READY_JOINTS
-from sim.physics import FINGER_CLOSED_M
 from sim.twin import make_twin
 from sim.virtual.client import VirtualWorld
 from sim.virtual.world_settings import WorldSettings
@@ -116,7 +116,7 @@ def test_frames_are_the_twins_renders_up_to_the_noise(world, arm):
         image, state = front.latest(LONG).image, world.state()
     twin = make_twin("pot_pick_place", seed=SETTINGS.seed)
     twin.rearrange("backward", np.random.default_rng(5))
-    data, finger = twin.scene.physics.data, FINGER_CLOSED_M + 0.5 * state["gripper_width"]
+    data, finger = twin.scene.physics.data, ARM.finger_closed + 0.5 * state["gripper_width"]
     data.qpos[:8] = (*state["joints"], finger, -finger)
     pot = np.array(state["objects"]["pot"])
     twin.scene.physics.set_free_body("pot", pot[:3], pot[3:])

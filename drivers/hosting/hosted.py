@@ -1,0 +1,236 @@
+"""What a process can host: `Hosted`, and `HostedArm`, which makes one of any `robot.interfaces.Arm`."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from drivers.hosting.checks import Mode, require_person
+from drivers.hosting.shared_block import Published, SharedBlock
+from robot.interfaces import Arm, ArmState
+from trajectories.errors import ConfigError, DeviceError, RegraspError, SafetyError
+from trajectories.numbers import NS_PER_S
+
+_log = logging.getLogger(__name__)
+
+
+class Hosted(Protocol):
+    """An arm in its process, with its session on the other side of a `SharedBlock`; used from any thread.
+
+    Attributes:
+        farewell: What `close` left behind, for a person; empty before.
+    """
+
+    farewell: str
+
+    @property
+    def crashed(self) -> bool:
+        """Whether its control loop ended by itself."""
+        ...
+
+    @property
+    def fault(self) -> str | None:
+        """Why the arm takes no commands, or None."""
+        ...
+
+    @property
+    def on_close(self) -> str:
+        """What closing does with the arm, in a word, for messages."""
+        ...
+
+    def hold(self) -> None:
+        """Stop where the arm is."""
+        ...
+
+    def skip_orders(self, number: int) -> None:
+        """Forget orders up to `number`: something else was asked for after them."""
+        ...
+
+    def perform(self, request: Mapping[str, Any]) -> None:
+        """Do what the session asks for: "do" says what ("clear" with "person"); the rest are its arguments.
+
+        Raises:
+            RegraspError: When that fails.
+        """
+        ...
+
+    def publish(self) -> None:
+        """Set the state that the session sees."""
+        ...
+
+    def put_figures(self) -> None:
+        """Set the figures that the session sees."""
+        ...
+
+    def close(self) -> None:
+        """Release the device without dropping the arm."""
+        ...
+
+    def leave(self) -> None:
+        """Release the device with the arm as it is, for the next process."""
+        ...
+
+
+@dataclass(frozen=True)
+class Hosting:
+    """How a kind of arm is hosted; `ProcessArm` names one as "module:NAME".
+
+    Attributes:
+        resource: Settings -> name of what only one process may drive, such as the path of a port.
+        open: Opens the arm and takes it over where it is: settings, the memory shared with the session, and the
+            priority of this process in words.
+    """
+
+    resource: Callable[[Mapping[str, Any]], str]
+    open: Callable[[Mapping[str, Any], SharedBlock, str], Hosted]
+
+
+def hosting_named(name: str) -> Hosting:
+    """The `Hosting` that "module:NAME" means; of a function (settings) -> `Arm`, one that hosts what it returns.
+
+    Raises:
+        ConfigError: When there is none.
+    """
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"There is no arm to host at {name!r} ({error}); 'module:function' is expected.") from error
+    if isinstance(found, Hosting):
+        return found
+    if not callable(found):
+        raise ConfigError(f"{name} is {found!r}; a function that takes settings and returns an Arm is expected.")
+    return Hosting(
+        resource=lambda settings: f"{name} {settings.get('device', '')}",
+        open=lambda settings, block, priority: HostedArm(found(settings), block),
+    )
+
+
+class HostedArm:
+    """Any arm with its session on the other side of `block`; a thread passes on what is said on either side.
+
+    An arm whose session falls silent holds after `command_timeout_s`, whatever the arm itself does about silence.
+
+    Args:
+        arm: The arm; from here on it belongs to this.
+        block: Shared with the session.
+        rate_hz: How often orders are looked at and the state is published.
+        command_timeout_s: See above.
+
+    Attributes:
+        farewell: What `close` left behind; empty before.
+    """
+
+    on_close = "as the arm does"
+
+    def __init__(self, arm: Arm, block: SharedBlock, rate_hz: float = 100.0, command_timeout_s: float = 0.5) -> None:
+        self.farewell = ""
+        self._arm, self._block = arm, block
+        self._period_s, self._timeout_ns = 1.0 / rate_hz, round(command_timeout_s * NS_PER_S)
+        self._state: ArmState = arm.read()
+        self._taken, self._ordered_ns = block.orders, 0
+        self._crash: BaseException | None = None
+        self._taking, self._stop = threading.Lock(), threading.Event()
+        self.publish()
+        self.put_figures()
+        self._thread = threading.Thread(target=self._run, name="hosted-arm", daemon=True)
+        self._thread.start()
+
+    @property
+    def crashed(self) -> bool:
+        """Whether the thread ended by itself."""
+        return self._crash is not None
+
+    @property
+    def fault(self) -> str | None:
+        """The arm's fault, or why its thread ended."""
+        return self._arm.fault if self._crash is None else f"The arm's loop ended: {self._crash!r}. Connect again."
+
+    def hold(self) -> None:
+        """Stop where the arm is."""
+        with self._taking:
+            self._ordered_ns = 0
+            self._arm.hold()
+
+    def skip_orders(self, number: int) -> None:
+        """Forget orders up to `number`."""
+        with self._taking:
+            self._taken = max(self._taken, number)
+
+    def perform(self, request: Mapping[str, Any]) -> None:
+        """Clear a fault on a person's word; nothing else can be asked of any arm.
+
+        Raises:
+            SafetyError: Without a name, or when the cause isn't gone.
+            ConfigError: For something else.
+            DeviceError: When the arm doesn't answer.
+        """
+        if request["do"] != "clear":
+            raise ConfigError(f"This arm can't {request['do']!r}; it can be cleared and closed.")
+        require_person(request["person"])
+        self._arm.clear(request["person"])
+        self.publish()
+
+    def publish(self) -> None:
+        """Set the state that the session sees."""
+        fault = self.fault
+        mode = Mode.LOST if self.crashed else Mode.FOLLOW if fault is None else Mode.FAULT
+        self._block.publish(Published(time.monotonic_ns(), mode, fault, self._state))
+
+    def put_figures(self) -> None:
+        """Set the figures that the session sees: none."""
+        self._block.put_figures({})
+
+    def close(self) -> None:
+        """Release the arm as it does; may be called twice."""
+        if not self.farewell:
+            self._end()
+            self.farewell = "The arm is closed."
+
+    def leave(self) -> None:
+        """Hold, and release the arm for the next process."""
+        with self._taking:
+            self._arm.hold()
+        self._end()
+
+    # -- inside -------------------------------------------------------------------------------------
+    def _end(self) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._arm.close()
+
+    def _run(self) -> None:
+        try:
+            while not self._stop.wait(self._period_s):
+                self._obey()
+                try:
+                    self._state = self._arm.read()
+                except RegraspError as error:  # no new state: the old one ages, and the session refuses it
+                    _log.debug("The arm gave no state: %s", error)
+                self.publish()
+        except BaseException as error:
+            self._crash = error
+            _log.exception("The arm's loop ended.")
+
+    def _obey(self) -> None:
+        """Pass on the newest order; hold when there was none for too long."""
+        now = time.monotonic_ns()
+        with self._taking:
+            number, command = self._block.newest_order() if self._block.orders != self._taken else (self._taken, None)
+            if number > self._taken:
+                self._taken, self._ordered_ns = number, 0 if command is None else now
+                try:
+                    if command is None:
+                        self._arm.hold()
+                    else:
+                        self._arm.send(command)
+                except (SafetyError, DeviceError) as error:  # the session is told with its next order
+                    _log.info("An order was dropped: %s", error)
+            elif self._ordered_ns and now - self._ordered_ns > self._timeout_ns:
+                self._ordered_ns = 0
+                self._arm.hold()

@@ -1,0 +1,66 @@
+"""The settings of the robot's cameras."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from factory.spec import plain
+from trajectories.errors import ConfigError
+
+if TYPE_CHECKING:
+    from drivers.cameras.config import CameraConfig
+    from drivers.cameras.registry import SourceSettings
+    from sim.virtual.client import WorldCamera
+
+_SHARED = ("crop", "latency_ms")
+"""Settings that cameras of all kinds have in YAML, beside their kind's own."""
+
+
+def camera_settings(name: str, settings: DictConfig, size: int) -> CameraConfig:
+    """Settings of a camera from YAML, of any kind in `drivers.cameras.registry`.
+
+    Args:
+        name: The camera's name.
+        settings: `kind`, what that kind's settings class has, and `crop` and `latency_ms` where they differ.
+        size: Height and width of the frames that the policy sees, pixels.
+
+    Raises:
+        ConfigError: Naming what is wrong, with the kinds or the kind's keys that there are.
+    """
+    from drivers.cameras.config import CameraConfig
+    from drivers.cameras.registry import KINDS, source_settings
+
+    raw, where = plain(settings), f"robot.cameras.{name}"
+    kind = raw.pop("kind", None)
+    if kind not in KINDS:
+        raise ConfigError(f"{where}.kind is {kind!r}, expected one of {', '.join(KINDS)}.")
+    shared = {key: raw.pop(key) for key in _SHARED if key in raw}
+    if shared.get("crop") is not None:
+        shared["crop"] = tuple(shared["crop"])
+    return CameraConfig(name, source_settings(kind, raw, where), (size, size), **shared)
+
+
+def cameras_of(config: DictConfig) -> dict[str, CameraConfig]:
+    """Settings of all cameras of a robot whose `cameras` say their kinds, the first first.
+
+    Raises:
+        ConfigError: As of `camera_settings`.
+    """
+    robot = config.robot
+    return {str(key): camera_settings(str(key), raw, int(robot.image_size)) for key, raw in robot.cameras.items()}
+
+
+def virtual_camera(name: str, camera: WorldCamera, size: int) -> CameraConfig:
+    """The driver's settings for a camera of the virtual world."""
+    from drivers.cameras.config import CameraConfig
+    from drivers.cameras.realsense_config import RealSenseConfig
+    from drivers.cameras.uvc import UvcConfig
+
+    source: SourceSettings
+    if camera.kind == "realsense":
+        source = RealSenseConfig(camera.device, camera.resolution, round(camera.fps), stand_in=camera.stand_in)
+    else:
+        source = UvcConfig(camera.device, camera.resolution, camera.fps, stand_in=camera.stand_in)
+    return CameraConfig(name, source, (size, size))

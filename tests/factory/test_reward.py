@@ -1,0 +1,162 @@
+"""Reward models by kind: which is trained, what its folder says, what is refused."""
+
+import numpy as np
+import pytest
+from helpers.sliding_square import SPEC, make_episode
+from hydra import compose, initialize_config_module
+
+from factory.reward import KIND_FILE, reward_of, train_reward_model
+from rewards.config import RewardConfig
+from rewards.evaluation import evaluate_episodes
+from rewards.files import save_classifier
+from rewards.judge import VlmReward
+from rewards.kind import HeldOut, HeldOutEpisode, RewardKind, observations_of
+from rewards.training import train_reward
+from rewards.vlm_kind import VlmKind
+from robot.interfaces import RewardReading
+from trajectories.errors import CheckpointError, ConfigError
+from trajectories.registry import Registry
+from trajectories.types import Observation
+
+
+class Brightness:
+    """Says done from the frame on whose first pixel exceeds a level."""
+
+    camera = "front"
+
+    def __init__(self, level):
+        self.level, self.instruction = level, None
+
+    def reset(self, instruction):
+        self.instruction = instruction
+
+    def update(self, observation):
+        value = float(observation.images["front"][0, 0, 0]) / 255
+        return RewardReading(value, value > self.level, value > self.level)
+
+
+class BrightnessKind(RewardKind):
+    """Keeps the level of its settings."""
+
+    def train(self, episodes, task, spec, settings, folder, progress):
+        (folder / "level").write_text(str(settings["level"]))
+        return f"{sum(1 for _ in episodes)} episodes of {task}."
+
+    def load(self, folder, spec, settings):
+        return Brightness(float((folder / "level").read_text()))
+
+
+@pytest.fixture
+def kinds(monkeypatch):
+    """The registry with one more kind."""
+    found = Registry("regrasp.rewards", "kind", {"classifier": VlmKind(), "brightness": BrightnessKind()})
+    monkeypatch.setattr("rewards.registry.KINDS", found)
+
+
+def settings(folder, *overrides):
+    with initialize_config_module("configs", version_base="1.3"):
+        return compose("actor", [f"run_dir={folder}", *overrides])
+
+
+BRIGHT = ("+reward.kind=brightness", "+reward.level=0.5")
+
+
+def train(config, episodes=()):
+    return train_reward_model(config, iter(episodes), SPEC, lambda stage, share: None)
+
+
+@pytest.fixture(scope="module")
+def classifier(backbone, episodes):
+    config = RewardConfig(steps=20, folds=2, shift=1, require_open_gripper=False)
+    return train_reward(episodes, "slide", backbone, SPEC, config).classifier
+
+
+def test_a_kind_is_trained_told_by_its_folder_and_loaded(kinds, tmp_path):
+    config = settings(tmp_path, *BRIGHT)
+    assert train(config, [None] * 3) == "3 episodes of pot_pick_place."
+    assert (tmp_path / "reward" / KIND_FILE).read_text() == '{"kind": "brightness"}\n'
+    assert reward_of(config, SPEC).level == 0.5
+
+
+def test_a_folder_of_another_kind_than_the_settings_is_refused(kinds, tmp_path):
+    train(settings(tmp_path, *BRIGHT))
+    with pytest.raises(CheckpointError, match="is of kind 'brightness', but the settings name 'classifier'"):
+        reward_of(settings(tmp_path), SPEC)
+    (tmp_path / "reward" / KIND_FILE).write_text("{")
+    with pytest.raises(CheckpointError, match=r"kind\.json is damaged"):
+        reward_of(settings(tmp_path), SPEC)
+
+
+def test_a_folder_that_names_no_kind_holds_a_classifier(classifier, tmp_path):
+    save_classifier(classifier, tmp_path / "reward")
+    found = reward_of(settings(tmp_path), SPEC)
+    assert isinstance(found, VlmReward)
+    assert found.camera == "front"
+    assert found.classifier.threshold == classifier.threshold
+
+
+def test_training_that_fails_leaves_no_kind(kinds, tmp_path):
+    train(settings(tmp_path, *BRIGHT))
+    with pytest.raises(ConfigError):
+        train(settings(tmp_path))  # a classifier needs episodes
+    assert not (tmp_path / "reward" / KIND_FILE).exists()
+
+
+def test_unknown_kinds_and_settings_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="no kind of reward model 'coin'; there are classifier"):
+        train(settings(tmp_path, "+reward.kind=coin"))
+    with pytest.raises(ConfigError, match="reward has no setting 'colours'; there are augmentations, batch"):
+        train(settings(tmp_path, "+reward.colours=3"))
+    with pytest.raises(CheckpointError, match="Run `regrasp train-reward` first"):
+        reward_of(settings(tmp_path / "none"), SPEC)
+
+
+def bright(index, values, outcome):
+    episode = make_episode(np.random.default_rng(index), index, outcome=outcome)
+    for row, value in enumerate(values):
+        episode.images["front"][row, 0, 0, 0] = value
+    return episode
+
+
+def test_readings_are_measured_by_hand():
+    """Level 0.5 of 255: 204 is above. Two successes, one of them seen 1 frame late; one failure stopped wrongly."""
+    low, high = 51, 204
+    found = bright(0, [low] * 11 + [high] * 2, "success")
+    missed = bright(1, [low] * 13, "success")
+    wrong = bright(2, [low] * 5 + [high] + [low] * 7, "failure")
+    held_out = HeldOut(
+        "slide",
+        [Observation({"front": found.images["front"][12]}, found.proprio[12], found.instruction, {})],
+        [
+            HeldOutEpisode(found, [0, 12], [False, True], "success", True),
+            HeldOutEpisode(missed, [12], [True], "success", True),
+            HeldOutEpisode(wrong, [5, 6], [False, False], "failure: dropped", True),
+            HeldOutEpisode(found, [11], [True], "aftermath", False),
+        ],
+    )
+    figures = BrightnessKind().evaluate(Brightness(0.5), held_out)
+    frames = figures["frames"]
+    assert (frames["all"]["frames"], frames["all"]["successes"]) == (7, 3)
+    assert frames["all"]["balanced_accuracy_at_threshold"] == pytest.approx((2 / 3 + 2 / 4) / 2)
+    assert frames["by_kind"]["occluded"]["rate_above_threshold"] == 1.0
+    assert frames["by_kind"]["success"]["found"] == 0.5
+    assert frames["by_kind"]["failure: dropped"]["rate_above_threshold"] == 0.5
+    assert frames["by_kind"]["aftermath"] == {"frames": 1, "successes": 1, "found": 1.0, "rate_above_threshold": None}
+    whole = figures["whole_episodes"]
+    assert (whole["successes"], whole["failures"], whole["found"], whole["wrong_stops"]) == (2, 1, 0.5, 1.0)
+    assert whole["delay_frames"] == {"mean": 1.0, "largest": 1}
+
+
+def test_the_classifier_reads_the_same_one_by_one_as_all_at_once(classifier, episodes):
+    held_out = HeldOut(
+        "slide",
+        [observations_of(episodes[0])[3]],
+        [HeldOutEpisode(e, range(13), [e.outcome == "success"] * 13, e.outcome, True) for e in episodes[::5]],
+    )
+    at_once = VlmKind().evaluate(VlmReward(classifier), held_out)
+    one_by_one = RewardKind.evaluate(VlmKind(), VlmReward(classifier), held_out)
+    assert at_once["whole_episodes"] == one_by_one["whole_episodes"]
+    assert at_once["whole_episodes"] == evaluate_episodes(classifier, [item.episode for item in held_out.episodes])
+    assert at_once["frames"]["by_kind"] == one_by_one["frames"]["by_kind"]
+    for name in ("auroc", "calibration_error_after", "balanced_accuracy_at_threshold"):
+        assert at_once["frames"]["all"][name] == pytest.approx(one_by_one["frames"]["all"][name])
