@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from factory.spec import camera_names, plain
+from policies.agent.compile_choice import Workload, begun_with, choose_compile, compile_setting
 from policies.agent.config import AgentConfig, value_range
 from policies.agent.methods import Method, method
 from policies.perception.encoders.config import EncoderConfig
@@ -139,7 +142,8 @@ def agent_config(config: DictConfig) -> AgentConfig:
 
     Without a registry they are those of the group `agent`, and targets are clamped to what rewards of -1 and 0 add
     up to. With one they are the published ones, but for the discount of the control rate, the width of networks (see
-    configs/published/arm.yaml), and that only demonstrations are cloned: the data hold deliberate failures.
+    configs/published/arm.yaml), and that only demonstrations are cloned: the data hold deliberate failures. Neither
+    is compiled yet: see `with_compile`.
 
     Raises:
         ConfigError: For an unknown method or setting.
@@ -147,7 +151,34 @@ def agent_config(config: DictConfig) -> AgentConfig:
     if config.method.registry is not None:
         return _published_agent(config)
     raw: dict[str, Any] = OmegaConf.to_container(config.agent, resolve=True)  # type: ignore[assignment]
+    del raw["compile"]
     return AgentConfig.from_dict({"target_range": value_range(float(raw["gamma"])), **raw})
+
+
+def with_compile(
+    agent: AgentConfig,
+    config: DictConfig,
+    work: Sequence[Workload],
+    device: str,
+    checkpoint: Path | None,
+) -> AgentConfig:
+    """The agent, compiled where `agent.compile` asks for it or, with auto, where the updates pay for it; says which.
+
+    Args:
+        agent: Of the settings.
+        config: Settings.
+        work: All updates of the run.
+        device: Where they are done.
+        checkpoint: What the run goes on from, with what it was decided when it began; None or no file for a new one.
+
+    Raises:
+        ConfigError: The setting is neither auto, true nor false.
+    """
+    setting = compile_setting(config.agent.compile)
+    choice = choose_compile(setting, agent, work, device, begun_with(checkpoint))
+    if choice.why:
+        print(choice.why)
+    return replace(agent, compile=choice.compile)
 
 
 def encoder_config(config: DictConfig) -> EncoderConfig | None:
@@ -170,7 +201,6 @@ def _published_agent(config: DictConfig) -> AgentConfig:
     return replace(
         agent,
         gamma=float(ours.gamma),
-        compile=bool(ours.compile),
         bf16=bool(ours.bf16),
         offline=replace(agent.offline, clone_all=False),
         warmup=replace(agent.warmup, clone_all=False),

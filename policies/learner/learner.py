@@ -312,7 +312,7 @@ class Learner:
         config, updates = self.config, self._progress.updates
         self._agent.set_phase(self._phase(updates))
         batch = self._source.sample(config.batch * config.utd)
-        self._metrics |= self._agent.online_update(batch, config.utd)
+        self._metrics |= self._agent.update(batch, config.utd)
         updates += 1
         with self._state:
             self._progress = replace(self._progress, updates=updates)
