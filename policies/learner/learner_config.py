@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 from policies.agent.config import AgentConfig
+from policies.replay.dataset import Kept
+from policies.replay.mixed_replay import Corrections, require_place
 from trajectories.errors import ConfigError
 
 
@@ -15,6 +18,7 @@ class LearnerConfig:
     Attributes:
         method: Its name, for what is written about the run; nothing depends on it.
         retention: Share of offline data in every batch; 0 keeps nothing of it (WSRL, arXiv 2412.07762).
+        offline: Which offline data: the target task's, its successes alone, or all, the prior tasks' included.
         steps: Environment steps of the whole run.
         warmup_steps: Environment steps before the first update.
         critic_only: First updates that leave the policy as it is while the critics get used to online data (the
@@ -22,6 +26,8 @@ class LearnerConfig:
         utd: Critic updates for every environment step; the policy gets one.
         batch: Transitions of one critic update.
         person_weight: How often a step of a person who took over is drawn, beside a step of the policy.
+        corrections: Where a person's steps are drawn: "online", in the online part of batches alone; "both", beside the
+            demonstrations as well (`MixedReplay`), where `person_weight` doesn't count.
         replay_bytes: Memory of the online replay at most; the oldest episodes make room.
         freeze_encoder: Leave a pre-trained image encoder as it is: replay keeps features, and an update costs what one
             on states does. False: replay keeps images (a frozen tower's maps), and the critics go on training it. A run
@@ -36,12 +42,14 @@ class LearnerConfig:
 
     method: str = "regrasp"
     retention: float = 0.0
+    offline: Kept = "target"
     steps: int = 3000
     warmup_steps: int = 500
     critic_only: int = 0
     utd: int = 4
     batch: int = 256
     person_weight: float = 1.0
+    corrections: Corrections = "online"
     replay_bytes: int = 2_000_000_000
     freeze_encoder: bool = True
     max_lag: int = 80
@@ -57,6 +65,9 @@ class LearnerConfig:
                 f"retention={self.retention} is no share of offline data in a batch; expected 0 (keep nothing) or more "
                 "and less than 1."
             )
+        if self.offline not in get_args(Kept):
+            raise ConfigError(f"offline={self.offline!r} is unknown; expected one of {', '.join(get_args(Kept))}.")
+        require_place(self.corrections, self.retention)
         for name in (
             "steps", "utd", "batch", "publish_every", "checkpoint_every", "snapshot_every", "log_every", "replay_bytes",
         ):  # fmt: skip
