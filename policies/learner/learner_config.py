@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from policies.agent.config import AgentConfig
+from policies.replay.replay_settings import Keep, require_keep
 from trajectories.errors import ConfigError
 
 
@@ -23,6 +24,7 @@ class LearnerConfig:
         batch: Transitions of one critic update.
         person_weight: How often a step of a person who took over is drawn, beside a step of the policy.
         replay_bytes: Memory of the online replay at most; the oldest episodes make room.
+        replay_device: Where transitions are kept, see `ReplaySettings.keep`.
         freeze_encoder: Leave a pre-trained image encoder as it is: replay keeps features, and an update costs what one
             on states does. False: replay keeps images (a frozen tower's maps), and the critics go on training it. A run
             keeps to what it began with. Keypoints are always frozen.
@@ -43,6 +45,7 @@ class LearnerConfig:
     batch: int = 256
     person_weight: float = 1.0
     replay_bytes: int = 2_000_000_000
+    replay_device: Keep = "auto"
     freeze_encoder: bool = True
     max_lag: int = 80
     publish_every: int = 40
@@ -52,6 +55,7 @@ class LearnerConfig:
     agent: AgentConfig | None = None
 
     def __post_init__(self) -> None:
+        require_keep(self.replay_device)
         if not 0.0 <= self.retention < 1.0:
             raise ConfigError(
                 f"retention={self.retention} is no share of offline data in a batch; expected 0 (keep nothing) or more "
