@@ -39,8 +39,8 @@ def run(config: DictConfig) -> None:
     stages.run("collect", lambda: collect.run(config), chosen(config, "task", "seed", *robot, "collect"))
     losses = ("agent.networks", "agent.offline") if config.method.registry is None else PUBLISHED
     taught = chosen(config, "pretrain.encoder_steps", "pretrain.clone_steps", "pretrain.steps", "encoder", *losses)
-    if config.pretrain.held_out:
-        taught |= chosen(config, "pretrain.held_out")
+    later = {"pretrain.held_out": 0, "agent.n_step": 1, "agent.critic_loss": None, "agent.critic_range": None}
+    taught |= {name: value for name, value in chosen(config, *later).items() if value != later[name]}
     stages.run(f"pretrain{of_method}", lambda: pretrain.run(config), taught)
     stages.run("train reward", lambda: train_reward.run(config), chosen(config, "reward"))
     stages.run("evaluate reward", lambda: evaluate_reward.run(config), chosen(config, "evaluate_reward"), extend=True)

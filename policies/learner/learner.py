@@ -35,6 +35,7 @@ from policies.replay.dataset import ReplayEpisode, fill_replay, for_replay, kept
 from policies.replay.mixed_replay import MixedReplay
 from policies.replay.replay import Replay
 from policies.replay.replay_memory import frames_within
+from policies.replay.replay_settings import ReplaySettings
 from policies.replay.run_replay import RunReplay
 from policies.replay.source_weights import SourceWeights
 from robot.control.calibration import CalibrationMark
@@ -102,6 +103,7 @@ class Learner:
         self.store = TrajectoryStore(self.folder.episodes, spec)
         try:
             self._agent, self._progress, tensors = self._restore(pretrained, device)
+            self._kind = ReplaySettings(self._agent.config.n_step, config.replay_device)
             self._kept = self._refill(device, seed)
             self._replay = self._kept.replay
             self._source = self._mix(offline, task, device, seed)
@@ -275,7 +277,7 @@ class Learner:
         most = frames_within(self.config.replay_bytes, fields, weighted=not weights.uniform)
         capacity = min(max(2 * self.config.steps, held) + _SPARE_FRAMES, most)
         gamma = self._agent.config.gamma
-        replay = Replay(capacity, fields, gamma=gamma, device=device, seed=seed, weights=weights)
+        replay = self._kind.empty(capacity, fields, gamma=gamma, device=device, seed=seed, weights=weights)
         kept = RunReplay(self.folder.replay, replay, self.perception)
         self._record = TrainingRecord()
         self._steps = self._episodes = 0
@@ -305,7 +307,7 @@ class Learner:
             for_replay(episode, self.perception, gamma)
             for episode in kept_offline(read_all(offline), task, self.config.offline)
         ]
-        filled = fill_replay(kept, self.perception.fields, gamma, device=device, seed=seed + 1)
+        filled = fill_replay(kept, self.perception.fields, gamma, device=device, seed=seed + 1, settings=self._kind)
         return MixedReplay(self._replay, filled, self.config.retention, self.config.corrections)
 
     def _take_in(self) -> None:
