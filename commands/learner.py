@@ -61,6 +61,7 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
         person_weight=float(config.method.person_weight),
         corrections=str(config.method.corrections),  # type: ignore[arg-type]
         replay_bytes=int(finetune.replay_bytes),
+        replay_device=config.replay.device,
         freeze_encoder=bool(finetune.freeze_encoder),
         max_lag=int(config.robot.max_lag),
         snapshot_every=int(finetune.snapshot_every),

@@ -58,6 +58,7 @@ def pretrain_config(config: DictConfig, device: str) -> PretrainConfig:
         held_out=float(chosen.held_out),
         held_out_every=int(chosen.held_out_every),
         checkpoint_every=int(chosen.checkpoint_every),
+        replay_device=config.replay.device,
         encoder=encoder_config(config),
         camera=camera_names(config)[0],
         keypoints=KeypointConfig(steps=int(chosen.encoder_steps)),

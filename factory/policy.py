@@ -12,13 +12,16 @@ from omegaconf import DictConfig, OmegaConf
 from factory.spec import camera_names, plain
 from policies.agent.compile_choice import Workload, begun_with, choose_compile, compile_setting
 from policies.agent.config import AgentConfig, value_range
-from policies.agent.methods import Method, method
+from policies.agent.methods import Method, classified, method
 from policies.perception.encoders.config import EncoderConfig
 from policies.replay.mixed_replay import require_place
 from trajectories.errors import ConfigError
 from trajectories.types import ACTION_SIZE
 
 KEYPOINTS = "keypoints"
+CRITIC_LOSS = ("critic_loss", "critic_range")
+"""Settings of the group `agent` that `with_critic_loss` turns into networks."""
+_BEYOND = 0.05
 PUBLISHED = (
     "method.registry", "method.family", "method.hidden", "method.batch", "method.initial_temperature", "agent.gamma",
 )  # fmt: skip
@@ -152,7 +155,42 @@ def agent_config(config: DictConfig) -> AgentConfig:
         return _published_agent(config)
     raw: dict[str, Any] = OmegaConf.to_container(config.agent, resolve=True)  # type: ignore[assignment]
     del raw["compile"]
-    return AgentConfig.from_dict({"target_range": value_range(float(raw["gamma"])), **raw})
+    critic_loss = [raw.pop(name) for name in CRITIC_LOSS]
+    agent = AgentConfig.from_dict({"target_range": value_range(float(raw["gamma"])), **raw})
+    return with_critic_loss(agent, *critic_loss)
+
+
+def with_critic_loss(
+    agent: AgentConfig,
+    loss: str | None,
+    values: Sequence[float] | None,
+    default: tuple[float, float] | None = None,
+) -> AgentConfig:
+    """The agent with critics of that loss.
+
+    Args:
+        agent: Any.
+        loss: "mse" regresses, "hl_gauss" classifies the TD targets (arXiv 2403.03950); None leaves the agent's own.
+        values: Lowest and highest value that "hl_gauss" tells apart; its bins reach a twentieth beyond.
+        default: What None means for `values`; without one they have to be given.
+
+    Raises:
+        ConfigError: An unknown loss, or no range for it.
+    """
+    if loss is None:
+        return agent
+    if loss == "mse":
+        return replace(agent, networks=replace(agent.networks, critic_bins=None))
+    if loss != "hl_gauss":
+        raise ConfigError(f"agent.critic_loss={loss} is unknown; expected mse, hl_gauss, or null for the method's own.")
+    found = agent.target_range or default if values is None else tuple(values)
+    if found is None or len(found) != 2 or not found[0] < found[1]:
+        raise ConfigError(
+            f"agent.critic_loss=hl_gauss with agent.critic_range={values}: expected [lowest, highest] return of the "
+            "task, after rewards are scaled. For rewards of -1 and 0 that is [-1 / (1 - gamma), 0]."
+        )
+    beyond = _BEYOND * (found[1] - found[0])
+    return classified(agent, found[0] - beyond, found[1] + beyond)
 
 
 def with_compile(
@@ -198,11 +236,13 @@ def _published_agent(config: DictConfig) -> AgentConfig:
     if config.method.initial_temperature is not None:
         agent = replace(agent, initial_temperature=float(config.method.initial_temperature))
     ours = config.agent
-    return replace(
+    agent = replace(
         agent,
         gamma=float(ours.gamma),
+        n_step=int(ours.n_step),
         bf16=bool(ours.bf16),
         offline=replace(agent.offline, clone_all=False),
         warmup=replace(agent.warmup, clone_all=False),
         online=replace(agent.online, clone_all=False),
     )
+    return with_critic_loss(agent, ours.critic_loss, ours.critic_range, value_range(agent.gamma))

@@ -13,6 +13,7 @@ from commands.collect import collect
 from commands.demo.stages import Stages, chosen
 from commands.evaluate.evaluate import Plan, evaluate, is_done
 from commands.report import report
+from factory.arm import arm_of
 from factory.policy import PUBLISHED, require_online
 from factory.run_folders import (
     evaluation_folder,
@@ -38,8 +39,8 @@ def run(config: DictConfig) -> None:
     stages.run("collect", lambda: collect.run(config), chosen(config, "task", "seed", *robot, "collect"))
     losses = ("agent.networks", "agent.offline") if config.method.registry is None else PUBLISHED
     taught = chosen(config, "pretrain.encoder_steps", "pretrain.clone_steps", "pretrain.steps", "encoder", *losses)
-    if config.pretrain.held_out:
-        taught |= chosen(config, "pretrain.held_out")
+    later = {"pretrain.held_out": 0, "agent.n_step": 1, "agent.critic_loss": None, "agent.critic_range": None}
+    taught |= {name: value for name, value in chosen(config, *later).items() if value != later[name]}
     stages.run(f"pretrain{of_method}", lambda: pretrain.run(config), taught)
     stages.run("train reward", lambda: train_reward.run(config), chosen(config, "reward"))
     stages.run("evaluate reward", lambda: evaluate_reward.run(config), chosen(config, "evaluate_reward"), extend=True)
@@ -71,7 +72,7 @@ def _evaluate(
     episodes = int(config.evaluate.episodes) if episodes is None else episodes
     modes = tuple(config.evaluate.modes if modes is None else modes)
     out, seed = evaluation_folder(evaluations_folder(config), policy), int(config.evaluate.seed)
-    if is_done(out, policy, episodes, modes, seed):
+    if is_done(out, policy, episodes, modes, seed, arm_of(config).name):
         return
     films = int(config.evaluate.videos) if videos is None else videos
     plan = Plan(policy, episodes, modes, seed, int(config.task.max_steps), films)

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from commands.bench.data import recorded
 from commands.bench.tasks import BENCH_TASKS, MODULES, BenchTask
-from factory.policy import with_compile
+from factory.policy import CRITIC_LOSS, with_compile, with_critic_loss
 from policies.agent.compile_choice import Workload, compile_setting
 from policies.agent.config import AgentConfig
 from policies.agent.methods import Family, Method, method
@@ -79,7 +79,8 @@ def gym_run(config: DictConfig) -> GymRun:
         agent = agent.with_hidden(task.hidden)
     changes: dict[str, Any] = OmegaConf.to_container(config.agent, resolve=True)  # type: ignore[assignment]
     changes["compile"] = compile_setting(changes["compile"]) is True  # `auto`: see `compiled_run`
-    agent = AgentConfig.from_dict(merged(agent.to_dict(), changes))
+    critic_loss = [changes.pop(name) for name in CRITIC_LOSS]
+    agent = with_critic_loss(AgentConfig.from_dict(merged(agent.to_dict(), changes)), *critic_loss)
     kept = {name: value for name in ("batch",) if (value := config[name]) is not None}
     data = data_settings(config, task, published)
     job = Job(env, agent, data, evaluation_settings(config), int(config.seed))
@@ -134,6 +135,7 @@ def offline_settings(config: DictConfig, run: GymRun, steps: int) -> OfflineSett
         batch=run.method.batch,
         evaluate_every=int(config.offline_evaluate_every),
         checkpoint_every=int(config.checkpoint_every),
+        replay_device=config.replay.device,
     )
 
 
@@ -154,6 +156,7 @@ def online_settings(config: DictConfig, run: GymRun, steps: int) -> OnlineSettin
         capacity=int(config.capacity),
         evaluate_every=int(config.evaluate_every),
         checkpoint_every=int(config.checkpoint_every),
+        replay_device=config.replay.device,
     )
 
 

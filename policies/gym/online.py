@@ -31,6 +31,7 @@ from policies.learner.divergence import DivergenceWatch
 from policies.learner.record import Record
 from policies.replay.mixed_replay import MixedReplay
 from policies.replay.replay import Replay
+from policies.replay.replay_settings import ReplaySettings
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.flat.episode import FlatDataset, FlatEpisode
 from trajectories.types import Float32, Source
@@ -93,10 +94,11 @@ class OnlineTraining:
         self._identity = job.identity(start=origin, dataset=digest, schedule=schedule)
         seeds = [seed_of(job.seed, stream) for stream in (Stream.ONLINE_DRAWS, Stream.OFFLINE_DRAWS)]
         sizes = (interface.observations, interface.actions)
-        self._replay = preparation.empty_replay(sizes, settings.capacity, seeds[0], device)
+        kept = ReplaySettings(job.agent.n_step, settings.replay_device)
+        self._replay = preparation.empty_replay(sizes, settings.capacity, seeds[0], device, kept)
         self._offline = None
         if own is not None and settings.offline_ratio > 0:
-            self._offline = preparation.offline_replay(own, seeds[1], device)
+            self._offline = preparation.offline_replay(own, seeds[1], device, kept)
         self.steps = self.updates = self._episodes = 0
         self._random = start is None
         begun = self.path.exists()

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from policies.agent.config import AgentConfig
 from policies.gym.environment import EnvSettings
+from policies.replay.replay_settings import Keep, require_keep
 from trajectories.errors import ConfigError
 from trajectories.flat.returns import Tail
 
@@ -74,6 +75,7 @@ class OfflineSettings:
         evaluate_every: Updates between two evaluations; there is one at the end in any case.
         checkpoint_every: Updates between two checkpoints; there is one at the end in any case.
         log_every: Updates between two entries of losses in the metrics.
+        replay_device: Where transitions are kept, see `ReplaySettings.keep`.
     """
 
     steps: int
@@ -81,6 +83,7 @@ class OfflineSettings:
     evaluate_every: int = 10_000
     checkpoint_every: int = 5_000
     log_every: int = 500
+    replay_device: Keep = "auto"
 
     def __post_init__(self) -> None:
         _require_positive(self, ())
@@ -102,6 +105,7 @@ class OnlineSettings:
         evaluate_every: Environment steps between two evaluations.
         checkpoint_every: Environment steps between two checkpoints, which wait for the end of an episode.
         log_every: Updates between two entries of losses in the metrics.
+        replay_device: Where transitions are kept, see `ReplaySettings.keep`.
     """
 
     steps: int
@@ -114,6 +118,7 @@ class OnlineSettings:
     evaluate_every: int = 10_000
     checkpoint_every: int = 5_000
     log_every: int = 500
+    replay_device: Keep = "auto"
 
     def __post_init__(self) -> None:
         _require_positive(self, ("warmup_steps", "critic_only", "offline_ratio"))
@@ -122,7 +127,10 @@ class OnlineSettings:
 
 
 def _require_positive(settings: OfflineSettings | OnlineSettings, may_be_zero: tuple[str, ...]) -> None:
+    require_keep(settings.replay_device)
     for entry in fields(settings):
+        if entry.name == "replay_device":
+            continue
         value, least = getattr(settings, entry.name), 0 if entry.name in may_be_zero else 1
         if value < least:
             raise ConfigError(f"{entry.name}={value} is out of range; expected at least {least}.")

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import torch
-
 from policies.learner.learner_config import LearnerConfig
 from policies.perception.protocol import Perception
 from policies.perception.rewording import Wordings, reworded
 from policies.replay.dataset import fill_replay, for_replay, kept_offline, read_all
 from policies.replay.mixed_replay import MixedReplay
 from policies.replay.replay import Replay
+from policies.replay.replay_settings import ReplaySettings
 from trajectories.store import TrajectoryStore
 
 
@@ -33,16 +32,13 @@ class KeptData:
     task: str | None = None
     wordings: Wordings = field(default_factory=dict)
 
-    def mix(
-        self, online: Replay, perception: Perception, config: LearnerConfig, device: torch.device | str, seed: int
-    ) -> Replay | MixedReplay:
+    def mix(self, online: Replay, perception: Perception, config: LearnerConfig, seed: int) -> Replay | MixedReplay:
         """Where batches come from: `online` alone, or mixed with the data that the settings keep.
 
         Args:
             online: The run's own replay.
             perception: What frames come through.
-            config: Share of the data in batches, and which data.
-            device: Where batches arrive.
+            config: Share of the data in batches, which data, and where they are kept.
             seed: Of the draws.
 
         Raises:
@@ -55,5 +51,6 @@ class KeptData:
             recorded += len(episode)
             for copy in reworded([episode], self.task or episode.task, self.wordings):
                 kept.append(for_replay(copy, perception, online.gamma))
-        filled = fill_replay(kept, perception.fields, online.gamma, device=device, seed=seed)
+        settings = ReplaySettings(online.n_step, config.replay_device)
+        filled = fill_replay(kept, perception.fields, online.gamma, device=online.device, seed=seed, settings=settings)
         return MixedReplay(online, filled, config.retention, config.corrections, copies=len(filled) / recorded)

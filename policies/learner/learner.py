@@ -34,8 +34,8 @@ from policies.learner.training_record import TrainingRecord
 from policies.perception.rewording import Wordings
 from policies.policy import load_policy, save_policy
 from policies.replay.dataset import ReplayEpisode, for_replay
-from policies.replay.replay import Replay
 from policies.replay.replay_memory import frames_within
+from policies.replay.replay_settings import ReplaySettings
 from policies.replay.run_replay import RunReplay
 from policies.replay.source_weights import SourceWeights
 from robot.control.calibration import CalibrationMark
@@ -108,7 +108,7 @@ class Learner:
             self._kept = self._refill(device, seed)
             self._replay = self._kept.replay
             kept = KeptData(offline, task, wordings or {})
-            self._source = kept.mix(self._replay, self.perception, config, device, seed + 1)
+            self._source = kept.mix(self._replay, self.perception, config, seed + 1)
             self._restore_draws(tensors)
             self._log = MetricsLog(self.folder.metrics)
         except BaseException:
@@ -279,7 +279,8 @@ class Learner:
         most = frames_within(self.config.replay_bytes, fields, weighted=not weights.uniform)
         capacity = min(max(2 * self.config.steps, held) + _SPARE_FRAMES, most)
         gamma = self._agent.config.gamma
-        replay = Replay(capacity, fields, gamma=gamma, device=device, seed=seed, weights=weights)
+        settings = ReplaySettings(self._agent.config.n_step, self.config.replay_device)
+        replay = settings.empty(capacity, fields, gamma=gamma, device=device, seed=seed, weights=weights)
         kept = RunReplay(self.folder.replay, replay, self.perception)
         self._record = TrainingRecord()
         self._steps = self._episodes = 0

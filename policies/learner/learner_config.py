@@ -8,6 +8,7 @@ from typing import get_args
 from policies.agent.config import AgentConfig
 from policies.replay.dataset import Kept
 from policies.replay.mixed_replay import Corrections, require_place
+from policies.replay.replay_settings import Keep, require_keep
 from trajectories.errors import ConfigError
 
 
@@ -29,6 +30,7 @@ class LearnerConfig:
         corrections: Where a person's steps are drawn: "online", in the online part of batches alone; "both", beside the
             demonstrations as well (`MixedReplay`), where `person_weight` doesn't count.
         replay_bytes: Memory of the online replay at most; the oldest episodes make room.
+        replay_device: Where transitions are kept, see `ReplaySettings.keep`.
         freeze_encoder: Leave a pre-trained image encoder as it is: replay keeps features, and an update costs what one
             on states does. False: replay keeps images (a frozen tower's maps), and the critics go on training it. A run
             keeps to what it began with. Keypoints are always frozen.
@@ -51,6 +53,7 @@ class LearnerConfig:
     person_weight: float = 1.0
     corrections: Corrections = "online"
     replay_bytes: int = 2_000_000_000
+    replay_device: Keep = "auto"
     freeze_encoder: bool = True
     max_lag: int = 80
     publish_every: int = 40
@@ -60,6 +63,7 @@ class LearnerConfig:
     agent: AgentConfig | None = None
 
     def __post_init__(self) -> None:
+        require_keep(self.replay_device)
         if not 0.0 <= self.retention < 1.0:
             raise ConfigError(
                 f"retention={self.retention} is no share of offline data in a batch; expected 0 (keep nothing) or more "

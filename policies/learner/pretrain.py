@@ -201,7 +201,8 @@ class _Pretraining:
         episodes = [for_replay(episode, perception, gamma) for episode in self.data.measured()]
         if not episodes:
             return None
-        return HeldOutEpisodes(fill_replay(episodes, perception.fields, gamma, device=self.device))
+        fields, settings = perception.fields, self.config.replay
+        return HeldOutEpisodes(fill_replay(episodes, fields, gamma, device=self.device, settings=settings))
 
     def keep(
         self, agent: Agent, perception: Perception, about: dict[str, Any], calibration: CalibrationMark | None

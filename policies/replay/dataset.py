@@ -16,6 +16,7 @@ from policies.perception.keypoint_training import KeypointFrames
 from policies.perception.protocol import Perception
 from policies.perception.text_table import TextTable
 from policies.replay.replay import Replay
+from policies.replay.replay_settings import ReplaySettings
 from policies.replay.ring_buffer import Fields
 from trajectories.errors import ConfigError
 from trajectories.kinds import AFTERMATH, PLAY, kind_of
@@ -25,6 +26,7 @@ from trajectories.types import Bool, Episode, Float32, Source, UInt8
 
 Kept = Literal["target", "successes", "all"]
 """Which offline episodes a method keeps, see `kept_offline`."""
+_PLAIN = ReplaySettings()
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ def fill_replay(
     *,
     device: torch.device | str = "cpu",
     seed: int = 0,
+    settings: ReplaySettings = _PLAIN,
 ) -> Replay:
     """A replay that holds exactly these episodes.
 
@@ -136,7 +139,7 @@ def fill_replay(
     if not episodes:
         raise ConfigError("There is no episode to learn actions from: play teaches the encoder only. Add demos.")
     capacity = sum(len(episode) + 1 for episode in episodes)
-    replay = Replay(capacity, fields, gamma=gamma, device=device, seed=seed)
+    replay = settings.empty(capacity, fields, gamma=gamma, device=device, seed=seed)
     for episode in episodes:
         episode.add_to(replay)
     return replay
