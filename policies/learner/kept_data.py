@@ -41,7 +41,7 @@ class KeptData:
         config: LearnerConfig,
         device: torch.device | str,
         seed: int,
-        settings: ReplaySettings,
+        settings: ReplaySettings | None = None,
     ) -> Replay | MixedReplay:
         """Where batches come from: `online` alone, or mixed with the data that the settings keep.
 
@@ -51,7 +51,7 @@ class KeptData:
             config: Share of the data in batches, and which data.
             device: Where batches arrive.
             seed: Of the draws.
-            settings: How transitions are formed, and where they are kept.
+            settings: How transitions are formed, and where they are kept; None for single steps, wherever fits.
 
         Raises:
             ConfigError: There are no such data, or a wording is unknown to the policy.
@@ -63,5 +63,5 @@ class KeptData:
             recorded += len(episode)
             for copy in reworded([episode], self.task or episode.task, self.wordings):
                 kept.append(for_replay(copy, perception, online.gamma))
-        filled = fill_replay(kept, perception.fields, online.gamma, device=device, seed=seed, settings=settings)
+        filled = fill_replay(kept, perception.fields, online.gamma, device=device, seed=seed, settings=settings or ReplaySettings())
         return MixedReplay(online, filled, config.retention, config.corrections, copies=len(filled) / recorded)
