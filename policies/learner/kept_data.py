@@ -63,5 +63,7 @@ class KeptData:
             recorded += len(episode)
             for copy in reworded([episode], self.task or episode.task, self.wordings):
                 kept.append(for_replay(copy, perception, online.gamma))
-        filled = fill_replay(kept, perception.fields, online.gamma, device=device, seed=seed, settings=settings or ReplaySettings())
+        filled = fill_replay(
+            kept, perception.fields, online.gamma, device=device, seed=seed, settings=settings or ReplaySettings()
+        )
         return MixedReplay(online, filled, config.retention, config.corrections, copies=len(filled) / recorded)
