@@ -51,12 +51,14 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
     settings = LearnerConfig(
         method=str(config.method.name),
         retention=feeding.retention,
+        offline=str(config.method.offline),  # type: ignore[arg-type]
         steps=int(finetune.steps),
         warmup_steps=int(finetune.warmup_steps),
         critic_only=int(config.method.critic_only),
         utd=feeding.utd,
         batch=feeding.batch,
         person_weight=float(config.method.person_weight),
+        corrections=str(config.method.corrections),  # type: ignore[arg-type]
         replay_bytes=int(finetune.replay_bytes),
         replay_device=config.replay.device,
         freeze_encoder=bool(finetune.freeze_encoder),

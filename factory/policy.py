@@ -14,6 +14,7 @@ from policies.agent.compile_choice import Workload, begun_with, choose_compile, 
 from policies.agent.config import AgentConfig, value_range
 from policies.agent.methods import Method, classified, method
 from policies.perception.encoders.config import EncoderConfig
+from policies.replay.mixed_replay import require_place
 from trajectories.errors import ConfigError
 from trajectories.types import ACTION_SIZE
 
@@ -21,8 +22,13 @@ KEYPOINTS = "keypoints"
 CRITIC_LOSS = ("critic_loss", "critic_range")
 """Settings of the group `agent` that `with_critic_loss` turns into networks."""
 _BEYOND = 0.05
-PUBLISHED = ("method.registry", "method.family", "method.hidden", "method.batch", "agent.gamma")
+PUBLISHED = (
+    "method.registry", "method.family", "method.hidden", "method.batch", "method.initial_temperature", "agent.gamma",
+)  # fmt: skip
 """Settings that decide what a method of the registry learns offline."""
+_DEFAULT, _RETENTION = "regrasp", "retention"
+_OWN_RETENTION = {_DEFAULT: 0.0, _RETENTION: 0.5}
+"""Methods without the registry -> their own share of offline data in online batches (configs/method)."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +60,16 @@ def feeding_of(config: DictConfig) -> Feeding:
     A method of the registry gets as many updates offline as the default has, cloning included.
 
     Raises:
-        ConfigError: For an unknown method.
+        ConfigError: For an unknown method, or settings that would make another method of it.
     """
     given, cloned, steps = config.method, int(config.pretrain.clone_steps), int(config.pretrain.steps)
     if given.registry is None:
-        return Feeding(True, cloned, steps, True, float(given.retention), int(given.utd), int(given.batch))
+        feeding = Feeding(True, cloned, steps, True, float(given.retention), int(given.utd), int(given.batch))
+        _require_retention(str(given.name), _OWN_RETENTION.get(str(given.name)), feeding.retention)
+        _require_kept_data(config, feeding)
+        return feeding
     found = _published(config)
-    return Feeding(
+    feeding = Feeding(
         pretrains=found.pretrains,
         clone_steps=0,
         steps=cloned + steps,
@@ -69,6 +78,49 @@ def feeding_of(config: DictConfig) -> Feeding:
         utd=int(given.utd or found.utd),
         batch=int(given.batch or found.batch),
     )
+    _require_retention(str(given.name), found.offline_ratio, feeding.retention)
+    _require_kept_data(config, feeding)
+    return feeding
+
+
+def _require_retention(name: str, own: float | None, share: float) -> None:
+    """Refuse a share of offline data that contradicts what the method is.
+
+    Args:
+        name: Of the method, as people give it.
+        own: The share that it has by itself; None for a method of which nothing is known.
+        share: The share of the settings.
+
+    Raises:
+        ConfigError: With the method that does what was asked for.
+    """
+    if own == 0 and share != 0:
+        instead = (
+            "method=retention, the same losses on mixed batches"
+            if name == _DEFAULT
+            else ("a method that keeps some, such as method=rlpd (from nothing), robofume, calql or retention")
+        )
+        raise ConfigError(
+            f"method={name} keeps nothing of the offline data by definition, and method.retention={share} would be "
+            f"another method under its name. Give {instead}, with method.retention={share}."
+        )
+    if name == _RETENTION and share == 0:
+        raise ConfigError(f"method={name} with method.retention=0 is method={_DEFAULT}; give that name.")
+
+
+def _require_kept_data(config: DictConfig, feeding: Feeding) -> None:
+    """Refuse settings of offline data for a method that keeps none.
+
+    Raises:
+        ConfigError: Saying which setting, and what to do.
+    """
+    require_place(str(config.method.corrections), feeding.retention)  # type: ignore[arg-type]
+    if config.method.offline != "target" and feeding.retention == 0:
+        raise ConfigError(
+            f"method.offline={config.method.offline} chooses among the offline data that batches are mixed with, and "
+            f"method={config.method.name} keeps none (retention 0). Leave it out, or give one that keeps some, such "
+            "as method=rlpd, robofume or retention."
+        )
 
 
 def require_online(config: DictConfig) -> None:
@@ -181,6 +233,8 @@ def _published_agent(config: DictConfig) -> AgentConfig:
     agent = _published(config).agent
     if config.method.hidden is not None:
         agent = agent.with_hidden(tuple(int(width) for width in config.method.hidden))
+    if config.method.initial_temperature is not None:
+        agent = replace(agent, initial_temperature=float(config.method.initial_temperature))
     ours = config.agent
     agent = replace(
         agent,

@@ -209,3 +209,5 @@ def test_help_and_settings_name_what_the_package_brings(installed):
     said = regrasp(installed, "finetune", "method=three_critics", "--cfg", "job", "--package", "method")
     assert "registry: three_critics" in said
     assert "hidden:\n- 256\n- 256" in said
+    for name in ("three_critics", "wsrl"):  # where `method` is no group
+        assert f"method: {name}" in regrasp(installed, "pretrain", "env=umaze", f"method={name}", "--cfg", "job")

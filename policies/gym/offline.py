@@ -88,7 +88,7 @@ class OfflineTraining:
         while self.updates < settings.steps:
             with self._record.timed("learning"):
                 batch = self._replay.sample(settings.batch)
-                metrics = agent.pretrain_update(batch)
+                metrics = agent.update(batch)
             self.updates += 1
             last = self.updates == settings.steps
             if last or self.updates % settings.log_every == 0:

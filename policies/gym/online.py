@@ -178,7 +178,7 @@ class OnlineTraining:
         with self._record.timed("learning"):
             self.policy.agent.set_phase("warmup" if self.updates < settings.critic_only else "online")
             batch = self._source.sample(size)
-            metrics = self.policy.agent.online_update(batch, settings.utd)
+            metrics = self.policy.agent.update(batch, settings.utd)
         self.updates += 1
         if self.updates % settings.log_every == 0:
             self._watch.look(batch.reward, metrics)

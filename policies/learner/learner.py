@@ -31,7 +31,7 @@ from policies.learner.rate_limiter import UpdateRateLimiter
 from policies.learner.run_folder import SNAPSHOT_FILE, Progress, RunFolder, write_json
 from policies.learner.training_record import TrainingRecord
 from policies.policy import load_policy, save_policy
-from policies.replay.dataset import ReplayEpisode, fill_replay, for_perception_alone, for_replay, read_all
+from policies.replay.dataset import ReplayEpisode, fill_replay, for_replay, kept_offline, read_all
 from policies.replay.mixed_replay import MixedReplay
 from policies.replay.replay import Replay
 from policies.replay.replay_memory import frames_within
@@ -73,7 +73,7 @@ class Learner:
             spec: The robot.
             config: Settings.
             offline: Stores of offline data; read only when the method keeps some.
-            task: Of which only this task's episodes are kept; None for all.
+            task: The target task, see `LearnerConfig.offline`; None takes every task for it.
             device: Where the agent lives.
             seed: Of the draws from the replay.
             calibration: Of the arm; None keeps that of the pre-trained policy.
@@ -305,11 +305,10 @@ class Learner:
         gamma = self._agent.config.gamma
         kept = [
             for_replay(episode, self.perception, gamma)
-            for episode in read_all(offline)
-            if not for_perception_alone(episode) and task in (None, episode.task)
+            for episode in kept_offline(read_all(offline), task, self.config.offline)
         ]
         filled = fill_replay(kept, self.perception.fields, gamma, device=device, seed=seed + 1, settings=self._kind)
-        return MixedReplay(self._replay, filled, self.config.retention)
+        return MixedReplay(self._replay, filled, self.config.retention, self.config.corrections)
 
     def _take_in(self) -> None:
         """Move what has arrived into the replay."""
@@ -325,7 +324,7 @@ class Learner:
         config, updates = self.config, self._progress.updates
         self._agent.set_phase(self._phase(updates))
         batch = self._source.sample(config.batch * config.utd)
-        self._metrics |= self._agent.online_update(batch, config.utd)
+        self._metrics |= self._agent.update(batch, config.utd)
         updates += 1
         with self._state:
             self._progress = replace(self._progress, updates=updates)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ from trajectories.store import TrajectoryStore
 from trajectories.types import Bool, Episode, Float32, Source, UInt8
 
 _PLAIN = ReplaySettings()
+Kept = Literal["target", "successes", "all"]
+"""Which offline episodes a method keeps, see `kept_offline`."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,22 @@ def read_all(stores: Iterable[TrajectoryStore]) -> Iterator[Episode]:
     for store in stores:
         for name in store.ids():
             yield store.read(name)
+
+
+def kept_offline(episodes: Iterable[Episode], task: str | None, kept: Kept) -> Iterator[Episode]:
+    """The episodes that a method keeps as offline data while it learns online.
+
+    Args:
+        episodes: Everything recorded before; what is for perception alone is left out.
+        task: The target task; None takes every task for it.
+        kept: "target": the target task's episodes of both directions, deliberate failures included; "successes": those
+            of them that succeeded; "all": the prior tasks', too.
+    """
+    for episode in episodes:
+        if for_perception_alone(episode) or (kept != "all" and task not in (None, episode.task)):
+            continue
+        if kept != "successes" or episode.outcome == "success":
+            yield episode
 
 
 def for_replay(episode: Episode, perception: Perception, gamma: float) -> ReplayEpisode:

@@ -47,7 +47,7 @@ def make(config=CONFIG):
 def train(agent, data, phase="online"):
     agent.set_phase(phase)
     for _ in range(2):
-        agent.online_update(data.sample(16), utd=2)
+        agent.update(data.sample(16), utd=2)
 
 
 @pytest.mark.parametrize("phase", ["offline", "warmup", "online"])

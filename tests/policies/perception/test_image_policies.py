@@ -274,7 +274,7 @@ def test_a_frozen_encoder_leaves_features_in_replay_and_an_update_is_one_on_stat
         fresh.put_episode(episode)
     fresh.train(0)
     fresh._take_in()
-    plain.online_update(fresh._source.sample(64), utd=2)
+    plain.update(fresh._source.sample(64), utd=2)
     assert digest(plain.state()[0]) == digest(learner._agent.state()[0])
     assert all(torch.equal(before[name], t) for name, t in learner.perception.encoder.trained_tensors().items())
     assert not any(name.startswith("encoder.") for name in learner._agent.actor_weights())

@@ -8,7 +8,14 @@ import torch
 from helpers.blob_world import SPEC, demos
 
 from policies.policy import load_policy
-from policies.replay.dataset import fill_replay, for_perception_alone, for_replay, keypoint_frames, read_all
+from policies.replay.dataset import (
+    fill_replay,
+    for_perception_alone,
+    for_replay,
+    kept_offline,
+    keypoint_frames,
+    read_all,
+)
 from trajectories.errors import ConfigError
 from trajectories.store import TrajectoryStore
 from trajectories.types import Source
@@ -76,6 +83,28 @@ def test_frames_without_labels_are_left_out_and_the_rest_keep_their_image(percep
         keypoint_frames([full], 5, perception.text, "front", SPEC.proprio)
     with pytest.raises(ConfigError, match="no episode"):
         keypoint_frames([], 5, perception.text, "front", SPEC.proprio)
+
+
+@pytest.mark.parametrize(
+    ("kept", "task", "expected"),
+    [
+        ("target", "red_disc", [0, 1]),
+        ("successes", "red_disc", [0]),
+        ("all", "red_disc", [0, 1, 2]),
+        ("target", None, [0, 1, 2]),
+        ("successes", None, [0, 2]),
+    ],
+)
+def test_which_offline_episodes_a_method_keeps(kept, task, expected):
+    (red,) = demos(1, seed=24)
+    episodes = [
+        replace(red, id="0"),
+        replace(red, id="1", outcome="failure"),
+        replace(red, id="2", task="blue_disc"),
+        replace(red, id="3", metadata={"kind": "play"}),
+        replace(red, id="4", metadata={"kind": "aftermath"}),
+    ]
+    assert [int(episode.id) for episode in kept_offline(episodes, task, kept)] == expected
 
 
 def test_nothing_to_learn_from_is_an_error():
