@@ -14,6 +14,7 @@ from factory.link import tls_of
 from factory.policy import agent_config, feeding_of, require_online, with_compile
 from factory.run_folders import data_folder, find_policy, finetune_folder
 from factory.spec import device_of, spec_of
+from factory.task import instructions_of
 from trajectories.store import TrajectoryStore
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
         settings,
         offline=offline,
         task=config.task.name,
+        wordings=instructions_of(config) if offline else None,
         device=device_of(config),
         seed=int(config.seed),
         calibration=mark_in_use(config),

@@ -14,6 +14,7 @@ from commands.collect import collect
 from commands.demo.stages import Stages, chosen
 from commands.evaluate.evaluate import Plan, evaluate, is_done
 from commands.report import report
+from factory.arm import arm_of
 from factory.policy import PUBLISHED, require_online
 from factory.run_folders import (
     evaluation_folder,
@@ -79,7 +80,7 @@ def _evaluate(
     episodes = int(config.evaluate.episodes) if episodes is None else episodes
     modes = tuple(config.evaluate.modes if modes is None else modes)
     out, seed = evaluation_folder(evaluations_folder(config), policy), int(config.evaluate.seed)
-    if is_done(out, policy, episodes, modes, seed):
+    if is_done(out, policy, episodes, modes, seed, arm_of(config).name):
         return
     films = int(config.evaluate.videos) if videos is None else videos
     plan = Plan(policy, episodes, modes, seed, int(config.task.max_steps), films)

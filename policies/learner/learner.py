@@ -23,6 +23,7 @@ import torch
 from policies.agent.agent import Agent
 from policies.agent.checkpoint import load_agent, save_agent
 from policies.agent.config import Phase
+from policies.learner.kept_data import KeptData
 from policies.learner.learner_config import LearnerConfig
 from policies.learner.learner_status import LearnerStatus
 from policies.learner.metrics import MetricsLog
@@ -30,10 +31,9 @@ from policies.learner.pretrain import AGENT_FILE
 from policies.learner.rate_limiter import UpdateRateLimiter
 from policies.learner.run_folder import SNAPSHOT_FILE, Progress, RunFolder, write_json
 from policies.learner.training_record import TrainingRecord
+from policies.perception.rewording import Wordings
 from policies.policy import load_policy, save_policy
-from policies.replay.dataset import ReplayEpisode, fill_replay, for_replay, kept_offline, read_all
-from policies.replay.mixed_replay import MixedReplay
-from policies.replay.replay import Replay
+from policies.replay.dataset import ReplayEpisode, for_replay
 from policies.replay.replay_memory import frames_within
 from policies.replay.replay_settings import ReplaySettings
 from policies.replay.run_replay import RunReplay
@@ -61,6 +61,7 @@ class Learner:
         *,
         offline: Sequence[TrajectoryStore] = (),
         task: str | None = None,
+        wordings: Wordings | None = None,
         device: torch.device | str = "cpu",
         seed: int = 0,
         calibration: CalibrationMark | None = None,
@@ -73,7 +74,8 @@ class Learner:
             spec: The robot.
             config: Settings.
             offline: Stores of offline data; read only when the method keeps some.
-            task: The target task, see `LearnerConfig.offline`; None takes every task for it.
+            task: The target task, see `KeptData`.
+            wordings: Its instructions, see `KeptData`; None leaves each offline episode its own.
             device: Where the agent lives.
             seed: Of the draws from the replay.
             calibration: Of the arm; None keeps that of the pre-trained policy.
@@ -106,7 +108,8 @@ class Learner:
             self._kind = ReplaySettings(self._agent.config.n_step, config.replay_device)
             self._kept = self._refill(device, seed)
             self._replay = self._kept.replay
-            self._source = self._mix(offline, task, device, seed)
+            kept = KeptData(offline, task, wordings or {})
+            self._source = kept.mix(self._replay, self.perception, config, device, seed + 1, self._kind)
             self._restore_draws(tensors)
             self._log = MetricsLog(self.folder.metrics)
         except BaseException:
@@ -295,20 +298,6 @@ class Learner:
             self._source.load_state_dict(draws)
         except ConfigError as error:
             logger.warning("the draws go on from a new seed: %s", error)
-
-    def _mix(
-        self, offline: Sequence[TrajectoryStore], task: str | None, device: torch.device | str, seed: int
-    ) -> Replay | MixedReplay:
-        """Where batches come from: online data alone, or mixed with what the method keeps."""
-        if self.config.retention == 0:
-            return self._replay
-        gamma = self._agent.config.gamma
-        kept = [
-            for_replay(episode, self.perception, gamma)
-            for episode in kept_offline(read_all(offline), task, self.config.offline)
-        ]
-        filled = fill_replay(kept, self.perception.fields, gamma, device=device, seed=seed + 1, settings=self._kind)
-        return MixedReplay(self._replay, filled, self.config.retention, self.config.corrections)
 
     def _take_in(self) -> None:
         """Move what has arrived into the replay."""

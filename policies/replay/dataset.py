@@ -24,9 +24,9 @@ from trajectories.labels import labelled, monte_carlo_returns
 from trajectories.store import TrajectoryStore
 from trajectories.types import Bool, Episode, Float32, Source, UInt8
 
-_PLAIN = ReplaySettings()
 Kept = Literal["target", "successes", "all"]
 """Which offline episodes a method keeps, see `kept_offline`."""
+_PLAIN = ReplaySettings()
 
 
 @dataclass(frozen=True)

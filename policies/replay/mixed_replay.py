@@ -32,7 +32,12 @@ class MixedReplay:
     """
 
     def __init__(
-        self, online: Replay, offline: Replay, offline_ratio: float, corrections: Corrections = "online"
+        self,
+        online: Replay,
+        offline: Replay,
+        offline_ratio: float,
+        corrections: Corrections = "online",
+        copies: float = 1.0,
     ) -> None:
         """Mix two replays.
 
@@ -41,6 +46,8 @@ class MixedReplay:
             offline: Demonstrations and prior data.
             offline_ratio: Share of the batch drawn from `offline`, 0 ... 1.
             corrections: "online": a person's online steps are drawn in the online part alone; "both": in both.
+            copies: How many times `offline` holds each recorded step (under other wordings), on average; a person's
+                step is drawn as often as all copies of one.
 
         Raises:
             ConfigError: When the ratio is out of range, the corrections' place is unknown, or they belong to an offline
@@ -50,7 +57,7 @@ class MixedReplay:
             raise ConfigError(f"offline_ratio={offline_ratio} is out of range; expected a share between 0 and 1")
         require_place(corrections, offline_ratio)
         self.online, self.offline, self.offline_ratio = online, offline, offline_ratio
-        self.corrections = corrections
+        self.corrections, self.copies = corrections, copies
         self._seen = 0  # transitions ever added online when `_persons` was looked up
         self._persons = torch.empty(0, dtype=torch.int64)
 
@@ -77,8 +84,10 @@ class MixedReplay:
         persons = self._numbers_of_persons()
         if not len(persons):
             return [self.offline.sample(count)]
-        drawn, end = self.offline.draw(count, len(persons)), self.offline.added
-        parts = [(self.offline, drawn[drawn < end]), (self.online, persons[drawn[drawn >= end] - end])]
+        further = round(len(persons) * self.copies)
+        drawn, end = self.offline.draw(count, further), self.offline.added
+        ours = persons[(drawn[drawn >= end] - end) * len(persons) // further]
+        parts = [(self.offline, drawn[drawn < end]), (self.online, ours)]
         return [replay.gather(numbers) for replay, numbers in parts if len(numbers)]
 
     def _numbers_of_persons(self) -> Tensor:

@@ -111,9 +111,10 @@ def test_unknown_choices_are_refused_with_the_known_ones(given, store, tmp_path)
 
 def finetuning(store, run_dir, *overrides):
     """The learner that `regrasp finetune` opens on a run folder with the disc world's data."""
+    words = ",".join(f"{direction}:{texts}" for direction, texts in WORDINGS.items())
     config = settings(
         f"run_dir={run_dir}", "task.name=red_disc", "robot.image_size=64", "method.hidden=[16,16]", "method.batch=16",
-        "finetune.steps=60", "finetune.warmup_steps=10", *overrides,
+        "finetune.steps=60", "finetune.warmup_steps=10", f"+task.instructions={{{words}}}", *overrides,
     )  # fmt: skip
     data = run_dir / "data"
     if not data.exists():
