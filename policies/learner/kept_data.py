@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import torch
-
 from policies.learner.learner_config import LearnerConfig
 from policies.perception.protocol import Perception
 from policies.perception.rewording import Wordings, reworded
@@ -34,24 +32,14 @@ class KeptData:
     task: str | None = None
     wordings: Wordings = field(default_factory=dict)
 
-    def mix(
-        self,
-        online: Replay,
-        perception: Perception,
-        config: LearnerConfig,
-        device: torch.device | str,
-        seed: int,
-        settings: ReplaySettings | None = None,
-    ) -> Replay | MixedReplay:
+    def mix(self, online: Replay, perception: Perception, config: LearnerConfig, seed: int) -> Replay | MixedReplay:
         """Where batches come from: `online` alone, or mixed with the data that the settings keep.
 
         Args:
             online: The run's own replay.
             perception: What frames come through.
-            config: Share of the data in batches, and which data.
-            device: Where batches arrive.
+            config: Share of the data in batches, which data, and where they are kept.
             seed: Of the draws.
-            settings: How transitions are formed, and where they are kept; None for single steps, wherever fits.
 
         Raises:
             ConfigError: There are no such data, or a wording is unknown to the policy.
@@ -63,7 +51,6 @@ class KeptData:
             recorded += len(episode)
             for copy in reworded([episode], self.task or episode.task, self.wordings):
                 kept.append(for_replay(copy, perception, online.gamma))
-        filled = fill_replay(
-            kept, perception.fields, online.gamma, device=device, seed=seed, settings=settings or ReplaySettings()
-        )
+        settings = ReplaySettings(online.n_step, config.replay_device)
+        filled = fill_replay(kept, perception.fields, online.gamma, device=online.device, seed=seed, settings=settings)
         return MixedReplay(online, filled, config.retention, config.corrections, copies=len(filled) / recorded)

@@ -105,11 +105,10 @@ class Learner:
         self.store = TrajectoryStore(self.folder.episodes, spec)
         try:
             self._agent, self._progress, tensors = self._restore(pretrained, device)
-            self._kind = ReplaySettings(self._agent.config.n_step, config.replay_device)
             self._kept = self._refill(device, seed)
             self._replay = self._kept.replay
             kept = KeptData(offline, task, wordings or {})
-            self._source = kept.mix(self._replay, self.perception, config, device, seed + 1, self._kind)
+            self._source = kept.mix(self._replay, self.perception, config, seed + 1)
             self._restore_draws(tensors)
             self._log = MetricsLog(self.folder.metrics)
         except BaseException:
@@ -280,7 +279,8 @@ class Learner:
         most = frames_within(self.config.replay_bytes, fields, weighted=not weights.uniform)
         capacity = min(max(2 * self.config.steps, held) + _SPARE_FRAMES, most)
         gamma = self._agent.config.gamma
-        replay = self._kind.empty(capacity, fields, gamma=gamma, device=device, seed=seed, weights=weights)
+        settings = ReplaySettings(self._agent.config.n_step, self.config.replay_device)
+        replay = settings.empty(capacity, fields, gamma=gamma, device=device, seed=seed, weights=weights)
         kept = RunReplay(self.folder.replay, replay, self.perception)
         self._record = TrainingRecord()
         self._steps = self._episodes = 0

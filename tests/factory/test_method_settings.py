@@ -51,7 +51,8 @@ def test_a_methods_settings_are_the_published_ones_but_for_what_an_arm_needs(nam
     phases = {
         phase: replace(published.agent.phase(phase), clone_all=False) for phase in ("offline", "warmup", "online")
     }
-    expected = replace(published.agent.with_hidden((256, 256)), gamma=0.95, **phases)
+    temperature = published.agent.initial_temperature if published.pretrains else 0.05
+    expected = replace(published.agent.with_hidden((256, 256)), gamma=0.95, initial_temperature=temperature, **phases)
     assert agent == expected
     assert (feeding.online, feeding.batch) == (published.online, published.batch)
     assert feeding.retention == published.offline_ratio
@@ -66,6 +67,7 @@ def test_a_persons_settings_come_before_the_published_ones():
     feeding = feeding_of(config)
     assert (feeding.utd, feeding.retention, feeding.batch) == (2, 0.25, 32)
     assert agent_config(config).networks.critic_hidden == (256, 256, 256)
+    assert agent_config(settings("method=rlpd", "method.initial_temperature=0.3")).initial_temperature == 0.3
 
 
 def test_the_default_is_the_demos_own_and_shares_its_start_with_retention():

@@ -51,7 +51,7 @@ def stores(tmp_path_factory, episodes):
 
 def mixed(stores, perception, wordings=OTHERS, **settings):
     online = Replay(1000, perception.fields, gamma=GAMMA)
-    return KeptData(stores, "red_disc", wordings).mix(online, perception, replace(CONFIG, **settings), "cpu", 0)
+    return KeptData(stores, "red_disc", wordings).mix(online, perception, replace(CONFIG, **settings), 0)
 
 
 def test_every_episode_of_the_task_is_held_under_every_wording_of_its_direction(stores, episodes, perception):
@@ -105,12 +105,18 @@ def test_a_correction_is_drawn_as_often_as_all_copies_of_a_recorded_step(stores,
     assert len(persons.unique(dim=0)) == len(person)
 
 
+def test_the_kept_data_have_the_transitions_of_the_online_replay(stores, perception):
+    online = Replay(1000, perception.fields, gamma=GAMMA, n_step=3)
+    mix = KeptData(stores, "red_disc", OTHERS).mix(online, perception, CONFIG, 0)
+    assert (mix.offline.n_step, mix.offline.gamma) == (3, GAMMA)
+
+
 def test_nothing_is_read_without_a_share(stores, perception):
     online = Replay(1000, perception.fields, gamma=GAMMA)
     kept = KeptData([], "red_disc", OTHERS)
-    assert kept.mix(online, perception, replace(CONFIG, retention=0.0), "cpu", 0) is online
+    assert kept.mix(online, perception, replace(CONFIG, retention=0.0), 0) is online
     with pytest.raises(ConfigError, match="no episode"):
-        kept.mix(online, perception, CONFIG, "cpu", 0)
+        kept.mix(online, perception, CONFIG, 0)
 
 
 def test_an_unknown_wording_is_refused(stores, perception):
