@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -37,11 +38,7 @@ def run(config: DictConfig) -> None:
     of_method = "" if config.method.registry is None else f" ({method})"
     robot = ("robot.name", "robot.model", "robot.cameras", "robot.image_size", "robot.randomise", "robot.spread")
     stages.run("collect", lambda: collect.run(config), chosen(config, "task", "seed", *robot, "collect"))
-    losses = ("agent.networks", "agent.offline") if config.method.registry is None else PUBLISHED
-    taught = chosen(config, "pretrain.encoder_steps", "pretrain.clone_steps", "pretrain.steps", "encoder", *losses)
-    later = {"pretrain.held_out": 0, "agent.n_step": 1, "agent.critic_loss": None, "agent.critic_range": None}
-    taught |= {name: value for name, value in chosen(config, *later).items() if value != later[name]}
-    stages.run(f"pretrain{of_method}", lambda: pretrain.run(config), taught)
+    stages.run(f"pretrain{of_method}", lambda: pretrain.run(config), taught(config))
     stages.run("train reward", lambda: train_reward.run(config), chosen(config, "reward"))
     stages.run("evaluate reward", lambda: evaluate_reward.run(config), chosen(config, "evaluate_reward"), extend=True)
     judged = chosen(config, "evaluate.episodes", "evaluate.modes", "evaluate.seed")
@@ -60,6 +57,17 @@ def run(config: DictConfig) -> None:
     )
     path = report.write(config, run_dir, stages.seconds)
     print(f"\nReport: {path.resolve()}")
+
+
+def taught(config: DictConfig) -> dict[str, Any]:
+    """What the result of the stage "pretrain" depends on.
+
+    Settings that came later are left out at their defaults: runs that were begun before them go on.
+    """
+    losses = ("agent.networks", "agent.offline") if config.method.registry is None else PUBLISHED
+    settings = chosen(config, "pretrain.encoder_steps", "pretrain.clone_steps", "pretrain.steps", "encoder", *losses)
+    later = {"pretrain.held_out": 0, "agent.n_step": 1, "agent.critic_loss": None, "agent.critic_range": None}
+    return settings | {name: value for name, value in chosen(config, *later).items() if value != later[name]}
 
 
 def _evaluate(

@@ -81,5 +81,5 @@ class PretrainConfig:
         for name in ("steps", "held_out_every", "checkpoint_every", "log_every", "replay_device"):
             del parts[name]
         encoder = None if self.encoder is None else self.encoder.to_dict()
-        parts |= {"agent": self.agent.to_dict(), "encoder": encoder}
+        parts |= {"agent": self.agent.to_dict() | {"n_step": self.agent.n_step}, "encoder": encoder}
         return json.loads(json.dumps(parts))  # type: ignore[no-any-return]

@@ -52,7 +52,7 @@ def first_update(agent, replay):
         for network in (agent.critics, agent.targets):
             network.out_weight.zero_()
             network.out_bias.zero_()
-    metrics = agent.pretrain_update(replay.gather(torch.tensor([0])))
+    metrics = agent.update(replay.gather(torch.tensor([0])))
     return float(metrics["critic/target"]), float(metrics["critic/td"])
 
 
