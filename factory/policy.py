@@ -98,7 +98,7 @@ def _require_retention(name: str, own: float | None, share: float) -> None:
         instead = (
             "method=retention, the same losses on mixed batches"
             if name == _DEFAULT
-            else ("a method that keeps some, such as method=rlpd (from nothing), robofume, calql or retention")
+            else "a method that keeps some, such as method=rlpd (from nothing), robofume, calql or retention"
         )
         raise ConfigError(
             f"method={name} keeps nothing of the offline data by definition, and method.retention={share} would be "
