@@ -108,8 +108,8 @@ def wsrl(device: torch.device) -> Work:
         make_agent(CRITICS, SUBSET, PhaseConfig(actor_q="min"), device, compile_) for compile_ in (True, False)
     )
     versions = {
-        "ours": lambda: ours.online_update(batch, UTD),
-        "eager": lambda: eager.online_update(batch, UTD),
+        "ours": lambda: ours.update(batch, UTD),
+        "eager": lambda: eager.update(batch, UTD),
         "plain": lambda: plain.wsrl(columns, UTD),
     }
     return Work(versions, wsrl_operations(STATE, ACTION, HIDDEN, CRITICS, SUBSET, BATCH, UTD))
@@ -124,8 +124,8 @@ def calql(critics: int, device: torch.device) -> Work:
     plain = PlainAgent(STATE, ACTION, critics, HIDDEN, device, subset)
     ours, eager = (make_agent(critics, subset, phase, device, compile_) for compile_ in (True, False))
     versions = {
-        "ours": lambda: ours.pretrain_update(batch),
-        "eager": lambda: eager.pretrain_update(batch),
+        "ours": lambda: ours.update(batch),
+        "eager": lambda: eager.update(batch),
         "plain": lambda: plain.calql(columns, ACTIONS),
     }
     return Work(versions, calql_operations(STATE, ACTION, HIDDEN, critics, subset, BATCH, ACTIONS))

@@ -10,7 +10,7 @@ import sys
 from importlib.resources import files
 from typing import NoReturn
 
-from commands.outside_configs import add_outside_configs, choices
+from commands.outside_configs import ROOT, add_outside_configs, choices
 from commands.verbs import VERBS
 from trajectories.errors import RegraspError
 
@@ -118,10 +118,11 @@ def main() -> None:
     OmegaConf.register_new_resolver("cores", lambda: max(1, len(os.sched_getaffinity(0))), replace=True)
     verb = VERBS[name]
     sys.argv = [f"regrasp {verb_word(name)}", *rest]
-    try:
-        add_outside_configs()
-    except RegraspError as error:
-        fail(str(error))
+    if verb.config_module == ROOT:  # elsewhere `method` is a plain key, which a group of that name would hide
+        try:
+            add_outside_configs()
+        except RegraspError as error:
+            fail(str(error))
 
     def task(config: DictConfig) -> None:
         if not config.progress:

@@ -11,9 +11,10 @@ from tqdm import tqdm
 
 from factory.calibration import mark_in_use
 from factory.link import tls_of
-from factory.policy import agent_config, feeding_of, require_online
+from factory.policy import agent_config, feeding_of, require_online, with_compile
 from factory.run_folders import data_folder, find_policy, finetune_folder
 from factory.spec import device_of, spec_of
+from factory.task import instructions_of
 from trajectories.store import TrajectoryStore
 
 if TYPE_CHECKING:
@@ -32,30 +33,39 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
         CheckpointError: When there is no pre-trained policy.
         ConfigError: When the method doesn't go online.
     """
+    from policies.agent.compile_choice import Workload
     from policies.learner.learner import Learner
     from policies.learner.learner_config import LearnerConfig
+    from policies.learner.run_folder import CHECKPOINT
 
     run_dir, spec = Path(config.run_dir), spec_of(config)
     require_online(config)
-    feeding, finetune = feeding_of(config), config.finetune
+    feeding, finetune, agent = feeding_of(config), config.finetune, agent_config(config)
     pretrained = find_policy(config, "pretrained")
     offline = []
     if feeding.retention > 0:
         offline.append(stack.enter_context(TrajectoryStore(data_folder(run_dir), spec, read_only=True)))
+    first = int(config.method.critic_only)
+    updates = max(0, int(finetune.steps) - int(finetune.warmup_steps) - first)
+    work = [Workload(agent.warmup, first, feeding.batch, feeding.utd)]
+    work += [Workload(agent.online, updates, feeding.batch, feeding.utd)]
     settings = LearnerConfig(
         method=str(config.method.name),
         retention=feeding.retention,
+        offline=str(config.method.offline),  # type: ignore[arg-type]
         steps=int(finetune.steps),
         warmup_steps=int(finetune.warmup_steps),
         critic_only=int(config.method.critic_only),
         utd=feeding.utd,
         batch=feeding.batch,
         person_weight=float(config.method.person_weight),
+        corrections=str(config.method.corrections),  # type: ignore[arg-type]
         replay_bytes=int(finetune.replay_bytes),
+        replay_device=config.replay.device,
         freeze_encoder=bool(finetune.freeze_encoder),
         max_lag=int(config.robot.max_lag),
         snapshot_every=int(finetune.snapshot_every),
-        agent=agent_config(config),
+        agent=with_compile(agent, config, work, device_of(config), finetune_folder(config) / CHECKPOINT),
     )
     return Learner(
         finetune_folder(config),
@@ -64,6 +74,7 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
         settings,
         offline=offline,
         task=config.task.name,
+        wordings=instructions_of(config) if offline else None,
         device=device_of(config),
         seed=int(config.seed),
         calibration=mark_in_use(config),

@@ -17,7 +17,8 @@ from importlib.resources.abc import Traversable
 from trajectories.errors import ConfigError
 
 ENTRY_POINTS = "regrasp.configs"
-_CONFIGS = "configs"
+ROOT = "configs"
+"""The package of our own YAML files."""
 
 
 def config_modules() -> list[str]:
@@ -36,7 +37,7 @@ def choices(group: str) -> list[str]:
 
 def _with_yaml(group: str) -> set[str]:
     found: dict[str, list[str]] = defaultdict(list)
-    for module in [_CONFIGS, *config_modules()]:
+    for module in [ROOT, *config_modules()]:
         for name in _yaml_names(_folder(module) / group):
             found[name].append(module)
     for name, modules in found.items():

@@ -9,12 +9,13 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from factory.calibration import mark_in_use
-from factory.policy import agent_config, encoder_config, feeding_of
+from factory.policy import agent_config, encoder_config, feeding_of, with_compile
 from factory.reward import backbone_of
 from factory.run_folders import data_folder, pretrained_folder
 from factory.spec import camera_names, device_of, spec_of
 from factory.task import instructions_of
-from policies.learner.pretrain import pretrain
+from policies.agent.compile_choice import Workload
+from policies.learner.pretrain import policy_checkpoint, pretrain
 from policies.learner.pretrain_config import PretrainConfig
 from policies.perception.keypoint_training import KeypointConfig
 from trajectories.store import TrajectoryStore
@@ -41,13 +42,14 @@ class Bars:
             self._bar.close()
 
 
-def pretrain_config(config: DictConfig) -> PretrainConfig:
-    """Settings of pre-training by the settings' method.
+def pretrain_config(config: DictConfig, device: str) -> PretrainConfig:
+    """Settings of pre-training by the settings' method on a device.
 
     Raises:
         ConfigError: One is unknown or out of range.
     """
-    feeding, chosen = feeding_of(config), config.pretrain
+    feeding, chosen, agent = feeding_of(config), config.pretrain, agent_config(config)
+    work = [Workload(agent.offline, feeding.steps if feeding.pretrains else 0, feeding.batch)]
     return PretrainConfig(
         clone_steps=feeding.clone_steps,
         steps=feeding.steps,
@@ -56,10 +58,11 @@ def pretrain_config(config: DictConfig) -> PretrainConfig:
         held_out=float(chosen.held_out),
         held_out_every=int(chosen.held_out_every),
         checkpoint_every=int(chosen.checkpoint_every),
+        replay_device=config.replay.device,
         encoder=encoder_config(config),
         camera=camera_names(config)[0],
         keypoints=KeypointConfig(steps=int(chosen.encoder_steps)),
-        agent=agent_config(config),
+        agent=with_compile(agent, config, work, device, policy_checkpoint(pretrained_folder(config))),
     )
 
 
@@ -89,6 +92,7 @@ def run(config: DictConfig) -> None:
     backbone, encoder = backbone_of(config), encoder_config(config)
     if not feeding_of(config).pretrains:
         print(f"method={config.method.name} begins online: what the policy sees through is trained, the policy is not.")
+    device = "cpu" if encoder is None else device_of(config)  # states alone are too little work for a GPU
     bars = Bars()
     with TrajectoryStore(data_folder(run_dir), spec_of(config), read_only=True) as store:
         print(f"{data_folder(run_dir)}: {len(store)} episodes")
@@ -98,10 +102,10 @@ def run(config: DictConfig) -> None:
             instructions_of(config),
             backbone.encode_text,
             backbone.digest,
-            pretrain_config(config),
+            pretrain_config(config, device),
             pretrained_folder(config),
             seed=int(config.seed),
-            device="cpu" if encoder is None else device_of(config),  # states alone are too little work for a GPU
+            device=device,
             progress=bars,
             notify=tqdm.write,
             calibration=mark_in_use(config),

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from factory.spec import camera_names, plain
+from policies.agent.compile_choice import Workload, begun_with, choose_compile, compile_setting
 from policies.agent.config import AgentConfig, value_range
-from policies.agent.methods import Method, method
+from policies.agent.methods import Method, classified, method
 from policies.perception.encoders.config import EncoderConfig
+from policies.replay.mixed_replay import require_place
 from trajectories.errors import ConfigError
 from trajectories.types import ACTION_SIZE
 
 KEYPOINTS = "keypoints"
-PUBLISHED = ("method.registry", "method.family", "method.hidden", "method.batch", "agent.gamma")
+CRITIC_LOSS = ("critic_loss", "critic_range")
+"""Settings of the group `agent` that `with_critic_loss` turns into networks."""
+_BEYOND = 0.05
+PUBLISHED = (
+    "method.registry", "method.family", "method.hidden", "method.batch", "method.initial_temperature", "agent.gamma",
+)  # fmt: skip
 """Settings that decide what a method of the registry learns offline."""
+_DEFAULT, _RETENTION = "regrasp", "retention"
+_OWN_RETENTION = {_DEFAULT: 0.0, _RETENTION: 0.5}
+"""Methods without the registry -> their own share of offline data in online batches (configs/method)."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +60,16 @@ def feeding_of(config: DictConfig) -> Feeding:
     A method of the registry gets as many updates offline as the default has, cloning included.
 
     Raises:
-        ConfigError: For an unknown method.
+        ConfigError: For an unknown method, or settings that would make another method of it.
     """
     given, cloned, steps = config.method, int(config.pretrain.clone_steps), int(config.pretrain.steps)
     if given.registry is None:
-        return Feeding(True, cloned, steps, True, float(given.retention), int(given.utd), int(given.batch))
+        feeding = Feeding(True, cloned, steps, True, float(given.retention), int(given.utd), int(given.batch))
+        _require_retention(str(given.name), _OWN_RETENTION.get(str(given.name)), feeding.retention)
+        _require_kept_data(config, feeding)
+        return feeding
     found = _published(config)
-    return Feeding(
+    feeding = Feeding(
         pretrains=found.pretrains,
         clone_steps=0,
         steps=cloned + steps,
@@ -63,6 +78,49 @@ def feeding_of(config: DictConfig) -> Feeding:
         utd=int(given.utd or found.utd),
         batch=int(given.batch or found.batch),
     )
+    _require_retention(str(given.name), found.offline_ratio, feeding.retention)
+    _require_kept_data(config, feeding)
+    return feeding
+
+
+def _require_retention(name: str, own: float | None, share: float) -> None:
+    """Refuse a share of offline data that contradicts what the method is.
+
+    Args:
+        name: Of the method, as people give it.
+        own: The share that it has by itself; None for a method of which nothing is known.
+        share: The share of the settings.
+
+    Raises:
+        ConfigError: With the method that does what was asked for.
+    """
+    if own == 0 and share != 0:
+        instead = (
+            "method=retention, the same losses on mixed batches"
+            if name == _DEFAULT
+            else "a method that keeps some, such as method=rlpd (from nothing), robofume, calql or retention"
+        )
+        raise ConfigError(
+            f"method={name} keeps nothing of the offline data by definition, and method.retention={share} would be "
+            f"another method under its name. Give {instead}, with method.retention={share}."
+        )
+    if name == _RETENTION and share == 0:
+        raise ConfigError(f"method={name} with method.retention=0 is method={_DEFAULT}; give that name.")
+
+
+def _require_kept_data(config: DictConfig, feeding: Feeding) -> None:
+    """Refuse settings of offline data for a method that keeps none.
+
+    Raises:
+        ConfigError: Saying which setting, and what to do.
+    """
+    require_place(str(config.method.corrections), feeding.retention)  # type: ignore[arg-type]
+    if config.method.offline != "target" and feeding.retention == 0:
+        raise ConfigError(
+            f"method.offline={config.method.offline} chooses among the offline data that batches are mixed with, and "
+            f"method={config.method.name} keeps none (retention 0). Leave it out, or give one that keeps some, such "
+            "as method=rlpd, robofume or retention."
+        )
 
 
 def require_online(config: DictConfig) -> None:
@@ -87,7 +145,8 @@ def agent_config(config: DictConfig) -> AgentConfig:
 
     Without a registry they are those of the group `agent`, and targets are clamped to what rewards of -1 and 0 add
     up to. With one they are the published ones, but for the discount of the control rate, the width of networks (see
-    configs/published/arm.yaml), and that only demonstrations are cloned: the data hold deliberate failures.
+    configs/published/arm.yaml), and that only demonstrations are cloned: the data hold deliberate failures. Neither
+    is compiled yet: see `with_compile`.
 
     Raises:
         ConfigError: For an unknown method or setting.
@@ -95,7 +154,69 @@ def agent_config(config: DictConfig) -> AgentConfig:
     if config.method.registry is not None:
         return _published_agent(config)
     raw: dict[str, Any] = OmegaConf.to_container(config.agent, resolve=True)  # type: ignore[assignment]
-    return AgentConfig.from_dict({"target_range": value_range(float(raw["gamma"])), **raw})
+    del raw["compile"]
+    critic_loss = [raw.pop(name) for name in CRITIC_LOSS]
+    agent = AgentConfig.from_dict({"target_range": value_range(float(raw["gamma"])), **raw})
+    return with_critic_loss(agent, *critic_loss)
+
+
+def with_critic_loss(
+    agent: AgentConfig,
+    loss: str | None,
+    values: Sequence[float] | None,
+    default: tuple[float, float] | None = None,
+) -> AgentConfig:
+    """The agent with critics of that loss.
+
+    Args:
+        agent: Any.
+        loss: "mse" regresses, "hl_gauss" classifies the TD targets (arXiv 2403.03950); None leaves the agent's own.
+        values: Lowest and highest value that "hl_gauss" tells apart; its bins reach a twentieth beyond.
+        default: What None means for `values`; without one they have to be given.
+
+    Raises:
+        ConfigError: An unknown loss, or no range for it.
+    """
+    if loss is None:
+        return agent
+    if loss == "mse":
+        return replace(agent, networks=replace(agent.networks, critic_bins=None))
+    if loss != "hl_gauss":
+        raise ConfigError(f"agent.critic_loss={loss} is unknown; expected mse, hl_gauss, or null for the method's own.")
+    found = agent.target_range or default if values is None else tuple(values)
+    if found is None or len(found) != 2 or not found[0] < found[1]:
+        raise ConfigError(
+            f"agent.critic_loss=hl_gauss with agent.critic_range={values}: expected [lowest, highest] return of the "
+            "task, after rewards are scaled. For rewards of -1 and 0 that is [-1 / (1 - gamma), 0]."
+        )
+    beyond = _BEYOND * (found[1] - found[0])
+    return classified(agent, found[0] - beyond, found[1] + beyond)
+
+
+def with_compile(
+    agent: AgentConfig,
+    config: DictConfig,
+    work: Sequence[Workload],
+    device: str,
+    checkpoint: Path | None,
+) -> AgentConfig:
+    """The agent, compiled where `agent.compile` asks for it or, with auto, where the updates pay for it; says which.
+
+    Args:
+        agent: Of the settings.
+        config: Settings.
+        work: All updates of the run.
+        device: Where they are done.
+        checkpoint: What the run goes on from, with what it was decided when it began; None or no file for a new one.
+
+    Raises:
+        ConfigError: The setting is neither auto, true nor false.
+    """
+    setting = compile_setting(config.agent.compile)
+    choice = choose_compile(setting, agent, work, device, begun_with(checkpoint))
+    if choice.why:
+        print(choice.why)
+    return replace(agent, compile=choice.compile)
 
 
 def encoder_config(config: DictConfig) -> EncoderConfig | None:
@@ -112,13 +233,16 @@ def _published_agent(config: DictConfig) -> AgentConfig:
     agent = _published(config).agent
     if config.method.hidden is not None:
         agent = agent.with_hidden(tuple(int(width) for width in config.method.hidden))
+    if config.method.initial_temperature is not None:
+        agent = replace(agent, initial_temperature=float(config.method.initial_temperature))
     ours = config.agent
-    return replace(
+    agent = replace(
         agent,
         gamma=float(ours.gamma),
-        compile=bool(ours.compile),
+        n_step=int(ours.n_step),
         bf16=bool(ours.bf16),
         offline=replace(agent.offline, clone_all=False),
         warmup=replace(agent.warmup, clone_all=False),
         online=replace(agent.online, clone_all=False),
     )
+    return with_critic_loss(agent, ours.critic_loss, ours.critic_range, value_range(agent.gamma))

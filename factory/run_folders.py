@@ -43,9 +43,10 @@ def evaluations_folder(config: DictConfig) -> Path:
 
 
 def _elsewhere(config: DictConfig) -> str:
+    if str(config.robot.name) == "twin":
+        return ""
     arm = str(config.robot.get("model") or DEFAULT_ARM)
-    place = "" if str(config.robot.name) == "twin" else f"_{config.robot.name}"
-    return place if arm == DEFAULT_ARM else f"{place}_{arm}"
+    return f"_{config.robot.name}" + ("" if arm == DEFAULT_ARM else f"_{arm}")
 
 
 def finetune_folder(config: DictConfig) -> Path:

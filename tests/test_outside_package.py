@@ -194,6 +194,7 @@ def test_a_session_with_arm_camera_judge_task_and_method(session):
         across = np.arctan2(tip[:, 1], tip[:, 0])  # and its gripper can't turn about its own axis
         np.testing.assert_allclose(episode.proprio[:, 5], across, atol=1e-4)
     figures = json.loads((tuned / "figures.json").read_text())
+    assert figures["arm"]["mode"] == "follow"  # in a process of its own
     assert figures["cameras"]["front"]["device"] == "generator0"
     with safe_open(tuned / "learner.safetensors", "np") as learner:
         assert learner.get_slice("critics.out_weight").get_shape() == [3, 1, 32]  # three critics, 32 wide
@@ -209,3 +210,5 @@ def test_help_and_settings_name_what_the_package_brings(installed):
     said = regrasp(installed, "finetune", "method=three_critics", "--cfg", "job", "--package", "method")
     assert "registry: three_critics" in said
     assert "hidden:\n- 256\n- 256" in said
+    for name in ("three_critics", "wsrl"):  # where `method` is no group
+        assert f"method: {name}" in regrasp(installed, "pretrain", "env=umaze", f"method={name}", "--cfg", "job")

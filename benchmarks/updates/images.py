@@ -66,7 +66,7 @@ def update(size: int, encoder: Encoder | None, device: torch.device) -> Callable
     agent.set_instructions(torch.randn(INSTRUCTIONS, WORDS))
     fields: Fields = {"state": ((size,), torch.float32)} if encoder is None else frame_fields(encoder)
     batch = batch_of(fields, device)
-    return lambda: agent.online_update(batch, 1)
+    return lambda: agent.update(batch, 1)
 
 
 def image_figures(device: torch.device, turns: int) -> dict[str, float]:

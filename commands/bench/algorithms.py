@@ -44,8 +44,8 @@ _NO_VARIANT = frozenset(
         "evaluate_every", "offline_evaluate_every", "checkpoint_every", "agent.compile", "label",
     }
 )  # fmt: skip
-_HOW_OFTEN = frozenset({"evaluate_every", "checkpoint_every", "log_every"})
-"""Settings that no number depends on: only how often one is written."""
+_HOW_OFTEN = frozenset({"evaluate_every", "checkpoint_every", "log_every", "replay_device"})
+"""Settings that no number depends on: how often one is written, and where transitions are kept."""
 _LONGEST_NAME = 120
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
@@ -13,6 +14,7 @@ from commands.collect import collect
 from commands.demo.stages import Stages, chosen
 from commands.evaluate.evaluate import Plan, evaluate, is_done
 from commands.report import report
+from factory.arm import arm_of
 from factory.policy import PUBLISHED, require_online
 from factory.run_folders import (
     evaluation_folder,
@@ -36,11 +38,7 @@ def run(config: DictConfig) -> None:
     of_method = "" if config.method.registry is None else f" ({method})"
     robot = ("robot.name", "robot.model", "robot.cameras", "robot.image_size", "robot.randomise", "robot.spread")
     stages.run("collect", lambda: collect.run(config), chosen(config, "task", "seed", *robot, "collect"))
-    losses = ("agent.networks", "agent.offline") if config.method.registry is None else PUBLISHED
-    taught = chosen(config, "pretrain.encoder_steps", "pretrain.clone_steps", "pretrain.steps", "encoder", *losses)
-    if config.pretrain.held_out:
-        taught |= chosen(config, "pretrain.held_out")
-    stages.run(f"pretrain{of_method}", lambda: pretrain.run(config), taught)
+    stages.run(f"pretrain{of_method}", lambda: pretrain.run(config), taught(config))
     stages.run("train reward", lambda: train_reward.run(config), chosen(config, "reward"))
     stages.run("evaluate reward", lambda: evaluate_reward.run(config), chosen(config, "evaluate_reward"), extend=True)
     judged = chosen(config, "evaluate.episodes", "evaluate.modes", "evaluate.seed")
@@ -61,6 +59,17 @@ def run(config: DictConfig) -> None:
     print(f"\nReport: {path.resolve()}")
 
 
+def taught(config: DictConfig) -> dict[str, Any]:
+    """What the result of the stage "pretrain" depends on.
+
+    Settings that came later are left out at their defaults: runs that were begun before them go on.
+    """
+    losses = ("agent.networks", "agent.offline") if config.method.registry is None else PUBLISHED
+    settings = chosen(config, "pretrain.encoder_steps", "pretrain.clone_steps", "pretrain.steps", "encoder", *losses)
+    later = {"pretrain.held_out": 0, "agent.n_step": 1, "agent.critic_loss": None, "agent.critic_range": None}
+    return settings | {name: value for name, value in chosen(config, *later).items() if value != later[name]}
+
+
 def _evaluate(
     config: DictConfig,
     policy: Path,
@@ -71,7 +80,7 @@ def _evaluate(
     episodes = int(config.evaluate.episodes) if episodes is None else episodes
     modes = tuple(config.evaluate.modes if modes is None else modes)
     out, seed = evaluation_folder(evaluations_folder(config), policy), int(config.evaluate.seed)
-    if is_done(out, policy, episodes, modes, seed):
+    if is_done(out, policy, episodes, modes, seed, arm_of(config).name):
         return
     films = int(config.evaluate.videos) if videos is None else videos
     plan = Plan(policy, episodes, modes, seed, int(config.task.max_steps), films)

@@ -76,7 +76,7 @@ def configured_cameras(
                 config = camera_settings(name, settings, int(robot.image_size))
                 problem = _absent(config, kind, seen)
         except ConfigError as error:
-            problem = fail(name, str(error), "Correct it in configs/robot/widowx.yaml.")
+            problem = fail(name, str(error), "Correct it in the robot's YAML, such as configs/robot/widowx.yaml.")
         if problem is None:
             found[name] = config
         else:

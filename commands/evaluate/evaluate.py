@@ -17,6 +17,7 @@ from tqdm import tqdm
 from commands.collect.parallel import run_jobs
 from commands.evaluate.verdicts import Judge, PredicateJudge, judge_of
 from commands.report.statistics import format_rate, wilson_interval
+from factory.arm import DEFAULT_ARM
 from factory.robot import Station, TwinStation, open_station
 from factory.run_folders import evaluation_folder, evaluations_folder, find_policy
 from factory.spec import camera_names
@@ -133,8 +134,8 @@ def table(cells: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def is_done(out: Path, policy: Path, episodes: int, modes: Sequence[str], seed: int) -> bool:
-    """Whether `out` already holds an evaluation of this policy on these starts with at least so many episodes."""
+def is_done(out: Path, policy: Path, episodes: int, modes: Sequence[str], seed: int, arm: str) -> bool:
+    """Whether `out` already holds an evaluation of this policy with this arm, on these starts, as long at least."""
     path = out / "result.json"
     if not path.exists():
         return False
@@ -143,6 +144,7 @@ def is_done(out: Path, policy: Path, episodes: int, modes: Sequence[str], seed: 
     return (
         result["policy_digest"] == _policy(str(policy)).digest
         and result["seed"] == seed
+        and result.get("arm", DEFAULT_ARM) == arm
         and wanted <= set(result["cells"])
         and all(cell["episodes"] >= episodes for cell in result["cells"].values())
     )
@@ -193,6 +195,7 @@ def evaluate(settings: TwinSettings, plan: Plan, out: Path, workers: int, title:
     about = {
         "task": settings.task,
         "robot": "twin",
+        "arm": settings.arm,
         "judge": "physics predicate",
         "observations": f"cameras {list(settings.cameras)} at {settings.image_size}x{settings.image_size}, "
         "proprioception, instruction; no privileged state",
@@ -222,6 +225,7 @@ def evaluate_on_station(config: DictConfig, plan: Plan, out: Path, title: str) -
         about = {
             "task": str(config.task.name),
             "robot": str(config.robot.name),
+            "arm": station.env.model.name,
             "judge": judge.name,
             "observations": f"cameras {list(cameras)} at {size}x{size}, proprioception, instruction; "
             "no privileged state",

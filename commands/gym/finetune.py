@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 
 from commands.gym.job import (
     GymRun,
+    compiled_run,
     dataset_of,
     evaluation_line,
     evaluations,
@@ -16,6 +17,7 @@ from commands.gym.job import (
     run_training,
 )
 from factory.spec import device_of
+from policies.agent.compile_choice import Workload
 from policies.gym.offline import AGENT_FILE, METRICS
 from policies.gym.online import OnlineTraining, needs_data
 from policies.learner.metrics import read_metrics
@@ -45,9 +47,14 @@ def train(config: DictConfig, run: GymRun, steps: int, start: Path | None) -> No
             "give start=FOLDER."
         )
     torch.set_num_threads(int(config.threads))
-    settings = online_settings(config, run, steps)
+    settings, device = online_settings(config, run, steps), device_of(config)
+    agent, first = run.job.agent, settings.critic_only
+    updates = max(0, settings.steps - settings.warmup_steps - first)
+    work = [Workload(agent.warmup, first, settings.batch, settings.utd)]
+    work += [Workload(agent.online, updates, settings.batch, settings.utd)]
+    run = compiled_run(config, run, work, device, run.finetuned / AGENT_FILE)
     data = dataset_of(run, config) if needs_data(run.job, settings, start is None) else None
-    training = OnlineTraining(run.job, settings, run.finetuned, start=start, data=data, device=device_of(config))
+    training = OnlineTraining(run.job, settings, run.finetuned, start=start, data=data, device=device)
     run_training(training, f"{config.method} online", "step")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, get_args
@@ -13,6 +13,8 @@ from tqdm import tqdm
 
 from commands.bench.data import recorded
 from commands.bench.tasks import BENCH_TASKS, MODULES, BenchTask
+from factory.policy import CRITIC_LOSS, with_compile, with_critic_loss
+from policies.agent.compile_choice import Workload, compile_setting
 from policies.agent.config import AgentConfig
 from policies.agent.methods import Family, Method, method
 from policies.gym.environment import EnvSettings, interface_of, make_env
@@ -75,14 +77,30 @@ def gym_run(config: DictConfig) -> GymRun:
     agent = published.agent
     if task is not None and config.hidden == "task":
         agent = agent.with_hidden(task.hidden)
-    changes = OmegaConf.to_container(config.agent, resolve=True)
-    agent = AgentConfig.from_dict(merged(agent.to_dict(), changes))  # type: ignore[arg-type]
+    changes: dict[str, Any] = OmegaConf.to_container(config.agent, resolve=True)  # type: ignore[assignment]
+    changes["compile"] = compile_setting(changes["compile"]) is True  # `auto`: see `compiled_run`
+    critic_loss = [changes.pop(name) for name in CRITIC_LOSS]
+    agent = with_critic_loss(AgentConfig.from_dict(merged(agent.to_dict(), changes)), *critic_loss)
     kept = {name: value for name in ("batch",) if (value := config[name]) is not None}
     data = data_settings(config, task, published)
     job = Job(env, agent, data, evaluation_settings(config), int(config.seed))
     dataset = config.dataset if task is None or config.dataset is not None else str(config.env)
     folder = Path(config.run_dir or default_folder(config))
     return GymRun(job, replace(published, agent=agent, **kept), folder, None if dataset is None else str(dataset))
+
+
+def compiled_run(config: DictConfig, run: GymRun, work: Sequence[Workload], device: str, checkpoint: Path) -> GymRun:
+    """The run, compiled where `agent.compile` asks for it or, with auto, where the updates pay for it; says which.
+
+    Args:
+        config: Settings.
+        run: What is trained.
+        work: All its updates.
+        device: Where they are done.
+        checkpoint: Of this training; one that is there decides.
+    """
+    agent = with_compile(run.job.agent, config, work, device, checkpoint)
+    return replace(run, job=replace(run.job, agent=agent))
 
 
 def env_settings(config: DictConfig, task: BenchTask | None) -> EnvSettings:
@@ -117,6 +135,7 @@ def offline_settings(config: DictConfig, run: GymRun, steps: int) -> OfflineSett
         batch=run.method.batch,
         evaluate_every=int(config.offline_evaluate_every),
         checkpoint_every=int(config.checkpoint_every),
+        replay_device=config.replay.device,
     )
 
 
@@ -137,6 +156,7 @@ def online_settings(config: DictConfig, run: GymRun, steps: int) -> OnlineSettin
         capacity=int(config.capacity),
         evaluate_every=int(config.evaluate_every),
         checkpoint_every=int(config.checkpoint_every),
+        replay_device=config.replay.device,
     )
 
 

@@ -6,6 +6,7 @@ from omegaconf import DictConfig
 
 from commands.gym.job import (
     GymRun,
+    compiled_run,
     dataset_of,
     evaluation_line,
     evaluations,
@@ -14,6 +15,7 @@ from commands.gym.job import (
     run_training,
 )
 from factory.spec import device_of
+from policies.agent.compile_choice import Workload
 from policies.gym.offline import METRICS, OfflineTraining
 from policies.learner.metrics import read_metrics
 from trajectories.errors import ConfigError
@@ -35,7 +37,10 @@ def train(config: DictConfig, run: GymRun, steps: int) -> None:
     torch.set_num_threads(int(config.threads))
     data = dataset_of(run, config)
     print(f"{data.source}: {data.describe()}")
-    training = OfflineTraining(run.job, offline_settings(config, run, steps), data, run.pretrained, device_of(config))
+    settings, device = offline_settings(config, run, steps), device_of(config)
+    work = [Workload(run.job.agent.offline, settings.steps, settings.batch)]
+    run = compiled_run(config, run, work, device, run.start)
+    training = OfflineTraining(run.job, settings, data, run.pretrained, device)
     run_training(training, f"{config.method} offline", "update")
 
 

@@ -46,17 +46,17 @@ def calibration_poses(
     kinematics = model.kinematics(limits)
     found: list[Float64] = []
     for _ in range(20 * count):
-        drawn = rng.uniform(lower, upper)
+        drawn = kinematics.attainable(_pose(rng.uniform(lower, upper)))
         if _reachable(kinematics, drawn, model.ready):
-            found.append(drawn)
+            found.append(np.array([*drawn.position, *drawn.rpy]))
         if len(found) == count:
             return [_pose(row) for row in _ordered(found)]
     raise ConfigError(f"The arm reaches only {len(found)} of {count} poses in its box; look at its safety limits.")
 
 
-def _reachable(kinematics: ArmKinematics, place: Float64, near: Sequence[float]) -> bool:
+def _reachable(kinematics: ArmKinematics, pose: Pose, near: Sequence[float]) -> bool:
     try:
-        kinematics.inverse(_pose(place), near)
+        kinematics.inverse(pose, near)
     except KinematicsError:
         return False
     return True

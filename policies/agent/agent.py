@@ -6,9 +6,9 @@ and temperature (step 2 of WSRL, arXiv 2412.07762). What differs between methods
 
     agent.set_instructions(table)
     agent.set_phase("offline")                       # Cal-QL + cloning
-    for _ in range(steps): agent.pretrain_update(replay.sample(256))
+    for _ in range(steps): agent.update(replay.sample(256))
     agent.set_phase("online")                        # WSRL: plain SAC on an empty replay (after the warm-up)
-    for _ in range(steps): agent.online_update(online.sample(1024), utd=4)
+    for _ in range(steps): agent.update(online.sample(1024), utd=4)
 
 With an image encoder the replay's frames are encoded in the update, each once, and the critics' loss trains the encoder
 along (RoboFuME, arXiv 2310.15145); the actor's never does, except while cloning alone, when there is no critic.
@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -32,7 +33,7 @@ from policies.agent.losses.anchor import annealed
 from policies.agent.losses.lagrange import lagrange_loss
 from policies.agent.losses.temperature import raw_of, temperature_loss, temperature_of
 from policies.agent.networks import Actor, CriticEnsemble, ValueNetwork, select
-from policies.agent.objectives import Metrics, actor_objective, clone_objective, critic_objective
+from policies.agent.objectives import Metrics, Models, actor_objective, clone_objective, critic_objective
 from policies.common.batch import Batch
 from policies.perception.encoders.encoder import Encoder
 from policies.perception.encoders.frames import EncodedBatch, draw_for_images, encode_batch, encode_now
@@ -182,12 +183,8 @@ class Agent:
         self.phase, self.phase_updates = phase, 0
         self.anchor = copy.deepcopy(self.actor).requires_grad_(False) if settings.anchored else None
 
-    def pretrain_update(self, batch: Batch) -> Metrics:
-        """One critic and one actor update, by the present phase's settings."""
-        return self.online_update(batch, utd=1)
-
-    def online_update(self, batch: Batch, utd: int) -> Metrics:
-        """`utd` critic updates on equal parts of the batch, then one actor and temperature update on all.
+    def update(self, batch: Batch, utd: int = 1) -> Metrics:
+        """Take `utd` critic steps on equal parts of the batch, then one actor and temperature step on all of it.
 
         A phase whose extraction is "bc" has the actor's update alone. With an encoder, each part is encoded once, for
         its critic update; the actor learns from the same features, of which the first are then some critic steps old.
@@ -204,7 +201,7 @@ class Agent:
         """
         phase = self.config.phase(self.phase)
         if phase.extraction == "bc":
-            return self.clone_update(batch)
+            return self.update_by_cloning(batch)
         metrics: Metrics = {}
         seen: list[Batch] = []
         for part in batch.minibatches(utd):
@@ -229,13 +226,10 @@ class Agent:
             batch: With features: of an encoder that shall be trained, with their gradient (`encode_batch`).
         """
         phase = self.config.phase(self.phase)
-        draws = draw_for_critic(self.config, phase, batch.action.shape, self.generator)
+        models, draws = self.models(), draw_for_critic(self.config, phase, batch.action.shape, self.generator)
         new_step(self.device)
         with self._precision():
-            loss, metrics = self._critic_objective(
-                self.config, phase, self._critic_tensors, self._target_tensors, self.actor, self.table, batch,
-                self.temperature, self._cql_weight(), draws, self._value_tensors, self.target_actor,
-            )  # fmt: skip
+            loss, metrics = self._critic_objective(self.config, phase, models, batch, draws, self._cql_weight())
         metrics = kept(metrics, self.config.compile, self.device)
         self._step(loss, "critics", *(["value"] if phase.expectile is not None else []), *self._encoder_optimiser())
         self.critic_updates += 1
@@ -251,12 +245,13 @@ class Agent:
         phase = self.config.phase(self.phase)
         noise = draw_for_actor(phase, batch.action.shape, self.generator)
         weight = annealed(phase.anchor_weight, self.phase_updates, phase.anchor_steps, phase.anchor_final)
+        anchor = self.anchor if weight > 0 else None
+        models = replace(self.models(), critics=self._critics_for_actor(), anchor=anchor)
         new_step(self.device)
         with self._precision():
             loss, log_prob, metrics = self._actor_objective(
-                self.config, phase, self._critics_for_actor(), self.actor, self.anchor if weight > 0 else None,
-                self.table, batch, self.temperature, self._constant(weight), noise, self._value_tensors,
-            )  # fmt: skip
+                self.config, phase, models, batch, noise, self._constant(weight)
+            )
         metrics = kept(metrics, self.config.compile, self.device)
         self._step(loss, "actor")
         if log_prob is not None:
@@ -270,6 +265,18 @@ class Agent:
         self.phase_updates += 1
         return metrics
 
+    def models(self) -> Models:
+        """The networks as the objectives take them, critics with gradient."""
+        return Models(
+            actor=self.actor,
+            critics=self._critic_tensors,
+            targets=self._target_tensors,
+            table=self.table,
+            temperature=self.temperature,
+            value=self._value_tensors,
+            target_actor=self.target_actor,
+        )
+
     def _critics_for_actor(self) -> list[Tensor]:
         """The critics that an actor update looks at, without gradient."""
         phase = self.config.phase(self.phase)
@@ -281,7 +288,7 @@ class Agent:
         drawn = draw_critics(self.config, phase.actor_critics, self.generator)
         return frozen if drawn is None else select(frozen, drawn)
 
-    def clone_update(self, batch: Batch) -> Metrics:
+    def update_by_cloning(self, batch: Batch) -> Metrics:
         """One step of the actor on the cloning loss alone: the behaviour-cloning baseline.
 
         There is no critic to train an encoder, so here the cloning loss does.

@@ -18,6 +18,7 @@ from torch import Tensor
 from policies.agent.agent import Agent
 from policies.agent.agent_file import agent_content, agent_from
 from policies.agent.config import AgentConfig
+from policies.agent.losses.temperature import raw_of
 from policies.common.tensor_file import read_tensors, write_tensors
 from policies.perception.encoders.encoder import Encoder
 from robot.control.calibration import CalibrationMark
@@ -91,7 +92,7 @@ def load_agent(
         spec: The robot at hand.
         device: Where the agent shall live.
         config: Settings to go on with in place of the saved ones (other losses online); networks and discount must
-            agree.
+            agree. An agent that has learned nothing yet begins with their entropy temperature.
         encoder: The image encoder of the policy folder, if the agent was training one; gets the saved weights.
 
     Raises:
@@ -116,4 +117,7 @@ def load_agent(
             f"the same way (finetune.freeze_encoder={str(not saved_encoder).lower()}), or begin a new run"
         )
     agent, tensors = agent_from(payload, header, config or saved, path, device=device, encoder=encoder)
+    if not agent.critic_updates and not agent.actor_updates:
+        with torch.no_grad():
+            agent.raw_temperature.copy_(raw_of(agent.config.initial_temperature))
     return Checkpoint(agent, header["extra"], tensors, CalibrationMark.from_header(header))

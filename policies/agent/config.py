@@ -39,6 +39,7 @@ class AgentConfig:
     Attributes:
         networks: Which there are, and their sizes.
         gamma: Discount of one control step. The replay and the Monte-Carlo returns must use the same.
+        n_step: Steps of rewards that a TD target sums before it bootstraps; replays are filled accordingly.
         tau: Step of the target networks towards the critics after each critic update.
         actor_lr: Adam's step size for the actor.
         critic_lr: Adam's step size for the critics and the value network.
@@ -60,6 +61,7 @@ class AgentConfig:
 
     networks: NetworkConfig = field(default_factory=NetworkConfig)
     gamma: float = 0.95
+    n_step: int = 1
     tau: float = 0.005
     actor_lr: float = 3e-4
     critic_lr: float = 3e-4
@@ -79,6 +81,7 @@ class AgentConfig:
 
     def __post_init__(self) -> None:
         require(0 < self.gamma < 1, f"gamma={self.gamma}", "between 0 and 1")
+        require(self.n_step >= 1, f"n_step={self.n_step}", "at least 1")
         require(0 < self.tau <= 1, f"tau={self.tau}", "in (0, 1]")
         require(self.initial_temperature > 0, f"initial_temperature={self.initial_temperature}", "positive")
         require(0 < self.action_limit < 1, f"action_limit={self.action_limit}", "between 0 and 1")
@@ -111,8 +114,14 @@ class AgentConfig:
         return dataclasses.replace(self, networks=networks)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return typing.cast(dict[str, Any], plain(dataclasses.asdict(self)))
+        """Plain JSON types.
+
+        What checkpoints of earlier versions don't know is left out at its default, so that theirs stay alike.
+        """
+        whole = typing.cast(dict[str, Any], plain(dataclasses.asdict(self)))
+        if self.n_step == 1:
+            del whole["n_step"]
+        return whole
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> AgentConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -28,49 +29,63 @@ _SPREAD_WEIGHT = 0.05
 """Weight of the likelihood that fits the policy's spread while the squared error fits its mean."""
 
 
+@dataclass(frozen=True)
+class Models:
+    """The networks that an update computes with; which of them gets a gradient is for the objective to say.
+
+    Attributes:
+        actor: The policy.
+        critics: `CriticEnsemble.tensors`; for an actor's update detached, and perhaps some of them only.
+        targets: The same of the target ensemble.
+        table: float32 (K, E) instruction embeddings.
+        temperature: alpha, scalar without gradient.
+        value: `ValueNetwork.tensors`, which a phase with an expectile needs.
+        target_actor: The policy's slow copy that the targets' next actions come from; None for the policy itself.
+        anchor: The frozen policy that the actor is kept near; None without.
+    """
+
+    actor: Actor
+    critics: Sequence[Tensor]
+    targets: Sequence[Tensor]
+    table: Tensor
+    temperature: Tensor
+    value: Sequence[Tensor] = ()
+    target_actor: Actor | None = None
+    anchor: Actor | None = None
+
+
 def critic_objective(
     config: AgentConfig,
     phase: PhaseConfig,
-    critics: Sequence[Tensor],
-    targets: Sequence[Tensor],
-    actor: Actor,
-    table: Tensor,
+    models: Models,
     batch: Batch,
-    temperature: Tensor,
-    cql_weight: Tensor,
     draws: CriticDraws,
-    value: Sequence[Tensor] = (),
-    target_actor: Actor | None = None,
+    cql_weight: Tensor,
 ) -> tuple[Tensor, Metrics]:
     """TD loss plus, where the phase has them, the (calibrated) conservative regulariser and the expectile loss.
 
     Args:
         config: Of the agent.
         phase: Terms to use.
-        critics: `CriticEnsemble.tensors`.
-        targets: The same of the target ensemble.
-        actor: The policy; gets no gradient.
-        table: float32 (K, E) instruction embeddings.
+        models: Critics and value network get a gradient, the policies none.
         batch: B transitions.
-        temperature: alpha of the entropy backup, scalar.
-        cql_weight: Weight of the regulariser, scalar without gradient.
         draws: From `draw_for_critic`.
-        value: `ValueNetwork.tensors`, which a phase with an expectile needs.
-        target_actor: The policy's slow copy that the targets' next actions come from; None for the policy itself.
+        cql_weight: Weight of the regulariser, scalar without gradient.
 
     Returns:
         The loss and its parts.
     """
     networks, ids, after = config.networks, batch.instruction, None
+    actor, critics, targets, value, table = models.actor, models.critics, models.targets, models.value, models.table
     chosen = targets if draws.targets is None else select(targets, draws.targets)
     with torch.no_grad():
         if draws.next_noise is None:
             future = ensemble_values(networks, value, batch.next_state, table, ids, None)[0]
         else:
-            after = _moments(target_actor or actor, batch.next_state, table, ids)
+            after = _moments(models.target_actor or actor, batch.next_state, table, ids)
             actions, log_probs = _next_actions(networks.policy, phase, after, draws.next_noise)
             values = ensemble_values(networks, chosen, batch.next_state, table, ids, actions)
-            future = next_value(values, log_probs, temperature if phase.entropy_backup else None)
+            future = next_value(values, log_probs, models.temperature if phase.entropy_backup else None)
         target = td_target(batch.reward, batch.discount, future, config.target_range)
     outputs = ensemble_outputs(critics, batch.state, table, ids, batch.action, networks.critic_norm)
     values = values_of(outputs, networks.critic_bins)
@@ -85,10 +100,9 @@ def critic_objective(
     if draws.policy_noise is not None and draws.uniform is not None:
         with torch.no_grad():
             now = _moments(actor, batch.state, table, ids)
-            if after is None or target_actor is not None:
+            if after is None or models.target_actor is not None:
                 after = _moments(actor, batch.next_state, table, ids)
-        random = draws.uniform, draws.policy_noise, draws.regularised
-        gap, details = _regulariser(config, phase, critics, values, (now, after), table, batch, *random)
+        gap, details = _regulariser(config, phase, models, batch, draws, values, (now, after))
         loss = loss + cql_weight * gap
         metrics |= details
     return loss, metrics
@@ -105,23 +119,23 @@ def _fit(config: AgentConfig, outputs: Tensor, target: Tensor) -> Tensor:
 def _regulariser(
     config: AgentConfig,
     phase: PhaseConfig,
-    critics: Sequence[Tensor],
+    models: Models,
+    batch: Batch,
+    draws: CriticDraws,
     values: Tensor,
     policy: tuple[Moments, Moments],
-    table: Tensor,
-    batch: Batch,
-    uniform: Tensor,
-    noise: Tensor,
-    drawn: Tensor | None,
 ) -> tuple[Tensor, Metrics]:
     """Mean conservative gap, from the values (N, B) of the data's actions and the policy at this and the next state."""
+    uniform, noise, drawn = draws.uniform, draws.policy_noise, draws.regularised
+    assert uniform is not None
+    assert noise is not None
     with torch.no_grad():
         sampled = [_draw_many(config.networks.policy, policy[i], noise[i]) for i in (0, 1)]
         policy_actions = torch.cat([actions for actions, _ in sampled], 1)
         policy_log_probs = torch.cat([log_probs for _, log_probs in sampled], 1)
         everything = torch.cat([uniform, policy_actions], 1)
-    some, data = (critics, values) if drawn is None else (select(critics, drawn), values[drawn])
-    all_values = ensemble_values(config.networks, some, batch.state, table, batch.instruction, everything)
+    some, data = (models.critics, values) if drawn is None else (select(models.critics, drawn), values[drawn])
+    all_values = ensemble_values(config.networks, some, batch.state, models.table, batch.instruction, everything)
     of_uniform, of_policy = all_values.split([uniform.shape[1], policy_actions.shape[1]], -1)
     bounded = calibrate(of_policy, batch.mc_return) if phase.calibrated else of_policy
     correction = policy_log_probs if phase.importance_sampling else None
@@ -151,50 +165,40 @@ def _draw_many(kind: PolicyKind, moments: Moments, noise: Tensor) -> tuple[Tenso
 def actor_objective(
     config: AgentConfig,
     phase: PhaseConfig,
-    critics: Sequence[Tensor],
-    actor: Actor,
-    anchor: Actor | None,
-    table: Tensor,
+    models: Models,
     batch: Batch,
-    temperature: Tensor,
-    anchor_weight: Tensor,
     noise: Tensor | None,
-    value: Sequence[Tensor] = (),
+    anchor_weight: Tensor,
 ) -> tuple[Tensor, Tensor | None, Metrics]:
     """Policy improvement plus, where the phase has them, cloning and the anchor.
 
     Args:
         config: Of the agent.
         phase: Terms to use.
-        critics: Detached `CriticEnsemble.tensors` or some: the gradient reaches the action only.
-        actor: The policy.
-        anchor: The frozen policy of the phase's start, or None.
-        table: float32 (K, E) instruction embeddings.
+        models: The actor gets a gradient; the critics are detached, so that theirs reaches the action only.
         batch: B transitions.
-        temperature: alpha, scalar without gradient.
-        anchor_weight: Present weight of the anchor, scalar.
         noise: From `draw_for_actor`.
-        value: `ValueNetwork.tensors`, which advantages are taken against in a phase with an expectile.
+        anchor_weight: Present weight of the anchor, scalar.
 
     Returns:
         The loss, the log-probabilities (B,) of the sampled actions without gradient (None where the phase is not soft),
         and the loss's parts.
     """
-    mean, log_std = moments = _moments(actor, batch.state, table, batch.instruction)
+    mean, log_std = moments = _moments(models.actor, batch.state, models.table, batch.instruction)
     if phase.extraction == "awr":
-        improvement, metrics = _weighted_cloning(config, phase, critics, moments, table, batch, noise, value)
+        improvement, metrics = _weighted_cloning(config, phase, models, batch, moments, noise)
         log_prob = None
     else:
-        improvement, log_prob, metrics = _ascent(config, phase, critics, moments, table, batch, temperature, noise)
+        improvement, log_prob, metrics = _ascent(config, phase, models, batch, moments, noise)
     loss = improvement
     if phase.bc_weight > 0:
         cloning = clone_objective(config, phase, mean, log_std, batch)
         weighted = balance(improvement, cloning) * cloning if phase.bc_balance else cloning
         loss = loss + phase.bc_weight * weighted
         metrics["actor/clone"] = cloning.detach()
-    if anchor is not None:
+    if models.anchor is not None:
         with torch.no_grad():
-            start = _moments(anchor, batch.state, table, batch.instruction)
+            start = _moments(models.anchor, batch.state, models.table, batch.instruction)
         divergence = anchor_loss(mean, log_std, *start, config.networks.policy)
         loss = loss + anchor_weight * divergence
         metrics["actor/anchor_kl"] = divergence.detach()
@@ -202,14 +206,7 @@ def actor_objective(
 
 
 def _ascent(
-    config: AgentConfig,
-    phase: PhaseConfig,
-    critics: Sequence[Tensor],
-    moments: Moments,
-    table: Tensor,
-    batch: Batch,
-    temperature: Tensor,
-    noise: Tensor | None,
+    config: AgentConfig, phase: PhaseConfig, models: Models, batch: Batch, moments: Moments, noise: Tensor | None
 ) -> tuple[Tensor, Tensor | None, Metrics]:
     """Along the value's gradient: "soft" of a sampled action, "ddpg" of the most likely one."""
     log_prob: Tensor | None = None
@@ -217,31 +214,24 @@ def _ascent(
         action = torch.tanh(moments[0])
     else:
         action, log_prob = draw(config.networks.policy, *moments, noise)
-    values = ensemble_values(config.networks, critics, batch.state, table, batch.instruction, action)
+    values = ensemble_values(config.networks, models.critics, batch.state, models.table, batch.instruction, action)
     value = aggregate(values, phase.actor_q)
     if log_prob is None:
         loss = deterministic_loss(value, phase.q_scale)
         return loss, None, {"actor/loss": loss.detach(), "actor/q": value.detach().mean()}
-    loss = actor_loss(value, log_prob, temperature)
+    loss = actor_loss(value, log_prob, models.temperature)
     return loss, log_prob.detach(), {"actor/loss": loss.detach(), "actor/entropy": -log_prob.detach().mean()}
 
 
 def _weighted_cloning(
-    config: AgentConfig,
-    phase: PhaseConfig,
-    critics: Sequence[Tensor],
-    moments: Moments,
-    table: Tensor,
-    batch: Batch,
-    noise: Tensor | None,
-    value: Sequence[Tensor],
+    config: AgentConfig, phase: PhaseConfig, models: Models, batch: Batch, moments: Moments, noise: Tensor | None
 ) -> tuple[Tensor, Metrics]:
     """Advantage-weighted regression, against an action of the policy (AWAC) or, without noise, the value (IQL)."""
-    networks, ids = config.networks, batch.instruction
+    networks, critics, table, ids = config.networks, models.critics, models.table, batch.instruction
     with torch.no_grad():
         if noise is None:
             values = ensemble_values(networks, critics, batch.state, table, ids, batch.action)
-            baseline = ensemble_values(networks, value, batch.state, table, ids, None)[0]
+            baseline = ensemble_values(networks, models.value, batch.state, table, ids, None)[0]
             advantage = aggregate(values, phase.actor_q) - baseline
         else:
             both = torch.stack([batch.action, draw(networks.policy, *moments, noise)[0]], 1)

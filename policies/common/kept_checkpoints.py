@@ -76,7 +76,7 @@ class KeptCheckpoints:
             CheckpointError: All are damaged, or the settings are not those it was made with.
         """
         damaged: list[str] = []
-        for number, path in sorted(self._files().items(), reverse=True):
+        for number, path in sorted(checkpoint_files(self.folder, self._stem).items(), reverse=True):
             try:
                 tensors, header, _ = read_tensors(path, self._kind)
             except CheckpointError as error:
@@ -123,18 +123,19 @@ class KeptCheckpoints:
             if self._waiting:
                 self._notify(f"The disk has room again: the checkpoint of update {number} is stored.")
         self._waiting = False
-        for old in sorted(self._files())[:-KEPT]:
-            self._files()[old].unlink(missing_ok=True)
+        for _, old in sorted(checkpoint_files(self.folder, self._stem).items())[:-KEPT]:
+            old.unlink(missing_ok=True)
 
     @property
     def _advice(self) -> str:
         return f"Go on with the settings of then, give another run_dir, or delete {self.folder} to begin anew."
 
-    def _files(self) -> dict[int, Path]:
-        """Number of updates -> file."""
-        pattern = re.compile(rf"{re.escape(self._stem)}_(\d+)\.safetensors")
-        matches = [(pattern.fullmatch(path.name), path) for path in self.folder.glob(f"{self._stem}_*.safetensors")]
-        return {int(match[1]): path for match, path in matches if match}
+
+def checkpoint_files(folder: Path, stem: str) -> dict[int, Path]:
+    """Number of updates -> file of a checkpoint in `folder`, damaged ones included."""
+    pattern = re.compile(rf"{re.escape(stem)}_(\d+)\.safetensors")
+    matches = [(pattern.fullmatch(path.name), path) for path in folder.glob(f"{stem}_*.safetensors")]
+    return {int(match[1]): path for match, path in matches if match}
 
 
 def _never() -> bool:

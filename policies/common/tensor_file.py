@@ -78,6 +78,15 @@ def read_kind(path: Path) -> str | None:
         return _outer(file).get("kind")
 
 
+def read_header(path: Path) -> dict[str, Any] | None:
+    """The JSON header of a file of `write_tensors`, its content not checked; None for a file that can't be read."""
+    try:
+        with _opened(path) as file:
+            return dict(_outer(file).get("header", {}))
+    except CheckpointError:
+        return None
+
+
 def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any], str]:
     """Read a file of `write_tensors`; returns tensors, header and digest.
 

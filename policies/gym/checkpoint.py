@@ -18,6 +18,7 @@ from policies.common.tensor_file import read_tensors, write_tensors
 from policies.gym.preparation import Preparation
 from policies.gym.settings import DataSettings
 from policies.learner.training_state import TrainingState
+from policies.replay.mixed_replay import MixedReplay
 from policies.replay.replay import Replay
 from trajectories.errors import CheckpointError
 
@@ -126,13 +127,14 @@ class OnlineCheckpoint:
         save_checkpoint(self.path, state.agent, self.preparation, state.identity, state.progress, state.draws)
 
 
-def with_draws_of_before(state: TrainingState, offline: Replay | None) -> TrainingState:
+def with_draws_of_before(state: TrainingState, source: Replay | MixedReplay) -> TrainingState:
     """A state whose draws fit today's trainer.
 
     Checkpoints from before the online trainer kept the draws of the offline replay alone, under no prefix; these are
     restored here. The draws of the online replay lie in its own file, then as now.
     """
-    if offline is None or not state.draws or any(name.startswith("offline.") for name in state.draws):
+    named = any(name.startswith("offline.") for name in state.draws)
+    if not isinstance(source, MixedReplay) or not state.draws or named:
         return state
-    offline.load_state_dict(state.draws)
+    source.offline.load_state_dict(state.draws)
     return replace(state, draws={})

@@ -17,6 +17,7 @@ from policies.gym.preparation import Preparation, fitted
 from policies.gym.settings import Job, OfflineSettings
 from policies.learner.divergence import DivergenceWatch
 from policies.learner.record import Record
+from policies.replay.replay_settings import ReplaySettings
 from trajectories.errors import CheckpointError
 from trajectories.flat.episode import FlatDataset
 
@@ -62,7 +63,8 @@ class OfflineTraining:
         own = fitted(data, interface, job.env.id)
         self._identity = job.identity(dataset=own.digest, batch=settings.batch)
         preparation = Preparation.fit(job.data, job.agent.gamma, interface.observations, own)
-        self._replay = preparation.offline_replay(own, seed_of(job.seed, Stream.OFFLINE_DRAWS), device)
+        kept = ReplaySettings(job.agent.n_step, settings.replay_device)
+        self._replay = preparation.offline_replay(own, seed_of(job.seed, Stream.OFFLINE_DRAWS), device, kept)
         self.updates, begun, seconds = 0, self.path.exists(), {}
         if begun:
             saved = load_checkpoint(self.path, device=device)
@@ -86,7 +88,7 @@ class OfflineTraining:
         while self.updates < settings.steps:
             with self._record.timed("learning"):
                 batch = self._replay.sample(settings.batch)
-                metrics = agent.pretrain_update(batch)
+                metrics = agent.update(batch)
             self.updates += 1
             last = self.updates == settings.steps
             if last or self.updates % settings.log_every == 0:

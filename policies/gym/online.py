@@ -29,8 +29,10 @@ from policies.gym.preparation import Preparation, fitted
 from policies.gym.settings import Job, OnlineSettings
 from policies.learner.online_trainer import OnlineTrainer
 from policies.learner.record import Record
-from policies.learner.training_state import TrainingState, begin_or_resume
+from policies.learner.training_state import begin_or_resume
+from policies.replay.mixed_replay import MixedReplay
 from policies.replay.replay import Replay
+from policies.replay.replay_settings import ReplaySettings
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.flat.episode import FlatDataset, FlatEpisode
 from trajectories.types import Float32, Source
@@ -85,20 +87,20 @@ class OnlineTraining:
         interface = interface_of(self._env)
         own = None if data is None else fitted(data, interface, job.env.id)
         agent, preparation, origin = self._beginning(interface, own, start, device)
-        schedule = {**asdict(settings.schedule), "capacity": settings.capacity}
+        kept = {"offline_ratio": settings.offline_ratio, "capacity": settings.capacity}
         digest = None if own is None else own.digest
-        identity = job.identity(start=origin, dataset=digest, schedule=schedule)
+        identity = job.identity(start=origin, dataset=digest, schedule=asdict(settings.schedule) | kept)
         file = OnlineCheckpoint(self.path, preparation, device)
         state = begin_or_resume(file, identity, lambda: agent)
         self._saved_at, self._episodes = (int(state.progress.get(name, 0)) for name in ("steps", "episodes"))
         self._require_steps_to_do(state.progress)
         self._random = start is None
         self.policy = GymPolicy(state.agent, preparation)
-        self._replay, offline = self._replays(state, own, interface, device)
+        self._replay, source = self._replays(state.progress, own, interface, device)
         begun = bool(state.progress)
         self._record = Record(folder / METRICS, self._saved_at if begun else -1, state.progress.get("seconds", {}))
         self.trainer = OnlineTrainer(
-            with_draws_of_before(state, offline), file, settings.schedule, self._replay, offline,
+            with_draws_of_before(state, source), file, settings.schedule, source,
             steps=self._saved_at, log_every=settings.log_every, log=self._log_losses, advice=WHEN_IT_DIVERGES,
         )  # fmt: skip
 
@@ -207,17 +209,26 @@ class OnlineTraining:
             )
 
     def _replays(
-        self, state: TrainingState, data: FlatDataset | None, interface: Interface, device: torch.device | str
-    ) -> tuple[Replay, Replay | None]:
-        """What was acted so far, and the data that batches are mixed with."""
+        self,
+        progress: Mapping[str, Any],
+        data: FlatDataset | None,
+        interface: Interface,
+        device: torch.device | str,
+    ) -> tuple[Replay, Replay | MixedReplay]:
+        """What was acted so far, and what batches are drawn from: that, or its mix with the data."""
         seeds = [seed_of(self.job.seed, stream) for stream in (Stream.ONLINE_DRAWS, Stream.OFFLINE_DRAWS)]
-        preparation, sizes = self.policy.preparation, (interface.observations, interface.actions)
-        online, offline = preparation.empty_replay(sizes, self.settings.capacity, seeds[0], device), None
-        if state.progress:
-            online.load(self.folder / str(state.progress["replay"]))
-        if data is not None and self.settings.offline_ratio > 0:
-            offline = preparation.offline_replay(data, seeds[1], device)
-        return online, offline
+        settings, preparation = self.settings, self.policy.preparation
+        sizes, kept = (
+            (interface.observations, interface.actions),
+            ReplaySettings(self.job.agent.n_step, settings.replay_device),
+        )
+        online = preparation.empty_replay(sizes, settings.capacity, seeds[0], device, kept)
+        if progress:
+            online.load(self.folder / str(progress["replay"]))
+        if data is None or settings.offline_ratio == 0:
+            return online, online
+        offline = preparation.offline_replay(data, seeds[1], device, kept)
+        return online, MixedReplay(online, offline, settings.offline_ratio)
 
     def _save(self) -> None:
         """The replay under a name of its own, then the checkpoint that names it, so that the two always fit."""

@@ -14,6 +14,7 @@ from policies.gym.environment import Interface
 from policies.gym.minari_files import is_minari, read_minari
 from policies.gym.settings import DataSettings
 from policies.replay.replay import Replay
+from policies.replay.replay_settings import ReplaySettings
 from trajectories.flat.d4rl import read_d4rl
 from trajectories.flat.episode import FlatDataset, FlatEpisode
 from trajectories.flat.errors import DatasetError
@@ -23,6 +24,7 @@ from trajectories.types import Float32, Source
 _OUTSIDE = 1e-5
 """How far actions may lie outside their bounds, as a share of the range: rounding."""
 _SPREAD_FLOOR = 1e-3
+_PLAIN = ReplaySettings()
 _LARGEST = 10.0  # of a normalised observation, as in Stable-Baselines3's VecNormalize (`clip_obs`)
 
 
@@ -143,15 +145,24 @@ class Preparation:
             0,
         )
 
-    def offline_replay(self, data: FlatDataset, seed: int, device: torch.device | str) -> Replay:
+    def offline_replay(
+        self, data: FlatDataset, seed: int, device: torch.device | str, settings: ReplaySettings = _PLAIN
+    ) -> Replay:
         """A replay of all episodes of a fitted data set."""
-        replay = self.empty_replay(data.sizes, data.transitions + len(data.episodes), seed, device)
+        replay = self.empty_replay(data.sizes, data.transitions + len(data.episodes), seed, device, settings)
         for episode in data.episodes:
             self.add(replay, episode, Source.EXPERT)
         return replay
 
-    def empty_replay(self, sizes: tuple[int, int], capacity: int, seed: int, device: torch.device | str) -> Replay:
+    def empty_replay(
+        self,
+        sizes: tuple[int, int],
+        capacity: int,
+        seed: int,
+        device: torch.device | str,
+        settings: ReplaySettings = _PLAIN,
+    ) -> Replay:
         """A replay of (F, A) = `sizes` for `capacity` frames."""
         fields = {"state": ((sizes[0],), torch.float32)}
         room = max(2, capacity)
-        return Replay(room, fields, gamma=self.gamma, action_size=sizes[1], device=device, seed=seed)
+        return settings.empty(room, fields, gamma=self.gamma, action_size=sizes[1], device=device, seed=seed)

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from policies.agent.config import AgentConfig
 from policies.gym.environment import EnvSettings
 from policies.learner.schedule import Schedule
+from policies.replay.replay_settings import Keep, require_keep
 from trajectories.errors import ConfigError
 from trajectories.flat.returns import Tail
 
@@ -75,6 +76,7 @@ class OfflineSettings:
         evaluate_every: Updates between two evaluations; there is one at the end in any case.
         checkpoint_every: Updates between two checkpoints; there is one at the end in any case.
         log_every: Updates between two entries of losses in the metrics.
+        replay_device: Where transitions are kept, see `ReplaySettings.keep`.
     """
 
     steps: int
@@ -82,6 +84,7 @@ class OfflineSettings:
     evaluate_every: int = 10_000
     checkpoint_every: int = 5_000
     log_every: int = 500
+    replay_device: Keep = "auto"
 
     def __post_init__(self) -> None:
         _require_positive(self, ())
@@ -103,6 +106,7 @@ class OnlineSettings:
         evaluate_every: Environment steps between two evaluations.
         checkpoint_every: Environment steps between two checkpoints, which wait for the end of an episode.
         log_every: Updates between two entries of losses in the metrics.
+        replay_device: Where transitions are kept, see `ReplaySettings.keep`.
     """
 
     steps: int
@@ -115,6 +119,7 @@ class OnlineSettings:
     evaluate_every: int = 10_000
     checkpoint_every: int = 5_000
     log_every: int = 500
+    replay_device: Keep = "auto"
 
     def __post_init__(self) -> None:
         _require_positive(self, ("warmup_steps", "critic_only", "offline_ratio"))
@@ -124,11 +129,14 @@ class OnlineSettings:
     @property
     def schedule(self) -> Schedule:
         """What an environment step pays for."""
-        return Schedule(self.batch, self.utd, self.offline_ratio, self.warmup_steps, self.critic_only)
+        return Schedule(self.batch, self.utd, self.warmup_steps, self.critic_only)
 
 
 def _require_positive(settings: OfflineSettings | OnlineSettings, may_be_zero: tuple[str, ...]) -> None:
+    require_keep(settings.replay_device)
     for entry in fields(settings):
+        if entry.name == "replay_device":
+            continue
         value, least = getattr(settings, entry.name), 0 if entry.name in may_be_zero else 1
         if value < least:
             raise ConfigError(f"{entry.name}={value} is out of range; expected at least {least}.")

@@ -104,12 +104,10 @@ def _cloning_figures(agent: Agent, nll: Tensor, squared: Tensor) -> dict[str, fl
 def _td(agent: Agent, batch: Batch, generator: torch.Generator) -> float:
     """The critics' loss against their targets, without regularisers."""
     phase = replace(agent.config.phase(agent.phase), cql_alpha=0.0, cql_gap=None)
-    value = [] if agent.value is None else agent.value.tensors()
+    draws = draw_for_critic(agent.config, phase, batch.action.shape, generator)
     _, metrics = critic_objective(
-        agent.config, phase, agent.critics.tensors(), agent.targets.tensors(), agent.actor, agent.table, batch,
-        agent.temperature, torch.zeros((), device=agent.device),
-        draw_for_critic(agent.config, phase, batch.action.shape, generator), value, agent.target_actor,
-    )  # fmt: skip
+        agent.config, phase, agent.models(), batch, draws, torch.zeros((), device=agent.device)
+    )
     return float(metrics["critic/td"])
 
 

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import torch
 
+from policies.agent.config import AgentConfig
 from policies.learner.divergence import require_finite
+from policies.learner.kept_data import KeptData
 from policies.learner.learner_config import LearnerConfig
 from policies.learner.learner_status import LearnerStatus
 from policies.learner.online_trainer import OnlineTrainer
@@ -24,16 +26,20 @@ from policies.learner.published_policies import PublishedPolicies
 from policies.learner.run_checkpoint import RunCheckpoint
 from policies.learner.run_folder import RunFolder
 from policies.learner.run_metrics import RunMetrics
-from policies.learner.run_replays import new_run_replay, offline_replay
+from policies.perception.rewording import Wordings
 from policies.policy import load_policy
 from policies.replay.dataset import ReplayEpisode, for_replay
+from policies.replay.replay_memory import frames_within
+from policies.replay.replay_settings import ReplaySettings
 from policies.replay.run_replay import RunReplay
+from policies.replay.source_weights import SourceWeights
 from robot.control.calibration import CalibrationMark
 from robot.interfaces import Receipt
 from trajectories.errors import CheckpointError
 from trajectories.store import TrajectoryStore
 from trajectories.types import DIRECTIONS, Episode, RobotSpec, Weights
 
+_SPARE_FRAMES = 10_000
 _ADVICE = "Go on with a smaller +agent.critic_lr or +agent.actor_lr (3e-4)."
 
 
@@ -59,6 +65,7 @@ class Learner:
         *,
         offline: Sequence[TrajectoryStore] = (),
         task: str | None = None,
+        wordings: Wordings | None = None,
         device: torch.device | str = "cpu",
         seed: int = 0,
         calibration: CalibrationMark | None = None,
@@ -71,7 +78,8 @@ class Learner:
             spec: The robot.
             config: Settings.
             offline: Stores of offline data; read only when the method keeps some.
-            task: Of which only this task's episodes are kept; None for all.
+            task: The target task, see `KeptData`.
+            wordings: Its instructions, see `KeptData`; None leaves each offline episode its own.
             device: Where the agent lives.
             seed: Of the draws from the replay.
             calibration: Of the arm; None keeps that of the pre-trained policy.
@@ -96,14 +104,13 @@ class Learner:
             self.store = opened.enter_context(TrajectoryStore(self.folder.episodes, spec))
             state = file.begin_or_resume(pretrained, self.digest)
             self._snapshot_steps = int(state.progress.get("snapshot_steps", 0))
-            self._metrics = opened.enter_context(RunMetrics(self.folder.metrics, state.progress))
-            self._kept = self._refilled(state.agent.config.gamma, device, seed)
+            self._metrics = RunMetrics(self.folder.metrics, state.progress)
+            opened.callback(self._metrics.close)
+            self._kept = self._refilled(state.agent.config, device, seed)
             self._episodes = self._metrics.episodes
-            mixed = None
-            if config.retention > 0:
-                mixed = offline_replay(offline, task, self.perception, state.agent.config.gamma, device, seed + 1)
+            source = KeptData(offline, task, wordings or {}).mix(self._kept.replay, self.perception, config, seed + 1)
             self.trainer = OnlineTrainer(
-                state, file, config.schedule, self._kept.replay, mixed,
+                state, file, config.schedule, source,
                 steps=self._metrics.steps, log_every=config.log_every, log=self._log_losses, advice=_ADVICE,
             )  # fmt: skip
             if self.trainer.updates > 0:
@@ -218,9 +225,16 @@ class Learner:
             self.store.close()
 
     # -- inside ------------------------------------------------------------------------------------------------
-    def _refilled(self, gamma: float, device: torch.device | str, seed: int) -> RunReplay:
-        """The replay of the episodes that are in the store."""
-        kept = new_run_replay(self.folder.replay, self.store, self.perception, self.config, gamma, device, seed)
+    def _refilled(self, agent: AgentConfig, device: torch.device | str, seed: int) -> RunReplay:
+        """The replay of the episodes that are in the store, with room for those of the whole run."""
+        config, fields = self.config, self.perception.fields
+        held = sum(info.length + 1 for info in self.store.infos())
+        weights = SourceWeights(person=config.person_weight)
+        most = frames_within(config.replay_bytes, fields, weighted=not weights.uniform)
+        capacity = min(max(2 * config.steps, held) + _SPARE_FRAMES, most)
+        settings = ReplaySettings(agent.n_step, config.replay_device)
+        replay = settings.empty(capacity, fields, gamma=agent.gamma, device=device, seed=seed, weights=weights)
+        kept = RunReplay(self.folder.replay, replay, self.perception)
         for info in kept.refill(self.store):
             self._metrics.count(info)
         return kept

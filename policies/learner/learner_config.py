@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 from policies.agent.config import AgentConfig
 from policies.learner.schedule import Schedule
+from policies.replay.dataset import Kept
+from policies.replay.mixed_replay import Corrections, require_place
+from policies.replay.replay_settings import Keep, require_keep
 from trajectories.errors import ConfigError
 
 
@@ -16,6 +20,7 @@ class LearnerConfig:
     Attributes:
         method: Its name, for what is written about the run; nothing depends on it.
         retention: Share of offline data in every batch; 0 keeps nothing of it (WSRL, arXiv 2412.07762).
+        offline: Which offline data: the target task's, its successes alone, or all, the prior tasks' included.
         steps: Environment steps of the whole run.
         warmup_steps: Environment steps before the first update.
         critic_only: First updates that leave the policy as it is while the critics get used to online data (the
@@ -23,7 +28,10 @@ class LearnerConfig:
         utd: Critic updates for every environment step; the policy gets one.
         batch: Transitions of one critic update.
         person_weight: How often a step of a person who took over is drawn, beside a step of the policy.
+        corrections: Where a person's steps are drawn: "online", in the online part of batches alone; "both", beside the
+            demonstrations as well (`MixedReplay`), where `person_weight` doesn't count.
         replay_bytes: Memory of the online replay at most; the oldest episodes make room.
+        replay_device: Where transitions are kept, see `ReplaySettings.keep`.
         freeze_encoder: Leave a pre-trained image encoder as it is: replay keeps features, and an update costs what one
             on states does. False: replay keeps images (a frozen tower's maps), and the critics go on training it. A run
             keeps to what it began with. Keypoints are always frozen.
@@ -38,13 +46,16 @@ class LearnerConfig:
 
     method: str = "regrasp"
     retention: float = 0.0
+    offline: Kept = "target"
     steps: int = 3000
     warmup_steps: int = 500
     critic_only: int = 0
     utd: int = 4
     batch: int = 256
     person_weight: float = 1.0
+    corrections: Corrections = "online"
     replay_bytes: int = 2_000_000_000
+    replay_device: Keep = "auto"
     freeze_encoder: bool = True
     max_lag: int = 80
     publish_every: int = 40
@@ -54,11 +65,15 @@ class LearnerConfig:
     agent: AgentConfig | None = None
 
     def __post_init__(self) -> None:
+        require_keep(self.replay_device)
         if not 0.0 <= self.retention < 1.0:
             raise ConfigError(
                 f"retention={self.retention} is no share of offline data in a batch; expected 0 (keep nothing) or more "
                 "and less than 1."
             )
+        if self.offline not in get_args(Kept):
+            raise ConfigError(f"offline={self.offline!r} is unknown; expected one of {', '.join(get_args(Kept))}.")
+        require_place(self.corrections, self.retention)
         for name in (
             "steps", "utd", "batch", "publish_every", "checkpoint_every", "snapshot_every", "log_every", "replay_bytes",
         ):  # fmt: skip
@@ -75,4 +90,4 @@ class LearnerConfig:
     @property
     def schedule(self) -> Schedule:
         """What an environment step pays for."""
-        return Schedule(self.batch, self.utd, self.retention, self.warmup_steps, self.critic_only)
+        return Schedule(self.batch, self.utd, self.warmup_steps, self.critic_only)

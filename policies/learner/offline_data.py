@@ -48,7 +48,7 @@ def offline_data(
     Raises:
         ConfigError: When no episode is of the target task.
     """
-    gamma = config.agent.gamma
+    gamma, fields, replay = config.agent.gamma, perception.fields, config.replay
     target: list[ReplayEpisode] = []
     prior: list[ReplayEpisode] = []
     for episode in episodes:
@@ -59,6 +59,6 @@ def offline_data(
             f"No episode shows the target task {task!r} (play teaches the encoder only). Record demonstrations."
         )
     return OfflineData(
-        fill_replay(target, perception.fields, gamma, device=device, seed=seed),
-        fill_replay(prior, perception.fields, gamma, device=device, seed=seed + 1) if prior else None,
+        fill_replay(target, fields, gamma, device=device, seed=seed, settings=replay),
+        fill_replay(prior, fields, gamma, device=device, seed=seed + 1, settings=replay) if prior else None,
     )

@@ -34,8 +34,7 @@ class OnlineTrainer:
 
     Attributes:
         agent: What is trained.
-        replay: What was acted online.
-        source: What batches are drawn from: `replay`, or its mix with offline data.
+        source: What batches are drawn from: the online replay, or its mix with offline data.
         schedule: Batches and updates.
         pace: Counts environment steps and updates; any thread may ask it.
     """
@@ -45,8 +44,7 @@ class OnlineTrainer:
         state: TrainingState,
         file: CheckpointFile,
         schedule: Schedule,
-        replay: Replay,
-        offline: Replay | None = None,
+        source: Replay | MixedReplay,
         *,
         steps: int = 0,
         log_every: int,
@@ -59,15 +57,14 @@ class OnlineTrainer:
             state: Agent, counters, draws; see `begin_or_resume`.
             file: Where `save` keeps the state.
             schedule: Batches and updates.
-            replay: What was acted online so far; filled with what it held when the state was saved, and maybe more.
-            offline: Offline data; None for none, then the schedule's share is not used.
+            source: The online replay, or its mix with offline data; filled with what it held when the state was saved,
+                and maybe more.
             steps: Environment steps so far.
             log_every: Updates between two calls of `log`.
             log: Called with the newest losses by name, those of the present phase.
             advice: What to do when the critics diverge, for the warning.
         """
-        self.agent, self.schedule, self.replay = state.agent, schedule, replay
-        self.source = replay if offline is None else MixedReplay(replay, offline, schedule.offline_ratio)
+        self.agent, self.schedule, self.source = state.agent, schedule, source
         updates = int(state.progress.get("updates", 0))
         self.pace = UpdateRateLimiter(schedule.warmup_steps, steps=steps, updates=updates)
         self._file, self._identity = file, state.identity
@@ -83,14 +80,14 @@ class OnlineTrainer:
 
     def update(self) -> bool:
         """Do one update, if one is due and there is an episode to learn from; returns whether it was done."""
-        if self.pace.owed == 0 or len(self.replay) == 0:
+        if self.pace.owed == 0 or len(self.source) == 0:
             return False
         phase = self.schedule.phase(self.updates)
         if phase != self.agent.phase:
             self._losses = {}
         self.agent.set_phase(phase)
         batch = self.source.sample(self.schedule.batch * self.schedule.utd)
-        metrics = self.agent.online_update(batch, self.schedule.utd)
+        metrics = self.agent.update(batch, self.schedule.utd)
         self._losses |= metrics
         self.pace.add_update()
         if self.updates % self._log_every == 0:

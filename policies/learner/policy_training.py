@@ -122,7 +122,7 @@ class PolicyTraining:
     def _learn(self) -> Metrics:
         batch = self._mixed.sample(self._config.batch)
         clone = self.updates < self._config.clone_steps
-        metrics = self.agent.clone_update(batch) if clone else self.agent.pretrain_update(batch)
+        metrics = self.agent.update_by_cloning(batch) if clone else self.agent.update(batch)
         self.updates += 1
         if self.updates % self._config.log_every == 0:
             self._watch.look(batch.reward, metrics)

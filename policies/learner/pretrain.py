@@ -26,7 +26,7 @@ import torch
 
 from policies.agent.agent import Agent
 from policies.agent.checkpoint import save_agent
-from policies.common.kept_checkpoints import KeptCheckpoint, KeptCheckpoints
+from policies.common.kept_checkpoints import KeptCheckpoint, KeptCheckpoints, checkpoint_files
 from policies.common.tensor_file import refused_by_disk
 from policies.learner.held_out import HeldOutEpisodes
 from policies.learner.keypoint_stage import KeypointStage
@@ -51,6 +51,8 @@ AGENT_FILE = "agent.safetensors"
 ABOUT_FILE = "pretraining.json"
 TRAINING, METRICS = "training", "metrics"
 KIND = "regrasp-pretraining-1"
+POLICY, KEYPOINTS = "policy", "keypoints"
+"""Stems of the checkpoints' names."""
 _log = logging.getLogger(__name__)
 
 
@@ -97,7 +99,7 @@ def pretrain(
     data = RecordedData(stores, task, wordings, config.held_out)
     source = {"text": text_source, "seed": seed, "device": torch.device(device).type}
     work = _Pretraining(data, config, Path(folder), source, seed, device, progress, notify)
-    checkpoints = work.checkpoints("policy")
+    checkpoints = work.checkpoints(POLICY)
     saved = checkpoints.newest()
     done = work.finished(saved)
     if done is not None:
@@ -109,6 +111,12 @@ def pretrain(
     about["observations"] = seen_in_words(perception)
     work.keep(agent, perception, about, calibration)
     return about
+
+
+def policy_checkpoint(folder: Path) -> Path | None:
+    """The newest checkpoint of the policy that `pretrain` keeps in a folder, whether or not it can be read."""
+    files = checkpoint_files(folder / TRAINING, POLICY)
+    return files[max(files)] if files else None
 
 
 @dataclass(frozen=True)
@@ -155,8 +163,8 @@ class _Pretraining:
         if config.encoder is not None:
             image = new_image_perception(data.training(), text, data.spec, config.encoder, self.seed, self.device)
             return image, {"encoder_errors": {}, "encoder_s": round(time.monotonic() - started, 1)}
-        stage = KeypointStage(text, data.spec, config, self.seed, self.checkpoints("keypoints"))
-        metrics = self.folder / METRICS / "keypoints"
+        stage = KeypointStage(text, data.spec, config, self.seed, self.checkpoints(KEYPOINTS))
+        metrics = self.folder / METRICS / KEYPOINTS
         made = stage.run(
             lambda: data.training(successes_only=True), data.most_frames, metrics, self.notify, self.progress
         )
@@ -193,7 +201,8 @@ class _Pretraining:
         episodes = [for_replay(episode, perception, gamma) for episode in self.data.measured()]
         if not episodes:
             return None
-        return HeldOutEpisodes(fill_replay(episodes, perception.fields, gamma, device=self.device))
+        fields, settings = perception.fields, self.config.replay
+        return HeldOutEpisodes(fill_replay(episodes, fields, gamma, device=self.device, settings=settings))
 
     def keep(
         self, agent: Agent, perception: Perception, about: dict[str, Any], calibration: CalibrationMark | None

@@ -9,6 +9,7 @@ from typing import Any
 from policies.agent.config import AgentConfig
 from policies.perception.encoders.config import EncoderConfig
 from policies.perception.keypoint_training import KeypointConfig
+from policies.replay.replay_settings import Keep, ReplaySettings, require_keep
 from trajectories.errors import ConfigError
 
 
@@ -28,6 +29,7 @@ class PretrainConfig:
         checkpoint_every: Updates between two checkpoints, of the keypoint network and of the policy; there is one at
             the end of each in any case.
         log_every: Updates between two entries of losses in the metrics.
+        replay_device: Where transitions are kept, see `ReplaySettings.keep`.
         encoder: An image encoder for the critics to train; None for keypoints.
         camera: The camera that keypoints are seen through.
         keypoints: Training of the keypoint network.
@@ -43,6 +45,7 @@ class PretrainConfig:
     held_out_every: int = 200
     checkpoint_every: int = 500
     log_every: int = 40
+    replay_device: Keep = "auto"
     encoder: EncoderConfig | None = None
     camera: str = "front"
     keypoints: KeypointConfig = field(default_factory=KeypointConfig)
@@ -57,6 +60,7 @@ class PretrainConfig:
             raise ConfigError(f"target_share={self.target_share} is out of range; expected a share in (0, 1].")
         if not 0.0 <= self.held_out < 1.0:
             raise ConfigError(f"held_out={self.held_out} is no share of the episodes; expected 0 ... 1, without 1.")
+        require_keep(self.replay_device)
         for name in ("held_out_every", "checkpoint_every", "log_every"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}={getattr(self, name)} is out of range; expected at least 1 update.")
@@ -66,11 +70,16 @@ class PretrainConfig:
         """Updates of the policy in all."""
         return 0 if self.begins_online else self.clone_steps + self.steps
 
+    @property
+    def replay(self) -> ReplaySettings:
+        """How transitions are made and kept."""
+        return ReplaySettings(self.agent.n_step, self.replay_device)
+
     def identity(self) -> dict[str, Any]:
         """Plain JSON of all that decides the numbers of an update, however many there will be."""
         parts = asdict(self)
-        for name in ("steps", "held_out_every", "checkpoint_every", "log_every"):
+        for name in ("steps", "held_out_every", "checkpoint_every", "log_every", "replay_device"):
             del parts[name]
         encoder = None if self.encoder is None else self.encoder.to_dict()
-        parts |= {"agent": self.agent.to_dict(), "encoder": encoder}
+        parts |= {"agent": self.agent.to_dict() | {"n_step": self.agent.n_step}, "encoder": encoder}
         return json.loads(json.dumps(parts))  # type: ignore[no-any-return]

@@ -7,7 +7,6 @@ import time
 from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from policies.learner.metrics import MetricsLog
@@ -114,11 +113,3 @@ class RunMetrics:
     def close(self) -> None:
         """Flush and close."""
         self._log.close()
-
-    def __enter__(self) -> RunMetrics:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

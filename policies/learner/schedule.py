@@ -14,14 +14,12 @@ class Schedule:
     Attributes:
         batch: Transitions of one critic update.
         utd: Critic updates for every environment step; the policy gets one.
-        offline_ratio: Share of every batch drawn from offline data.
         warmup_steps: Environment steps before the first update.
         critic_only: First updates that are done in the phase "warmup" instead of "online".
     """
 
     batch: int
     utd: int
-    offline_ratio: float
     warmup_steps: int
     critic_only: int
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,12 +16,17 @@ from policies.perception.keypoint_training import KeypointFrames
 from policies.perception.protocol import Perception
 from policies.perception.text_table import TextTable
 from policies.replay.replay import Replay
+from policies.replay.replay_settings import ReplaySettings
 from policies.replay.ring_buffer import Fields
 from trajectories.errors import ConfigError
 from trajectories.kinds import AFTERMATH, PLAY, kind_of
 from trajectories.labels import labelled, monte_carlo_returns
 from trajectories.store import TrajectoryStore
 from trajectories.types import Bool, Episode, Float32, Source, UInt8
+
+Kept = Literal["target", "successes", "all"]
+"""Which offline episodes a method keeps, see `kept_offline`."""
+_PLAIN = ReplaySettings()
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,22 @@ def read_all(stores: Iterable[TrajectoryStore]) -> Iterator[Episode]:
             yield store.read(name)
 
 
+def kept_offline(episodes: Iterable[Episode], task: str | None, kept: Kept) -> Iterator[Episode]:
+    """The episodes that a method keeps as offline data while it learns online.
+
+    Args:
+        episodes: Everything recorded before; what is for perception alone is left out.
+        task: The target task; None takes every task for it.
+        kept: "target": the target task's episodes of both directions, deliberate failures included; "successes": those
+            of them that succeeded; "all": the prior tasks', too.
+    """
+    for episode in episodes:
+        if for_perception_alone(episode) or (kept != "all" and task not in (None, episode.task)):
+            continue
+        if kept != "successes" or episode.outcome == "success":
+            yield episode
+
+
 def for_replay(episode: Episode, perception: Perception, gamma: float) -> ReplayEpisode:
     """Take from an episode's frames what replay keeps, and its labels.
 
@@ -108,6 +129,7 @@ def fill_replay(
     *,
     device: torch.device | str = "cpu",
     seed: int = 0,
+    settings: ReplaySettings = _PLAIN,
 ) -> Replay:
     """A replay that holds exactly these episodes.
 
@@ -117,7 +139,7 @@ def fill_replay(
     if not episodes:
         raise ConfigError("There is no episode to learn actions from: play teaches the encoder only. Add demos.")
     capacity = sum(len(episode) + 1 for episode in episodes)
-    replay = Replay(capacity, fields, gamma=gamma, device=device, seed=seed)
+    replay = settings.empty(capacity, fields, gamma=gamma, device=device, seed=seed)
     for episode in episodes:
         episode.add_to(replay)
     return replay

@@ -1,15 +1,20 @@
-"""Batches mixed from two replays, as RoboFuME, Cal-QL and RLPD train online."""
+"""Batches mixed from two replays, as RoboFuME, Cal-QL, RLPD and HIL-SERL train online."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal, get_args
 
+import torch
 from torch import Tensor
 
 from policies.common.batch import Batch
 from policies.replay.replay import Replay
 from trajectories.errors import ConfigError
+from trajectories.types import Source
 
+Corrections = Literal["online", "both"]
+"""Which half of a batch the steps of a person who took over are drawn in, see `MixedReplay`."""
 _OFFLINE = "offline."
 
 
@@ -19,22 +24,42 @@ class MixedReplay:
     Shares between the two replays are exact in every batch; within each, `Replay.weights` says how often steps of the
     policy, of persons and of experts are drawn. A replay that a share asks for must hold something: an empty one is
     an error, never a silently different mix. A source that a replay holds nothing of leaves its draws to the others.
+
+    With corrections "both" a person's online steps are demonstrations, too: they are drawn in the online part as
+    before, and in the offline part as often as each step of the offline data (HIL-SERL, arXiv 2410.21845, whose
+    learner inserts interventions into both buffers). They are drawn from where they lie in the online replay, so a
+    restart that restores the replays restores them, and one that is full drops them with their episodes.
     """
 
-    def __init__(self, online: Replay, offline: Replay, offline_ratio: float) -> None:
+    def __init__(
+        self,
+        online: Replay,
+        offline: Replay,
+        offline_ratio: float,
+        corrections: Corrections = "online",
+        copies: float = 1.0,
+    ) -> None:
         """Mix two replays.
 
         Args:
             online: Filled while the robot acts.
             offline: Demonstrations and prior data.
             offline_ratio: Share of the batch drawn from `offline`, 0 ... 1.
+            corrections: "online": a person's online steps are drawn in the online part alone; "both": in both.
+            copies: How many times `offline` holds each recorded step (under other wordings), on average; a person's
+                step is drawn as often as all copies of one.
 
         Raises:
-            ConfigError: When the ratio is out of range.
+            ConfigError: When the ratio is out of range, the corrections' place is unknown, or they belong to an offline
+                part of no size.
         """
         if not 0 <= offline_ratio <= 1:
             raise ConfigError(f"offline_ratio={offline_ratio} is out of range; expected a share between 0 and 1")
+        require_place(corrections, offline_ratio)
         self.online, self.offline, self.offline_ratio = online, offline, offline_ratio
+        self.corrections, self.copies = corrections, copies
+        self._seen = 0  # transitions ever added online when `_persons` was looked up
+        self._persons = torch.empty(0, dtype=torch.int64)
 
     def __len__(self) -> int:
         """Online transitions: what decides when updates may start."""
@@ -49,9 +74,28 @@ class MixedReplay:
         offline = round(batch_size * self.offline_ratio)
         if offline == 0:
             return self.online.sample(batch_size)
-        if offline == batch_size:
-            return self.offline.sample(batch_size)
-        return Batch.concatenate([self.online.sample(batch_size - offline), self.offline.sample(offline)])
+        parts = self._sample_offline(offline)
+        if offline < batch_size:
+            parts.insert(0, self.online.sample(batch_size - offline))
+        return parts[0] if len(parts) == 1 else Batch.concatenate(parts)
+
+    def _sample_offline(self, count: int) -> list[Batch]:
+        """The offline part, in up to two batches: of offline data and of a person's online steps."""
+        persons = self._numbers_of_persons()
+        if not len(persons):
+            return [self.offline.sample(count)]
+        further = round(len(persons) * self.copies)
+        drawn, end = self.offline.draw(count, further), self.offline.added
+        ours = persons[(drawn[drawn >= end] - end) * len(persons) // further]
+        parts = [(self.offline, drawn[drawn < end]), (self.online, ours)]
+        return [replay.gather(numbers) for replay, numbers in parts if len(numbers)]
+
+    def _numbers_of_persons(self) -> Tensor:
+        """Where a person's steps are in the online replay, as far as the offline part draws them: int64 (N,)."""
+        if self.corrections == "both" and self._seen != self.online.added:
+            self._persons = self.online.numbers(Source.PERSON).to(self.offline.storage_device)
+            self._seen = self.online.added
+        return self._persons
 
     def state_dict(self) -> dict[str, Tensor]:
         """The state of both replays' draws; see `Replay.state_dict`."""
@@ -72,3 +116,21 @@ class MixedReplay:
             )
         self.online.load_state_dict(state)
         self.offline.load_state_dict(offline)
+
+
+def require_place(corrections: Corrections, offline_ratio: float) -> None:
+    """Refuse a place of corrections that doesn't exist.
+
+    Raises:
+        ConfigError: It is unknown, or in an offline part that batches don't have.
+    """
+    if corrections not in get_args(Corrections):
+        raise ConfigError(
+            f"corrections={corrections!r} is unknown; expected one of {', '.join(get_args(Corrections))}."
+        )
+    if corrections == "both" and offline_ratio == 0:
+        raise ConfigError(
+            "corrections=both puts a person's steps beside the demonstrations, and this method's batches have no "
+            "demonstrations' part (retention 0). Give corrections=online with a person_weight above 1, or a method "
+            "that keeps offline data, such as method=rlpd, robofume or retention."
+        )

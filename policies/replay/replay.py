@@ -192,13 +192,21 @@ class Replay:
         """
         return self.gather(self.draw(batch_size))
 
-    def draw(self, batch_size: int) -> Tensor:
-        """Running numbers of `batch_size` transitions, int64 (B,) on the storage device; raises as `sample`."""
+    def draw(self, batch_size: int, further: int = 0) -> Tensor:
+        """Running numbers of `batch_size` transitions, int64 (B,) on the storage device; raises as `sample`.
+
+        Args:
+            batch_size: B.
+            further: So many transitions held elsewhere are drawn from as well, each as often as one of these; their
+                numbers go on from `added`. For a replay that draws all alike.
+        """
         if not len(self):
             raise ConfigError("nothing can be drawn from an empty replay; add episodes first")
         options: dict[str, Any] = {"generator": self._generator, "device": self.storage_device}
         if self.weights.uniform:
-            return torch.randint(self._rows.first, self._rows.end, (batch_size,), **options)
+            return torch.randint(self._rows.first, self._rows.end + further, (batch_size,), **options)
+        if further:
+            raise ConfigError(f"a replay with weights ({self.weights}) can't be drawn from together with another one")
         low, high = self._mass[0], self._mass[-1]
         if not low < high:
             raise ConfigError(
@@ -207,6 +215,11 @@ class Replay:
             )
         points = low + (high - low) * torch.rand(batch_size, dtype=torch.float64, **options)
         return self._rows.first + covering(points, self._rows.held("mass"))
+
+    def numbers(self, source: Source) -> Tensor:
+        """Running numbers of the transitions held whose action that source chose, int64 (N,) on the storage device."""
+        held = torch.cat(list(self._rows.held("source")))
+        return self._rows.first + torch.nonzero(held == int(source)).squeeze(1)
 
     def gather(self, index: Tensor) -> Batch:
         """The transitions of these running numbers, `added - len(self)` ... `added - 1`, on `device`."""

@@ -38,8 +38,9 @@ def on_arm(config):
     return config
 
 
-def test_the_rehearsal_saves_what_it_found_beside_the_truth(tmp_path, capsys):
-    calibrate.run(settings(tmp_path, "calibrate.what=joints", "calibrate.views=24", "seed=3"))
+@pytest.mark.parametrize(("arm", "joints"), [("wx250s", 6), ("wx200", 5)])
+def test_the_rehearsal_saves_what_it_found_beside_the_truth(tmp_path, capsys, arm, joints):
+    calibrate.run(settings(tmp_path, f"robot.model={arm}", "calibrate.what=joints", "calibrate.views=24", "seed=3"))
     said = capsys.readouterr().out
     assert "truth: the camera is" in said
     kept = newest_calibration(tmp_path, "twin")
@@ -47,6 +48,7 @@ def test_the_rehearsal_saves_what_it_found_beside_the_truth(tmp_path, capsys):
     np.testing.assert_allclose(kept.cameras["front"].matrix()[:3, 3], (0.62, 0.0, 0.50), atol=0.002)
     assert max(map(abs, kept.joint_offsets)) > 0.005
     assert kept.joint_deviations[0] is None
+    assert len(kept.joint_offsets) == joints
 
 
 def test_the_board_is_drawn_and_nothing_else_happens(tmp_path):

@@ -58,7 +58,7 @@ def practise(agent, replay, online, steps, seed, utd):
         for _ in range(len(columns["executed"])):
             done += 1
             if len(online) >= 100:
-                agent.online_update(replay.sample(128), utd)
+                agent.update(replay.sample(128), utd)
 
 
 def demonstrations(replay, good, random, seed):

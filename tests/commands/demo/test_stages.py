@@ -1,8 +1,10 @@
 """Stages run once; other settings are noticed."""
 
 import pytest
+from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
+from commands.demo.demo import taught
 from commands.demo.stages import Stages, chosen
 from trajectories.errors import ConfigError
 
@@ -37,3 +39,16 @@ def test_a_stage_that_failed_is_not_done(tmp_path):
 def test_chosen_settings_are_flat_and_plain():
     config = OmegaConf.create({"a": {"b": 1, "c": {"d": [1, 2]}}, "e": "x", "f": 0})
     assert chosen(config, "a", "e") == {"a.b": 1, "a.c.d": [1, 2], "e": "x"}
+
+
+def test_a_run_from_before_a_setting_goes_on_while_the_setting_is_at_its_default():
+    def settings(*overrides):
+        with initialize_config_module("configs", version_base="1.3"):
+            return taught(compose("demo", overrides=["workers=1", *overrides]))
+
+    known = ("pretrain.encoder_steps", "pretrain.clone_steps", "pretrain.steps", "encoder.", "agent.networks.")
+    plain = settings("pretrain.checkpoint_every=7")
+    assert plain == settings()
+    assert all(name.startswith((*known, "agent.offline.")) for name in plain)
+    changed = settings("pretrain.held_out=0.1", "agent.n_step=3", "agent.critic_loss=hl_gauss")
+    assert changed == plain | {"pretrain.held_out": 0.1, "agent.n_step": 3, "agent.critic_loss": "hl_gauss"}

@@ -101,10 +101,7 @@ def test_critic_objective_is_the_one_in_numpy(calibrated, entropy, best_of):
         uniform=torch.rand(B, M, A, generator=g) * 2 - 1,
         policy_noise=torch.randn(2, M, B, A, generator=g),
     )
-    loss, metrics = critic_objective(
-        agent.config, phase, agent.critics.tensors(), agent.targets.tensors(), agent.actor, agent.table, b,
-        agent.temperature, torch.tensor(1.7), draws,
-    )  # fmt: skip
+    loss, metrics = critic_objective(agent.config, phase, agent.models(), b, draws, torch.tensor(1.7))
     td, gap, total = np_critic_objective(agent, phase, b, draws, 1.7)
     assert metrics["critic/td"].item() == pytest.approx(td, rel=1e-4)
     assert metrics["critic/gap"].item() == pytest.approx(gap, rel=1e-4)
@@ -118,10 +115,8 @@ def test_actor_objective_is_the_one_in_numpy(how):
     anchor = make(seed=4).actor
     noise = torch.randn(B, A, generator=torch.Generator().manual_seed(2))
     frozen = [t.detach() for t in agent.critics.tensors()]
-    loss, log_prob, _ = actor_objective(
-        agent.config, phase, frozen, agent.actor, anchor, agent.table, b, torch.tensor(0.3),
-        torch.tensor(0.25), noise,
-    )  # fmt: skip
+    models = dataclasses.replace(agent.models(), critics=frozen, anchor=anchor, temperature=torch.tensor(0.3))
+    loss, log_prob, _ = actor_objective(agent.config, phase, models, b, noise, torch.tensor(0.25))
     s, embedding = b.state.double().numpy(), agent.table.double().numpy()[b.instruction]
     mean, log_std = np_actor(as_numpy(agent.actor), s, embedding)
     action, expected = np_sample((mean, log_std), noise.double().numpy())
@@ -163,7 +158,7 @@ def test_warm_up_trains_critics_only():
     agent = make()
     agent.set_phase("warmup")
     actor, critics, raw = parameters(agent.actor), parameters(agent.critics), agent.raw_temperature.item()
-    agent.online_update(batch(8), utd=4)
+    agent.update(batch(8), utd=4)
     assert same(actor, parameters(agent.actor))
     assert raw == agent.raw_temperature.item()
     assert not same(critics, parameters(agent.critics))
@@ -173,17 +168,17 @@ def test_warm_up_trains_critics_only():
 def test_update_to_data_ratio_counts():
     agent = make()
     agent.set_phase("online")
-    agent.online_update(batch(8), utd=4)
+    agent.update(batch(8), utd=4)
     assert (agent.critic_updates, agent.actor_updates) == (4, 1)
     with pytest.raises(ConfigError, match="multiple"):
-        agent.online_update(batch(6), utd=4)
+        agent.update(batch(6), utd=4)
 
 
 def test_going_online_keeps_the_whole_agent():
     """Step 2 of WSRL: parameters, targets, optimiser moments and temperature go on."""
     agent = make()
     for _ in range(3):
-        agent.pretrain_update(batch())
+        agent.update(batch())
     before, _ = agent.state()
     before = {name: tensor.clone() for name, tensor in before.items()}
     agent.set_phase("online")
@@ -194,9 +189,9 @@ def test_going_online_keeps_the_whole_agent():
 
 def test_online_phase_of_wsrl_has_no_conservative_and_no_cloning_term():
     agent = make()
-    assert {"critic/gap", "actor/clone"} <= set(agent.pretrain_update(batch()))
+    assert {"critic/gap", "actor/clone"} <= set(agent.update(batch()))
     agent.set_phase("online")
-    assert not {"critic/gap", "actor/clone"} & set(agent.online_update(batch(), utd=2))
+    assert not {"critic/gap", "actor/clone"} & set(agent.update(batch(), utd=2))
 
 
 def test_robofume_keeps_calibration_online():
@@ -207,7 +202,7 @@ def test_robofume_keeps_calibration_online():
     agent = Agent(config, F, E, A)
     agent.set_instructions(torch.zeros(3, E))
     agent.set_phase("online")
-    assert {"critic/gap", "actor/clone"} <= set(agent.online_update(batch(), utd=1))
+    assert {"critic/gap", "actor/clone"} <= set(agent.update(batch(), utd=1))
 
 
 def test_terminal_steps_ignore_what_comes_next():
@@ -234,7 +229,7 @@ def test_anchor_holds_the_policy_and_fades():
 
 def test_anchor_is_the_policy_at_the_switch_and_not_later():
     agent = make()
-    agent.pretrain_update(batch())
+    agent.update(batch())
     agent.set_phase("online")
     start = parameters(agent.actor)
     agent.update_actor(batch())
@@ -268,7 +263,7 @@ def test_lagrange_weight_follows_the_gap():
 def test_cloning_copies_marked_actions_only():
     agent, b = make(actor_lr=1e-2), batch()
     for _ in range(400):
-        agent.clone_update(b)
+        agent.update_by_cloning(b)
     error = (agent.act(b.state, agent.table[b.instruction], deterministic=True) - b.action).abs().amax(-1)
     assert error[b.imitate == 1].max() < 0.05
     assert error[b.imitate == 0].max() > 0.2
@@ -278,9 +273,9 @@ def test_cloning_copies_marked_actions_only():
 def test_same_seed_same_numbers(actor_critics):
     def digest():
         agent = make(online=PhaseConfig(actor_critics=actor_critics))
-        agent.pretrain_update(batch())
+        agent.update(batch())
         agent.set_phase("online")
-        agent.online_update(batch(8), utd=2)
+        agent.update(batch(8), utd=2)
         return parameters(agent.actor) | parameters(agent.targets)
 
     assert same(digest(), digest())
@@ -308,7 +303,7 @@ def test_instruction_table_of_another_encoder_is_refused():
 
 
 def test_metrics_stay_tensors_without_gradient():
-    metrics = make().pretrain_update(batch())
+    metrics = make().update(batch())
     assert all(value.ndim == 0 and not value.requires_grad for value in metrics.values())
 
 

@@ -40,7 +40,7 @@ def make(config, embedding=0, action_size=A, seed=0):
 
 def train(agent, updates, seed, action_size=A):
     for index in range(updates):
-        agent.online_update(batch(8, seed + index, action_size), utd=2)
+        agent.update(batch(8, seed + index, action_size), utd=2)
 
 
 def content(agent):
@@ -93,9 +93,9 @@ class NoWaiting(TorchDispatchMode):
 def test_no_update_waits_for_the_device(name, bins):
     agent, b = make(small(name, bins), embedding=5), batch(8)
     with NoWaiting():
-        agent.online_update(b, utd=2)
+        agent.update(b, utd=2)
         agent.set_phase("online")
-        metrics = agent.online_update(b, utd=2)
+        metrics = agent.update(b, utd=2)
     assert all(value.ndim == 0 and not value.requires_grad for value in metrics.values())
     with NoWaiting(), pytest.raises(AssertionError, match="waits"):
         float(b.reward.sum())
@@ -105,8 +105,8 @@ def test_no_update_waits_for_the_device(name, bins):
 def test_without_language_the_rows_of_the_table_are_not_looked_at(name, bins):
     first, second = make(small(name, bins)), make(small(name, bins))
     b = batch(8)
-    first.online_update(b, utd=2)
-    second.online_update(dataclasses.replace(b, instruction=torch.full((8,), 40)), utd=2)
+    first.update(b, utd=2)
+    second.update(dataclasses.replace(b, instruction=torch.full((8,), 40)), utd=2)
     assert same(content(first), content(second))
     assert first.act(b.state).shape == (8, A)
 
@@ -119,11 +119,11 @@ def test_an_agent_with_language_wants_to_know_the_instruction():
 def test_td3_moves_actor_and_targets_after_every_second_critic_update():
     agent = make(small("td3bc"))
     start = content(agent)
-    agent.online_update(batch(8), utd=1)
+    agent.update(batch(8), utd=1)
     once = content(agent)
     moved = {name.split(".")[0] for name in once if name in start and not torch.equal(once[name], start[name])}
     assert moved == {"critics", "generator"}
-    agent.online_update(batch(8, seed=1), utd=1)
+    agent.update(batch(8, seed=1), utd=1)
     twice = content(agent)
     for slow, fast in (("targets", "critics"), ("target_actor", "actor")):
         for name in (name for name in start if name.startswith(slow + ".")):
@@ -135,7 +135,7 @@ def test_td3_moves_actor_and_targets_after_every_second_critic_update():
 def test_cloning_alone_trains_no_critic_and_its_slow_actor_follows():
     agent = make(dataclasses.replace(small("td3bc"), offline=small("bc_deterministic").offline))
     start = content(agent)
-    assert set(agent.online_update(batch(8), utd=2)) == {"actor/clone"}
+    assert set(agent.update(batch(8), utd=2)) == {"actor/clone"}
     end = content(agent)
     for name in start:
         part = name.split(".")[0]
@@ -146,7 +146,7 @@ def test_cloning_alone_trains_no_critic_and_its_slow_actor_follows():
 def test_temperature_learns_in_soft_phases_only(name):
     agent = make(small(name))
     before = agent.raw_temperature.item()
-    assert "actor/temperature" not in agent.online_update(batch(8), utd=2)
+    assert "actor/temperature" not in agent.update(batch(8), utd=2)
     assert agent.raw_temperature.item() == before
 
 

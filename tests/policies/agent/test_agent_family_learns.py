@@ -91,5 +91,5 @@ def test_the_method_learns(name, bins):
     generator = torch.Generator().manual_seed(1)
     assert regret(agent) > 0.15
     for _ in range(UPDATES):
-        agent.online_update(pick(data, torch.randint(STEPS, (SIZE,), generator=generator)), utd=1)
+        agent.update(pick(data, torch.randint(STEPS, (SIZE,), generator=generator)), utd=1)
     assert regret(agent) < 0.05

@@ -46,7 +46,7 @@ def test_pretraining_then_fine_tuning_gets_better(retained, expected):
     offline, online = make_replay(1), make_replay(2)
     demonstrations(offline, good=8, random=10, seed=1)
     for _ in range(150):
-        agent.pretrain_update(offline.sample(128))
+        agent.update(offline.sample(128))
     before = success(agent)
     assert before > 0.3
     agent.set_phase("online")

@@ -47,7 +47,20 @@ def make(config=CONFIG):
 def train(agent, data, phase="online"):
     agent.set_phase(phase)
     for _ in range(2):
-        agent.online_update(data.sample(16), utd=2)
+        agent.update(data.sample(16), utd=2)
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_an_untrained_agent_begins_with_the_temperature_of_the_settings(tmp_path, learned):
+    """A learned temperature belongs to the policy that it was learned with."""
+    agent = make(replace(CONFIG, initial_temperature=1.0))
+    if learned:
+        train(agent, replay())
+    save_agent(tmp_path / "a.safetensors", agent, SPEC, {})
+    loaded = load_agent(tmp_path / "a.safetensors", SPEC, config=replace(CONFIG, initial_temperature=0.05)).agent
+    expected = agent.temperature if learned else torch.tensor(0.05)
+    assert torch.allclose(loaded.temperature, expected, rtol=1e-6)
+    assert learned == (abs(float(loaded.temperature) - 1) < 0.1)
 
 
 @pytest.mark.parametrize("phase", ["offline", "warmup", "online"])

@@ -60,7 +60,7 @@ def trained(rounds, device, **changes):
     for phase in ("offline", "online"):
         agent.set_phase(phase)
         for seed in range(rounds):
-            metrics = agent.online_update(moved(batch(12, seed), device), utd=2)
+            metrics = agent.update(moved(batch(12, seed), device), utd=2)
     return agent, metrics
 
 
@@ -88,7 +88,7 @@ def test_bfloat16_gives_the_same_gradients_within_its_precision(bins):
     for bf16 in (False, True):
         agent = make(networks=wide, offline=OFFLINE, bf16=bf16)
         agent._step = lambda loss, *_: loss.backward()  # gradients without the steps
-        agent.online_update(batch(64), utd=1)
+        agent.update(batch(64), utd=1)
         tensors = (*agent.critics.parameters(), *agent.actor.parameters())
         assert {t.dtype for t in tensors} == {t.grad.dtype for t in tensors} == {torch.float32}
         found.append(torch.cat([t.grad.flatten() for t in tensors]))

@@ -1,6 +1,7 @@
 """An agent that trains its image encoder: which loss reaches it, how often it looks, and bit-exact resume."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -34,14 +35,14 @@ def test_the_critics_loss_trains_the_encoder_and_the_actors_does_not(config, pha
     batch = random_batch(agent.encoder)
     agent.set_phase(phase)
     before = snapshot(agent.encoder)
-    agent.online_update(batch, utd=2)
+    agent.update(batch, utd=2)
     assert changed(before, agent.encoder) == trained_names(agent.encoder)
 
     monkeypatch.setattr(agent, "update_critic", lambda batch: {})  # what is left is the actor's part
     before, policy = snapshot(agent.encoder), snapshot(agent.actor)
     agent.critic_updates = 0
     agent.encoder.zero_grad()
-    agent.online_update(batch, utd=2)
+    agent.update(batch, utd=2)
     assert changed(before, agent.encoder) == set()
     assert all(parameter.grad is None for parameter in agent.encoder.parameters())
     assert bool(changed(policy, agent.actor)) == (phase != "warmup")
@@ -49,12 +50,12 @@ def test_the_critics_loss_trains_the_encoder_and_the_actors_does_not(config, pha
 
 def test_cloning_alone_trains_the_encoder():
     """There is no critic that could."""
-    for update in ("clone_update", "extraction"):
+    for update in ("update_by_cloning", "extraction"):
         bc = {"offline": PhaseConfig(extraction="bc", clone_all=True)} if update == "extraction" else {}
         agent = make_agent(make_encoder(), **bc)
         before, critics = snapshot(agent.encoder), snapshot(agent.critics)
         batch = random_batch(agent.encoder)
-        agent.clone_update(batch) if update == "clone_update" else agent.pretrain_update(batch)
+        agent.update_by_cloning(batch) if update == "update_by_cloning" else agent.update(batch)
         assert changed(before, agent.encoder) == trained_names(agent.encoder)
         assert changed(critics, agent.critics) == set()
 
@@ -63,7 +64,7 @@ def test_a_critic_update_is_one_adam_step_over_critics_and_encoder_together():
     agent = make_agent(make_encoder())
     agent.set_phase("online")
     for seed in range(2):  # moments are not zero any more
-        agent.online_update(random_batch(agent.encoder, seed=seed), utd=1)
+        agent.update(random_batch(agent.encoder, seed=seed), utd=1)
     other = copy.deepcopy(agent.encoder)
     critics = copy.deepcopy(agent.critics)
     together = [*critics.tensors(), *other.parameters()]
@@ -78,10 +79,8 @@ def test_a_critic_update_is_one_adam_step_over_critics_and_encoder_together():
     encoded = encode_batch(other, batch, TABLE, draw_for_images(other, len(batch), generator))
     phase = agent.config.online
     draws = draw_for_critic(agent.config, phase, batch.action.shape, generator)
-    loss, _ = critic_objective(
-        agent.config, phase, critics.tensors(), agent.targets.tensors(), agent.actor, TABLE, encoded.critic,
-        agent.temperature, torch.tensor(0.0), draws,
-    )  # fmt: skip
+    models = replace(agent.models(), critics=critics.tensors())
+    loss, _ = critic_objective(agent.config, phase, models, encoded.critic, draws, torch.tensor(0.0))
     adam.zero_grad()
     loss.backward()
     adam.step()
@@ -98,7 +97,7 @@ def test_each_minibatch_is_looked_at_once_for_critics_and_actor():
     hook = agent.encoder.branches[0].register_forward_hook(
         lambda _, inputs, output: looks.append((len(output), torch.is_grad_enabled()))
     )
-    agent.online_update(random_batch(agent.encoder, count=12), utd=3)
+    agent.update(random_batch(agent.encoder, count=12), utd=3)
     hook.remove()
     assert looks == [(4, True), (4, False)] * 3
 
@@ -108,7 +107,7 @@ def test_augmentation_is_drawn_from_the_agents_generator():
     same[2].generator.manual_seed(99)
     for number, agent in enumerate(same):
         torch.manual_seed(number)  # not from here
-        agent.clone_update(random_batch(agent.encoder))
+        agent.update_by_cloning(random_batch(agent.encoder))
     first, second, third = (digest(agent.state()[0]) for agent in same)
     assert first == second
     assert changed(snapshot(same[0].encoder), same[2].encoder)
@@ -135,15 +134,15 @@ def test_an_encoder_that_cant_be_trained_is_refused():
 @pytest.mark.parametrize("phase", ["offline", "online"])
 def test_training_goes_on_bit_for_bit(config, phase, tmp_path):
     agent = make_agent(make_encoder(config))
-    agent.clone_update(random_batch(agent.encoder))
+    agent.update_by_cloning(random_batch(agent.encoder))
     agent.set_phase(phase)
-    agent.online_update(random_batch(agent.encoder, seed=1), utd=2)
+    agent.update(random_batch(agent.encoder, seed=1), utd=2)
     save_agent(tmp_path / "a", agent, SPEC)
     again = load_agent(tmp_path / "a", SPEC, encoder=make_encoder(config, seed=77)).agent
     assert digest(again.state()[0]) == digest(agent.state()[0])
     for seed in (2, 3):
         for one in (agent, again):
-            one.online_update(random_batch(one.encoder, seed=seed), utd=2)
+            one.update(random_batch(one.encoder, seed=seed), utd=2)
     assert digest(again.state()[0]) == digest(agent.state()[0])
     assert again.state()[1] == agent.state()[1]
 
@@ -169,7 +168,7 @@ def test_an_encoder_in_training_is_neither_left_out_nor_made_up(tmp_path):
 
 def test_once_frozen_an_update_is_that_of_an_agent_that_never_had_an_encoder():
     agent = make_agent(make_encoder())
-    agent.online_update(random_batch(agent.encoder), utd=1)
+    agent.update(random_batch(agent.encoder), utd=1)
     encoder = agent.encoder
     agent.freeze_encoder()
     plain = Agent(agent.config, encoder.size, 5, seed=1)
@@ -177,7 +176,7 @@ def test_once_frozen_an_update_is_that_of_an_agent_that_never_had_an_encoder():
     before = snapshot(encoder)
     for one in (agent, plain):
         one.set_phase("online")
-        one.online_update(random_batch(encoder, seed=1), utd=2)  # "state" alone: the fields of a frozen encoder
+        one.update(random_batch(encoder, seed=1), utd=2)  # "state" alone: the fields of a frozen encoder
     assert frame_fields(encoder).keys() == {"state"}
     assert digest(agent.state()[0]) == digest(plain.state()[0])
     assert changed(before, encoder) == set()
@@ -217,5 +216,5 @@ def test_what_only_the_image_shows_is_learned_from_the_critics_loss():
 
     assert error() > 0.35
     for _ in range(300):
-        agent.online_update(replay.sample(64), utd=1)
+        agent.update(replay.sample(64), utd=1)
     assert error() < 0.15

@@ -73,20 +73,14 @@ def arrays(b):
 
 
 def critic_loss(agent, b, draws, cql_weight=1.0):
-    return critic_objective(
-        agent.config, agent.config.offline, agent.critics.tensors(), agent.targets.tensors(), agent.actor,
-        NO_LANGUAGE, b, ALPHA, torch.tensor(cql_weight), draws,
-        [] if agent.value is None else agent.value.tensors(), agent.target_actor,
-    )  # fmt: skip
+    models = dataclasses.replace(agent.models(), table=NO_LANGUAGE, temperature=ALPHA)
+    return critic_objective(agent.config, agent.config.offline, models, b, draws, torch.tensor(cql_weight))
 
 
 def actor_loss(agent, b, noise):
-    value = [] if agent.value is None else agent.value.tensors()
-    frozen = agent._critics_for_actor()
-    weight = torch.tensor(0.0)
-    return actor_objective(
-        agent.config, agent.config.offline, frozen, agent.actor, None, NO_LANGUAGE, b, ALPHA, weight, noise, value
-    )
+    critics = agent._critics_for_actor()
+    models = dataclasses.replace(agent.models(), critics=critics, table=NO_LANGUAGE, temperature=ALPHA)
+    return actor_objective(agent.config, agent.config.offline, models, b, noise, torch.tensor(0.0))
 
 
 IQL = PhaseConfig(expectile=0.8, extraction="awr", awr_beta=2.0, awr_clip=1.5, actor_q="min")

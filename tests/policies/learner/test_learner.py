@@ -69,13 +69,13 @@ def test_an_episode_is_durable_and_counts_once(make, tmp_path):
 def test_nothing_is_learned_in_the_warm_up_and_the_replay_starts_empty(make):
     learner = make()
     before = weights_of(learner.trainer.agent)
-    assert len(learner.trainer.replay) == 0
+    assert len(learner._kept.replay) == 0
     for episode in online(2, seed=2):
         learner.put_episode(episode)
     assert learner.train() == 0
     assert same(before, weights_of(learner.trainer.agent))
     assert learner.weights(0) is None
-    assert len(learner.trainer.replay) == 40
+    assert len(learner._kept.replay) == 40
 
 
 def test_the_pretrained_agent_is_restored_whole(make, pretrained):
@@ -286,7 +286,7 @@ def test_labels_come_from_the_outcome_not_from_the_stored_rewards(make):
     wrong = replace(episode, rewards=np.full(len(episode), 9, np.float32), terminated=np.zeros(len(episode), bool))
     learner.put_episode(wrong)
     learner.train()
-    batch = learner.trainer.replay.gather(torch.arange(len(episode)))
+    batch = learner._kept.replay.gather(torch.arange(len(episode)))
     assert batch.reward.tolist() == [-1.0] * (len(episode) - 3) + [0.0] * 3
     assert batch.discount[-3:].tolist() == [0.0] * 3
 

@@ -14,11 +14,12 @@ from policies.gym.settings import DataSettings, Job
 from policies.learner.online_trainer import OnlineTrainer
 from policies.learner.schedule import Schedule
 from policies.learner.training_state import begin_or_resume
+from policies.replay.mixed_replay import MixedReplay
 from trajectories.errors import CheckpointError
 from trajectories.types import Source
 
 JOB = Job(ENV, small_agent(online=PhaseConfig(actor_delay=4)), DataSettings(), seed=3)
-SCHEDULE = Schedule(batch=8, utd=2, offline_ratio=0.25, warmup_steps=10, critic_only=3)
+SCHEDULE = Schedule(batch=8, utd=2, warmup_steps=10, critic_only=3)
 PREPARATION = Preparation.fit(JOB.data, JOB.agent.gamma, 2, None)
 IDENTITY = JOB.identity(schedule="of this test")
 
@@ -32,9 +33,11 @@ class Opened:
         state = begin_or_resume(file, identity, lambda: Agent(JOB.agent, 2, 0, 1, seed=5))
         self.replay = PREPARATION.empty_replay((2, 1), 1000, 1, "cpu")
         self.fill(episodes)
-        offline = PREPARATION.offline_replay(line_data(20, seed=7), 2, "cpu") if mixed else None
+        source = self.replay
+        if mixed:
+            source = MixedReplay(source, PREPARATION.offline_replay(line_data(20, seed=7), 2, "cpu"), 0.25)
         self.trainer = OnlineTrainer(
-            state, file, schedule, self.replay, offline,
+            state, file, schedule, source,
             steps=steps, log_every=log_every, log=self.rows.append, advice="Look.",
         )  # fmt: skip
 
@@ -70,14 +73,6 @@ def test_updates_wait_for_the_warm_up_and_for_an_episode_and_follow_the_phases(t
     assert trainer.agent.critic_updates == 7 * SCHEDULE.utd
     # the 4th to the 7th update are of the phase "online", whose actor steps when critic updates are a multiple of 4
     assert trainer.agent.actor_updates == 2
-
-
-def test_every_batch_holds_the_schedules_share_of_offline_data(tmp_path):
-    opened = Opened(tmp_path / "file", episodes=2)
-    source = opened.trainer.source.sample(SCHEDULE.batch).source
-    assert (source == Source.EXPERT).sum() == 2
-    alone = Opened(tmp_path / "file", episodes=2, mixed=False)
-    assert alone.trainer.source is alone.replay
 
 
 def test_steps_one_by_one_and_at_once_teach_the_same(tmp_path):

@@ -6,10 +6,19 @@ import numpy as np
 import pytest
 import torch
 from helpers.blob_world import SPEC, demos
+from helpers.call_counter import CallCounter
 
 from policies.policy import load_policy
-from policies.replay.dataset import fill_replay, for_perception_alone, for_replay, keypoint_frames, read_all
+from policies.replay.dataset import (
+    fill_replay,
+    for_perception_alone,
+    for_replay,
+    kept_offline,
+    keypoint_frames,
+    read_all,
+)
 from trajectories.errors import ConfigError
+from trajectories.labels import relabel
 from trajectories.store import TrajectoryStore
 from trajectories.types import Source
 
@@ -28,6 +37,25 @@ def test_success_is_labelled_minus_one_then_three_zeros(perception):
     assert np.isclose(labelled.mc_returns[-5], -1.9)
     assert labelled.imitate.all()
     assert not labelled.truncated.any()
+
+
+def test_another_discount_makes_returns_anew_and_another_outcome_labels_too(perception):
+    (episode,) = demos(1, seed=20)
+    made = CallCounter("relabel", "sparse_labels", "monte_carlo_returns")
+    returns = []
+    for name, changed, gamma in (
+        ("as recorded", episode, 0.9),
+        ("discount", episode, 0.5),
+        ("outcome", replace(episode, outcome="failure"), 0.9),
+        ("outcome, relabelled by whoever changed it", relabel(episode, "failure"), 0.9),
+    ):
+        made.side = name
+        with made.watch():
+            returns.append(for_replay(changed, perception, gamma).mc_returns)
+    assert [tuple(made.of(name).values()) for name in ("as recorded", "discount")] == [(0, 0, 1)] * 2
+    assert tuple(made.of("outcome").values()) == (1, 1, 1)
+    assert tuple(made.of("outcome, relabelled by whoever changed it").values()) == (0, 0, 1)
+    assert np.allclose([r[-5] for r in returns], [-1.9, -1.5, -10, -10])
 
 
 @pytest.mark.parametrize("outcome", ["failure", "unknown"])
@@ -76,6 +104,28 @@ def test_frames_without_labels_are_left_out_and_the_rest_keep_their_image(percep
         keypoint_frames([full], 5, perception.text, "front", SPEC.proprio)
     with pytest.raises(ConfigError, match="no episode"):
         keypoint_frames([], 5, perception.text, "front", SPEC.proprio)
+
+
+@pytest.mark.parametrize(
+    ("kept", "task", "expected"),
+    [
+        ("target", "red_disc", [0, 1]),
+        ("successes", "red_disc", [0]),
+        ("all", "red_disc", [0, 1, 2]),
+        ("target", None, [0, 1, 2]),
+        ("successes", None, [0, 2]),
+    ],
+)
+def test_which_offline_episodes_a_method_keeps(kept, task, expected):
+    (red,) = demos(1, seed=24)
+    episodes = [
+        replace(red, id="0"),
+        replace(red, id="1", outcome="failure"),
+        replace(red, id="2", task="blue_disc"),
+        replace(red, id="3", metadata={"kind": "play"}),
+        replace(red, id="4", metadata={"kind": "aftermath"}),
+    ]
+    assert [int(episode.id) for episode in kept_offline(episodes, task, kept)] == expected
 
 
 def test_nothing_to_learn_from_is_an_error():

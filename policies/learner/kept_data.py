@@ -1,0 +1,56 @@
+"""The offline data that a method keeps while it learns online."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from policies.learner.learner_config import LearnerConfig
+from policies.perception.protocol import Perception
+from policies.perception.rewording import Wordings, reworded
+from policies.replay.dataset import fill_replay, for_replay, kept_offline, read_all
+from policies.replay.mixed_replay import MixedReplay
+from policies.replay.replay import Replay
+from policies.replay.replay_settings import ReplaySettings
+from trajectories.store import TrajectoryStore
+
+
+@dataclass(frozen=True)
+class KeptData:
+    """Recorded episodes that are drawn from beside those that the robot goes on recording.
+
+    The target task's are held once under each wording, as in pre-training. Under their own wording alone, a wording of
+    which only failures were recorded would tell the critics that nothing succeeds under it.
+
+    Attributes:
+        stores: Demonstrations, failures, prior data; what is for perception alone is left out.
+        task: The target task; None takes every task for it.
+        wordings: Direction -> instructions of the target task that mean the same; empty leaves each episode its own.
+    """
+
+    stores: Sequence[TrajectoryStore] = ()
+    task: str | None = None
+    wordings: Wordings = field(default_factory=dict)
+
+    def mix(self, online: Replay, perception: Perception, config: LearnerConfig, seed: int) -> Replay | MixedReplay:
+        """Where batches come from: `online` alone, or mixed with the data that the settings keep.
+
+        Args:
+            online: The run's own replay.
+            perception: What frames come through.
+            config: Share of the data in batches, which data, and where they are kept.
+            seed: Of the draws.
+
+        Raises:
+            ConfigError: There are no such data, or a wording is unknown to the policy.
+        """
+        if config.retention == 0:
+            return online
+        kept, recorded = [], 0
+        for episode in kept_offline(read_all(self.stores), self.task, config.offline):
+            recorded += len(episode)
+            for copy in reworded([episode], self.task or episode.task, self.wordings):
+                kept.append(for_replay(copy, perception, online.gamma))
+        settings = ReplaySettings(online.n_step, config.replay_device)
+        filled = fill_replay(kept, perception.fields, online.gamma, device=online.device, seed=seed, settings=settings)
+        return MixedReplay(online, filled, config.retention, config.corrections, copies=len(filled) / recorded)

@@ -1,0 +1,85 @@
+"""Settings of a replay that hold on every path: on the robot's data and in Gymnasium, offline and online."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+
+from policies.replay.replay import Replay
+from policies.replay.replay_memory import available_bytes, slot_bytes
+from policies.replay.ring_buffer import Fields
+from policies.replay.source_weights import SourceWeights
+from trajectories.errors import ConfigError
+from trajectories.types import ACTION_SIZE
+
+Keep = Literal["auto", "cpu", "cuda"]
+_SHARE = 0.5
+"""Of a GPU's free memory: more than that "auto" leaves to networks and activations."""
+
+
+@dataclass(frozen=True)
+class ReplaySettings:
+    """How transitions are made, and where they are kept.
+
+    Attributes:
+        n_step: Steps of each transition.
+        keep: Where frames and transitions lie: "cpu" in the host's memory, "cuda" in the GPU's, "auto" beside the
+            updates unless that takes more than half of the GPU's free memory.
+    """
+
+    n_step: int = 1
+    keep: Keep = "auto"
+
+    def __post_init__(self) -> None:
+        require_keep(self.keep)
+
+    def empty(
+        self,
+        capacity: int,
+        fields: Fields,
+        *,
+        gamma: float,
+        action_size: int = ACTION_SIZE,
+        device: torch.device | str = "cpu",
+        weights: SourceWeights | None = None,
+        seed: int = 0,
+    ) -> Replay:
+        """An empty replay of these settings; arguments and errors as `Replay`."""
+        weighted = weights is not None and not weights.uniform
+        storage = self.storage_device(device, capacity, fields, action_size, weighted)
+        return Replay(
+            capacity, fields, gamma=gamma, n_step=self.n_step, action_size=action_size, device=device,
+            storage_device=storage, weights=weights, seed=seed,
+        )  # fmt: skip
+
+    def storage_device(
+        self, device: torch.device | str, capacity: int, fields: Fields, action_size: int, weighted: bool = False
+    ) -> torch.device:
+        """Where a replay of `capacity` frames is to lie whose batches arrive on `device`.
+
+        Raises:
+            ConfigError: On the GPU, for updates on the processor.
+        """
+        device = torch.device(device)
+        if self.keep == "cuda" and device.type != "cuda":
+            raise ConfigError(
+                f"replay.device=cuda keeps transitions on a GPU, and updates are done on {device.type}. Set "
+                "compute=cuda, or replay.device=auto."
+            )
+        if self.keep != "auto" or device.type != "cuda":
+            return torch.device("cpu") if self.keep == "cpu" else device
+        available = available_bytes(device)
+        needed = capacity * slot_bytes(fields, action_size, weighted)
+        return torch.device("cpu") if available is not None and needed > _SHARE * available else device
+
+
+def require_keep(keep: str) -> None:
+    """Refuse an unknown place.
+
+    Raises:
+        ConfigError: With those there are.
+    """
+    if keep not in get_args(Keep):
+        raise ConfigError(f"replay.device={keep} is unknown; expected one of {', '.join(get_args(Keep))}.")
