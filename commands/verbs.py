@@ -185,7 +185,7 @@ VERBS: dict[str, Verb] = {
     "virtual-arm": Verb(
         "commands.virtual_arm",
         "virtual_arm",
-        "a WidowX with its table and cameras that isn't there: connect drivers to it as to the real one",
+        "an arm with its table and cameras that isn't there: connect drivers to it as to the real one",
         "Nine servos on a pseudo-terminal, the twin's physics in real time behind them, cameras fed by its renderer.\n"
         "It prints the port and the line that attaches another verb to it, and runs until Ctrl-C.",
         "task=bin_weight robot.wire=true",

@@ -30,12 +30,13 @@ class Stages:
 
     def __init__(self, run_dir: Path) -> None:
         self._path = run_dir / "stages.json"
+        self._asked: set[str] = set()
         self._done: dict[str, Any] = json.loads(self._path.read_text()) if self._path.exists() else {}
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Stage -> how long it took."""
-        return {name: entry["seconds"] for name, entry in self._done.items()}
+        """Stage -> how long it took, of those asked for: a folder may hold those of other methods, too."""
+        return {name: entry["seconds"] for name, entry in self._done.items() if name in self._asked}
 
     def run(self, name: str, work: Callable[[], object], settings: Mapping[str, Any], *, extend: bool = False) -> None:
         """Do `work` unless the stage is done.
@@ -50,6 +51,7 @@ class Stages:
         Raises:
             ConfigError: The stage was done with other settings and can't be extended.
         """
+        self._asked.add(name)
         before = self._done.get(name)
         if before is not None:
             changed = [key for key in settings if before["settings"].get(key, settings[key]) != settings[key]]

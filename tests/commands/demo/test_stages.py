@@ -12,9 +12,22 @@ from trajectories.errors import ConfigError
 def test_a_stage_runs_once_and_its_time_is_kept(tmp_path):
     ran = []
     for _ in range(2):
-        Stages(tmp_path).run("one", lambda: ran.append(1), {"a": 1})
+        stages = Stages(tmp_path)
+        stages.run("one", lambda: ran.append(1), {"a": 1})
+        assert set(stages.seconds) == {"one"}
     assert ran == [1]
-    assert set(Stages(tmp_path).seconds) == {"one"}
+
+
+def test_the_time_is_that_of_the_stages_asked_for(tmp_path):
+    Stages(tmp_path).run("fine-tune (wsrl)", lambda: None, {})
+    stages = Stages(tmp_path)
+    stages.run("fine-tune (rlpd)", lambda: None, {})
+    assert set(stages.seconds) == {"fine-tune (rlpd)"}
+
+
+def test_a_setting_that_was_not_written_down_then_is_taken_to_be_the_same(tmp_path):
+    Stages(tmp_path).run("collect", lambda: None, {"collect.demos": 6})
+    Stages(tmp_path).run("collect", lambda: pytest.fail("done before"), {"collect.demos": 6, "robot.model": "wx250s"})
 
 
 def test_a_stage_that_others_rest_on_refuses_other_settings(tmp_path):
