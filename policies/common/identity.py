@@ -7,10 +7,11 @@ from typing import Any
 
 from trajectories.errors import CheckpointError
 
-_GO_ON = "Go on with the settings of then, or give another run_dir (of a bench: another out)."
+GO_ON = "Go on with the settings of then, or give another run_dir (of a bench: another out)."
+"""What to do where it is the settings that differ."""
 
 
-def require_same_identity(saved: Mapping[str, Any], here: Mapping[str, Any], what: str, advice: str = _GO_ON) -> None:
+def require_same_identity(saved: Mapping[str, Any], here: Mapping[str, Any], what: str, advice: str = GO_ON) -> None:
     """Refuse to go on with a checkpoint of something else; `advice` says what to do.
 
     Raises:

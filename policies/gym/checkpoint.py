@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from policies.agent.config import AgentConfig
 from policies.common.tensor_file import read_tensors, write_tensors
 from policies.gym.preparation import Preparation
 from policies.gym.settings import DataSettings
+from policies.learner.training_state import TrainingState
+from policies.replay.mixed_replay import MixedReplay
+from policies.replay.replay import Replay
 from trajectories.errors import CheckpointError
 
 FORMAT = "regrasp-gym-1"
@@ -98,3 +101,40 @@ def load_checkpoint(
     settings = DataSettings(**header["identity"]["data"])
     preparation = Preparation(settings, config.gamma, mean, spread)
     return GymCheckpoint(agent, preparation, header["identity"], header["progress"], tensors, whole)
+
+
+@dataclass(frozen=True)
+class OnlineCheckpoint:
+    """Implements `training_state.CheckpointFile` for a Gymnasium environment.
+
+    Attributes:
+        path: The file.
+        preparation: Of the agent's observations, actions and rewards.
+        device: Where the agent lives.
+    """
+
+    path: Path
+    preparation: Preparation
+    device: torch.device | str
+
+    def read(self) -> TrainingState:
+        """See `CheckpointFile.read`."""
+        saved = load_checkpoint(self.path, device=self.device)
+        return TrainingState(saved.agent, saved.identity, saved.progress, saved.tensors)
+
+    def write(self, state: TrainingState) -> None:
+        """See `CheckpointFile.write`."""
+        save_checkpoint(self.path, state.agent, self.preparation, state.identity, state.progress, state.draws)
+
+
+def with_draws_of_before(state: TrainingState, source: Replay | MixedReplay) -> TrainingState:
+    """A state whose draws fit today's trainer.
+
+    Checkpoints from before the online trainer kept the draws of the offline replay alone, under no prefix; these are
+    restored here. The draws of the online replay lie in its own file, then as now.
+    """
+    named = any(name.startswith("offline.") for name in state.draws)
+    if not isinstance(source, MixedReplay) or not state.draws or named:
+        return state
+    source.offline.load_state_dict(state.draws)
+    return replace(state, draws={})

@@ -2,15 +2,15 @@
 
     reset -> [act -> step -> update (utd critic steps, one of the actor)] until the episode is over -> replay
 
-The replay takes whole episodes, so what an update draws from ends with the last finished one. Phases follow WSRL (arXiv
-2412.07762): no update in the warm-up, then `critic_only` updates with the losses of the phase "warmup", then "online".
-Time-limit truncation bootstraps; termination doesn't. A checkpoint is taken between episodes, and nothing in the
-environment has to be kept: every reset has its own seed.
+Phases, batches and updates are those of `policies.learner.online_trainer`. The replay takes whole episodes, so what an
+update draws from ends with the last finished one. Time-limit truncation bootstraps; termination doesn't. A checkpoint
+is taken between episodes, and nothing in the environment has to be kept: every reset has its own seed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +21,21 @@ from numpy.typing import NDArray
 from policies.agent.agent import Agent
 from policies.common.identity import require_same_identity
 from policies.gym.acting import GymPolicy, Stream, seed_of
-from policies.gym.checkpoint import load_checkpoint, save_checkpoint
+from policies.gym.checkpoint import OnlineCheckpoint, load_checkpoint, with_draws_of_before
 from policies.gym.environment import Interface, interface_of, make_env
 from policies.gym.evaluation import EpisodeResult, evaluate_all, success_of, summary
 from policies.gym.offline import AGENT_FILE, METRICS, WHEN_IT_DIVERGES, Progress
 from policies.gym.preparation import Preparation, fitted
 from policies.gym.settings import Job, OnlineSettings
-from policies.learner.divergence import DivergenceWatch
+from policies.learner.online_trainer import OnlineTrainer
 from policies.learner.record import Record
+from policies.learner.training_state import begin_or_resume
 from policies.replay.mixed_replay import MixedReplay
 from policies.replay.replay import Replay
 from policies.replay.replay_settings import ReplaySettings
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.flat.episode import FlatDataset, FlatEpisode
 from trajectories.types import Float32, Source
-
-_SCHEDULE = ("batch", "utd", "offline_ratio", "warmup_steps", "critic_only", "capacity")
 
 
 def needs_data(job: Job, settings: OnlineSettings, from_scratch: bool) -> bool:
@@ -48,10 +47,9 @@ class OnlineTraining:
     """Acts and learns in turns.
 
     Attributes:
-        steps: Environment steps so far.
-        updates: Updates so far, each of `utd` critic steps and one of the actor.
         policy: The agent and its preparation.
         path: The checkpoint.
+        trainer: What learns.
     """
 
     def __init__(
@@ -89,29 +87,32 @@ class OnlineTraining:
         interface = interface_of(self._env)
         own = None if data is None else fitted(data, interface, job.env.id)
         agent, preparation, origin = self._beginning(interface, own, start, device)
-        schedule = {name: getattr(settings, name) for name in _SCHEDULE}
+        kept = {"offline_ratio": settings.offline_ratio, "capacity": settings.capacity}
         digest = None if own is None else own.digest
-        self._identity = job.identity(start=origin, dataset=digest, schedule=schedule)
-        seeds = [seed_of(job.seed, stream) for stream in (Stream.ONLINE_DRAWS, Stream.OFFLINE_DRAWS)]
-        sizes = (interface.observations, interface.actions)
-        kept = ReplaySettings(job.agent.n_step, settings.replay_device)
-        self._replay = preparation.empty_replay(sizes, settings.capacity, seeds[0], device, kept)
-        self._offline = None
-        if own is not None and settings.offline_ratio > 0:
-            self._offline = preparation.offline_replay(own, seeds[1], device, kept)
-        self.steps = self.updates = self._episodes = 0
+        identity = job.identity(start=origin, dataset=digest, schedule=asdict(settings.schedule) | kept)
+        file = OnlineCheckpoint(self.path, preparation, device)
+        state = begin_or_resume(file, identity, lambda: agent)
+        self._saved_at, self._episodes = (int(state.progress.get(name, 0)) for name in ("steps", "episodes"))
+        self._require_steps_to_do(state.progress)
         self._random = start is None
-        begun = self.path.exists()
-        seconds: dict[str, float] = {}
-        if begun:
-            agent, seconds = self._restore(device)
-        self.policy = GymPolicy(agent, preparation)
-        self._source: Replay | MixedReplay = self._replay
-        if self._offline is not None:
-            self._source = MixedReplay(self._replay, self._offline, settings.offline_ratio)
-        self._record = Record(folder / METRICS, self.steps if begun else -1, seconds)
-        self._watch = DivergenceWatch(job.agent, WHEN_IT_DIVERGES)
-        self._saved_at = self.steps
+        self.policy = GymPolicy(state.agent, preparation)
+        self._replay, source = self._replays(state.progress, own, interface, device)
+        begun = bool(state.progress)
+        self._record = Record(folder / METRICS, self._saved_at if begun else -1, state.progress.get("seconds", {}))
+        self.trainer = OnlineTrainer(
+            with_draws_of_before(state, source), file, settings.schedule, source,
+            steps=self._saved_at, log_every=settings.log_every, log=self._log_losses, advice=WHEN_IT_DIVERGES,
+        )  # fmt: skip
+
+    @property
+    def steps(self) -> int:
+        """Environment steps so far."""
+        return self.trainer.pace.steps
+
+    @property
+    def updates(self) -> int:
+        """Updates so far, each of `utd` critic steps and one of the actor."""
+        return self.trainer.updates
 
     def run(self, progress: Progress | None = None) -> None:
         """Act and learn until the steps are done and the last episode is over; nothing when they are already."""
@@ -146,8 +147,9 @@ class OnlineTraining:
             seen.append(observation)
             actions.append(action)
             rewards.append(float(reward))
-            self.steps += 1
-            self._learn()
+            self.trainer.pace.add_steps(1)
+            with self._record.timed("learning"):
+                self.trainer.update()
             if self.steps % self.settings.evaluate_every == 0 or self.steps == self.settings.steps:
                 self._evaluate()
             if progress is not None:
@@ -167,22 +169,10 @@ class OnlineTraining:
         self._episodes += 1
         self._record.write(self.steps, summary([result], "train"))
 
-    # -- learning ----------------------------------------------------------------------------------------------
+    # -- measuring ---------------------------------------------------------------------------------------------
 
-    def _learn(self) -> None:
-        """One update, once the warm-up is over and the replay holds an episode."""
-        settings = self.settings
-        size = settings.batch * settings.utd
-        if self.steps <= settings.warmup_steps or len(self._replay) == 0:
-            return
-        with self._record.timed("learning"):
-            self.policy.agent.set_phase("warmup" if self.updates < settings.critic_only else "online")
-            batch = self._source.sample(size)
-            metrics = self.policy.agent.update(batch, settings.utd)
-        self.updates += 1
-        if self.updates % settings.log_every == 0:
-            self._watch.look(batch.reward, metrics)
-            self._record.write_losses(self.steps, "online", metrics)
+    def _log_losses(self, losses: dict[str, float]) -> None:
+        self._record.write(self.steps, {f"online/{name}": value for name, value in losses.items()})
 
     def _evaluate(self) -> None:
         with self._record.timed("evaluating"):
@@ -210,21 +200,35 @@ class OnlineTraining:
         )
         return saved.agent, saved.preparation, saved.digest
 
-    def _restore(self, device: torch.device | str) -> tuple[Agent, dict[str, float]]:
-        """Go on with the checkpoint in the folder."""
-        saved = load_checkpoint(self.path, device=device)
-        require_same_identity(saved.identity, self._identity, f"The checkpoint {self.path}")
-        progress: Mapping[str, Any] = saved.progress
-        self.steps, self.updates, self._episodes = (int(progress[name]) for name in ("steps", "updates", "episodes"))
-        if self.steps > self.settings.steps != progress["asked"]:
+    def _require_steps_to_do(self, progress: Mapping[str, Any]) -> None:
+        """Refuse a checkpoint that has gone further than is asked for."""
+        if self._saved_at > self.settings.steps != progress["asked"]:
             raise CheckpointError(
-                f"{self.path} has gone {self.steps} steps, more than the {self.settings.steps} asked for. Ask for at "
-                "least as many, or give another run_dir."
+                f"{self.path} has gone {self._saved_at} steps, more than the {self.settings.steps} asked for. Ask for "
+                "at least as many, or give another run_dir."
             )
-        self._replay.load(self.folder / str(progress["replay"]))
-        if self._offline is not None:
-            self._offline.load_state_dict(saved.tensors)
-        return saved.agent, dict(progress["seconds"])
+
+    def _replays(
+        self,
+        progress: Mapping[str, Any],
+        data: FlatDataset | None,
+        interface: Interface,
+        device: torch.device | str,
+    ) -> tuple[Replay, Replay | MixedReplay]:
+        """What was acted so far, and what batches are drawn from: that, or its mix with the data."""
+        seeds = [seed_of(self.job.seed, stream) for stream in (Stream.ONLINE_DRAWS, Stream.OFFLINE_DRAWS)]
+        settings, preparation = self.settings, self.policy.preparation
+        sizes, kept = (
+            (interface.observations, interface.actions),
+            ReplaySettings(self.job.agent.n_step, settings.replay_device),
+        )
+        online = preparation.empty_replay(sizes, settings.capacity, seeds[0], device, kept)
+        if progress:
+            online.load(self.folder / str(progress["replay"]))
+        if data is None or settings.offline_ratio == 0:
+            return online, online
+        offline = preparation.offline_replay(data, seeds[1], device, kept)
+        return online, MixedReplay(online, offline, settings.offline_ratio)
 
     def _save(self) -> None:
         """The replay under a name of its own, then the checkpoint that names it, so that the two always fit."""
@@ -233,15 +237,12 @@ class OnlineTraining:
         self._replay.save(self.folder / name)
         progress = {
             "steps": self.steps,
-            "updates": self.updates,
             "episodes": self._episodes,
             "asked": self.settings.steps,
             "replay": name,
             "seconds": self._record.seconds,
         }
-        draws = {} if self._offline is None else self._offline.state_dict()
-        agent, preparation = self.policy.agent, self.policy.preparation
-        save_checkpoint(self.path, agent, preparation, self._identity, progress, draws)
+        self.trainer.save(progress)
         self._saved_at = self.steps
         for path in self.folder.glob("replay_*.safetensors"):
             if path.name != name:

@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 
 from policies.agent.config import AgentConfig
 from policies.gym.environment import EnvSettings
+from policies.learner.schedule import Schedule
 from policies.replay.replay_settings import Keep, require_keep
 from trajectories.errors import ConfigError
 from trajectories.flat.returns import Tail
@@ -124,6 +125,11 @@ class OnlineSettings:
         _require_positive(self, ("warmup_steps", "critic_only", "offline_ratio"))
         if not 0 <= self.offline_ratio <= 1:
             raise ConfigError(f"offline_ratio={self.offline_ratio} is out of range; expected a share in [0, 1].")
+
+    @property
+    def schedule(self) -> Schedule:
+        """What an environment step pays for."""
+        return Schedule(self.batch, self.utd, self.warmup_steps, self.critic_only)
 
 
 def _require_positive(settings: OfflineSettings | OnlineSettings, may_be_zero: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Says when a critic diverges: it expects more, or less, than any rewards could add up to."""
+"""Says when learning diverges: a critic expects what no rewards could add up to, or parameters aren't finite."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from policies.agent.agent import Agent
 from policies.agent.config import AgentConfig
 from policies.agent.phase_config import PHASES
+from trajectories.errors import CheckpointError
 
 _TARGET = "critic/target"
 _MARGIN = 0.1
@@ -51,4 +53,22 @@ class DivergenceWatch:
             f"What it learns now is worth little. {self._advice}",
             RuntimeWarning,
             stacklevel=2,
+        )
+
+
+def require_finite(agent: Agent, updates: int, advice: str) -> None:
+    """Refuse to hand on, or to keep, an agent whose learning diverged.
+
+    Args:
+        agent: It.
+        updates: Done so far, for the message.
+        advice: Sentences that say what to do.
+
+    Raises:
+        CheckpointError: A parameter of policy or critics is infinite or not a number.
+    """
+    if not agent.finite:
+        raise CheckpointError(
+            f"Learning diverged: after {updates} updates the policy or its critics hold numbers that aren't finite. "
+            f"They were not saved. {advice}"
         )

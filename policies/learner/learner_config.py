@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from policies.agent.config import AgentConfig
+from policies.learner.schedule import Schedule
 from policies.replay.dataset import Kept
 from policies.replay.mixed_replay import Corrections, require_place
 from policies.replay.replay_settings import Keep, require_keep
@@ -34,7 +35,8 @@ class LearnerConfig:
         freeze_encoder: Leave a pre-trained image encoder as it is: replay keeps features, and an update costs what one
             on states does. False: replay keeps images (a frozen tower's maps), and the critics go on training it. A run
             keeps to what it began with. Keypoints are always frozen.
-        max_lag: Environment steps that the learner may be behind before the actor waits.
+        max_lag: Environment steps that the learner may be behind before actors have to wait; at least the longest
+            episode, or actor and learner take turns instead of working side by side.
         publish_every: Updates between two publications of the policy.
         checkpoint_every: Updates between two checkpoints of the learner.
         snapshot_every: Environment steps between policy folders that are kept.
@@ -82,3 +84,10 @@ class LearnerConfig:
                 f"warmup_steps={self.warmup_steps} must lie in 0 ... steps - 1 = {self.steps - 1} and "
                 f"critic_only={self.critic_only} must not be negative: else nothing is ever learned."
             )
+        if self.max_lag < 0:
+            raise ConfigError(f"max_lag={self.max_lag} must not be negative.")
+
+    @property
+    def schedule(self) -> Schedule:
+        """What an environment step pays for."""
+        return Schedule(self.batch, self.utd, self.warmup_steps, self.critic_only)

@@ -12,13 +12,12 @@ from policies.agent.agent import Agent
 from policies.agent.agent_file import agent_content, agent_from
 from policies.agent.objectives import Metrics
 from policies.common.kept_checkpoints import KeptCheckpoint, KeptCheckpoints
-from policies.learner.divergence import DivergenceWatch
+from policies.learner.divergence import DivergenceWatch, require_finite
 from policies.learner.held_out import HeldOutEpisodes
 from policies.learner.offline_data import OfflineData
 from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.record import Record
 from policies.perception.protocol import Perception
-from trajectories.errors import CheckpointError
 
 Progress = Callable[[str, int, int], None]
 """Called with a stage's name, steps done and steps in all."""
@@ -153,11 +152,8 @@ class PolicyTraining:
     def _save(self, last: bool) -> None:
         if self._keeping is None:
             return
-        if not self.agent.finite:
-            raise CheckpointError(
-                f"Learning diverged: after {self.updates} updates the policy or its critics hold numbers that aren't "
-                f"finite. They were not saved. {_ADVICE} Delete {self._keeping.checkpoints.folder} to begin anew."
-            )
+        folder = self._keeping.checkpoints.folder
+        require_finite(self.agent, self.updates, f"{_ADVICE} Delete {folder} to begin anew.")
         self._settle()
         self._keeping.record.flush()
         payload, header = agent_content(self.agent, self._mixed.state_dict())

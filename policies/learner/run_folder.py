@@ -1,4 +1,4 @@
-"""The files of a fine-tuning run, and what of the learner's progress they keep.
+"""The files of a fine-tuning run.
 
 episodes/               every episode that was acknowledged, durable before the receipt
 learner.safetensors     agent, draws of the replay, counters: the newest checkpoint
@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from trajectories.errors import CheckpointError
@@ -24,27 +23,6 @@ PUBLISHED = "published.json"
 SNAPSHOTS = "snapshots"
 SNAPSHOT_FILE = "snapshot.json"
 METRICS = "metrics"
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Counters of a run.
-
-    Attributes:
-        updates: Updates done.
-        wall_s: Seconds that learners of this run have been up, all starts together.
-        snapshot_steps: Environment steps of the newest snapshot.
-        policy: Digest of the pre-trained policy that the run began with.
-    """
-
-    updates: int = 0
-    wall_s: float = 0.0
-    snapshot_steps: int = 0
-    policy: str = ""
-
-    def to_dict(self) -> dict[str, object]:
-        """Plain JSON types."""
-        return asdict(self)
 
 
 class RunFolder:

@@ -95,8 +95,11 @@ def test_robot_finetuning(small_policy, monkeypatch):
         learner.put_episode(failure())
         learner.train(0)
         learner._take_in()
-        learner._agent.set_phase("online")
-        assert first_update(learner._agent, learner._replay) == (pytest.approx(ARM), pytest.approx(math.log(101)))
+        learner.trainer.agent.set_phase("online")
+        assert first_update(learner.trainer.agent, learner._kept.replay) == (
+            pytest.approx(ARM),
+            pytest.approx(math.log(101)),
+        )
         learner.store.close()
 
 

@@ -145,8 +145,8 @@ def test_finetune_draws_a_persons_steps_beside_the_demonstrations_where_asked_to
         for source in (Source.POLICY, Source.PERSON):
             learner.put_episode(corrected(source))
         learner.train(5)
-        offline = len(learner._source.offline)
-        shares[corrections] = (learner._source.sample(8000).source[4000:] == Source.PERSON).float().mean().item()
+        offline = len(learner.trainer.source.offline)
+        shares[corrections] = (learner.trainer.source.sample(8000).source[4000:] == Source.PERSON).float().mean().item()
         learner.close()
         shutil.rmtree(learner.folder.path)
     assert shares["online"] == 0
@@ -165,7 +165,7 @@ def test_finetune_keeps_the_offline_data_that_were_asked_for(store, tmp_path):
     held = {}
     for kept in ("target", "successes", "all"):
         learner = finetuning(path, tmp_path, "method=rlpd", f"method.offline={kept}")
-        held[kept] = len(learner._source.offline)
+        held[kept] = len(learner.trainer.source.offline)
         learner.close()
     assert held == {
         "target": sum(map(len, red)), "successes": sum(map(len, red[1:])), "all": sum(map(len, episodes)),
@@ -205,13 +205,13 @@ def test_every_method_is_pretrained_and_goes_on_online(name, store, tmp_path):
         agent=agent_config(config),
     )  # fmt: skip
     learner = Learner(tmp_path / "run", folder, SPEC, learning, offline=data, task="red_disc")
-    before = {key: tensor.clone() for key, tensor in learner._agent.actor.state_dict().items()}
+    before = {key: tensor.clone() for key, tensor in learner.trainer.agent.actor.state_dict().items()}
     world.places["red"] = np.array([0.2, 0.0])  # on neither side: no success ends the episode
     rng = np.random.default_rng(1)
     learner.put_episode(record(world, lambda _: rng.uniform(-1, 1, 7), steps=20, source=Source.POLICY))
     assert learner.train() == 10
     assert learner.status.updates == 10
-    assert any(not torch.equal(before[key], now) for key, now in learner._agent.actor.state_dict().items())
-    expert = (learner._source.sample(64).source == Source.EXPERT).float().mean()
+    assert any(not torch.equal(before[key], now) for key, now in learner.trainer.agent.actor.state_dict().items())
+    expert = (learner.trainer.source.sample(64).source == Source.EXPERT).float().mean()
     assert expert == feeding.retention
     learner.close()

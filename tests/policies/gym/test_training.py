@@ -9,8 +9,8 @@ import torch
 from helpers.line_world import ENV, line_data, small_agent
 
 from policies.agent.methods import METHODS, method
-from policies.gym import online
-from policies.gym.checkpoint import save_checkpoint
+from policies.gym import checkpoint
+from policies.gym.checkpoint import load_checkpoint, save_checkpoint
 from policies.gym.environment import make_env
 from policies.gym.evaluation import evaluate, success_of
 from policies.gym.offline import OfflineTraining
@@ -109,6 +109,19 @@ def test_online_training_interrupted_and_resumed_is_the_same_to_the_bit(tmp_path
     assert len(list((tmp_path / "broken").glob("replay_*"))) == 1
 
 
+def test_draws_of_a_checkpoint_from_before_the_online_trainer_go_on(tmp_path, start):
+    settings = replace(ONLINE, offline_ratio=0.5)
+    finetune(tmp_path / "broken", start, settings=settings, progress=at(77))
+    path = tmp_path / "broken" / "agent.safetensors"
+    saved = load_checkpoint(path)
+    draws = {name.removeprefix("offline."): t for name, t in saved.tensors.items() if name.startswith("offline.")}
+    progress = {name: value for name, value in saved.progress.items() if name != "losses"}
+    assert draws.keys() == {"generator", "added"}
+    save_checkpoint(path, saved.agent, saved.preparation, saved.identity, progress, draws)
+    whole = finetune(tmp_path / "whole", start, settings=settings)
+    assert_same_state(finetune(tmp_path / "broken", start, settings=settings), whole)
+
+
 def test_a_kill_between_the_files_of_a_checkpoint_leaves_the_one_before(tmp_path, start, monkeypatch):
     saved = []
 
@@ -118,7 +131,7 @@ def test_a_kill_between_the_files_of_a_checkpoint_leaves_the_one_before(tmp_path
         saved.append(path)
         save_checkpoint(path, *rest)
 
-    monkeypatch.setattr(online, "save_checkpoint", killed)
+    monkeypatch.setattr(checkpoint, "save_checkpoint", killed)
     finetune(tmp_path / "broken", start)
     assert len(list((tmp_path / "broken").glob("replay_*"))) == 2  # the newest belongs to no checkpoint
     monkeypatch.undo()

@@ -68,46 +68,46 @@ def test_an_episode_is_durable_and_counts_once(make, tmp_path):
 
 def test_nothing_is_learned_in_the_warm_up_and_the_replay_starts_empty(make):
     learner = make()
-    before = weights_of(learner._agent)
-    assert len(learner._replay) == 0
+    before = weights_of(learner.trainer.agent)
+    assert len(learner._kept.replay) == 0
     for episode in online(2, seed=2):
         learner.put_episode(episode)
     assert learner.train() == 0
-    assert same(before, weights_of(learner._agent))
+    assert same(before, weights_of(learner.trainer.agent))
     assert learner.weights(0) is None
-    assert len(learner._replay) == 40
+    assert len(learner._kept.replay) == 40
 
 
 def test_the_pretrained_agent_is_restored_whole(make, pretrained):
     learner = make()
     saved = load_agent(pretrained / "agent.safetensors", SPEC).agent
-    assert same(weights_of(saved), weights_of(learner._agent))
-    assert any(name.startswith("optimiser.") for name in weights_of(learner._agent))
+    assert same(weights_of(saved), weights_of(learner.trainer.agent))
+    assert any(name.startswith("optimiser.") for name in weights_of(learner.trainer.agent))
 
 
 def test_every_step_after_the_warm_up_pays_for_one_update(make):
     learner = make()
     for episode in online(3, seed=3):
         learner.put_episode(episode)
-    critics, actors = learner._agent.critic_updates, learner._agent.actor_updates
+    critics, actors = learner.trainer.agent.critic_updates, learner.trainer.agent.actor_updates
     assert learner.owed == 20
     assert learner.train(7) == 7
     assert learner.owed == 13
     assert learner.train() == 13
-    assert learner._agent.phase == "online"
-    assert learner._agent.critic_updates - critics == 20 * CONFIG.utd
-    assert learner._agent.actor_updates - actors == 20
+    assert learner.trainer.agent.phase == "online"
+    assert learner.trainer.agent.critic_updates - critics == 20 * CONFIG.utd
+    assert learner.trainer.agent.actor_updates - actors == 20
 
 
 def test_critic_only_leaves_the_policy_as_it_is(make):
     learner = make(config=replace(CONFIG, critic_only=15))
     for episode in online(3, seed=3):
         learner.put_episode(episode)
-    policy = learner._agent.actor_weights()
+    policy = learner.trainer.agent.actor_weights()
     learner.train(15)
-    assert same(policy, learner._agent.actor_weights())
+    assert same(policy, learner.trainer.agent.actor_weights())
     learner.train(1)
-    assert not same(policy, learner._agent.actor_weights())
+    assert not same(policy, learner.trainer.agent.actor_weights())
 
 
 def test_an_agent_that_diverged_is_neither_published_nor_saved(make):
@@ -116,17 +116,17 @@ def test_an_agent_that_diverged_is_neither_published_nor_saved(make):
         learner.put_episode(episode)
     learner.train(1)
     learner.save()
-    before, version = learner.folder.checkpoint.read_bytes(), learner._version
+    before, version = learner.folder.checkpoint.read_bytes(), learner.status.version
     with torch.no_grad():
-        learner._agent.critics.out_bias[0] = torch.nan
+        learner.trainer.agent.critics.out_bias[0] = torch.nan
     for use in (learner.train, learner.save):
         with pytest.raises(CheckpointError, match=r"Learning diverged: after \d+ updates"):
             use()
     assert learner.folder.checkpoint.read_bytes() == before
-    assert learner._version == version
+    assert learner.status.version == version
     with torch.no_grad():
-        learner._agent.critics.out_bias[0] = 0.0
-        for parameter in (*learner._agent.actor.parameters(), *learner._agent.critics.parameters()):
+        learner.trainer.agent.critics.out_bias[0] = 0.0
+        for parameter in (*learner.trainer.agent.actor.parameters(), *learner.trainer.agent.critics.parameters()):
             parameter.nan_to_num_()
 
 
@@ -148,11 +148,16 @@ def test_the_actor_waits_while_the_learner_is_too_far_behind(make):
     ("steps", "updates", "owed", "trained"), [(30, 0, 0, 30), (40, 0, 0, 40), (70, 10, 20, 50), (70, 30, 0, 70)]
 )
 def test_pace_counts(steps, updates, owed, trained):
-    pace = UpdateRateLimiter(warmup_steps=40, max_lag=20)
-    assert pace.owed(steps, updates) == owed
-    assert pace.trained_steps(steps, updates) == trained
-    assert pace.may_act(steps, updates)
-    assert not pace.may_act(steps + 21, updates) or owed == 0
+    pace = UpdateRateLimiter(40, steps=steps, updates=updates)
+    assert (pace.owed, pace.trained_steps) == (owed, trained)
+    assert pace.wait_until_due(0.0) == (owed > 0)
+    assert pace.wait_until_owed_at_most(owed, 0.0)
+    pace.add_steps(50 - steps if steps < 40 else 1)
+    assert pace.wait_until_due(0.0)
+    assert not pace.wait_until_owed_at_most(pace.owed - 1, 0.0)
+    pace.add_update()
+    assert pace.updates == updates + 1
+    assert pace.owed == max(0, pace.steps - 40 - pace.updates)
 
 
 def test_published_weights_load_and_act_as_the_agent(make, pretrained):
@@ -169,7 +174,7 @@ def test_published_weights_load_and_act_as_the_agent(make, pretrained):
     observation = BlobWorld(np.random.default_rng(0)).reset()
     state = torch.from_numpy(learner.perception.state(observation))[None]
     row = learner.perception.instruction(observation.instruction)
-    expected = learner._agent.act(state, learner._agent.table[row : row + 1], deterministic=True)[0]
+    expected = learner.trainer.agent.act(state, learner.trainer.agent.table[row : row + 1], deterministic=True)[0]
     assert np.allclose(policy.act(observation, deterministic=True), expected.numpy(), atol=1e-5)
 
 
@@ -193,7 +198,7 @@ def test_resume_goes_on_bit_for_bit(make):
     for episode in episodes[4:]:
         again.put_episode(episode)
     again.train()
-    assert same(weights_of(whole._agent), weights_of(again._agent))
+    assert same(weights_of(whole.trainer.agent), weights_of(again.trainer.agent))
 
 
 def test_a_kill_loses_no_episode_and_repeats_no_version(make, tmp_path):
@@ -225,7 +230,7 @@ def test_a_run_of_another_policy_is_refused(make, tmp_path, pretrained):
         next(agent.actor.parameters()).add_(1.0)
     save_policy(other, policy.perception, policy.networks, agent.actor_weights())
     save_agent(other / "agent.safetensors", agent, SPEC, {"features": policy.perception.digest})
-    with pytest.raises(CheckpointError, match="began with policy"):
+    with pytest.raises(CheckpointError, match=r"was made with policy = .* Go on with the pre-trained folder"):
         Learner(tmp_path / "run", other, SPEC, CONFIG)
 
 
@@ -254,9 +259,9 @@ def test_retention_mixes_offline_data_and_none_keeps_nothing(make, demo_store):
         for episode in online(3, seed=9):
             learner.put_episode(episode)
         learner.train(1)
-    assert (mixed._source.sample(64).source == Source.EXPERT).float().mean() == 0.5
-    assert not (plain._source.sample(64).source == Source.EXPERT).any()
-    assert mixed._agent.phase == "online"
+    assert (mixed.trainer.source.sample(64).source == Source.EXPERT).float().mean() == 0.5
+    assert not (plain.trainer.source.sample(64).source == Source.EXPERT).any()
+    assert mixed.trainer.agent.phase == "online"
 
 
 @pytest.mark.parametrize(
@@ -281,7 +286,7 @@ def test_labels_come_from_the_outcome_not_from_the_stored_rewards(make):
     wrong = replace(episode, rewards=np.full(len(episode), 9, np.float32), terminated=np.zeros(len(episode), bool))
     learner.put_episode(wrong)
     learner.train()
-    batch = learner._replay.gather(torch.arange(len(episode)))
+    batch = learner._kept.replay.gather(torch.arange(len(episode)))
     assert batch.reward.tolist() == [-1.0] * (len(episode) - 3) + [0.0] * 3
     assert batch.discount[-3:].tolist() == [0.0] * 3
 

@@ -88,7 +88,7 @@ def test_an_episode_is_committed_labelled_and_encoded_once_on_each_side(
         "Recorder.finish": 0, "sparse_labels": 0, "monte_carlo_returns": 1, "n_step": 0, network: STEPS + 1,
     }  # fmt: skip
     assert calls.of("updates") == dict.fromkeys((*WATCHED, *FRAMES), 0) | {"n_step": 1}
-    batch = learner._replay.gather(torch.arange(STEPS))
+    batch = learner._kept.replay.gather(torch.arange(STEPS))
     assert batch.reward.tolist() == [-1, -1, 0, 0, 0]
     assert batch.discount.tolist() == [np.float32(0.95), np.float32(0.95), 0, 0, 0]
 
@@ -97,4 +97,4 @@ def test_an_episode_is_committed_labelled_and_encoded_once_on_each_side(
     with calls.watch():
         again = open_learner(config=CONFIG, folder=folder)
     assert calls.of("restart") == dict.fromkeys((*WATCHED, *FRAMES), 0)
-    assert torch.equal(again._replay.gather(torch.arange(STEPS)).state, batch.state)
+    assert torch.equal(again._kept.replay.gather(torch.arange(STEPS)).state, batch.state)

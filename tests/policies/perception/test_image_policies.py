@@ -189,7 +189,7 @@ def test_published_weights_bring_the_encoder_and_act_as_the_agent(make, pretrain
     weights = learner.weights(0)
     assert any(name.startswith("encoder.branches.0.network") for name in weights.tensors)
     policy.load(weights)
-    expected = expected_action(learner._agent, learner.perception, observe())
+    expected = expected_action(learner.trainer.agent, learner.perception, observe())
     np.testing.assert_allclose(policy.act(observe(), True), expected, atol=1e-5)
     assert not np.allclose(before, expected, atol=1e-4)
     assert policy.digest == digest_before  # what both ends agree on is where they began
@@ -259,7 +259,7 @@ def test_a_frozen_encoder_leaves_features_in_replay_and_an_update_is_one_on_stat
         learner.put_episode(episode)
     learner.train(0)
     assert learner.train(1) == 1
-    held = learner._replay.gather(torch.arange(20))
+    held = learner._kept.replay.gather(torch.arange(20))
     assert held.observation.keys() == {"state"}
     assert torch.equal(held.state, learner.perception.frames(episodes[0])["state"][:20])
 
@@ -274,10 +274,10 @@ def test_a_frozen_encoder_leaves_features_in_replay_and_an_update_is_one_on_stat
         fresh.put_episode(episode)
     fresh.train(0)
     fresh._take_in()
-    plain.update(fresh._source.sample(64), utd=2)
-    assert digest(plain.state()[0]) == digest(learner._agent.state()[0])
+    plain.update(fresh.trainer.source.sample(64), utd=2)
+    assert digest(plain.state()[0]) == digest(learner.trainer.agent.state()[0])
     assert all(torch.equal(before[name], t) for name, t in learner.perception.encoder.trained_tensors().items())
-    assert not any(name.startswith("encoder.") for name in learner._agent.actor_weights())
+    assert not any(name.startswith("encoder.") for name in learner.trainer.agent.actor_weights())
     assert fresh.hello(SPEC, load_policy(pretrained_on_images).digest) == 0
 
 
@@ -285,7 +285,7 @@ def test_an_encoder_that_goes_on_learning_leaves_images_in_replay(make):
     learner = make(config=TRAINED)
     before = {name: t.clone() for name, t in learner.perception.encoder.trained_tensors().items()}
     put(learner, online(3, seed=6))
-    assert set(learner._replay.gather(torch.arange(4)).observation) == {"image/front", "proprio"}
+    assert set(learner._kept.replay.gather(torch.arange(4)).observation) == {"image/front", "proprio"}
     now = learner.perception.encoder.trained_tensors()
     assert not any(torch.equal(before[name], now[name]) for name in now if name.endswith("weight"))
 
@@ -296,8 +296,8 @@ def test_bytes_bound_the_replay_by_what_it_keeps(make, config):
     learner = make(config=small)
     slot = slot_bytes(learner.perception.fields)
     assert (slot > 64 * 64 * 3) == (not config.freeze_encoder)
-    assert learner._replay.capacity == min(2_000_000 // slot, 2 * small.steps + 10_000)
-    assert learner._replay.nbytes <= 2_000_000
+    assert learner._kept.replay.capacity == min(2_000_000 // slot, 2 * small.steps + 10_000)
+    assert learner._kept.replay.nbytes <= 2_000_000
 
 
 @pytest.mark.parametrize("config", [CONFIG, TRAINED])
@@ -310,8 +310,8 @@ def test_resume_goes_on_bit_for_bit(make, config):
     again = make("half", config=config)
     for learner in (whole, again):
         put(learner, episodes[4:])
-    assert digest(whole._agent.state()[0]) == digest(again._agent.state()[0])
-    assert (again._agent.encoder is None) == config.freeze_encoder
+    assert digest(whole.trainer.agent.state()[0]) == digest(again.trainer.agent.state()[0])
+    assert (again.trainer.agent.encoder is None) == config.freeze_encoder
     assert again.perception.digest == whole.perception.digest
 
 
@@ -337,9 +337,9 @@ def test_features_of_another_encoder_are_not_taken_over(make, tmp_path, pretrain
     save_pretrained(tmp_path / "other", agent, load_perception(pretrained_on_images), {})
     again = make(folder=tmp_path / "other")
     assert "holds features of encoder" in caplog.text
-    assert len(again._replay) == 40
-    held = again._replay.gather(torch.arange(1)).state
-    assert not torch.allclose(held, learner._replay.gather(torch.arange(1)).state, atol=1e-3)
+    assert len(again._kept.replay) == 40
+    held = again._kept.replay.gather(torch.arange(1)).state
+    assert not torch.allclose(held, learner._kept.replay.gather(torch.arange(1)).state, atol=1e-3)
 
 
 def test_keypoints_cant_go_on_learning(tmp_path, pretrained):
@@ -351,5 +351,5 @@ def test_images_are_on_both_sides_of_a_mix(make, demo_store):
     stores = [TrajectoryStore(demo_store, read_only=True)]
     learner = make(config=replace(TRAINED, retention=0.5), offline=stores, task="red_disc")
     put(learner, online(3, seed=9))
-    assert set(learner._source.sample(8).observation) == {"image/front", "proprio"}
-    assert learner._agent.phase == "online"
+    assert set(learner.trainer.source.sample(8).observation) == {"image/front", "proprio"}
+    assert learner.trainer.agent.phase == "online"

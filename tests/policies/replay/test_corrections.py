@@ -151,10 +151,10 @@ def test_corrections_survive_a_restart_of_the_learner(open_learner, demo_store, 
     else:
         half.close()
     again = open_learner("half", **settings)
-    held, persons = len(again._source.offline), 4 * 5
-    assert len(again._source.online) == 80
-    batch = again._source.sample(8000)
-    assert_same(batch, whole._source.sample(8000))
+    held, persons = len(again.trainer.source.offline), 4 * 5
+    assert len(again.trainer.source.online) == 80
+    batch = again.trainer.source.sample(8000)
+    assert_same(batch, whole.trainer.source.sample(8000))
     online, offline = halves(batch)
     assert share(online, Source.PERSON) == pytest.approx(0.25, abs=0.03)
     expected = persons / (persons + held)

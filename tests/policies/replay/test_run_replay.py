@@ -63,11 +63,11 @@ def put(learner, episodes):
 
 
 def parameters(learner):
-    return learner._agent.state()[0]
+    return learner.trainer.agent.state()[0]
 
 
 def assert_same_learners(left, right):
-    assert_same(everything(left._replay), everything(right._replay))
+    assert_same(everything(left._kept.replay), everything(right._kept.replay))
     ours, theirs = parameters(left), parameters(right)
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
@@ -109,11 +109,11 @@ def test_the_order_of_arrival_is_kept_when_it_is_not_that_of_creation(make, enco
     first, second, third = online(3, seed=32)
     learner = make()
     put(learner, [second, first])
-    before = learner._replay.gather(torch.arange(40))
+    before = learner._kept.replay.gather(torch.arange(40))
     learner.close()
     again = make()
     put(again, [third])
-    assert_same(again._replay.gather(torch.arange(40)), before)
+    assert_same(again._kept.replay.gather(torch.arange(40)), before)
     assert encoded == []
 
 

@@ -1,0 +1,115 @@
+"""What a fine-tuning run writes about its episodes and its losses, and the training stream's own success."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from policies.learner.metrics import MetricsLog
+from policies.learner.rate_limiter import UpdateRateLimiter
+from policies.replay.dataset import ReplayEpisode
+from trajectories.manifest import EpisodeInfo
+from trajectories.types import DIRECTIONS, Direction, Episode, Float32, Outcome
+
+WINDOW = 20
+
+
+class TrainingRecord:
+    """Success of the last `WINDOW` judged episodes of each direction."""
+
+    def __init__(self) -> None:
+        self._recent: dict[str, deque[bool]] = {direction: deque(maxlen=WINDOW) for direction in DIRECTIONS}
+
+    def count(self, direction: Direction, outcome: Outcome) -> None:
+        """Count an episode, unless its outcome is unknown."""
+        if outcome != "unknown":
+            self._recent[direction].append(outcome == "success")
+
+    def add(self, episode: Episode, rewards: Float32) -> dict[str, float | str]:
+        """Count an episode that has just arrived; returns its entry for the metrics.
+
+        The twin's predicate (`metadata["evaluation"]`), where there is one, is written beside the judge's word so
+        that the judge's errors can be seen; nothing learns from it.
+
+        Args:
+            episode: As the actor sent it.
+            rewards: float32 (T,) as replay took them.
+        """
+        self.count(episode.direction, episode.outcome)
+        entry: dict[str, float | str] = {
+            "episode/direction": episode.direction,
+            "episode/outcome": episode.outcome,
+            "episode/length": float(len(episode)),
+            "episode/return": float(rewards.sum()),
+        }
+        predicate = (episode.metadata.get("evaluation") or {}).get("success")
+        if predicate is not None:
+            entry["episode/predicate"] = float(bool(predicate))
+        return entry | {f"training_success/{name}": self.rate(name) for name in DIRECTIONS}
+
+    def rate(self, direction: Direction) -> float:
+        """Success rate of the window; NaN when it is empty."""
+        recent = self._recent[direction]
+        return sum(recent) / len(recent) if recent else math.nan
+
+
+class RunMetrics:
+    """The metrics of a run over all its starts; one thread writes.
+
+    Attributes:
+        steps: Environment steps of the episodes that were counted.
+        episodes: How many these are.
+    """
+
+    def __init__(self, folder: Path, progress: Mapping[str, Any]) -> None:
+        """Go on in the same files.
+
+        Args:
+            folder: Of the metrics.
+            progress: Of the checkpoint: "updates" and "wall_s" of all starts before; empty for a new run.
+        """
+        self.steps = self.episodes = 0
+        self._record, self._log = TrainingRecord(), MetricsLog(folder)
+        self._before, self._started = float(progress.get("wall_s", 0.0)), time.monotonic()
+        self._rate_from = (int(progress.get("updates", 0)), self._started)
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds that learners of this run have been up."""
+        return self._before + time.monotonic() - self._started
+
+    def success(self, direction: Direction) -> float:
+        """Success rate of the newest judged episodes; NaN without any."""
+        return self._record.rate(direction)
+
+    def count(self, info: EpisodeInfo) -> None:
+        """Count an episode that was written about before."""
+        self._record.count(info.direction, info.outcome)
+        self.steps += info.length
+        self.episodes += 1
+
+    def write_episode(self, episode: Episode, encoded: ReplayEpisode) -> None:
+        """Count an episode that has just come, and write about it."""
+        self.steps += len(episode)
+        self.episodes += 1
+        self._log.write(self.steps, self.wall_s, self._record.add(episode, encoded.rewards))
+
+    def write_losses(self, losses: dict[str, float], pace: UpdateRateLimiter) -> None:
+        """Write the newest losses, updates due, and updates a second since the last call."""
+        updates, now = pace.updates, time.monotonic()
+        before, since = self._rate_from
+        rates = {"updates_per_s": (updates - before) / max(now - since, 1e-9), "owed": float(pace.owed)}
+        self._log.write(pace.trained_steps, self.wall_s, {**losses, **rates})
+        self._rate_from = (updates, now)
+
+    def flush(self) -> None:
+        """Hand everything to the operating system."""
+        self._log.flush()
+
+    def close(self) -> None:
+        """Flush and close."""
+        self._log.close()
