@@ -94,10 +94,11 @@ def _search_path_plugin() -> type:
 def _folder(module: str) -> Traversable:
     try:
         return importlib.resources.files(module)
-    except (ImportError, TypeError) as error:
+    except Exception as error:  # whatever a package does when it is imported
         raise ConfigError(
-            f"The entry point group {ENTRY_POINTS!r} names the folder {module!r}, which can't be found: {error}. It "
-            "must be a package with YAML files and an __init__.py. Mend or uninstall what brings it."
+            f"The entry point group {ENTRY_POINTS!r} names the folder {module!r}, which can't be found "
+            f"({type(error).__name__}: {error}). It must be a package with YAML files and an __init__.py. Mend or "
+            "uninstall what brings it."
         ) from error
 
 

@@ -19,6 +19,7 @@ from policies.learner.pretrain import policy_checkpoint, pretrain
 from policies.learner.pretrain_config import PretrainConfig
 from policies.perception.keypoint_training import KeypointConfig
 from trajectories.store import TrajectoryStore
+from trajectories.writer_lock import only_writer
 
 
 class Bars:
@@ -94,7 +95,10 @@ def run(config: DictConfig) -> None:
         print(f"method={config.method.name} begins online: what the policy sees through is trained, the policy is not.")
     device = "cpu" if encoder is None else device_of(config)  # states alone are too little work for a GPU
     bars = Bars()
-    with TrajectoryStore(data_folder(run_dir), spec_of(config), read_only=True) as store:
+    with (
+        only_writer(pretrained_folder(config)),
+        TrajectoryStore(data_folder(run_dir), spec_of(config), read_only=True) as store,
+    ):
         print(f"{data_folder(run_dir)}: {len(store)} episodes")
         about = pretrain(
             [store],

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from factory.spec import camera_names, plain
 from policies.agent.compile_choice import Workload, begun_with, choose_compile, compile_setting
@@ -64,7 +65,15 @@ def feeding_of(config: DictConfig) -> Feeding:
     """
     given, cloned, steps = config.method, int(config.pretrain.clone_steps), int(config.pretrain.steps)
     if given.registry is None:
-        feeding = Feeding(True, cloned, steps, True, float(given.retention), int(given.utd), int(given.batch))
+        feeding = Feeding(
+            True,
+            cloned,
+            steps,
+            True,
+            float(given.retention),
+            whole("method.utd", given.utd),
+            whole("method.batch", given.batch),
+        )
         _require_retention(str(given.name), _OWN_RETENTION.get(str(given.name)), feeding.retention)
         _require_kept_data(config, feeding)
         return feeding
@@ -75,8 +84,8 @@ def feeding_of(config: DictConfig) -> Feeding:
         steps=cloned + steps,
         online=found.online,
         retention=float(found.offline_ratio if given.retention is None else given.retention),
-        utd=int(given.utd or found.utd),
-        batch=int(given.batch or found.batch),
+        utd=found.utd if given.utd is None else whole("method.utd", given.utd),
+        batch=found.batch if given.batch is None else whole("method.batch", given.batch),
     )
     _require_retention(str(given.name), found.offline_ratio, feeding.retention)
     _require_kept_data(config, feeding)
@@ -155,6 +164,7 @@ def agent_config(config: DictConfig) -> AgentConfig:
         return _published_agent(config)
     raw: dict[str, Any] = OmegaConf.to_container(config.agent, resolve=True)  # type: ignore[assignment]
     del raw["compile"]
+    raw["n_step"] = whole("agent.n_step", raw["n_step"])
     critic_loss = [raw.pop(name) for name in CRITIC_LOSS]
     agent = AgentConfig.from_dict({"target_range": value_range(float(raw["gamma"])), **raw})
     return with_critic_loss(agent, *critic_loss)
@@ -183,7 +193,7 @@ def with_critic_loss(
         return replace(agent, networks=replace(agent.networks, critic_bins=None))
     if loss != "hl_gauss":
         raise ConfigError(f"agent.critic_loss={loss} is unknown; expected mse, hl_gauss, or null for the method's own.")
-    found = agent.target_range or default if values is None else tuple(values)
+    found = agent.target_range or default if values is None else _numbers(values)
     if found is None or len(found) != 2 or not found[0] < found[1]:
         raise ConfigError(
             f"agent.critic_loss=hl_gauss with agent.critic_range={values}: expected [lowest, highest] return of the "
@@ -191,6 +201,28 @@ def with_critic_loss(
         )
     beyond = _BEYOND * (found[1] - found[0])
     return classified(agent, found[0] - beyond, found[1] + beyond)
+
+
+def _numbers(values: object) -> tuple[float, ...]:
+    """The finite numbers of a list; none of anything else."""
+    if not isinstance(values, Sequence | ListConfig) or isinstance(values, str):
+        return ()
+    try:
+        found = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        return ()
+    return found if all(map(math.isfinite, found)) else ()
+
+
+def whole(name: str, value: object) -> int:
+    """A setting that is a whole number of at least 1.
+
+    Raises:
+        ConfigError: When it is something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(f"{name}={value} is out of range; expected a whole number, at least 1.")
+    return value
 
 
 def with_compile(
@@ -239,7 +271,7 @@ def _published_agent(config: DictConfig) -> AgentConfig:
     agent = replace(
         agent,
         gamma=float(ours.gamma),
-        n_step=int(ours.n_step),
+        n_step=whole("agent.n_step", ours.n_step),
         bf16=bool(ours.bf16),
         offline=replace(agent.offline, clone_all=False),
         warmup=replace(agent.warmup, clone_all=False),

@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from factory.arm import arm_of
 from trajectories.types import RobotSpec
 
 
@@ -24,7 +25,7 @@ def camera_names(config: DictConfig) -> tuple[str, ...]:
 def spec_of(config: DictConfig) -> RobotSpec:
     """The specification of the robot that the settings name."""
     size = int(config.robot.image_size)
-    return RobotSpec(cameras=dict.fromkeys(camera_names(config), (size, size)))
+    return RobotSpec(cameras=dict.fromkeys(camera_names(config), (size, size)), joints=arm_of(config).joints)
 
 
 def device_of(config: DictConfig) -> str:

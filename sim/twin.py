@@ -147,7 +147,7 @@ def make_twin(
     chosen, model = find_task(task), arm_model(arm)
     scene = Scene(chosen.scene, seed=seed, randomise=randomise, arm=model)
     size = (image_size, image_size)
-    spec = RobotSpec(cameras=dict.fromkeys(cameras, size))
+    spec = RobotSpec(cameras=dict.fromkeys(cameras, size), joints=model.joints)
     devices = {name: scene.camera(name, size) for name in cameras}
     env = RobotEnv(scene.arm, devices, scene.clock, spec, model=model, max_steps=max_steps)
     twin = Twin(chosen, scene, env, spread, randomise, rng)

@@ -125,7 +125,7 @@ class Command:
     """What is sent to the arm after safety and inverse kinematics.
 
     Attributes:
-        joints: float64 (6,) joint targets, rad.
+        joints: float64 (N,) joint targets, rad.
         gripper_width: Gap between the fingers, m.
         t_ns: When it was computed.
         clipped: Names of the limits that changed it, empty if none.

@@ -43,7 +43,7 @@ class Claim:
     def __init__(self, port: str) -> None:
         self.before: Mapping[str, Any] = {}
         self._port = port
-        name = b"\0regrasp-arm-" + hashlib.sha256(str(Path(port).absolute()).encode()).hexdigest()[:32].encode()
+        name = b"\0regrasp-arm-" + hashlib.sha256(_same(port).encode()).hexdigest()[:32].encode()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         give_up = time.monotonic() + _PATIENCE_S
         try:
@@ -110,6 +110,11 @@ class Claim:
                 f"{pid}). End that session first; if it hangs, kill -9 {session}: the arm holds, and can be connected "
                 "at once."
             )
+
+
+def _same(resource: str) -> str:
+    """The same text for every path that leads to one device, from whichever folder; other names as they are."""
+    return os.path.realpath(resource) if Path(resource).is_absolute() and os.path.exists(resource) else resource
 
 
 def answer(visitor: socket.socket, **what: Any) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import json
 import logging
 import threading
 import time
@@ -16,6 +18,7 @@ from robot.interfaces import Arm, ArmState
 from trajectories.errors import ConfigError, DeviceError, RegraspError, SafetyError
 from trajectories.numbers import NS_PER_S
 
+_JOIN_S = 2.0
 _log = logging.getLogger(__name__)
 
 
@@ -106,13 +109,41 @@ def hosting_named(name: str) -> Hosting:
     if not callable(found):
         raise ConfigError(f"{name} is {found!r}; a function that takes settings and returns an Arm is expected.")
     return Hosting(
-        resource=lambda settings: f"{name} {settings.get('device', '')}",
-        open=lambda settings, block, priority: HostedArm(found(settings), block),
+        resource=lambda settings: _resource(name, settings),
+        open=lambda settings, block, priority: HostedArm(_opened(name, found, settings), block),
     )
 
 
+def _resource(name: str, settings: Mapping[str, Any]) -> str:
+    """What only one process may drive: the path under "device" or "port"; else the factory with all of its settings."""
+    for key in ("device", "port"):
+        if settings.get(key):
+            return str(settings[key])
+    return f"{name} {json.dumps(dict(settings), sort_keys=True)}"
+
+
+def _opened(name: str, factory: Callable[[Mapping[str, Any]], Arm], settings: Mapping[str, Any]) -> Arm:
+    """What the factory makes.
+
+    Raises:
+        DeviceError: When it raises, or makes something that is no arm.
+    """
+    try:
+        arm = factory(settings)
+    except RegraspError:
+        raise
+    except Exception as error:
+        raise DeviceError(f"{name} raised {type(error).__name__}: {error}") from error
+    missing = [
+        method for method in ("read", "send", "hold", "clear", "close") if not callable(getattr(arm, method, None))
+    ]
+    if missing:
+        raise DeviceError(f"{name} returned {arm!r}, which lacks {', '.join(missing)}; an Arm is expected.")
+    return arm
+
+
 class HostedArm:
-    """Any arm with its session on the other side of `block`; a thread passes on what is said on either side.
+    """Any arm with its session on the other side of `block`; one thread passes on orders, another the arm's state.
 
     An arm whose session falls silent holds after `command_timeout_s`, whatever the arm itself does about silence.
 
@@ -132,18 +163,22 @@ class HostedArm:
         self.farewell = ""
         self._arm, self._block = arm, block
         self._period_s, self._timeout_ns = 1.0 / rate_hz, round(command_timeout_s * NS_PER_S)
-        self._state: ArmState = arm.read()
+        self._state = self._first_state()
         self._taken, self._ordered_ns = block.orders, 0
         self._crash: BaseException | None = None
         self._taking, self._stop = threading.Lock(), threading.Event()
         self.publish()
         self.put_figures()
-        self._thread = threading.Thread(target=self._run, name="hosted-arm", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._run, args=(work,), name=f"hosted-arm-{name}", daemon=True)
+            for name, work in (("orders", self._obey), ("state", self._look))
+        ]  # a read that hangs must not keep a hold from the arm
+        for thread in self._threads:
+            thread.start()
 
     @property
     def crashed(self) -> bool:
-        """Whether the thread ended by itself."""
+        """Whether a thread ended by itself; the arm was told to hold, and was closed."""
         return self._crash is not None
 
     @property
@@ -188,9 +223,14 @@ class HostedArm:
 
     def close(self) -> None:
         """Release the arm as it does; may be called twice."""
-        if not self.farewell:
+        if self.farewell:
+            return
+        try:
             self._end()
             self.farewell = "The arm is closed."
+        except Exception as error:
+            self.farewell = f"The arm could NOT be released ({type(error).__name__}: {error}). Look at it."
+            _log.exception("The arm could not be released.")
 
     def leave(self) -> None:
         """Hold, and release the arm for the next process."""
@@ -201,21 +241,42 @@ class HostedArm:
     # -- inside -------------------------------------------------------------------------------------
     def _end(self) -> None:
         self._stop.set()
-        self._thread.join()
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(_JOIN_S)
         self._arm.close()
 
-    def _run(self) -> None:
+    def _first_state(self) -> ArmState:
+        """Read the arm once; it is closed again when that fails.
+
+        Raises:
+            DeviceError: When it fails.
+        """
+        try:
+            return self._arm.read()
+        except Exception as error:
+            with contextlib.suppress(Exception):
+                self._arm.close()
+            raise DeviceError(f"The arm gives no joint state: {type(error).__name__}: {error}") from error
+
+    def _run(self, work: Callable[[], None]) -> None:
         try:
             while not self._stop.wait(self._period_s):
-                self._obey()
-                try:
-                    self._state = self._arm.read()
-                except RegraspError as error:  # no new state: the old one ages, and the session refuses it
-                    _log.debug("The arm gave no state: %s", error)
-                self.publish()
+                work()
         except BaseException as error:
+            _log.exception("The arm's loop ended; the arm is told to hold, and is closed.")
+            for leave in (self._arm.hold, self._end):
+                with contextlib.suppress(Exception):
+                    leave()
             self._crash = error
-            _log.exception("The arm's loop ended.")
+
+    def _look(self) -> None:
+        """Publish the arm's newest state; without a new one the old one ages, and the session refuses it."""
+        try:
+            self._state = self._arm.read()
+        except (RegraspError, OSError) as error:
+            _log.debug("The arm gave no state: %s", error)
+        self.publish()
 
     def _obey(self) -> None:
         """Pass on the newest order; hold when there was none for too long."""
@@ -229,7 +290,7 @@ class HostedArm:
                         self._arm.hold()
                     else:
                         self._arm.send(command)
-                except (SafetyError, DeviceError) as error:  # the session is told with its next order
+                except (SafetyError, DeviceError, OSError) as error:  # the session is told with its next order
                     _log.info("An order was dropped: %s", error)
             elif self._ordered_ns and now - self._ordered_ns > self._timeout_ns:
                 self._ordered_ns = 0

@@ -68,7 +68,14 @@ def method(name: str, action_size: int, family: Family = "locomotion") -> Method
         raise ConfigError(f"unknown family {family!r}; expected one of {', '.join(get_args(Family))}")
     if action_size < 1:
         raise ConfigError(f"action_size={action_size} is out of range; expected at least 1")
-    return make(action_size, family)
+    if not callable(make):
+        raise ConfigError(
+            f"The method {name!r} of a package outside is {make!r}; a function (actions, family) is expected."
+        )
+    found = make(action_size, family)
+    if not isinstance(found, Method):
+        raise ConfigError(f"The method {name!r} of a package outside gives {found!r}; a Method is expected.")
+    return found
 
 
 def classified(agent: AgentConfig, low: float, high: float, bins: int = 101) -> AgentConfig:

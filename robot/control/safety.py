@@ -27,6 +27,7 @@ _TRIES = 6  # shorter and shorter steps before the motion is refused
 _TOLERANCE = 1e-9
 _STEP_TOLERANCE = 1e-6  # of a rotation's length: below what float32 actions can tell apart
 _OUTSIDE = 1e-6  # rad of an attainable rotation beyond the box that are none
+_UPRIGHT = 0.75  # of the tilt that is kept in the next try of an arm that can't take it
 _SHORTEST_S = 1e-3  # a motion has to take longer
 
 
@@ -288,12 +289,14 @@ class SafetyFilter:
             else:
                 wanted = Pose(np.array([p + d for p, d in zip(start, shift, strict=True)]), np.array(rpy))
                 pose = self._kinematics.attainable(wanted)
-                part, reason, joints = 0.5, "rotation", None
+                part, reason, joints = 1.0, "rotation", None
                 if pose is not wanted:
                     reasons.append("rotation")
                     turned = rpy_from_rows(multiply(rows_from_rpy(pose.rpy.tolist()), back))
                 if pose is wanted or not self._turns_too_far(wanted, pose, turned, step[3:]):
                     part, reason, joints = self._try(pose, target, allowed)
+                else:  # less tilt can be taken anywhere: the way is kept, and the tilt given up bit by bit
+                    turn = [_UPRIGHT * (p + d) - p for p, d in zip(start_rpy[:2], turn[:2], strict=True)] + turn[2:]
                 if joints is not None:
                     executed = [d / s for d, s in zip((*shift, *turned), self._scale, strict=True)]
                     return Checked(
@@ -317,7 +320,7 @@ class SafetyFilter:
         """
         low, high = self.limits.rpy_lower, self.limits.rpy_upper
         leaves = any(
-            _inside(a, w, b) and not _inside(a, p, b)
+            _beyond(a, p, b) > _beyond(a, w, b) + _OUTSIDE
             for a, w, p, b in zip(low, wanted.rpy.tolist(), pose.rpy.tolist(), high, strict=True)
         )
         return leaves or max(abs(d) / m for d, m in zip(turned, most, strict=True)) > 1.0 + _STEP_TOLERANCE
@@ -336,5 +339,6 @@ class SafetyFilter:
         return 1.0, "", joints
 
 
-def _inside(low: float, value: float, high: float) -> bool:
-    return low - _OUTSIDE <= value <= high + _OUTSIDE
+def _beyond(low: float, value: float, high: float) -> float:
+    """How far a value lies outside of its range, 0 inside."""
+    return max(low - value, value - high, 0.0)

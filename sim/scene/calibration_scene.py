@@ -97,7 +97,9 @@ class CalibrationScene:
         clock = SimClock(self.physics)
         device = SimCamera(camera, self.physics, self._renderer, size)
         arm = MisalignedArm(self.physics, (0.0,) * model.size if offsets is None else offsets)
-        self.env = RobotEnv(arm, {camera: device}, clock, RobotSpec(cameras={camera: size}), model=model)
+        self.env = RobotEnv(
+            arm, {camera: device}, clock, RobotSpec(cameras={camera: size}, joints=model.joints), model=model
+        )
 
     @property
     def camera_pose(self) -> Float64:

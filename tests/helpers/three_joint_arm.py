@@ -21,6 +21,8 @@ class ThreeJointArm:
         self._log("open")
 
     def read(self) -> ArmState:
+        if (self._folder / "broken").exists():
+            raise ValueError("broken")
         return ArmState(self._joints, np.zeros(3), np.zeros(3), self._width, 0.0, time.monotonic_ns())
 
     def send(self, command) -> None:
@@ -43,6 +45,8 @@ class ThreeJointArm:
 
     def close(self) -> None:
         self._log("close")
+        if (self._folder / "stuck").exists():
+            raise OSError("stuck")
 
     def _log(self, what, **more) -> None:
         with (self._folder / "log").open("a") as log:
@@ -51,6 +55,10 @@ class ThreeJointArm:
 
 def open_arm(settings) -> ThreeJointArm:
     return ThreeJointArm(Path(settings["device"]))
+
+
+def open_nothing(settings) -> int:
+    return 42
 
 
 def said(folder: Path) -> list[dict]:

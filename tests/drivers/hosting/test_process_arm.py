@@ -14,7 +14,7 @@ from drivers.errors import PortError, PortLostError
 from drivers.hosting.checks import Mode
 from drivers.hosting.orphan import OrphanSettings
 from drivers.hosting.process_arm import ProcessArm
-from trajectories.errors import ConfigError, SafetyError, StaleDataError
+from trajectories.errors import ConfigError, DeviceError, SafetyError, StaleDataError
 from trajectories.types import Command
 
 PATIENT_S = 5.0
@@ -147,3 +147,37 @@ def test_a_killed_session_leaves_the_arm_holding_for_the_next_one(tmp_path):
 def test_what_cannot_be_hosted_is_refused(tmp_path, name, message):
     with pytest.raises(ConfigError, match=message):
         ProcessArm(name, {"device": str(tmp_path)}, 3)
+
+
+def test_an_arm_whose_loop_ends_is_told_to_hold_and_closed(tmp_path):
+    arm = connect(tmp_path)
+    arm.send(command(0.1, 0.0, 0.0))
+    until(lambda: said(tmp_path)[-1]["what"] == "send")
+    (tmp_path / "broken").write_text("")
+    until(lambda: arm.fault is not None and "broken" in arm.fault)
+    assert [one["what"] for one in said(tmp_path)][-2:] == ["hold", "close"]
+    with pytest.raises((PortLostError, SafetyError)):
+        arm.send(command(0.1, 0.0, 0.0))
+    arm.close()
+
+
+def test_an_arm_that_could_not_be_released_is_told_of(tmp_path):
+    arm = connect(tmp_path)
+    (tmp_path / "stuck").write_text("")
+    arm.close()
+    assert arm.farewell == "The arm could NOT be released (OSError: stuck). Look at it."
+
+
+def test_one_arm_has_one_claim_from_whichever_folder_and_by_whichever_link(tmp_path, monkeypatch):
+    first = connect(tmp_path)
+    (tmp_path.parent / "link").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for device in (tmp_path, tmp_path.parent / "link"):
+        with pytest.raises(PortError, match="belongs to a running session"):
+            connect(device)
+    first.close()
+
+
+def test_what_a_factory_makes_must_be_an_arm(tmp_path):
+    with pytest.raises(DeviceError, match="open_nothing returned 42, which lacks read, send, hold, clear, close"):
+        ProcessArm("helpers.three_joint_arm:open_nothing", {"device": str(tmp_path)}, 3)

@@ -184,3 +184,37 @@ def test_a_model_that_contradicts_itself_is_refused():
 def test_an_unknown_arm_lists_what_there_is():
     with pytest.raises(ConfigError, match=r"no arm 'px100'; there are .*wx200, wx250, wx250s"):
         arm_model("px100")
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_from_outside_of_the_box_no_axis_turns_further_out(name):
+    arm, rng = arm_model(name), np.random.default_rng(4)
+    limits, safety = arm.limits(), SafetyFilter(arm, arm.limits(), SCALE)
+    low, high = np.array(limits.rpy_lower), np.array(limits.rpy_upper)
+    for _ in range(60):
+        joints = rng.uniform(arm.lower, arm.upper)
+        target = safety.target_at(ArmState(joints, np.zeros(arm.size), np.zeros(arm.size), arm.opening, 0.0, 0))
+        for _ in range(6):
+            state = ArmState(target.joints, np.zeros(arm.size), np.zeros(arm.size), arm.opening, 0.0, 0)
+            after = safety.check(rng.uniform(-1, 1, 7).astype(np.float32), target, state, 0.2).target
+            before, now = (np.maximum(low - t.pose.rpy, t.pose.rpy - high).clip(0) for t in (target, after))
+            assert (now <= before + 1e-5).all()
+            target = after
+
+
+@pytest.mark.parametrize("name", ["wx250", "wx250s"])
+def test_nothing_gets_stuck_at_the_edge_of_the_rotations(name):
+    arm, middle = arm_model(name), np.array([0.27, 0.0, 0.1])
+    safety, stuck = SafetyFilter(arm, arm.limits(), SCALE), 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        joints = arm.kinematics().inverse(Pose.of((0.25, 0.0, 0.14)), arm.ready)
+        target = safety.target_at(ArmState(joints, np.zeros(arm.size), np.zeros(arm.size), arm.opening, 0.0, 0))
+        for i in range(70):
+            action = rng.choice([-1.0, 1.0], 7)
+            if i >= 40:  # translations alone, towards the middle
+                action = np.array([*((middle - target.pose.position) / SCALE[:3]).clip(-1, 1), 0, 0, 0, 1])
+            state = ArmState(target.joints, np.zeros(arm.size), np.zeros(arm.size), arm.opening, 0.0, 0)
+            target = safety.check(action.astype(np.float32), target, state, 0.2).target
+        stuck += bool(np.abs(target.pose.position - middle).max() > 0.01)
+    assert stuck == 0
