@@ -19,7 +19,7 @@ from commands.gym.job import gym_run, offline_settings, online_settings
 from commands.learner import open_learner
 from commands.pretrain import pretrain_config
 from commands.verbs import VERBS
-from factory.policy import agent_config, with_critic_loss
+from factory.policy import agent_config, feeding_of, with_critic_loss
 from policies.agent.config import AgentConfig
 from policies.gym.offline import OfflineTraining
 from policies.gym.online import OnlineTraining
@@ -183,3 +183,27 @@ def test_a_place_on_a_gpu_is_refused_for_updates_on_the_processor(small_policy):
     perception = load_policy(run / "pretrained", SPEC).perception
     with pytest.raises(ConfigError, match="compute=cuda"):
         offline_data([failure()], "red_disc", perception, replace(config, replay_device="cuda"), seed=0)
+
+
+@pytest.mark.parametrize("method", ["regrasp", "iql"])
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("agent.n_step=2.5", "agent.n_step=2.5 is out of range; expected a whole number"),
+        ("agent.n_step=true", "agent.n_step=True is out of range"),
+        ("agent.n_step=abc", "agent.n_step=abc is out of range"),
+        ("method.utd=0", "method.utd=0 is out of range"),
+        ("method.batch=-1", "method.batch=-1 is out of range"),
+    ],
+)
+def test_numbers_are_not_rounded_or_replaced_in_silence(method, override, message):
+    config = settings("pretrain", f"method={method}", override)
+    with pytest.raises(ConfigError, match=message):
+        (feeding_of(config), agent_config(config))
+
+
+@pytest.mark.parametrize("values", ["5", "ab", "[a,b]", "[null,0]", "[5,-5]"])
+def test_a_range_that_is_none_is_refused(values):
+    config = settings("pretrain", "agent.critic_loss=hl_gauss", f"agent.critic_range={values}")
+    with pytest.raises(ConfigError, match=r"expected \[lowest, highest\] return"):
+        agent_config(config)
