@@ -51,6 +51,7 @@ def run(config: DictConfig) -> None:
     settings = config.calibrate
     if settings.what not in WHATS:
         raise ConfigError(f"calibrate.what is {settings.what!r}, expected one of {', '.join(WHATS)}.")
+    arm_of(config)  # an unknown model is said before a person is asked for anything
     board = board_of(config)
     if config.board is not None:
         print_board(board, Path(config.board))

@@ -17,6 +17,7 @@ from commands.doctor.computer import check_clock, check_disk, check_priority, ch
 from commands.doctor.graphics import check_gpu, check_rendering
 from commands.doctor.packages import check_packages, check_python
 from commands.doctor.report import Check, Finding, as_json, examine, ok, summary
+from factory.arm import arm_of
 from factory.cameras import virtual_camera
 from factory.device_robot import arm_settings_of
 from factory.robot import ROBOTS
@@ -43,11 +44,12 @@ def look(config: DictConfig) -> Iterator[Finding]:
     """Every finding, as soon as it is there.
 
     Raises:
-        ConfigError: For an unknown robot.
+        ConfigError: For an unknown robot or arm.
     """
     robot = str(config.robot.name)
     if robot not in ROBOTS:
         ROBOTS[robot]  # says which there are
+    arm_of(config)  # an unknown model is said before anything is looked at
     devices = {"twin": None, "virtual": _virtual, "widowx": _widowx}
     checks: dict[str, Check] = {
         "python": check_python,

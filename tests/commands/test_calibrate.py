@@ -64,6 +64,7 @@ def test_the_board_is_drawn_and_nothing_else_happens(tmp_path):
         (["calibrate.mount=ceiling"], "expected one of base, gripper"),
         (["calibrate.mount=gripper"], "needs calibrate.mount=base"),
         (["robot.name=virtual"], "rehearse with robot=twin"),
+        (["robot.name=widowx", "robot.model=nope"], "no arm 'nope'; there are"),
         (["calibrate.what=shadows"], "calibrate.person=NAME"),
         (["robot.name=widowx", "calibrate.what=joints"], "calibrate.person=NAME"),
         (["robot.name=widowx", "calibrate.what=joints", "calibrate.person=Ada"], "calibrate.port"),
