@@ -88,16 +88,16 @@ class Twin:
         return self.task.success(self.scene, direction)
 
     @property
-    def operator(self) -> TwinAttendant:
+    def operator(self) -> TwinOperator:
         """Who helps in the twin: a scene reset."""
-        return TwinAttendant(self)
+        return TwinOperator(self)
 
     def close(self) -> None:
         """Free renderers."""
         self.scene.close()
 
 
-class TwinAttendant:
+class TwinOperator:
     """Stands in for the person beside the arm (`robot.interfaces.Operator`)."""
 
     def __init__(self, twin: Twin) -> None:

@@ -27,7 +27,7 @@ def heal(bench: Bench) -> None:
     bench.world.fault("heal")
 
 
-def mishap(what: str, **values: object) -> Callable[[Bench], None]:
+def injected(what: str, **values: object) -> Callable[[Bench], None]:
     """One of `sim.virtual.fault_injection`."""
 
     def inject(bench: Bench) -> None:
@@ -111,7 +111,7 @@ ROWS = (
     Row(
         "unplug",
         "USB plug of the servos pulled",
-        mishap("unplug"),
+        injected("unplug"),
         Answer.HOLDS,
         0.5,
         person=True,
@@ -119,7 +119,7 @@ ROWS = (
     Row(
         "noise",
         "CRC noise: 1 % of the replies damaged, 1 % of the requests not heard",
-        mishap("line", damaged=0.01, deaf=0.01),
+        injected("line", damaged=0.01, deaf=0.01),
         Answer.GOES_ON,
         5.0,
         lasts_s=8.0,
@@ -129,7 +129,7 @@ ROWS = (
     Row(
         "dropped-servo",
         "servo 7 (wrist angle) falls silent",
-        mishap("silent", servo=7),
+        injected("silent", servo=7),
         Answer.HOLDS,
         0.6,
         person=True,
@@ -137,7 +137,7 @@ ROWS = (
     Row(
         "late-replies",
         "every twentieth reply 20 ms late",
-        mishap("line", late=0.05, late_s=0.02),
+        injected("line", late=0.05, late_s=0.02),
         Answer.GOES_ON,
         2.0,
         lasts_s=6.0,
@@ -147,7 +147,7 @@ ROWS = (
     Row(
         "all-replies-late",
         "every reply 0.2 s late",
-        mishap("line", late=1.0, late_s=0.2),
+        injected("line", late=1.0, late_s=0.2),
         Answer.HOLDS,
         0.6,
         person=True,
@@ -155,7 +155,7 @@ ROWS = (
     Row(
         "overload",
         "waist blocked",
-        mishap("block", servo=1),
+        injected("block", servo=1),
         Answer.RESTS,
         3.5,
         lasts_s=9.0,
@@ -165,7 +165,7 @@ ROWS = (
     Row(
         "overload-trip",
         "servo 2 (shoulder) trips for overload",
-        mishap("overload", servo=2),
+        injected("overload", servo=2),
         Answer.HOLDS,
         0.4,
         person=True,
@@ -175,7 +175,7 @@ ROWS = (
     Row(
         "overheating",
         "servo 2 (shoulder) at 75 °C",
-        mishap("overheating", servo=2, celsius=75.0),
+        injected("overheating", servo=2, celsius=75.0),
         Answer.RESTS,
         4.0,
         lasts_s=9.0,
@@ -185,7 +185,7 @@ ROWS = (
     Row(
         "overheating-trip",
         "servo 2 (shoulder) trips at 90 °C",
-        mishap("overheating", servo=2, celsius=90.0),
+        injected("overheating", servo=2, celsius=90.0),
         Answer.HOLDS,
         0.4,
         person=True,
@@ -195,7 +195,7 @@ ROWS = (
     Row(
         "brown-out",
         "supply of servo 3 (shoulder shadow) breaks down to 5 V",
-        mishap("brown-out", volts=5.0, servo=3),
+        injected("brown-out", volts=5.0, servo=3),
         Answer.HOLDS,
         0.6,
         person=True,
@@ -204,14 +204,14 @@ ROWS = (
     Row(
         "camera-unplug",
         "camera unplugged",
-        mishap("unplug", camera=CAMERA),
+        injected("unplug", camera=CAMERA),
         Answer.HOLDS,
         1.0,
     ),
     Row(
         "camera-freeze",
         "camera sends the same image again and again",
-        mishap("freeze", camera=CAMERA),
+        injected("freeze", camera=CAMERA),
         Answer.HOLDS,
         3.0,
         lasts_s=5.0,
@@ -219,7 +219,7 @@ ROWS = (
     Row(
         "camera-slow",
         "camera sends one frame of ten",
-        mishap("slow", camera=CAMERA),
+        injected("slow", camera=CAMERA),
         Answer.HOLDS,
         1.5,
         lasts_s=4.0,
@@ -227,7 +227,7 @@ ROWS = (
     Row(
         "camera-kill",
         "kill -9 of the camera's process",
-        mishap("kill", camera=CAMERA),
+        injected("kill", camera=CAMERA),
         Answer.HOLDS,
         1.0,
         heal=_nothing,

@@ -78,7 +78,7 @@ class FaultInjector:
             What happened, in words.
 
         Raises:
-            ConfigError: When there is no such mishap, servo, camera or value.
+            ConfigError: When there is no such fault, servo, camera or value.
         """
         return call_by_name(self._names, what, values)
 

@@ -97,7 +97,7 @@ class World:
             for number, (name, kind) in enumerate(settings.cameras.items()):
                 self.cameras[name] = self._camera(renderer, name, kind, settings.seed + number)
                 stack.callback(self.cameras[name].close)
-            self._mishaps = FaultInjector(self._server, self._motors, physics, self.cameras)
+            self._faults = FaultInjector(self._server, self._motors, physics, self.cameras)
             self._close = stack.pop_all().close
         self._period_ns = round(NS_PER_S / settings.fps)
         self._due_ns = time.monotonic_ns()
@@ -209,7 +209,7 @@ class World:
             return {"trouble": self._twin.task.lost(self._twin.scene)}
 
     def _fault(self, what: str, **values: Any) -> dict[str, Any]:
-        return {"happened": self._mishaps.happen(what, values)}
+        return {"happened": self._faults.happen(what, values)}
 
     def _state(self) -> dict[str, Any]:
         """The truth, for tests and tables."""

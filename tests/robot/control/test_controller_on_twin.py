@@ -104,7 +104,7 @@ def test_a_reset_free_session_needs_no_reset_when_the_policy_is_good(twin):
         assert episode.metadata["evaluation"]["success"] == (episode.outcome == "success")
 
 
-def test_a_session_that_never_succeeds_is_reset_by_the_attendant(twin):
+def test_a_session_that_never_succeeds_is_reset_by_the_operator(twin):
     class Idle:
         version = 0
 

@@ -1,4 +1,4 @@
-"""Every mishap does what it says, and `heal` ends it. The bus is moved on by hand."""
+"""Every fault does what it says, and `heal` ends it. The bus is moved on by hand."""
 
 import time
 
@@ -26,10 +26,10 @@ class Rig:
         self.bus = VirtualBus(arm_servos(), motors, now_ns=now)
         self.server = PtyServer(self.bus, folder / "arm")
         self.camera = VirtualCamera(folder / "cam", lambda: np.zeros((4, 4, 3), np.uint8))
-        self.mishaps = FaultInjector(self.server, motors, self.physics, {"front": self.camera})
+        self.injector = FaultInjector(self.server, motors, self.physics, {"front": self.camera})
 
     def __call__(self, what, **values):
-        return self.mishaps.happen(what, values)
+        return self.injector.happen(what, values)
 
     def servo(self, number):
         return self.bus.servos[number]
