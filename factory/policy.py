@@ -17,6 +17,7 @@ from policies.agent.methods import Method, classified, method
 from policies.perception.encoders.config import EncoderConfig
 from policies.replay.mixed_replay import require_place
 from trajectories.errors import ConfigError
+from trajectories.numbers import whole
 from trajectories.types import ACTION_SIZE
 
 KEYPOINTS = "keypoints"
@@ -212,17 +213,6 @@ def _numbers(values: object) -> tuple[float, ...]:
     except (TypeError, ValueError):
         return ()
     return found if all(map(math.isfinite, found)) else ()
-
-
-def whole(name: str, value: object) -> int:
-    """A setting that is a whole number of at least 1.
-
-    Raises:
-        ConfigError: When it is something else.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigError(f"{name}={value} is out of range; expected a whole number, at least 1.")
-    return value
 
 
 def with_compile(

@@ -9,13 +9,12 @@ quarantine/         damaged episodes, each in a folder with report.json; never d
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 from pathlib import Path
 
 from trajectories.durable import sync_folder
 from trajectories.errors import StoreError
+from trajectories.writer_lock import LockedError, lock_file
 
 HEADER = "store.json"
 _PARTS = frozenset({HEADER, "writer.lock", "episodes", ".staging", "quarantine"})
@@ -60,18 +59,10 @@ class Layout:
         Raises:
             StoreError: When another process, or another open store of this one, is writing.
         """
-        descriptor = os.open(self.lock, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            owner = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
-            os.close(descriptor)
+            return lock_file(self.lock)
+        except LockedError as error:
             raise StoreError(
-                f"Another writer (process {owner}) has the store {self.root} open. Close it first, or open "
-                f"the "
+                f"Another writer (process {error.owner}) has the store {self.root} open. Close it first, or open the "
                 "store with read_only=True."
             ) from error
-        with contextlib.suppress(OSError):  # the number only serves the message above; a full disk may refuse it
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode("ascii"), 0)
-        return descriptor

@@ -30,5 +30,16 @@ def between(what: str, value: float, low: float, high: float) -> None:
         raise ConfigError(f"{what} is {value!r}, expected a number from {low:g} to {high:g}.")
 
 
+def whole(what: str, value: object) -> int:
+    """The value of a setting that is a whole number of at least 1.
+
+    Raises:
+        ConfigError: Naming the setting `what`, when it is something else.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(f"{what}={value} is out of range; expected a whole number, at least 1.")
+    return value
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,4 +1,4 @@
-"""One writer at a time for a folder, whatever ends the process that writes."""
+"""One writer at a time, whatever ends the process that writes."""
 
 from __future__ import annotations
 
@@ -12,6 +12,38 @@ from pathlib import Path
 from trajectories.errors import ConfigError
 
 
+class LockedError(Exception):
+    """Somebody else holds a lock.
+
+    Attributes:
+        owner: Number of that process, or "unknown".
+    """
+
+    def __init__(self, owner: str) -> None:
+        super().__init__(f"process {owner} holds the lock")
+        self.owner = owner
+
+
+def lock_file(path: Path) -> int:
+    """Lock a file, which is made where it isn't there; returns the descriptor that holds the lock until it is closed.
+
+    Raises:
+        LockedError: Another process, or another descriptor of this one, holds it.
+        OSError: The file can't be opened.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        owner = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        os.close(descriptor)
+        raise LockedError(owner) from error
+    with contextlib.suppress(OSError):  # the number only serves messages; a full disk may refuse it
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, str(os.getpid()).encode("ascii"), 0)
+    return descriptor
+
+
 @contextmanager
 def only_writer(folder: Path) -> Iterator[None]:
     """Be the only process that writes into `folder`; the lock lies beside it and is freed when the process ends.
@@ -20,18 +52,13 @@ def only_writer(folder: Path) -> Iterator[None]:
         ConfigError: When another process writes there, with its number.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(folder.parent / f".{folder.name}.lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            owner = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
-            raise ConfigError(
-                f"Process {owner} is writing into {folder} now. Wait for its end, end it, or give another run_dir."
-            ) from error
-        with contextlib.suppress(OSError):  # the number only serves the message above; a full disk may refuse it
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+        descriptor = lock_file(folder.parent / f".{folder.name}.lock")
+    except LockedError as error:
+        raise ConfigError(
+            f"Process {error.owner} is writing into {folder} now. Wait for its end, end it, or give another run_dir."
+        ) from error
+    try:
         yield
     finally:
         os.close(descriptor)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from commands.doctor.computer import check_clock, check_disk, check_priority, ch
 from commands.doctor.graphics import check_gpu, check_rendering
 from commands.doctor.packages import check_packages, check_python
 from commands.doctor.report import Check, Finding, as_json, examine, ok, summary
+from drivers.cameras.find import Attached
 from factory.arm import arm_of
 from factory.cameras import virtual_camera
 from factory.device_robot import arm_settings_of
@@ -47,8 +48,7 @@ def look(config: DictConfig) -> Iterator[Finding]:
         ConfigError: For an unknown robot or arm.
     """
     robot = str(config.robot.name)
-    if robot not in ROBOTS:
-        ROBOTS[robot]  # says which there are
+    ROBOTS[robot]  # says which there are
     arm_of(config)  # an unknown model is said before anything is looked at
     devices = {"twin": None, "virtual": _virtual, "widowx": _widowx}
     checks: dict[str, Check] = {
@@ -70,30 +70,32 @@ def look(config: DictConfig) -> Iterator[Finding]:
 
 def _widowx(config: DictConfig) -> Iterator[Finding]:
     """Arm, cameras and teleoperation devices of this computer."""
-    from commands.doctor.cameras import check_attached, check_streams, configured_cameras, find_attached
+    from commands.doctor.cameras import check_attached, find_attached
     from commands.doctor.port import choose_port
-    from commands.doctor.teleop import check_teleop
 
-    robot = config.robot
-    port, findings = choose_port(robot.port)
+    port, findings = choose_port(config.robot.port)
     yield from findings
     if port is not None:
         yield from examine("arm", lambda: _arm(config, port))
     attached = find_attached()
     yield from check_attached(attached)
-    cameras, findings = configured_cameras(robot, attached)
-    yield from findings
-    yield from examine("cameras", lambda: check_streams(cameras, config.doctor.seconds, float(robot.max_age)))
-    yield from examine("teleop", check_teleop)
+    yield from _cameras_and_teleop(config, attached)
 
 
 def _outside(config: DictConfig) -> Iterator[Finding]:
     """Cameras and teleoperation devices beside an arm that a package outside brings."""
-    from commands.doctor.cameras import check_streams, configured_cameras, find_attached
-    from commands.doctor.teleop import check_teleop
+    from commands.doctor.cameras import find_attached
 
     yield ok("arm", f"robot={config.robot.name} comes from a package outside, which looks after its own arm")
-    cameras, findings = configured_cameras(config.robot, find_attached())
+    yield from _cameras_and_teleop(config, find_attached())
+
+
+def _cameras_and_teleop(config: DictConfig, attached: Mapping[str, Attached]) -> Iterator[Finding]:
+    """The configured cameras among those attached, and teleoperation devices."""
+    from commands.doctor.cameras import check_streams, configured_cameras
+    from commands.doctor.teleop import check_teleop
+
+    cameras, findings = configured_cameras(config.robot, attached)
     yield from findings
     yield from examine("cameras", lambda: check_streams(cameras, config.doctor.seconds, float(config.robot.max_age)))
     yield from examine("teleop", check_teleop)

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from drivers.hosting.checks import Mode, require_person
-from drivers.hosting.shared_block import Published, SharedBlock
+from drivers.hosting.shared_block import OrderReader, Published, SharedBlock
 from robot.interfaces import Arm, ArmState
 from trajectories.errors import ConfigError, DeviceError, RegraspError, SafetyError
 from trajectories.numbers import NS_PER_S
+from trajectories.types import Command
 
 _JOIN_S = 2.0
 _log = logging.getLogger(__name__)
@@ -164,9 +165,9 @@ class HostedArm:
         self._arm, self._block = arm, block
         self._period_s, self._timeout_ns = 1.0 / rate_hz, round(command_timeout_s * NS_PER_S)
         self._state = self._first_state()
-        self._taken, self._ordered_ns = block.orders, 0
+        self._orders, self._ordered_ns = OrderReader(block), 0
         self._crash: BaseException | None = None
-        self._taking, self._stop = threading.Lock(), threading.Event()
+        self._stop = threading.Event()
         self.publish()
         self.put_figures()
         self._threads = [
@@ -188,14 +189,13 @@ class HostedArm:
 
     def hold(self) -> None:
         """Stop where the arm is."""
-        with self._taking:
+        with self._orders.lock:
             self._ordered_ns = 0
             self._arm.hold()
 
     def skip_orders(self, number: int) -> None:
         """Forget orders up to `number`."""
-        with self._taking:
-            self._taken = max(self._taken, number)
+        self._orders.skip(number)
 
     def perform(self, request: Mapping[str, Any]) -> None:
         """Clear a fault on a person's word; nothing else can be asked of any arm.
@@ -234,7 +234,7 @@ class HostedArm:
 
     def leave(self) -> None:
         """Hold, and release the arm for the next process."""
-        with self._taking:
+        with self._orders.lock:
             self._arm.hold()
         self._end()
 
@@ -280,18 +280,19 @@ class HostedArm:
 
     def _obey(self) -> None:
         """Pass on the newest order; hold when there was none for too long."""
-        now = time.monotonic_ns()
-        with self._taking:
-            number, command = self._block.newest_order() if self._block.orders != self._taken else (self._taken, None)
-            if number > self._taken:
-                self._taken, self._ordered_ns = number, 0 if command is None else now
-                try:
-                    if command is None:
-                        self._arm.hold()
-                    else:
-                        self._arm.send(command)
-                except (SafetyError, DeviceError, OSError) as error:  # the session is told with its next order
-                    _log.info("An order was dropped: %s", error)
-            elif self._ordered_ns and now - self._ordered_ns > self._timeout_ns:
+        if self._orders.take(self._pass_on):
+            return
+        with self._orders.lock:
+            if self._ordered_ns and time.monotonic_ns() - self._ordered_ns > self._timeout_ns:
                 self._ordered_ns = 0
                 self._arm.hold()
+
+    def _pass_on(self, command: Command | None) -> None:
+        self._ordered_ns = 0 if command is None else time.monotonic_ns()
+        try:
+            if command is None:
+                self._arm.hold()
+            else:
+                self._arm.send(command)
+        except (SafetyError, DeviceError, OSError) as error:  # the session is told with its next order
+            _log.info("An order was dropped: %s", error)

@@ -9,7 +9,8 @@ import json
 import mmap
 import os
 import struct
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -158,3 +159,33 @@ class SharedBlock:
         """How the arm was doing when that was last set, None before."""
         found = self._figures.newest()
         return None if found is None else json.loads(found[1])
+
+
+class OrderReader:
+    """Takes every order of a session once; used from any thread.
+
+    Attributes:
+        lock: Held while an order is obeyed.
+    """
+
+    def __init__(self, block: SharedBlock) -> None:
+        """Begin after the orders that there are."""
+        self.lock = threading.Lock()
+        self._block, self._taken = block, block.orders
+
+    def skip(self, number: int) -> None:
+        """Forget orders up to `number`: something else was asked for after them."""
+        with self.lock:
+            self._taken = max(self._taken, number)
+
+    def take(self, obey: Callable[[Command | None], None]) -> bool:
+        """Have the newest order obeyed, a command or a hold (None); returns whether there was a new one."""
+        if self._block.orders == self._taken:
+            return False
+        with self.lock:
+            number, command = self._block.newest_order()
+            if number <= self._taken:
+                return False
+            self._taken = number
+            obey(command)
+        return True

@@ -14,10 +14,11 @@ from drivers.dynamixel.port import find_port
 from drivers.dynamixel.servo_map import ServoMap, servo_map
 from drivers.errors import PortError
 from drivers.hosting.hosted import Hosting
-from drivers.hosting.shared_block import Published, SharedBlock
+from drivers.hosting.shared_block import OrderReader, Published, SharedBlock
 from drivers.widowx.arm import WidowX
 from drivers.widowx.settings import ArmSettings
 from trajectories.errors import SafetyError
+from trajectories.types import Command
 
 _BUSY_S = 2.5
 """For the system to take a port back from a process that was killed."""
@@ -39,9 +40,7 @@ class HostedWidowX(WidowX):
     def __init__(
         self, bus: DynamixelBus, model: ServoMap, settings: ArmSettings, block: SharedBlock, priority: str
     ) -> None:
-        self._block = block
-        self._taken = block.orders
-        self._taking = threading.Lock()
+        self._block, self._orders = block, OrderReader(block)
         super().__init__(bus, model, settings, threaded=False)
         self._statistics.priority = priority
         self.publish()
@@ -72,14 +71,13 @@ class HostedWidowX(WidowX):
 
     def cycle(self) -> None:
         """Take the newest order, run a control cycle, publish the state."""
-        self._obey_orders()
+        self._orders.take(self._obey)
         super().cycle()
         self.publish()
 
     def skip_orders(self, number: int) -> None:
         """Forget orders up to `number`: something else was asked for after them."""
-        with self._taking:
-            self._taken = max(self._taken, number)
+        self._orders.skip(number)
 
     def publish(self) -> None:
         """Set the state that the session sees."""
@@ -101,21 +99,14 @@ class HostedWidowX(WidowX):
 
         super()._do(work_and_publish)
 
-    def _obey_orders(self) -> None:
-        if self._block.orders == self._taken:
+    def _obey(self, command: Command | None) -> None:
+        if command is None:
+            self.hold()
             return
-        with self._taking:
-            number, command = self._block.newest_order()
-            if number <= self._taken:
-                return
-            self._taken = number
-            if command is None:
-                self.hold()
-                return
-            try:
-                self.send(command)
-            except SafetyError as error:  # latched since it was sent: the session is told with its next order
-                _log.info("An order was dropped: %s", error)
+        try:
+            self.send(command)
+        except SafetyError as error:  # latched since it was sent: the session is told with its next order
+            _log.info("An order was dropped: %s", error)
 
 
 def _resource(settings: Mapping[str, Any]) -> str:

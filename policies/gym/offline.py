@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from policies.agent.agent import Agent
 from policies.common.identity import require_same_identity
+from policies.common.progress import Progress
 from policies.gym.acting import GymPolicy, Stream, seed_of
 from policies.gym.checkpoint import load_checkpoint, save_checkpoint
 from policies.gym.environment import interface_of, make_env
@@ -27,8 +27,6 @@ WHEN_IT_DIVERGES = (
     "Look for observations that are far larger than those of the data (data.normalise=true clips them), or take "
     "+agent.networks.critic_norm=true."
 )
-Progress = Callable[[str, int, int], None]
-"""Called with a stage's name, steps done and steps in all."""
 _SHOW_EVERY = 20
 
 

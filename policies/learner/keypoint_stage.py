@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from policies.common.kept_checkpoints import KeptCheckpoint, KeptCheckpoints
+from policies.common.progress import Progress
 from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.record import Record
 from policies.perception.keypoint_perception import KeypointPerception
@@ -19,8 +20,6 @@ from policies.perception.scaling import ProprioScaling
 from policies.perception.text_table import TextTable
 from trajectories.types import Episode, RobotSpec
 
-Progress = Callable[[str, int, int], None]
-"""Called with a stage's name, steps done and steps in all."""
 _STAGE = "image encoder"
 _SCALING = ("scaling.mean", "scaling.deviation")
 

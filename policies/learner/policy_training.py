@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,7 @@ from policies.agent.agent import Agent
 from policies.agent.agent_file import agent_content, agent_from
 from policies.agent.objectives import Metrics
 from policies.common.kept_checkpoints import KeptCheckpoint, KeptCheckpoints
+from policies.common.progress import Progress
 from policies.learner.divergence import DivergenceWatch, require_finite
 from policies.learner.held_out import HeldOutEpisodes
 from policies.learner.offline_data import OfflineData
@@ -19,8 +20,6 @@ from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.record import Record
 from policies.perception.protocol import Perception
 
-Progress = Callable[[str, int, int], None]
-"""Called with a stage's name, steps done and steps in all."""
 _SHOW_EVERY = 20
 _ADVICE = "Give a smaller +agent.critic_lr, or a method whose critics have LayerNorm (method=wsrl, method=rlpd)."
 

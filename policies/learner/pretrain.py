@@ -27,11 +27,12 @@ import torch
 from policies.agent.agent import Agent
 from policies.agent.checkpoint import save_agent
 from policies.common.kept_checkpoints import KeptCheckpoint, KeptCheckpoints, checkpoint_files
+from policies.common.progress import Progress
 from policies.common.tensor_file import refused_by_disk
 from policies.learner.held_out import HeldOutEpisodes
 from policies.learner.keypoint_stage import KeypointStage
 from policies.learner.offline_data import offline_data
-from policies.learner.policy_training import Keeping, PolicyTraining, Progress
+from policies.learner.policy_training import Keeping, PolicyTraining
 from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.record import Record
 from policies.learner.recorded_data import RecordedData

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from policies.common.optimiser_state import load_optimiser, optimiser_tensors
+from policies.common.progress import Progress
 from policies.perception.keypoint_labels import PICK_SIZE, POINT_SIZE
 from policies.perception.keypoints import KeypointNet, KeypointNetConfig, as_input
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import Float32, Int64, UInt8
 
-Progress = Callable[[str, int, int], None]
-"""Called with a stage's name, steps done and steps in all."""
 _NET, _MOMENTS = "net.", "optimiser."
 
 

@@ -9,14 +9,14 @@ import math
 
 from robot.arms.model import ArmModel
 from robot.control.collision import ARM_XML
-from robot.control.five_axis import FiveAxisKinematics
+from robot.control.five_axis import JOINT_NAMES, FiveAxisKinematics
 from robot.control.kinematics import FULL_TURN_LIMIT, ArmGeometry
 
 GEOMETRY = ArmGeometry(elbow_x=0.05, elbow_z=0.2, forearm=0.2)
 
 WX200 = ArmModel(
     name="wx200",
-    joints=("waist", "shoulder", "elbow", "wrist_angle", "wrist_rotate"),
+    joints=JOINT_NAMES,
     lower=(-FULL_TURN_LIMIT, math.radians(-108), math.radians(-108), math.radians(-100), -FULL_TURN_LIMIT),
     upper=(FULL_TURN_LIMIT, math.radians(113), math.radians(93), math.radians(123), FULL_TURN_LIMIT),
     ready=(0.0, -0.435, 0.102, 1.904, 0.0),

@@ -9,12 +9,12 @@ import math
 
 from robot.arms.model import ArmModel
 from robot.control.collision import ARM_XML
-from robot.control.five_axis import FiveAxisKinematics
+from robot.control.five_axis import JOINT_NAMES, FiveAxisKinematics
 from robot.control.kinematics import FULL_TURN_LIMIT, ArmGeometry
 
 WX250 = ArmModel(
     name="wx250",
-    joints=("waist", "shoulder", "elbow", "wrist_angle", "wrist_rotate"),
+    joints=JOINT_NAMES,
     lower=(-FULL_TURN_LIMIT, math.radians(-108), math.radians(-123), math.radians(-100), -FULL_TURN_LIMIT),
     upper=(FULL_TURN_LIMIT, math.radians(114), math.radians(92), math.radians(123), FULL_TURN_LIMIT),
     ready=(0.0, -0.762, 0.445, 1.756, 0.0),

@@ -13,11 +13,20 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from robot.control.kinematics import ArmGeometry, Kinematics, checked_joints, describe_pose, wrap_angle
+from robot.control.kinematics import (
+    ArmGeometry,
+    Kinematics,
+    beyond_limits,
+    checked_joints,
+    describe_pose,
+    no_branch,
+    wrap_angle,
+)
 from robot.control.pose import Pose, Rows, multiply, rows_from_rotation_vector, rpy_of_tool_rows, tool_rows
 from trajectories.errors import KinematicsError
 from trajectories.types import Float64
 
+JOINT_NAMES = ("waist", "shoulder", "elbow", "wrist_angle", "wrist_rotate")
 _OUT_OF_PLANE = 1e-6
 """Largest component of the tool's axis across the arm's plane that counts as none."""
 
@@ -36,7 +45,7 @@ class FiveAxisKinematics:
     lower: tuple[float, ...]
     upper: tuple[float, ...]
     geometry: ArmGeometry
-    joints: tuple[str, ...] = ("waist", "shoulder", "elbow", "wrist_angle", "wrist_rotate")
+    joints: tuple[str, ...] = JOINT_NAMES
     _six: Kinematics = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -99,7 +108,7 @@ class FiveAxisKinematics:
             cost = sum((a - b) ** 2 for a, b in zip(q, near, strict=True))
             if cost >= best_cost:
                 continue
-            reason = self._outside(q)
+            reason = beyond_limits(q, self.joints, self.lower, self.upper)
             if reason is None:
                 best, best_cost = q, cost
             else:
@@ -110,21 +119,8 @@ class FiveAxisKinematics:
                 "out of the arm's plane, which an arm of five joints can't. Ask for `attainable(pose)`."
             )
         if best is None:
-            raise KinematicsError(
-                f"The pose {describe_pose(pose)} needs a joint beyond its limit in every branch; the nearest one "
-                f"needs {min(refused)[1]}. Ask for a pose nearer to the middle of the workspace."
-            )
+            raise no_branch(pose, refused)
         return np.array(best)
-
-    def _outside(self, q: Sequence[float]) -> str | None:
-        """The first joint beyond its limits, in words, or None."""
-        for name, angle, low, high in zip(self.joints, q, self.lower, self.upper, strict=True):
-            if not low - 1e-9 <= angle <= high + 1e-9:
-                return (
-                    f"{name} at {math.degrees(angle):.1f} deg "
-                    f"(allowed {math.degrees(low):.1f} ... {math.degrees(high):.1f})"
-                )
-        return None
 
 
 def _wrist(waist: float, pitch: float, rows: Rows) -> tuple[float, float, float]:

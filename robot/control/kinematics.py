@@ -97,16 +97,13 @@ class Kinematics:
                 if cost >= best_cost:
                     continue
                 q = (*arm, *wrist)
-                reason = self._outside(q)
+                reason = beyond_limits(q, JOINT_NAMES, self.lower, self.upper)
                 if reason is None:
                     best, best_cost = q, cost
                 else:
                     refused.append((cost, reason))
         if best is None:
-            raise KinematicsError(
-                f"The pose {describe_pose(pose)} needs a joint beyond its limit in every branch; the nearest one "
-                f"needs {min(refused)[1]}. Ask for a pose nearer to the middle of the workspace."
-            )
+            raise no_branch(pose, refused)
         return np.array(best)
 
     def attainable(self, pose: Pose) -> Pose:
@@ -193,15 +190,26 @@ class Kinematics:
                 branches.append((wrap_angle(turn), wrap_angle(shoulder), wrap_angle(forearm - shoulder)))
         return branches
 
-    def _outside(self, q: Sequence[float]) -> str | None:
-        """The first joint beyond its limits, in words, or None."""
-        for i, (angle, low, high) in enumerate(zip(q, self.lower, self.upper, strict=True)):
-            if not low - 1e-9 <= angle <= high + 1e-9:
-                return (
-                    f"{JOINT_NAMES[i]} at {math.degrees(angle):.1f} deg "
-                    f"(allowed {math.degrees(low):.1f} ... {math.degrees(high):.1f})"
-                )
-        return None
+
+def beyond_limits(
+    q: Sequence[float], names: Sequence[str], lower: Sequence[float], upper: Sequence[float]
+) -> str | None:
+    """The first joint whose angle lies beyond its limits, in words, or None."""
+    for name, angle, low, high in zip(names, q, lower, upper, strict=True):
+        if not low - 1e-9 <= angle <= high + 1e-9:
+            return (
+                f"{name} at {math.degrees(angle):.1f} deg "
+                f"(allowed {math.degrees(low):.1f} ... {math.degrees(high):.1f})"
+            )
+    return None
+
+
+def no_branch(pose: Pose, refused: Sequence[tuple[float, str]]) -> KinematicsError:
+    """The error for a pose that only branches beyond a limit reach: (cost, `beyond_limits`) of each."""
+    return KinematicsError(
+        f"The pose {describe_pose(pose)} needs a joint beyond its limit in every branch; the nearest one "
+        f"needs {min(refused)[1]}. Ask for a pose nearer to the middle of the workspace."
+    )
 
 
 def _wrist_branches(waist: float, pitch: float, rows: Rows, near: Sequence[float]) -> tuple[Row, Row] | tuple[Row]:
