@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from robot.arms.wx200 import WX200
 from robot.control.collision import ARM_XML
 from robot.control.inverse_iterative import IterativeKinematics
 from robot.control.kinematics import JOINT_LOWER, JOINT_UPPER, Kinematics
@@ -48,3 +49,13 @@ def test_bad_joints_and_other_models_are_refused(iterative, tmp_path):
     other.write_text("<mujoco><worldbody><body><joint name='waist'/><geom size='1'/></body></worldbody></mujoco>")
     with pytest.raises(KinematicsError, match="shoulder"):
         IterativeKinematics(other)
+
+
+def test_limits_of_ones_own_are_kept_and_arms_of_five_joints_are_sent_to_their_closed_form():
+    near = np.array([0.0, -0.3, 0.3, 0.0, 1.5, 0.0])
+    pose = IterativeKinematics(ARM_XML).forward(near + 0.1)
+    narrow = IterativeKinematics(ARM_XML, lower=near - 0.05, upper=near + 0.05)
+    with pytest.raises(KinematicsError, match="No joint angles found"):
+        narrow.inverse(pose, near)
+    with pytest.raises(KinematicsError, match=r"has 5 joints; an iteration for any pose needs 6"):
+        IterativeKinematics(WX200.mjcf, joints=WX200.joints)
