@@ -248,13 +248,16 @@ class ProcessArm:
             process.block.tell([fault for fault in self._latch.standing if fault.id not in ended])
 
     def _start(self, faults: Sequence[Fault] = ()) -> ArmProcess:
-        process = ArmProcess({**self._task, "faults": [fault.to_dict() for fault in faults]})
+        process = self._new_process({**self._task, "faults": [fault.to_dict() for fault in faults]})
         try:
             process.wait_open(_CONNECT_S)
         except BaseException:
             process.kill("The arm's process was ended while it took the arm over.")
             raise
         return process
+
+    def _new_process(self, task: Mapping[str, Any]) -> ArmProcess:
+        return ArmProcess(dict(task))
 
     def _order(self, command: Command | None) -> None:
         self._require_alive()

@@ -54,6 +54,9 @@ class HostedWidowX(WidowX):
         self._statistics.priority = priority
         self.publish()
         self.put_figures()
+        self._start_loop()
+
+    def _start_loop(self) -> None:
         self._thread = threading.Thread(target=self._run, name="widowx", daemon=True)
         self._thread.start()
 
