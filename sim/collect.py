@@ -55,7 +55,7 @@ def collect_episode(
         try:
             applied = twin.env.apply(proposed)
         except SafetyError:
-            twin.env.clear_fault("twin")
+            twin.clear_own_faults()
             break
         observation = twin.env.observe()
         recorder.step(observation, proposed, applied.executed, source=Source.EXPERT)
@@ -90,7 +90,7 @@ def aftermath(
     try:
         twin.env.go_home(rng)
     except SafetyError:
-        twin.env.clear_fault("twin")
+        twin.clear_own_faults()
     home = HomeRegion()
     recorder = Recorder(twin.env.robot_spec)
     recorder.begin(twin.env.observe(), task=twin.task.name, direction=direction)
@@ -123,7 +123,7 @@ def play_cycle(twin: Twin, rng: np.random.Generator) -> Episode:
         try:
             applied = twin.env.apply(action)
         except SafetyError:
-            twin.env.clear_fault("twin")
+            twin.clear_own_faults()
             break
         recorder.step(twin.env.observe(), action, applied.executed, source=Source.EXPERT)
         if len(recorder) >= PLAY_STEPS or twin.task.lost(twin.scene):

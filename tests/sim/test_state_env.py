@@ -112,7 +112,7 @@ def test_the_expert_gets_there_and_time_runs_out_without_it():
 
 def test_a_fault_cuts_the_episode_and_the_next_reset_clears_it(puck):
     puck.reset(seed=0)
-    puck._twin.env.stop("a test")
+    puck._twin.env.safety.trip("a test")
     _, reward, terminated, truncated, info = puck.step(np.zeros(4, np.float32))
     assert (reward, terminated, truncated, info["success"]) == (-1.0, False, True, False)
     assert "a test" in info["fault"]
