@@ -119,6 +119,7 @@ class AgentConfig:
         What checkpoints of earlier versions don't know is left out at its default, so that theirs stay alike.
         """
         whole = typing.cast(dict[str, Any], plain(dataclasses.asdict(self)))
+        whole["networks"] = self.networks.to_dict()
         if self.n_step == 1:
             del whole["n_step"]
         return whole
