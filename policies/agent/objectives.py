@@ -198,7 +198,7 @@ def actor_objective(
         metrics["actor/clone"] = cloning.detach()
     if models.anchor is not None:
         with torch.no_grad():
-            start = _moments(models.anchor, batch.state, models.table, batch.instruction)
+            start = _moments(models.anchor, batch.start_state, models.table, batch.instruction)
         divergence = anchor_loss(mean, log_std, *start, config.networks.policy)
         loss = loss + anchor_weight * divergence
         metrics["actor/anchor_kl"] = divergence.detach()

@@ -163,7 +163,7 @@ class PhaseConfig(AnchorTerms, CloningTerms, ActorTerms, ConservativeTerms, Targ
     Attributes:
         actor_delay: The targets, and at the end of an update the actor, learn when the number of critic updates is a
             multiple of this (TD3: 2).
-        critic_only: Leave actor and temperature as they are.
+        critic_only: Leave actor and temperature as they are. (An encoder that the critics train changes what it sees.)
     """
 
     actor_delay: int = 1
