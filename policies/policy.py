@@ -20,7 +20,6 @@ from policies.agent.agent_state import ENCODER
 from policies.agent.config import NetworkConfig
 from policies.agent.distribution import act
 from policies.agent.networks import Actor
-from policies.common.config_dict import build
 from policies.common.tensor_file import content_digest, read_tensors, write_tensors
 from policies.perception.common import part_of
 from policies.perception.loading import load_perception
@@ -28,6 +27,7 @@ from policies.perception.protocol import Perception
 from robot.control.calibration import CalibrationMark, calibration_warning
 from robot.link.codec import weights_digest
 from trajectories.errors import CheckpointError
+from trajectories.settings import build
 from trajectories.types import ACTION_SIZE, Float32, Observation, RobotSpec, Weights
 
 FILE = "actor.safetensors"

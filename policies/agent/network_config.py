@@ -81,11 +81,13 @@ class NetworkConfig:
     critic_bins: HistogramConfig | None = None
 
     def __post_init__(self) -> None:
-        hidden = (self.actor_hidden, self.critic_hidden, self.value_hidden)
-        require(all(widths is None or len(widths) > 0 for widths in hidden), "hidden layers", "at least one layer")
+        for name in ("actor_hidden", "critic_hidden", "value_hidden"):
+            widths = getattr(self, name)
+            whole = widths is None or (len(widths) > 0 and min(widths) >= 1)
+            require(whole, f"{name}={widths}", "at least one layer of a unit or more")
         require(self.critics >= 1, f"critics={self.critics}", "at least 1")
         require(self.instruction_width >= 1, f"instruction_width={self.instruction_width}", "at least 1")
-        require(self.log_std_min < self.log_std_max, "log_std_min", "below log_std_max")
+        require(self.log_std_min < self.log_std_max, f"log_std_min={self.log_std_min}", f"below {self.log_std_max}")
         kinds = get_args(PolicyKind)
         require(self.policy in kinds, f"policy={self.policy!r}", f"one of {', '.join(kinds)}")
         require(self.std in ("state", "shared"), f"std={self.std!r}", "'state' or 'shared'")

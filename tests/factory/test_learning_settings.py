@@ -189,9 +189,9 @@ def test_a_place_on_a_gpu_is_refused_for_updates_on_the_processor(small_policy):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("agent.n_step=2.5", "agent.n_step=2.5 is out of range; expected a whole number"),
-        ("agent.n_step=true", "agent.n_step=True is out of range"),
-        ("agent.n_step=abc", "agent.n_step=abc is out of range"),
+        ("agent.n_step=2.5", "agent.n_step=2.5 is of the wrong kind; expected a whole number"),
+        ("agent.n_step=true", "agent.n_step=True is of the wrong kind; expected a whole number"),
+        ("agent.n_step=abc", "agent.n_step='abc' is of the wrong kind"),
         ("method.utd=0", "method.utd=0 is out of range"),
         ("method.batch=-1", "method.batch=-1 is out of range"),
     ],
