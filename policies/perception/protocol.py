@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from policies.perception.encoders.encoder import Encoder
-from policies.perception.text_table import EncodeText, TextTable
+from policies.perception.text_table import TextTable
 from policies.replay.ring_buffer import Fields
 from trajectories.types import Episode, Float32, Observation, RobotSpec
 
@@ -68,9 +68,6 @@ class Perception(Protocol):
 
     def frames(self, episode: Episode) -> Mapping[str, NDArray[Any] | Tensor]:
         """`fields` of all frames of an episode, (T + 1, ...) each."""
-
-    def with_instructions(self, instructions: Sequence[str], encode: EncodeText, source: str) -> Perception:
-        """The same, knowing further instructions."""
 
     def with_encoder(self, tensors: Mapping[str, Tensor]) -> Perception:
         """A copy with these weights of the encoder, which have given finite features in a trial.

@@ -8,6 +8,7 @@ import pytest
 import torch
 from helpers.blob_world import SPEC, BlobWorld, record
 from helpers.replay_world import assert_same, everything
+from helpers.small_policies import knowing
 
 from policies.learner.learner_config import LearnerConfig
 from policies.learner.run_folder import RunFolder
@@ -161,7 +162,7 @@ def test_other_features_or_labels_are_not_taken_over(tmp_path, pretrained, encod
     assert len(encoded) == 4
     assert "as ['failure'" in caplog.text
     assert kept.replay.episodes == 2
-    extended = perception.with_instructions(["sing"], lambda texts: np.ones((len(texts), 24), np.float32), "fake")
+    extended = knowing(perception, ["sing"])
     restore("unknown", extended)
     assert len(encoded) == 6
     assert "holds features of encoder" in caplog.text
