@@ -65,13 +65,8 @@ class RecordedData:
 
     @property
     def most_frames(self) -> int:
-        """Upper bound of the frames to learn keypoints from: successes of the task under every wording."""
-        copies = 1 + len(self._known)
-        return sum(
-            (info.length + 1) * (copies if info.task == self.task and info.outcome == "success" else 1)
-            for info in self.infos
-            if info.id not in self.held_out
-        )
+        """Upper bound of the frames to learn keypoints from."""
+        return sum(info.length + 1 for info in self.infos if info.id not in self.held_out)
 
     def training(self, *, successes_only: bool = False) -> Iterator[Episode]:
         """The episodes to learn from, those of the task under every wording; see `reworded`."""

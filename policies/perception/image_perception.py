@@ -84,6 +84,11 @@ class ImagePerception:
         """The encoder, unless it is frozen."""
         return None if self.encoder.frozen else self.encoder
 
+    @property
+    def sees_words(self) -> bool:
+        """Whether replay keeps features that the instruction had a part in; images and a tower's maps have none."""
+        return self.encoder.frozen and self.encoder.config.instruction != "none"
+
     def instruction(self, text: str) -> int:
         """Row of an instruction in the table.
 

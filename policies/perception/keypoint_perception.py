@@ -90,6 +90,11 @@ class KeypointPerception:
     def trained(self) -> None:
         """No agent trains the network."""
 
+    @property
+    def sees_words(self) -> bool:
+        """Yes: the network looks for what the instruction speaks of."""
+        return True
+
     def instruction(self, text: str) -> int:
         """Row of an instruction in the table.
 

@@ -56,6 +56,10 @@ class Perception(Protocol):
     def trained(self) -> Encoder | None:
         """The image encoder if an agent shall train it, for `Agent(encoder=...)`; None where replay keeps features."""
 
+    @property
+    def sees_words(self) -> bool:
+        """Whether what replay keeps of a frame depends on the episode's instruction."""
+
     def instruction(self, text: str) -> int:
         """Row of an instruction in the table.
 

@@ -30,6 +30,7 @@ class ReplayContents:
         settings: What the content and the draws depend on, as plain JSON.
         weights: Source -> how often its steps are drawn.
         lengths: Steps of every episode, oldest first.
+        copies: Instructions that each of them is held under; its steps are so many transitions each.
         first: Ring ("frames", "rows") -> running number of its oldest row.
         columns: Ring -> column -> consecutive parts, oldest rows first; views wherever possible.
         mass: Sum of the weights of all steps before the oldest one held.
@@ -39,6 +40,7 @@ class ReplayContents:
     settings: Mapping[str, Any]
     weights: Mapping[str, float]
     lengths: list[int]
+    copies: list[int]
     first: Mapping[str, int]
     columns: Mapping[str, Mapping[str, list[Tensor]]]
     mass: float
@@ -66,6 +68,7 @@ def save_contents(contents: ReplayContents, path: Path, about: Mapping[str, Any]
         "settings": contents.settings,
         "weights": contents.weights,
         "lengths": contents.lengths,
+        "copies": contents.copies,
         "first": contents.first,
         "mass": contents.mass,
         "about": dict(about),
@@ -76,7 +79,7 @@ def save_contents(contents: ReplayContents, path: Path, about: Mapping[str, Any]
 def load_contents(
     path: Path,
     settings: Mapping[str, Any],
-    capacity: int,
+    capacity: tuple[int, int],
     accept: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> ReplayContents:
     """Read what `save_contents` wrote.
@@ -84,7 +87,7 @@ def load_contents(
     Args:
         path: File of `save_contents`.
         settings: Those that the saved ones must equal.
-        capacity: Frames for which there is room.
+        capacity: Frames and transitions for which there is room.
         accept: Called with the saver's `about`; raises CheckpointError to refuse.
 
     Raises:
@@ -92,13 +95,15 @@ def load_contents(
     """
     tensors, header, _ = read_tensors(path, KIND)
     lengths = header["lengths"]
+    copies = header.get("copies", [1] * len(lengths))
     _require_same(settings, header["settings"], path)
     frames = sum(lengths) + len(lengths)
-    if frames > capacity:
-        raise CheckpointError(
-            f"{path} holds {frames} frames, this replay {capacity}: raise its capacity, or add the newest "
-            "episodes anew."
-        )
+    rows = sum(steps * times for steps, times in zip(lengths, copies, strict=True))
+    for count, most, what in ((frames, capacity[0], "frames"), (rows, capacity[1], "transitions")):
+        if count > most:
+            raise CheckpointError(
+                f"{path} holds {count} {what}, this replay {most}: raise its capacity, or add the newest episodes anew."
+            )
     if accept is not None:
         accept(header["about"])
     generator = tensors.pop("generator")
@@ -107,7 +112,7 @@ def load_contents(
         ring, _, column = key.rpartition(".")[0].partition(".")
         columns[ring].setdefault(column, []).append(tensors[key])
     return ReplayContents(
-        header["settings"], header["weights"], lengths, header["first"], columns, header["mass"], generator
+        header["settings"], header["weights"], lengths, copies, header["first"], columns, header["mass"], generator
     )
 
 
