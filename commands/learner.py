@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from policies.learner.learner_status import LearnerStatus
 
 
+SAID = "learner: "
+"""In front of what the learner tells a person."""
 _KEYS = {"replay_device": "replay.device", "max_lag": "robot.max_lag"}
 """Settings of the learner that are neither of the group `finetune` nor of `method` -> their keys."""
 
@@ -108,7 +110,8 @@ def run(config: DictConfig) -> None:
         bar = stack.enter_context(tqdm(total=total, desc="learning", unit="update", dynamic_ncols=True))
 
         def show(status: LearnerStatus) -> None:
-            bar.set_postfix_str(f"{status.episodes} episodes, {status.steps} steps", refresh=False)
+            there = f"{status.episodes} episodes, {status.steps} steps, {status.owed} updates behind"
+            bar.set_postfix_str(there, refresh=False)
             bar.update(min(status.updates, total) - bar.n)
 
         complete = run_learner(
@@ -116,7 +119,8 @@ def run(config: DictConfig) -> None:
             config.link.address,
             tls=tls_of(config),
             on_status=show,
-            on_ready=lambda address: tqdm.write(f"learner: waiting for actors at {address}"),
+            say=lambda line: tqdm.write(f"{SAID}{line}"),
+            on_ready=lambda address: tqdm.write(f"{SAID}waiting for actors at {address}"),
         )
     if not complete:
-        print("learner: stopped with a checkpoint; the same command goes on")
+        print(f"{SAID}stopped with a checkpoint; the same command goes on")

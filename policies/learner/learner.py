@@ -19,6 +19,7 @@ import torch
 from policies.agent.config import AgentConfig
 from policies.learner.divergence import require_finite
 from policies.learner.kept_data import KeptData
+from policies.learner.lag import seconds_an_update
 from policies.learner.learner_config import LearnerConfig
 from policies.learner.learner_status import LearnerStatus
 from policies.learner.online_trainer import OnlineTrainer
@@ -177,6 +178,10 @@ class Learner:
         pace = self.trainer.pace
         success: dict[str, float] = {name: self._metrics.success(name) for name in DIRECTIONS}
         return LearnerStatus(pace.steps, self._episodes, pace.updates, pace.owed, self._published.version, success)
+
+    def seconds_an_update(self) -> float:
+        """Of one update on this machine, measured on a copy of the agent."""
+        return seconds_an_update(self.trainer.agent, self.perception.fields, self.config.schedule)
 
     def train(self, budget: int | None = None) -> int:
         """Do the updates that are due, at most `budget`; returns how many.
