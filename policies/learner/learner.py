@@ -216,7 +216,7 @@ class Learner:
         """
         self._require_finite()
         self.trainer.save({"wall_s": self._metrics.wall_s, "snapshot_steps": self._snapshot_steps})
-        self._kept.save(if_grown=True)
+        self._kept.save()
         self._metrics.flush()
 
     def close(self) -> None:
@@ -224,7 +224,6 @@ class Learner:
         try:
             self._take_in()
             self.save()
-            self._kept.save()
         finally:
             self._metrics.close()
             self.store.close()

@@ -28,10 +28,10 @@ from policies.common.batch import Batch
 from policies.replay.nstep import n_step
 from policies.replay.replay_checks import check_columns, check_observation
 from policies.replay.replay_file import ReplayContents, load_contents, save_contents
-from policies.replay.replay_memory import require_memory, row_fields, slot_bytes
+from policies.replay.replay_memory import require_memory, row_fields, rows_of, slot_bytes
 from policies.replay.ring_buffer import Fields, RingBuffer
 from policies.replay.source_weights import SourceWeights, covering
-from trajectories.errors import ConfigError
+from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import ACTION_SIZE, Bool, Float32, Float64, Source, UInt8
 
 _DERIVED = "mass"
@@ -282,20 +282,27 @@ class Replay:
                 "storage device that they were made on, or from a new seed"
             ) from error
 
-    def contents(self) -> ReplayContents:
-        """All that is held, as views that hold until the next episode is added, and the state of the draws."""
-        rings = self._rings()
+    def contents(self, newest: int | None = None) -> ReplayContents:
+        """What is held, as views that hold until the next episode is added, and the state of the draws.
+
+        Args:
+            newest: Episodes, counted from the newest; None for all.
+        """
+        skipped = 0 if newest is None else self.episodes - newest
+        lengths, copies = (list(column)[skipped:] for column in (self._lengths, self._copies))
+        rings, sizes = self._rings(), rows_of(lengths, copies)
+        first = {name: ring.end - sizes[name] for name, ring in rings.items()}
         return ReplayContents(
-            settings=self._settings(),
+            settings=self.settings,
             weights=asdict(self.weights),
-            lengths=list(self._lengths),
-            copies=list(self._copies),
-            first={name: ring.first for name, ring in rings.items()},
+            lengths=lengths,
+            copies=copies,
+            first=first,
             columns={
-                name: {column: ring.held(column) for column in ring.fields if column != _DERIVED}
+                name: {column: ring.held(column, first[name]) for column in ring.fields if column != _DERIVED}
                 for name, ring in rings.items()
             },
-            mass=self._mass[0],
+            mass=self._mass[0 if self.weights.uniform else skipped],
             generator=self._generator.get_state(),
         )
 
@@ -303,17 +310,45 @@ class Replay:
         """Replace all that is held, and the draws, by the contents of a replay with the same settings.
 
         Args:
-            contents: At most `capacity` frames. Their weights may differ from this replay's, which stay.
+            contents: Its weights may differ from this replay's, which stay.
+
+        Raises:
+            CheckpointError: An episode of it is too long for this replay.
         """
-        generator = torch.Generator(device=self.storage_device)
-        generator.set_state(contents.generator)
         for name, ring in self._rings().items():
-            ring.restart(contents.first[name], contents.columns[name])
-        self._generator = generator
-        self._lengths, self._copies = deque(contents.lengths), deque(contents.copies)
+            ring.restart(contents.first[name])
+        self._lengths, self._copies = deque(), deque()
         self._mass = deque([contents.mass if contents.weights == asdict(self.weights) else 0.0])
-        if not self.weights.uniform and len(self):
-            self._restore_mass()
+        self.extend(contents)
+
+    def extend(self, contents: ReplayContents) -> None:
+        """Add the episodes of a replay with the same settings that came after all that is held; the draws become its.
+
+        The oldest episodes make room, as if these had been added one by one.
+
+        Raises:
+            CheckpointError: They don't follow on what is held, or one is too long for this replay.
+        """
+        rings = self._rings()
+        at = {name: ring.end for name, ring in rings.items()}
+        if at != contents.first:
+            raise CheckpointError(f"episodes from {contents.first} on don't follow on those that end at {at}")
+        episodes = list(zip(contents.lengths, contents.copies, strict=True))
+        sizes = [rows_of([steps], [copies]) for steps, copies in episodes]
+        if any(size[name] > ring.capacity for size in sizes for name, ring in rings.items()):
+            raise CheckpointError(f"an episode of the {contents.lengths} steps is too long for {self.capacity} frames")
+        self._generator = torch.Generator(device=self.storage_device)
+        self._generator.set_state(contents.generator)
+        for (steps, copies), size in zip(episodes, sizes, strict=True):
+            self._make_room(size["frames"], size["rows"])
+            for name, ring in rings.items():
+                ring.append_part(contents.columns[name], ring.end - contents.first[name], size[name])
+            self._lengths.append(steps)
+            self._copies.append(copies)
+            if not self.weights.uniform:
+                added = self._rows.end - size["rows"]
+                source = torch.cat([view.cpu() for view in self._rows.held("source", added)])
+                self._rows.write(_DERIVED, added, self._sum_weights(source.numpy()))
 
     def save(self, path: Path, about: Mapping[str, Any] | None = None) -> None:
         """Write the whole content and the draws into one file; see `policies.replay.replay_file.save_contents`."""
@@ -329,12 +364,13 @@ class Replay:
         Raises:
             CheckpointError: See `policies.replay.replay_file.load_contents`.
         """
-        self.restore(load_contents(path, self._settings(), (self.capacity, self._rows.capacity), accept))
+        self.restore(load_contents(path, self.settings, accept, (self.capacity, self._rows.capacity)))
 
     def _rings(self) -> dict[str, RingBuffer]:
         return {"frames": self._frames, "rows": self._rows}
 
-    def _settings(self) -> dict[str, Any]:
+    @property
+    def settings(self) -> dict[str, Any]:
         """What the content depends on, and the draws (whose state differs from one kind of device to another)."""
         fields = {
             name: [list(shape), str(dtype).removeprefix("torch.")]
@@ -347,15 +383,6 @@ class Replay:
             "action_size": self.action_size,
             "storage_device": self.storage_device.type,
         }
-
-    def _restore_mass(self) -> None:
-        """Sum the weights episode by episode as when they were added, so that they come out the same to the bit."""
-        source = torch.cat([view.cpu() for view in self._rows.held("source")])
-        at = 0
-        for steps, copies in zip(self._lengths, self._copies, strict=True):
-            sums = self._sum_weights(source[at : at + steps * copies].numpy())
-            self._rows.write(_DERIVED, self._rows.first + at, sums)
-            at += steps * copies
 
     def _sum_weights(self, source: UInt8) -> Float64:
         """float64 (T,): sums of all weights up to each step of one more episode."""

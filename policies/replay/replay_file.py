@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from policies.common.tensor_file import read_tensors, write_tensors
+from policies.replay.replay_memory import rows_of
 from policies.replay.ring_buffer import rows_within
 from trajectories.errors import CheckpointError
 
@@ -79,16 +80,16 @@ def save_contents(contents: ReplayContents, path: Path, about: Mapping[str, Any]
 def load_contents(
     path: Path,
     settings: Mapping[str, Any],
-    capacity: tuple[int, int],
     accept: Callable[[Mapping[str, Any]], None] | None = None,
+    capacity: tuple[int, int] | None = None,
 ) -> ReplayContents:
     """Read what `save_contents` wrote.
 
     Args:
         path: File of `save_contents`.
         settings: Those that the saved ones must equal.
-        capacity: Frames and transitions for which there is room.
         accept: Called with the saver's `about`; raises CheckpointError to refuse.
+        capacity: Frames and transitions for which there is room; None for as many as there are.
 
     Raises:
         CheckpointError: The file is missing, damaged, of a replay with other settings, too large, or refused.
@@ -97,9 +98,9 @@ def load_contents(
     lengths = header["lengths"]
     copies = header.get("copies", [1] * len(lengths))
     _require_same(settings, header["settings"], path)
-    frames = sum(lengths) + len(lengths)
-    rows = sum(steps * times for steps, times in zip(lengths, copies, strict=True))
-    for count, most, what in ((frames, capacity[0], "frames"), (rows, capacity[1], "transitions")):
+    there = rows_of(lengths, copies)
+    most_frames, most_rows = capacity or (there["frames"], there["rows"])
+    for count, most, what in ((there["frames"], most_frames, "frames"), (there["rows"], most_rows, "transitions")):
         if count > most:
             raise CheckpointError(
                 f"{path} holds {count} {what}, this replay {most}: raise its capacity, or add the newest episodes anew."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -38,6 +39,12 @@ def row_bytes(fields: Fields) -> int:
 def slot_bytes(fields: Fields, action_size: int = ACTION_SIZE, weighted: bool = False) -> int:
     """Bytes that a replay sets aside for each frame of its capacity: the frame, and a transition that begins there."""
     return row_bytes(fields) + row_bytes(row_fields(action_size, weighted))
+
+
+def rows_of(lengths: Sequence[int], copies: Sequence[int]) -> dict[str, int]:
+    """Ring -> rows that episodes of so many steps under so many instructions take in it."""
+    rows = sum(steps * times for steps, times in zip(lengths, copies, strict=True))
+    return {"frames": sum(lengths) + len(lengths), "rows": rows}
 
 
 def frames_within(
