@@ -219,7 +219,7 @@ def _ascent(
     if log_prob is None:
         loss = deterministic_loss(value, phase.q_scale)
         return loss, None, {"actor/loss": loss.detach(), "actor/q": value.detach().mean()}
-    loss = actor_loss(value, log_prob, models.temperature)
+    loss = actor_loss(value, log_prob, models.temperature, phase.q_scale)
     return loss, log_prob.detach(), {"actor/loss": loss.detach(), "actor/entropy": -log_prob.detach().mean()}
 
 

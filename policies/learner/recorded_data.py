@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from policies.perception.rewording import Wordings, reworded
-from policies.replay.dataset import read_all
+from policies.replay.dataset import read_all, read_whole
 from trajectories.errors import ConfigError
 from trajectories.kinds import AFTERMATH, PLAY, kind_of
 from trajectories.manifest import EpisodeInfo
@@ -75,7 +75,8 @@ class RecordedData:
 
     def measured(self) -> Iterator[Episode]:
         """The episodes that are kept from training, as they were recorded."""
-        return (store.read(name) for store in self.stores for name in store.ids() if name in self.held_out)
+        for store in self.stores:
+            yield from read_whole(store, [name for name in store.ids() if name in self.held_out])
 
     def identity(self) -> dict[str, Any]:
         """Plain JSON of what decides the transitions."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -19,12 +20,13 @@ from policies.perception.text_table import TextTable
 from policies.replay.replay import Replay
 from policies.replay.replay_settings import ReplaySettings
 from policies.replay.ring_buffer import Fields
-from trajectories.errors import ConfigError
+from trajectories.errors import ConfigError, CorruptEpisodeError
 from trajectories.kinds import AFTERMATH, PLAY, kind_of
 from trajectories.labels import labelled, monte_carlo_returns
 from trajectories.store import TrajectoryStore
 from trajectories.types import Bool, Episode, Float32, Source, UInt8
 
+logger = logging.getLogger(__name__)
 Kept = Literal["target", "successes", "all"]
 """Which offline episodes a method keeps, see `kept_offline`."""
 _PLAIN = ReplaySettings()
@@ -74,10 +76,18 @@ def for_perception_alone(episode: Episode) -> bool:
 
 
 def read_all(stores: Iterable[TrajectoryStore]) -> Iterator[Episode]:
-    """Every episode of the stores, in order of creation within each."""
+    """Every episode of the stores, in order of creation within each; a damaged one is left out with a warning."""
     for store in stores:
-        for name in store.ids():
-            yield store.read(name)
+        yield from read_whole(store, store.ids())
+
+
+def read_whole(store: TrajectoryStore, ids: Iterable[str]) -> Iterator[Episode]:
+    """These episodes of a store; a damaged one is left out with a warning."""
+    for id in ids:
+        try:
+            yield store.read(id)
+        except CorruptEpisodeError as error:
+            logger.warning("going on without a damaged episode: %s", error)
 
 
 def kept_offline(episodes: Iterable[Episode], task: str | None, kept: Kept) -> Iterator[Episode]:

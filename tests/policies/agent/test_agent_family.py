@@ -209,7 +209,7 @@ def test_iql_fine_tuned_as_sac_keeps_its_value_network_in_the_checkpoint():
         ({"networks": {"policy": "softmax"}}, "tanh_gaussian"),
         ({"offline": {"target_noise": 0.2}}, "target_noise"),
         ({"online": {"extraction": "max"}}, "online.extraction=max is unknown; expected one of soft, ddpg"),
-        ({"online": {"extraction": "soft", "q_scale": 2.5}}, "q_scale"),
+        ({"online": {"extraction": "awr", "q_scale": 2.5}}, "q_scale"),
         ({"online": {"actor_q": "first", "actor_critics": 2}}, "actor_critics"),
         ({"online": {"actor_delay": 0}}, "actor_delay"),
         ({"networks": {"critics": 3}, "target_critics": 4, "distinct_targets": True}, "target_critics"),
