@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from commands.actor import STATUS_FILE, describe
 from commands.attendance import standing_of
+from commands.learner import SAID
 from drivers.parent_link import die_with_parent
 from factory.policy import require_online
 from factory.run_folders import finetune_folder, tuning_name
@@ -157,7 +158,7 @@ def _watch(learner: Worker, actor: Worker, config: DictConfig, status_path: Path
         done = [False, False]
         while not all(done):
             time.sleep(_POLL_S)
-            for line in actor.lines():
+            for line in (*actor.lines(), *(line for line in learner.lines() if line.startswith(SAID))):
                 tqdm.write(line)
             done = [learner.finished(), actor.finished()]
             if status_path.exists():

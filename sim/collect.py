@@ -29,7 +29,7 @@ def collect_episode(
     *,
     noise: float = 0.0,
     failure: Any = None,
-    max_steps: int = 40,
+    max_steps: int,
 ) -> Episode:
     """One scripted episode from a reset; it ends a few steps after success or when time is up.
 
@@ -73,7 +73,7 @@ def _finish(recorder: Recorder, twin: Twin, direction: Direction) -> Episode:
 
 
 def aftermath(
-    twin: Twin, direction: Direction, rng: np.random.Generator, *, noise: float = 0.0, max_steps: int = 40
+    twin: Twin, direction: Direction, rng: np.random.Generator, *, noise: float = 0.0, max_steps: int
 ) -> Episode:
     """What a demonstration left, seen by the arm from home: a few steps of wandering between home poses.
 
@@ -116,7 +116,7 @@ def play_cycle(twin: Twin, rng: np.random.Generator) -> Episode:
     direction: Direction = "forward" if rng.random() < 0.5 else "backward"
     twin.reset(direction, rng)
     twin.env.instruction = str(rng.choice(twin.task.instructions[direction]))
-    expert = ScriptedExpert(twin, direction, rng, noise=0.1)
+    expert = ScriptedExpert(twin, direction, rng)
     recorder = Recorder(twin.env.robot_spec)
     recorder.begin(twin.env.observe(), task=twin.task.name, direction=direction)
     for action, _ in _play(twin, expert, rng):

@@ -6,7 +6,6 @@ After a missed step the next action is composed on where the arm then holds, sho
 
 from __future__ import annotations
 
-import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +25,7 @@ from robot.control.pose import Pose
 from robot.control.robot_faults import RobotFaults
 from robot.control.safety import SafetyFilter, SafetyLimits, Target
 from robot.interfaces import Arm, ArmState, Camera, Clock, LatchingArm
+from robot.rollout.instruction_space import InstructionSpace
 from trajectories.errors import ConfigError, SafetyError, StaleDataError
 from trajectories.numbers import NS_PER_S
 from trajectories.types import ACTION_SIZE, PROPRIO_NAMES, Command, Float32, Float64, Observation, RobotSpec, UInt8
@@ -120,7 +120,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
             {
                 "images": spaces.Dict(images),  # type: ignore[arg-type]
                 "proprio": spaces.Box(-np.inf, np.inf, (len(spec.proprio),), np.float32),
-                "instruction": spaces.Text(400, min_length=0, charset=string.printable),
+                "instruction": InstructionSpace(),
             }
         )
         self.action_space = spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)  # type: ignore[assignment]
