@@ -65,6 +65,7 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
         freeze_encoder=bool(finetune.freeze_encoder),
         max_lag=int(config.robot.max_lag),
         snapshot_every=int(finetune.snapshot_every),
+        accept_changes=bool(finetune.accept_changes),
         agent=with_compile(agent, config, work, device_of(config), finetune_folder(config) / CHECKPOINT),
     )
     return Learner(
