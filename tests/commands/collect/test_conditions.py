@@ -39,6 +39,7 @@ def test_what_is_there_is_not_recorded_again(store):
     ("settings", "changes", "match"),
     [
         (SETTINGS, {"noise": 0.9}, r"noise = 0\.2, the settings ask for 0\.9"),
+        (SETTINGS, {"max_steps": 80}, "max_steps = 40"),
         (replace(SETTINGS, spread="narrow"), {}, "spread = 'wide'.*'narrow'"),
         (replace(SETTINGS, randomise=False), {}, "randomise = True"),
         (replace(SETTINGS, arm="vx300s"), {}, "arm = 'wx250s'"),
