@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from factory.run_folders import reward_folder
 from factory.spec import plain
+from factory.task import instructions_of
 from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError
 from trajectories.types import Episode, RobotSpec
@@ -58,7 +59,8 @@ def train_reward_model(
     kind, folder = reward_kind(config), reward_folder(Path(config.run_dir))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / KIND_FILE).unlink(missing_ok=True)
-    said = kind.train(episodes, str(config.task.name), spec, _own_settings(config), folder, progress)
+    task, instructions = str(config.task.name), instructions_of(config)
+    said = kind.train(episodes, task, instructions, spec, _own_settings(config), folder, progress)
     replace_file(folder / KIND_FILE, json.dumps({"kind": _kind_name(config)}).encode() + b"\n")
     return said
 

@@ -15,7 +15,7 @@ from safetensors.torch import load, save
 from rewards.backbone import Backbone
 from rewards.calibration import Calibration, Threshold
 from rewards.classifier import Member, SuccessClassifier
-from trajectories.errors import CheckpointError
+from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import RobotSpec
 
 FORMAT = 1
@@ -98,7 +98,7 @@ def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = N
             require_open_gripper=bool(description["require_open_gripper"]),
             spec=made_for,
         )
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, ConfigError) as error:
         raise CheckpointError(f"The success classifier in {folder} is damaged: {error}. Train it again.") from error
     if spec is not None:
         spec.require_same(made_for, f"The success classifier in {folder}")

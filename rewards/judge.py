@@ -54,9 +54,7 @@ class VlmReward:
             )
         features = image_features(self.classifier.backbone, observation.images[camera][None], self._trunk)
         logits = self.classifier.feature_logits(features[:], self._text)
-        probability = float(self.classifier.calibration(logits)[0])
-        if not self.classifier.counts(observation.proprio[None])[0]:
-            probability = 0.0
-        return RewardReading(
-            probability, self._debounce.update(probability), probability >= self.classifier.threshold.value
-        )
+        counts = bool(self.classifier.counts(observation.proprio[None])[0])
+        probability = float(self.classifier.calibration(logits)[0]) if counts else 0.0
+        above = counts and probability >= self.classifier.threshold.value
+        return RewardReading(probability, self._debounce.update(probability, counts), above)

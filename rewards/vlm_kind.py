@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from rewards.kind import HeldOut, LoadedReward, RewardKind
 from rewards.training import train_reward
 from trajectories.errors import ConfigError
 from trajectories.settings import merged
-from trajectories.types import Episode, RobotSpec
+from trajectories.types import Direction, Episode, RobotSpec
 
 _BACKBONE = ("backbone", "pretrained", "allow_download")
 
@@ -30,6 +30,7 @@ class VlmKind(RewardKind):
         self,
         episodes: Iterable[Episode],
         task: str,
+        instructions: Mapping[Direction, Sequence[str]],
         spec: RobotSpec,
         settings: Mapping[str, Any],
         folder: Path,
@@ -38,13 +39,14 @@ class VlmKind(RewardKind):
         """Write classifier and `training.json`; returns the figures on held-out folds."""
         raw = {key: value for key, value in settings.items() if key not in _BACKBONE}
         config = merged(RewardConfig(), raw, "reward")
-        trained = train_reward(episodes, task, backbone_from(settings), spec, config, progress)
+        trained = train_reward(episodes, task, backbone_from(settings), spec, config, progress, instructions)
         save_classifier(trained.classifier, folder)
         (folder / "training.json").write_text(json.dumps(trained.report, indent=1))
         threshold = trained.report["threshold"]
         return (
             f"{figures_table(trained.report['held_out'])}\n\n"
-            f"Decision: {trained.classifier.frames} frames in a row above {threshold['value']:.3f}."
+            f"Decision: {trained.classifier.frames} frames in a row above {threshold['value']:.3f}.\n"
+            f"{trained.certificate.words(config.false_positive_rate)}"
         )
 
     def load(self, folder: Path, spec: RobotSpec, settings: Mapping[str, Any]) -> VlmReward:
