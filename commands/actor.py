@@ -17,7 +17,7 @@ from tqdm import tqdm
 from commands.watch.session_view import SessionView
 from factory.calibration import mark_in_use
 from factory.link import tls_of
-from factory.reward import reward_of
+from factory.reward import require_readable_task, reward_of
 from factory.robot import Station, open_station
 from factory.run_folders import find_policy, finetune_folder
 from factory.spec import spec_of
@@ -112,6 +112,7 @@ def run(config: DictConfig) -> None:
     from robot.rollout.actor import Actor, ActorOptions
 
     torch.set_num_threads(1)
+    require_readable_task(config)
     folder = finetune_folder(config)
     folder.mkdir(parents=True, exist_ok=True)
     pretrained = find_policy(config, "pretrained")

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from commands.actor import STATUS_FILE, describe
 from drivers.parent_link import die_with_parent
 from factory.policy import require_online
+from factory.reward import require_readable_task
 from factory.run_folders import finetune_folder, tuning_name
 from robot.rollout.actor_status import ActorStatus
 from robot.signals import on_signals
@@ -112,6 +113,7 @@ def finetune(config: DictConfig, overrides: list[str]) -> None:
         overrides: What makes the child processes compose the same settings.
     """
     require_online(config)
+    require_readable_task(config)
     folder = finetune_folder(config)
     folder.mkdir(parents=True, exist_ok=True)
     settings = [*overrides, f"link.address=127.0.0.1:{free_port()}"]

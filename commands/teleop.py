@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from commands.watch.session_view import SessionView
+from factory.reward import require_readable_task
 from factory.robot import Station, open_station
 from factory.run_folders import data_folder
 from factory.spec import plain
@@ -23,6 +24,7 @@ from robot.console.wire import console_path
 from robot.demonstration.types import DemonstrationOptions, Progress, Tally
 from robot.demonstration.words import Phase
 from robot.rollout.recovery import Recovery
+from trajectories.errors import MissingDependencyError
 from trajectories.kinds import AFTERMATH, KIND_KEY, kind_of
 from trajectories.store import TrajectoryStore
 from trajectories.summary import summarise, summary_table
@@ -43,6 +45,7 @@ def run(config: DictConfig) -> None:
     """Record until the store holds the demonstrations that are asked for, or the person ends the session."""
     from drivers.teleop.device import open_device
 
+    check_instructions(config)
     stop = threading.Event()
     keys = KeyRouter()
     device = open_device(plain(config.device), keys)  # first: nothing moves when it is missing
@@ -55,6 +58,20 @@ def run(config: DictConfig) -> None:
             print(summary_table(summarise(store.infos())))
     finally:
         device.close()
+
+
+def check_instructions(config: DictConfig) -> None:
+    """Refuse instructions that policy and judge won't be able to read, before somebody demonstrates them.
+
+    Without the text tower's weights on this machine they stay unchecked, which a line says.
+
+    Raises:
+        ConfigError: When the text tower can't read them.
+    """
+    try:
+        require_readable_task(config)
+    except MissingDependencyError as error:
+        tqdm.write(f"The instructions are not checked, `regrasp pretrain` and `train-reward` will: {error}")
 
 
 def demonstrate(

@@ -31,6 +31,25 @@ def backbone_of(config: DictConfig) -> Backbone:
     return backbone_from(plain(config.reward))
 
 
+def require_readable_task(config: DictConfig, backbone: Backbone | None = None) -> None:
+    """Refuse instructions of the settings' task that the policy's text tower can't read, see `rewards.readable`.
+
+    Args:
+        config: Settings.
+        backbone: Theirs, where it is loaded already.
+
+    Raises:
+        ConfigError: When it can't; says what to do.
+        MissingDependencyError: When the tower's weights are not on this machine.
+    """
+    from rewards.readable import require_readable
+
+    task = str(config.task.name)
+    require_readable(
+        backbone or backbone_of(config), {(task, way): texts for way, texts in instructions_of(config).items()}
+    )
+
+
 def reward_kind(config: DictConfig) -> RewardKind:
     """The kind of reward model that `reward.kind` names.
 

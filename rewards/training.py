@@ -24,6 +24,7 @@ from rewards.evaluation import frame_figures
 from rewards.gathering import RewardData, gather
 from rewards.held_out import Trial, fit_rules, judge_held_out, try_rules
 from rewards.pairs import cross_pairs, joined, own_pairs
+from rewards.readable import require_readable
 from rewards.samples import Samples, Wordings, samples_of
 from trajectories.types import Direction, Episode, Float64, RobotSpec
 
@@ -60,11 +61,13 @@ def train_reward(
 
     Raises:
         ConfigError: When `task` has too few successes or failures for the held-out parts, or the threshold is
-            certainly not what was asked for (`rewards.certificate`).
+            certainly not what was asked for (`rewards.certificate`), or the backbone can't read an instruction
+            (`rewards.readable`).
     """
     config = config or RewardConfig()
     progress("embedding frames", 0.0)
     data = gather(episodes, task, backbone, spec, config, instructions)
+    require_readable(backbone, dict(zip(data.goals, data.wordings, strict=True)))
     (own, known), cross = own_pairs(data), cross_pairs(data, backbone, np.random.default_rng(config.seed))
     wordings = Wordings(data, backbone)
     samples = samples_of(data, wordings, own, known, cross)

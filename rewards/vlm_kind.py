@@ -15,6 +15,7 @@ from rewards.evaluation import evaluate_episodes, evaluate_frames, figures_table
 from rewards.files import load_classifier, save_classifier
 from rewards.judge import VlmReward
 from rewards.kind import HeldOut, LoadedReward, RewardKind
+from rewards.readable import require_readable
 from rewards.training import train_reward
 from trajectories.errors import ConfigError
 from trajectories.settings import merged
@@ -38,8 +39,9 @@ class VlmKind(RewardKind):
     ) -> str:
         """Write classifier and `training.json`; returns the figures on held-out folds."""
         raw = {key: value for key, value in settings.items() if key not in _BACKBONE}
-        config = merged(RewardConfig(), raw, "reward")
-        trained = train_reward(episodes, task, backbone_from(settings), spec, config, progress, instructions)
+        config, backbone = merged(RewardConfig(), raw, "reward"), backbone_from(settings)
+        require_readable(backbone, {(task, direction): texts for direction, texts in instructions.items()})
+        trained = train_reward(episodes, task, backbone, spec, config, progress, instructions)
         save_classifier(trained.classifier, folder)
         (folder / "training.json").write_text(json.dumps(trained.report, indent=1))
         threshold = trained.report["threshold"]

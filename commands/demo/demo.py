@@ -16,6 +16,7 @@ from commands.evaluate.evaluate import Plan, evaluate, is_done
 from commands.report import report
 from factory.arm import arm_of
 from factory.policy import PUBLISHED, require_online
+from factory.reward import require_readable_task
 from factory.run_folders import (
     evaluation_folder,
     evaluations_folder,
@@ -28,6 +29,7 @@ from factory.twin import TwinSettings
 
 def run(config: DictConfig) -> None:
     """Run what is not done yet, then write the report."""
+    require_readable_task(config)
     run_dir = Path(config.run_dir)
     stages = Stages(run_dir)
     run_dir.mkdir(parents=True, exist_ok=True)
