@@ -16,8 +16,9 @@ from tqdm import tqdm
 
 from commands.watch.session_view import SessionView
 from factory.calibration import mark_in_use
+from factory.judging import SessionJudge, session_judge
 from factory.link import tls_of
-from factory.reward import require_readable_task, reward_of
+from factory.reward import require_readable_task
 from factory.robot import Station, open_station
 from factory.run_folders import find_policy, finetune_folder
 from factory.spec import spec_of
@@ -62,13 +63,14 @@ class Around:
 
 
 def open_session(
-    config: DictConfig, policy: LearnedPolicy, outbox: TrajectoryStore, start: int, around: Around
+    config: DictConfig, policy: LearnedPolicy, judge: SessionJudge, outbox: TrajectoryStore, start: int, around: Around
 ) -> RecoveringSession:
     """The reset-free session, judged by the reward model alone.
 
     Args:
         config: Settings.
         policy: Who acts.
+        judge: Who judges.
         outbox: Gets every episode.
         start: Number of this start of the actor: draws go on differently after a restart.
         around: Robot and people.
@@ -87,7 +89,7 @@ def open_session(
     session = ResetFreeSession(
         station.env,
         acting,
-        reward_of(config, spec_of(config)),
+        judge.reward,
         config.task.name,
         station.instructions,
         station.operator,
@@ -97,6 +99,7 @@ def open_session(
         max_steps=int(config.task.max_steps),
         help_after=int(config.robot.help_after),
         takeover=around.takeover,
+        judge_beside=judge.beside,
         referee=station.referee,
         metadata={"kind": "online", "method": str(config.method.name), "seed": int(config.seed)},
     )
@@ -117,7 +120,7 @@ def run(config: DictConfig) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     pretrained = find_policy(config, "pretrained")
     policy = load_policy(pretrained, spec_of(config), int(config.seed), mark_in_use(config))
-    stop = threading.Event()
+    judge, stop = session_judge(config, policy, tqdm.write), threading.Event()
     with ExitStack() as stack:
         outbox = stack.enter_context(TrajectoryStore(folder / OUTBOX, spec_of(config)))
         bar = stack.enter_context(
@@ -138,7 +141,9 @@ def run(config: DictConfig) -> None:
             bar.update(status.steps - bar.n)
 
         actor = Actor(
-            open_session(config, policy, outbox, next_start(folder), Around(station, recovery, view, takeover, stop)),
+            open_session(
+                config, policy, judge, outbox, next_start(folder), Around(station, recovery, view, takeover, stop)
+            ),
             client,
             policy.load,
             outbox,

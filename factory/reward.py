@@ -25,10 +25,10 @@ KIND_FILE = "kind.json"
 
 
 def backbone_of(config: DictConfig) -> Backbone:
-    """The vision-language model of `config.reward`, the shipped one where it names none."""
+    """The vision-language model of `config.reward`, the shipped one where it names none, on the CPU: for texts."""
     from rewards.vlm_kind import backbone_from
 
-    return backbone_from(plain(config.reward))
+    return backbone_from(plain(config.reward), "cpu")
 
 
 def require_readable_task(config: DictConfig, backbone: Backbone | None = None) -> None:
@@ -59,6 +59,13 @@ def reward_kind(config: DictConfig) -> RewardKind:
     from rewards.registry import KINDS
 
     return KINDS[_kind_name(config)]
+
+
+def is_classifier(config: DictConfig) -> bool:
+    """Whether the settings name the success classifier, which judges through a backbone."""
+    from rewards.registry import CLASSIFIER
+
+    return _kind_name(config) == CLASSIFIER
 
 
 def train_reward_model(

@@ -16,6 +16,7 @@ from rewards.config import RewardConfig
 from rewards.gathering import RewardData
 from rewards.pairs import Pairs, joined, with_copies
 from rewards.samples import Wordings
+from rewards.threads import computing_with
 from trajectories.types import Float64, Int64
 
 _CHUNK = 4096
@@ -34,7 +35,9 @@ class EnsembleTrainer:
             pairs: What they learn from, with both labels among them, without changed copies.
         """
         everything = with_copies(pairs, self._data)
-        return tuple(self._member(pairs, everything, self._config.seed + m) for m in range(self._config.members))
+        small = None if self._config.finetune_last_block else 1  # steps of a head are too short to be shared out
+        with computing_with(small):
+            return tuple(self._member(pairs, everything, self._config.seed + m) for m in range(self._config.members))
 
     @torch.no_grad()
     def logits(self, members: Sequence[Member], rows: Int64, texts: Int64) -> Float64:

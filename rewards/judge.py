@@ -7,6 +7,7 @@ from torch import Tensor
 
 from rewards.classifier import SuccessClassifier, image_features
 from rewards.debounce import Debounce
+from rewards.threads import computing_with
 from robot.interfaces import RewardReading
 from trajectories.errors import ConfigError
 from trajectories.types import Observation
@@ -19,8 +20,10 @@ class VlmReward:
         classifier: What it judges by.
     """
 
-    def __init__(self, classifier: SuccessClassifier) -> None:
+    def __init__(self, classifier: SuccessClassifier, threads: int | None = None) -> None:
+        """Judge by a classifier, with so many threads; None leaves them as they are."""
         self.classifier = classifier
+        self._threads = threads
         self._trunk = any(member.last_block is not None for member in classifier.members)
         self._debounce = Debounce(classifier.threshold.value, classifier.frames)
         self._instruction: str | None = None
@@ -52,8 +55,9 @@ class VlmReward:
                 f"The success classifier looks through camera {camera!r}, but the observation has "
                 f"{', '.join(observation.images) or 'none'}."
             )
-        features = image_features(self.classifier.backbone, observation.images[camera][None], self._trunk)
-        logits = self.classifier.feature_logits(features[:], self._text)
+        with computing_with(self._threads):
+            features = image_features(self.classifier.backbone, observation.images[camera][None], self._trunk)
+            logits = self.classifier.feature_logits(features[:], self._text)
         counts = bool(self.classifier.counts(observation.proprio[None])[0])
         probability = float(self.classifier.calibration(logits)[0]) if counts else 0.0
         above = counts and probability >= self.classifier.threshold.value
