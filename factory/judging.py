@@ -41,13 +41,13 @@ def session_judge(config: DictConfig, policy: Policy, notify: Callable[[str], No
         notify: Gets a line about what was measured.
 
     Raises:
-        ConfigError: When it is too slow for the control rate.
+        ConfigError: When it is too slow for the control rate, or does not know one of the task's instructions.
         CheckpointError, SpecMismatchError: As `factory.reward.reward_of`.
     """
+    spec, reward = spec_of(config), _reward(config)
     if config.robot.name == "twin":
-        return SessionJudge(reward_of(config, spec_of(config)), False)
-    reward, judge = _measured(config)
-    spec = spec_of(config)
+        return SessionJudge(reward, False)
+    judge = judge_s(reward, _observation(config))
     acting = policy_s(policy, _observation(config))
     beside = judges_beside(judge, acting, 1.0 / spec.control_hz)
     where = "beside the motion, so that it decides a step later" if beside else "between two steps"
@@ -59,20 +59,22 @@ def measured_reward(config: DictConfig) -> LoadedReward:
     """The run's reward model for whoever asks it between two control steps; in the twin it may take any time.
 
     Raises:
-        ConfigError: When that takes longer than between two steps.
+        ConfigError: When that takes longer than between two steps, or it does not know one of the task's instructions.
         CheckpointError, SpecMismatchError: As `factory.reward.reward_of`.
     """
-    if config.robot.name == "twin":
-        return reward_of(config, spec_of(config))
-    reward, judge = _measured(config)
-    require_between(judge, 1.0 / spec_of(config).control_hz)
+    reward = _reward(config)
+    if config.robot.name != "twin":
+        require_between(judge_s(reward, _observation(config)), 1.0 / spec_of(config).control_hz)
     return reward
 
 
-def _measured(config: DictConfig) -> tuple[LoadedReward, float]:
-    """The reward model and its time for an observation, s."""
+def _reward(config: DictConfig) -> LoadedReward:
+    """The reward model, after it has heard every instruction that a session may ask it about."""
     reward = reward_of(config, spec_of(config))
-    return reward, judge_s(reward, _observation(config))
+    for texts in instructions_of(config).values():
+        for text in texts:
+            reward.reset(text)
+    return reward
 
 
 def _observation(config: DictConfig) -> Observation:

@@ -49,6 +49,7 @@ def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[st
         "camera": classifier.camera,
         "require_open_gripper": classifier.require_open_gripper,
         "spec": classifier.spec.to_dict(),
+        "wordings": list(classifier.wordings),
         "report": report or {},
     }
     json_path = folder / "reward.json"
@@ -97,6 +98,7 @@ def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = N
             camera=str(description["camera"]),
             require_open_gripper=bool(description["require_open_gripper"]),
             spec=made_for,
+            wordings=tuple(map(str, description.get("wordings", ()))),
         )
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, ConfigError) as error:
         raise CheckpointError(f"The success classifier in {folder} is damaged: {error}. Train it again.") from error

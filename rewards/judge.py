@@ -35,7 +35,17 @@ class VlmReward:
         return self.classifier.camera
 
     def reset(self, instruction: str) -> None:
-        """Start judging a new episode."""
+        """Start judging a new episode.
+
+        Raises:
+            ConfigError: For an instruction that it was never tried under.
+        """
+        known = self.classifier.wordings
+        if known and instruction not in known:
+            raise ConfigError(
+                f"The success classifier was never tried on {instruction!r}; it knows {', '.join(map(repr, known))}. "
+                "Run `regrasp train-reward` again with the same task.instructions, or give one of those."
+            )
         if instruction != self._instruction:
             self._text = self.classifier.backbone.encode_text([instruction])
             self._instruction = instruction

@@ -97,6 +97,9 @@ def train_reward(
         camera=config.camera,
         require_open_gripper=config.require_open_gripper,
         spec=spec,
+        wordings=tuple(
+            text for (name, _), words in zip(data.goals, data.wordings, strict=True) if name == task for text in words
+        ),
     )
     progress("done", 1.0)
     report = {

@@ -34,7 +34,8 @@ class Judge:
         self.seconds = seconds
 
     def reset(self, instruction):
-        assert instruction == "put the pot on the rack"
+        if instruction == "take the pot that is on the rack and set it in the sink" and self.seconds < 0:
+            raise ConfigError(f"never tried on {instruction!r}")
 
     def update(self, observation):
         assert observation.images["front"].shape == (96, 96, 3)
@@ -96,3 +97,11 @@ def test_the_place_of_the_judge_follows_from_its_time(settings, robot):
 def test_in_the_twin_time_waits(settings):
     assert not session_judge(settings("twin", 9.0), Policy(), pytest.fail).beside
     assert measured_reward(settings("twin", 9.0)).seconds == 9.0
+
+
+@pytest.mark.parametrize("robot", ["twin", "virtual"])
+def test_an_instruction_that_the_judge_does_not_know_ends_the_session_before_it_begins(settings, robot):
+    config = settings(robot, -1.0)
+    for ask in (lambda: session_judge(config, Policy(), pytest.fail), lambda: measured_reward(config)):
+        with pytest.raises(ConfigError, match="never tried on 'take the pot"):
+            ask()

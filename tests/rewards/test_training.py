@@ -110,6 +110,18 @@ def test_the_file_gives_the_same_judgements_and_knows_what_it_was_made_for(train
         load_classifier(tmp_path / "nowhere", backbone)
 
 
+def test_an_instruction_that_nothing_was_tried_under_is_refused(trained, backbone, tmp_path):
+    save_classifier(trained.classifier, tmp_path)
+    loaded = load_classifier(tmp_path, backbone)
+    assert loaded.wordings == ("put the cube on the plate", "put the cube on the mat")
+    with pytest.raises(ConfigError, match=r"never tried on 'put the pot on the plate'; it knows 'put the cube on"):
+        VlmReward(loaded).reset("put the pot on the plate")
+    description = json.loads((tmp_path / "reward.json").read_text())
+    del description["wordings"]  # as earlier versions left it
+    (tmp_path / "reward.json").write_text(json.dumps(description))
+    VlmReward(load_classifier(tmp_path, backbone)).reset("put the pot on the plate")
+
+
 def test_a_saved_judge_that_calls_everything_done_is_refused(trained, backbone, tmp_path):
     save_classifier(trained.classifier, tmp_path)
     description = json.loads((tmp_path / "reward.json").read_text())
