@@ -123,8 +123,8 @@ class SuccessClassifier:
         camera: Name of the camera that it looks through.
         require_open_gripper: Frames with the gripper commanded closed never count.
         spec: The robot that it was trained for.
-        wordings: Instructions of its task that it was calibrated and tried under; empty for a classifier of a version that did not
-            note them.
+        wordings: Instructions of its task that it was calibrated and tried under; empty for a classifier of a version
+            that did not note them.
     """
 
     backbone: Backbone
