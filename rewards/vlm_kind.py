@@ -45,6 +45,7 @@ class VlmKind(RewardKind):
     ) -> str:
         """Write classifier and `training.json`; returns the figures on held-out folds."""
         raw = {key: value for key, value in settings.items() if key not in _OTHERS}
+        raw.setdefault("camera", next(iter(spec.cameras)))
         config, backbone = merged(RewardConfig(), raw, "reward"), backbone_from(settings)
         require_readable(backbone, {(task, direction): texts for direction, texts in instructions.items()})
         trained = train_reward(episodes, task, backbone, spec, config, progress, instructions)
