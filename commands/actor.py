@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from commands.attendance import Attended, attended
 from factory.calibration import mark_in_use
+from factory.judging import SessionJudge, session_judge
 from factory.link import tls_of
-from factory.reward import reward_of
+from factory.reward import require_readable_task
 from factory.run_folders import find_policy, finetune_folder
 from factory.spec import spec_of
 from robot.interfaces import Policy
@@ -38,6 +39,7 @@ FIGURES_FILE = "figures.json"
 def open_session(
     config: DictConfig,
     policy: LearnedPolicy,
+    judge: SessionJudge,
     outbox: TrajectoryStore,
     start: int,
     around: Attended,
@@ -48,6 +50,7 @@ def open_session(
     Args:
         config: Settings.
         policy: Who acts.
+        judge: Who judges.
         outbox: Gets every episode.
         start: Number of this start of the actor: draws go on differently after a restart.
         around: Robot and people.
@@ -67,7 +70,7 @@ def open_session(
     session = ResetFreeSession(
         station.env,
         acting,
-        reward_of(config, spec_of(config)),
+        judge.reward,
         config.task.name,
         station.instructions,
         station.operator,
@@ -77,6 +80,7 @@ def open_session(
         max_steps=int(config.task.max_steps),
         help_after=int(config.robot.help_after),
         takeover=around.takeover,
+        judge_beside=judge.beside,
         referee=station.referee,
         metadata={"kind": "online", "method": str(config.method.name), "seed": int(config.seed)},
     )
@@ -92,11 +96,12 @@ def run(config: DictConfig) -> None:
     from robot.rollout.actor import Actor, ActorOptions
 
     torch.set_num_threads(1)
+    require_readable_task(config)
     folder = finetune_folder(config)
     folder.mkdir(parents=True, exist_ok=True)
     pretrained = find_policy(config, "pretrained")
     policy = load_policy(pretrained, spec_of(config), int(config.seed), mark_in_use(config))
-    stop = threading.Event()
+    judge, stop = session_judge(config, policy, tqdm.write), threading.Event()
     with ExitStack() as stack:
         outbox = stack.enter_context(TrajectoryStore(folder / OUTBOX, spec_of(config)))
         bar = stack.enter_context(
@@ -113,7 +118,7 @@ def run(config: DictConfig) -> None:
             bar.update(status.steps - bar.n)
 
         actor = Actor(
-            open_session(config, policy, outbox, next_start(folder), around, stop),
+            open_session(config, policy, judge, outbox, next_start(folder), around, stop),
             client,
             policy.load,
             outbox,

@@ -21,6 +21,7 @@ from commands.attendance import standing_of
 from commands.learner import SAID
 from drivers.parent_link import die_with_parent
 from factory.policy import require_online
+from factory.reward import require_readable_task
 from factory.run_folders import finetune_folder, tuning_name
 from robot.control.faults import Fault, reason_of
 from robot.rollout.actor_status import ActorStatus
@@ -133,6 +134,7 @@ def finetune(config: DictConfig, overrides: list[str]) -> None:
         overrides: What makes the child processes compose the same settings.
     """
     require_online(config)
+    require_readable_task(config)
     folder = finetune_folder(config)
     folder.mkdir(parents=True, exist_ok=True)
     settings = [*overrides, f"link.address=127.0.0.1:{free_port()}"]
