@@ -100,7 +100,7 @@ def _interrupt() -> None:
 
 def run(config: DictConfig) -> None:
     """Run both processes with the same settings and show their progress."""
-    overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith(("link.address", "progress"))]
+    overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith(("link.", "progress"))]
     finetune(config, overrides)
 
 

@@ -102,7 +102,7 @@ def run(config: DictConfig) -> None:
         complete = run_learner(
             learner,
             config.link.address,
-            tls=tls_of(config),
+            tls_of(config),
             on_status=show,
             on_ready=lambda address: tqdm.write(f"learner: waiting for actors at {address}"),
         )

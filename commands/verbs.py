@@ -173,6 +173,16 @@ VERBS: dict[str, Verb] = {
         "word=clear by=Anna",
         "Ask `regrasp watch once=true` whether the session heard you.",
     ),
+    "certificates": Verb(
+        "commands.certificates",
+        "certificates",
+        "certificates for a learner on another machine and for `regrasp watch` off loopback",
+        "First without settings: the laboratory's authority, in folder=. Then once for every machine, with machine=\n"
+        "and the names under which others reach it: a folder with certificate.pem, key.pem and authority.pem, which\n"
+        "goes to that machine. Keys are for this account only, and nothing is ever overwritten; docs/security.md.",
+        "machine=gpu names=[gpu.lab.example,192.168.1.20]",
+        "Files are written whole or not at all; run it again.",
+    ),
     "calibrate": Verb(
         "commands.calibrate",
         "calibrate",

@@ -22,8 +22,8 @@ _WAIT_S = 0.5
 def run_learner(
     learner: Learner,
     address: str,
+    tls: TlsFiles,
     *,
-    tls: TlsFiles | None = None,
     on_status: Callable[[LearnerStatus], None] | None = None,
     on_ready: Callable[[str], None] | None = None,
     linger_s: float = 5.0,
@@ -34,7 +34,7 @@ def run_learner(
     Args:
         learner: Opened for the run.
         address: "host:port" to listen at; port 0 takes a free one.
-        tls: Certificates; needed off loopback.
+        tls: Certificates of this end and of those who may connect.
         on_status: Told now and then where the run stands.
         on_ready: Told the address once actors can connect.
         linger_s: How long actors can still ask after the end.

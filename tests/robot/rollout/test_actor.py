@@ -8,6 +8,7 @@ import threading
 import pytest
 from helpers.link_data import POLICY, SPEC, MemoryEndpoint, ScriptedSession, make_episode, make_policy_weights
 
+from robot.link.certificates import run_pair
 from robot.link.client import LearnerClient
 from robot.link.patience import Patience
 from robot.link.server import LinkServer
@@ -223,10 +224,11 @@ def test_a_second_signal_drops_the_episode(outbox):
     assert status.state == "stopped"
 
 
-def test_a_stop_ends_the_wait_for_a_learner_that_is_away(outbox):
+def test_a_stop_ends_the_wait_for_a_learner_that_is_away(outbox, tmp_path):
+    pair = run_pair(tmp_path)
     stop = threading.Event()
     lines = []
-    server = LinkServer(MemoryEndpoint(), "127.0.0.1:0")
+    server = LinkServer(MemoryEndpoint(), "127.0.0.1:0", pair)
     server.start()
 
     def go_away(number):
@@ -235,7 +237,7 @@ def test_a_stop_ends_the_wait_for_a_learner_that_is_away(outbox):
             threading.Timer(0.3, stop.set).start()
 
     patience = Patience(away_s=60, first_back_off_s=0.05)
-    with LearnerClient(server.address, patience=patience, notify=lines.append, interrupt=stop) as client:
+    with LearnerClient(server.address, pair, patience=patience, notify=lines.append, interrupt=stop) as client:
         session = ScriptedSession(on_episode=go_away)
         status = make_actor(client, outbox, session, stop, notify=lines.append).run()
     assert (status.state, status.outbox, outbox.ids()) == ("stopped", 1, [make_episode(1).id])
@@ -243,13 +245,14 @@ def test_a_stop_ends_the_wait_for_a_learner_that_is_away(outbox):
     assert "1 in the outbox go out at the next start" in lines[-1]
 
 
-def test_a_learner_that_stays_away_fails_the_run_and_loses_nothing(outbox):
-    server = LinkServer(MemoryEndpoint(), "127.0.0.1:0")
+def test_a_learner_that_stays_away_fails_the_run_and_loses_nothing(outbox, tmp_path):
+    pair = run_pair(tmp_path)
+    server = LinkServer(MemoryEndpoint(), "127.0.0.1:0", pair)
     server.start()
     session = ScriptedSession(on_episode=lambda number: server.stop(0) if number == 1 else None)
     patience = Patience(away_s=0.2, first_back_off_s=0.05)
     with (
-        LearnerClient(server.address, patience=patience, notify=lambda line: None) as client,
+        LearnerClient(server.address, pair, patience=patience, notify=lambda line: None) as client,
         pytest.raises(LinkError, match="gave up after"),
     ):
         make_actor(client, outbox, session).run()
