@@ -159,8 +159,8 @@ VERBS: dict[str, Verb] = {
         "watch",
         "a running session as a web page: cameras, joints, servos, safety state, and what it asks of you",
         "Finds the session of run_dir on this computer, waits for one and follows its restarts. The page shows a\n"
-        "session and passes on the words of `regrasp say`. From another machine, tunnel the page:\n"
-        "ssh -L 8080:127.0.0.1:8080 ROBOT_COMPUTER, then open http://127.0.0.1:8080/ there.",
+        "session and passes on the words of `regrasp say`, for those who have its whole address, token included. From\n"
+        "another machine, tunnel it: ssh -L 8080:127.0.0.1:8080 ROBOT_COMPUTER, then open the printed address there.",
         "watch.port=8081",
         "The session goes on; run it again to look again.",
     ),
