@@ -171,6 +171,8 @@ class Actor:
                 self._run_episode()
             elif self._status.state != "waiting":
                 self._enter("waiting", "the learner is catching up")
+            else:
+                self._tell()
             if turn is not None:
                 turn()
         return True
@@ -240,6 +242,10 @@ class Actor:
         self._status = replace(self._status, state=state, detail=detail, outbox=len(self._outbox))
         if self._options.status_path is not None:
             self._status.write(self._options.status_path)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Publish where the run stands, also as a sign of life."""
         if self._options.on_status is not None:
             self._options.on_status(self._status)
 

@@ -7,6 +7,7 @@ After a missed step the next action is composed on where the arm then holds, sho
 from __future__ import annotations
 
 import string
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -51,6 +52,8 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         model: Which arm it is.
         limits: Safety limits, fixed.
         ages_ns: Source -> how old its data were in the newest observation.
+        beat_ns: When a control step last began or ended, or an observation was made, monotonic ns of the wall clock
+            (also in the twin): whether the control loop lives.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012  (gymnasium's own declaration)
@@ -95,6 +98,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         self.robot_spec = spec
         self.instruction = ""
         self.ages_ns: dict[str, int] = {}
+        self.beat_ns = time.monotonic_ns()
         self.model = model
         self.limits = limits if limits is not None else model.limits()
         self.render_mode = "rgb_array"
@@ -172,7 +176,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         state = self.arm_state
         self.safety.require_possible(state)
         frames = {name: camera.latest(self._max_age_ns) for name, camera in self._cameras.items()}
-        now_ns = self._clock.now_ns()
+        now_ns, self.beat_ns = self._clock.now_ns(), time.monotonic_ns()
         self.ages_ns = {"joints": now_ns - state.t_ns} | {name: now_ns - frame.t_ns for name, frame in frames.items()}
         target = self.target
         tip = self.kinematics.forward(state.joints)
@@ -208,6 +212,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
             SafetyError: When a fault is or gets latched, the arm's own included; the arm holds its position.
             StaleDataError: When the joint state is too old; the arm holds.
         """
+        self.beat_ns = time.monotonic_ns()
         step = self._controller.begin()
         try:
             state = self.arm_state
@@ -227,6 +232,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
             self._note_fault()
             self._arm.hold()
             raise
+        self.beat_ns = time.monotonic_ns()
         return Applied(checked.executed, command)
 
     def go_home(self, rng: np.random.Generator) -> None:

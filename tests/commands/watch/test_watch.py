@@ -18,7 +18,7 @@ from commands.watch import say, watch
 from commands.watch.server import WatchServer
 from commands.watch.text import text_of
 from robot.console.client import NoSessionError
-from robot.console.light import light_of
+from robot.console.light import WARM_C, light_of
 from robot.console.state import ConsoleState
 from robot.console.wire import console_path
 from trajectories.errors import ConfigError, LinkError
@@ -91,6 +91,7 @@ def test_the_page_asks_only_for_what_there_is():
     fields = set(re.findall(r"\bs\.(\w+)", script))
     assert fields <= set(HEALTHY.to_dict())
     assert {"fault", "waiting_for"} <= set(HEALTHY.to_dict())
+    assert float(re.search(r"WARM = (\d+)", script).group(1)) == WARM_C
 
 
 def test_the_state_arrives_with_light_and_words(session, server, tmp_path):

@@ -271,4 +271,4 @@ def test_the_actor_waits_while_the_learner_is_behind(outbox):
     session = ScriptedSession(on_episode=lambda number: endpoint.allowed.clear() if number == 1 else None)
     make_actor(endpoint, outbox, session, wait_s=0.05, on_status=note).run()
     assert len(endpoint.episodes) == 3
-    assert states.count("waiting") == 1
+    assert states.count("waiting") >= 2  # it says now and then that it lives
