@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from policies.learner.learner import Learner
 from policies.learner.learner_status import LearnerStatus
 from robot.link.server import LinkServer
 from robot.link.tls import TlsFiles
-from robot.signals import on_signals
+from robot.signals import ENDINGS, on_signals, set_from_handler
 
 logger = logging.getLogger(__name__)
 _UPDATES_A_TURN = 8
@@ -29,7 +29,7 @@ def run_learner(
     linger_s: float = 5.0,
     stop: threading.Event | None = None,
 ) -> bool:
-    """Serve and train until everything is learned, or SIGINT or SIGTERM come; saves and closes the learner.
+    """Serve and train until everything is learned, or SIGINT, SIGTERM or SIGHUP come; saves and closes the learner.
 
     Args:
         learner: Opened for the run.
@@ -48,7 +48,7 @@ def run_learner(
     """
     stop = stop or threading.Event()
     tell = on_status or _ignore
-    with on_signals(stop.set, signal.SIGINT, signal.SIGTERM):
+    with on_signals(partial(set_from_handler, stop), *ENDINGS):
         try:
             with LinkServer(learner, address, tls) as server:
                 if on_ready is not None:

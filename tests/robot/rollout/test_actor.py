@@ -197,7 +197,7 @@ def test_in_one_process_the_learner_takes_its_turn_until_it_has_caught_up(outbox
     assert log == [0, "turn", "turn", 1, "turn", "turn", 2, "turn"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_run_after_the_episode(outbox, number):
     lines = []
     endpoint = MemoryEndpoint()
@@ -211,17 +211,38 @@ def test_a_signal_ends_the_run_after_the_episode(outbox, number):
     assert signal.getsignal(number) is before
 
 
-def test_a_second_signal_drops_the_episode(outbox):
+@pytest.mark.parametrize(
+    ("numbers", "kept"),
+    [
+        ((signal.SIGINT, signal.SIGINT), 1),
+        ((signal.SIGTERM, signal.SIGINT), 1),
+        ((signal.SIGINT, signal.SIGTERM), 2),  # as when Ctrl-C reaches the actor and the command that started it
+        ((signal.SIGHUP, signal.SIGHUP, signal.SIGTERM), 2),  # as when a terminal is closed
+    ],
+)
+def test_only_ctrl_c_after_a_signal_drops_the_episode(outbox, numbers, kept):
     endpoint = MemoryEndpoint()
 
-    def twice(number):
+    def send(number):
         if number == 1:
-            os.kill(os.getpid(), signal.SIGINT)
+            for signal_number in numbers:
+                os.kill(os.getpid(), signal_number)
+
+    status = make_actor(endpoint, outbox, ScriptedSession(on_episode=send)).run()
+    assert len(endpoint.episodes) == kept
+    assert status.state == "stopped"
+
+
+def test_a_stop_by_word_and_then_one_ctrl_c_keep_the_episode(outbox):
+    endpoint, stop = MemoryEndpoint(), threading.Event()
+
+    def end(number):
+        if number == 1:
+            stop.set()
             os.kill(os.getpid(), signal.SIGINT)
 
-    status = make_actor(endpoint, outbox, ScriptedSession(on_episode=twice)).run()
-    assert len(endpoint.episodes) == 1
-    assert status.state == "stopped"
+    make_actor(endpoint, outbox, ScriptedSession(on_episode=end), stop).run()
+    assert len(endpoint.episodes) == 2
 
 
 def test_a_stop_ends_the_wait_for_a_learner_that_is_away(outbox, tmp_path):
