@@ -183,7 +183,8 @@ def test_malformed_words_are_refused(session, server, body, headers, expected):
 
 
 def test_unknown_paths_are_not_found(session, server):
-    assert ask(server, "GET", "/../../etc/passwd")[0] == 404
+    for path in ("/../../etc/passwd", "/link.pem", "/frame/..%2Flink.pem", "/frame/", "/console.sock"):
+        assert ask(server, "GET", path)[0] == 404
     here = f"http://127.0.0.1:{server.server_address[1]}"
     assert ask(server, "POST", "/clear", b"{}", Origin=here, Content_Type="application/json")[0] == 404
 
