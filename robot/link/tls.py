@@ -9,6 +9,7 @@ makes all of them.
 from __future__ import annotations
 
 import ipaddress
+import re
 import ssl
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ from cryptography import x509
 
 from trajectories.errors import ConfigError
 from trajectories.private_file import read_private
+
+_PORT = re.compile(r"[0-9]{1,5}")
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ def split_address(address: str) -> tuple[str, int]:
     """
     host, separator, port = address.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
-    if not separator or not bare or not port.isdigit() or int(port) > 65535 or (":" in bare and bare == host):
+    if not separator or not bare or not _PORT.fullmatch(port) or int(port) > 65535 or (":" in bare and bare == host):
         raise ConfigError(
             f"the link's address {address!r} is not valid: expected host:port, for example 127.0.0.1:50510"
         )

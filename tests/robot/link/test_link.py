@@ -283,7 +283,20 @@ def test_one_port_has_one_learner(endpoint, server, pair):
         LinkServer(endpoint, server.address, pair)
 
 
-@pytest.mark.parametrize("address", ["", "127.0.0.1", "127.0.0.1:x", ":50510", "::1:70000", "localhost:99999", "::1:5"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "127.0.0.1",
+        "127.0.0.1:x",
+        ":50510",
+        "::1:70000",
+        "localhost:99999",
+        "::1:5",
+        "127.0.0.1:\xb2",
+        "127.0.0.1:" + "1" * 5000,
+    ],
+)
 def test_addresses_that_are_none_are_refused(endpoint, address, pair):
     with pytest.raises(ConfigError, match="expected host:port"):
         LinkServer(endpoint, address, pair)
