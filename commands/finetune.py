@@ -100,6 +100,9 @@ class Worker:
             try:
                 self.process.wait(wait_s)
             except subprocess.TimeoutExpired:
+                tqdm.write(
+                    f"the {self.verb} did not end within {wait_s:.0f} s and is killed; what it has stored is kept"
+                )
                 self.process.kill()
                 self.process.wait()
 

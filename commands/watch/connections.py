@@ -35,7 +35,7 @@ class Connections:
                 if stranger is None:
                     return False
                 with suppress(OSError):
-                    stranger.shutdown(socket.SHUT_RDWR)  # wakes its thread, which ends
+                    socket.socket.shutdown(stranger, socket.SHUT_RDWR)  # its thread wakes and ends; TLS says no goodbye
                 if not self._changed.wait_for(lambda: len(self._open) < self._most, _MAKE_WAY_S):
                     return False
             self._open[connection] = False

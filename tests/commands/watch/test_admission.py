@@ -311,7 +311,7 @@ def test_off_loopback_nothing_goes_in_clear(stack, session, tmp_path, machine, c
     assert not caplog.records
 
 
-def test_a_handshake_that_never_ends_keeps_nobody_out(stack, session, tmp_path, machine):
+def test_a_handshake_that_never_ends_keeps_nobody_out(stack, session, tmp_path, machine, caplog):
     server = serve(stack, tmp_path, "0.0.0.0", machine)
     trusting = ssl.create_default_context(cafile=machine.authority)
     before = threading.active_count()
@@ -321,3 +321,4 @@ def test_a_handshake_that_never_ends_keeps_nobody_out(stack, session, tmp_path, 
         wrap = lambda bare: trusting.wrap_socket(bare, server_hostname="robot")  # noqa: E731
         assert status_of(raw(server, request(server, host="robot"), wrap)) == 200
         assert threading.active_count() - before <= watch_server._CONNECTIONS
+    assert not caplog.records
