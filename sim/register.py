@@ -36,6 +36,9 @@ class TwinEnv(gymnasium.Env[dict[str, Any], Float32]):
 
     Observations are those of `robot.rollout.environment.RobotEnv`: {"images": {camera: uint8 (H, W, 3)}, "proprio":
     float32 (P,), "instruction": str}; actions are float32 (7,) in [-1, 1]. Each reset draws a new scene.
+
+    Attributes:
+        max_steps: Control steps after which an episode is truncated.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 5}  # noqa: RUF012  (gymnasium's own)
@@ -67,7 +70,7 @@ class TwinEnv(gymnasium.Env[dict[str, Any], Float32]):
         """
         self._twin = make_twin(task, seed=0, cameras=cameras, image_size=image_size, randomise=randomise, spread=spread)
         self._direction: Direction = "forward"
-        self._max_steps, self._steps = max_steps, 0
+        self.max_steps, self._steps = max_steps, 0
         self.render_mode = render_mode
         self.observation_space = self._twin.env.observation_space
         self.action_space = self._twin.env.action_space
@@ -110,7 +113,7 @@ class TwinEnv(gymnasium.Env[dict[str, Any], Float32]):
             "executed": applied.executed,
             "clipped": applied.command.clipped,
         }
-        truncated = self._steps >= self._max_steps and not success
+        truncated = self._steps >= self.max_steps and not success
         return self._observation(), 0.0 if success else -1.0, success, truncated, info
 
     def render(self) -> UInt8 | None:  # type: ignore[override]

@@ -30,9 +30,11 @@ def record(job: tuple[TwinSettings, CollectJob]) -> Episode:
     if wanted.kind == PLAY:
         episode = play_cycle(twin, rng)
     elif wanted.kind == AFTERMATH:
-        episode = aftermath(twin, wanted.direction, rng, noise=wanted.noise)
+        episode = aftermath(twin, wanted.direction, rng, noise=wanted.noise, max_steps=wanted.max_steps)
     else:
-        episode = collect_episode(twin, wanted.direction, rng, noise=wanted.noise, failure=wanted.failure)
+        episode = collect_episode(
+            twin, wanted.direction, rng, noise=wanted.noise, failure=wanted.failure, max_steps=wanted.max_steps
+        )
     return replace(episode, metadata={**episode.metadata, KIND_KEY: wanted.kind, "job": wanted.key})
 
 
@@ -53,6 +55,7 @@ def run(config: DictConfig) -> None:
         aftermath=config.collect.aftermath,
         noise=config.collect.noise,
         seed=config.seed,
+        max_steps=int(config.task.max_steps),
     )
     store = TrajectoryStore(data_folder(Path(config.run_dir)), spec_of(config))
     have = {store.info(name).metadata.get("job") for name in store.ids()}

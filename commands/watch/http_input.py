@@ -155,5 +155,17 @@ def require_text(values: dict[str, object], *names: str) -> list[str]:
     return texts
 
 
+def require_texts(values: dict[str, object], name: str) -> list[str]:
+    """The entry of this name, a list of texts; a missing one is empty.
+
+    Raises:
+        RefusedError: When it is no list, or as in `require_text`.
+    """
+    texts = values.get(name, [])
+    if not isinstance(texts, list):
+        raise RefusedError(HTTPStatus.BAD_REQUEST, f"Expected {name!r} to be a list, got {type(texts).__name__}.")
+    return [text for number in range(len(texts)) for text in require_text({name: texts[number]}, name)]
+
+
 def _malformed(what: str, given: str) -> RefusedError:
     return RefusedError(HTTPStatus.BAD_REQUEST, f"{what} {given[:80]!a} is malformed.")

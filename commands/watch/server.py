@@ -3,7 +3,7 @@
     GET /?token=TOKEN   the page; it loads nothing from elsewhere
     GET /state          state, words and light as JSON; 200 also while no session is there
     GET /frame/CAMERA   the newest frame as JPEG
-    POST /say           {"word": "clear", "by": "Anna"}
+    POST /say           {"word": "clear", "by": "Anna", "faults": ["kdqx3"]}
 
 Every request shows the token: the page in its address, what the page asks for in the header `Authorization`. Off
 loopback all of it is TLS. The host must be one of this server's names and an `Origin` must be this page's, so that
@@ -37,6 +37,7 @@ from commands.watch.http_input import (
     require_no_body,
     require_origin,
     require_text,
+    require_texts,
     require_token,
     target_of,
 )
@@ -264,7 +265,8 @@ class _Handler(BaseHTTPRequestHandler):
         except LinkError as error:
             raise RefusedError(HTTPStatus.BAD_REQUEST, str(error)) from error
         word, by = require_text(asked, "word", "by")
-        self._json(HTTPStatus.OK, {"reply": find_session(self.server.run_dir).say(word, by)})
+        faults = require_texts(asked, "faults")
+        self._json(HTTPStatus.OK, {"reply": find_session(self.server.run_dir).say(word, by, faults)})
 
     def _page(self) -> None:
         nonce = secrets.token_urlsafe(12)

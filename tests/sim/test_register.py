@@ -120,3 +120,13 @@ for name in ("lab/Twin-v0", "regrasp/PotPickPlace-v0"):
         print("none")
 """
     assert run(code, tmp_path).split() == ["none", "none"]
+
+
+def test_an_instruction_in_any_script_lies_in_the_space():
+    env = TwinEnv("pot_pick_place", cameras=())
+    observation, _ = env.reset(seed=1)
+    for text in ("setze den Topf zurück", "把锅放在架子上"):
+        assert env.observation_space.contains({**observation, "instruction": text})
+    assert not env.observation_space.contains({**observation, "instruction": "x" * 401})
+    assert not env.observation_space.contains({**observation, "instruction": 3})
+    env.close()

@@ -18,6 +18,7 @@ from robot.console.client import ConsoleClient
 from robot.console.light import SILENT_S, WARM_C, light_of
 from robot.console.server import Console
 from robot.console.state import ConsoleState
+from robot.control.faults import FaultLatch
 from robot.rollout.actor_status import ActorStatus
 from robot.rollout.recovering_session import RecoveringSession
 from robot.rollout.recovery import Recovery
@@ -60,6 +61,15 @@ class HangingPolicy(WalkingPolicy):
         return super().act(observation, deterministic)
 
 
+def view_of(station, stop, recovery=None):
+    """A view that is attached to the station, as in a session."""
+    latch = FaultLatch()
+    station.env.adopt(latch)
+    view = SessionView("pot", 3, latch, stop)
+    view.attach(station, recovery or Recovery(station.env, station.operator, print, stop))
+    return view
+
+
 class Running:
     """A session of a station in a thread of its own, with its console."""
 
@@ -67,7 +77,7 @@ class Running:
         self.station, self.stop = station, threading.Event()
         self.policy = HangingPolicy(self.stop)
         self.recovery = Recovery(station.env, station.operator, lambda line: None, self.stop)
-        self.view = SessionView(station, "pot_pick_place", steps, self.recovery, self.stop)
+        self.view = view_of(station, self.stop, self.recovery)
         session = ResetFreeSession(
             station.env,
             self.policy,
@@ -80,7 +90,7 @@ class Running:
             max_steps=steps,
         )
         self.session = RecoveringSession(session, self.recovery)
-        self.console = Console(path, self.view.state, self.view.frames, self.view.words())
+        self.console = Console(path, self.view.state, self.view.frames, self.view.words)
         self.client = ConsoleClient(path)
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
@@ -170,7 +180,7 @@ def test_an_arm_whose_loop_hangs_is_not_shown_as_well(on_drivers):
 def test_in_the_twin_too_the_stamp_is_the_control_loops():
     with open_station(settings(), lambda line: None) as station:
         stop = threading.Event()
-        view = SessionView(station, "pot", 3, Recovery(station.env, station.operator, print, stop), stop)
+        view = view_of(station, stop)
         station.prepare("forward", np.random.default_rng(3))
         session = ResetFreeSession(
             station.env,
@@ -195,7 +205,7 @@ def test_in_the_twin_too_the_stamp_is_the_control_loops():
 def test_a_session_that_waits_for_its_learner_lives_and_says_that_nobody_acts():
     with open_station(settings(), lambda line: None) as station:
         stop = threading.Event()
-        view = SessionView(station, "pot", 3, Recovery(station.env, station.operator, print, stop), stop)
+        view = view_of(station, stop)
         view.on_step(SessionStep(station.env.observe(), "forward", 2, Source.POLICY, 0.1))
         view.on_status(ActorStatus("run", "acting"))
         assert view.state()["acting"] == "policy"
@@ -210,7 +220,7 @@ def test_a_session_that_waits_for_its_learner_lives_and_says_that_nobody_acts():
 def test_a_robot_of_a_package_outside_may_report_less():
     with open_station(settings(), lambda line: None) as station:
         stop = threading.Event()
-        view = SessionView(station, "pot", 3, Recovery(station.env, station.operator, print, stop), stop)
+        view = view_of(station, stop)
         station.figures = lambda: {"arm": {"mode": "follow", "fault": None, "pid": 7}, "cameras": {}}
         state = view.state()
         assert (state["mode"], state["servos"], state["loop"], state["cameras"]) == ("follow", (), None, {})
