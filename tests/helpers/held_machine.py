@@ -15,6 +15,7 @@ from trajectories.errors import RegraspError
 
 SERVOS = st.integers(1, 9)
 ERRORS = [HardwareError.OVERLOAD, HardwareError.OVERHEATING, HardwareError.SHOCK]
+INTERRUPTIONS = st.sampled_from(["hold", "overload", "unplug", "kill"])
 SOON = st.floats(0.01, 0.6)
 
 
@@ -82,6 +83,21 @@ def machine(folder, counts):
             count("holds in motion")
 
         @precondition(has_session)
+        @rule(away=st.sampled_from([-0.5, 0.5]), later=st.floats(0.9, 2.4), then=INTERRUPTIONS)
+        def fold_up_by_itself_and_be_interrupted(self, away, later, then):
+            """A supply that sags makes it rest after half a second; then it relaxes, then it folds up."""
+            goal = np.array(NEARLY_ASLEEP)
+            goal[0] += away
+            with suppress(RegraspError):
+                self.robot.arm.send(self.robot.rig.command(goal))
+            self.robot.wait(0.4)
+            self.robot.rig.virtual.supply_v = 10.0
+            self.robot.wait(later)
+            self.strike(then)
+            self.robot.wait(1.0)
+            count("rests")
+
+        @precondition(has_session)
         @rule(seconds=SOON)
         def begin_to_sleep(self, seconds):
             with suppress(RegraspError):
@@ -90,7 +106,7 @@ def machine(folder, counts):
             self.robot.wait(seconds)
 
         @precondition(has_session)
-        @rule(later=st.floats(0.0, 1.0), then=st.sampled_from(["hold", "overload", "unplug", "kill"]))
+        @rule(later=st.floats(0.0, 1.0), then=INTERRUPTIONS)
         def wake_and_be_interrupted(self, later, then):
             robot, due = self.robot, self.robot.rig.now_ns() + later * 1e9
             look = robot.rig.watch
