@@ -11,13 +11,14 @@ import pytest
 from helpers.session_setup import CountingJudge, WalkingPolicy
 from hydra import compose, initialize_config_module
 
+from commands.attendance import attended
 from commands.watch.session_view import SessionView
 from factory.robot import open_station
 from factory.virtual_robot import world_settings
 from robot.console.client import ConsoleClient
 from robot.console.light import SILENT_S, WARM_C, light_of
-from robot.console.server import Console
 from robot.console.state import ConsoleState
+from robot.console.wire import console_path
 from robot.control.faults import FaultLatch
 from robot.rollout.actor_status import ActorStatus
 from robot.rollout.recovering_session import RecoveringSession
@@ -61,37 +62,33 @@ class HangingPolicy(WalkingPolicy):
         return super().act(observation, deterministic)
 
 
-def view_of(station, stop, recovery=None):
+def view_of(station, stop):
     """A view that is attached to the station, as in a session."""
     latch = FaultLatch()
     station.env.adopt(latch)
     view = SessionView("pot", 3, latch, stop)
-    view.attach(station, recovery or Recovery(station.env, station.operator, print, stop))
+    view.attach(station, Recovery(station.env, station.operator, print, stop))
     return view
 
 
 class Running:
-    """A session of a station in a thread of its own, with its console."""
+    """A session of an attended robot in a thread of its own."""
 
-    def __init__(self, station, path, steps):
-        self.station, self.stop = station, threading.Event()
-        self.policy = HangingPolicy(self.stop)
-        self.recovery = Recovery(station.env, station.operator, lambda line: None, self.stop)
-        self.view = view_of(station, self.stop, self.recovery)
+    def __init__(self, around, folder, stop, steps):
+        self.station, self.stop, self.policy = around.station, stop, HangingPolicy(stop)
         session = ResetFreeSession(
-            station.env,
+            self.station.env,
             self.policy,
             CountingJudge(lambda _: None),
             "pot_pick_place",
-            station.instructions,
-            station.operator,
+            self.station.instructions,
+            self.station.operator,
             rng=np.random.default_rng(0),
-            on_step=self.view.on_step,
+            on_step=around.view.on_step,
             max_steps=steps,
         )
-        self.session = RecoveringSession(session, self.recovery)
-        self.console = Console(path, self.view.state, self.view.frames, self.view.words)
-        self.client = ConsoleClient(path)
+        self.session = RecoveringSession(session, around.recovery)
+        self.client = ConsoleClient(console_path(folder))
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
@@ -112,7 +109,6 @@ class Running:
         self.stop.set()
         self.policy.go.set()
         self.thread.join(60)
-        self.console.close()
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +117,9 @@ def on_drivers(tmp_path_factory):
     overrides = ["robot=virtual", "+robot.arm.guard.temperature_margin_c=1.0", "+robot.arm.max_age_s=1.0"]
     with VirtualWorld.start(world_settings(settings(*overrides))) as world:
         config = settings(*overrides, "robot.max_age=1.0", f"robot.world={world.folder}")
-        with open_station(config, lambda line: None) as station:
-            running = Running(station, tmp_path_factory.mktemp("run") / "console.sock", 400)
+        folder, stop = tmp_path_factory.mktemp("run"), threading.Event()
+        with attended(config, folder, lambda line: None, stop, max_steps=400) as around:
+            running = Running(around, folder, stop, 400)
             running.world = world
             until(lambda: running.state().step >= 3)
             yield running
@@ -198,8 +195,11 @@ def test_in_the_twin_too_the_stamp_is_the_control_loops():
         time.sleep(0.1)
         assert view.state()["updated_s"] == pytest.approx(stamp, abs=0.01)
         assert light_of(ConsoleState.from_dict(view.state()), stamp + SILENT_S + 1).title == "NO NEWS"
-        station.env.go_home(np.random.default_rng(0))  # between two episodes it lives, too
-        assert view.state()["updated_s"] > stamp + 0.05
+        for move in (station.env.wake, lambda: station.env.go_home(np.random.default_rng(0))):  # it lives then, too
+            stamp, before = view.state()["updated_s"], time.monotonic_ns()
+            move()
+            assert station.env.beat_ns > before
+            assert view.state()["updated_s"] > stamp
 
 
 def test_a_session_that_waits_for_its_learner_lives_and_says_that_nobody_acts():
