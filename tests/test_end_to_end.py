@@ -146,7 +146,7 @@ def test_actor_and_learner_end_with_the_command_that_started_them(run_dir):
         time.sleep(0.2)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("how", ["ctrl-c", "closed terminal"])
 def test_the_terminal_ends_the_run_in_order(run_dir, how):
     """One Ctrl-C, or closing the window: the episode under way is finished and kept, both processes save and end."""
@@ -163,7 +163,7 @@ def test_the_terminal_ends_the_run_in_order(run_dir, how):
     def status():
         return json.loads((folder / "actor.json").read_text())
 
-    def until(condition, seconds=120):
+    def until(condition, seconds=240):
         end = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < end, reader.text()[-3000:]
@@ -180,7 +180,7 @@ def test_the_terminal_ends_the_run_in_order(run_dir, how):
         else:
             reader.close()  # the kernel tells the session's leader ...
             os.killpg(process.pid, signal.SIGHUP)  # ... and a shell each of its jobs
-        assert process.wait(120) == 130
+        assert process.wait(240) == 130
         assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
     finally:
         process.kill()
