@@ -6,12 +6,14 @@ import difflib
 import importlib
 import io
 import os
+import signal
 import sys
 from importlib.resources import files
 from typing import NoReturn
 
 from commands.outside_configs import ROOT, add_outside_configs, choices
 from commands.verbs import VERBS
+from robot.signals import interrupt_once, on_signals
 from trajectories.errors import RegraspError
 
 USAGE = """regrasp: a pre-trained manipulation policy, made good at your task, by itself
@@ -130,7 +132,8 @@ def main() -> None:
         if not sys.stderr.isatty():
             os.environ.setdefault("TQDM_MININTERVAL", "10")  # a log file needs no moving bar
         try:
-            importlib.import_module(verb.module).run(config)
+            with on_signals(interrupt_once(), signal.SIGTERM, signal.SIGHUP):
+                importlib.import_module(verb.module).run(config)
         except RegraspError as error:
             fail(str(error))
         except KeyboardInterrupt:

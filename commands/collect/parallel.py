@@ -16,12 +16,13 @@ Result = TypeVar("Result")
 
 
 def _one_thread_each() -> None:
-    """Workers share the cores: each uses one, and leaves Ctrl-C to the parent."""
+    """Workers share the cores: each uses one, and leaves signals to the parent."""
     import signal
 
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def run_jobs(
