@@ -67,8 +67,8 @@ def verb_help(name: str) -> str:
     """The text of `regrasp VERB --help`: what it does, its settings with their comments, the groups' choices."""
     verb = VERBS[name]
     root = files(verb.config_module)
-    own = (root / f"{verb.config_name}.yaml").read_text()
-    shared = [(root / f"{file}.yaml").read_text() for file in included(own)]
+    own = (root / f"{verb.config_name}.yaml").read_text(encoding="utf-8")
+    shared = [(root / f"{file}.yaml").read_text(encoding="utf-8") for file in included(own)]
     texts = [own, *shared]
     settings = [text.split("# --- machinery", 1)[0].split("  - _self_", 1)[1].strip() for text in texts]
     groups = []

@@ -41,7 +41,7 @@ class VlmKind(RewardKind):
         config = merged(RewardConfig(), raw, "reward")
         trained = train_reward(episodes, task, backbone_from(settings), spec, config, progress)
         save_classifier(trained.classifier, folder)
-        (folder / "training.json").write_text(json.dumps(trained.report, indent=1))
+        (folder / "training.json").write_text(json.dumps(trained.report, indent=1), encoding="utf-8")
         threshold = trained.report["threshold"]
         return (
             f"{figures_table(trained.report['held_out'])}\n\n"

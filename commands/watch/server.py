@@ -73,7 +73,7 @@ class WatchServer(ThreadingHTTPServer):
         if token is not None and len(token) < SHORTEST_TOKEN:
             raise ConfigError(f"watch.token needs at least {SHORTEST_TOKEN} characters; null draws a good one.")
         self.token = None if self.local else (token or secrets.token_urlsafe(9))
-        self.page = (files("commands") / "templates" / "watch.html").read_text()
+        self.page = (files("commands") / "templates" / "watch.html").read_text(encoding="utf-8")
         try:
             super().__init__((host, port), _Handler)
         except OSError as error:
