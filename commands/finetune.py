@@ -99,7 +99,7 @@ class Worker:
             tqdm.write(f"the {self.verb} was killed (signal {-code}); starting it again, nothing is lost")
             self.process = self._start()
             return False
-        tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-5:])
+        tail = "\n".join(self._log.read_text(errors="replace", encoding="utf-8").splitlines()[-5:])
         raise RegraspError(f"The {self.verb} ended with code {code}. Its last lines, from {self._log}:\n{tail}")
 
     def lines(self) -> list[str]:
