@@ -99,6 +99,10 @@ class Guard:
         """Latch a fault that was noticed elsewhere; the newest reason for a key counts."""
         self._faults[key] = reason
 
+    def rest(self, reason: str) -> None:
+        """Send the arm to rest for what was noticed elsewhere; the first reason counts."""
+        self._to_rest(reason)
+
     def update(self, reading: Reading, now_ns: int) -> Verdict:
         """Judge a reading.
 

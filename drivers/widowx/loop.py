@@ -180,7 +180,8 @@ class ControlLoop:
         Raises:
             DeviceError: When servos don't answer.
         """
-        startup.disarm_watchdogs(self.bus, self.model)
+        with contextlib.suppress(SafetyError):  # what tripped beyond its limits goes on holding
+            startup.disarm_watchdogs(self.bus, self.model)
         if self.mode is Mode.SLEEP and self.sleeping:
             for servo in self.model.servos:
                 self.bus.write(servo, "torque_enable", 0)
@@ -313,6 +314,8 @@ class ControlLoop:
         try:
             startup.require_no_errors(bus, model)
             startup.require_pairs_agree(bus, model)
+            margin = settings.guard.temperature_margin_c
+            hot = startup.require_cool_or_holding(bus, model, margin) if switch_on else ""
         except SafetyError as error:
             self.guard.trip("start", str(error))
             self.mode, self._astray = Mode.FAULT, True
@@ -323,6 +326,7 @@ class ControlLoop:
         ticks = startup.take_over(bus, model, self.goals.limits, braked=braked, switch_on=switch_on)
         startup.set_running_profiles(bus, model, settings)
         startup.arm_watchdogs(bus, model, settings)
+        startup.verify_ram(bus, model, settings, ticks, torque=switch_on)
         goals = [ticks_to_rad(t) for t in ticks]
         self._settle_lag = None
         self.motion.restart(goals[:-1])
@@ -332,6 +336,8 @@ class ControlLoop:
         self._first_state()
         if switch_on:
             self.guard.reset(bus.clock())
+        if hot:
+            self.guard.rest(f"{hot} Let it cool in the sleep pose, then clear('your name').")
 
     def _first_state(self) -> None:
         """Read until every servo answered once (the line may be noisy).
