@@ -17,7 +17,7 @@ from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.cycle import StateCycle
 from drivers.dynamixel.registers import ticks_to_rad
 from drivers.dynamixel.servo_map import ServoMap
-from drivers.errors import PortLostError
+from drivers.errors import PortLostError, ServoTimeoutError
 from drivers.hosting.checks import Mode, require_free, require_person
 from drivers.widowx import startup
 from drivers.widowx.gripper import GripperControl
@@ -198,6 +198,10 @@ class ControlLoop:
                 self._control()
         except PortLostError as error:
             self._lose(error)
+        except DeviceError as error:
+            self.guard.trip(
+                "line", f"The servos can't be controlled: {error} Look at the arm, then clear('your name')."
+            )
 
     def _control(self) -> None:
         settings = self.settings
@@ -233,8 +237,11 @@ class ControlLoop:
                 _log.info("Servo %d isn't ready after its restart: %s", servo, error)
         if self._astray and not incomplete and self.state is not None:
             self.motion.restart(self.goals.inside(self.state.joints.tolist()))
-            squeeze = ticks_to_rad(self.bus.read(self.model.gripper.servo, "goal_position"))
-            self.gripper.restart(self._inside_gripper(squeeze))
+            try:
+                squeeze = self.bus.read(self.model.gripper.servo, "goal_position")
+            except ServoTimeoutError:  # the next cycle asks again
+                return
+            self.gripper.restart(self._inside_gripper(ticks_to_rad(squeeze)))
             self._astray = False
 
     def _obey(self, reading: Reading) -> None:
