@@ -11,8 +11,11 @@ from trajectories.store import TrajectoryStore
 
 
 def run(config: DictConfig) -> None:
-    """Print the report; pictures and a video go to `config.out`."""
+    """Bring back what `config.restore` names, then print the report; pictures and a video go to `config.out`."""
     path, episode = Path(config.store), config.episode
+    if config.restore is not None:
+        with TrajectoryStore(path) as store:
+            print(f"{store.restore(None if config.restore == 'all' else [str(config.restore)])}\n")
     if episode == "last":
         with TrajectoryStore(path, read_only=True) as store:
             episode = next(reversed(store.ids()), None)

@@ -29,6 +29,10 @@ class CorruptEpisodeError(StoreError):
     """An episode's bytes don't match its manifest."""
 
 
+class ForeignEpisodeError(StoreError):
+    """An episode is whole, but another version of Regrasp or another robot recorded it; it stays where it is."""
+
+
 class CheckpointError(RegraspError):
     """A checkpoint is missing, incomplete or made for other networks."""
 

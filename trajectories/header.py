@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
 from trajectories.checks import check_name
 from trajectories.checksummed_json import ChecksumError, dump_checksummed, load_checksummed
 from trajectories.durable import move, replace_file
-from trajectories.errors import CorruptEpisodeError, SpecMismatchError, StoreError
+from trajectories.errors import CorruptEpisodeError, ForeignEpisodeError, SpecMismatchError, StoreError
 from trajectories.layout import HEADER, Layout
-from trajectories.manifest import SCHEMA, read_manifest, software_versions
-from trajectories.types import RobotSpec
+from trajectories.manifest import SCHEMA, foreign_episode, read_manifest, software_versions
+from trajectories.types import RobotSpec, digest_of
 
 
-def settle_spec(layout: Layout, spec: RobotSpec | None, read_only: bool) -> tuple[RobotSpec, str]:
+@dataclass(frozen=True)
+class StoredSpec:
+    """The robot specification of a store.
+
+    Attributes:
+        spec: As this version of Regrasp understands it.
+        digest: Of the specification as it is written down. All episodes of the store state it, whichever version of
+            Regrasp records them: a version whose `RobotSpec` has more entries computes another digest from `spec`.
+    """
+
+    spec: RobotSpec
+    digest: str
+
+
+def settle_spec(layout: Layout, spec: RobotSpec | None, read_only: bool) -> tuple[StoredSpec, str]:
     """The specification of a store, which must be `spec` where both are known.
 
     A writer that states `spec` also makes the header of a new store, and makes a lost or damaged one anew if
@@ -29,7 +44,7 @@ def settle_spec(layout: Layout, spec: RobotSpec | None, read_only: bool) -> tupl
     stored = _read(layout)
     if stored is not None:
         if spec is not None:
-            spec.require_same(stored, f"The trajectory store {layout.root}")
+            spec.require_same(stored.spec, f"The trajectory store {layout.root}")
         return stored, ""
     damaged = layout.header.exists()
     if read_only and not damaged:
@@ -43,12 +58,13 @@ def settle_spec(layout: Layout, spec: RobotSpec | None, read_only: bool) -> tupl
         check_name(camera, "camera")
     episodes = _require_agreement(layout, spec)
     _write(layout, spec)
+    made = StoredSpec(spec, spec.digest)
     if not damaged and not episodes:
-        return spec, ""
-    return spec, f"{HEADER} was {'damaged' if damaged else 'missing'} and has been made anew"
+        return made, ""
+    return made, f"{HEADER} was {'damaged' if damaged else 'missing'} and has been made anew"
 
 
-def _read(layout: Layout) -> RobotSpec | None:
+def _read(layout: Layout) -> StoredSpec | None:
     """None when the header is missing or damaged."""
     try:
         content = load_checksummed(layout.header.read_bytes())
@@ -59,7 +75,15 @@ def _read(layout: Layout) -> RobotSpec | None:
             f"{layout.header} has schema {content.get('schema')!r}, this version of Regrasp reads "
             f"{SCHEMA}. Open the store with the version that made it."
         )
-    return RobotSpec.from_dict(content["spec"])
+    try:
+        return StoredSpec(RobotSpec.from_dict(content["spec"]), digest_of(content["spec"]))
+    except SpecMismatchError as error:
+        raise StoreError(f"{layout.header} was written by another version of Regrasp. {error}") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise StoreError(
+            f"{layout.header} is undamaged, but its robot specification makes no sense here ({error!r}). Open the "
+            "store with the version of Regrasp that made it."
+        ) from error
 
 
 def _write(layout: Layout, spec: RobotSpec) -> None:
@@ -81,6 +105,8 @@ def _require_agreement(layout: Layout, spec: RobotSpec) -> int:
             digest = read_manifest(layout.episodes / name).spec_digest
         except CorruptEpisodeError:
             continue
+        except ForeignEpisodeError as error:
+            raise foreign_episode(layout.episodes / name, str(error)) from error
         if digest != spec.digest:
             raise SpecMismatchError(
                 f"The header of {layout.root} is lost, and its episode {name} was recorded with another "

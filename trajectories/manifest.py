@@ -9,7 +9,7 @@ import errno
 import hashlib
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,8 +21,8 @@ import zarr
 
 from trajectories.checks import plain_metadata
 from trajectories.checksummed_json import ChecksumError, dump_checksummed, load_checksummed
-from trajectories.errors import CorruptEpisodeError, StoreError
-from trajectories.types import Direction, Episode, Outcome, RobotSpec
+from trajectories.errors import CorruptEpisodeError, ForeignEpisodeError, StoreError
+from trajectories.types import Direction, Episode, Outcome
 
 MANIFEST = "manifest.json"
 SCHEMA = 1  # layout of an episode's folder; readers refuse newer ones
@@ -80,7 +80,7 @@ class Manifest:
 
     Attributes:
         info: What the episode is.
-        spec_digest: `RobotSpec.digest` of the robot that it was recorded with.
+        spec_digest: Of the robot's specification, as the store's header has it (`header.StoredSpec.digest`).
         files: Relative path -> size and digest, of every file but the manifest.
         versions: Software that wrote it.
         schema: Layout of the folder.
@@ -93,13 +93,13 @@ class Manifest:
     schema: int = SCHEMA
 
     @classmethod
-    def of(cls, info: EpisodeInfo, spec: RobotSpec, files: Mapping[str, bytes]) -> Manifest:
+    def of(cls, info: EpisodeInfo, spec_digest: str, files: Mapping[str, bytes]) -> Manifest:
         """The manifest of these files."""
         entries = {
             name: FileEntry(len(content), hashlib.sha256(content).hexdigest())
             for name, content in sorted(files.items())
         }
-        return cls(info, spec.digest, entries, software_versions())
+        return cls(info, spec_digest, entries, software_versions())
 
     def to_bytes(self) -> bytes:
         """Content of the file `manifest.json`."""
@@ -111,36 +111,70 @@ class Manifest:
         """Inverse of `to_bytes`.
 
         Raises:
-            CorruptEpisodeError: When a byte is not as written, or the schema is newer than this software.
+            CorruptEpisodeError: When a byte is not as written.
+            ForeignEpisodeError: When another version of Regrasp wrote it, in a way that this one can't read.
         """
         try:
             content = load_checksummed(raw)
         except ChecksumError as error:
             raise CorruptEpisodeError(f"{MANIFEST} is damaged: {error}") from error
         if content.get("schema") != SCHEMA:
-            raise CorruptEpisodeError(
-                f"{MANIFEST} has schema {content.get('schema')!r}, this version of Regrasp reads {SCHEMA}; "
-                "read it with the version that wrote it"
+            raise ForeignEpisodeError(
+                f"its {MANIFEST} has schema {content.get('schema')!r}, this version of Regrasp reads {SCHEMA}"
             )
-        return cls(
-            info=EpisodeInfo(**content["info"]),
-            spec_digest=content["spec_digest"],
-            files={name: FileEntry(size, digest) for name, (size, digest) in content["files"].items()},
-            versions=content["versions"],
-        )
+        try:
+            return cls(
+                info=_info(content["info"]),
+                spec_digest=content["spec_digest"],
+                files={name: FileEntry(size, digest) for name, (size, digest) in content["files"].items()},
+                versions=content["versions"],
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ForeignEpisodeError(f"its {MANIFEST} is undamaged, but not of schema {SCHEMA} ({error!r})") from error
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """The manifest of an episode's folder.
+def _info(raw: Mapping[str, Any]) -> EpisodeInfo:
+    expected = {entry.name for entry in fields(EpisodeInfo)}
+    if odd := sorted(set(raw) ^ expected):
+        what = "an entry that this version of Regrasp doesn't know" if odd[0] in raw else "no entry"
+        raise ForeignEpisodeError(f"its {MANIFEST} has {what}: info.{odd[0]}")
+    return EpisodeInfo(**raw)
+
+
+def read_manifest(folder: Path, id: str | None = None) -> Manifest:
+    """The manifest of an episode's folder, which has the episode's id for its name unless `id` is given.
 
     Raises:
         CorruptEpisodeError: When it is missing, damaged, or belongs to another episode.
+        ForeignEpisodeError: When another version of Regrasp wrote it, in a way that this one can't read.
         StoreError: When this process may not or can't open it.
     """
     manifest = Manifest.from_bytes(_read(folder, MANIFEST))
-    if manifest.info.id != folder.name:
-        raise CorruptEpisodeError(f"{MANIFEST} belongs to episode {manifest.info.id}, not to {folder.name}")
+    expected = folder.name if id is None else id
+    if manifest.info.id != expected:
+        raise CorruptEpisodeError(f"{MANIFEST} belongs to episode {manifest.info.id}, not to {expected}")
     return manifest
+
+
+def require_spec(manifest: Manifest, digest: str) -> None:
+    """Refuse an episode that was recorded with another robot specification than the one with this digest.
+
+    Raises:
+        ForeignEpisodeError: With both digests.
+    """
+    if manifest.spec_digest != digest:
+        raise ForeignEpisodeError(
+            f"it was recorded with another robot specification (digest {manifest.spec_digest[:12]}, expected "
+            f"{digest[:12]})"
+        )
+
+
+def foreign_episode(folder: Path, reason: str) -> ForeignEpisodeError:
+    """The error for an episode's folder in a store that it doesn't fit, for a person."""
+    return ForeignEpisodeError(
+        f"Episode {folder.name} in {folder.parents[1]} doesn't fit this version of Regrasp, or this store: {reason}. "
+        "It stays where it is. Open the store with the version that recorded it, or take the folder out of the store."
+    )
 
 
 def check_sizes(folder: Path, manifest: Manifest) -> None:

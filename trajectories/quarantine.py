@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from trajectories.durable import move, replace_file
+from trajectories.errors import DiskError, StoreError
+from trajectories.manifest import Manifest, read_manifest, read_verified, require_spec
 
 REPORT, EPISODE = "report.json", "episode"
 
@@ -57,6 +60,26 @@ class Recovery:
         return "\n".join(lines)
 
 
+@dataclass(frozen=True)
+class Restored:
+    """What became of episodes that were to come back from the quarantine.
+
+    Attributes:
+        ids: Of those that are in the store again.
+        refused: The others, with what keeps each out of the store.
+    """
+
+    ids: tuple[str, ...]
+    refused: tuple[Damaged, ...]
+
+    def __str__(self) -> str:
+        """Lines for a person."""
+        lines = [f"Brought back from the quarantine: {len(self.ids)}" + (":" if self.ids else ".")]
+        lines += [f"  {id}" for id in self.ids]
+        lines += [f"  stays in {entry.moved_to}: {entry.id}: {entry.reason}" for entry in self.refused]
+        return "\n".join(lines)
+
+
 def put_aside(folder: Path, reason: str, quarantine: Path) -> Damaged:
     """Move an episode's folder into the quarantine, with a report. Its bytes stay as they are.
 
@@ -87,3 +110,44 @@ def list_quarantine(quarantine: Path) -> list[Damaged]:
         except (OSError, ValueError, KeyError, TypeError):
             found.append(Damaged(place.name.rsplit(".", 1)[0], "the report is unreadable", place))
     return found
+
+
+def chosen(entries: Sequence[Damaged], ids: Sequence[str] | None, quarantine: Path) -> list[Damaged]:
+    """The entries of the quarantine that are meant by `ids`, None for all; newest first.
+
+    Raises:
+        StoreError: When there is none with one of the ids.
+    """
+    missing = sorted(set(ids or ()) - {entry.id for entry in entries})
+    if missing:
+        there = ", ".join(sorted({entry.id for entry in entries})) or "nothing"
+        raise StoreError(f"There is no episode {missing[0]!r} in {quarantine}; it holds {there}.")
+    return [entry for entry in reversed(entries) if ids is None or entry.id in ids]
+
+
+def bring_back(entry: Damaged, episodes: Path, spec_digest: str) -> Manifest:
+    """Move an episode from the quarantine to its place in `episodes`, if it is whole; returns its manifest.
+
+    The report stays: it means nothing without an episode beside it.
+
+    Raises:
+        StoreError: It is damaged, belongs to another robot's store, or there is an episode with its id.
+        DiskError: When the disk refuses.
+    """
+    folder, target = _place(entry) / EPISODE, episodes / entry.id
+    if os.path.lexists(target):
+        raise StoreError("the store has an episode with this id")
+    manifest = read_manifest(folder, entry.id)
+    require_spec(manifest, spec_digest)
+    read_verified(folder, manifest)
+    try:
+        move(folder, target)
+    except OSError as error:
+        raise DiskError(f"the disk refuses: {error.strerror}") from error
+    return manifest
+
+
+def _place(entry: Damaged) -> Path:
+    if entry.moved_to is None:
+        raise StoreError("it is not in the quarantine")
+    return entry.moved_to

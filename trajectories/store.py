@@ -18,6 +18,7 @@ import shutil
 import threading
 import time
 import weakref
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +27,7 @@ from typing import Self
 from trajectories.checks import check_episode
 from trajectories.durable import delete_tree, move, sync_folder, write_tree
 from trajectories.episode_zarr import decode, encode
-from trajectories.errors import CorruptEpisodeError, DiskError, StoreError
+from trajectories.errors import CorruptEpisodeError, DiskError, ForeignEpisodeError, StoreError
 from trajectories.header import settle_spec
 from trajectories.layout import Layout
 from trajectories.manifest import (
@@ -35,10 +36,12 @@ from trajectories.manifest import (
     Manifest,
     check_sizes,
     describe,
+    foreign_episode,
     read_manifest,
     read_verified,
+    require_spec,
 )
-from trajectories.quarantine import Damaged, Recovery, list_quarantine, put_aside
+from trajectories.quarantine import Damaged, Recovery, Restored, bring_back, chosen, list_quarantine, put_aside
 from trajectories.types import Episode, RobotSpec
 
 
@@ -61,6 +64,7 @@ class TrajectoryStore:
 
         Raises:
             SpecMismatchError: When the store was made for another `RobotSpec`.
+            ForeignEpisodeError: When another version of Regrasp or another robot recorded one of its episodes.
             StoreError: When the path is no store, can't be read or written, or has another writer.
         """
         self.path = Path(path)
@@ -76,8 +80,8 @@ class TrajectoryStore:
             if not read_only:
                 self._layout.create()
                 self._release = weakref.finalize(self, os.close, self._layout.acquire_lock())
-            self.spec, note = settle_spec(self._layout, spec, read_only)
-            self._spec_digest = self.spec.digest
+            stored, note = settle_spec(self._layout, spec, read_only)
+            self.spec, self._spec_digest = stored.spec, stored.digest
             if note:
                 self._recovered = replace(self._recovered, notes=(note,))
             if not read_only:
@@ -182,6 +186,7 @@ class TrajectoryStore:
         Of new episodes the manifest and the sizes of the files are checked.
 
         Raises:
+            ForeignEpisodeError: When another version of Regrasp or another robot recorded one of them.
             StoreError: When the folder can't be listed.
         """
         try:
@@ -213,7 +218,7 @@ class TrajectoryStore:
             if self._has(info):
                 return
             files = encode(episode, self.spec, info.to_dict())
-            manifest = Manifest.of(info, self.spec, files)
+            manifest = Manifest.of(info, self._spec_digest, files)
             staged = self._staging_place(info.id)
             try:
                 write_tree(staged, {**files, MANIFEST: manifest.to_bytes()})
@@ -242,6 +247,28 @@ class TrajectoryStore:
             del self._index[id]
             delete_tree(place)
 
+    def restore(self, ids: Sequence[str] | None = None) -> Restored:
+        """Bring episodes back from the quarantine that are whole after all, byte by byte.
+
+        Args:
+            ids: Of those to bring back; None takes all. Of several with one id the newest whole one comes back.
+
+        Raises:
+            StoreError: When one of `ids` is not in the quarantine.
+        """
+        self._require_writer()
+        back, refused = [], []
+        with self._mutex:
+            for entry in chosen(self.quarantined(), ids, self._layout.quarantine):
+                try:
+                    self._index[entry.id] = bring_back(entry, self._layout.episodes, self._spec_digest)
+                    back.append(entry.id)
+                except StoreError as error:
+                    refused.append(replace(entry, reason=str(error)))
+            damaged = tuple(entry for entry in self._recovered.damaged if entry.id not in back)
+            self._recovered = replace(self._recovered, damaged=damaged)
+        return Restored(tuple(sorted(back)), tuple(refused))
+
     def close(self) -> None:
         """Let another writer in. Reading stays possible."""
         if self._release is not None:
@@ -267,20 +294,22 @@ class TrajectoryStore:
         self._recovered = replace(self._recovered, discarded=names)
 
     def _adopt(self, name: str) -> None:
-        """Take an episode's folder into the index, or put it aside."""
+        """Take an episode's folder into the index, or put it aside if it is damaged.
+
+        Raises:
+            ForeignEpisodeError: It is another version's, or another robot's.
+        """
         folder = self._folder(name)
         try:
             manifest = read_manifest(folder)
-            if manifest.spec_digest != self._spec_digest:
-                raise CorruptEpisodeError(
-                    f"it was recorded with another robot specification (digest {manifest.spec_digest[:12]}, "
-                    f"expected {self._spec_digest[:12]})"
-                )
+            require_spec(manifest, self._spec_digest)
             check_sizes(folder, manifest)
         except CorruptEpisodeError as error:
             if os.path.lexists(folder):  # else the writer has removed it meanwhile
                 self._exclude(name, str(error))
             return
+        except ForeignEpisodeError as error:
+            raise foreign_episode(folder, str(error)) from error
         self._index[name] = manifest
 
     # -- helpers --

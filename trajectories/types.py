@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from enum import IntEnum
 from typing import Any, Literal
 
@@ -45,6 +45,15 @@ class Source(IntEnum):
     EXPERT = 2
 
 
+_ALWAYS_WRITTEN = frozenset({"joints", "cameras", "proprio", "action_scale", "control_hz"})
+"""Entries of a `RobotSpec` that every version of Regrasp has written down."""
+
+
+def digest_of(content: Mapping[str, Any]) -> str:
+    """Hex sha256 of plain JSON types, keys sorted."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 @dataclass(frozen=True)
 class RobotSpec:
     """What a robot looks like to a policy. Its digest travels with every store, checkpoint and connection.
@@ -66,25 +75,41 @@ class RobotSpec:
     action_scale: tuple[float, ...] = (0.05, 0.05, 0.05, 0.25, 0.25, 0.25, 1.0)
     control_hz: float = 5.0
 
+    def __post_init__(self) -> None:
+        """Bring numbers and sequences to one type each: specifications that are equal have equal digests."""
+        sizes = {name: (int(height), int(width)) for name, (height, width) in self.cameras.items()}
+        scale = tuple(float(value) for value in self.action_scale)
+        values = {"joints": tuple(self.joints), "cameras": sizes, "proprio": tuple(self.proprio)}
+        for name, value in (values | {"action_scale": scale, "control_hz": float(self.control_hz)}).items():
+            object.__setattr__(self, name, value)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         return json.loads(json.dumps(asdict(self), sort_keys=True))
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> RobotSpec:
-        """Inverse of `to_dict`."""
-        return cls(
-            joints=tuple(raw["joints"]),
-            cameras={name: (int(h), int(w)) for name, (h, w) in raw["cameras"].items()},
-            proprio=tuple(raw["proprio"]),
-            action_scale=tuple(float(x) for x in raw["action_scale"]),
-            control_hz=float(raw["control_hz"]),
-        )
+        """Inverse of `to_dict`; what an earlier version did not write down has its default.
+
+        Raises:
+            SpecMismatchError: For an entry that this version doesn't know, by name: a later version wrote it.
+            KeyError: When one is missing that every version wrote.
+        """
+        missing = sorted(_ALWAYS_WRITTEN - set(raw))
+        if missing:
+            raise KeyError(missing[0])
+        unknown = sorted(set(raw) - {entry.name for entry in fields(cls)})
+        if unknown:
+            raise SpecMismatchError(
+                f"A robot specification has the entry {unknown[0]!r} ({raw[unknown[0]]!r}), which this version of "
+                "Regrasp doesn't know. Use the version that wrote it, or a later one."
+            )
+        return cls(**raw)
 
     @property
     def digest(self) -> str:
         """Hex sha256 of the canonical JSON."""
-        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+        return digest_of(self.to_dict())
 
     def require_same(self, other: RobotSpec, what: str) -> None:
         """Refuse `other`, which belongs to `what`, unless it equals this one.
@@ -95,7 +120,7 @@ class RobotSpec:
         if self.digest == other.digest:
             return
         mine, theirs = self.to_dict(), other.to_dict()
-        key = next(k for k in sorted(mine) if mine[k] != theirs.get(k))
+        key = next(k for k in sorted(mine) if mine[k] != theirs[k])
         raise SpecMismatchError(
             f"{what} was made for another robot specification: {key} is {theirs.get(key)!r} there and "
             f"{mine[key]!r} here (digests {other.digest[:12]} and {self.digest[:12]}). "

@@ -10,7 +10,7 @@ from drivers.dynamixel.registers import RAD_PER_TICK, ControlTable, rad_s_to_vel
 from drivers.dynamixel.servo_map import ServoMap, ServoPlace
 from drivers.widowx import eeprom
 from drivers.widowx.guard import ADVICE, servo_title
-from drivers.widowx.settings import ArmSettings
+from drivers.widowx.settings import ArmSettings, GuardLimits
 from trajectories.errors import ConfigError, DeviceError, SafetyError
 
 _WATCHDOG_FIRMWARE = 38
@@ -89,10 +89,8 @@ def require_cool(bus: DynamixelBus, model: ServoMap, margin: float) -> None:
         raise SafetyError(hot)
 
 
-def require_cool_or_holding(bus: DynamixelBus, model: ServoMap, margin: float) -> str:
-    """Refuse to switch the torque on where a servo is hot; returns the hot servo of an arm that holds already.
-
-    An arm that holds has to go on holding: without torque it would drop.
+def require_cool_or_holding(bus: DynamixelBus, model: ServoMap, margin: float) -> None:
+    """Refuse to switch the torque on where a servo is hot. An arm that holds has to go on: without torque it drops.
 
     Raises:
         SafetyError: Naming the hot servo of an arm that isn't held by all its servos.
@@ -100,7 +98,23 @@ def require_cool_or_holding(bus: DynamixelBus, model: ServoMap, margin: float) -
     hot = hot_servo(bus, model, margin)
     if hot and not all(bus.sync_read(model.servos, "torque_enable").values()):
         raise SafetyError(f"{hot} The torque stays off until then.")
-    return hot
+
+
+def require_fit(bus: DynamixelBus, model: ServoMap, limits: GuardLimits, torque: bool) -> None:
+    """Refuse servos that can't be taken over as they are.
+
+    Args:
+        bus: Of the servos.
+        model: The arm.
+        limits: Of the temperature.
+        torque: Whether it will be switched on where it is off.
+
+    Raises:
+        SafetyError: Naming those that disagree, or a hot one.
+    """
+    require_pairs_agree(bus, model)
+    if torque:
+        require_cool_or_holding(bus, model, limits.temperature_margin_c)
 
 
 def require_no_errors(bus: DynamixelBus, model: ServoMap) -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 import torch
 
 from policies.agent.agent import Agent
-from policies.common.identity import require_same_identity
 from policies.common.progress import Progress
 from policies.gym.acting import GymPolicy, Stream, seed_of
-from policies.gym.checkpoint import load_checkpoint, save_checkpoint
+from policies.gym.checkpoint import WHEN_IT_DIVERGES, load_checkpoint, save_checkpoint
 from policies.gym.environment import interface_of, make_env
 from policies.gym.evaluation import evaluate_all
 from policies.gym.preparation import Preparation, fitted
@@ -18,15 +17,12 @@ from policies.gym.settings import Job, OfflineSettings
 from policies.learner.divergence import DivergenceWatch
 from policies.learner.record import Record
 from policies.replay.replay_settings import ReplaySettings
+from trajectories.conditions import require_same_identity
 from trajectories.errors import CheckpointError
 from trajectories.flat.episode import FlatDataset
 
 AGENT_FILE = "agent.safetensors"
 METRICS = "metrics"
-WHEN_IT_DIVERGES = (
-    "Look for observations that are far larger than those of the data (data.normalise=true clips them), or take "
-    "+agent.networks.critic_norm=true."
-)
 _SHOW_EVERY = 20
 
 

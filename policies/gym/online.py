@@ -19,13 +19,12 @@ import torch
 from numpy.typing import NDArray
 
 from policies.agent.agent import Agent
-from policies.common.identity import require_same_identity
 from policies.common.progress import Progress
 from policies.gym.acting import GymPolicy, Stream, seed_of
-from policies.gym.checkpoint import OnlineCheckpoint, load_checkpoint, with_draws_of_before
+from policies.gym.checkpoint import WHEN_IT_DIVERGES, OnlineCheckpoint, load_checkpoint, with_draws_of_before
 from policies.gym.environment import Interface, interface_of, make_env
 from policies.gym.evaluation import EpisodeResult, evaluate_all, success_of, summary
-from policies.gym.offline import AGENT_FILE, METRICS, WHEN_IT_DIVERGES
+from policies.gym.offline import AGENT_FILE, METRICS
 from policies.gym.preparation import Preparation, fitted
 from policies.gym.settings import Job, OnlineSettings
 from policies.learner.online_trainer import OnlineTrainer
@@ -34,6 +33,7 @@ from policies.learner.training_state import begin_or_resume
 from policies.replay.mixed_replay import MixedReplay
 from policies.replay.replay import Replay
 from policies.replay.replay_settings import ReplaySettings
+from trajectories.conditions import require_same_identity
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.flat.episode import FlatDataset, FlatEpisode
 from trajectories.types import Float32, Source

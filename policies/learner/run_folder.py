@@ -2,10 +2,11 @@
 
 episodes/               every episode that was acknowledged, durable before the receipt
 learner.safetensors     agent, draws of the replay, counters: the newest checkpoint
-replay.safetensors      the replay's content, so that a restart needs not encode episodes again; may be deleted
+replay/                 the replay's content, so that a restart needs not encode episodes again; may be deleted
 published.json          newest published version, so that versions never repeat after a kill
 snapshots/step_<n>/     policy folders along the run, each with snapshot.json
 metrics/                metrics.jsonl and TensorBoard files
+conditions.json         what the run learns with, with its digest; changes that a person accepted, too
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ from trajectories.errors import CheckpointError
 
 EPISODES = "episodes"
 CHECKPOINT = "learner.safetensors"
-REPLAY = "replay.safetensors"
+REPLAY = "replay"
 PUBLISHED = "published.json"
 SNAPSHOTS = "snapshots"
 SNAPSHOT_FILE = "snapshot.json"
 METRICS = "metrics"
+CONDITIONS = "conditions.json"
 
 
 class RunFolder:
@@ -36,6 +38,7 @@ class RunFolder:
         self.checkpoint = self.path / CHECKPOINT
         self.replay = self.path / REPLAY
         self.metrics = self.path / METRICS
+        self.conditions = self.path / CONDITIONS
 
     def snapshot(self, steps: int) -> Path:
         """Folder of the policy after `steps` environment steps."""

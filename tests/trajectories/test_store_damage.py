@@ -10,7 +10,7 @@ import pytest
 from helpers.trajectory_samples import SPEC, assert_same_episode, sample_episode
 
 from trajectories.checksummed_json import ChecksumError, dump_checksummed, load_checksummed
-from trajectories.errors import CorruptEpisodeError, SpecMismatchError, StoreError
+from trajectories.errors import CorruptEpisodeError, ForeignEpisodeError, SpecMismatchError, StoreError
 from trajectories.manifest import check_sizes, read_manifest, read_verified
 from trajectories.store import TrajectoryStore
 from trajectories.types import RobotSpec
@@ -131,14 +131,18 @@ def test_what_is_no_episode_is_put_aside(path):
     assert GOOD.id in reasons["a-copy"]
 
 
-def test_an_episode_of_another_robot_that_was_copied_in_is_put_aside(path, tmp_path):
+def test_an_episode_of_another_robot_that_was_copied_in_is_refused_where_it_is(path, tmp_path):
     other = RobotSpec(cameras={"front": (8, 6)}, control_hz=10.0)
     with TrajectoryStore(tmp_path / "other", other) as store:
         store.commit(sample_episode(3))
-    shutil.copytree(tmp_path / "other" / "episodes" / sample_episode(3).id, path / "episodes" / sample_episode(3).id)
+    copy = path / "episodes" / sample_episode(3).id
+    shutil.copytree(tmp_path / "other" / "episodes" / sample_episode(3).id, copy)
+    for read_only in (True, False):
+        with pytest.raises(ForeignEpisodeError, match=other.digest[:12]):
+            TrajectoryStore(path, SPEC, read_only=read_only)
+    shutil.rmtree(copy)
     with TrajectoryStore(path, SPEC) as store:
         assert store.ids() == [GOOD.id, BAD.id]
-        assert other.digest[:12] in store.recovered.damaged[0].reason
 
 
 def test_a_reader_reports_damage_and_moves_nothing(path):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers.widowx_setup import TICK, UP, Rig
+from helpers.widowx_setup import TICK, UP, Rig, clear
 
 from drivers.dynamixel.servo_map import VX300S, WX250S
 from drivers.hosting.checks import Mode
@@ -54,7 +54,7 @@ def test_clearing_a_fault_leaves_no_window_either():
     rig.wait(0.2)
     arm = rig._arm
     assert "watchdog" in arm.fault
-    arm.clear("Ada")
+    clear(arm)
     rig.wait(0.5)
     assert max(rig.motors.farthest) < 0.03
     np.testing.assert_allclose(rig.joints, rig.motors.watched[:6], atol=3 * TICK)
@@ -102,7 +102,7 @@ def test_a_hot_arm_gets_no_torque_before_it_is_cool_and_a_person_clears():
     np.testing.assert_array_equal(rig.joints, before)
     rig.servos[3].protection.temperature_c = 50.0
     rig.wait(0.2)
-    arm.clear("Ada")
+    clear(arm)
     assert all(rig.torques.values())
     rig.drive(UP, seconds=0.2)
 

@@ -19,6 +19,7 @@ from policies.learner.run_folder import RunFolder
 from policies.learner.run_learner import run_learner
 from policies.policy import load_policy, save_policy
 from robot.link.client import LearnerClient
+from trajectories.conditions import read_conditions
 from trajectories.errors import CheckpointError, ConfigError, SpecMismatchError
 from trajectories.store import TrajectoryStore
 from trajectories.types import RobotSpec, Source
@@ -232,6 +233,34 @@ def test_a_run_of_another_policy_is_refused(make, tmp_path, pretrained):
     save_agent(other / "agent.safetensors", agent, SPEC, {"features": policy.perception.digest})
     with pytest.raises(CheckpointError, match=r"was made with policy = .* Go on with the pre-trained folder"):
         Learner(tmp_path / "run", other, SPEC, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"utd": 3}, r"utd = 2.*ask for 3"), ({"batch": 16}, "batch = 32"), ({"warmup_steps": 20}, "warmup_steps = 40"),
+        ({"critic_only": 5}, "critic_only = 0"), ({"person_weight": 2.0}, r"person_weight = 1\.0"),
+        ({"replay_bytes": 10_000}, "replay_bytes"), ({"method": "sac"}, "method = 'regrasp'"),
+    ],
+)  # fmt: skip
+def test_a_run_does_not_go_on_under_other_settings(make, changes, match):
+    make().close()
+    with pytest.raises(ConfigError, match=f"{match}.*accept_changes"):
+        make(config=replace(CONFIG, **changes))
+    make(config=replace(CONFIG, steps=300, publish_every=7, checkpoint_every=7, max_lag=60)).close()
+
+
+def test_losses_of_a_run_do_not_change_unless_a_person_accepts_it(make, tmp_path):
+    first = make()
+    agent = first.trainer.agent.config
+    first.close()
+    slower = replace(CONFIG, agent=replace(agent, critic_lr=agent.critic_lr / 2))
+    with pytest.raises(ConfigError, match=r"agent\.critic_lr = 0\.0003, the settings ask for 0\.00015"):
+        make(config=slower)
+    make(config=replace(slower, accept_changes=True)).close()
+    before, after = read_conditions(RunFolder(tmp_path / "run").conditions)
+    assert (before["agent"]["critic_lr"], after["agent"]["critic_lr"]) == (0.0003, 0.00015)
+    make(config=slower).close()
 
 
 def test_hello_refuses_what_does_not_belong(make):
