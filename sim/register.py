@@ -93,6 +93,7 @@ class TwinEnv(gymnasium.Env[dict[str, Any], Float32]):
         if chosen or direction not in ("forward", "backward"):
             raise ConfigError(f'The only option of reset is {{"direction": "forward" | "backward"}}, got {options!r}.')
         self._direction, self._steps = direction, 0
+        self._twin.clear_own_faults()
         self._twin.reset(direction, self.np_random)
         wordings = self._twin.task.instructions[direction]
         self._twin.env.instruction = wordings[int(self.np_random.integers(len(wordings)))]
@@ -102,7 +103,7 @@ class TwinEnv(gymnasium.Env[dict[str, Any], Float32]):
         """One control step of 0.2 s.
 
         Raises:
-            SafetyError: When a fault of the arm is latched; the next `reset` clears it.
+            SafetyError: When a fault is latched; the next `reset` clears it, a person's hold it doesn't.
         """
         applied = self._twin.env.apply(np.asarray(action, np.float32))
         self._steps += 1

@@ -85,7 +85,6 @@ class TwinStateEnv(TwinEnv):
             seed: Of everything random from here on.
             options: None.
         """
-        self._twin.clear_own_faults()
         super().reset(seed=seed, options=options)
         return self._observation(), {"success": False}
 

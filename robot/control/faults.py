@@ -222,7 +222,7 @@ def read_record(path: Path) -> tuple[Fault, ...]:
     A record that can't be read is a fault itself: what stood isn't known.
     """
     try:
-        return inherited(json.loads(path.read_text())["faults"])
+        return inherited(json.loads(path.read_text(encoding="utf-8"))["faults"])
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -238,7 +238,7 @@ def _write_record(path: Path, standing: tuple[Fault, ...]) -> None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_name(f"{path.name}.{os.getpid()}.new")
-        new.write_text(json.dumps({"faults": [fault.to_dict() for fault in standing]}))
+        new.write_text(json.dumps({"faults": [fault.to_dict() for fault in standing]}), encoding="utf-8")
         new.replace(path)
     except OSError as error:
         _log.error("What stands couldn't be recorded in %s (%s): it would be lost with this process.", path, error)
