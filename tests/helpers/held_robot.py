@@ -168,7 +168,8 @@ class HeldRobot:
 
     def kill_both(self):
         """SIGKILL of all at once: only the records are left."""
-        self.kill_arm()
+        if self.arm is not None:
+            self.arm._process.kill()  # before the session sees it
         self.arm = self.env = None
 
     def wait(self, seconds):
@@ -203,7 +204,8 @@ class HeldRobot:
                 self.known[fault.id] = fault
                 self.standing[fault.id] = self.rig.now_ns()
                 for id, other in list(self.known.items()):  # said again, or another text for the same cause
-                    if id != fault.id and (other.kind, other.key) == (fault.kind, fault.key):
+                    inherited = other.kind == "rest" and id in self._inherited  # a fault of its own by now
+                    if id != fault.id and not inherited and (other.kind, other.key) == (fault.kind, fault.key):
                         self.standing.pop(id, None)
 
     def look(self):
