@@ -24,6 +24,7 @@ from robot.rollout.actor_status import ActorStatus
 from robot.rollout.policy_watch import WatchedPolicy
 from robot.rollout.recovering_session import RecoveringSession
 from trajectories.disk_full import retry_while_disk_is_full
+from trajectories.durable import replace_file
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode
 
@@ -130,14 +131,14 @@ def run(config: DictConfig) -> None:
             actor.run()
         finally:
             if around.station.figures():
-                (folder / FIGURES_FILE).write_text(json.dumps(around.view.figures(), indent=1))
+                replace_file(folder / FIGURES_FILE, json.dumps(around.view.figures(), indent=1).encode())
 
 
 def next_start(folder: Path) -> int:
     """How often an actor of this run was started before; counts this start."""
     path = folder / "actor_starts"
-    count = int(path.read_text()) if path.exists() else 0
-    path.write_text(str(count + 1))
+    count = int(path.read_text(encoding="utf-8")) if path.exists() else 0
+    replace_file(path, str(count + 1).encode())
     return count
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -31,6 +32,8 @@ from trajectories.errors import RegraspError
 _POLL_S = 0.5
 _STARTS = 5
 """How often a process that died is started in all."""
+_SAVE_S = 120.0
+"""How long a process may take to end its episode, lay the arm to rest, and save."""
 
 
 def free_port() -> int:
@@ -70,6 +73,7 @@ class Worker:
                 stdout=log,
                 stderr=log,
                 env=environment,
+                start_new_session=True,  # Ctrl-C and a closed terminal are for this process to handle
                 preexec_fn=partial(die_with_parent, os.getpid(), signal.SIGTERM),  # no arm moves unwatched
             )
 
@@ -95,7 +99,7 @@ class Worker:
             tqdm.write(f"the {self.verb} was killed (signal {-code}); starting it again, nothing is lost")
             self.process = self._start()
             return False
-        tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-5:])
+        tail = "\n".join(self._log.read_text(errors="replace", encoding="utf-8").splitlines()[-5:])
         raise RegraspError(f"The {self.verb} ended with code {code}. Its last lines, from {self._log}:\n{tail}")
 
     def lines(self) -> list[str]:
@@ -106,23 +110,55 @@ class Worker:
         self._told += len(news) + len(newline)
         return [line for line in news.decode(errors="replace").splitlines() if line.strip()]
 
-    def stop(self, wait_s: float = 60.0) -> None:
+    def interrupt(self) -> None:
+        """Send it SIGINT, if it still runs."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+
+    def stop(self, wait_s: float = _SAVE_S) -> None:
         """Ask it to save and end; kill it when it does not."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
                 self.process.wait(wait_s)
             except subprocess.TimeoutExpired:
+                tqdm.write(
+                    f"the {self.verb} did not end within {wait_s:.0f} s and is killed; what it has stored is kept"
+                )
                 self.process.kill()
+                self.process.wait()
 
 
-def _interrupt() -> None:
-    raise KeyboardInterrupt
+class Ending:
+    """How people and the system end the run. Its methods are handlers of signals and only set flags.
+
+    Attributes:
+        asked: Whether the run shall end.
+        actor: Who drops its episode when it is asked again.
+    """
+
+    def __init__(self) -> None:
+        self.asked, self.actor = False, None  # type: bool, Worker | None
+        self._dropped = False
+
+    def end(self) -> None:
+        """SIGTERM or SIGHUP: an orderly end, in which the episode under way is finished and kept."""
+        self.asked = True
+
+    def interrupt(self) -> None:
+        """SIGINT (Ctrl-C): the same, and after that the actor drops its episode, once."""
+        if not self.asked:
+            self.asked = True
+            with suppress(OSError):
+                os.write(2, b"\nstopping: the episode under way is finished and kept; Ctrl-C once more drops it\n")
+        elif self.actor is not None and not self._dropped:
+            self._dropped = True
+            self.actor.interrupt()
 
 
 def run(config: DictConfig) -> None:
     """Run both processes with the same settings and show their progress."""
-    overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith(("link.address", "progress"))]
+    overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith(("link.", "progress"))]
     finetune(config, overrides)
 
 
@@ -132,6 +168,10 @@ def finetune(config: DictConfig, overrides: list[str]) -> None:
     Args:
         config: Settings.
         overrides: What makes the child processes compose the same settings.
+
+    Raises:
+        KeyboardInterrupt: When it was ended by a signal: first the actor ended, then the learner, both in order.
+        RegraspError: When one of them refused to run, or died too often.
     """
     require_online(config)
     require_readable_task(config)
@@ -140,25 +180,31 @@ def finetune(config: DictConfig, overrides: list[str]) -> None:
     settings = [*overrides, f"link.address=127.0.0.1:{free_port()}"]
     status_path = folder / STATUS_FILE
     workers: list[Worker] = []
-    with on_signals(_interrupt, signal.SIGTERM, signal.SIGHUP):  # a closed terminal, too, ends the run as Ctrl-C does
+    ending = Ending()
+    with on_signals(ending.end, signal.SIGTERM, signal.SIGHUP), on_signals(ending.interrupt, signal.SIGINT):
         try:
             learner = Worker("learner", [o for o in settings if not o.startswith("device")], folder / "learner.log")
             workers.insert(0, learner)
             actor = Worker("actor", settings, folder / "actor.log", partial(standing_of, config, folder))
             workers.insert(0, actor)
-            _watch(learner, actor, config, status_path)
+            ending.actor = actor
+            _watch(learner, actor, config, status_path, ending)
         finally:
-            for worker in workers:
+            for worker in workers:  # the actor first: what it has recorded goes to the learner
                 worker.stop()
+                for line in worker.lines() if ending.asked else ():
+                    tqdm.write(line)
+    if ending.asked:
+        raise KeyboardInterrupt
 
 
-def _watch(learner: Worker, actor: Worker, config: DictConfig, status_path: Path) -> None:
-    """Show the progress and start again what dies, until both have ended."""
+def _watch(learner: Worker, actor: Worker, config: DictConfig, status_path: Path, ending: Ending) -> None:
+    """Show the progress and start again what dies, until both have ended or shall."""
     title = f"fine-tuning ({tuning_name(config)})"
     total = int(config.finetune.steps)
     with tqdm(total=total, desc=title, unit="step", dynamic_ncols=True) as bar:
         done = [False, False]
-        while not all(done):
+        while not all(done) and not ending.asked:
             time.sleep(_POLL_S)
             for line in (*actor.lines(), *(line for line in learner.lines() if line.startswith(SAID))):
                 tqdm.write(line)

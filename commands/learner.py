@@ -117,7 +117,7 @@ def run(config: DictConfig) -> None:
         complete = run_learner(
             learner,
             config.link.address,
-            tls=tls_of(config),
+            tls_of(config),
             on_status=show,
             say=lambda line: tqdm.write(f"{SAID}{line}"),
             on_ready=lambda address: tqdm.write(f"{SAID}waiting for actors at {address}"),

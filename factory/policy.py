@@ -26,10 +26,6 @@ KEYPOINTS = "keypoints"
 CRITIC_LOSS = ("critic_loss", "critic_range")
 """Settings of the group `agent` that `with_critic_loss` turns into networks."""
 _BEYOND = 0.05
-PUBLISHED = (
-    "method.registry", "method.family", "method.hidden", "method.batch", "method.initial_temperature", "agent.gamma",
-)  # fmt: skip
-"""Settings that decide what a method of the registry learns offline."""
 _DEFAULT, _RETENTION = "regrasp", "retention"
 _OWN_RETENTION = {_DEFAULT: 0.0, _RETENTION: 0.5}
 """Methods without the registry -> their own share of offline data in online batches (configs/method)."""

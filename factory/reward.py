@@ -123,7 +123,7 @@ def _stored_kind(folder: Path) -> str:
     if not path.is_file():
         return CLASSIFIER
     try:
-        return str(json.loads(path.read_text())["kind"])
+        return str(json.loads(path.read_text(encoding="utf-8"))["kind"])
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged: {error}. Run `regrasp train-reward` again.") from error
 

@@ -74,7 +74,7 @@ def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = N
     if not json_path.is_file() or not weights.is_file():
         raise CheckpointError(f"There is no success classifier in {folder}. Train one with `regrasp train-reward`.")
     try:
-        description = json.loads(json_path.read_text())
+        description = json.loads(json_path.read_text(encoding="utf-8"))
         payload = weights.read_bytes()
         if description["format"] != FORMAT:
             raise CheckpointError(f"{json_path} has format {description['format']}; this version reads {FORMAT}.")

@@ -50,7 +50,7 @@ class VlmKind(RewardKind):
         require_readable(backbone, {(task, direction): texts for direction, texts in instructions.items()})
         trained = train_reward(episodes, task, backbone, spec, config, progress, instructions)
         save_classifier(trained.classifier, folder)
-        (folder / "training.json").write_text(json.dumps(trained.report, indent=1))
+        (folder / "training.json").write_text(json.dumps(trained.report, indent=1), encoding="utf-8")
         threshold = trained.report["threshold"]
         return (
             f"{figures_table(trained.report['held_out'])}\n\n"

@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any
 
 from commands.report.statistics import Estimate
-from policies.common.identity import first_difference
+from trajectories.conditions import first_difference
 
 _LONGEST_VALUE = 40
 CELL_FILE = "cell.json"

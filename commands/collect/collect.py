@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig
@@ -12,6 +14,8 @@ from commands.collect.plan import CollectJob, collect_plan
 from factory.run_folders import data_folder
 from factory.spec import spec_of
 from factory.twin import TwinSettings, cached_twin, require_twin
+from trajectories.conditions import completed, require_same_identity
+from trajectories.errors import ConfigError
 from trajectories.kinds import AFTERMATH, KIND_KEY, PLAY
 from trajectories.store import TrajectoryStore
 from trajectories.summary import summarise, summary_table
@@ -35,7 +39,43 @@ def record(job: tuple[TwinSettings, CollectJob]) -> Episode:
         episode = collect_episode(
             twin, wanted.direction, rng, noise=wanted.noise, failure=wanted.failure, max_steps=wanted.max_steps
         )
-    return replace(episode, metadata={**episode.metadata, KIND_KEY: wanted.kind, "job": wanted.key})
+    about = {KIND_KEY: wanted.kind, "job": wanted.key, "conditions": conditions_of(settings, wanted)}
+    return replace(episode, metadata={**episode.metadata, **about})
+
+
+def conditions_of(settings: TwinSettings, job: CollectJob) -> dict[str, Any]:
+    """Plain JSON of what an episode is recorded with, besides what the name of its job says."""
+    return {
+        "noise": job.noise,
+        "max_steps": job.max_steps,
+        "arm": settings.arm,
+        "cameras": list(settings.cameras),
+        "image_size": settings.image_size,
+        "randomise": settings.randomise,
+        "spread": settings.spread,
+    }
+
+
+def missing_jobs(store: TrajectoryStore, settings: TwinSettings, jobs: Sequence[CollectJob]) -> list[CollectJob]:
+    """The jobs whose episodes the store lacks.
+
+    Raises:
+        ConfigError: One of the others was recorded with other settings; what earlier versions didn't note is taken to
+            be the same.
+    """
+    have = {info.metadata["job"]: info for info in store.infos() if "job" in info.metadata}
+    for job in jobs:
+        info, here = have.get(job.key), conditions_of(settings, job)
+        if info is not None:
+            saved = completed(info.metadata.get("conditions", {}), here)
+            require_same_identity(saved, here, f"Episode {info.id} of {store.path}", error=ConfigError)
+    unasked = len(have.keys() - {job.key for job in jobs})
+    if unasked:
+        print(
+            f"{store.path} holds {unasked} episodes beyond what these settings ask for; whoever learns from the store "
+            "learns from them, too."
+        )
+    return [job for job in jobs if job.key not in have]
 
 
 def run(config: DictConfig) -> None:
@@ -58,8 +98,7 @@ def run(config: DictConfig) -> None:
         max_steps=int(config.task.max_steps),
     )
     store = TrajectoryStore(data_folder(Path(config.run_dir)), spec_of(config))
-    have = {store.info(name).metadata.get("job") for name in store.ids()}
-    missing = [job for job in jobs if job.key not in have]
+    missing = missing_jobs(store, settings, jobs)
     if missing:
         work = [(settings, job) for job in missing]
         for _, episode in run_jobs(record, work, config.workers, "collecting"):

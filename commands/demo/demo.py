@@ -11,11 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from commands import evaluate_reward, finetune, pretrain, train_reward
 from commands.collect import collect
-from commands.demo.stages import Stages, chosen
+from commands.demo.stages import Stage, Stages, chosen, flat
 from commands.evaluate.evaluate import Plan, evaluate, is_done
 from commands.report import report
 from factory.arm import arm_of
-from factory.policy import PUBLISHED, require_online
+from factory.policy import agent_config, require_online
 from factory.reward import require_readable_task
 from factory.run_folders import (
     evaluation_folder,
@@ -25,51 +25,100 @@ from factory.run_folders import (
     snapshots,
 )
 from factory.twin import TwinSettings
+from trajectories.durable import replace_file
+
+_SESSION = ("robot.help_after", "robot.max_lag")
+"""What only a session of fine-tuning reads."""
+_AMOUNTS = ("evaluate.episodes", "evaluate.curve_episodes", "finetune.steps")
+_ELSEWHERE = ("reward.allow_download", "finetune.snapshot_every", "finetune.accept_changes")
+"""Groups that fine-tuning reads have these, which don't decide what it learns."""
+_ONLINE = ("pretrain.held_out_every", "pretrain.checkpoint_every")
+"""Settings of pre-training that don't decide what it learns."""
 
 
 def run(config: DictConfig) -> None:
     """Run what is not done yet, then write the report."""
     require_readable_task(config)
-    run_dir = Path(config.run_dir)
-    stages = Stages(run_dir)
-    run_dir.mkdir(parents=True, exist_ok=True)
-    OmegaConf.save(config, run_dir / "settings.yaml", resolve=True)
-    overrides = list(HydraConfig.get().overrides.task)
+    run_dir, overrides = Path(config.run_dir), list(HydraConfig.get().overrides.task)
     require_online(config)
-    method = str(config.method.name)
-    of_method = "" if config.method.registry is None else f" ({method})"
-    robot = ("robot.name", "robot.model", "robot.cameras", "robot.image_size", "robot.randomise", "robot.spread")
-    stages.run("collect", lambda: collect.run(config), chosen(config, "task", "seed", *robot, "collect"))
-    stages.run(f"pretrain{of_method}", lambda: pretrain.run(config), taught(config))
-    stages.run("train reward", lambda: train_reward.run(config), chosen(config, "reward"))
-    stages.run("evaluate reward", lambda: evaluate_reward.run(config), chosen(config, "evaluate_reward"), extend=True)
-    judged = chosen(config, "evaluate.episodes", "evaluate.modes", "evaluate.seed")
-    stages.run(f"evaluate before{of_method}", lambda: _evaluate(config, pretrained_folder(config)), judged, extend=True)
-    stages.run(
-        f"fine-tune ({method})",
-        lambda: finetune.finetune(config, overrides),
-        chosen(config, "finetune.steps"),
-        extend=True,
-    )
-    stages.run(
-        f"evaluate after ({method})",
-        lambda: _evaluate_after(config, run_dir),
-        judged | chosen(config, "finetune.steps", "evaluate.curve_episodes"),
-        extend=True,
-    )
+    stages, planned = Stages(run_dir), stages_of(config, overrides)
+    for stage in planned:
+        stages.check(stage)  # before anything is done or written
+    run_dir.mkdir(parents=True, exist_ok=True)
+    replace_file(settings_file(config), OmegaConf.to_yaml(config, resolve=True).encode())
+    for stage in planned:
+        stages.run(stage)
     path = report.write(config, run_dir, stages.seconds)
     print(f"\nReport: {path.resolve()}")
 
 
-def taught(config: DictConfig) -> dict[str, Any]:
-    """What the result of the stage "pretrain" depends on.
+def settings_file(config: DictConfig) -> Path:
+    """Where the settings are written that the method was trained with in this run folder."""
+    name = "settings.yaml" if config.method.name == "regrasp" else f"settings_{config.method.name}.yaml"
+    return Path(config.run_dir) / name
 
-    Settings that came later are left out at their defaults: runs that were begun before them go on.
+
+def stages_of(config: DictConfig, overrides: Sequence[str]) -> list[Stage]:
+    """The stages with what each depends on: whole groups of settings, so that new ones count without being named here.
+
+    Left out is what only says where and how fast things are done. A stage depends on those before it, too, which refuse
+    what they weren't done with.
+
+    Args:
+        config: All settings.
+        overrides: What makes child processes compose the same settings.
     """
-    losses = ("agent.networks", "agent.offline") if config.method.registry is None else PUBLISHED
-    settings = chosen(config, "pretrain.encoder_steps", "pretrain.clone_steps", "pretrain.steps", "encoder", *losses)
-    later = {"pretrain.held_out": 0, "agent.n_step": 1, "agent.critic_loss": None, "agent.critic_range": None}
-    return settings | {name: value for name, value in chosen(config, *later).items() if value != later[name]}
+    run_dir, method = Path(config.run_dir), str(config.method.name)
+    of_method = "" if config.method.registry is None else f" ({method})"
+    judged = chosen(config, "task", "robot", "evaluate", without=(*_SESSION, *_AMOUNTS))
+    learned = chosen(config, "robot", "reward", "method", "finetune", without=(*_ELSEWHERE, *_AMOUNTS))
+    once = chosen(config, "evaluate.episodes")
+    return [
+        Stage(
+            "collect", lambda: collect.run(config), chosen(config, "task", "seed", "robot", "collect", without=_SESSION)
+        ),
+        Stage(f"pretrain{of_method}", lambda: pretrain.run(config), taught(config)),
+        Stage(
+            "train reward",
+            lambda: train_reward.run(config),
+            chosen(config, "reward", without=("reward.allow_download",)),
+        ),
+        Stage("evaluate reward", lambda: evaluate_reward.run(config), chosen(config, "evaluate_reward"), again=True),
+        Stage(
+            f"evaluate before{of_method}",
+            lambda: _evaluate(config, pretrained_folder(config)),
+            judged,
+            once,
+            again=True,
+        ),
+        Stage(
+            f"fine-tune ({method})",
+            lambda: finetune.finetune(config, list(overrides)),
+            learned | losses(config),
+            chosen(config, "finetune.steps"),
+        ),
+        Stage(
+            f"evaluate after ({method})",
+            lambda: _evaluate_after(config, run_dir),
+            judged,
+            chosen(config, *_AMOUNTS),
+            again=True,
+        ),
+    ]
+
+
+def taught(config: DictConfig) -> dict[str, Any]:
+    """What the result of the stage "pretrain" depends on."""
+    own = ("method.registry", "method.family", "method.hidden", "method.batch", "method.initial_temperature")
+    settings = chosen(config, "pretrain", "encoder", *own, "reward.backbone", "reward.pretrained", without=_ONLINE)
+    return settings | losses(config, without=("compile", "online", "warmup"))
+
+
+def losses(config: DictConfig, without: Sequence[str] = ("compile",)) -> dict[str, Any]:
+    """Networks, losses and optimisers as they come out of the settings, defaults included, but for some parts."""
+    agent = agent_config(config)
+    whole = agent.to_dict() | {"n_step": agent.n_step}
+    return flat("agent", {name: value for name, value in whole.items() if name not in without})
 
 
 def _evaluate(

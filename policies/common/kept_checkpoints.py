@@ -13,8 +13,8 @@ from typing import Any
 
 from torch import Tensor
 
-from policies.common.identity import require_same_identity
 from policies.common.tensor_file import read_tensors, write_tensors
+from trajectories.conditions import require_same_identity
 from trajectories.disk_full import retry_while_disk_is_full
 from trajectories.errors import CheckpointError, DiskError
 

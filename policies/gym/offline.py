@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from policies.agent.agent import Agent
-from policies.common.identity import require_same_identity
 from policies.common.progress import Progress
 from policies.gym.acting import GymPolicy, Stream, seed_of
 from policies.gym.checkpoint import WHEN_IT_DIVERGES, load_checkpoint, save_checkpoint
@@ -18,6 +17,7 @@ from policies.gym.settings import Job, OfflineSettings
 from policies.learner.divergence import DivergenceWatch
 from policies.learner.record import Record
 from policies.replay.replay_settings import ReplaySettings
+from trajectories.conditions import require_same_identity
 from trajectories.errors import CheckpointError
 from trajectories.flat.episode import FlatDataset
 

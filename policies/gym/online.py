@@ -19,7 +19,6 @@ import torch
 from numpy.typing import NDArray
 
 from policies.agent.agent import Agent
-from policies.common.identity import require_same_identity
 from policies.common.progress import Progress
 from policies.gym.acting import GymPolicy, Stream, seed_of
 from policies.gym.checkpoint import WHEN_IT_DIVERGES, OnlineCheckpoint, load_checkpoint, with_draws_of_before
@@ -34,6 +33,7 @@ from policies.learner.training_state import begin_or_resume
 from policies.replay.mixed_replay import MixedReplay
 from policies.replay.replay import Replay
 from policies.replay.replay_settings import ReplaySettings
+from trajectories.conditions import require_same_identity
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.flat.episode import FlatDataset, FlatEpisode
 from trajectories.types import Float32, Source

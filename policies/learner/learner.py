@@ -36,12 +36,13 @@ from policies.replay.run_replay import RunReplay
 from policies.replay.source_weights import SourceWeights
 from robot.control.calibration import CalibrationMark
 from robot.interfaces import Receipt
+from trajectories.conditions import keep_conditions
 from trajectories.errors import CheckpointError
 from trajectories.store import TrajectoryStore
 from trajectories.types import DIRECTIONS, Episode, RobotSpec, Weights
 
 _SPARE_FRAMES = 10_000
-_ADVICE = "Go on with a smaller +agent.critic_lr or +agent.actor_lr (3e-4)."
+_ADVICE = "Go on with a smaller +agent.critic_lr or +agent.actor_lr (3e-4) and finetune.accept_changes=true."
 
 
 class Learner:
@@ -88,7 +89,7 @@ class Learner:
         Raises:
             CheckpointError: A checkpoint is missing, damaged or of another pre-trained policy.
             SpecMismatchError: Something was made for another robot.
-            ConfigError: Settings contradict each other.
+            ConfigError: Settings contradict each other, or the run was begun with others.
             StoreError: The run's store can't be opened, or another learner has it.
         """
         self.config, self.spec, self.folder = config, spec, RunFolder(run)
@@ -104,6 +105,7 @@ class Learner:
         with contextlib.ExitStack() as opened:
             self.store = opened.enter_context(TrajectoryStore(self.folder.episodes, spec))
             state = file.begin_or_resume(pretrained, self.digest)
+            self._keep_conditions(state.agent.config, task, seed)
             self._snapshot_steps = int(state.progress.get("snapshot_steps", 0))
             self._metrics = RunMetrics(self.folder.metrics, state.progress)
             opened.callback(self._metrics.close)
@@ -117,6 +119,16 @@ class Learner:
             if self.trainer.updates > 0:
                 self._publish()
             opened.pop_all()
+
+    def _keep_conditions(self, agent: AgentConfig, task: str | None, seed: int) -> None:
+        keep_conditions(
+            self.folder.conditions,
+            {**self.config.conditions(agent), "policy": self.digest, "task": task, "seed": seed},
+            f"The run in {self.folder.path}",
+            "Go on with the settings of then, give another run_dir, or accept the change with "
+            "finetune.accept_changes=true: both are kept then.",
+            accept=self.config.accept_changes,
+        )
 
     # -- what actors call --------------------------------------------------------------------------------------
 

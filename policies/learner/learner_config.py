@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import get_args
+from dataclasses import asdict, dataclass
+from typing import Any, get_args
 
 from policies.agent.config import AgentConfig
 from policies.learner.schedule import Schedule
@@ -11,6 +11,14 @@ from policies.replay.dataset import Kept
 from policies.replay.mixed_replay import Corrections, require_place
 from policies.replay.replay_settings import Keep, require_keep
 from trajectories.errors import ConfigError
+
+_NO_CONDITIONS = frozenset(
+    {
+        "steps", "replay_device", "max_lag", "publish_every", "checkpoint_every", "snapshot_every", "log_every",
+        "agent", "accept_changes",
+    }
+)  # fmt: skip
+"""Settings that don't decide how a run learns."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,7 @@ class LearnerConfig:
         snapshot_every: Environment steps between policy folders that are kept.
         log_every: Updates between two entries of losses in the metrics.
         agent: Losses and optimisers to go on with; None for those of pre-training.
+        accept_changes: Whether a run may go on with other settings than those that it was begun with; both are kept.
     """
 
     method: str = "regrasp"
@@ -64,6 +73,7 @@ class LearnerConfig:
     snapshot_every: int = 1000
     log_every: int = 40
     agent: AgentConfig | None = None
+    accept_changes: bool = False
 
     def __post_init__(self) -> None:
         require_keep(self.replay_device)
@@ -92,3 +102,14 @@ class LearnerConfig:
     def schedule(self) -> Schedule:
         """What an environment step pays for."""
         return Schedule(self.batch, self.utd, self.warmup_steps, self.critic_only)
+
+    def conditions(self, agent: AgentConfig) -> dict[str, Any]:
+        """Plain JSON of what decides how the run learns, however long it is and however often something is written.
+
+        Args:
+            agent: The losses and optimisers that it goes on with, where `self.agent` is None those of pre-training.
+        """
+        parts = {name: value for name, value in asdict(self).items() if name not in _NO_CONDITIONS}
+        losses = agent.to_dict()
+        del losses["compile"]
+        return parts | {"agent": losses | {"n_step": agent.n_step}}

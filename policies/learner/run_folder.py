@@ -6,6 +6,7 @@ replay/                 the replay's content, so that a restart needs not encode
 published.json          newest published version, so that versions never repeat after a kill
 snapshots/step_<n>/     policy folders along the run, each with snapshot.json
 metrics/                metrics.jsonl and TensorBoard files
+conditions.json         what the run learns with, with its digest; changes that a person accepted, too
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ PUBLISHED = "published.json"
 SNAPSHOTS = "snapshots"
 SNAPSHOT_FILE = "snapshot.json"
 METRICS = "metrics"
+CONDITIONS = "conditions.json"
 
 
 class RunFolder:
@@ -36,6 +38,7 @@ class RunFolder:
         self.checkpoint = self.path / CHECKPOINT
         self.replay = self.path / REPLAY
         self.metrics = self.path / METRICS
+        self.conditions = self.path / CONDITIONS
 
     def snapshot(self, steps: int) -> Path:
         """Folder of the policy after `steps` environment steps."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from torch import Tensor
 
 from policies.agent.agent import Agent
-from policies.common.identity import GO_ON, require_same_identity
+from trajectories.conditions import GO_ON, require_same_identity
 
 
 @dataclass(frozen=True)

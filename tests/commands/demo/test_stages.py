@@ -1,51 +1,74 @@
-"""Stages run once; other settings are noticed."""
+"""Stages run once; other settings are noticed before anything is done or written."""
+
+import json
+from types import SimpleNamespace
 
 import pytest
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-from commands.demo.demo import taught
-from commands.demo.stages import Stages, chosen
+from commands.demo import demo
+from commands.demo.stages import Stage, Stages, chosen
 from trajectories.errors import ConfigError
+
+
+def stage(name, settings, work=lambda: None, **more):
+    return Stage(name, work, settings, **more)
 
 
 def test_a_stage_runs_once_and_its_time_is_kept(tmp_path):
     ran = []
     for _ in range(2):
         stages = Stages(tmp_path)
-        stages.run("one", lambda: ran.append(1), {"a": 1})
+        stages.run(stage("one", {"a": 1}, lambda: ran.append(1)))
         assert set(stages.seconds) == {"one"}
     assert ran == [1]
 
 
 def test_the_time_is_that_of_the_stages_asked_for(tmp_path):
-    Stages(tmp_path).run("fine-tune (wsrl)", lambda: None, {})
+    Stages(tmp_path).run(stage("fine-tune (wsrl)", {}))
     stages = Stages(tmp_path)
-    stages.run("fine-tune (rlpd)", lambda: None, {})
+    stages.run(stage("fine-tune (rlpd)", {}))
     assert set(stages.seconds) == {"fine-tune (rlpd)"}
 
 
 def test_a_setting_that_was_not_written_down_then_is_taken_to_be_the_same(tmp_path):
-    Stages(tmp_path).run("collect", lambda: None, {"collect.demos": 6})
-    Stages(tmp_path).run("collect", lambda: pytest.fail("done before"), {"collect.demos": 6, "robot.model": "wx250s"})
+    Stages(tmp_path).run(stage("collect", {"collect.demos": 6}))
+    now = {"collect.demos": 6, "robot.model": "wx250s"}
+    Stages(tmp_path).run(stage("collect", now, lambda: pytest.fail("done before")))
 
 
 def test_a_stage_that_others_rest_on_refuses_other_settings(tmp_path):
-    Stages(tmp_path).run("collect", lambda: None, {"collect.demos": 6})
+    Stages(tmp_path).run(stage("collect", {"collect.demos": 6}))
     with pytest.raises(ConfigError, match=r"collect\.demos=6 \(now 8\).*run_dir"):
-        Stages(tmp_path).run("collect", lambda: None, {"collect.demos": 8})
+        Stages(tmp_path).run(stage("collect", {"collect.demos": 8}))
 
 
-def test_more_steps_go_on(tmp_path):
+def test_more_steps_go_on_and_fewer_are_refused(tmp_path):
     ran = []
     for steps in (3000, 3000, 5000):
-        Stages(tmp_path).run("fine-tune", lambda steps=steps: ran.append(steps), {"steps": steps}, extend=True)
+        Stages(tmp_path).run(
+            stage("fine-tune", {"utd": 4}, lambda steps=steps: ran.append(steps), grows={"steps": steps})
+        )
     assert ran == [3000, 5000]
+    with pytest.raises(ConfigError, match=r"steps=5000 \(now 4000\)"):
+        Stages(tmp_path).run(stage("fine-tune", {"utd": 4}, grows={"steps": 4000}))
+    with pytest.raises(ConfigError, match=r"utd=4 \(now 8\)"):
+        Stages(tmp_path).run(stage("fine-tune", {"utd": 8}, grows={"steps": 9000}))
+
+
+def test_what_can_be_done_again_is_done_again_with_other_settings(tmp_path):
+    ran = []
+    for spread in ("wide", "narrow", "narrow"):
+        Stages(tmp_path).run(
+            stage("evaluate", {"spread": spread}, lambda spread=spread: ran.append(spread), again=True)
+        )
+    assert ran == ["wide", "narrow"]
 
 
 def test_a_stage_that_failed_is_not_done(tmp_path):
     with pytest.raises(ZeroDivisionError):
-        Stages(tmp_path).run("one", lambda: 1 / 0, {})
+        Stages(tmp_path).run(stage("one", {}, lambda: 1 / 0))
     assert Stages(tmp_path).seconds == {}
 
 
@@ -54,14 +77,56 @@ def test_chosen_settings_are_flat_and_plain():
     assert chosen(config, "a", "e") == {"a.b": 1, "a.c.d": [1, 2], "e": "x"}
 
 
-def test_a_run_from_before_a_setting_goes_on_while_the_setting_is_at_its_default():
-    def settings(*overrides):
-        with initialize_config_module("configs", version_base="1.3"):
-            return taught(compose("demo", overrides=["workers=1", *overrides]))
+def composed(tmp_path, *overrides):
+    with initialize_config_module("configs", version_base="1.3"):
+        return compose("demo", overrides=["workers=1", "profile=tiny", f"run_dir={tmp_path}", *overrides])
 
-    known = ("pretrain.encoder_steps", "pretrain.clone_steps", "pretrain.steps", "encoder.", "agent.networks.")
-    plain = settings("pretrain.checkpoint_every=7")
-    assert plain == settings()
-    assert all(name.startswith((*known, "agent.offline.")) for name in plain)
-    changed = settings("pretrain.held_out=0.1", "agent.n_step=3", "agent.critic_loss=hl_gauss")
-    assert changed == plain | {"pretrain.held_out": 0.1, "agent.n_step": 3, "agent.critic_loss": "hl_gauss"}
+
+def done_with(tmp_path, *overrides):
+    """A run folder in which every stage was done with these settings, by stages that do nothing."""
+    stages = Stages(tmp_path)
+    for planned in demo.stages_of(composed(tmp_path, *overrides), []):
+        stages.run(Stage(planned.name, lambda: None, planned.settings, planned.grows, planned.again))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "method.utd=16", "finetune.warmup_steps=50", "agent.online.anchor_weight=0", "agent.gamma=0.9",
+        "robot.help_after=99", "collect.noise=0.9", "robot.spread=narrow", "agent.offline.bc_weight=2",
+        "+agent.critic_lr=1e-4", "reward.frames=9", "task.max_steps=80", "agent.n_step=3", "pretrain.held_out=0.1",
+        "finetune.steps=150", "method.person_weight=2", "reward.backbone=ViT-B-32",
+    ],
+)  # fmt: skip
+def test_a_demo_refuses_changed_settings_and_leaves_the_recorded_ones(tmp_path, monkeypatch, changed):
+    done_with(tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    overrides = SimpleNamespace(overrides=SimpleNamespace(task=[]))
+    monkeypatch.setattr(demo.HydraConfig, "get", staticmethod(lambda: overrides))
+    name = changed.split("=")[0].lstrip("+").replace(".", r"\.")
+    with pytest.raises(ConfigError, match=rf"{name}=.*\(now "):
+        demo.run(composed(tmp_path, changed))
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "changed",
+    ["workers=2", "progress=false", "agent.compile=false", "pretrain.checkpoint_every=7", "replay.device=cpu",
+     "finetune.snapshot_every=40", "link.address=127.0.0.1:1", "reward.allow_download=true"],
+)  # fmt: skip
+def test_where_and_how_fast_is_no_condition(tmp_path, changed):
+    done_with(tmp_path)
+    stages = Stages(tmp_path)
+    assert all(stages.check(planned) for planned in demo.stages_of(composed(tmp_path, changed), []))
+
+
+def test_the_stages_are_kept_with_their_digest(tmp_path):
+    done_with(tmp_path)
+    done = json.loads((tmp_path / "stages.json").read_text())
+    assert len({entry["digest"] for entry in done.values()}) == len(done) == 7
+    assert done["fine-tune (regrasp)"]["settings"]["method.utd"] == 4
+
+
+def test_each_method_has_a_settings_file_of_its_own(tmp_path):
+    names = [demo.settings_file(composed(tmp_path, *method)).name for method in ([], ["method=rlpd"])]
+    assert names == ["settings.yaml", "settings_rlpd.yaml"]

@@ -18,7 +18,9 @@ from policies.learner.rate_limiter import UpdateRateLimiter
 from policies.learner.run_folder import RunFolder
 from policies.learner.run_learner import run_learner
 from policies.policy import load_policy, save_policy
+from robot.link.certificates import run_pair
 from robot.link.client import LearnerClient
+from trajectories.conditions import read_conditions
 from trajectories.errors import CheckpointError, ConfigError, SpecMismatchError
 from trajectories.store import TrajectoryStore
 from trajectories.types import RobotSpec, Source
@@ -234,6 +236,34 @@ def test_a_run_of_another_policy_is_refused(make, tmp_path, pretrained):
         Learner(tmp_path / "run", other, SPEC, CONFIG)
 
 
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"utd": 3}, r"utd = 2.*ask for 3"), ({"batch": 16}, "batch = 32"), ({"warmup_steps": 20}, "warmup_steps = 40"),
+        ({"critic_only": 5}, "critic_only = 0"), ({"person_weight": 2.0}, r"person_weight = 1\.0"),
+        ({"replay_bytes": 10_000}, "replay_bytes"), ({"method": "sac"}, "method = 'regrasp'"),
+    ],
+)  # fmt: skip
+def test_a_run_does_not_go_on_under_other_settings(make, changes, match):
+    make().close()
+    with pytest.raises(ConfigError, match=f"{match}.*accept_changes"):
+        make(config=replace(CONFIG, **changes))
+    make(config=replace(CONFIG, steps=300, publish_every=7, checkpoint_every=7, max_lag=60)).close()
+
+
+def test_losses_of_a_run_do_not_change_unless_a_person_accepts_it(make, tmp_path):
+    first = make()
+    agent = first.trainer.agent.config
+    first.close()
+    slower = replace(CONFIG, agent=replace(agent, critic_lr=agent.critic_lr / 2))
+    with pytest.raises(ConfigError, match=r"agent\.critic_lr = 0\.0003, the settings ask for 0\.00015"):
+        make(config=slower)
+    make(config=replace(slower, accept_changes=True)).close()
+    before, after = read_conditions(RunFolder(tmp_path / "run").conditions)
+    assert (before["agent"]["critic_lr"], after["agent"]["critic_lr"]) == (0.0003, 0.00015)
+    make(config=slower).close()
+
+
 def test_hello_refuses_what_does_not_belong(make):
     learner = make()
     assert learner.hello(SPEC, learner.digest) == 0
@@ -317,7 +347,7 @@ def test_the_process_serves_trains_and_ends_with_policies_of_the_way(make, tmp_p
 
     def actor():
         ready.wait(20)
-        with LearnerClient(address[0]) as client:
+        with LearnerClient(address[0], run_pair(tmp_path)) as client:
             client.hello(SPEC, learner.digest)
             for episode in online(10, seed=12):
                 while not client.may_act(1.0):
@@ -331,7 +361,7 @@ def test_the_process_serves_trains_and_ends_with_policies_of_the_way(make, tmp_p
 
     thread = threading.Thread(target=actor)
     thread.start()
-    assert run_learner(learner, "127.0.0.1:0", on_ready=on_ready, linger_s=0.2)
+    assert run_learner(learner, "127.0.0.1:0", run_pair(tmp_path), on_ready=on_ready, linger_s=0.2)
     thread.join()
     assert learner.status.updates == 160
     snapshots = sorted(path.name for path in (tmp_path / "run" / "snapshots").iterdir())
@@ -349,5 +379,5 @@ def test_a_stop_saves(make, tmp_path):
         if status.updates >= 8:
             stop.set()
 
-    assert not run_learner(learner, "127.0.0.1:0", on_status=after_a_turn, stop=stop)
+    assert not run_learner(learner, "127.0.0.1:0", run_pair(tmp_path), on_status=after_a_turn, stop=stop)
     assert make().status.updates == 8
