@@ -22,6 +22,7 @@ from commands.attendance import standing_of
 from commands.learner import SAID
 from drivers.parent_link import die_with_parent
 from factory.policy import require_online
+from factory.reward import require_readable_task
 from factory.run_folders import finetune_folder, tuning_name
 from robot.control.faults import Fault, reason_of
 from robot.rollout.actor_status import ActorStatus
@@ -98,7 +99,7 @@ class Worker:
             tqdm.write(f"the {self.verb} was killed (signal {-code}); starting it again, nothing is lost")
             self.process = self._start()
             return False
-        tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-5:])
+        tail = "\n".join(self._log.read_text(errors="replace", encoding="utf-8").splitlines()[-5:])
         raise RegraspError(f"The {self.verb} ended with code {code}. Its last lines, from {self._log}:\n{tail}")
 
     def lines(self) -> list[str]:
@@ -176,6 +177,7 @@ def finetune(config: DictConfig, overrides: list[str]) -> None:
         RegraspError: When one of them refused to run, or died too often.
     """
     require_online(config)
+    require_readable_task(config)
     folder = finetune_folder(config)
     folder.mkdir(parents=True, exist_ok=True)
     settings = [*overrides, f"link.address=127.0.0.1:{free_port()}"]

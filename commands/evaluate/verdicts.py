@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from omegaconf import DictConfig
 
-from factory.reward import reward_of
+from factory.judging import measured_reward
 from factory.run_folders import reward_folder
-from factory.spec import spec_of
 from trajectories.errors import ConfigError
 from trajectories.types import Direction, Observation
 
@@ -130,4 +129,4 @@ def judge_of(config: DictConfig, station: Station) -> Judge:
 
 
 def _reward_judge(config: DictConfig) -> RewardJudge:
-    return RewardJudge(reward_of(config, spec_of(config)))
+    return RewardJudge(measured_reward(config))

@@ -18,6 +18,7 @@ from commands.report.data import CurvePoint, Stream, curve, evaluation, open_str
 from commands.report.statistics import format_rate
 from factory.run_folders import evaluation_folder, finetune_folder, pretrained_folder
 from factory.spec import spec_of
+from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError
 from trajectories.kinds import AFTERMATH
 
@@ -43,7 +44,7 @@ def write(config: DictConfig, run_dir: Path, seconds: dict[str, float]) -> Path:
         )
     stream = open_stream(finetune_folder(config) / "episodes", spec_of(config))
     reward_path = run_dir / "reward" / "evaluation.json"
-    reward = json.loads(reward_path.read_text()) if reward_path.exists() else None
+    reward = json.loads(reward_path.read_text(encoding="utf-8")) if reward_path.exists() else None
     page = _template().render(
         title=f"{config.task.name.replace('_', ' ')}: {_headline(before, after)}",
         task=config.task.name,
@@ -68,7 +69,7 @@ def write(config: DictConfig, run_dir: Path, seconds: dict[str, float]) -> Path:
         settings=run_dir / "settings.yaml",
     )
     path = run_dir / ("report.html" if config.method.name == "regrasp" else f"report_{config.method.name}.html")
-    path.write_text(page)
+    replace_file(path, page.encode())
     return path
 
 
@@ -80,7 +81,7 @@ def _judge(config: DictConfig) -> str:
 
 
 def _template() -> Any:
-    source = (files("commands") / "templates" / "report.html.j2").read_text()
+    source = (files("commands") / "templates" / "report.html.j2").read_text(encoding="utf-8")
     return Environment(autoescape=select_autoescape(default=True, default_for_string=True)).from_string(source)
 
 

@@ -108,7 +108,7 @@ class WatchServer(ThreadingHTTPServer):
             if not self.names:
                 raise ConfigError(f"{tls.certificate} names no host, so no browser would accept it: make another one.")
             shown = next(iter(valid), host) if host in _EVERYWHERE else bare
-        self.page = (files("commands") / "templates" / "watch.html").read_text()
+        self.page = (files("commands") / "templates" / "watch.html").read_text(encoding="utf-8")
         try:
             super().__init__((host, port), _Handler)
         except OSError as error:

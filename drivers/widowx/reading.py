@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -119,6 +120,16 @@ def output(place: ServoPlace, state: ServoState) -> float:
     return state.load or 0.0
 
 
+def joint_effort(model: ServoMap, states: Mapping[int, ServoState], joint: int) -> float:
+    """N m with which the servos of a joint push, each as hard as it says; the sign is the leader's (*unconfirmed*).
+
+    Reverse mode turns the sign of the measured current on some servos and not on others, so the signs of a pair say
+    nothing. Servos that push against each other count as if they pushed together, which overestimates.
+    """
+    torques = [output(p, states[p.servo]) * stall_torque(p.table) for p in model.group(joint)]
+    return math.copysign(sum(map(abs, torques)), torques[0])
+
+
 def arm_state(model: ServoMap, states: Mapping[int, ServoState], gripper_pwm: int) -> ArmState:
     """Joint state of all servos' newest states; its time is that of the oldest.
 
@@ -128,10 +139,7 @@ def arm_state(model: ServoMap, states: Mapping[int, ServoState], gripper_pwm: in
         gripper_pwm: Largest output that the gripper may use now, of 885.
     """
     leaders = [place.servo for place in model.leaders[:-1]]
-    efforts = [
-        sum(output(p, states[p.servo]) * stall_torque(p.table) for p in model.group(joint))
-        for joint in range(len(leaders))
-    ]
+    efforts = [joint_effort(model, states, joint) for joint in range(len(leaders))]
     gripper = states[model.gripper.servo]
     width = min(max(model.linkage.width(gripper.position), 0.0), model.linkage.largest_width)
     squeeze = -output(model.gripper, gripper) * LARGEST_PWM / gripper_pwm

@@ -19,12 +19,13 @@ INTERRUPTIONS = st.sampled_from(["hold", "overload", "unplug", "kill"])
 SOON = st.floats(0.01, 0.6)
 
 
-def machine(folder, counts):
+def machine(folder, counts, rate_hz=100.0):
     """A machine for `run_state_machine_as_test`.
 
     Args:
         folder: Where records may lie.
         counts: Gets the numbers of sequences, cycles looked at, and of what happened.
+        rate_hz: Control cycles per second.
     """
 
     def count(what, number=1):
@@ -36,7 +37,7 @@ def machine(folder, counts):
         def __init__(self):
             super().__init__()
             self.folder = Path(mkdtemp(dir=folder))
-            self.robot = HeldRobot(self.folder)
+            self.robot = HeldRobot(self.folder, rate_hz)
             self.seen = []
 
         def teardown(self):

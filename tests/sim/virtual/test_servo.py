@@ -8,9 +8,11 @@ from helpers.virtual_setup import IDS, Setup
 from drivers.dynamixel import messages
 from drivers.dynamixel.messages import HardwareError, Refusal
 from drivers.dynamixel.registers import VELOCITY_UNIT_RAD_S, rad_to_ticks, ticks_to_rad
+from drivers.dynamixel.servo_map import VX300S, WX250S
 from drivers.dynamixel.tables import XL330_M288
 from drivers.errors import ServoRefusedError, ServoTimeoutError, TorqueOnError
-from sim.virtual.servo import VirtualServo
+from sim.virtual.bus import arm_servos
+from sim.virtual.servo import Habits, VirtualServo
 
 
 @pytest.fixture
@@ -147,6 +149,26 @@ def test_the_pair_works_together_and_against_each_other_when_set_up_wrongly(setu
     assert abs(setup.bus.read(2, "present_current")) > 800
 
 
+@pytest.mark.parametrize(
+    ("servo_map", "reverses", "signs"),
+    [
+        (WX250S, None, (1, -1)),  # the XM430's page names positions only
+        (WX250S, True, (1, 1)),
+        (WX250S, False, (1, -1)),
+        (VX300S, None, (1, 1)),  # the XM540's names everything
+        (VX300S, False, (-1, 1)),  # there the leader is the reversed one
+    ],
+)
+def test_the_sign_of_a_pairs_currents_is_as_set(servo_map, reverses, signs):
+    setup = Setup(arm_servos(servo_map, habits=Habits(reverses_effort=reverses)))
+    setup.hold(2)
+    setup.motors.outside = {1: 0.3}
+    setup.wait(0.1)
+    share = 0.3 * servo_map.place(2).table.stall_current_a / servo_map.place(2).table.current_unit_a
+    assert setup.bus.read(2, "present_current") == pytest.approx(signs[0] * share, abs=2)
+    assert setup.bus.read(3, "present_current") == pytest.approx(signs[1] * share, abs=2)
+
+
 def test_reverse_mode_turns_the_direction_round(setup):
     setup.motors.positions[4] = 0.5
     setup.wait(0.02)
@@ -235,7 +257,9 @@ def test_torque_on_by_goal_update(setup):
 
 
 # -- bus watchdog ---------------------------------------------------------------------------------------
-def test_the_watchdog_stops_locks_goals_and_forgets_profiles(setup):
+@pytest.mark.parametrize("resumes", [True, False])
+def test_the_watchdog_stops_locks_goals_and_forgets_profiles(resumes):
+    setup = Setup(arm_servos(habits=Habits(resumes_goal=resumes)))
     bus = setup.bus
     setup.hold(1)
     bus.write(1, "profile_velocity", 20)
@@ -259,7 +283,10 @@ def test_the_watchdog_stops_locks_goals_and_forgets_profiles(setup):
     bus.write(1, "bus_watchdog", 0)
     assert (bus.read(1, "profile_velocity"), bus.read(1, "profile_acceleration")) == (0, 0)
     setup.wait(0.2)
-    assert setup.motors.positions[0] == pytest.approx(stopped, abs=0.002)
+    if resumes:
+        assert setup.motors.positions[0] > stopped + 0.8  # towards 3500, at 4.8 rad/s
+    else:
+        assert setup.motors.positions[0] == pytest.approx(stopped, abs=0.002)
     bus.write(1, "goal_position", 3000)
     setup.wait(1.0)
     assert bus.read(1, "present_position") == pytest.approx(3000, abs=2)
