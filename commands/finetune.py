@@ -110,15 +110,15 @@ class Worker:
         self._told += len(news) + len(newline)
         return [line for line in news.decode(errors="replace").splitlines() if line.strip()]
 
-    def interrupt(self) -> None:
-        """Send it SIGINT, if it still runs."""
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, if it still runs."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+            self.process.send_signal(number)
 
     def stop(self, wait_s: float = _SAVE_S) -> None:
         """Ask it to save and end; kill it when it does not."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.send(signal.SIGTERM)
             try:
                 self.process.wait(wait_s)
             except subprocess.TimeoutExpired:
@@ -130,30 +130,33 @@ class Worker:
 
 
 class Ending:
-    """How people and the system end the run. Its methods are handlers of signals and only set flags.
+    """How people and the system end the run. Its methods are handlers of signals, which return at once.
 
     Attributes:
         asked: Whether the run shall end.
-        actor: Who drops its episode when it is asked again.
+        actor: Who ends its episode when it is asked, and drops it when it is asked again.
     """
 
     def __init__(self) -> None:
-        self.asked, self.actor = False, None  # type: bool, Worker | None
+        self.asked = False
+        self.actor: Worker | None = None
         self._dropped = False
 
     def end(self) -> None:
         """SIGTERM or SIGHUP: an orderly end, in which the episode under way is finished and kept."""
+        if not self.asked and self.actor is not None:
+            self.actor.send(signal.SIGTERM)
         self.asked = True
 
     def interrupt(self) -> None:
         """SIGINT (Ctrl-C): the same, and after that the actor drops its episode, once."""
         if not self.asked:
-            self.asked = True
+            self.end()
             with suppress(OSError):
                 os.write(2, b"\nstopping: the episode under way is finished and kept; Ctrl-C once more drops it\n")
         elif self.actor is not None and not self._dropped:
             self._dropped = True
-            self.actor.interrupt()
+            self.actor.send(signal.SIGINT)
 
 
 def run(config: DictConfig) -> None:
@@ -204,8 +207,10 @@ def _watch(learner: Worker, actor: Worker, config: DictConfig, status_path: Path
     total = int(config.finetune.steps)
     with tqdm(total=total, desc=title, unit="step", dynamic_ncols=True) as bar:
         done = [False, False]
-        while not all(done) and not ending.asked:
+        while not all(done):
             time.sleep(_POLL_S)
+            if ending.asked:
+                break
             for line in (*actor.lines(), *(line for line in learner.lines() if line.startswith(SAID))):
                 tqdm.write(line)
             done = [learner.finished(), actor.finished()]
