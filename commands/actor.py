@@ -13,8 +13,10 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from commands.attendance import Attended, attended
+from commands.learner import learner_settings
 from factory.calibration import mark_in_use
 from factory.link import tls_of
+from factory.policy import require_online
 from factory.reward import reward_of
 from factory.run_folders import find_policy, finetune_folder
 from factory.spec import spec_of
@@ -93,6 +95,8 @@ def run(config: DictConfig) -> None:
     from robot.rollout.actor import Actor, ActorOptions
 
     torch.set_num_threads(1)
+    require_online(config)
+    learner_settings(config)  # a learner with these would refuse them, and this actor would wait for it
     folder = finetune_folder(config)
     folder.mkdir(parents=True, exist_ok=True)
     pretrained = find_policy(config, "pretrained")
