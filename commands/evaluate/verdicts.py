@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from omegaconf import DictConfig
 
+from commands.evaluate.conditions import PREDICATE
 from factory.reward import reward_of
 from factory.run_folders import reward_folder
 from factory.spec import spec_of
@@ -46,7 +47,7 @@ class Judge(Protocol):
 class PredicateJudge:
     """The twin's physics predicate: done is success."""
 
-    name = "physics predicate"
+    name = PREDICATE
 
     def __init__(self, predicate: Callable[[Direction], bool]) -> None:
         self._predicate = predicate
