@@ -121,7 +121,7 @@ class Session:
         for _ in range(CLEARINGS):
             time.sleep(CLEARING_S)
             try:
-                self._arm.clear("the benchmark")
+                self._arm.clear("the benchmark", [fault.id for fault in self._arm.faults])
             except (SafetyError, DeviceError):
                 continue
             return

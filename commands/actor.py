@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,24 +12,19 @@ import numpy as np
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from commands.watch.session_view import SessionView
+from commands.attendance import Attended, attended
 from factory.calibration import mark_in_use
 from factory.link import tls_of
 from factory.reward import reward_of
-from factory.robot import Station, open_station
 from factory.run_folders import find_policy, finetune_folder
 from factory.spec import spec_of
-from factory.teleop import open_takeover
-from robot.console.server import Console
-from robot.console.wire import console_path
 from robot.interfaces import Policy
 from robot.rollout.actor_status import ActorStatus
 from robot.rollout.policy_watch import WatchedPolicy
 from robot.rollout.recovering_session import RecoveringSession
-from robot.rollout.recovery import Recovery
 from trajectories.disk_full import retry_while_disk_is_full
 from trajectories.store import TrajectoryStore
-from trajectories.types import Episode, Float32, Observation
+from trajectories.types import Episode
 
 if TYPE_CHECKING:
     from policies.policy import LearnedPolicy
@@ -42,27 +35,13 @@ FIGURES_FILE = "figures.json"
 """How loop, servos and cameras did, of the newest start on real drivers."""
 
 
-@dataclass(frozen=True)
-class Around:
-    """What is around an actor's session.
-
-    Attributes:
-        station: The robot.
-        recovery: Brings it back after faults.
-        view: Shows the session.
-        takeover: The person's device, or None.
-        stop: Set when a person ends the session.
-    """
-
-    station: Station
-    recovery: Recovery
-    view: SessionView
-    takeover: Callable[[Observation], Float32 | None] | None
-    stop: threading.Event
-
-
 def open_session(
-    config: DictConfig, policy: LearnedPolicy, outbox: TrajectoryStore, start: int, around: Around
+    config: DictConfig,
+    policy: LearnedPolicy,
+    outbox: TrajectoryStore,
+    start: int,
+    around: Attended,
+    stop: threading.Event,
 ) -> RecoveringSession:
     """The reset-free session, judged by the reward model alone.
 
@@ -72,13 +51,14 @@ def open_session(
         outbox: Gets every episode.
         start: Number of this start of the actor: draws go on differently after a restart.
         around: Robot and people.
+        stop: Set when a person ends the session.
     """
     from robot.rollout.session import ResetFreeSession
 
     station = around.station
 
     def keep(episode: Episode) -> None:
-        retry_while_disk_is_full(lambda: outbox.commit(episode), tqdm.write, around.stop.is_set)
+        retry_while_disk_is_full(lambda: outbox.commit(episode), tqdm.write, stop.is_set)
 
     acting: Policy = policy if config.robot.name == "twin" else WatchedPolicy(policy, tqdm.write)
     rng = np.random.default_rng([int(config.seed), start])
@@ -125,19 +105,15 @@ def run(config: DictConfig) -> None:
         client = stack.enter_context(
             LearnerClient(config.link.address, tls_of(config), notify=tqdm.write, interrupt=stop)
         )
-        station = stack.enter_context(open_station(config, tqdm.write, stop))
-        recovery = Recovery(station.env, station.operator, tqdm.write, stop)
-        view = SessionView(station, str(config.task.name), int(config.task.max_steps), recovery, stop)
-        takeover = stack.enter_context(open_takeover(config, station.env, tqdm.write, stop))
-        stack.enter_context(Console(console_path(folder), view.state, view.frames, view.words()))
+        around = stack.enter_context(attended(config, folder, tqdm.write, stop, max_steps=int(config.task.max_steps)))
 
         def show(status: ActorStatus) -> None:
-            view.on_status(status)
+            around.view.on_status(status)
             bar.set_postfix_str(describe(status), refresh=False)
             bar.update(status.steps - bar.n)
 
         actor = Actor(
-            open_session(config, policy, outbox, next_start(folder), Around(station, recovery, view, takeover, stop)),
+            open_session(config, policy, outbox, next_start(folder), around, stop),
             client,
             policy.load,
             outbox,
@@ -148,8 +124,8 @@ def run(config: DictConfig) -> None:
         try:
             actor.run()
         finally:
-            if station.figures():
-                (folder / FIGURES_FILE).write_text(json.dumps(view.figures(), indent=1))
+            if around.station.figures():
+                (folder / FIGURES_FILE).write_text(json.dumps(around.view.figures(), indent=1))
 
 
 def next_start(folder: Path) -> int:

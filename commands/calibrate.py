@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from commands.attendance import attended
 from factory.arm import arm_of
 from factory.calibration import arm_name
 from robot.control.calibration import MOUNTS, Calibration, Intrinsics, Mount, newest_calibration, now
@@ -126,8 +128,6 @@ def rehearse(config: DictConfig, board: Board) -> None:
 
 def measure(config: DictConfig, board: Board, ask: Ask) -> None:
     """On the arm, with a person beside it."""
-    from factory.robot import open_station
-
     joints = config.calibrate.what == "joints"
     if joints:
         require_person(config)
@@ -136,8 +136,8 @@ def measure(config: DictConfig, board: Board, ask: Ask) -> None:
     previous = newest_calibration(Path(config.calibrate.folder), arm_name(config))
     rng = np.random.default_rng(int(config.seed))
     ask("The arm will rise, open its gripper and go to its home pose. Clear its way; keep a hand at the power switch.")
-    with open_station(config) as station:
-        views = attended_visit(config, station.env, board, rng, ask, holds)
+    with attended(config, Path(config.run_dir), print, threading.Event(), max_steps=0) as around:
+        views = attended_visit(config, around.station.env, board, rng, ask, holds)
     found = evaluate(config, views, board)
     if not joints:
         save(config, previous, found, len(views), None)
@@ -173,7 +173,8 @@ def attended_visit(
         grip(env, is_open=True)
     except (RegraspError, KeyboardInterrupt) as error:
         reason = str(error) or "Ctrl-C"
-        ask(f"Stopped: {reason}. The arm still holds the board and will fold up: take the board from it first.")
+        does = "stays where it is, with torque on" if env.faults else "will fold up"
+        ask(f"Stopped: {reason}. The arm still holds the board and {does}: take the board from it first.")
         raise
     ask("Take the board away: the arm goes to its sleep pose.")
     return views

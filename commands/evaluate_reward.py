@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from commands.collect.collect import record
 from commands.collect.parallel import run_jobs
-from commands.collect.plan import CollectJob
+from commands.collect.plan import CollectJob, Kind
 from factory.reward import reward_kind, reward_of
 from factory.run_folders import reward_folder
 from factory.spec import spec_of
@@ -20,20 +20,19 @@ from trajectories.kinds import AFTERMATH
 from trajectories.types import DIRECTIONS, Episode, Observation
 
 
-def held_out_jobs(task: str, failures: tuple[str, ...], episodes: int, seed: int) -> list[CollectJob]:
+def held_out_jobs(task: str, failures: tuple[str, ...], episodes: int, seed: int, max_steps: int) -> list[CollectJob]:
     """`episodes` successes, failures and looks at what was left of each direction, on scenes of their own seeds."""
     jobs: list[CollectJob] = []
     for direction in DIRECTIONS:
         for index in range(2 * episodes):
             failure = failures[(index // 2) % len(failures)] if index % 2 else None
             key = f"{task}/{direction}/held-out/{index}"
-            jobs.append(
-                CollectJob(key, task, direction, "failure" if failure else "demo", failure, 0.2, seed + len(jobs))
-            )
+            kind: Kind = "failure" if failure else "demo"
+            jobs.append(CollectJob(key, task, direction, kind, failure, 0.2, seed + len(jobs), max_steps))
     for direction in DIRECTIONS:
         for index in range(episodes):
             key = f"{task}/{direction}/held-out/{AFTERMATH}/{index}"
-            jobs.append(CollectJob(key, task, direction, AFTERMATH, None, 0.2, seed + len(jobs)))
+            jobs.append(CollectJob(key, task, direction, AFTERMATH, None, 0.2, seed + len(jobs), max_steps))
     return jobs
 
 
@@ -76,7 +75,8 @@ def run(config: DictConfig) -> None:
     trained = reward_of(config, spec_of(config))
     episodes, seed = int(config.evaluate_reward.episodes), int(config.evaluate_reward.seed)
     settings = replace(TwinSettings.from_config(config), seed=seed)
-    work = [(settings, job) for job in held_out_jobs(task, FAILURES, episodes, seed)]
+    jobs = held_out_jobs(task, FAILURES, episodes, seed, int(config.task.max_steps))
+    work = [(settings, job) for job in jobs]
     recorded: list[tuple[CollectJob, Episode]] = [
         (job, episode) for (_, job), episode in run_jobs(record, work, config.workers, "held-out episodes")
     ]

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +17,12 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from commands.actor import STATUS_FILE, describe
+from commands.attendance import standing_of
+from commands.learner import SAID
 from drivers.parent_link import die_with_parent
 from factory.policy import require_online
 from factory.run_folders import finetune_folder, tuning_name
+from robot.control.faults import Fault, reason_of
 from robot.rollout.actor_status import ActorStatus
 from robot.signals import on_signals
 from trajectories.errors import RegraspError
@@ -36,10 +40,20 @@ def free_port() -> int:
 
 
 class Worker:
-    """A child process of the run that is started again when it dies."""
+    """A child process of the run that is started again when it dies.
 
-    def __init__(self, verb: str, overrides: list[str], log: Path) -> None:
+    Args:
+        verb: What it runs.
+        overrides: Of its settings.
+        log: Gets what it prints.
+        standing: What stands: with a hold or fault nothing is started again by itself.
+    """
+
+    def __init__(
+        self, verb: str, overrides: list[str], log: Path, standing: Callable[[], Sequence[Fault]] = tuple
+    ) -> None:
         self.verb = verb
+        self._standing = standing
         self._told = log.stat().st_size if log.exists() else 0
         self._command = [sys.executable, "-m", "commands", verb, *overrides, "progress=false"]
         self._log = log
@@ -62,13 +76,20 @@ class Worker:
         """Whether it ended well; one that died is started again, a few times.
 
         Raises:
-            RegraspError: When it refused to run, or died too often.
+            RegraspError: When it refused to run, died too often, or died while something stood.
         """
         code = self.process.poll()
         if code is None:
             return False
         if code == 0:
             return True
+        standing = self._standing() if code < 0 else ()
+        if standing:
+            raise RegraspError(
+                f"The {self.verb} was killed (signal {-code}) while this stood: {reason_of(standing)} It is not "
+                "started again by itself. Look at the arm, then run the same command again: it asks you to clear this "
+                "before anything moves."
+            )
         if code < 0 and self._starts < _STARTS:
             tqdm.write(f"the {self.verb} was killed (signal {-code}); starting it again, nothing is lost")
             self.process = self._start()
@@ -121,7 +142,7 @@ def finetune(config: DictConfig, overrides: list[str]) -> None:
         try:
             learner = Worker("learner", [o for o in settings if not o.startswith("device")], folder / "learner.log")
             workers.insert(0, learner)
-            actor = Worker("actor", settings, folder / "actor.log")
+            actor = Worker("actor", settings, folder / "actor.log", partial(standing_of, config, folder))
             workers.insert(0, actor)
             _watch(learner, actor, config, status_path)
         finally:
@@ -137,7 +158,7 @@ def _watch(learner: Worker, actor: Worker, config: DictConfig, status_path: Path
         done = [False, False]
         while not all(done):
             time.sleep(_POLL_S)
-            for line in actor.lines():
+            for line in (*actor.lines(), *(line for line in learner.lines() if line.startswith(SAID))):
                 tqdm.write(line)
             done = [learner.finished(), actor.finished()]
             if status_path.exists():

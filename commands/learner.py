@@ -3,23 +3,56 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from omegaconf import DictConfig
 from tqdm import tqdm
 
 from factory.calibration import mark_in_use
 from factory.link import tls_of
+from factory.method_settings import method_settings
 from factory.policy import agent_config, feeding_of, require_online, with_compile
 from factory.run_folders import data_folder, find_policy, finetune_folder
-from factory.spec import device_of, spec_of
+from factory.spec import device_of, plain, spec_of
 from factory.task import instructions_of
+from trajectories.settings import build, require_known
 from trajectories.store import TrajectoryStore
 
 if TYPE_CHECKING:
     from policies.learner.learner import Learner
+    from policies.learner.learner_config import LearnerConfig
     from policies.learner.learner_status import LearnerStatus
+
+
+SAID = "learner: "
+"""In front of what the learner tells a person."""
+_KEYS = {"replay_device": "replay.device", "max_lag": "robot.max_lag"}
+"""Settings of the learner that are neither of the group `finetune` nor of `method` -> their keys."""
+
+
+def learner_settings(config: DictConfig) -> LearnerConfig:
+    """Settings of the learner, but for the agent's.
+
+    Raises:
+        ConfigError: For an unknown key, or a value of the wrong type or out of range, with its key.
+    """
+    from policies.learner.learner_config import LearnerConfig
+
+    feeding, method = feeding_of(config), method_settings(config)
+    raw = {
+        "method": method.name,
+        "retention": feeding.retention,
+        "utd": feeding.utd,
+        "batch": feeding.batch,
+        **{name: getattr(method, name) for name in ("offline", "critic_only", "person_weight", "corrections")},
+        "replay_device": config.replay.device,
+        "max_lag": config.robot.max_lag,
+    }
+    finetune = plain(config.finetune)
+    require_known(finetune, {entry.name for entry in fields(LearnerConfig)} - {*raw, "agent"}, "finetune")
+    return cast(LearnerConfig, build(LearnerConfig, {**finetune, **raw}, "finetune", _KEYS))
 
 
 def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
@@ -35,44 +68,24 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
     """
     from policies.agent.compile_choice import Workload
     from policies.learner.learner import Learner
-    from policies.learner.learner_config import LearnerConfig
     from policies.learner.run_folder import CHECKPOINT
 
     run_dir, spec = Path(config.run_dir), spec_of(config)
     require_online(config)
-    feeding, finetune, agent = feeding_of(config), config.finetune, agent_config(config)
+    agent, settings = agent_config(config), learner_settings(config)
     pretrained = find_policy(config, "pretrained")
     offline = []
-    if feeding.retention > 0:
+    if settings.retention > 0:
         offline.append(stack.enter_context(TrajectoryStore(data_folder(run_dir), spec, read_only=True)))
-    first = int(config.method.critic_only)
-    updates = max(0, int(finetune.steps) - int(finetune.warmup_steps) - first)
-    work = [Workload(agent.warmup, first, feeding.batch, feeding.utd)]
-    work += [Workload(agent.online, updates, feeding.batch, feeding.utd)]
-    settings = LearnerConfig(
-        method=str(config.method.name),
-        retention=feeding.retention,
-        offline=str(config.method.offline),  # type: ignore[arg-type]
-        steps=int(finetune.steps),
-        warmup_steps=int(finetune.warmup_steps),
-        critic_only=int(config.method.critic_only),
-        utd=feeding.utd,
-        batch=feeding.batch,
-        person_weight=float(config.method.person_weight),
-        corrections=str(config.method.corrections),  # type: ignore[arg-type]
-        replay_bytes=int(finetune.replay_bytes),
-        replay_device=config.replay.device,
-        freeze_encoder=bool(finetune.freeze_encoder),
-        max_lag=int(config.robot.max_lag),
-        snapshot_every=int(finetune.snapshot_every),
-        accept_changes=bool(finetune.accept_changes),
-        agent=with_compile(agent, config, work, device_of(config), finetune_folder(config) / CHECKPOINT),
-    )
+    updates = max(0, settings.steps - settings.warmup_steps - settings.critic_only)
+    work = [Workload(agent.warmup, settings.critic_only, settings.batch, settings.utd)]
+    work += [Workload(agent.online, updates, settings.batch, settings.utd)]
+    agent = with_compile(agent, config, work, device_of(config), finetune_folder(config) / CHECKPOINT)
     return Learner(
         finetune_folder(config),
         pretrained,
         spec,
-        settings,
+        replace(settings, agent=agent),
         offline=offline,
         task=config.task.name,
         wordings=instructions_of(config) if offline else None,
@@ -97,7 +110,8 @@ def run(config: DictConfig) -> None:
         bar = stack.enter_context(tqdm(total=total, desc="learning", unit="update", dynamic_ncols=True))
 
         def show(status: LearnerStatus) -> None:
-            bar.set_postfix_str(f"{status.episodes} episodes, {status.steps} steps", refresh=False)
+            there = f"{status.episodes} episodes, {status.steps} steps, {status.owed} updates behind"
+            bar.set_postfix_str(there, refresh=False)
             bar.update(min(status.updates, total) - bar.n)
 
         complete = run_learner(
@@ -105,7 +119,8 @@ def run(config: DictConfig) -> None:
             config.link.address,
             tls=tls_of(config),
             on_status=show,
-            on_ready=lambda address: tqdm.write(f"learner: waiting for actors at {address}"),
+            say=lambda line: tqdm.write(f"{SAID}{line}"),
+            on_ready=lambda address: tqdm.write(f"{SAID}waiting for actors at {address}"),
         )
     if not complete:
-        print("learner: stopped with a checkpoint; the same command goes on")
+        print(f"{SAID}stopped with a checkpoint; the same command goes on")

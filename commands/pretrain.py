@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig
 from tqdm import tqdm
@@ -12,12 +13,13 @@ from factory.calibration import mark_in_use
 from factory.policy import agent_config, encoder_config, feeding_of, with_compile
 from factory.reward import backbone_of
 from factory.run_folders import data_folder, pretrained_folder
-from factory.spec import camera_names, device_of, spec_of
+from factory.spec import camera_names, device_of, plain, spec_of
 from factory.task import instructions_of
 from policies.agent.compile_choice import Workload
 from policies.learner.pretrain import policy_checkpoint, pretrain
 from policies.learner.pretrain_config import PretrainConfig
 from policies.perception.keypoint_training import KeypointConfig
+from trajectories.settings import build, require_known
 from trajectories.store import TrajectoryStore
 from trajectories.writer_lock import only_writer
 
@@ -49,22 +51,23 @@ def pretrain_config(config: DictConfig, device: str) -> PretrainConfig:
     Raises:
         ConfigError: One is unknown or out of range.
     """
-    feeding, chosen, agent = feeding_of(config), config.pretrain, agent_config(config)
+    feeding, agent, chosen = feeding_of(config), agent_config(config), plain(config.pretrain)
     work = [Workload(agent.offline, feeding.steps if feeding.pretrains else 0, feeding.batch)]
-    return PretrainConfig(
-        clone_steps=feeding.clone_steps,
-        steps=feeding.steps,
-        batch=feeding.batch,
-        begins_online=not feeding.pretrains,
-        held_out=float(chosen.held_out),
-        held_out_every=int(chosen.held_out_every),
-        checkpoint_every=int(chosen.checkpoint_every),
-        replay_device=config.replay.device,
-        encoder=encoder_config(config),
-        camera=camera_names(config)[0],
-        keypoints=KeypointConfig(steps=int(chosen.encoder_steps)),
-        agent=with_compile(agent, config, work, device, policy_checkpoint(pretrained_folder(config))),
-    )
+    raw = {
+        "batch": feeding.batch,
+        "begins_online": not feeding.pretrains,
+        "replay_device": config.replay.device,
+        "encoder": encoder_config(config),
+        "camera": camera_names(config)[0],
+        "keypoints": build(
+            KeypointConfig, {"steps": chosen.pop("encoder_steps")}, "pretrain", {"steps": "pretrain.encoder_steps"}
+        ),
+        "agent": with_compile(agent, config, work, device, policy_checkpoint(pretrained_folder(config))),
+    }
+    require_known(chosen, {entry.name for entry in fields(PretrainConfig)} - set(raw), "pretrain")
+    lengths = {"clone_steps": feeding.clone_steps, "steps": feeding.steps}
+    keys = {"replay_device": "replay.device"}
+    return cast(PretrainConfig, build(PretrainConfig, {**chosen, **raw, **lengths}, "pretrain", keys))
 
 
 def held_out_line(figures: dict[str, float]) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,15 +15,13 @@ import numpy as np
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from commands.watch.session_view import SessionView
-from factory.robot import Station, open_station
+from commands.attendance import Attended, attended, latch_of
 from factory.run_folders import data_folder
 from factory.spec import plain
-from robot.console.server import Console
-from robot.console.wire import console_path
+from robot.control.faults import FaultLatch
 from robot.demonstration.types import DemonstrationOptions, Progress, Tally
 from robot.demonstration.words import Phase
-from robot.rollout.recovery import Recovery
+from trajectories.errors import SafetyError
 from trajectories.kinds import AFTERMATH, KIND_KEY, kind_of
 from trajectories.store import TrajectoryStore
 from trajectories.summary import summarise, summary_table
@@ -41,25 +40,45 @@ _DRAWS = 21  # keeps the draws of this verb apart from those of others with the 
 
 def run(config: DictConfig) -> None:
     """Record until the store holds the demonstrations that are asked for, or the person ends the session."""
+    stop = threading.Event()
+    with listening(config) as (device, keys), opened(config, keys, stop) as around:
+        station = around.station
+        with TrajectoryStore(data_folder(Path(config.run_dir)), station.env.robot_spec) as store:
+            demonstrate(config, around, store, device, keys, stop)
+            print(summary_table(summarise(store.infos())))
+
+
+@contextmanager
+def listening(config: DictConfig) -> Iterator[tuple[TeleopDevice, KeyRouter]]:
+    """The person's device, whose emergency hold is heard from here on: before the arm is there, and after it.
+
+    Raises:
+        TeleopError, MissingDependencyError: When the device can't be opened.
+    """
     from drivers.teleop.device import open_device
 
-    stop = threading.Event()
-    keys = KeyRouter()
-    device = open_device(plain(config.device), keys)  # first: nothing moves when it is missing
+    folder = Path(config.run_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    keys = KeyRouter(latch_of(folder))
+    device = open_device(plain(config.device), keys)
     try:
-        with (
-            open_station(config, tqdm.write, stop) as station,
-            TrajectoryStore(data_folder(Path(config.run_dir)), station.env.robot_spec) as store,
-        ):
-            demonstrate(config, station, store, device, keys, stop)
-            print(summary_table(summarise(store.infos())))
+        yield device, keys
     finally:
         device.close()
 
 
+def opened(config: DictConfig, keys: KeyRouter, stop: threading.Event) -> AbstractContextManager[Attended]:
+    """The robot with a person who holds the device already."""
+    max_steps = _options(config.teleop).max_steps
+    folder = Path(config.run_dir)
+    return attended(
+        config, folder, tqdm.write, stop, max_steps=max_steps, faults=keys.faults, takeover=False,
+    )  # fmt: skip
+
+
 def demonstrate(
     config: DictConfig,
-    station: Station,
+    around: Attended,
     store: TrajectoryStore,
     device: TeleopDevice,
     keys: KeyRouter,
@@ -71,7 +90,7 @@ def demonstrate(
 
     Args:
         config: Settings.
-        station: The robot.
+        around: Robot and people.
         store: Gets every episode.
         device: Open, with `keys` as its `on_key`.
         keys: Gets what a key does at once.
@@ -85,18 +104,14 @@ def demonstrate(
     settings, wanted, task = config.teleop, int(config.episodes), str(config.task.name)
     tally, earlier = tally_of(store, task)
     options = _options(settings)
-    recovery = Recovery(station.env, station.operator, tqdm.write, stop)
-    view = SessionView(station, task, options.max_steps, recovery, stop)
+    station = around.station
     pace = StepPacer(station.env.control_period_s if config.robot.name == "twin" and settings.realtime else 0.0)
 
     def look(observation: Observation) -> None:
-        view.on_observation(observation)
+        around.view.on_observation(observation)
         pace()
 
-    with (
-        Console(console_path(Path(config.run_dir)), view.state, view.frames, view.words()),
-        Screen(wanted, tally, legend(plain(config.device))) as screen,
-    ):
+    with Screen(wanted, tally, legend(plain(config.device))) as screen:
 
         def show(progress: Progress) -> None:
             screen.show(progress)
@@ -109,7 +124,7 @@ def demonstrate(
             task,
             station.instructions,
             prepare=station.prepare,
-            recovery=recovery,
+            recovery=around.recovery,
             keep=partial(_keep, store),
             remove=store.remove,
             rng=np.random.default_rng([int(config.seed), _DRAWS, earlier]),
@@ -122,7 +137,7 @@ def demonstrate(
             on_progress=show,
             on_observation=look,
         )
-        keys.connect(session, station, stop, str(settings.person))
+        keys.connect(session, around, stop, str(settings.person))
         session.run(wanted)
     if session.ended:
         tqdm.write(f"ended by the person: {tally.successes} of {wanted}; the same command goes on from here")
@@ -160,42 +175,55 @@ def tally_of(store: TrajectoryStore, task: str) -> tuple[Tally, int]:
 class KeyRouter:
     """What a key does at the moment it is pressed, from the device's thread; the rest waits for the control step.
 
-    The emergency hold latches a fault. While the session waits for a person, "start" says that the scene is ready,
-    "take over" that the person has looked at the arm and clears its fault, and "stop" ends the session.
+    The emergency hold is latched, with or without a session. While the session waits for a person, "start" says that
+    the scene is ready, "take over" that the person has looked at the arm and clears what was last told to stand, and
+    "stop" ends the session.
+
+    Args:
+        faults: Latches the hold.
+
+    Attributes:
+        faults: As given.
     """
 
-    def __init__(self) -> None:
-        """Do nothing until there is a session."""
+    def __init__(self, faults: FaultLatch) -> None:
+        from drivers.teleop.takeover import trip_on_hold
+
+        self.faults = faults
+        self._trip = trip_on_hold(faults)
         self._handle: Callable[[Key], None] | None = None
 
     def __call__(self, key: Key) -> None:
         """Take a key."""
+        self._trip(key)
         if self._handle is not None:
             self._handle(key)
 
-    def connect(self, session: DemonstrationSession, station: Station, stop: threading.Event, person: str) -> None:
+    def connect(self, session: DemonstrationSession, around: Attended, stop: threading.Event, person: str) -> None:
         """From now on keys concern this session.
 
         Args:
             session: Which waits or doesn't.
-            station: Whose words a key may say.
+            around: Whose words a key may say.
             stop: Set to end the session while it waits.
             person: Name of who holds the device; without one no key clears a fault.
         """
         from drivers.teleop.keys import Key
-        from drivers.teleop.takeover import trip_on_hold
 
-        trip, words = trip_on_hold(station.env.safety), station.words()
-        says = {Key.START: "ready"} | ({Key.TAKE_OVER: "clear"} if person.strip() else {})
+        ready = around.station.words().get("ready")
 
         def handle(key: Key) -> None:
-            trip(key)
             if not session.waits_for_others:
                 return
             if key is Key.STOP:
                 stop.set()
-            elif says.get(key) in words:
-                words[says[key]](person)
+            elif key is Key.START and ready is not None:
+                ready(person)
+            elif key is Key.TAKE_OVER and person.strip():
+                try:
+                    tqdm.write(around.recovery.clear(person))
+                except SafetyError as error:  # something else stands by now
+                    tqdm.write(str(error))
 
         self._handle = handle
 

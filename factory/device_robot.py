@@ -1,6 +1,7 @@
 """Open stations on real devices: the arm, the virtual arm, and what packages outside bring.
 
-A package's own robot opens its arm, lets `session_environment` take it to its ready pose, and gives a `DeviceStation`.
+A package's own robot opens its arm, puts it into a `session_environment`, and gives a `DeviceStation`. Opening moves
+nothing: `Station.wake` takes the arm to its ready pose, when console and device hear what people say.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from drivers.widowx.settings import ArmSettings
     from robot.arms.model import ArmModel
     from robot.control.safety_limits import SafetyLimits
-    from robot.interfaces import Arm, Operator
+    from robot.interfaces import Arm, LatchingArm, Operator
     from robot.rollout.environment import RobotEnv
 
 _LOOK_NS = 1_000_000_000
@@ -51,12 +52,13 @@ class DeviceStation:
         referee: Knows the truth, or None.
         words: What a person may say to the operator.
         arm_figures: How the arm is doing, plain JSON types; may be called from any thread.
+        notify: Gets lines for people.
     """
 
     def __init__(
         self,
         env: RobotEnv,
-        arm: Arm,
+        arm: Arm | LatchingArm,
         cameras: Mapping[str, ProcessCamera],
         instructions: Mapping[Direction, Sequence[str]],
         operator: Operator,
@@ -64,10 +66,21 @@ class DeviceStation:
         referee: Callable[[Direction], bool] | None = None,
         words: Mapping[str, Callable[[str], str]] | None = None,
         arm_figures: Callable[[], dict[str, Any]] = dict,
+        notify: Callable[[str], None] = print,
     ) -> None:
+        self._notify = notify
         self.env, self.operator, self.instructions, self.referee = env, operator, instructions, referee
         self.arm, self.cameras = arm, dict(cameras)
         self._arrange, self._words, self._arm_figures = arrange, dict(words or {}), arm_figures
+
+    def wake(self) -> None:
+        """Slowly to the ready pose.
+
+        Raises:
+            SafetyError: While something stands, or when something is in the arm's way.
+        """
+        self._notify("The arm goes to its ready pose.")
+        self.env.wake()
 
     def prepare(self, direction: Direction, rng: np.random.Generator) -> None:
         """Home, then the scene."""
@@ -119,7 +132,7 @@ def open_virtual(config: DictConfig, notify: Callable[[str], None], stop: thread
             )
         size = int(robot.image_size)
         cameras = {str(name): virtual_camera(str(name), world.cameras[str(name)], size) for name in robot.cameras}
-        env, arm, opened = _open(config, world.port, cameras, stack, notify)
+        env, arm, opened = _open(config, world.port, cameras, stack)
         operator = VirtualOperator(world, env, WallClock(), np.random.default_rng([int(config.seed), 17]))
         yield DeviceStation(
             env,
@@ -130,6 +143,7 @@ def open_virtual(config: DictConfig, notify: Callable[[str], None], stop: thread
             operator.arrange,
             world.success,
             arm_figures=_figures_of(arm),
+            notify=notify,
         )
 
 
@@ -148,35 +162,38 @@ def open_widowx(config: DictConfig, notify: Callable[[str], None], stop: threadi
     cameras = cameras_of(config)
     instructions = instructions_of(config)
     with ExitStack() as stack:
-        env, arm, opened = _open(config, str(robot.port), cameras, stack, notify)
+        env, arm, opened = _open(config, str(robot.port), cameras, stack)
         yield attended_station(env, arm, opened, instructions, notify, stop, _figures_of(arm))
 
 
 def attended_station(
     env: RobotEnv,
-    arm: Arm,
+    arm: Arm | LatchingArm,
     cameras: Mapping[str, ProcessCamera],
     instructions: Mapping[Direction, Sequence[str]],
     notify: Callable[[str], None],
     stop: threading.Event,
     arm_figures: Callable[[], dict[str, Any]] = dict,
 ) -> DeviceStation:
-    """The station of an arm with a person beside it, who arranges the scene and clears faults."""
+    """The station of an arm with a person beside it, who arranges the scene."""
     from robot.rollout.operator import PersonOperator
 
-    operator = PersonOperator(instructions, notify, stop)
+    def reconnects() -> int:
+        return sum(camera.status().reconnects for camera in cameras.values())
+
+    operator = PersonOperator(instructions, notify, stop, reconnects)
 
     def arrange(direction: Direction, rng: np.random.Generator) -> None:
         operator.help("a new episode", direction)
 
-    words = {"ready": operator.ready, "clear": operator.clear}
-    return DeviceStation(env, arm, cameras, instructions, operator, arrange, None, words, arm_figures)
+    words = {"ready": operator.ready}
+    return DeviceStation(env, arm, cameras, instructions, operator, arrange, None, words, arm_figures, notify)
 
 
 def _open(
-    config: DictConfig, port: str, cameras: Mapping[str, CameraConfig], stack: ExitStack, notify: Callable[[str], None]
+    config: DictConfig, port: str, cameras: Mapping[str, CameraConfig], stack: ExitStack
 ) -> tuple[RobotEnv, ProcessWidowX, dict[str, ProcessCamera]]:
-    """Cameras first (nothing moves), then the arm, which goes to its ready pose."""
+    """Cameras first, then the arm, which holds where it is."""
     from drivers.hosting.orphan import OrphanSettings
     from drivers.widowx.process import ProcessWidowX
     from trajectories.settings import merged
@@ -187,7 +204,7 @@ def _open(
     limits_of(config)  # refused before torque is on
     arm = ProcessWidowX.connect(port, model.name, settings, orphan)
     stack.callback(arm.close)
-    return session_environment(config, model, arm, opened, notify), arm, opened
+    return session_environment(config, model, arm, opened), arm, opened
 
 
 def open_cameras(cameras: Mapping[str, CameraConfig], stack: ExitStack) -> dict[str, ProcessCamera]:
@@ -221,35 +238,27 @@ def limits_of(config: DictConfig) -> SafetyLimits:
 def session_environment(
     config: DictConfig,
     model: ArmModel,
-    arm: Arm,
+    arm: Arm | LatchingArm,
     cameras: Mapping[str, ProcessCamera],
-    notify: Callable[[str], None],
 ) -> RobotEnv:
-    """The environment over an open arm and open cameras; the arm goes slowly to its ready pose first.
+    """The environment over an open arm and open cameras; nothing moves.
 
     Raises:
         ConfigError: When the settings don't fit the arm.
-        SafetyError: When something is in the arm's way.
     """
     from robot.control.clock import WallClock
-    from robot.control.move_to_ready import move_to_ready
     from robot.rollout.environment import RobotEnv
 
-    clock = WallClock()
-    env = RobotEnv(
+    return RobotEnv(
         arm,
         cameras,
-        clock,
+        WallClock(),
         spec_of(config),
         model=model,
         limits=limits_of(config),
         max_steps=int(config.task.max_steps),
         max_age_s=float(config.robot.max_age),
     )
-    notify("The arm goes to its ready pose.")
-    move_to_ready(arm, clock, model.ready)
-    env.resync()
-    return env
 
 
 def _figures_of(arm: ProcessWidowX) -> Callable[[], dict[str, Any]]:

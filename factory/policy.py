@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import cast
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, ListConfig
 
+from factory.method_settings import MethodSettings, method_settings, read_of_agent
 from factory.spec import camera_names, plain
 from policies.agent.compile_choice import Workload, begun_with, choose_compile, compile_setting
 from policies.agent.config import AgentConfig, value_range
@@ -17,7 +19,7 @@ from policies.agent.methods import Method, classified, method
 from policies.perception.encoders.config import EncoderConfig
 from policies.replay.mixed_replay import require_place
 from trajectories.errors import ConfigError
-from trajectories.numbers import whole
+from trajectories.settings import build
 from trajectories.types import ACTION_SIZE
 
 KEYPOINTS = "keypoints"
@@ -60,33 +62,43 @@ def feeding_of(config: DictConfig) -> Feeding:
     Raises:
         ConfigError: For an unknown method, or settings that would make another method of it.
     """
-    given, cloned, steps = config.method, int(config.pretrain.clone_steps), int(config.pretrain.steps)
-    if given.registry is None:
-        feeding = Feeding(
-            True,
-            cloned,
-            steps,
-            True,
-            float(given.retention),
-            whole("method.utd", given.utd),
-            whole("method.batch", given.batch),
-        )
-        _require_retention(str(given.name), _OWN_RETENTION.get(str(given.name)), feeding.retention)
-        _require_kept_data(config, feeding)
-        return feeding
-    found = _published(config)
-    feeding = Feeding(
-        pretrains=found.pretrains,
-        clone_steps=0,
-        steps=cloned + steps,
-        online=found.online,
-        retention=float(found.offline_ratio if given.retention is None else given.retention),
-        utd=found.utd if given.utd is None else whole("method.utd", given.utd),
-        batch=found.batch if given.batch is None else whole("method.batch", given.batch),
+    given = method_settings(config)
+    lengths = cast(
+        _Lengths, build(_Lengths, {name: config.pretrain[name] for name in ("clone_steps", "steps")}, "pretrain")
     )
-    _require_retention(str(given.name), found.offline_ratio, feeding.retention)
-    _require_kept_data(config, feeding)
+    if given.registry is None:
+        own, feeding = _OWN_RETENTION.get(given.name), _own_feeding(given, lengths)
+    else:
+        found = _published(given)
+        own = found.offline_ratio
+        feeding = Feeding(
+            pretrains=found.pretrains,
+            clone_steps=0,
+            steps=lengths.clone_steps + lengths.steps,
+            online=found.online,
+            retention=own if given.retention is None else given.retention,
+            utd=given.utd or found.utd,
+            batch=given.batch or found.batch,
+        )
+    _require_retention(given.name, own, feeding.retention)
+    _require_kept_data(given, feeding)
     return feeding
+
+
+@dataclass(frozen=True)
+class _Lengths:
+    """Updates of the default method offline."""
+
+    clone_steps: int
+    steps: int
+
+
+def _own_feeding(given: MethodSettings, lengths: _Lengths) -> Feeding:
+    """That of a method without the registry, whose settings say all of it."""
+    assert given.retention is not None
+    assert given.utd is not None
+    assert given.batch is not None
+    return Feeding(True, lengths.clone_steps, lengths.steps, True, given.retention, given.utd, given.batch)
 
 
 def _require_retention(name: str, own: float | None, share: float) -> None:
@@ -114,17 +126,17 @@ def _require_retention(name: str, own: float | None, share: float) -> None:
         raise ConfigError(f"method={name} with method.retention=0 is method={_DEFAULT}; give that name.")
 
 
-def _require_kept_data(config: DictConfig, feeding: Feeding) -> None:
+def _require_kept_data(given: MethodSettings, feeding: Feeding) -> None:
     """Refuse settings of offline data for a method that keeps none.
 
     Raises:
         ConfigError: Saying which setting, and what to do.
     """
-    require_place(str(config.method.corrections), feeding.retention)  # type: ignore[arg-type]
-    if config.method.offline != "target" and feeding.retention == 0:
+    require_place(given.corrections, feeding.retention)
+    if given.offline != "target" and feeding.retention == 0:
         raise ConfigError(
-            f"method.offline={config.method.offline} chooses among the offline data that batches are mixed with, and "
-            f"method={config.method.name} keeps none (retention 0). Leave it out, or give one that keeps some, such "
+            f"method.offline={given.offline} chooses among the offline data that batches are mixed with, and "
+            f"method={given.name} keeps none (retention 0). Leave it out, or give one that keeps some, such "
             "as method=rlpd, robofume or retention."
         )
 
@@ -142,8 +154,8 @@ def require_online(config: DictConfig) -> None:
         )
 
 
-def _published(config: DictConfig) -> Method:
-    return method(str(config.method.registry), ACTION_SIZE, str(config.method.family))  # type: ignore[arg-type]
+def _published(given: MethodSettings) -> Method:
+    return method(str(given.registry), ACTION_SIZE, str(given.family))  # type: ignore[arg-type]
 
 
 def agent_config(config: DictConfig) -> AgentConfig:
@@ -155,15 +167,17 @@ def agent_config(config: DictConfig) -> AgentConfig:
     is compiled yet: see `with_compile`.
 
     Raises:
-        ConfigError: For an unknown method or setting.
+        ConfigError: For an unknown method or setting, one of the wrong type, or one that the method doesn't read.
     """
-    if config.method.registry is not None:
-        return _published_agent(config)
-    raw: dict[str, Any] = OmegaConf.to_container(config.agent, resolve=True)  # type: ignore[assignment]
+    given = method_settings(config)
+    if given.registry is not None:
+        return _published_agent(config, given)
+    raw = plain(config.agent)
     del raw["compile"]
-    raw["n_step"] = whole("agent.n_step", raw["n_step"])
     critic_loss = [raw.pop(name) for name in CRITIC_LOSS]
-    agent = AgentConfig.from_dict({"target_range": value_range(float(raw["gamma"])), **raw})
+    agent = AgentConfig.from_dict({"target_range": None, **raw})
+    if "target_range" not in raw:
+        agent = replace(agent, target_range=value_range(agent.gamma))
     return with_critic_loss(agent, *critic_loss)
 
 
@@ -179,10 +193,10 @@ def with_critic_loss(
         agent: Any.
         loss: "mse" regresses, "hl_gauss" classifies the TD targets (arXiv 2403.03950); None leaves the agent's own.
         values: Lowest and highest value that "hl_gauss" tells apart; its bins reach a twentieth beyond.
-        default: What None means for `values`; without one they have to be given.
+        default: What rewards can add up to: what None means for `values`. Without one they have to be given.
 
     Raises:
-        ConfigError: An unknown loss, or no range for it.
+        ConfigError: An unknown loss, no range for it, or one that doesn't reach over `default`.
     """
     if loss is None:
         return agent
@@ -195,6 +209,12 @@ def with_critic_loss(
         raise ConfigError(
             f"agent.critic_loss=hl_gauss with agent.critic_range={values}: expected [lowest, highest] return of the "
             "task, after rewards are scaled. For rewards of -1 and 0 that is [-1 / (1 - gamma), 0]."
+        )
+    reached = default or agent.target_range
+    if reached is not None and not (found[0] <= reached[0] and reached[1] <= found[1]):
+        raise ConfigError(
+            f"agent.critic_range={list(found)} leaves out returns that rewards can add up to, {list(reached)}: critics "
+            f"would take every return beyond it for its end. Give a range that covers these, or null for just these."
         )
     beyond = _BEYOND * (found[1] - found[0])
     return classified(agent, found[0] - beyond, found[1] + beyond)
@@ -247,18 +267,18 @@ def encoder_config(config: DictConfig) -> EncoderConfig | None:
     return None
 
 
-def _published_agent(config: DictConfig) -> AgentConfig:
-    agent = _published(config).agent
-    if config.method.hidden is not None:
-        agent = agent.with_hidden(tuple(int(width) for width in config.method.hidden))
-    if config.method.initial_temperature is not None:
-        agent = replace(agent, initial_temperature=float(config.method.initial_temperature))
-    ours = config.agent
+def _published_agent(config: DictConfig, given: MethodSettings) -> AgentConfig:
+    agent = _published(given).agent
+    if given.hidden is not None:
+        agent = agent.with_hidden(given.hidden)
+    if given.initial_temperature is not None:
+        agent = replace(agent, initial_temperature=given.initial_temperature)
+    ours = read_of_agent(config, HydraConfig.get().overrides.task if HydraConfig.initialized() else ())
     agent = replace(
         agent,
-        gamma=float(ours.gamma),
-        n_step=whole("agent.n_step", ours.n_step),
-        bf16=bool(ours.bf16),
+        gamma=ours.gamma,
+        n_step=ours.n_step,
+        bf16=ours.bf16,
         offline=replace(agent.offline, clone_all=False),
         warmup=replace(agent.warmup, clone_all=False),
         online=replace(agent.online, clone_all=False),

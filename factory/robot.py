@@ -41,6 +41,14 @@ class Station(Protocol):
     instructions: Mapping[Direction, Sequence[str]]
     referee: Callable[[Direction], bool] | None
 
+    def wake(self) -> None:
+        """Bring the arm to its ready pose; before, it only holds.
+
+        Raises:
+            SafetyError: While something stands, or when something is in the arm's way.
+        """
+        ...
+
     def prepare(self, direction: Direction, rng: np.random.Generator) -> None:
         """Arm at home, scene in a start state of `direction`; on the arm a person is asked for it."""
         ...
@@ -67,6 +75,9 @@ class TwinStation:
         self.operator: Operator = twin.operator
         self.instructions: Mapping[Direction, Sequence[str]] = twin.task.instructions
         self.referee: Callable[[Direction], bool] | None = twin.success
+
+    def wake(self) -> None:
+        """Nothing: the twin is awake."""
 
     def prepare(self, direction: Direction, rng: np.random.Generator) -> None:
         """A new scene."""

@@ -14,16 +14,17 @@ from trajectories.types import Float32, Observation, Source
 
 if TYPE_CHECKING:
     from drivers.teleop.keys import Key
-    from robot.rollout.environment import RobotEnv
+    from robot.control.faults import FaultLatch
 
 
 @contextmanager
 def open_takeover(
-    config: DictConfig, env: RobotEnv, notify: Callable[[str], None], stop: threading.Event
+    config: DictConfig, faults: FaultLatch, notify: Callable[[str], None], stop: threading.Event
 ) -> Iterator[Callable[[Observation], Float32 | None] | None]:
     """The session's `takeover` on the device that `device` names, or None without one.
 
-    The emergency hold latches a fault at once; the stop key ends the session after the episode.
+    The emergency hold is latched in `faults` at once, whatever of the robot is open yet; the stop key ends the session
+    after the episode.
 
     Raises:
         TeleopError, MissingDependencyError: When the device can't be opened.
@@ -43,7 +44,7 @@ def open_takeover(
     def on_change(source: Source, why: str) -> None:
         notify(f"{source.name.lower()} acts ({why})")
 
-    device = open_device(plain(config.device), trip_on_hold(env.safety))
+    device = open_device(plain(config.device), trip_on_hold(faults))
     try:
         yield Takeover(device, on_key=on_key, on_change=on_change)
     finally:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
@@ -21,7 +20,6 @@ from policies.agent.agent_state import ENCODER
 from policies.agent.config import NetworkConfig
 from policies.agent.distribution import act
 from policies.agent.networks import Actor
-from policies.common.config_dict import build, plain
 from policies.common.tensor_file import content_digest, read_tensors, write_tensors
 from policies.perception.common import part_of
 from policies.perception.loading import load_perception
@@ -29,6 +27,7 @@ from policies.perception.protocol import Perception
 from robot.control.calibration import CalibrationMark, calibration_warning
 from robot.link.codec import weights_digest
 from trajectories.errors import CheckpointError
+from trajectories.settings import build
 from trajectories.types import ACTION_SIZE, Float32, Observation, RobotSpec, Weights
 
 FILE = "actor.safetensors"
@@ -198,7 +197,7 @@ def networks_from(raw: Mapping[str, object]) -> NetworkConfig:
 
 
 def _header(perception: Perception, networks: NetworkConfig) -> dict[str, object]:
-    return {"features": perception.digest, "networks": plain(asdict(networks))}
+    return {"features": perception.digest, "networks": networks.to_dict()}
 
 
 def _renewed(perception: Perception, tensors: Mapping[str, Tensor]) -> tuple[Perception, dict[str, Tensor]]:

@@ -37,6 +37,7 @@ class VlmKind(RewardKind):
     ) -> str:
         """Write classifier and `training.json`; returns the figures on held-out folds."""
         raw = {key: value for key, value in settings.items() if key not in _BACKBONE}
+        raw.setdefault("camera", next(iter(spec.cameras)))
         config = merged(RewardConfig(), raw, "reward")
         trained = train_reward(episodes, task, backbone_from(settings), spec, config, progress)
         save_classifier(trained.classifier, folder)

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from robot.control.faults import Clearance, Fault
 from robot.control.pose import Pose
 from trajectories.types import Command, Direction, Episode, Float32, Float64, Observation, RobotSpec, UInt8, Weights
 
@@ -137,6 +138,49 @@ class Arm(Protocol):
         ...
 
 
+@runtime_checkable
+class LatchingArm(Protocol):
+    """An arm that itself keeps the rule of `robot.control.faults`; any `Arm` does behind a `LatchedArm`."""
+
+    def read(self) -> ArmState:
+        """The newest joint state; never invented."""
+        ...
+
+    def send(self, command: Command) -> None:
+        """Set the newest goal; returns at once.
+
+        Raises:
+            SafetyError: While something stands.
+        """
+        ...
+
+    def hold(self) -> None:
+        """Stop following: stand, gripper included, until the next command."""
+        ...
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """What stands, oldest first."""
+        ...
+
+    def trip(self, fault: Fault) -> None:
+        """Let this instance stand: nothing moves, in whatever mode, until it is cleared. From any thread, at once."""
+        ...
+
+    def clear(self, person: str, ids: Sequence[str]) -> None:
+        """End exactly these instances, on the word of a person who looked at the arm.
+
+        Raises:
+            SafetyError: Without a name, for something that doesn't stand, or when a cause isn't gone.
+            DeviceError: When the arm doesn't answer.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release the device without dropping the arm."""
+        ...
+
+
 class Camera(Protocol):
     """A colour camera."""
 
@@ -186,8 +230,20 @@ class Operator(Protocol):
         """Bring the scene into a start state for `direction`; returns when done."""
         ...
 
-    def recover(self, reason: str) -> str:
-        """After a fault: look at the arm and remove the cause; returns the name of who did, when it may go on."""
+    def recover(self, faults: Sequence[Fault]) -> Clearance | None:
+        """After faults: look at the arm, remove the causes, and say who did and which faults are cleared.
+
+        None leaves it to the word of a person, which the session waits for. Whoever isn't a person clears what it
+        caused and never a hold.
+        """
+        ...
+
+    def resume(self, reason: str) -> None:
+        """Data that were away are back and nothing stands: return when the arm may move again.
+
+        Raises:
+            StoppedError: When the session is stopped meanwhile.
+        """
         ...
 
 

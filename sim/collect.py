@@ -29,7 +29,7 @@ def collect_episode(
     *,
     noise: float = 0.0,
     failure: Any = None,
-    max_steps: int = 40,
+    max_steps: int,
 ) -> Episode:
     """One scripted episode from a reset; it ends a few steps after success or when time is up.
 
@@ -55,7 +55,7 @@ def collect_episode(
         try:
             applied = twin.env.apply(proposed)
         except SafetyError:
-            twin.env.clear_fault("twin")
+            twin.clear_own_faults()
             break
         observation = twin.env.observe()
         recorder.step(observation, proposed, applied.executed, source=Source.EXPERT)
@@ -73,7 +73,7 @@ def _finish(recorder: Recorder, twin: Twin, direction: Direction) -> Episode:
 
 
 def aftermath(
-    twin: Twin, direction: Direction, rng: np.random.Generator, *, noise: float = 0.0, max_steps: int = 40
+    twin: Twin, direction: Direction, rng: np.random.Generator, *, noise: float = 0.0, max_steps: int
 ) -> Episode:
     """What a demonstration left, seen by the arm from home: a few steps of wandering between home poses.
 
@@ -90,7 +90,7 @@ def aftermath(
     try:
         twin.env.go_home(rng)
     except SafetyError:
-        twin.env.clear_fault("twin")
+        twin.clear_own_faults()
     home = HomeRegion()
     recorder = Recorder(twin.env.robot_spec)
     recorder.begin(twin.env.observe(), task=twin.task.name, direction=direction)
@@ -116,14 +116,14 @@ def play_cycle(twin: Twin, rng: np.random.Generator) -> Episode:
     direction: Direction = "forward" if rng.random() < 0.5 else "backward"
     twin.reset(direction, rng)
     twin.env.instruction = str(rng.choice(twin.task.instructions[direction]))
-    expert = ScriptedExpert(twin, direction, rng, noise=0.1)
+    expert = ScriptedExpert(twin, direction, rng)
     recorder = Recorder(twin.env.robot_spec)
     recorder.begin(twin.env.observe(), task=twin.task.name, direction=direction)
     for action, _ in _play(twin, expert, rng):
         try:
             applied = twin.env.apply(action)
         except SafetyError:
-            twin.env.clear_fault("twin")
+            twin.clear_own_faults()
             break
         recorder.step(twin.env.observe(), action, applied.executed, source=Source.EXPERT)
         if len(recorder) >= PLAY_STEPS or twin.task.lost(twin.scene):

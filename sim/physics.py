@@ -37,6 +37,7 @@ class Physics:
         self._revision = 0
         self._kinematics_stale = True
         self._contacts_stale = True
+        self._foreseen: mujoco.MjData | None = None
         self._geoms: dict[str, Bool] = {}
         self._bodies: dict[str, int] = {model.body(i).name: i for i in range(model.nbody)}
         self._tip = model.site(TIP_SITE).id
@@ -93,6 +94,24 @@ class Physics:
         """
         _, velocity = self._free_addresses(name)
         return self.data.qvel[velocity : velocity + 6].copy()
+
+    def foresee(self, name: str, ahead_ns: int) -> tuple[Float64, Float64]:
+        """Where a body will be if the servos keep their present goals; the world itself stays as it is.
+
+        Args:
+            name: The body.
+            ahead_ns: How far ahead, ns of simulated time, rounded up to whole physics steps.
+
+        Returns:
+            Position (3,) in m and unit quaternion (4,) w first, in the base frame.
+        """
+        if self._foreseen is None:
+            self._foreseen = mujoco.MjData(self.model)
+        mujoco.mj_copyData(self._foreseen, self.model, self.data)
+        mujoco.mj_step(self.model, self._foreseen, nstep=-(-ahead_ns // self._step_ns))
+        mujoco.mj_kinematics(self.model, self._foreseen)
+        index = self.body_id(name)
+        return self._foreseen.xpos[index].copy(), self._foreseen.xquat[index].copy()
 
     def gripper_width(self) -> float:
         """Gap between the fingers, m; a little below 0 where they press on each other."""

@@ -36,6 +36,9 @@ class TwinEnv(gymnasium.Env[dict[str, Any], Float32]):
 
     Observations are those of `robot.rollout.environment.RobotEnv`: {"images": {camera: uint8 (H, W, 3)}, "proprio":
     float32 (P,), "instruction": str}; actions are float32 (7,) in [-1, 1]. Each reset draws a new scene.
+
+    Attributes:
+        max_steps: Control steps after which an episode is truncated.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"], "render_fps": 5}  # noqa: RUF012  (gymnasium's own)
@@ -67,7 +70,7 @@ class TwinEnv(gymnasium.Env[dict[str, Any], Float32]):
         """
         self._twin = make_twin(task, seed=0, cameras=cameras, image_size=image_size, randomise=randomise, spread=spread)
         self._direction: Direction = "forward"
-        self._max_steps, self._steps = max_steps, 0
+        self.max_steps, self._steps = max_steps, 0
         self.render_mode = render_mode
         self.observation_space = self._twin.env.observation_space
         self.action_space = self._twin.env.action_space
@@ -90,6 +93,7 @@ class TwinEnv(gymnasium.Env[dict[str, Any], Float32]):
         if chosen or direction not in ("forward", "backward"):
             raise ConfigError(f'The only option of reset is {{"direction": "forward" | "backward"}}, got {options!r}.')
         self._direction, self._steps = direction, 0
+        self._twin.clear_own_faults()
         self._twin.reset(direction, self.np_random)
         wordings = self._twin.task.instructions[direction]
         self._twin.env.instruction = wordings[int(self.np_random.integers(len(wordings)))]
@@ -99,7 +103,7 @@ class TwinEnv(gymnasium.Env[dict[str, Any], Float32]):
         """One control step of 0.2 s.
 
         Raises:
-            SafetyError: When a fault of the arm is latched; the next `reset` clears it.
+            SafetyError: When a fault is latched; the next `reset` clears it, a person's hold it doesn't.
         """
         applied = self._twin.env.apply(np.asarray(action, np.float32))
         self._steps += 1
@@ -110,7 +114,7 @@ class TwinEnv(gymnasium.Env[dict[str, Any], Float32]):
             "executed": applied.executed,
             "clipped": applied.command.clipped,
         }
-        truncated = self._steps >= self._max_steps and not success
+        truncated = self._steps >= self.max_steps and not success
         return self._observation(), 0.0 if success else -1.0, success, truncated, info
 
     def render(self) -> UInt8 | None:  # type: ignore[override]

@@ -85,8 +85,6 @@ class TwinStateEnv(TwinEnv):
             seed: Of everything random from here on.
             options: None.
         """
-        if self._twin.env.safety.fault is not None:
-            self._twin.env.clear_fault("twin")
         super().reset(seed=seed, options=options)
         return self._observation(), {"success": False}
 

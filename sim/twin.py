@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from robot.arms.registry import arm_model
+from robot.control.faults import Clearance, Fault
 from robot.rollout.environment import RobotEnv
 from sim.scene.scene import Scene
 from sim.tasks import Task, find_task
@@ -87,6 +88,12 @@ class Twin:
         """The physics predicate; for evaluation, resets and scripted experts only."""
         return self.task.success(self.scene, direction)
 
+    def clear_own_faults(self) -> None:
+        """End what the simulation caused; a hold that a person said goes on standing."""
+        mine = [fault.id for fault in self.env.faults if fault.kind != "hold"]
+        if mine:
+            self.env.clear_faults("the twin", mine)
+
     @property
     def operator(self) -> TwinOperator:
         """Who helps in the twin: a scene reset."""
@@ -111,10 +118,15 @@ class TwinOperator:
         """Reset the scene for `direction`."""
         self._twin.reset(direction)
 
-    def recover(self, reason: str) -> str:
-        """Free the arm by a reset of the scene."""
-        self._twin.reset("forward")
-        return "the twin's operator"
+    def recover(self, faults: Sequence[Fault]) -> Clearance | None:
+        """Free the arm by a reset of the scene, which ends what the simulation caused; never a person's hold."""
+        mine = tuple(fault.id for fault in faults if fault.kind != "hold")
+        if len(mine) == len(faults):
+            self._twin.reset("forward")
+        return Clearance("the twin's operator", mine) if mine else None
+
+    def resume(self, reason: str) -> None:
+        """Nobody can be hurt."""
 
 
 def make_twin(

@@ -201,7 +201,7 @@ def fuzz_environment(count, seed, tell=lambda tally: None, limits=None):
             tally.results["faults"] += 1
             arm.measured = None
             arm.efforts[:] = 0.0
-            env.clear_fault("fuzz")
+            env.clear_faults("fuzz", [fault.id for fault in env.faults])
         else:
             position, executed = env.target.pose.position, applied.executed
             if lie:
@@ -302,7 +302,7 @@ def _recover(rig, env, wire):
     rig.watch = None
     wire.look()
     try:
-        env.clear_fault("fuzz")
+        env.clear_faults("fuzz", [fault.id for fault in env.faults])
     finally:
         wire.taken_over()
         rig.watch = wire.look

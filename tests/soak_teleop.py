@@ -23,8 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # before tests/, w
 from helpers.scripted_person import Mouse, Pad, ScriptedPerson
 
 from commands.report.statistics import format_rate, wilson_interval
-from commands.teleop import DEVICE_KEY, KeyRouter, demonstrate
-from drivers.teleop.device import open_device
+from commands.teleop import DEVICE_KEY, demonstrate, listening, opened
 from factory.robot import open_station
 from factory.run_folders import data_folder
 from factory.spec import plain
@@ -69,16 +68,15 @@ def demonstrations(run_dir, hands, overrides):
     """Fill the store; returns the settings."""
     with initialize_config_module("configs", version_base="1.3"):
         config = compose("teleop", [f"run_dir={run_dir}", "teleop.realtime=false", *hands.overrides, *overrides])
-    keys, stop = KeyRouter(), threading.Event()
-    with open_station(config) as station:
-        device = open_device(plain(config.device), keys)
+    stop = threading.Event()
+    with listening(config) as (device, keys), opened(config, keys, stop) as around:
+        station = around.station
         hands.plug(plain(config.device))
         person = ScriptedPerson(station.twin, device, hands, np.random.default_rng(config.seed), moods=MOODS)
         with TrajectoryStore(data_folder(run_dir), station.env.robot_spec) as store:
-            session = demonstrate(config, station, store, device, keys, stop, on_progress=person)
+            session = demonstrate(config, around, store, device, keys, stop, on_progress=person)
             infos = store.infos()
             print(summary_table(summarise(infos)))
-        device.close()
         hands.close()
     tally = session.tally
     print(

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from drivers.widowx.process import ProcessWidowX
 from factory.device_robot import DeviceStation, open_virtual
 from factory.virtual_robot import world_settings
+from robot.control.faults import Clearance, Fault, reason_of
 from robot.interfaces import ArmState
 from robot.rollout.environment import RobotEnv
 from robot.rollout.policy_watch import WatchedPolicy
@@ -81,11 +82,14 @@ class Person:
     def help(self, reason: str, direction: Direction) -> None:
         """Not asked for here."""
 
-    def recover(self, reason: str) -> str:
-        """Wait until the cause is removed, then take responsibility."""
-        self.reasons.append(reason)
+    def recover(self, faults: Sequence[Fault]) -> Clearance:
+        """Wait until the cause is removed, then take responsibility for what stood when asked."""
+        self.reasons.append(reason_of(faults) or "")
         self.gone.wait()
-        return PERSON
+        return Clearance(PERSON, tuple(fault.id for fault in faults))
+
+    def resume(self, reason: str) -> None:
+        """Step back at once."""
 
 
 def settings(*overrides: str) -> DictConfig:
@@ -125,6 +129,7 @@ class Bench:
         """Open drivers and environment on the world."""
         stop = threading.Event()
         self._station = self._devices.enter_context(open_virtual(self._config, lambda line: None, stop))
+        self.station.wake()
         self.recovery = Recovery(self.env, self.person, self.tell, stop, most=100)
 
     def shut(self) -> None:

@@ -34,9 +34,11 @@ def record(job: tuple[TwinSettings, CollectJob]) -> Episode:
     if wanted.kind == PLAY:
         episode = play_cycle(twin, rng)
     elif wanted.kind == AFTERMATH:
-        episode = aftermath(twin, wanted.direction, rng, noise=wanted.noise)
+        episode = aftermath(twin, wanted.direction, rng, noise=wanted.noise, max_steps=wanted.max_steps)
     else:
-        episode = collect_episode(twin, wanted.direction, rng, noise=wanted.noise, failure=wanted.failure)
+        episode = collect_episode(
+            twin, wanted.direction, rng, noise=wanted.noise, failure=wanted.failure, max_steps=wanted.max_steps
+        )
     about = {KIND_KEY: wanted.kind, "job": wanted.key, "conditions": conditions_of(settings, wanted)}
     return replace(episode, metadata={**episode.metadata, **about})
 
@@ -45,6 +47,7 @@ def conditions_of(settings: TwinSettings, job: CollectJob) -> dict[str, Any]:
     """Plain JSON of what an episode is recorded with, besides what the name of its job says."""
     return {
         "noise": job.noise,
+        "max_steps": job.max_steps,
         "arm": settings.arm,
         "cameras": list(settings.cameras),
         "image_size": settings.image_size,
@@ -92,6 +95,7 @@ def run(config: DictConfig) -> None:
         aftermath=config.collect.aftermath,
         noise=config.collect.noise,
         seed=config.seed,
+        max_steps=int(config.task.max_steps),
     )
     store = TrajectoryStore(data_folder(Path(config.run_dir)), spec_of(config))
     missing = missing_jobs(store, settings, jobs)

@@ -24,6 +24,7 @@ class CollectJob:
         failure: The expert's deliberate failure, or None.
         noise: The expert's action noise, in units of the action.
         seed: Seed of the scene and of the expert.
+        max_steps: Time limit of the episode, control steps.
     """
 
     key: str
@@ -33,6 +34,7 @@ class CollectJob:
     failure: str | None
     noise: float
     seed: int
+    max_steps: int
 
 
 def _seed(*parts: object) -> int:
@@ -51,6 +53,7 @@ def collect_plan(
     aftermath: int,
     noise: float,
     seed: int,
+    max_steps: int,
 ) -> list[CollectJob]:
     """The jobs of one run, grouped by task so that a worker seldom changes its scene.
 
@@ -66,12 +69,13 @@ def collect_plan(
             model).
         noise: The expert's action noise.
         seed: Run seed.
+        max_steps: Time limit of an episode, control steps (play has its own).
     """
     jobs: list[CollectJob] = []
 
     def add(name: str, direction: Direction, kind: Kind, index: int, failure: str | None) -> None:
         key = f"{name}/{direction}/{kind}/{index}/seed{seed}"
-        jobs.append(CollectJob(key, name, direction, kind, failure, noise, _seed(key)))
+        jobs.append(CollectJob(key, name, direction, kind, failure, noise, _seed(key), max_steps))
 
     for index in range(play):
         add(task, "forward", "play", index, None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,19 +15,20 @@ import numpy as np
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from commands.attendance import attended
 from commands.collect.parallel import run_jobs
 from commands.evaluate.conditions import PREDICATE, RESULT, Conditions, Evaluation, conditions_of, find_evaluation
 from commands.evaluate.verdicts import Judge, PredicateJudge, judge_of
 from commands.report.statistics import format_rate, wilson_interval
-from factory.robot import Station, TwinStation, open_station
+from factory.robot import Station, TwinStation
 from factory.run_folders import evaluation_place, evaluations_folder, find_policy, reward_folder
 from factory.spec import camera_names
 from factory.twin import TwinSettings, cached_twin
-from robot.rollout.recovery import RECOVERABLE, Recovery
+from robot.rollout.recovery import RECOVERABLE
 from trajectories.durable import replace_file
-from trajectories.errors import ConfigError
+from trajectories.errors import ConfigError, StoppedError
 from trajectories.media import write_mp4
-from trajectories.types import DIRECTIONS, Direction, UInt8
+from trajectories.types import DIRECTIONS, Direction, Observation, UInt8
 
 if TYPE_CHECKING:
     from policies.policy import LearnedPolicy
@@ -78,8 +80,22 @@ def _policy(folder: str) -> LearnedPolicy:
     return load_policy(Path(folder))
 
 
-def run_trial(station: Station, judge: Judge, camera: str, trial: Trial) -> tuple[TrialResult, UInt8 | None]:
-    """Run one episode; returns its result and, when asked for, the frames uint8 (T + 1, H, W, 3)."""
+def run_trial(
+    station: Station,
+    judge: Judge,
+    camera: str,
+    trial: Trial,
+    on_observation: Callable[[Observation], None] = lambda observation: None,
+) -> tuple[TrialResult, UInt8 | None]:
+    """Run one episode; returns its result and, when asked for, the frames uint8 (T + 1, H, W, 3).
+
+    Args:
+        station: The robot.
+        judge: Of success.
+        camera: Whose frames are kept.
+        trial: What to run.
+        on_observation: Gets every observation.
+    """
     policy, env = _policy(trial.policy), station.env
     rng = np.random.default_rng([trial.seed, trial.index, DIRECTIONS.index(trial.direction)])
     station.prepare(trial.direction, rng)
@@ -92,6 +108,7 @@ def run_trial(station: Station, judge: Judge, camera: str, trial: Trial) -> tupl
     while steps < trial.max_steps and not done:
         env.apply(policy.act(observation, deterministic=trial.mode == "deterministic"))
         observation = env.observe()
+        on_observation(observation)
         steps += 1
         done = judge.done(observation, trial.direction)
         if trial.video:
@@ -203,7 +220,9 @@ def evaluate_on_station(config: DictConfig, plan: Plan) -> tuple[Path, dict[str,
     """
     root, place = evaluations_folder(config), evaluation_place(Path(config.run_dir), plan.policy)
     title = f"evaluating {plan.policy.name}"
-    with open_station(config, tqdm.write) as station:
+    stop = threading.Event()
+    with attended(config, Path(config.run_dir), tqdm.write, stop, max_steps=plan.max_steps) as around:
+        station, recovery = around.station, around.recovery
         judge = judge_of(config, station)
         reward = reward_folder(Path(config.run_dir))
         judging = reward if judge.name != PREDICATE and reward.is_dir() else None
@@ -211,12 +230,13 @@ def evaluate_on_station(config: DictConfig, plan: Plan) -> tuple[Path, dict[str,
         require_longer(root, place, conditions, plan)
         out = root / conditions.digest / place
         cameras = camera_names(config)
-        recovery = Recovery(station.env, station.operator, tqdm.write)
 
         def run_one(trial: Trial) -> tuple[TrialResult, UInt8 | None]:
             while True:
+                if stop.is_set():
+                    raise StoppedError("The evaluation was stopped; nothing is written of it.")
                 try:
-                    result = run_trial(station, judge, cameras[0], trial)
+                    result = run_trial(station, judge, cameras[0], trial, around.view.on_observation)
                 except RECOVERABLE as error:  # what the fault cut short is run again
                     recovery.after(error)
                 else:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from robot.console.client import find_session
+from robot.console.server import NEED_A_NAME
+from robot.console.state import ConsoleState
 from trajectories.errors import ConfigError
 
 
@@ -15,4 +17,15 @@ def run(config: DictConfig) -> None:
     client = find_session(Path(config.run_dir))
     if config.word is None:
         raise ConfigError(f"Which word? This session knows word={'|'.join(client.words())}.")
-    print(client.say(str(config.word), "" if config.by is None else str(config.by)))
+    word, by = str(config.word), "" if config.by is None else str(config.by)
+    if word not in NEED_A_NAME:
+        print(client.say(word, by))
+        return
+    if config.fault is None:
+        state = ConsoleState.from_dict(client.state())
+        stands = "\n".join(f"  {fault.id}: {fault.reason}" for fault in state.faults) or "  nothing"
+        raise ConfigError(
+            f"Which fault? Look at the arm, then name what you saw, fault=ID or 'fault=[ID,ID]'. What stands:\n{stands}"
+        )
+    named = config.fault if isinstance(config.fault, ListConfig) else [config.fault]
+    print(client.say(word, by, [str(one) for one in named]))

@@ -3,7 +3,7 @@
     GET /               the page; it loads nothing from elsewhere
     GET /state          state, words and light as JSON; 200 also while no session is there
     GET /frame/CAMERA   the newest frame as JPEG
-    POST /say           {"word": "clear", "by": "Anna", "token": ""}
+    POST /say           {"word": "clear", "by": "Anna", "token": "", "faults": ["kdqx3"]}
 
 Other web pages in the same browser must not press the buttons: a POST must be JSON, come from this page (`Origin`
 equals `Host`) and, off loopback, carry the token. On loopback the host must be named as such, so that a foreign name
@@ -189,18 +189,22 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(HTTPStatus.BAD_REQUEST, str(error))
             return
         word, by, token = (asked.get(name, "") for name in ("word", "by", "token"))
-        if not (isinstance(word, str) and isinstance(by, str) and isinstance(token, str)):
-            self._refuse(HTTPStatus.BAD_REQUEST, 'Expected {"word": "...", "by": "...", "token": "..."}.')
+        faults = asked.get("faults", [])
+        texts = (word, by, token, *faults) if isinstance(faults, list) else (None,)
+        if not all(isinstance(text, str) for text in texts):
+            self._refuse(
+                HTTPStatus.BAD_REQUEST, 'Expected {"word": "...", "by": "...", "token": "...", "faults": ["..."]}.'
+            )
         elif not self._token_fits(token):
             time.sleep(_WRONG_TOKEN_S)
             self._refuse(HTTPStatus.UNAUTHORIZED, "Wrong token: it stands in the terminal of `regrasp watch`.")
         else:
-            self._pass_on(word, by)
+            self._pass_on(word, by, faults)
 
-    def _pass_on(self, word: str, by: str) -> None:
+    def _pass_on(self, word: str, by: str, faults: list[str]) -> None:
         """Say a word to the session."""
         try:
-            self._json(HTTPStatus.OK, {"reply": find_session(self.server.run_dir).say(word, by)})
+            self._json(HTTPStatus.OK, {"reply": find_session(self.server.run_dir).say(word, by, faults)})
         except NoSessionError as error:
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, str(error))
         except LinkError as error:

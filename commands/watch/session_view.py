@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from commands.watch.data_age import DataAge
 from robot.console.state import CameraView, ConsoleState, LoopView, ServoView, joint_views
+from robot.control.faults import Fault, FaultLatch, reason_of
 from robot.rollout.actor_status import ActorStatus
 from robot.rollout.recovery import Recovery
 from robot.rollout.session import SessionStep
@@ -22,26 +23,45 @@ if TYPE_CHECKING:
 class SessionView:
     """Gathers what a session publishes from its own thread, for a console that asks from others.
 
+    It is there before the robot is and after it: the hold and the stop are always heard.
+
     Args:
-        station: The robot.
         task: Task name.
         max_steps: Time limit of an episode.
-        recovery: Tells what the robot waits for after a fault.
+        faults: What stands; gets the word "hold".
         stop: Set by the word "stop".
+
+    Attributes:
+        words: What a person may say, see `Console`; more with the robot.
     """
 
-    def __init__(self, station: Station, task: str, max_steps: int, recovery: Recovery, stop: threading.Event) -> None:
-        self._station, self._task, self._max_steps = station, task, max_steps
-        self._recovery, self._stop = recovery, stop
+    def __init__(self, task: str, max_steps: int, faults: FaultLatch, stop: threading.Event) -> None:
+        self._task, self._max_steps, self._faults, self._stop = task, max_steps, faults, stop
+        self._station: Station | None = None
+        self._recovery: Recovery | None = None
+        self.words: dict[str, Callable[..., str]] = {
+            "hold": self._hold, "stop": self._end, "clear": self._clear, "ready": self._not_asked,
+        }  # fmt: skip
         self._step: SessionStep | None = None
         self._ages = DataAge()
         self._status: ActorStatus | None = None
+
+    def attach(self, station: Station, recovery: Recovery) -> None:
+        """The robot is open.
+
+        Args:
+            station: The robot.
+            recovery: Tells what it waits for after a fault, and hears the word "clear".
+        """
+        self._station, self._recovery = station, recovery
+        self.words.update(station.words())
 
     # -- from the session's thread ------------------------------------------------------------------
     def on_step(self, step: SessionStep) -> None:
         """The newest instant."""
         self._step = step
-        self._ages.add(self._station.env.ages_ns)
+        if self._station is not None:
+            self._ages.add(self._station.env.ages_ns)
 
     def on_observation(self, observation: Observation) -> None:
         """The newest instant of a session without policy and judge."""
@@ -53,21 +73,23 @@ class SessionView:
 
     def figures(self) -> dict[str, Any]:
         """Of the whole session, plain JSON types: station, freshness of the data, missed steps, recoveries."""
-        return self._station.figures() | {
+        station, recovery = self._station, self._recovery
+        return ({} if station is None else station.figures()) | {
             "freshness": self._ages.figures(),
-            "overruns": self._station.env.overruns,
-            "recovered_from": dict(self._recovery.counts),
+            "overruns": 0 if station is None else station.env.overruns,
+            "recovered_from": {} if recovery is None else dict(recovery.counts),
         }
 
     # -- from the console's threads -----------------------------------------------------------------
     def frames(self) -> Mapping[str, UInt8]:
         """Newest images; where only the session may look, those of its newest observation."""
-        live = self._station.frames()
+        live = {} if self._station is None else self._station.frames()
         return live if live or self._step is None else self._step.observation.images
 
     def state(self) -> dict[str, Any]:
         """`ConsoleState.to_dict`."""
-        step, status, figures = self._step, self._status, self._station.figures()
+        step, status, station = self._step, self._status, self._station
+        figures = {} if station is None else station.figures()
         values: dict[str, Any] = {"task": self._task, "max_steps": self._max_steps}
         if step is not None:
             probability = step.probability if step.probability == step.probability else None
@@ -88,27 +110,31 @@ class SessionView:
                 "policy_version": status.policy_version,
             }
         values |= self._arm() | _devices(figures)
-        values["fault"] = self._station.env.fault
+        faults = self._standing()
+        values |= {"fault": reason_of(faults), "faults": faults}
         values["waiting_for"] = self._waiting_for()
         return ConsoleState(**values).to_dict()
 
-    def words(self) -> dict[str, Callable[[str], str]]:
-        """Hold and stop, and those of the station."""
-        return {"hold": self._hold, "stop": self._end} | self._station.words()
-
     # -- inside -------------------------------------------------------------------------------------
+    def _standing(self) -> tuple[Fault, ...]:
+        return self._faults.standing if self._station is None else self._station.env.faults
+
     def _acting(self, step: SessionStep) -> Acting:
-        if self._waiting_for() is not None or self._station.env.fault is not None:
+        if self._waiting_for() is not None or self._standing():
             return "nobody"
         names: dict[Source, Literal["policy", "person"]] = {Source.PERSON: "person"}
         return names.get(step.source, "policy")
 
     def _waiting_for(self) -> str | None:
+        if self._station is None or self._recovery is None:
+            return "the robot is being opened"
         asked: str | None = getattr(self._station.operator, "waiting_for", None)
         return asked or self._recovery.waiting_for
 
     def _arm(self) -> dict[str, Any]:
         """Joints and gripper, as far as they can be read now."""
+        if self._station is None:
+            return {}
         env = self._station.env
         try:
             state = env.arm_state
@@ -121,8 +147,16 @@ class SessionView:
         }
 
     def _hold(self, by: str) -> str:
-        self._station.env.stop(f"{by or 'somebody at the console'} said hold")
-        return "The arm holds until somebody clears the fault."
+        fault = self._faults.trip(f"{by or 'somebody at the console'} said hold", "hold")
+        return f"The arm holds until somebody clears {fault.id}."
+
+    def _clear(self, by: str, faults: Sequence[str]) -> str:
+        if self._recovery is None:
+            return "The robot isn't open yet; say it again when it asks for it."
+        return self._recovery.clear(by, faults)
+
+    def _not_asked(self, by: str) -> str:
+        return "Nobody waits for 'ready' now."
 
     def _end(self, by: str) -> str:
         self._stop.set()

@@ -22,6 +22,8 @@ def _lines(state: ConsoleState) -> Iterator[tuple[str, str]]:
     yield "acting", f"{state.acting}, step {state.step}{limit}, policy version {state.policy_version}"
     yield "judge", f"success probability {_number(state.success_probability, '.2f')}"
     yield "arm", f"mode {state.mode or '-'}, limits that changed the last action: {', '.join(state.clipped) or 'none'}"
+    for fault in state.faults:
+        yield "stands", f"{fault.id} ({fault.kind}): {fault.reason}"
     for joint in state.joints:
         span = f"({_number(joint.lower, '.2f')} ... {_number(joint.upper, '.2f')})"
         effort = f"{_number(joint.effort, '+.2f')} of {_number(joint.max_effort, '.1f')} N m"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from enum import Enum
 
 import numpy as np
 
+from robot.control.faults import Fault, reason_of
 from robot.interfaces import ArmState
 from trajectories.errors import SafetyError, StaleDataError
 from trajectories.numbers import NS_PER_S
@@ -24,29 +26,20 @@ class Mode(Enum):
     FOLLOW = "follow"
     SLEEP = "sleep"
     REST = "rest"
+    HOLD = "hold"
     FAULT = "fault"
     LOST = "lost"
 
 
-def require_free(mode: Mode, reason: str | None) -> None:
-    """Refuse motion while something is latched.
+def require_free(standing: Sequence[Fault]) -> None:
+    """Refuse motion while something stands.
 
     Raises:
         SafetyError: With the reason.
     """
-    if mode in (Mode.REST, Mode.FAULT, Mode.LOST):
-        what = "rests" if mode is Mode.REST else "holds"
-        raise SafetyError(f"The arm {what} and takes no commands. {reason}")
-
-
-def require_person(person: str) -> None:
-    """Refuse a word that nobody gave.
-
-    Raises:
-        SafetyError: Without a name.
-    """
-    if not person.strip():
-        raise SafetyError("A fault can only be cleared by a person who gives a name: call clear('your name').")
+    if standing:
+        what = "rests" if all(fault.kind == "rest" for fault in standing) else "holds"
+        raise SafetyError(f"The arm {what} and takes no commands. {reason_of(standing)}")
 
 
 def finite_joints(command: Command, count: int) -> Float64:

@@ -24,8 +24,10 @@ from typing import Any
 from drivers.hosting.claim import Claim, answer
 from drivers.hosting.hosted import Hosted, hosting_named
 from drivers.hosting.orphan import OrphanSettings
+from drivers.hosting.record import record_of
 from drivers.hosting.shared_block import SharedBlock
 from drivers.parent_link import FAILED, Events, read_task
+from robot.control.faults import FaultLatch, inherited, reason_of
 from robot.control.priority import raise_priority
 from trajectories.errors import RegraspError
 from trajectories.numbers import NS_PER_S
@@ -99,7 +101,7 @@ class Host:
                 answer(visitor, lets_go=False, session=self._parent)
             if self._arm.crashed:
                 self._arm.publish()
-                self._events.tell("failed", kind="DeviceError", message=self._arm.fault)
+                self._events.tell("failed", kind="DeviceError", message=reason_of(self._arm.faults))
                 return FAILED
             if self._closing is not None and not self._closing.is_alive():
                 self._finish()
@@ -163,7 +165,8 @@ class Host:
             self._alone_ns = now
             self._speak_for_itself()
             if self._closing is None:
-                self._arm.hold()
+                if not self._arm.faults:  # a rest goes on protecting the servos
+                    self._arm.hold()
                 _log.warning(
                     "The arm's session (process %d) ended without closing the arm: it holds where it is. Start a "
                     "session to take it over there; after %.0f s, or kill %d, it closes by itself (on_close: %s).",
@@ -175,15 +178,16 @@ class Host:
     def _hand_over(self, visitor: socket.socket) -> None:
         """Let go of the arm, which holds, and tell the next process of the same port."""
         held_s = 0.0 if self._alone_ns is None else (time.monotonic_ns() - self._alone_ns) / NS_PER_S
-        fault = self._arm.fault
-        self._arm.hold()
+        faults = [fault.to_dict() for fault in self._arm.faults]
+        if not faults:
+            self._arm.hold()
         if self._closing is not None:
             self._closing.join()
         else:
             time.sleep(max(_BRAKE_S - held_s, 0.0))
             self._arm.leave()
         self._claim.release()
-        answer(visitor, lets_go=True, session=self._parent, held_s=held_s, fault=fault)
+        answer(visitor, lets_go=True, session=self._parent, held_s=held_s, faults=faults)
 
     def _speak_for_itself(self) -> None:
         """Log to the session's terminal, if it had one: its pipes lead nowhere any more."""
@@ -201,25 +205,29 @@ class Host:
 
 
 def connect(task: Mapping[str, Any], priority: str) -> tuple[Hosted, Claim]:
-    """Claim the arm, open it, and take it over where it is.
+    """Claim the arm, open it, and take it over where it is, with what stood in the processes before.
 
     Raises:
         PortError: When it can't be opened, or belongs to a running session.
         RegraspError: Whatever else keeps the arm from being taken over.
     """
     hosting = hosting_named(task["hosting"])
-    claim = Claim(hosting.resource(task["settings"]))
+    resource = hosting.resource(task["settings"])
+    claim = Claim(resource)
     try:
-        arm = hosting.open(task["settings"], SharedBlock.attach(task["block_fd"]), priority)
+        latch = FaultLatch(record_of(resource))
+        latch.add(inherited([*claim.before.get("faults", ()), *task["faults"]]))
+        arm = hosting.open(task["settings"], SharedBlock.attach(task["block_fd"]), priority, latch)
     except BaseException:
         claim.release()
         raise
     if claim.before:
-        fault = f" It had: {claim.before['fault']}" if claim.before["fault"] else ""
         _log.warning(
-            "The arm was taken over from the session of process %d, which had ended %.1f s before.%s",
-            claim.before["session"], claim.before["held_s"], fault,
+            "The arm was taken over from the session of process %d, which had ended %.1f s before.",
+            claim.before["session"], claim.before["held_s"],
         )  # fmt: skip
+    for fault in latch.standing:
+        _log.warning("It stands still until a person clears this (%s): %s", fault.id, fault.reason)
     return arm, claim
 
 

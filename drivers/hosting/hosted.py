@@ -8,12 +8,14 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from drivers.hosting.checks import Mode, require_person
-from drivers.hosting.shared_block import OrderReader, Published, SharedBlock
+from drivers.hosting.checks import Mode
+from drivers.hosting.shared_block import FaultReader, OrderReader, Published, SharedBlock
+from robot.control.faults import Fault, FaultLatch
+from robot.control.latched_arm import LatchedArm
 from robot.interfaces import Arm, ArmState
 from trajectories.errors import ConfigError, DeviceError, RegraspError, SafetyError
 from trajectories.numbers import NS_PER_S
@@ -38,8 +40,8 @@ class Hosted(Protocol):
         ...
 
     @property
-    def fault(self) -> str | None:
-        """Why the arm takes no commands, or None."""
+    def faults(self) -> tuple[Fault, ...]:
+        """What stands."""
         ...
 
     @property
@@ -56,7 +58,7 @@ class Hosted(Protocol):
         ...
 
     def perform(self, request: Mapping[str, Any]) -> None:
-        """Do what the session asks for: "do" says what ("clear" with "person"); the rest are its arguments.
+        """Do what the session asks for: "do" says what ("clear" with "person" and "ids"); the rest are its arguments.
 
         Raises:
             RegraspError: When that fails.
@@ -86,12 +88,12 @@ class Hosting:
 
     Attributes:
         resource: Settings -> name of what only one process may drive, such as the path of a port.
-        open: Opens the arm and takes it over where it is: settings, the memory shared with the session, and the
-            priority of this process in words.
+        open: Opens the arm and takes it over where it is: settings, the memory shared with the session, the priority
+            of this process in words, and what stands.
     """
 
     resource: Callable[[Mapping[str, Any]], str]
-    open: Callable[[Mapping[str, Any], SharedBlock, str], Hosted]
+    open: Callable[[Mapping[str, Any], SharedBlock, str, FaultLatch], Hosted]
 
 
 def hosting_named(name: str) -> Hosting:
@@ -111,7 +113,7 @@ def hosting_named(name: str) -> Hosting:
         raise ConfigError(f"{name} is {found!r}; a function that takes settings and returns an Arm is expected.")
     return Hosting(
         resource=lambda settings: _resource(name, settings),
-        open=lambda settings, block, priority: HostedArm(_opened(name, found, settings), block),
+        open=lambda settings, block, priority, latch: HostedArm(_opened(name, found, settings), block, latch),
     )
 
 
@@ -146,11 +148,13 @@ def _opened(name: str, factory: Callable[[Mapping[str, Any]], Arm], settings: Ma
 class HostedArm:
     """Any arm with its session on the other side of `block`; one thread passes on orders, another the arm's state.
 
-    An arm whose session falls silent holds after `command_timeout_s`, whatever the arm itself does about silence.
+    While something stands, no command reaches the arm. An arm whose session falls silent holds after
+    `command_timeout_s`, whatever the arm itself does about silence.
 
     Args:
         arm: The arm; from here on it belongs to this.
         block: Shared with the session.
+        latch: What stands.
         rate_hz: How often orders are looked at and the state is published.
         command_timeout_s: See above.
 
@@ -160,12 +164,21 @@ class HostedArm:
 
     on_close = "as the arm does"
 
-    def __init__(self, arm: Arm, block: SharedBlock, rate_hz: float = 100.0, command_timeout_s: float = 0.5) -> None:
+    def __init__(
+        self,
+        arm: Arm,
+        block: SharedBlock,
+        latch: FaultLatch | None = None,
+        rate_hz: float = 100.0,
+        command_timeout_s: float = 0.5,
+    ) -> None:
         self.farewell = ""
-        self._arm, self._block = arm, block
+        self._latch = FaultLatch() if latch is None else latch
+        self._arm, self._block = LatchedArm(arm, self._latch), block
         self._period_s, self._timeout_ns = 1.0 / rate_hz, round(command_timeout_s * NS_PER_S)
         self._state = self._first_state()
         self._orders, self._ordered_ns = OrderReader(block), 0
+        self._told = FaultReader(block)
         self._crash: BaseException | None = None
         self._stop = threading.Event()
         self.publish()
@@ -183,9 +196,9 @@ class HostedArm:
         return self._crash is not None
 
     @property
-    def fault(self) -> str | None:
-        """The arm's fault, or why its thread ended."""
-        return self._arm.fault if self._crash is None else f"The arm's loop ended: {self._crash!r}. Connect again."
+    def faults(self) -> tuple[Fault, ...]:
+        """What stands, the arm's own fault and why its thread ended included."""
+        return self._latch.standing if self.crashed else self._arm.faults
 
     def hold(self) -> None:
         """Stop where the arm is."""
@@ -198,24 +211,24 @@ class HostedArm:
         self._orders.skip(number)
 
     def perform(self, request: Mapping[str, Any]) -> None:
-        """Clear a fault on a person's word; nothing else can be asked of any arm.
+        """Clear faults on a person's word; nothing else can be asked of any arm.
 
         Raises:
-            SafetyError: Without a name, or when the cause isn't gone.
+            SafetyError: Without a name, for what doesn't stand, or when the cause isn't gone.
             ConfigError: For something else.
             DeviceError: When the arm doesn't answer.
         """
         if request["do"] != "clear":
             raise ConfigError(f"This arm can't {request['do']!r}; it can be cleared and closed.")
-        require_person(request["person"])
-        self._arm.clear(request["person"])
+        self._arm.clear(request["person"], request["ids"])
         self.publish()
 
     def publish(self) -> None:
         """Set the state that the session sees."""
-        fault = self.fault
-        mode = Mode.LOST if self.crashed else Mode.FOLLOW if fault is None else Mode.FAULT
-        self._block.publish(Published(time.monotonic_ns(), mode, fault, self._state))
+        faults = self.faults
+        stands = Mode.HOLD if all(fault.kind == "hold" for fault in faults) else Mode.FAULT
+        mode = Mode.LOST if self.crashed else stands if faults else Mode.FOLLOW
+        self._block.publish(Published(time.monotonic_ns(), mode, faults, self._state))
 
     def put_figures(self) -> None:
         """Set the figures that the session sees: none."""
@@ -268,6 +281,7 @@ class HostedArm:
             for leave in (self._arm.hold, self._end):
                 with contextlib.suppress(Exception):
                     leave()
+            self._latch.trip(f"The arm's loop ended: {error!r}. Connect again.", key="crash")
             self._crash = error
 
     def _look(self) -> None:
@@ -279,13 +293,18 @@ class HostedArm:
         self.publish()
 
     def _obey(self) -> None:
-        """Pass on the newest order; hold when there was none for too long."""
+        """Take over what stands in the session; pass on the newest order; hold when there was none for too long."""
+        self._told.take(self._trip)
         if self._orders.take(self._pass_on):
             return
         with self._orders.lock:
             if self._ordered_ns and time.monotonic_ns() - self._ordered_ns > self._timeout_ns:
                 self._ordered_ns = 0
                 self._arm.hold()
+
+    def _trip(self, faults: Sequence[Fault]) -> None:
+        for fault in faults:
+            self._arm.trip(fault)
 
     def _pass_on(self, command: Command | None) -> None:
         self._ordered_ns = 0 if command is None else time.monotonic_ns()

@@ -9,6 +9,9 @@ session hangs     the arm holds after its command time-out
 session killed    the arm's process notices, holds, and hands the arm to the next session; see `OrphanSettings` for when
                   nobody comes
 process killed    the arm does what its own hardware does in silence; every method says so, `clear` starts a new process
+
+What stands is in the arm's process and in a record on the disk (`drivers.hosting.record`). A new process takes it over
+from both and from this session, so that neither a restart nor a kill ends a hold or a fault.
 """
 
 from __future__ import annotations
@@ -17,16 +20,17 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from drivers.errors import PortLostError
 from drivers.hosting.arm_process import ArmProcess
-from drivers.hosting.checks import JOB_TIMEOUT_S, SILENT, Mode, finite_joints, fresh, require_free, require_person
+from drivers.hosting.checks import JOB_TIMEOUT_S, SILENT, Mode, finite_joints, fresh, require_free
 from drivers.hosting.orphan import OrphanSettings
+from robot.control.faults import Fault, FaultLatch, reason_of, require_known, require_person
 from robot.interfaces import ArmState
-from trajectories.errors import DeviceError, StaleDataError
+from trajectories.errors import DeviceError, SafetyError, StaleDataError
 from trajectories.numbers import NS_PER_S
 from trajectories.types import Command
 
@@ -37,7 +41,7 @@ _log = logging.getLogger(__name__)
 
 
 class ProcessArm:
-    """An arm in its own process (`robot.interfaces.Arm`); all methods may be called from any thread.
+    """An arm in its own process (`robot.interfaces.LatchingArm`); all methods may be called from any thread.
 
     Args:
         hosting: What is hosted, "module:NAME", see `drivers.hosting.hosted.hosting_named`.
@@ -76,6 +80,7 @@ class ProcessArm:
             "terminal": os.ttyname(2) if os.isatty(2) else None,
         }
         self._ordering, self._clearing = threading.Lock(), threading.Lock()
+        self._latch = FaultLatch()
         self._process = self._start()
 
     @property
@@ -83,7 +88,7 @@ class ProcessArm:
         """Process id of the arm's process."""
         return self._process.process.pid
 
-    # -- robot.interfaces.Arm -----------------------------------------------------------------------
+    # -- robot.interfaces.LatchingArm -----------------------------------------------------------------------
     def read(self) -> ArmState:
         """The newest joint state.
 
@@ -94,21 +99,21 @@ class ProcessArm:
         if trouble is not None:
             raise StaleDataError(f"There is no joint state. {trouble}")
         now = self._process.block.published()
-        state, beat_ns, fault = (None, 0, None) if now is None else (now.state, now.beat_ns, now.fault)
+        state, beat_ns, fault = (None, 0, None) if now is None else (now.state, now.beat_ns, reason_of(now.faults))
         return fresh(state, time.monotonic_ns(), beat_ns, self._max_age_s, fault, self.silent)
 
     def send(self, command: Command) -> None:
         """Set the newest goal, joints (N,) rad. Returns at once.
 
         Raises:
-            SafetyError: When it isn't finite, or a fault or rest is latched.
+            SafetyError: When it isn't finite, or something stands.
             PortLostError: When the arm's process has ended.
         """
         finite_joints(command, self._joints)
         self._order(command)
 
     def hold(self) -> None:
-        """Stop where the arm is. A fault goes on as it is; the gripper keeps its goal.
+        """Stop where the arm is, gripper included, until the next command.
 
         Raises:
             PortLostError: When the arm's process has ended.
@@ -118,35 +123,56 @@ class ProcessArm:
     @property
     def fault(self) -> str | None:
         """Why the arm takes no commands, or None."""
-        return self._trouble or self._process.block.verdict()[1]
+        return self._trouble if self.farewell else reason_of(self.faults)
 
-    def clear(self, person: str) -> None:
-        """Go on after a fault: a person who looked at the arm, and supports it, takes responsibility.
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """What stands in the arm's process and, told by this session, on the way there; none once the arm is closed."""
+        if self.farewell:
+            return ()
+        trouble = self._trouble or self._hang
+        if trouble is not None:
+            self._latch.trip(trouble, key=f"process {self.pid}")
+        now = self._process.block.published()
+        in_process = () if now is None else now.faults
+        known = {fault.id for fault in in_process}
+        return (*in_process, *(fault for fault in self._latch.standing if fault.id not in known))
 
-        A process that ended, or hangs, is replaced by a new one, which takes the arm over where it is.
+    def trip(self, fault: Fault) -> None:
+        """Let this instance stand; at once, from any thread, whatever the arm's process is doing."""
+        with self._ordering:
+            self._latch.add((fault,))
+            self._process.block.tell(self._latch.standing)
+
+    def clear(self, person: str, ids: Sequence[str]) -> None:
+        """End these instances of `faults`: a person who looked at the arm, and supports it, takes responsibility.
+
+        A process that ended, or hangs, is replaced by a new one, which takes the arm over where it is, and with it
+        what stands besides.
 
         Raises:
-            SafetyError: Without a name or when the cause isn't gone.
+            SafetyError: Without a name, for what doesn't stand, or when the cause isn't gone.
             DeviceError, ConfigError: When the arm doesn't answer or can't be taken over.
         """
         require_person(person)
         if self.farewell:
             self._require_alive()
         with self._clearing:
-            now = self._process.block.published()
-            if now is not None and time.monotonic_ns() - now.beat_ns > JOB_TIMEOUT_S * NS_PER_S and not self._trouble:
+            standing = self.faults
+            require_known(ids, standing)
+            ended = [fault.id for fault in standing if fault.key == f"process {self.pid}"]
+            if ended:
+                if not set(ended) <= set(ids):
+                    raise SafetyError(f"The arm has no working process, and that was not named. {reason_of(standing)}")
                 self._process.kill(f"The arm's process did nothing for more than {JOB_TIMEOUT_S:.0f} s.")
-            if self._trouble is None:
-                try:
-                    self._process.ask("clear", 2 * JOB_TIMEOUT_S, person=person)
-                    return
-                except PortLostError:
-                    if self._trouble is None:
-                        raise
-            self._process = self._start()
-            _log.warning("New process for the arm, on the word of %s.", person)
-            if self.fault is not None:
-                self._process.ask("clear", 2 * JOB_TIMEOUT_S, person=person)
+                self._replace(standing, ended)
+                _log.warning("New process for the arm, on the word of %s.", person)
+            in_process = [fault.id for fault in self._process.block.verdict()[1] if fault.id in ids]
+            if in_process:
+                self._process.ask("clear", 2 * JOB_TIMEOUT_S, person=person, ids=in_process)
+            with self._ordering:
+                self._latch.clear(person, ids)
+                self._process.block.tell(self._latch.standing)
 
     def close(self) -> None:
         """Release the device without dropping the arm; `farewell` says what it does now. May be called twice."""
@@ -198,12 +224,31 @@ class ProcessArm:
         if ending is None:
             return None
         return (
-            f"{ending[:1].upper()}{ending[1:]} {self.after_kill} Look at the arm, then clear('your name'): a new "
-            "process takes it over where it is."
+            f"{ending[:1].upper()}{ending[1:]} {self.after_kill} Look at the arm, then clear this: a new process takes "
+            "it over where it is."
         )
 
-    def _start(self) -> ArmProcess:
-        process = ArmProcess(self._task)
+    @property
+    def _hang(self) -> str | None:
+        """That the process does nothing, for people; None while it works."""
+        now = self._process.block.published()
+        if now is None or time.monotonic_ns() - now.beat_ns <= JOB_TIMEOUT_S * NS_PER_S:
+            return None
+        return (
+            f"The arm's process did nothing for more than {JOB_TIMEOUT_S:.0f} s. {self.after_kill} Look at the arm, "
+            "then clear this: a new process takes its place."
+        )
+
+    def _replace(self, standing: Sequence[Fault], ended: Sequence[str]) -> None:
+        """A new process, with all that stands but the end of the one before."""
+        left = tuple(fault for fault in standing if fault.id not in ended)
+        process = self._start(left)
+        with self._ordering:
+            self._process = process
+            process.block.tell([fault for fault in self._latch.standing if fault.id not in ended])
+
+    def _start(self, faults: Sequence[Fault] = ()) -> ArmProcess:
+        process = self._new_process({**self._task, "faults": [fault.to_dict() for fault in faults]})
         try:
             process.wait_open(_CONNECT_S)
         except BaseException:
@@ -211,11 +256,14 @@ class ProcessArm:
             raise
         return process
 
+    def _new_process(self, task: Mapping[str, Any]) -> ArmProcess:
+        return ArmProcess(dict(task))
+
     def _order(self, command: Command | None) -> None:
         self._require_alive()
         block = self._process.block
         if command is not None:
-            require_free(*block.verdict())
+            require_free([*block.verdict()[1], *self._latch.standing])
         with self._ordering:
             block.order(command)
 

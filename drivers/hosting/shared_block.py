@@ -10,7 +10,8 @@ import mmap
 import os
 import struct
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -18,15 +19,18 @@ import numpy as np
 
 from drivers.hosting.checks import Mode
 from drivers.shared_memory import Mailbox, create_memory
+from robot.control.faults import Fault
 from robot.interfaces import ArmState
 from trajectories.types import Command, Float64
 
 _MODES = tuple(Mode)
 _HEAD = struct.Struct("<qBB")
 """Beat, number of joints (0: there is no state yet), mode."""
-_TEXT_BYTES = 3000
-_CAPACITIES = (4096, 256, 16384)
-"""Of the mailboxes for states, orders and figures, bytes."""
+_FAULT_BYTES = 7168
+_CAPACITIES = (8192, 256, 16384, _FAULT_BYTES)
+"""Of the mailboxes for states, orders, figures and the session's holds and faults, bytes."""
+_REASONS = (600, 200, 60, 0)
+"""Characters that a reason may have; fewer when many stand."""
 
 
 @cache
@@ -47,14 +51,30 @@ class Published(NamedTuple):
     Attributes:
         beat_ns: When, monotonic ns.
         mode: What the loop does.
-        fault: Why the arm takes no commands, or None.
+        faults: What stands; long reasons are cut.
         state: Newest joint state, None before the first.
     """
 
     beat_ns: int
     mode: Mode
-    fault: str | None
+    faults: tuple[Fault, ...]
     state: ArmState | None
+
+
+def _packed(faults: Sequence[Fault]) -> bytes:
+    """JSON of the faults, with reasons short enough to fit; nothing when there are none."""
+    if not faults:
+        return b""
+    for length in _REASONS:
+        packed = json.dumps([replace(fault, reason=fault.reason[:length]).to_dict() for fault in faults]).encode()
+        if len(packed) <= _FAULT_BYTES:
+            return packed
+    return _packed(faults[: len(faults) // 2])
+
+
+def _unpacked(packed: bytes) -> tuple[Fault, ...]:
+    """Inverse of `_packed`."""
+    return tuple(Fault.from_dict(raw) for raw in json.loads(packed)) if packed else ()
 
 
 class SharedBlock:
@@ -68,7 +88,7 @@ class SharedBlock:
         memory = mmap.mmap(fd, sum(Mailbox.size(capacity) for capacity in _CAPACITIES))
         offsets = [sum(Mailbox.size(capacity) for capacity in _CAPACITIES[:i]) for i in range(len(_CAPACITIES))]
         boxes = (Mailbox(memory, offset, capacity) for offset, capacity in zip(offsets, _CAPACITIES, strict=True))
-        self._states, self._orders, self._figures = boxes
+        self._states, self._orders, self._figures, self._told = boxes
         self.fd: int | None = fd
 
     @classmethod
@@ -92,13 +112,13 @@ class SharedBlock:
     # -- joint state: the process writes ------------------------------------------------------------
     def publish(self, now: Published) -> None:
         """Set the newest state."""
-        state, text = now.state, (now.fault or "").encode()[:_TEXT_BYTES]
+        state = now.state
         count = 0 if state is None else len(state.joints)
         message = _HEAD.pack(now.beat_ns, count, _MODES.index(now.mode))
         if state is not None:
             numbers = (*state.joints.tolist(), *state.velocities.tolist(), *state.efforts.tolist())
             message += _state_of(count).pack(*numbers, state.gripper_width, state.gripper_effort, state.t_ns)
-        self._states.write(message + text)
+        self._states.write(message + _packed(now.faults))
 
     def published(self) -> Published | None:
         """The newest state, None before the first."""
@@ -115,17 +135,30 @@ class SharedBlock:
             rows: Float64 = np.array(numbers[: 3 * count], dtype=np.float64).reshape(3, count)
             state = ArmState(*rows, *numbers[3 * count :])
             at += layout.size
-        text = message[at:].decode(errors="ignore")  # cut in the middle of a character
-        return Published(beat_ns, _MODES[mode], text or None, state)
+        return Published(beat_ns, _MODES[mode], _unpacked(message[at:]), state)
 
-    def verdict(self) -> tuple[Mode, str | None]:
-        """Only mode and fault of the newest state."""
+    def verdict(self) -> tuple[Mode, tuple[Fault, ...]]:
+        """Only mode and faults of the newest state."""
         found = self._states.newest()
         if found is None:
-            return Mode.LOST, "The arm isn't taken over yet."
+            return Mode.LOST, (Fault("none", "The arm isn't taken over yet."),)
         _, count, mode = _HEAD.unpack_from(found[1])
-        text = found[1][_HEAD.size + (_state_of(count).size if count else 0) :]
-        return _MODES[mode], text.decode(errors="ignore") or None
+        return _MODES[mode], _unpacked(found[1][_HEAD.size + (_state_of(count).size if count else 0) :])
+
+    # -- holds and faults of the session: the session writes -------------------------------------------
+    def tell(self, faults: Sequence[Fault]) -> None:
+        """Set what stands in the session."""
+        self._told.write(_packed(faults))
+
+    @property
+    def tellings(self) -> int:
+        """How often `tell` was called."""
+        return self._told.number
+
+    def told(self) -> tuple[Fault, ...]:
+        """What the session told last."""
+        found = self._told.newest()
+        return () if found is None else _unpacked(found[1])
 
     # -- orders: the session writes -----------------------------------------------------------------
     def order(self, command: Command | None) -> int:
@@ -159,6 +192,20 @@ class SharedBlock:
         """How the arm was doing when that was last set, None before."""
         found = self._figures.newest()
         return None if found is None else json.loads(found[1])
+
+
+class FaultReader:
+    """Takes the session's holds and faults over, in the arm's process."""
+
+    def __init__(self, block: SharedBlock) -> None:
+        self._block, self._taken = block, 0
+
+    def take(self, add: Callable[[Sequence[Fault]], None]) -> None:
+        """Hand what the session told to `add`, if it told something new."""
+        number = self._block.tellings
+        if number != self._taken:
+            self._taken = number
+            add(self._block.told())
 
 
 class OrderReader:

@@ -14,7 +14,7 @@ from typing import Literal
 from drivers.teleop.interface import TeleopDevice
 from drivers.teleop.keys import Key
 from drivers.teleop.motion import Gripper, Motion, to_action
-from robot.control.safety import SafetyFilter
+from robot.control.faults import FaultLatch
 from trajectories.errors import ConfigError
 from trajectories.numbers import NS_PER_S
 from trajectories.types import PROPRIO_NAMES, Float32, Observation, Source
@@ -162,16 +162,16 @@ class Takeover:
                 self._on_change(source, why)
 
 
-def trip_on_hold(safety: SafetyFilter) -> Callable[[Key], None]:
-    """The `on_key` of a device that latches a fault the moment the emergency hold is pressed.
+def trip_on_hold(faults: FaultLatch) -> Callable[[Key], None]:
+    """The `on_key` of a device that latches a hold the moment the emergency hold is pressed.
 
     The next command that anybody sends, also on the way home, is refused with a `SafetyError` and the arm holds, until
-    a person clears the fault (`RobotEnv.clear_fault`).
+    a person clears this hold (`RobotEnv.clear_faults`).
     """
 
     def on_key(key: Key) -> None:
         if key is Key.HOLD:
-            safety.trip("a person pressed the emergency hold")
+            faults.trip("a person pressed the emergency hold", "hold")
 
     return on_key
 

@@ -8,10 +8,11 @@ arm.close()                                 # to the sleep pose, then torque off
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.servo_map import WX250S, ServoMap
@@ -22,6 +23,7 @@ from drivers.widowx.reading import ServoStatus
 from drivers.widowx.settings import ArmSettings
 from drivers.widowx.statistics import LoopReport, LoopStatistics
 from robot.control.clock import WallClock
+from robot.control.faults import Fault, FaultLatch, reason_of
 from robot.interfaces import ArmState, Clock
 from trajectories.errors import DeviceError, RegraspError, SafetyError
 from trajectories.numbers import NS_PER_S
@@ -60,6 +62,7 @@ class WidowX:
         clock: For ages and waiting; the bus must run on the same one.
         threaded: Whether the loop runs by itself. Without, whoever moves the clock calls `cycle` once a period, which
             makes tests deterministic.
+        latch: What stands already; None takes an empty one.
 
     Attributes:
         farewell: What `close` left behind, for a person; empty before.
@@ -75,11 +78,12 @@ class WidowX:
         settings: ArmSettings | None = None,
         clock: Clock | None = None,
         threaded: bool = True,
+        latch: FaultLatch | None = None,
     ) -> None:
         self.settings = settings or ArmSettings()
         self.farewell = ""
         self._clock: Clock = clock or WallClock()
-        self._loop = ControlLoop(bus, model, self.settings)
+        self._loop = ControlLoop(bus, model, self.settings, latch)
         self._period_ns = round(self.settings.period_s * NS_PER_S)
         self._lock = threading.Lock()
         self._command: Command | None = None
@@ -128,7 +132,7 @@ class WidowX:
         """Set the newest goal; joints (N,) rad beyond the limits are moved to them. Returns at once.
 
         Raises:
-            SafetyError: When it isn't finite, or a fault or rest is latched.
+            SafetyError: When it isn't finite, or something stands.
         """
         finite_joints(command, len(self.model.joints))
         self._require_alive()
@@ -137,7 +141,7 @@ class WidowX:
             self._command, self._hold = command, False
 
     def hold(self) -> None:
-        """Stop where the arm is. A rest or fault goes on as it is; the gripper keeps its goal."""
+        """Stop where the arm is, gripper included, until the next command; see `ControlLoop.hold`."""
         with self._lock:
             self._command, self._hold = None, True
 
@@ -173,9 +177,16 @@ class WidowX:
     @property
     def fault(self) -> str | None:
         """Why the arm takes no commands, or None."""
-        if self._crash is not None:
-            return f"The control loop ended: {self._crash!r}. The servos hold by themselves; close and connect again."
-        return self._loop.guard.verdict.reason or None
+        return reason_of(self.faults)
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """What stands, oldest first."""
+        return self._loop.latch.standing
+
+    def trip(self, fault: Fault) -> None:
+        """Let this instance stand: the loop stops whatever moves with its next cycle."""
+        self._loop.latch.add((fault,))
 
     @property
     def model(self) -> ServoMap:
@@ -195,7 +206,7 @@ class WidowX:
         """Go slowly to the sleep pose; returns when the arm lies in it, with torque on. A command or hold cancels it.
 
         Raises:
-            SafetyError: When it was cancelled, a fault is latched, or it takes too long.
+            SafetyError: When it was cancelled, a hold or fault stands, or it takes too long.
         """
         with self._lock:  # what was said before counts no more
             self._command, self._hold = None, False
@@ -206,16 +217,17 @@ class WidowX:
                 raise SafetyError(f"The arm didn't reach its sleep pose. {self.fault or 'Something else moves it.'}")
             self._wait()
 
-    def clear(self, person: str) -> None:
-        """Go on after a fault or rest: a person who looked at the arm, and supports it, takes responsibility.
+    def clear(self, person: str, ids: Sequence[str]) -> None:
+        """End these instances of `faults`: a person who looked at the arm, and supports it, takes responsibility.
 
-        Tripped servos are restarted, all are taken over where they are; the next command moves the arm.
+        Tripped servos are restarted, all are taken over where they are; the next command moves the arm, unless
+        something else stands.
 
         Raises:
-            SafetyError: Without a name or when the cause isn't gone.
+            SafetyError: Without a name, for what doesn't stand, or when the cause isn't gone.
             DeviceError: When servos don't answer.
         """
-        self._do(lambda: self._loop.recover(person))
+        self._do(lambda: self._loop.recover(person, ids))
 
     def cycle(self) -> None:
         """One control cycle; only for arms without a thread."""
@@ -225,8 +237,9 @@ class WidowX:
             hold, self._hold = self._hold, False
         if hold:
             self._loop.hold()
-        if command is not None and self._loop.mode in (Mode.FOLLOW, Mode.SLEEP):
-            self._loop.follow(command)
+        if command is not None:
+            with contextlib.suppress(SafetyError):  # something came to stand since it was sent
+                self._loop.follow(command)
         while self._jobs:
             self._jobs.popleft().run()
         self._loop.cycle()
@@ -250,6 +263,8 @@ class WidowX:
                 self._clock.sleep_until_ns(due)
         except BaseException as error:
             self._crash = error
+            text = f"The control loop ended: {error!r}. The servos hold by themselves; close and connect again."
+            self._loop.latch.trip(text, key="crash")
             _log.exception("The arm's control loop ended; the servos' watchdog makes them hold.")
 
     def _do(self, work: Callable[[], str | None]) -> None:
@@ -274,4 +289,4 @@ class WidowX:
         if self._stop.is_set():
             raise PortLostError("The arm is closed; connect again.")
         if self._crash is not None:
-            raise PortLostError(self.fault)
+            raise PortLostError(self.fault or repr(self._crash))

@@ -12,6 +12,7 @@ from drivers.dynamixel.servo_map import Linkage
 from drivers.widowx.setpoints import Interpolator
 from drivers.widowx.settings import GripperSettings
 
+_STANDS_S = 0.1
 _TARGET_AWAY = 0.05
 _OPENS = 0.02
 
@@ -34,12 +35,14 @@ class GripperControl:
         self._motion = Interpolator([angle], [settings.motion], dt)
         self._target = angle
         self._pressed_s = 0.0
+        self._stopped_s: float | None = None
         self.contact: float | None = None
 
     @property
     def pwm(self) -> int:
         """Largest output that the servo should give now, of 885."""
-        return self._settings.pwm if self.contact is None else self._settings.hold_pwm
+        moves = self.contact is None and self._stopped_s is None
+        return self._settings.pwm if moves else self._settings.hold_pwm
 
     @property
     def goal(self) -> float:
@@ -49,12 +52,24 @@ class GripperControl:
     def aim(self, width: float) -> None:
         """Set the width wanted, m; it is moved into what the fingers can do."""
         self._target = self._linkage.angle(min(max(width, 0.0), self._linkage.largest_width))
+        self._stopped_s = None
+
+    def stop(self) -> None:
+        """Stand from now on, until the next width. What the fingers hold stays held.
+
+        The setpoint brakes; it stays beyond the fingers by `squeeze` at most, so that they go on pressing where they
+        meet something and don't close where that is taken away.
+        """
+        if self._stopped_s is None:
+            self._stopped_s = 0.0
+            self._motion.brake()
 
     def restart(self, angle: float) -> None:
         """Start again from a goal, rad, that the servo already has."""
         self._motion.restart([angle])
         self._target = angle
         self._pressed_s = 0.0
+        self._stopped_s = None
         self.contact = None
 
     def step(self, angle: float, velocity: float, part: float) -> float:
@@ -68,6 +83,8 @@ class GripperControl:
         Returns:
             The new goal, rad.
         """
+        if self._stopped_s is not None:
+            return self._stand(angle)
         if self.contact is None:
             self._feel(angle, velocity, part)
         elif self._target > self.contact + _OPENS or angle < self.contact - 0.5 * self._settings.squeeze:
@@ -76,6 +93,15 @@ class GripperControl:
         goal = self._target if self.contact is None else self.contact - self._settings.squeeze
         lowest = self._linkage.angle(0.0) - self._settings.squeeze
         self._motion.head_for([max(goal, lowest)])
+        return self._motion.step()[0]
+
+    def _stand(self, angle: float) -> float:
+        """The setpoint of fingers that were stopped, rad; it moves once more at most, towards them."""
+        if self._motion.at_rest and self._stopped_s is not None and self._stopped_s < _STANDS_S:
+            self._stopped_s += self._dt
+            if self._stopped_s >= _STANDS_S:
+                self._motion.head_for([max(self.goal, angle - self._settings.squeeze)])
+                self._target = self._motion.targets[0]
         return self._motion.step()[0]
 
     def _feel(self, angle: float, velocity: float, part: float) -> None:

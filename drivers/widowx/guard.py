@@ -1,6 +1,6 @@
 """Decide from each cycle's reading: go on, rest before a servo trips, or stop for a fault. Pure.
 
-Rest and faults latch until `reset`, which is for a person's word.
+Rest and faults are latched in a `FaultLatch` until a person's word; one instance for each servo or cause.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from drivers.dynamixel.messages import HardwareError
 from drivers.dynamixel.servo_map import ServoMap
 from drivers.widowx.reading import Reading, output
 from drivers.widowx.settings import GuardLimits
+from robot.control.faults import FaultLatch, reason_of
 from trajectories.numbers import NS_PER_S
 
-_CLEAR = "then clear('your name')"
+_CLEAR = "then clear it"
 _REBOOT = "which restarts the servos of this joint (they are free for a moment)"
 ADVICE = {
     HardwareError.OVERLOAD: "The joint has no torque. Support the arm, take away what it pushes or lifts, "
@@ -37,7 +38,6 @@ def servo_title(model: ServoMap, servo: int) -> str:
 
 
 _LONGEST_STEP_S = 0.1
-_CLEAR = "then clear('your name')"
 
 
 class Level(IntEnum):
@@ -67,16 +67,16 @@ class Guard:
         model: The arm.
         limits: When to rest.
         now_ns: Monotonic ns.
+        latch: What stands already, and where the guard's faults go; None takes an empty one.
     """
 
-    def __init__(self, model: ServoMap, limits: GuardLimits, now_ns: int) -> None:
+    def __init__(self, model: ServoMap, limits: GuardLimits, now_ns: int, latch: FaultLatch | None = None) -> None:
         self._model, self._limits = model, limits
-        self.reset(now_ns)
+        self._latch = FaultLatch() if latch is None else latch
+        self.restart(now_ns)
 
-    def reset(self, now_ns: int) -> None:
-        """Forget everything: after a person took responsibility and the servos were taken over anew."""
-        self._faults: dict[int | str, str] = {}
-        self._rest = ""
+    def restart(self, now_ns: int) -> None:
+        """Begin to watch anew, after the servos were taken over; what stands goes on standing."""
         self._missing: dict[int, float] = {}
         self._now_ns = now_ns
         self._seen = dict.fromkeys(self._model.servos, now_ns)
@@ -85,10 +85,12 @@ class Guard:
 
     @property
     def verdict(self) -> Verdict:
-        """The present one."""
-        if self._faults:
-            return Verdict(Level.FAULT, " ".join(self._faults.values()))
-        return Verdict(Level.REST, self._rest) if self._rest else Verdict(Level.OK)
+        """The present one, of what the servos do; a person's hold is none of it."""
+        faults = reason_of(fault for fault in self._latch.standing if fault.kind == "fault")
+        if faults:
+            return Verdict(Level.FAULT, faults)
+        rests = reason_of(fault for fault in self._latch.standing if fault.kind == "rest")
+        return Verdict(Level.REST, rests) if rests else Verdict(Level.OK)
 
     @property
     def healths(self) -> dict[int, ServoHealth]:
@@ -96,8 +98,8 @@ class Guard:
         return dict(self._health)
 
     def trip(self, key: str, reason: str) -> None:
-        """Latch a fault that was noticed elsewhere; the newest reason for a key counts."""
-        self._faults[key] = reason
+        """Latch a fault that was noticed elsewhere; the newest reason for a key counts, as a new instance."""
+        self._latch.trip(reason, key=key, renew=True)
 
     def update(self, reading: Reading, now_ns: int) -> Verdict:
         """Judge a reading.
@@ -119,7 +121,7 @@ class Guard:
             self._seen[servo] = now_ns
             if state.health is not None:
                 self._health[servo] = state.health
-            self._check_errors(state)
+            self.note_error(state.servo, state.error)
             self._check_load(state, seconds)
         for servo, health in self._health.items():
             self._check_health(servo, health, seconds)
@@ -129,15 +131,16 @@ class Guard:
 
     # -- faults -------------------------------------------------------------------------------------
     def _fault(self, servo: int, text: str) -> None:
-        self._faults.setdefault(servo, f"{servo_title(self._model, servo)} {text}")
+        self._latch.trip(f"{servo_title(self._model, servo)} {text}", key=str(servo))
 
-    def _check_errors(self, state: ServoState) -> None:
-        if not state.error:
+    def note_error(self, servo: int, error: int) -> None:
+        """Latch what a servo's error register says, 0 being nothing."""
+        if not error:
             return
-        bits = [bit for bit in HardwareError if state.error & bit]
-        names = " and ".join(bit.name.lower() for bit in bits if bit.name) or f"error {int(state.error)}"
+        bits = [bit for bit in HardwareError if error & bit]
+        names = " and ".join(bit.name.lower() for bit in bits if bit.name) or f"error {int(error)}"
         advice = " ".join(ADVICE[bit] for bit in bits[:1])
-        self._fault(state.servo, f"reports {names}. {advice}")
+        self._fault(servo, f"reports {names}. {advice}")
 
     def _check_missing(self) -> None:
         """One fault for all that are silent: what cuts off several has one cause."""
@@ -146,11 +149,12 @@ class Guard:
         if longest_s <= self._limits.missing_s:
             return
         cut_off = min(silent_s.values()) > 0.5 * self._limits.missing_s
+        known = {fault.key for fault in self._latch.standing}
         for servo, seconds in silent_s.items():
-            if (cut_off or seconds > self._limits.missing_s) and servo not in self._faults:
+            if (cut_off or seconds > self._limits.missing_s) and str(servo) not in known:
                 self._missing.setdefault(servo, seconds)
         if self._missing:
-            self._faults["silence"] = self._describe_missing()
+            self.trip("silence", self._describe_missing())
 
     def _describe_missing(self) -> str:
         servos, longest_s = sorted(self._missing), max(self._missing.values())
@@ -209,7 +213,7 @@ class Guard:
         for level, allowed_s in self._limits.load_levels:
             if self._longer("load", state.servo, level, part > level, seconds, allowed_s):
                 text = f"carried {part:.0%} of its stall torque, more than {level:.0%} for {allowed_s} s"
-                if self._rest:
+                if self._resting:
                     self._fault(state.servo, f"{text}, in spite of resting. Free the arm, {_CLEAR}.")
                 else:
                     self._to_rest(
@@ -220,9 +224,13 @@ class Guard:
 
     def _to_rest(self, reason: str) -> None:
         """Latch the first reason; what relieves the servos gets its full time."""
-        if not self._rest:
-            self._rest = reason
+        if not self._resting:
+            self._latch.trip(reason, "rest", key="rest")
             self._timers = {key: 0.0 if key[0] == "load" else value for key, value in self._timers.items()}
+
+    @property
+    def _resting(self) -> bool:
+        return any(fault.kind == "rest" for fault in self._latch.standing)
 
     def _longer(self, kind: str, servo: int, level: float, on: bool, seconds: float, allowed_s: float) -> bool:
         """Whether something has been on for longer than allowed; the timer runs back while it is off."""

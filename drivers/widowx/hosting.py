@@ -14,9 +14,10 @@ from drivers.dynamixel.port import find_port
 from drivers.dynamixel.servo_map import ServoMap, servo_map
 from drivers.errors import PortError
 from drivers.hosting.hosted import Hosting
-from drivers.hosting.shared_block import OrderReader, Published, SharedBlock
+from drivers.hosting.shared_block import FaultReader, OrderReader, Published, SharedBlock
 from drivers.widowx.arm import WidowX
 from drivers.widowx.settings import ArmSettings
+from robot.control.faults import FaultLatch
 from trajectories.errors import SafetyError
 from trajectories.types import Command
 
@@ -35,16 +36,27 @@ class HostedWidowX(WidowX):
         settings: See `ArmSettings`.
         block: Shared with the session.
         priority: Of the loop, for the report.
+        latch: What stands.
     """
 
     def __init__(
-        self, bus: DynamixelBus, model: ServoMap, settings: ArmSettings, block: SharedBlock, priority: str
+        self,
+        bus: DynamixelBus,
+        model: ServoMap,
+        settings: ArmSettings,
+        block: SharedBlock,
+        priority: str,
+        latch: FaultLatch,
     ) -> None:
-        self._block, self._orders = block, OrderReader(block)
-        super().__init__(bus, model, settings, threaded=False)
+        self._block, self._orders, self._told = block, OrderReader(block), FaultReader(block)
+        self._told.take(latch.add)
+        super().__init__(bus, model, settings, threaded=False, latch=latch)
         self._statistics.priority = priority
         self.publish()
         self.put_figures()
+        self._start_loop()
+
+    def _start_loop(self) -> None:
         self._thread = threading.Thread(target=self._run, name="widowx", daemon=True)
         self._thread.start()
 
@@ -62,7 +74,7 @@ class HostedWidowX(WidowX):
         if request["do"] == "sleep":
             self.sleep(request["timeout_s"])
         else:
-            self.clear(request["person"])
+            self.clear(request["person"], request["ids"])
 
     @property
     def crashed(self) -> bool:
@@ -70,7 +82,8 @@ class HostedWidowX(WidowX):
         return self._crash is not None
 
     def cycle(self) -> None:
-        """Take the newest order, run a control cycle, publish the state."""
+        """Take what stands in the session and the newest order, run a control cycle, publish the state."""
+        self._told.take(self._loop.latch.add)
         self._orders.take(self._obey)
         super().cycle()
         self.publish()
@@ -81,7 +94,7 @@ class HostedWidowX(WidowX):
 
     def publish(self) -> None:
         """Set the state that the session sees."""
-        self._block.publish(Published(time.monotonic_ns(), self.mode, self.fault, self._loop.state))
+        self._block.publish(Published(time.monotonic_ns(), self.mode, self.faults, self._loop.state))
 
     def put_figures(self) -> None:
         """Set the figures that the session sees."""
@@ -114,7 +127,7 @@ def _resource(settings: Mapping[str, Any]) -> str:
     return find_port(settings["port"])
 
 
-def _open(settings: Mapping[str, Any], block: SharedBlock, priority: str) -> HostedWidowX:
+def _open(settings: Mapping[str, Any], block: SharedBlock, priority: str, latch: FaultLatch) -> HostedWidowX:
     """Open the port and take the arm over where it is.
 
     Raises:
@@ -124,7 +137,7 @@ def _open(settings: Mapping[str, Any], block: SharedBlock, priority: str) -> Hos
     model, own = servo_map(settings["model"]), ArmSettings.from_dict(settings["arm"])
     bus = _open_bus(settings["port"], own.latency_s)
     try:
-        return HostedWidowX(bus, model, own, block, priority)
+        return HostedWidowX(bus, model, own, block, priority, latch)
     except BaseException:
         bus.close()
         raise

@@ -3,42 +3,45 @@
 FOLLOW  towards the newest command; without a new one for a while: brake and hold
 SLEEP   asked for: slowly to the sleep pose, then hold
 REST    the guard saw trouble coming: let go of what is pushed, then to the sleep pose; until a person clears it
-FAULT   something failed: every joint that still can holds where it is; until a person clears it
+HOLD    a person said so, in whatever mode: no setpoint moves, the gripper's neither; until a person clears it
+FAULT   something failed: every joint that still can holds where it is, as in HOLD; until a person clears it
 LOST    a fault with the port gone: it is opened again and the servos are made to hold; until a person clears it
+
+What stands is in a `FaultLatch`; REST is the only mode that moves anything while something stands, and a hold or
+fault stops it, too.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.cycle import StateCycle
 from drivers.dynamixel.registers import ticks_to_rad
 from drivers.dynamixel.servo_map import ServoMap
 from drivers.errors import PortLostError
-from drivers.hosting.checks import Mode, require_free, require_person
+from drivers.hosting.checks import Mode, require_free
 from drivers.widowx import startup
 from drivers.widowx.gripper import GripperControl
 from drivers.widowx.guard import Guard, Level
-from drivers.widowx.reading import Reading, ServoStatus, arm_state, output, read_cycle, statuses
+from drivers.widowx.reading import Reading, ServoStatus, arm_state, output, read_cycle, read_first, statuses
 from drivers.widowx.setpoints import GoalWriter, Interpolator, SleepMotion
 from drivers.widowx.settings import ArmSettings
+from drivers.widowx.stopping import Stopping
+from robot.control.faults import FaultLatch, require_every_fault, require_known, require_person
 from robot.interfaces import ArmState
 from trajectories.errors import ConfigError, DeviceError, RegraspError, SafetyError
 from trajectories.numbers import NS_PER_S
 from trajectories.types import Command
 
 _RELAX_S = 0.8
-_STANDS_S = 0.1
-"""After setpoints stopped, until the joints have caught up."""
 _FAULT_LAG = 0.05
 """rad between setpoint and joint that a frozen joint may keep: more would go on pushing what is in its way."""
 _SEARCHES = 8
 _SLEEPS_WITHIN = 0.15
 """rad between a joint and the sleep pose at which the arm rests on itself."""
-_FIRST_READS = 3
 _LOST = "The arm's port went away; the servos held by themselves."
 _log = logging.getLogger(__name__)
 
@@ -50,9 +53,10 @@ class ControlLoop:
         bus: Open; from here on it belongs to whoever calls `cycle`.
         model: The arm.
         settings: See `ArmSettings`.
+        latch: What stands already; None takes an empty one. With a fault in it, no torque is switched on.
 
     Attributes:
-        mode: What it does.
+        latch: What stands.
         state: Newest joint state, or None before the first complete one.
         guard: Latches faults.
         goals: What was written last.
@@ -63,59 +67,77 @@ class ControlLoop:
             Servos that report a hardware error don't raise: the fault is latched and `recover` reboots them.
     """
 
-    def __init__(self, bus: DynamixelBus, model: ServoMap, settings: ArmSettings) -> None:
+    def __init__(
+        self, bus: DynamixelBus, model: ServoMap, settings: ArmSettings, latch: FaultLatch | None = None
+    ) -> None:
         self.bus, self.model, self.settings = bus, model, settings
-        self.mode = Mode.FOLLOW
+        self.latch = FaultLatch() if latch is None else latch
+        self._mode, self._frozen = Mode.FOLLOW, False
         self.state: ArmState | None = None
         self.incomplete = 0
         startup.verify_servos(bus, model)
         startup.verify_settings(bus, model, settings.joint_offsets)
         self._reader = StateCycle(bus, model.servos)
         self.goals = GoalWriter(bus, model, settings.gripper.squeeze)
-        self.guard = Guard(model, settings.guard, bus.clock())
+        self.guard = Guard(model, settings.guard, bus.clock(), self.latch)
         joints = len(model.joints)
         self.motion = Interpolator([0.0] * joints, [settings.motion] * joints, settings.period_s)
         self.gripper = GripperControl(model.linkage, settings.gripper, settings.period_s, 0.0)
+        self._stopping = Stopping(self.motion, self.gripper, self.goals.inside)
         self._fold = SleepMotion(model.sleep, settings.sleep_motion)
         self._command: Command | None = None
         self._command_ns = self._relax_until_ns = self._reopen_ns = 0
         self._cycles = self._failures = 0
         self._pwm = settings.gripper.pwm
         self._lost = self._astray = False
-        self._settle_lag: float | None = None
-        self._stands_ns: int | None = None
-        self._take_all_over()
+        self._take_all_over(switch_on=not any(fault.kind == "fault" for fault in self.latch.standing))
+        self._stand()
+
+    @property
+    def mode(self) -> Mode:
+        """What it does."""
+        holds = self._frozen and self._mode not in (Mode.FAULT, Mode.LOST)
+        return Mode.HOLD if holds else self._mode
 
     # -- what it is told ----------------------------------------------------------------------------
     def follow(self, command: Command) -> None:
         """Take a new command; its joints are moved into the limits.
 
         Raises:
-            SafetyError: While a fault or rest is latched.
+            SafetyError: While something stands.
         """
         self.require_free()
         self._command, self._command_ns = command, self.bus.clock()
-        self.mode, self._settle_lag = Mode.FOLLOW, None
+        self._mode = Mode.FOLLOW
+        self._stopping.cancel()
         self.motion.head_for(self.goals.inside(command.joints.tolist()))
         self.gripper.aim(command.gripper_width)
 
     def hold(self) -> None:
-        """Stop: at the setpoint when the arm is near it, otherwise where the arm is. Rest and faults go on."""
-        if self.mode not in (Mode.FOLLOW, Mode.SLEEP):
+        """Stop: at the setpoint when the arm is near it, otherwise where the arm is; the gripper stops, too.
+
+        A rest that is stopped this way would move on by itself: this hold stands until a person clears it.
+        """
+        if self._frozen:
             return
-        self.mode, self._command = Mode.FOLLOW, None
-        self._settle(self.settings.hold_lag)
+        if self._mode is Mode.REST:
+            self.latch.trip("The arm was told to hold on its way to the sleep pose.", "hold")
+            self._stand()
+            return
+        self._mode, self._command = Mode.FOLLOW, None
+        self._stopping.begin(self.settings.hold_lag)
 
     def start_sleeping(self) -> None:
         """Begin the way to the sleep pose.
 
         Raises:
-            SafetyError: While a fault is latched.
+            SafetyError: While a hold or fault stands.
         """
         if self.mode is Mode.REST:
             return
         self.require_free()
-        self.mode, self._command, self._settle_lag = Mode.SLEEP, None, None
+        self._mode, self._command = Mode.SLEEP, None
+        self._stopping.cancel()
         self._fold = SleepMotion(self.goals.inside(self.model.sleep), self.settings.sleep_motion)
 
     @property
@@ -132,28 +154,40 @@ class ControlLoop:
         )
 
     def require_free(self) -> None:
-        """Refuse motion while something is latched.
+        """Refuse motion while something stands.
 
         Raises:
             SafetyError: With the reason.
         """
-        require_free(self.mode, self.guard.verdict.reason)
+        require_free(self.latch.standing)
 
     def health(self) -> dict[int, ServoStatus]:
         """How every servo is doing, by id."""
         return statuses(self.model, dict(self._reader.newest), self.guard.healths)
 
-    def recover(self, person: str) -> None:
-        """Go on after a fault, on the word of a person who looks at the arm and supports it.
+    def recover(self, person: str, ids: Sequence[str]) -> None:
+        """End these instances, on the word of a person who looks at the arm and supports it; others go on standing.
 
-        Servos with a hardware error are restarted together with the others of their joint; then everything is
-        configured and taken over where it is.
+        For faults and rests, servos with a hardware error are restarted together with the others of their joint; then
+        everything is configured and taken over where it is. Nothing is done to the servos for a hold alone.
 
         Raises:
-            SafetyError: Without a name, or when the cause isn't gone.
+            SafetyError: Without a name, for what doesn't stand, when a fault isn't named that stands beside others,
+                or when the cause isn't gone.
             DeviceError: When servos don't answer.
         """
         require_person(person)
+        standing = self.latch.standing
+        require_known(ids, standing)
+        if any(fault.kind != "hold" for fault in standing if fault.id in ids):
+            require_every_fault(ids, standing)
+            self._restore_servos()
+        self.latch.clear(person, ids)
+        self._stand()
+        _log.warning("Cleared by %s: %s.", person, ", ".join(ids))
+
+    def _restore_servos(self) -> None:
+        """Restart what tripped and take everything over."""
         if self._lost:
             raise SafetyError(f"The port isn't back. {self.guard.verdict.reason}")
         startup.require_cool(self.bus, self.model, self.settings.guard.temperature_margin_c)
@@ -166,13 +200,12 @@ class ControlLoop:
             startup.require_pairs_agree(self.bus, self.model)
             self._take_all_over(braked)
         except RegraspError as error:
-            self.mode = Mode.FAULT
+            self._mode = Mode.FAULT
             self.guard.trip("recovery", f"Clearing the fault failed: {error}")
             with contextlib.suppress(DeviceError):
                 startup.arm_watchdogs(self.bus, self.model, self.settings)
             raise
-        self.mode, self._command = Mode.FOLLOW, None
-        _log.warning("Fault cleared by %s.", person)
+        self._mode = Mode.FOLLOW
 
     def release(self) -> str:
         """Prepare for closing: torque off if the arm lies in its sleep pose, otherwise it goes on holding; says which.
@@ -181,7 +214,7 @@ class ControlLoop:
             DeviceError: When servos don't answer.
         """
         startup.disarm_watchdogs(self.bus, self.model)
-        if self.mode is Mode.SLEEP and self.sleeping:
+        if self._mode is Mode.SLEEP and self.sleeping and not self.latch.standing:
             for servo in self.model.servos:
                 self.bus.write(servo, "torque_enable", 0)
             return "The arm lies in its sleep pose; torque is off."
@@ -199,19 +232,18 @@ class ControlLoop:
             self._lose(error)
 
     def _control(self) -> None:
-        settings = self.settings
-        health = self._cycles % settings.health_every == 0
+        health = self._cycles % self.settings.health_every == 0
         self._cycles += 1
         # A failed attempt is made up for by the next cycle; when that fails as well, it is worth finding out who.
         search = 2 <= self._failures < _SEARCHES
-        reading = read_cycle(self._reader, health, None if search else settings.period_s)
+        reading = read_cycle(self._reader, health, None if search else self.settings.period_s)
         self._note(reading)
         self._obey(reading)
         if self._astray:
             return
         joints = self._plan()
         gripper = self._grip(reading)
-        self.goals.write([*self.goals.inside(joints), self._inside_gripper(gripper)])
+        self.goals.write([*self.goals.inside(joints), self.goals.inside_gripper(gripper)])
         if self.gripper.pwm != self._pwm:
             self._write_force(self.gripper.pwm)
 
@@ -233,62 +265,55 @@ class ControlLoop:
         if self._astray and not incomplete and self.state is not None:
             self.motion.restart(self.goals.inside(self.state.joints.tolist()))
             squeeze = ticks_to_rad(self.bus.read(self.model.gripper.servo, "goal_position"))
-            self.gripper.restart(self._inside_gripper(squeeze))
+            self.gripper.restart(self.goals.inside_gripper(squeeze))
             self._astray = False
 
     def _obey(self, reading: Reading) -> None:
-        """Change the mode as the guard says."""
-        verdict = self.guard.update(reading, self.bus.clock())
-        if verdict.level is Level.FAULT and self.mode is not Mode.FAULT:
-            self.mode, self._command = Mode.FAULT, None
+        """Change the mode as the guard and what stands say."""
+        self.guard.update(reading, self.bus.clock())
+        self._stand()
+
+    def _stand(self) -> None:
+        """The rule: where something stands, stop; only a rest goes to the sleep pose, unless a hold or fault stands."""
+        verdict = self.guard.verdict
+        held = any(fault.kind == "hold" for fault in self.latch.standing)
+        frozen = held or verdict.level is Level.FAULT
+        if verdict.level is Level.FAULT and self._mode not in (Mode.FAULT, Mode.LOST):
+            self._mode = Mode.FAULT
             _log.error("Arm fault: %s", verdict.reason)
-            self._settle(_FAULT_LAG)
-        elif verdict.level is Level.REST and self.mode in (Mode.FOLLOW, Mode.SLEEP):
-            self.mode, self._command = Mode.REST, None
+        rests = verdict.level is Level.REST and self._mode in (Mode.FOLLOW, Mode.SLEEP)
+        if rests:
+            self._mode = Mode.REST
             _log.warning("The arm rests: %s", verdict.reason)
+        self._command = None if frozen or rests else self._command
+        if frozen and not self._frozen:
+            self._mode = Mode.FOLLOW if self._mode is Mode.SLEEP else self._mode
+            self._stopping.begin(_FAULT_LAG if verdict.level is Level.FAULT else self.settings.hold_lag)
+        elif not frozen and (rests or (self._frozen and self._mode is Mode.REST)):
             self._relax_until_ns = self.bus.clock() + round(_RELAX_S * NS_PER_S)
             self._fold = SleepMotion(self.goals.inside(self.model.sleep), self.settings.sleep_motion)
-            self._settle(0.0)
+            self._stopping.begin(0.0)
+        self._frozen = frozen
 
     def _plan(self) -> list[float]:
         """New setpoints, rad."""
         silent_ns = self.bus.clock() - self._command_ns
-        if self.mode is Mode.FOLLOW and self._command and silent_ns > self.settings.command_timeout_s * NS_PER_S:
+        if self._command and silent_ns > self.settings.command_timeout_s * NS_PER_S:
             self._command = None
             self.motion.brake()
-        relaxing = self.mode is Mode.REST and self.bus.clock() < self._relax_until_ns
-        if self.mode in (Mode.SLEEP, Mode.REST) and not relaxing:
+            self.gripper.stop()
+        relaxing = self._mode is Mode.REST and self.bus.clock() < self._relax_until_ns
+        if self._mode in (Mode.SLEEP, Mode.REST) and not relaxing and not self._frozen:
             return self._fold.step(self.motion)
-        self._keep_settling()
+        self._stopping.look(self.state, self.bus.clock())
         return self.motion.step()
-
-    def _settle(self, lag: float) -> None:
-        """Stop at the setpoint; where the arm then isn't within `lag` of it, rad, take the measured position."""
-        self.motion.brake()
-        self._settle_lag, self._stands_ns = lag, None
-
-    def _keep_settling(self) -> None:
-        if self._settle_lag is None or not self.motion.at_rest or self.state is None:
-            return
-        now = self.bus.clock()
-        self._stands_ns = self._stands_ns or now
-        if now - self._stands_ns >= _STANDS_S * NS_PER_S:
-            measured = self.goals.inside(self.state.joints.tolist())
-            pairs = zip(self.motion.positions, measured, strict=True)
-            self.motion.head_for([p if abs(p - m) <= self._settle_lag else m for p, m in pairs])
-            self._settle_lag = None
 
     # -- the gripper --------------------------------------------------------------------------------
     def _grip(self, reading: Reading) -> float:
         place = self.model.gripper
-        state = reading.states.get(place.servo)
-        if state is None:
+        if (state := reading.states.get(place.servo)) is None:
             return self.gripper.goal
         return self.gripper.step(state.position, state.velocity, output(place, state))
-
-    def _inside_gripper(self, angle: float) -> float:
-        low, high = (ticks_to_rad(t) for t in self.goals.limits[-1])
-        return min(max(angle, low), high)
 
     def _write_force(self, pwm: int) -> None:
         """Set the gripper's largest output, confirmed; when it isn't, the next cycle tries again."""
@@ -310,12 +335,8 @@ class ControlLoop:
         """
         bus, model, settings = self.bus, self.model, self.settings
         self._reader.configure()
-        try:
-            startup.require_no_errors(bus, model)
-            startup.require_pairs_agree(bus, model)
-        except SafetyError as error:
-            self.guard.trip("start", str(error))
-            self.mode, self._astray = Mode.FAULT, True
+        if not self._fit():
+            self._mode, self._astray = Mode.FAULT, True
             self._first_state()
             return
         braked = {*braked, *startup.disarm_watchdogs(bus, model)}
@@ -324,35 +345,34 @@ class ControlLoop:
         startup.set_running_profiles(bus, model, settings)
         startup.arm_watchdogs(bus, model, settings)
         goals = [ticks_to_rad(t) for t in ticks]
-        self._settle_lag = None
+        self._stopping.cancel()
         self.motion.restart(goals[:-1])
         self.gripper.restart(goals[-1])
         self._pwm = settings.gripper.pwm
         self._astray = False
         self._first_state()
         if switch_on:
-            self.guard.reset(bus.clock())
+            self.guard.restart(bus.clock())
+
+    def _fit(self) -> bool:
+        """Latch what keeps the servos from being taken over; whether there is nothing."""
+        errors = self.bus.sync_read(self.model.servos, "hardware_error_status")
+        for servo, error in errors.items():
+            self.guard.note_error(servo, error)
+        try:
+            startup.require_pairs_agree(self.bus, self.model)
+        except SafetyError as problem:
+            self.guard.trip("start", str(problem))
+            return False
+        return not any(errors.values())
 
     def _first_state(self) -> None:
-        """Read until every servo answered once (the line may be noisy).
-
-        Raises:
-            DeviceError: When one stays silent.
-        """
-        for attempt in range(_FIRST_READS):
-            try:
-                self._reader.read(health=True)
-                break
-            except PortLostError:
-                raise
-            except DeviceError:
-                if attempt == _FIRST_READS - 1:
-                    raise
+        read_first(self._reader)
         self.state = arm_state(self.model, self._reader.newest, self.gripper.pwm)
 
     # -- a lost port --------------------------------------------------------------------------------
     def _lose(self, error: PortLostError) -> None:
-        self._lost, self.mode, self._command = True, Mode.LOST, None
+        self._lost, self._mode, self._command = True, Mode.LOST, None
         self._reopen_ns = self.bus.clock()
         self.guard.trip("port", f"{error} The servos hold by themselves.")
         _log.error("Arm lost: %s", error)
@@ -369,6 +389,6 @@ class ControlLoop:
         except (DeviceError, SafetyError, ConfigError) as error:
             self.guard.trip("port", f"{_LOST} It isn't usable yet: {error}")
             return
-        self._lost, self.mode = False, Mode.FAULT
-        self.guard.trip("port", f"{_LOST} It is back; the arm holds. Look at it, then clear('your name').")
+        self._lost, self._mode = False, Mode.FAULT
+        self.guard.trip("port", f"{_LOST} It is back; the arm holds. Look at it, then clear it.")
         _log.warning("The arm's port is back.")

@@ -11,8 +11,11 @@ from drivers.dynamixel.cycle import ServoHealth, ServoState, StateCycle
 from drivers.dynamixel.messages import HardwareError
 from drivers.dynamixel.registers import LARGEST_PWM
 from drivers.dynamixel.servo_map import ServoMap, ServoPlace, stall_torque
-from drivers.errors import ServoRestartedError, ServoTimeoutError
+from drivers.errors import PortLostError, ServoRestartedError, ServoTimeoutError
 from robot.interfaces import ArmState
+from trajectories.errors import DeviceError
+
+_FIRST_READS = 3
 
 
 @dataclass(frozen=True)
@@ -137,3 +140,20 @@ def arm_state(model: ServoMap, states: Mapping[int, ServoState], gripper_pwm: in
         gripper_effort=min(max(squeeze, -1.0), 1.0),
         t_ns=min(states[servo].t_ns for servo in model.servos),
     )
+
+
+def read_first(reader: StateCycle) -> None:
+    """Read until every servo answered once (the line may be noisy).
+
+    Raises:
+        DeviceError: When one stays silent.
+    """
+    for attempt in range(_FIRST_READS):
+        try:
+            reader.read(health=True)
+            return
+        except PortLostError:
+            raise
+        except DeviceError:
+            if attempt == _FIRST_READS - 1:
+                raise

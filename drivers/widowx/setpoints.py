@@ -192,6 +192,11 @@ class GoalWriter:
         """`angles` (rad; joints, or joints and gripper) moved into the limits."""
         return [min(max(float(a), low), high) for a, (low, high) in zip(angles, self._range, strict=False)]
 
+    def inside_gripper(self, angle: float) -> float:
+        """The gripper's `angle`, rad, moved into its limits."""
+        low, high = self._range[-1]
+        return min(max(angle, low), high)
+
     def write(self, angles: Sequence[float]) -> None:
         """Send the goals, rad, gripper last.
 

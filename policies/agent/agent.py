@@ -22,7 +22,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from policies.agent.agent_state import agent_state, encoder_tensors, load_agent_state
 from policies.agent.compiled import compiled, kept, new_step
@@ -52,6 +52,8 @@ class Agent:
         value: The state-value network of implicit Q-learning, or None.
         target_actor: The slow copy of the actor, or None.
         encoder: The image encoder that is trained along, or None: then batches bring features.
+        anchor: The policy that the phase began with, where the actor is kept near it, or None.
+        anchor_encoder: What that policy sees through, where the encoder is trained: its copy of then; else None.
         phase: "offline", "warmup" or "online".
         critic_updates: Critic updates ever done.
         actor_updates: Actor updates ever done.
@@ -104,6 +106,7 @@ class Agent:
         slow = config.networks.target_policy
         self.target_actor = copy.deepcopy(self.actor).requires_grad_(False) if slow else None
         self.anchor: Actor | None = None
+        self.anchor_encoder: Encoder | None = None
         self.encoder = None if encoder is None else encoder.to(self.device)
         self.table = torch.zeros(0, instruction_size, device=self.device)
         self.raw_temperature = raw_of(config.initial_temperature).to(self.device).requires_grad_()
@@ -182,6 +185,8 @@ class Agent:
             return
         self.phase, self.phase_updates = phase, 0
         self.anchor = copy.deepcopy(self.actor).requires_grad_(False) if settings.anchored else None
+        sees = self.encoder if settings.anchored else None
+        self.anchor_encoder = None if sees is None else sees.copied().requires_grad_(False)
 
     def update(self, batch: Batch, utd: int = 1) -> Metrics:
         """Take `utd` critic steps on equal parts of the batch, then one actor and temperature step on all of it.
@@ -217,7 +222,13 @@ class Agent:
         if self.encoder is None:
             return EncodedBatch(batch, batch)
         draws = draw_for_images(self.encoder, len(batch), self.generator)
-        return encode_batch(self.encoder, batch, self.table, draws)
+        start = self.anchor_encoder if self._anchor_weight() > 0 else None
+        return encode_batch(self.encoder, batch, self.table, draws, start)
+
+    def _anchor_weight(self) -> float:
+        """That of the next actor update."""
+        phase = self.config.phase(self.phase)
+        return annealed(phase.anchor_weight, self.phase_updates, phase.anchor_steps, phase.anchor_final)
 
     def update_critic(self, batch: Batch) -> Metrics:
         """One step of critics, value network and encoder, of the targets, and of the regulariser's learned weight.
@@ -244,7 +255,7 @@ class Agent:
         """One step of the actor, of its slow copy and, in a soft phase, of the temperature."""
         phase = self.config.phase(self.phase)
         noise = draw_for_actor(phase, batch.action.shape, self.generator)
-        weight = annealed(phase.anchor_weight, self.phase_updates, phase.anchor_steps, phase.anchor_final)
+        weight = self._anchor_weight()
         anchor = self.anchor if weight > 0 else None
         models = replace(self.models(), critics=self._critics_for_actor(), anchor=anchor)
         new_step(self.device)
@@ -257,8 +268,10 @@ class Agent:
         if log_prob is not None:
             self._step(temperature_loss(self.raw_temperature, log_prob, self.target_entropy), "temperature")
             metrics["actor/temperature"] = self.temperature
-        if self.anchor is not None and phase.anchor_tau > 0:
-            _follow(self.anchor, self.actor, phase.anchor_tau)
+        if phase.anchor_tau > 0:
+            for slow, fast in ((self.anchor, self.actor), (self.anchor_encoder, self.encoder)):
+                if slow is not None and fast is not None:
+                    _follow(slow, fast, phase.anchor_tau)
         if self.target_actor is not None:
             _follow(self.target_actor, self.actor, self.config.tau)
         self.actor_updates += 1
@@ -373,5 +386,8 @@ class Agent:
 
 
 @torch.no_grad()
-def _follow(slow: Actor, actor: Actor, step: float) -> None:
-    torch._foreach_lerp_(list(slow.parameters()), list(actor.parameters()), step)
+def _follow(slow: nn.Module, fast: nn.Module, step: float) -> None:
+    """Move what is trained of a network's slow copy towards it."""
+    pairs = zip(slow.parameters(), fast.parameters(), strict=True)
+    trained = [(behind, ahead) for behind, ahead in pairs if ahead.requires_grad]
+    torch._foreach_lerp_([behind for behind, _ in trained], [ahead for _, ahead in trained], step)

@@ -22,6 +22,7 @@ _COUNTERS = ("critic_updates", "actor_updates", "phase_updates")
 _MODULES = ("actor", "critics", "targets", "anchor", "value", "target_actor")
 ENCODER = "encoder."
 """In front of the names of an image encoder's tensors."""
+_ANCHOR, _ANCHOR_ENCODER = "anchor.", "anchor_encoder."
 _SCALARS = ("raw_temperature", "log_cql_weight")
 
 
@@ -30,6 +31,7 @@ class Trained(Protocol):
 
     actor: Actor
     anchor: Actor | None
+    anchor_encoder: Encoder | None
     encoder: Encoder | None
     optimisers: dict[str, torch.optim.Adam]
     generator: torch.Generator
@@ -46,6 +48,9 @@ def agent_state(agent: Trained) -> tuple[dict[str, Tensor], dict[str, Any]]:
         if network is not None:
             tensors |= {f"{module}.{name}": tensor for name, tensor in network.state_dict().items()}
     tensors |= encoder_tensors(agent)
+    if agent.anchor_encoder is not None:
+        trained = agent.anchor_encoder.trained_tensors()
+        tensors |= {_ANCHOR_ENCODER + name: tensor for name, tensor in trained.items()}
     for name in _SCALARS:
         tensors[name] = getattr(agent, name)
     for name, optimiser in agent.optimisers.items():
@@ -71,7 +76,8 @@ def load_agent_state(agent: Trained, tensors: Mapping[str, Tensor], counters: Ma
     missing = [name for name in (*_COUNTERS, "phase") if name not in counters]
     if missing:
         raise CheckpointError(f"the checkpoint lacks the counters {missing}; it is incomplete")
-    has_anchor = any(name.startswith("anchor.") for name in left)
+    _load_anchor_encoder(agent, left)
+    has_anchor = any(name.startswith(_ANCHOR) for name in left)
     agent.anchor = copy.deepcopy(agent.actor).requires_grad_(False) if has_anchor else None
     for module in _MODULES:
         network = getattr(agent, module)
@@ -91,6 +97,24 @@ def load_agent_state(agent: Trained, tensors: Mapping[str, Tensor], counters: Ma
     for name in _COUNTERS:
         setattr(agent, name, int(counters[name]))
     agent.phase = counters["phase"]
+
+
+def _load_anchor_encoder(agent: Trained, left: dict[str, Tensor]) -> None:
+    """What the anchor saw through, where the agent trains its encoder.
+
+    An anchor that was saved without it (by earlier versions) is no policy any more: it is left out, and whoever still
+    asks for one is refused (`agent_file.agent_from`).
+    """
+    agent.anchor_encoder = None
+    if agent.encoder is None:
+        return
+    saved = {name: left.pop(name) for name in list(left) if name.startswith(_ANCHOR_ENCODER)}
+    if saved:
+        agent.anchor_encoder = agent.encoder.copied().requires_grad_(False)
+        agent.anchor_encoder.load_trained({name.removeprefix(_ANCHOR_ENCODER): saved[name] for name in saved})
+        return
+    for name in [name for name in left if name.startswith(_ANCHOR)]:
+        del left[name]
 
 
 def _load_draws(generator: torch.Generator, state: Tensor) -> None:

@@ -1,6 +1,6 @@
 """Checkpoints: one safetensors file with JSON in its header, written atomically, digests checked at load.
 
-The file holds the whole training state of an `Agent` (networks, targets, anchor, optimiser moments,
+The file holds the whole training state of an `Agent` (networks, targets, anchor and its encoder, optimiser moments,
 temperature, random state, counters, instruction table), so that training goes on bit for bit, and whatever
 plain JSON and tensors the caller adds. An existing file of the same name is replaced in one step.
 """

@@ -14,8 +14,9 @@ from typing import Any
 
 from policies.agent.network_config import HistogramConfig, NetworkConfig
 from policies.agent.phase_config import PHASES, Phase, PhaseConfig
-from policies.common.config_dict import build, plain, require
+from policies.common.config_dict import plain, require
 from trajectories.errors import ConfigError
+from trajectories.settings import build
 
 __all__ = ["PHASES", "AgentConfig", "HistogramConfig", "NetworkConfig", "Phase", "PhaseConfig", "value_range"]
 
@@ -94,6 +95,7 @@ class AgentConfig:
         if self.target_range is not None:
             low, high = self.target_range
             require(low < high, f"target_range={self.target_range}", "(low, high) with low < high")
+            _check_support(self.networks.critic_bins, low, high)
         require(
             not self.offline.anchored, "offline.anchor_weight", "0: agents begin offline, there is no policy before"
         )
@@ -119,6 +121,7 @@ class AgentConfig:
         What checkpoints of earlier versions don't know is left out at its default, so that theirs stay alike.
         """
         whole = typing.cast(dict[str, Any], plain(dataclasses.asdict(self)))
+        whole["networks"] = self.networks.to_dict()
         if self.n_step == 1:
             del whole["n_step"]
         return whole
@@ -137,6 +140,15 @@ def value_range(gamma: float, lowest_reward: float = -1.0) -> tuple[float, float
     """(low, high) of the values of rewards in [lowest_reward, 0]: (lowest_reward / (1 - gamma), 0), to 9 decimals."""
     require(0 < gamma < 1 and math.isfinite(lowest_reward), f"gamma={gamma}", "between 0 and 1")
     return round(lowest_reward / (1 - gamma), 9), 0.0
+
+
+def _check_support(bins: HistogramConfig | None, low: float, high: float) -> None:
+    """Refuse critics that can't tell apart all targets."""
+    require(
+        bins is None or (bins.low <= low and high <= bins.high),
+        f"networks.critic_bins from {bins and bins.low} to {bins and bins.high}",
+        f"a support that covers target_range=({low}, {high}): targets beyond it would all count as its end",
+    )
 
 
 def _check_networks(networks: NetworkConfig, phase: PhaseConfig, name: str) -> None:

@@ -284,12 +284,13 @@ def _awac(_: int, family: Family) -> Method:
     """A lambda of 1 for locomotion and 0.3 for Adroit (not published for the other two: 0.3), 4 x 256, batch 1,024.
 
     Weights exp(A / lambda) clipped at 100 (CORL's; the paper has no number): see `losses.awr`. A Gaussian with one log
-    std in [-6, 0], as in rail-berkeley/rlkit. The actor's weight decay of 1e-4 is left out. Online data is appended to
-    the offline data in the reference; the share of 0.5 is ours.
+    std of -6 + 6 sigmoid(raw), raw from 0, as in rail-berkeley/rlkit. The actor's weight decay of 1e-4 is left out.
+    Online data is appended to the offline data in the reference; the share of 0.5 is ours.
     """
     networks = replace(
-        _plain((256,) * 4, (256,) * 4), policy="gaussian", std="shared", log_std_min=-6.0, log_std_max=0.0
-    )
+        _plain((256,) * 4, (256,) * 4), policy="gaussian", std="shared", std_bound="sigmoid",
+        log_std_min=-6.0, log_std_max=0.0,
+    )  # fmt: skip
     beta = 1.0 if family == "locomotion" else 1 / 0.3
     phase = PhaseConfig(extraction="awr", awr_beta=beta, awr_clip=100.0, actor_q="min")
     return Method(_agent(networks, _same(phase)), "arXiv 2006.09359; rail-berkeley/rlkit", batch=1024)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
 
 from policies.agent.distribution import PolicyKind
-from policies.common.config_dict import require
+from policies.common.config_dict import plain, require
+
+StdBound = Literal["clip", "sigmoid"]
+"""See `NetworkConfig.std_bound`."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +48,16 @@ class NetworkConfig:
         critic_hidden: Widths of each critic's hidden layers.
         critics: Number of critics N in the ensemble.
         instruction_width: Width that the instruction embedding is projected to before it joins the state.
-        log_std_min: Lower clip of the policy's log standard deviation (before the tanh, where there is one).
-        log_std_max: Upper clip of the same.
+        log_std_min: Lower end of the policy's log standard deviation (before the tanh, where there is one).
+        log_std_max: Upper end of the same.
         actor_norm: LayerNorm before each of the actor's activations.
         critic_norm: LayerNorm before each activation of the critics and of the value network.
         policy: "tanh_gaussian" (SAC), "gaussian" (unsquashed, with a tanh on the mean: IQL, AWAC) or "deterministic"
             (TD3).
         std: "state": a Gaussian's standard deviation depends on the state; "shared": one for all states.
+        std_bound: How its log is kept between the two ends. "clip" starts at 0 (or, where 0 isn't inside, half-way
+            between the ends) and learns no more once it is beyond one; "sigmoid", min + sigmoid(raw) (max - min),
+            starts half-way and always learns.
         exploration_noise: Standard deviation of the noise that a deterministic policy acts with.
         target_policy: Keep a slow copy of the actor, which the next actions in the TD targets come from (TD3).
         value_hidden: Widths of the hidden layers of a state-value network V(s) (IQL); None for no such network.
@@ -68,18 +74,32 @@ class NetworkConfig:
     critic_norm: bool = True
     policy: PolicyKind = "tanh_gaussian"
     std: Literal["state", "shared"] = "state"
+    std_bound: StdBound = "clip"
     exploration_noise: float = 0.1
     target_policy: bool = False
     value_hidden: tuple[int, ...] | None = None
     critic_bins: HistogramConfig | None = None
 
     def __post_init__(self) -> None:
-        hidden = (self.actor_hidden, self.critic_hidden, self.value_hidden)
-        require(all(widths is None or len(widths) > 0 for widths in hidden), "hidden layers", "at least one layer")
+        for name in ("actor_hidden", "critic_hidden", "value_hidden"):
+            widths = getattr(self, name)
+            whole = widths is None or (len(widths) > 0 and min(widths) >= 1)
+            require(whole, f"{name}={widths}", "at least one layer of a unit or more")
         require(self.critics >= 1, f"critics={self.critics}", "at least 1")
         require(self.instruction_width >= 1, f"instruction_width={self.instruction_width}", "at least 1")
-        require(self.log_std_min < self.log_std_max, "log_std_min", "below log_std_max")
+        require(self.log_std_min < self.log_std_max, f"log_std_min={self.log_std_min}", f"below {self.log_std_max}")
         kinds = get_args(PolicyKind)
         require(self.policy in kinds, f"policy={self.policy!r}", f"one of {', '.join(kinds)}")
         require(self.std in ("state", "shared"), f"std={self.std!r}", "'state' or 'shared'")
+        require(self.std_bound in get_args(StdBound), f"std_bound={self.std_bound!r}", "'clip' or 'sigmoid'")
         require(self.exploration_noise > 0, f"exploration_noise={self.exploration_noise}", "positive")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types.
+
+        What policies of earlier versions don't know is left out at its default, so that their digests stay alike.
+        """
+        whole: dict[str, Any] = plain(asdict(self))
+        if self.std_bound == "clip":
+            del whole["std_bound"]
+        return whole

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from policies.agent.config import HistogramConfig, NetworkConfig
 from policies.agent.fused import first_product, inner_product, norm_relu
 from policies.agent.losses.hl_gauss import bin_edges, expected_value
+from policies.agent.network_config import StdBound
 from policies.common.initial_weights import orthogonal
 
 
@@ -26,7 +28,7 @@ class Actor(nn.Module):
     def __init__(self, config: NetworkConfig, state_size: int, instruction_size: int, action_size: int) -> None:
         """Random weights: orthogonal with gain sqrt 2, and a last layer near zero (actions near 0)."""
         super().__init__()
-        self.log_std_range = (config.log_std_min, config.log_std_max)
+        self.spread = _Spread(config.log_std_min, config.log_std_max, config.std_bound)
         self.exploration = math.log(config.exploration_noise)
         code_width = config.instruction_width if instruction_size > 0 else 0
         self.instruction = nn.Linear(instruction_size, code_width) if code_width > 0 else None
@@ -39,7 +41,10 @@ class Actor(nn.Module):
         self.random = config.policy != "deterministic"
         by_state = self.random and config.std == "state"
         self.head = orthogonal(nn.Linear(widths[-1], (2 if by_state else 1) * action_size), 1e-2)
-        self.log_std = nn.Parameter(torch.zeros(action_size)) if self.random and not by_state else None
+        if by_state:
+            nn.init.constant_(self.head.bias[action_size:], self.spread.start)
+        shared = torch.full((action_size,), self.spread.start)
+        self.log_std = nn.Parameter(shared) if self.random and not by_state else None
 
     def encode(self, embedding: Tensor) -> Tensor:
         """Instruction embeddings (..., E) to codes (..., C); E = C = 0 without language."""
@@ -57,9 +62,30 @@ class Actor(nn.Module):
         if not self.random:
             return x, torch.full_like(x, self.exploration)
         if self.log_std is not None:
-            return x, self.log_std.clamp(*self.log_std_range).expand_as(x)
+            return x, self.spread.bounded(self.log_std).expand_as(x)
         mean, log_std = x.chunk(2, -1)
-        return mean, log_std.clamp(*self.log_std_range)
+        return mean, self.spread.bounded(log_std)
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """How a log standard deviation is kept within [low, high]; see `NetworkConfig.std_bound`."""
+
+    low: float
+    high: float
+    bound: StdBound
+
+    @property
+    def start(self) -> float:
+        """What the layer before gives at first: where the bound passes a gradient on, which a clip's ends don't."""
+        inside = self.bound == "sigmoid" or self.low < 0.0 < self.high
+        return 0.0 if inside else (self.low + self.high) / 2
+
+    def bounded(self, raw: Tensor) -> Tensor:
+        """Log std (..., A) of the layer's output (..., A)."""
+        if self.bound == "sigmoid":
+            return self.low + (self.high - self.low) * torch.sigmoid(raw)
+        return raw.clamp(self.low, self.high)
 
 
 class StackedNetworks(nn.Module):

@@ -198,7 +198,7 @@ def actor_objective(
         metrics["actor/clone"] = cloning.detach()
     if models.anchor is not None:
         with torch.no_grad():
-            start = _moments(models.anchor, batch.state, models.table, batch.instruction)
+            start = _moments(models.anchor, batch.start_state, models.table, batch.instruction)
         divergence = anchor_loss(mean, log_std, *start, config.networks.policy)
         loss = loss + anchor_weight * divergence
         metrics["actor/anchor_kl"] = divergence.detach()
@@ -219,7 +219,7 @@ def _ascent(
     if log_prob is None:
         loss = deterministic_loss(value, phase.q_scale)
         return loss, None, {"actor/loss": loss.detach(), "actor/q": value.detach().mean()}
-    loss = actor_loss(value, log_prob, models.temperature)
+    loss = actor_loss(value, log_prob, models.temperature, phase.q_scale)
     return loss, log_prob.detach(), {"actor/loss": loss.detach(), "actor/entropy": -log_prob.detach().mean()}
 
 

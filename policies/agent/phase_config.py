@@ -82,7 +82,8 @@ class ActorTerms:
         actor_q: Which value the actor looks at: the ensemble's mean or minimum, or the first critic's (TD3).
         actor_critics: Critics (drawn with replacement) that one actor update looks at; None for all. With the
             mean, the expected gradient is the same and the cost is not.
-        q_scale: With a number a, "ddpg" multiplies the value by a / mean |Q| of the batch (TD3+BC's lambda).
+        q_scale: With a number a, "soft" and "ddpg" multiply their loss by a / mean |Q| of the batch (TD3+BC's lambda):
+            what stands beside it (cloning, the anchor) counts alike whatever returns are.
         awr_beta: Inverse temperature of "awr" (IQL's beta, AWAC's 1 / lambda).
         awr_clip: Largest weight of "awr".
     """
@@ -101,7 +102,8 @@ class ActorTerms:
         require(self.actor_critics is None or self.actor_critics >= 1, "actor_critics", "None or at least 1")
         require(self.actor_critics is None or self.actor_q != "first", "actor_critics", "None with actor_q='first'")
         require(self.q_scale is None or self.q_scale > 0, f"q_scale={self.q_scale}", "None or positive")
-        require(self.q_scale is None or self.extraction == "ddpg", "q_scale", "None without extraction='ddpg'")
+        ascends = self.extraction in ("soft", "ddpg")
+        require(self.q_scale is None or ascends, "q_scale", "None without extraction='soft' or 'ddpg'")
         require(self.awr_beta > 0, f"awr_beta={self.awr_beta}", "positive")
         require(self.awr_clip > 0, f"awr_clip={self.awr_clip}", "positive")
 
@@ -163,7 +165,7 @@ class PhaseConfig(AnchorTerms, CloningTerms, ActorTerms, ConservativeTerms, Targ
     Attributes:
         actor_delay: The targets, and at the end of an update the actor, learn when the number of critic updates is a
             multiple of this (TD3: 2).
-        critic_only: Leave actor and temperature as they are.
+        critic_only: Leave actor and temperature as they are. (An encoder that the critics train changes what it sees.)
     """
 
     actor_delay: int = 1

@@ -47,6 +47,11 @@ class Batch:
         return self.observation["state"]
 
     @property
+    def start_state(self) -> Tensor:
+        """float32 (B, F): the observation as the anchor sees it, through the encoder of its own if it has one."""
+        return self.observation.get("start", self.state)
+
+    @property
     def next_state(self) -> Tensor:
         """float32 (B, F)."""
         return self.next_observation["state"]
@@ -75,10 +80,10 @@ class Batch:
     @staticmethod
     def concatenate(batches: Sequence[Batch]) -> Batch:
         """One batch of all rows, in order."""
-        names = batches[0].observation
+        now, after = batches[0].observation, batches[0].next_observation
         return Batch(
-            observation={name: torch.cat([b.observation[name] for b in batches]) for name in names},
-            next_observation={name: torch.cat([b.next_observation[name] for b in batches]) for name in names},
+            observation={name: torch.cat([b.observation[name] for b in batches]) for name in now},
+            next_observation={name: torch.cat([b.next_observation[name] for b in batches]) for name in after},
             **{name: torch.cat([getattr(b, name) for b in batches]) for name in _COLUMNS},
         )
 

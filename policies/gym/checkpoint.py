@@ -23,6 +23,10 @@ from policies.replay.replay import Replay
 from trajectories.errors import CheckpointError
 
 FORMAT = "regrasp-gym-1"
+WHEN_IT_DIVERGES = (
+    "Look for observations that are far larger than those of the data (data.normalise=true clips them), or take "
+    "+agent.networks.critic_norm=true."
+)
 
 
 @dataclass(frozen=True)
@@ -65,10 +69,16 @@ def save_checkpoint(
         tensors: The caller's, e.g. the state of a replay's draws.
 
     Raises:
-        CheckpointError: The disk refuses.
+        CheckpointError: The disk refuses, or a tensor holds NaN or infinity.
     """
     scaling = {"mean": torch.from_numpy(preparation.mean), "spread": torch.from_numpy(preparation.spread)}
     payload, header = agent_content(agent, scaling | dict(tensors or {}))
+    broken = [name for name, tensor in payload.items() if not bool(torch.isfinite(tensor).all())]
+    if broken:
+        raise CheckpointError(
+            f"Training has diverged: {len(broken)} of {len(payload)} tensors, {broken[0]} among them, are not finite. "
+            f"{path} is as it was. {WHEN_IT_DIVERGES}"
+        )
     write_tensors(Path(path), FORMAT, payload, {**header, "identity": dict(identity), "progress": dict(progress)})
 
 

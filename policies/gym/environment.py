@@ -6,20 +6,25 @@ import contextlib
 import difflib
 import importlib
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from gymnasium.wrappers import FlattenObservation, RescaleAction
+from gymnasium.wrappers import TransformObservation
 
+from policies.gym.observation_spaces import alphabetical, require_vectors
+from policies.gym.wrappers import FiniteSteps, UnitActions, require_action_range
 from trajectories.errors import ConfigError, MissingDependencyError
 from trajectories.types import Float32
 
 FlatEnv = gymnasium.Env[Any, Any]
 """Observations (F,) of any float type, actions (A,) in [-1, 1]."""
+_LIMITS = ("_max_episode_steps", "max_episode_steps", "max_steps", "horizon", "max_path_length")
+"""Gymnasium's `TimeLimit` and D4RL; the twin and MiniGrid; robosuite; MetaWorld."""
 
 
 @dataclass(frozen=True)
@@ -74,58 +79,47 @@ class Interface:
 def make_env(settings: EnvSettings) -> FlatEnv:
     """Make an environment, flattened and rescaled.
 
-    Dict and tuple observations are flattened in the order of `gymnasium.spaces.flatten` (keys of a Dict in alphabetical
-    order, so that goals of Gymnasium-Robotics come as achieved_goal, desired_goal, observation); actions are rescaled
-    linearly when their bounds aren't -1 and 1.
+    Dict and tuple observations are flattened as by `gymnasium.spaces.flatten`, with keys of a Dict in alphabetical
+    order however it was written, so that goals of Gymnasium-Robotics come as achieved_goal, desired_goal, observation;
+    actions are rescaled linearly when their bounds aren't -1 and 1. A step that isn't finite raises
+    `InvalidEpisodeError`.
 
     Raises:
-        ConfigError: There is no such id, its arguments are wrong, or its spaces don't fit.
+        ConfigError: There is no such id, its arguments are wrong, its spaces don't fit, or nothing ends its episodes.
         MissingDependencyError: A package that the environment needs isn't installed.
     """
     env = _make(settings)
+    _require_time_limit(env, settings)
     require_vectors(env.observation_space, settings.id)
     if not isinstance(env.observation_space, spaces.Box) or len(env.observation_space.shape) != 1:
-        env = FlattenObservation(env)
-    actions = env.action_space
-    if not isinstance(actions, spaces.Box) or len(actions.shape) != 1:
-        raise ConfigError(f"{settings.id} has actions {actions}; expected a vector of continuous ones (a Box).")
-    if not (np.isfinite(actions.low).all() and np.isfinite(actions.high).all()):
-        raise ConfigError(f"{settings.id} has actions without bounds, {actions}; expected finite ones to rescale from.")
-    if (actions.low != -1.0).any() or (actions.high != 1.0).any():
-        env = RescaleAction(env, np.float32(-1.0), np.float32(1.0))
-    return env
+        ordered = alphabetical(env.observation_space)
+        env = TransformObservation(env, partial(spaces.flatten, ordered), spaces.flatten_space(ordered))
+    env = FiniteSteps(env, settings.id)
+    actions = require_action_range(env.action_space, settings.id)
+    return UnitActions(env) if (actions.low != -1.0).any() or (actions.high != 1.0).any() else env
 
 
 def interface_of(env: FlatEnv) -> Interface:
-    """Sizes and action bounds of what `make_env` made."""
-    shape, own = env.observation_space.shape, env.unwrapped.action_space
+    """Sizes and action bounds of what `make_env` made: the bounds that whoever recorded data through the id met."""
+    shape = env.observation_space.shape
+    own = env.env.action_space if isinstance(env, UnitActions) else env.action_space
     if shape is None or not isinstance(own, spaces.Box):
         raise ConfigError(f"{env} isn't flat; use policies.gym.environment.make_env.")
     return Interface(int(shape[0]), own.low.astype(np.float32), own.high.astype(np.float32))
 
 
-def require_vectors(space: spaces.Space[Any], owner: str) -> None:
-    """Refuse observations that aren't a state.
+def _require_time_limit(env: FlatEnv, settings: EnvSettings) -> None:
+    """Refuse an environment whose episodes need not end.
 
-    Raises:
-        ConfigError: When there is text, a graph or an image among them.
+    A limit is that of the id, a `TimeLimit` anywhere inside, or a number of steps under one of the names that
+    environments use which cut their episodes themselves.
     """
-    for leaf in _leaves(space):
-        if isinstance(leaf, spaces.Box) and leaf.dtype == np.uint8 and len(leaf.shape) >= 2:
-            raise ConfigError(f"{owner} observes images {leaf}; expected a state. Choose the state-based variant.")
-        if isinstance(leaf, spaces.Text) or not leaf.is_np_flattenable:
-            raise ConfigError(f"{owner} observes {leaf}, which doesn't become a vector; expected numbers only.")
-
-
-def _leaves(space: spaces.Space[Any]) -> Iterator[spaces.Space[Any]]:
-    if isinstance(space, spaces.Dict):
-        for inner in space.spaces.values():
-            yield from _leaves(inner)
-    elif isinstance(space, spaces.Tuple):
-        for inner in space.spaces:
-            yield from _leaves(inner)
-    else:
-        yield space
+    limits = [env.get_wrapper_attr(name) for name in _LIMITS if env.has_wrapper_attr(name)]
+    if not any(isinstance(limit, int | np.integer) and limit > 0 for limit in limits):
+        raise ConfigError(
+            f"{settings.id} has no time limit, so that an episode might never end; expected one. Give max_steps=1000, "
+            "or as many steps as an episode shall have at most."
+        )
 
 
 def _make(settings: EnvSettings) -> FlatEnv:

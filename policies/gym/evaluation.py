@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+import numpy as np
+
 from policies.gym.acting import GymPolicy, Stream, seed_of
 from policies.gym.environment import FlatEnv
 from policies.gym.settings import EvaluationSettings, Mode
+from trajectories.errors import InvalidEpisodeError
 
 _SUCCESS = ("success", "is_success")
 
@@ -30,11 +33,32 @@ class EpisodeResult:
 
 
 def success_of(info: Mapping[str, Any], before: bool | None) -> bool | None:
-    """Success so far, with one more step's info ("success" or "is_success")."""
+    """Success so far, with one more step's info.
+
+    Args:
+        info: "success" or "is_success" may be true or false (0 and 1, and arrays of one of these, too), or robomimic's
+            dictionary, whose entry "task" says it.
+        before: Success so far; None when no step has said.
+
+    Raises:
+        InvalidEpisodeError: The entry is anything else.
+    """
     for key in _SUCCESS:
         if key in info:
-            return bool(info[key]) or bool(before)
+            return _truth(info[key], f'info["{key}"]') or bool(before)
     return before
+
+
+def _truth(value: Any, where: str) -> bool:
+    if isinstance(value, Mapping) and "task" in value:
+        value, where = value["task"], f'{where}["task"]'
+    number = np.asarray(value)
+    if number.size != 1 or number.dtype.kind not in "biuf" or number.item() not in (0, 1):
+        raise InvalidEpisodeError(
+            f"{where} is {value!r}; expected true or false for the whole task, or robomimic's dictionary with an entry "
+            "'task'. Let the environment say one or the other, or leave the entry out."
+        )
+    return bool(number.item())
 
 
 def evaluate(policy: GymPolicy, env: FlatEnv, settings: EvaluationSettings, mode: Mode) -> list[EpisodeResult]:
@@ -45,6 +69,9 @@ def evaluate(policy: GymPolicy, env: FlatEnv, settings: EvaluationSettings, mode
         env: From `make_env`; not the one that training goes on in.
         settings: How many episodes, from which seed.
         mode: "stochastic" or "deterministic".
+
+    Raises:
+        InvalidEpisodeError: A step isn't finite, or says something else than true or false of success.
     """
     results = []
     with policy.own_draws(seed_of(settings.seed, Stream.SAMPLED_EVALUATION)):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from gymnasium import spaces
 
-from policies.gym.environment import require_vectors
-from trajectories.flat.episode import FlatDataset, FlatEpisode, require_finite
-from trajectories.flat.errors import DatasetError
+from policies.gym.observation_spaces import alphabetical, require_vectors
+from trajectories.errors import RegraspError
+from trajectories.flat.episode import FlatDataset, FlatEpisode, flags, require_finite
+from trajectories.flat.errors import DatasetError, unreadable
 from trajectories.types import Float32
 
 METADATA = "metadata.json"
@@ -24,8 +27,8 @@ def is_minari(path: Path) -> bool:
 def read_minari(path: Path) -> FlatDataset:
     """All episodes of a Minari data set.
 
-    Dict and tuple observations are flattened in the order of `gymnasium.spaces.flatten` (keys of a Dict in alphabetical
-    order), the same as `gymnasium.wrappers.FlattenObservation` does to the environment. A termination stays apart from
+    Dict and tuple observations are flattened as by `gymnasium.spaces.flatten`, with keys of a Dict in alphabetical
+    order, the same as `policies.gym.environment.make_env` does to the environment. A termination stays apart from
     a truncation; an episode that has neither at its end counts as cut.
 
     Args:
@@ -38,29 +41,52 @@ def read_minari(path: Path) -> FlatDataset:
     import minari
 
     folder = path if (path / METADATA).is_file() else path / "data"
-    try:
+    with _readable(str(path)):
         data = minari.MinariDataset(folder)
-    except (OSError, ValueError, KeyError, AssertionError) as error:
-        raise DatasetError(
-            f"{path} can't be read as a Minari data set: {error}. Download or record it again."
-        ) from error
-    space, actions = data.spec.observation_space, data.spec.action_space
+        space, actions = alphabetical(data.spec.observation_space), data.spec.action_space
     require_vectors(space, str(path))
     if not isinstance(actions, spaces.Box) or len(actions.shape) != 1:
         raise DatasetError(f"{path} has actions {actions}; expected a vector of continuous ones (a Box).")
-    episodes = []
-    for episode in data.iterate_episodes():
-        where = f"{path}, episode {episode.id}"
-        observations = flatten_all(space, episode.observations, len(episode) + 1, where)
-        taken, rewards = (np.asarray(c, np.float32) for c in (episode.actions, episode.rewards))
-        terminations = np.asarray(episode.terminations, bool)
-        if terminations[:-1].any() or np.asarray(episode.truncations, bool)[:-1].any():
-            raise DatasetError(
-                f"{where} goes on after its end; expected terminations and truncations at the last step."
-            )
-        require_finite([("observations", observations), ("actions", taken), ("rewards", rewards)], where)
-        episodes.append(FlatEpisode(observations, taken, rewards, bool(terminations[-1])))
+    episodes, stored = [], iter(data.iterate_episodes())
+    for number in range(int(data.total_episodes)):
+        where = f"{path}, episode {number}"
+        with _readable(where):
+            episodes.append(_episode(next(stored), space, where))
     return FlatDataset(tuple(episodes), str(path))
+
+
+@contextmanager
+def _readable(where: str) -> Iterator[None]:
+    """Turn whatever minari and h5py raise for damaged files into a `DatasetError` that says where."""
+    try:
+        yield
+    except RegraspError:
+        raise
+    except Exception as error:  # AttributeError, KeyError, OSError, TypeError, ValueError, ...: of a damaged file, any
+        raise DatasetError(unreadable(where, "a Minari data set", error)) from error
+
+
+def _episode(episode: Any, space: spaces.Space[Any], where: str) -> FlatEpisode:
+    """One of Minari's episodes, checked."""
+    steps = len(episode.actions)
+    if steps < 1 or len(episode.rewards) != steps:
+        raise DatasetError(
+            f"{where} has {steps} actions and {len(episode.rewards)} rewards; expected as many of both, at least one. "
+            "Delete the episode, or record the data set again."
+        )
+    observations = flatten_all(space, episode.observations, steps + 1, where)
+    taken, rewards = (np.asarray(c, np.float32) for c in (episode.actions, episode.rewards))
+    terminations, truncations = (
+        flags(np.asarray(column), name, where)
+        for name, column in (("terminations", episode.terminations), ("truncations", episode.truncations))
+    )
+    for name, column in (("terminations", terminations), ("truncations", truncations)):
+        if column.shape != (steps,):
+            raise DatasetError(f"{where}: {name} have shape {column.shape}; expected ({steps},), one for each step.")
+    if terminations[:-1].any() or truncations[:-1].any():
+        raise DatasetError(f"{where} goes on after its end; expected terminations and truncations at the last step.")
+    require_finite([("observations", observations), ("actions", taken), ("rewards", rewards)], where)
+    return FlatEpisode(observations, taken, rewards, bool(terminations[-1]))
 
 
 def flatten_all(space: spaces.Space[Any], values: Any, rows: int, where: str) -> Float32:
@@ -73,13 +99,15 @@ def flatten_all(space: spaces.Space[Any], values: Any, rows: int, where: str) ->
         where: For messages.
 
     Returns:
-        float32 (rows, F), each row as `gymnasium.spaces.flatten` makes it.
+        float32 (rows, F), each row as `gymnasium.spaces.flatten` makes it of the space with its keys in alphabetical
+        order.
 
     Raises:
         DatasetError: There are more or fewer.
     """
     if isinstance(space, spaces.Dict):
-        return np.concatenate([flatten_all(inner, values[key], rows, where) for key, inner in space.items()], 1)
+        ordered = sorted(space.items(), key=lambda entry: str(entry[0]))
+        return np.concatenate([flatten_all(inner, values[key], rows, where) for key, inner in ordered], 1)
     if isinstance(space, spaces.Tuple):
         pairs = zip(space.spaces, values, strict=True)
         return np.concatenate([flatten_all(inner, value, rows, where) for inner, value in pairs], 1)

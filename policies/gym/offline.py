@@ -9,7 +9,7 @@ import torch
 from policies.agent.agent import Agent
 from policies.common.progress import Progress
 from policies.gym.acting import GymPolicy, Stream, seed_of
-from policies.gym.checkpoint import load_checkpoint, save_checkpoint
+from policies.gym.checkpoint import WHEN_IT_DIVERGES, load_checkpoint, save_checkpoint
 from policies.gym.environment import interface_of, make_env
 from policies.gym.evaluation import evaluate_all
 from policies.gym.preparation import Preparation, fitted
@@ -23,10 +23,6 @@ from trajectories.flat.episode import FlatDataset
 
 AGENT_FILE = "agent.safetensors"
 METRICS = "metrics"
-WHEN_IT_DIVERGES = (
-    "Look for observations that are far larger than those of the data (data.normalise=true clips them), or take "
-    "+agent.networks.critic_norm=true."
-)
 _SHOW_EVERY = 20
 
 

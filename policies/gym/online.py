@@ -21,10 +21,10 @@ from numpy.typing import NDArray
 from policies.agent.agent import Agent
 from policies.common.progress import Progress
 from policies.gym.acting import GymPolicy, Stream, seed_of
-from policies.gym.checkpoint import OnlineCheckpoint, load_checkpoint, with_draws_of_before
+from policies.gym.checkpoint import WHEN_IT_DIVERGES, OnlineCheckpoint, load_checkpoint, with_draws_of_before
 from policies.gym.environment import Interface, interface_of, make_env
 from policies.gym.evaluation import EpisodeResult, evaluate_all, success_of, summary
-from policies.gym.offline import AGENT_FILE, METRICS, WHEN_IT_DIVERGES
+from policies.gym.offline import AGENT_FILE, METRICS
 from policies.gym.preparation import Preparation, fitted
 from policies.gym.settings import Job, OnlineSettings
 from policies.learner.online_trainer import OnlineTrainer

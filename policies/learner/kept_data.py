@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from policies.learner.learner_config import LearnerConfig
 from policies.perception.protocol import Perception
 from policies.perception.rewording import Wordings, reworded
-from policies.replay.dataset import fill_replay, for_replay, kept_offline, read_all
+from policies.replay.dataset import ReplayEpisode, fill_replay, kept_offline, read_all, under_all_wordings
 from policies.replay.mixed_replay import MixedReplay
 from policies.replay.replay import Replay
 from policies.replay.replay_settings import ReplaySettings
@@ -46,11 +46,12 @@ class KeptData:
         """
         if config.retention == 0:
             return online
-        kept, recorded = [], 0
+        kept: list[ReplayEpisode] = []
+        recorded = 0
         for episode in kept_offline(read_all(self.stores), self.task, config.offline):
             recorded += len(episode)
-            for copy in reworded([episode], self.task or episode.task, self.wordings):
-                kept.append(for_replay(copy, perception, online.gamma))
+            copies = reworded([episode], self.task or episode.task, self.wordings)
+            kept += under_all_wordings(copies, perception, online.gamma)
         settings = ReplaySettings(online.n_step, config.replay_device)
         filled = fill_replay(kept, perception.fields, online.gamma, device=online.device, seed=seed, settings=settings)
         return MixedReplay(online, filled, config.retention, config.corrections, copies=len(filled) / recorded)

@@ -19,6 +19,7 @@ import torch
 from policies.agent.config import AgentConfig
 from policies.learner.divergence import require_finite
 from policies.learner.kept_data import KeptData
+from policies.learner.lag import seconds_an_update
 from policies.learner.learner_config import LearnerConfig
 from policies.learner.learner_status import LearnerStatus
 from policies.learner.online_trainer import OnlineTrainer
@@ -190,6 +191,10 @@ class Learner:
         success: dict[str, float] = {name: self._metrics.success(name) for name in DIRECTIONS}
         return LearnerStatus(pace.steps, self._episodes, pace.updates, pace.owed, self._published.version, success)
 
+    def seconds_an_update(self) -> float:
+        """Of one update on this machine, measured on a copy of the agent."""
+        return seconds_an_update(self.trainer.agent, self.perception.fields, self.config.schedule)
+
     def train(self, budget: int | None = None) -> int:
         """Do the updates that are due, at most `budget`; returns how many.
 
@@ -223,7 +228,7 @@ class Learner:
         """
         self._require_finite()
         self.trainer.save({"wall_s": self._metrics.wall_s, "snapshot_steps": self._snapshot_steps})
-        self._kept.save(if_grown=True)
+        self._kept.save()
         self._metrics.flush()
 
     def close(self) -> None:
@@ -231,7 +236,6 @@ class Learner:
         try:
             self._take_in()
             self.save()
-            self._kept.save()
         finally:
             self._metrics.close()
             self.store.close()

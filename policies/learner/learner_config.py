@@ -43,8 +43,9 @@ class LearnerConfig:
         freeze_encoder: Leave a pre-trained image encoder as it is: replay keeps features, and an update costs what one
             on states does. False: replay keeps images (a frozen tower's maps), and the critics go on training it. A run
             keeps to what it began with. Keypoints are always frozen.
-        max_lag: Environment steps that the learner may be behind before actors have to wait; at least the longest
-            episode, or actor and learner take turns instead of working side by side.
+        max_lag: Updates that the learner may be behind before actors have to wait: environment steps that the policy
+            has not learned from yet. At least the longest episode, or actor and learner take turns instead of working
+            side by side.
         publish_every: Updates between two publications of the policy.
         checkpoint_every: Updates between two checkpoints of the learner.
         snapshot_every: Environment steps between policy folders that are kept.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 
 from policies.learner.pretrain_config import PretrainConfig
 from policies.perception.protocol import Perception
-from policies.replay.dataset import ReplayEpisode, fill_replay, for_perception_alone, for_replay
+from policies.replay.dataset import ReplayEpisode, fill_replay, for_perception_alone, under_all_wordings
 from policies.replay.mixed_replay import MixedReplay
 from policies.replay.replay import Replay
 from trajectories.errors import ConfigError
@@ -35,6 +36,10 @@ class OfflineData:
         return MixedReplay(self.prior, self.target, target_share)
 
 
+def _acted(episodes: Iterable[Episode]) -> Iterator[Episode]:
+    return (episode for episode in episodes if not for_perception_alone(episode))
+
+
 def offline_data(
     episodes: Iterable[Episode],
     task: str,
@@ -45,15 +50,23 @@ def offline_data(
 ) -> OfflineData:
     """Demonstrations, failures and prior data (not play) as transitions.
 
+    Args:
+        episodes: Those of one id one after the other: an episode and its copies under other wordings.
+        task: The target task.
+        perception: How the policy sees.
+        config: Discount, and where transitions are kept.
+        seed: Of the draws.
+        device: Where batches arrive.
+
     Raises:
         ConfigError: When no episode is of the target task.
     """
     gamma, fields, replay = config.agent.gamma, perception.fields, config.replay
     target: list[ReplayEpisode] = []
     prior: list[ReplayEpisode] = []
-    for episode in episodes:
-        if not for_perception_alone(episode):
-            (target if episode.task == task else prior).append(for_replay(episode, perception, gamma))
+    for name, copies in groupby(_acted(episodes), key=lambda episode: episode.task):
+        kind = target if name == task else prior
+        kind += under_all_wordings(copies, perception, gamma)
     if not target:
         raise ConfigError(
             f"No episode shows the target task {task!r} (play teaches the encoder only). Record demonstrations."

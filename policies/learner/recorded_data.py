@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from policies.perception.rewording import Wordings, reworded
-from policies.replay.dataset import read_all
+from policies.replay.dataset import read_all, read_whole
 from trajectories.errors import ConfigError
 from trajectories.kinds import AFTERMATH, PLAY, kind_of
 from trajectories.manifest import EpisodeInfo
@@ -65,13 +65,8 @@ class RecordedData:
 
     @property
     def most_frames(self) -> int:
-        """Upper bound of the frames to learn keypoints from: successes of the task under every wording."""
-        copies = 1 + len(self._known)
-        return sum(
-            (info.length + 1) * (copies if info.task == self.task and info.outcome == "success" else 1)
-            for info in self.infos
-            if info.id not in self.held_out
-        )
+        """Upper bound of the frames to learn keypoints from."""
+        return sum(info.length + 1 for info in self.infos if info.id not in self.held_out)
 
     def training(self, *, successes_only: bool = False) -> Iterator[Episode]:
         """The episodes to learn from, those of the task under every wording; see `reworded`."""
@@ -80,7 +75,8 @@ class RecordedData:
 
     def measured(self) -> Iterator[Episode]:
         """The episodes that are kept from training, as they were recorded."""
-        return (store.read(name) for store in self.stores for name in store.ids() if name in self.held_out)
+        for store in self.stores:
+            yield from read_whole(store, [name for name in store.ids() if name in self.held_out])
 
     def identity(self) -> dict[str, Any]:
         """Plain JSON of what decides the transitions."""

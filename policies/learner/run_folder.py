@@ -2,7 +2,7 @@
 
 episodes/               every episode that was acknowledged, durable before the receipt
 learner.safetensors     agent, draws of the replay, counters: the newest checkpoint
-replay.safetensors      the replay's content, so that a restart needs not encode episodes again; may be deleted
+replay/                 the replay's content, so that a restart needs not encode episodes again; may be deleted
 published.json          newest published version, so that versions never repeat after a kill
 snapshots/step_<n>/     policy folders along the run, each with snapshot.json
 metrics/                metrics.jsonl and TensorBoard files
@@ -19,7 +19,7 @@ from trajectories.errors import CheckpointError
 
 EPISODES = "episodes"
 CHECKPOINT = "learner.safetensors"
-REPLAY = "replay.safetensors"
+REPLAY = "replay"
 PUBLISHED = "published.json"
 SNAPSHOTS = "snapshots"
 SNAPSHOT_FILE = "snapshot.json"

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from policies.learner.lag import LagWatch
 from policies.learner.learner import Learner
 from policies.learner.learner_status import LearnerStatus
 from robot.link.server import LinkServer
@@ -25,6 +26,7 @@ def run_learner(
     *,
     tls: TlsFiles | None = None,
     on_status: Callable[[LearnerStatus], None] | None = None,
+    say: Callable[[str], None] = logger.warning,
     on_ready: Callable[[str], None] | None = None,
     linger_s: float = 5.0,
     stop: threading.Event | None = None,
@@ -36,6 +38,7 @@ def run_learner(
         address: "host:port" to listen at; port 0 takes a free one.
         tls: Certificates; needed off loopback.
         on_status: Told now and then where the run stands.
+        say: Told in words whether the learner keeps up with the robot, at the start and while it runs.
         on_ready: Told the address once actors can connect.
         linger_s: How long actors can still ask after the end.
         stop: Ends the run once set, like a signal.
@@ -48,13 +51,18 @@ def run_learner(
     """
     stop = stop or threading.Event()
     tell = on_status or _ignore
+    lag = LagWatch(learner.config.max_lag, learner.spec.control_hz, say)
     with on_signals(stop.set, signal.SIGINT, signal.SIGTERM):
         try:
+            lag.begin(learner.seconds_an_update(), learner.trainer.agent.device.type)
             with LinkServer(learner, address, tls) as server:
                 if on_ready is not None:
                     on_ready(server.address)
                 while not stop.is_set() and not learner.complete:
-                    if learner.train(_UPDATES_A_TURN) == 0:
+                    started = time.monotonic()
+                    done = learner.train(_UPDATES_A_TURN)
+                    lag.look(learner.owed, done, time.monotonic() - started)
+                    if done == 0:
                         learner.wait(_WAIT_S)
                     tell(learner.status)
                 complete = learner.complete

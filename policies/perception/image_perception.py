@@ -6,7 +6,7 @@ frozen tower saw in them, and the agent encodes its batches itself (`policies.pe
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from policies.perception.encoders.description import described, rebuilt
 from policies.perception.encoders.encoder import Encoder
 from policies.perception.encoders.frames import episode_fields, frame_fields
 from policies.perception.scaling import ProprioScaling
-from policies.perception.text_table import EncodeText, TextTable
+from policies.perception.text_table import TextTable
 from policies.replay.ring_buffer import Fields
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import Episode, Float32, Observation, RobotSpec
@@ -84,6 +84,11 @@ class ImagePerception:
         """The encoder, unless it is frozen."""
         return None if self.encoder.frozen else self.encoder
 
+    @property
+    def sees_words(self) -> bool:
+        """Whether replay keeps features that the instruction had a part in; images and a tower's maps have none."""
+        return self.encoder.frozen and self.encoder.config.instruction != "none"
+
     def instruction(self, text: str) -> int:
         """Row of an instruction in the table.
 
@@ -112,11 +117,6 @@ class ImagePerception:
         """
         code = self._rows[self.text.row(episode.instruction)]
         return episode_fields(self.encoder, episode.images, self.scaling.apply(episode.proprio), code)
-
-    def with_instructions(self, instructions: Sequence[str], encode: EncodeText, source: str) -> ImagePerception:
-        """The same, knowing further instructions."""
-        text = self.text.extended(instructions, encode, source)
-        return ImagePerception(self.encoder, self.scaling, text, self.spec)
 
     def with_encoder(self, tensors: Mapping[str, Tensor]) -> ImagePerception:
         """A copy with these weights of the encoder, which have given finite features in a trial.

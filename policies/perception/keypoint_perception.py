@@ -6,7 +6,7 @@ an image. Nothing in the state is known to the twin alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from policies.perception.common import FILE, Common, Content, part_of
 from policies.perception.keypoint_labels import PICK_SIZE, ProprioIndex
 from policies.perception.keypoints import KeypointNet, KeypointNetConfig, as_input
 from policies.perception.scaling import LARGEST, ProprioScaling
-from policies.perception.text_table import EncodeText, TextTable
+from policies.perception.text_table import TextTable
 from policies.replay.ring_buffer import Fields
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import Episode, Float32, Int64, Observation, RobotSpec, UInt8
@@ -90,10 +90,10 @@ class KeypointPerception:
     def trained(self) -> None:
         """No agent trains the network."""
 
-    def with_instructions(self, instructions: Sequence[str], encode: EncodeText, source: str) -> KeypointPerception:
-        """The same, knowing further instructions."""
-        text = self.text.extended(instructions, encode, source)
-        return KeypointPerception(self.net, self.scaling, text, self.spec, self.camera)
+    @property
+    def sees_words(self) -> bool:
+        """Yes: the network looks for what the instruction speaks of."""
+        return True
 
     def instruction(self, text: str) -> int:
         """Row of an instruction in the table.

@@ -50,10 +50,11 @@ class KeypointConfig:
 
 @dataclass(frozen=True)
 class KeypointFrames:
-    """N labelled frames of several episodes.
+    """N labelled frames of several episodes; those that differ in their wording alone share an image.
 
     Attributes:
-        images: uint8 (N, S, S, 3).
+        images: uint8 (M, S, S, 3).
+        image: int64 (N,) rows of `images`.
         proprio: float32 (N, P), normalised before training.
         instruction: int64 (N,) rows of `text`.
         text: float32 (K, E) instruction embeddings.
@@ -63,6 +64,7 @@ class KeypointFrames:
     """
 
     images: UInt8
+    image: Int64
     proprio: Float32
     instruction: Int64
     text: Float32
@@ -72,7 +74,11 @@ class KeypointFrames:
 
     def __len__(self) -> int:
         """N."""
-        return len(self.images)
+        return len(self.image)
+
+    def images_of(self, rows: Int64) -> UInt8:
+        """uint8 (R, S, S, 3): the images of these of the N frames."""
+        return self.images[self.image[rows]]
 
 
 @dataclass(frozen=True)
@@ -140,7 +146,7 @@ class KeypointTraining:
         """One gradient step; returns its loss, a scalar without gradient."""
         rows = self._train[self._rng.integers(len(self._train), size=self._config.batch)]
         frames, net = self._frames, self.net
-        images = augment(frames.images[rows], self._config, self._rng)
+        images = augment(frames.images_of(rows), self._config, self._rng)
         target = (torch.from_numpy(frames.values[rows]) - net.label_mean) / net.label_scale
         mask = torch.from_numpy(frames.mask[rows])
         predicted = net.normalised(
@@ -228,7 +234,7 @@ def measure(net: KeypointNet, frames: KeypointFrames, rows: Int64, batch: int = 
             part = rows[start : start + batch]
             parts.append(
                 net(
-                    as_input(torch.from_numpy(frames.images[part])),
+                    as_input(torch.from_numpy(frames.images_of(part))),
                     torch.from_numpy(frames.proprio[part]),
                     text[torch.from_numpy(frames.instruction[part])],
                 ).numpy()

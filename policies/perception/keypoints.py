@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from torch.nn import functional
 
 from policies.perception.keypoint_labels import KEYPOINT_SIZE
 from trajectories.errors import ConfigError
+from trajectories.settings import build
 
 IMAGE_STRIDE = {64: 2, 96: 3, 128: 4}
 """Image side in pixels -> stride of the first convolution: the maps are 32 x 32 at each size."""
@@ -57,15 +58,12 @@ class KeypointNetConfig:
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> KeypointNetConfig:
-        """Inverse of `to_dict`."""
-        channels, hidden = raw["channels"], raw["hidden"]
-        return cls(
-            image_size=int(raw["image_size"]),
-            proprio_size=int(raw["proprio_size"]),
-            text_size=int(raw["text_size"]),
-            channels=(int(channels[0]), int(channels[1]), int(channels[2]), int(channels[3])),
-            hidden=(int(hidden[0]), int(hidden[1])),
-        )
+        """Inverse of `to_dict`; missing keys keep their defaults.
+
+        Raises:
+            ConfigError: For an unknown key or a value of another type.
+        """
+        return cast(KeypointNetConfig, build(cls, raw, "keypoint network"))
 
 
 class KeypointNet(nn.Module):

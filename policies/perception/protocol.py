@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from policies.perception.encoders.encoder import Encoder
-from policies.perception.text_table import EncodeText, TextTable
+from policies.perception.text_table import TextTable
 from policies.replay.ring_buffer import Fields
 from trajectories.types import Episode, Float32, Observation, RobotSpec
 
@@ -56,6 +56,10 @@ class Perception(Protocol):
     def trained(self) -> Encoder | None:
         """The image encoder if an agent shall train it, for `Agent(encoder=...)`; None where replay keeps features."""
 
+    @property
+    def sees_words(self) -> bool:
+        """Whether what replay keeps of a frame depends on the episode's instruction."""
+
     def instruction(self, text: str) -> int:
         """Row of an instruction in the table.
 
@@ -68,9 +72,6 @@ class Perception(Protocol):
 
     def frames(self, episode: Episode) -> Mapping[str, NDArray[Any] | Tensor]:
         """`fields` of all frames of an episode, (T + 1, ...) each."""
-
-    def with_instructions(self, instructions: Sequence[str], encode: EncodeText, source: str) -> Perception:
-        """The same, knowing further instructions."""
 
     def with_encoder(self, tensors: Mapping[str, Tensor]) -> Perception:
         """A copy with these weights of the encoder, which have given finite features in a trial.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -67,23 +67,6 @@ class TextTable:
                 f"The policy does not know the instruction {instruction!r}. It knows: {known}. Use one of them, or "
                 "pre-train with this wording among the task's instructions."
             ) from None
-
-    def extended(self, instructions: Iterable[str], encode: EncodeText, source: str) -> TextTable:
-        """With further instructions behind the present ones, whose rows stay.
-
-        Raises:
-            ConfigError: When `encode` is another text tower than the table's.
-        """
-        new = tuple(sorted(set(instructions) - set(self.instructions)))
-        if not new:
-            return self
-        if source != self.source:
-            raise ConfigError(
-                f"The policy's instructions were encoded by text tower {self.source[:12]}, not {source[:12]}; "
-                "choose the backbone that it was pre-trained with."
-            )
-        added = ((_encoded(new, encode) - self.mean) / self.spread).astype(np.float32)
-        return replace(self, instructions=self.instructions + new, rows=np.concatenate([self.rows, added]))
 
 
 def _encoded(names: tuple[str, ...], encode: EncodeText) -> Float32:

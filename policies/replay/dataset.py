@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any, Literal
 
 import numpy as np
@@ -18,12 +20,13 @@ from policies.perception.text_table import TextTable
 from policies.replay.replay import Replay
 from policies.replay.replay_settings import ReplaySettings
 from policies.replay.ring_buffer import Fields
-from trajectories.errors import ConfigError
+from trajectories.errors import ConfigError, CorruptEpisodeError
 from trajectories.kinds import AFTERMATH, PLAY, kind_of
 from trajectories.labels import labelled, monte_carlo_returns
 from trajectories.store import TrajectoryStore
 from trajectories.types import Bool, Episode, Float32, Source, UInt8
 
+logger = logging.getLogger(__name__)
 Kept = Literal["target", "successes", "all"]
 """Which offline episodes a method keeps, see `kept_offline`."""
 _PLAIN = ReplaySettings()
@@ -41,7 +44,7 @@ class ReplayEpisode:
         truncated: bool (T,).
         mc_returns: float32 (T,).
         source: uint8 (T,).
-        instruction: Row of the text table.
+        instructions: Rows of the text table: of every wording that it is held under.
         imitate: bool (T,) steps worth copying: an expert's or a person's, in a success.
     """
 
@@ -52,7 +55,7 @@ class ReplayEpisode:
     truncated: Bool
     mc_returns: Float32
     source: UInt8
-    instruction: int
+    instructions: tuple[int, ...]
     imitate: Bool
 
     def __len__(self) -> int:
@@ -63,7 +66,7 @@ class ReplayEpisode:
         """Append to a replay of the same fields."""
         replay.add_episode(
             self.frames, self.executed, self.rewards, self.terminated, self.truncated,
-            self.mc_returns, self.source, self.instruction, self.imitate,
+            self.mc_returns, self.source, self.instructions, self.imitate,
         )  # fmt: skip
 
 
@@ -73,10 +76,18 @@ def for_perception_alone(episode: Episode) -> bool:
 
 
 def read_all(stores: Iterable[TrajectoryStore]) -> Iterator[Episode]:
-    """Every episode of the stores, in order of creation within each."""
+    """Every episode of the stores, in order of creation within each; a damaged one is left out with a warning."""
     for store in stores:
-        for name in store.ids():
-            yield store.read(name)
+        yield from read_whole(store, store.ids())
+
+
+def read_whole(store: TrajectoryStore, ids: Iterable[str]) -> Iterator[Episode]:
+    """These episodes of a store; a damaged one is left out with a warning."""
+    for id in ids:
+        try:
+            yield store.read(id)
+        except CorruptEpisodeError as error:
+            logger.warning("going on without a damaged episode: %s", error)
 
 
 def kept_offline(episodes: Iterable[Episode], task: str | None, kept: Kept) -> Iterator[Episode]:
@@ -117,9 +128,28 @@ def for_replay(episode: Episode, perception: Perception, gamma: float) -> Replay
         truncated=episode.truncated,
         mc_returns=monte_carlo_returns(episode.rewards, episode.terminated, episode.truncated, gamma),
         source=np.asarray(episode.source, dtype=np.uint8),
-        instruction=perception.instruction(episode.instruction),
+        instructions=(perception.instruction(episode.instruction),),
         imitate=chosen & (episode.outcome == "success"),
     )
+
+
+def under_all_wordings(episodes: Iterable[Episode], perception: Perception, gamma: float) -> Iterator[ReplayEpisode]:
+    """The episodes as replay takes them, copies under other wordings without frames of their own where they can be.
+
+    Frames are looked at, and kept, once for all wordings, unless what is kept of them depends on the wording.
+
+    Args:
+        episodes: Those of one id one after the other: an episode and its copies under other wordings.
+        perception: How the policy sees.
+        gamma: Discount of one step.
+    """
+    for _, copies in groupby(episodes, key=lambda episode: episode.id):
+        if perception.sees_words:
+            yield from (for_replay(copy, perception, gamma) for copy in copies)
+        else:
+            same = list(copies)
+            rows = tuple(perception.instruction(copy.instruction) for copy in same)
+            yield replace(for_replay(same[0], perception, gamma), instructions=rows)
 
 
 def fill_replay(
@@ -139,7 +169,8 @@ def fill_replay(
     if not episodes:
         raise ConfigError("There is no episode to learn actions from: play teaches the encoder only. Add demos.")
     capacity = sum(len(episode) + 1 for episode in episodes)
-    replay = settings.empty(capacity, fields, gamma=gamma, device=device, seed=seed)
+    transitions = sum(len(episode) * len(episode.instructions) for episode in episodes)
+    replay = settings.empty(capacity, fields, gamma=gamma, transitions=transitions, device=device, seed=seed)
     for episode in episodes:
         episode.add_to(replay)
     return replay
@@ -150,11 +181,12 @@ def keypoint_frames(
 ) -> KeypointFrames:
     """Labelled frames of all episodes, for the encoder; frames without any label are left out.
 
-    Episodes are taken one at a time, so that memory holds each image once.
+    Episodes are taken one at a time, and copies of one under other wordings share its id and its images, so that memory
+    holds each image once.
 
     Args:
         episodes: Play, demonstrations, failures, prior data.
-        capacity: Upper bound of the number of their frames.
+        capacity: Upper bound of the number of their frames, each counted once.
         text: Knows all their instructions.
         camera: Which images.
         names: Names of the proprioception's entries.
@@ -164,28 +196,33 @@ def keypoint_frames(
     """
     images: UInt8 | None = None
     end = 0
-    columns: dict[str, list[NDArray[Any]]] = {name: [] for name in ("proprio", "rows", "values", "mask", "episode")}
+    columns: dict[str, list[NDArray[Any]]] = {
+        name: [] for name in ("image", "proprio", "rows", "values", "mask", "episode")
+    }
     numbers: dict[str, int] = {}  # of episodes; copies under other wordings share the id
+    places: dict[str, int] = {}  # id -> row of its first image
     for episode in episodes:
-        number = numbers.setdefault(episode.id, len(numbers))
         labels = label_keypoints(episode, names)
         known = labels.known
         count = int(known.sum())
-        if end + count > capacity:
-            raise ConfigError(f"The episodes have more than the {capacity} frames that were announced.")
-        if images is None:
-            images = np.empty((capacity, *episode.images[camera].shape[1:]), np.uint8)
-        images[end : end + count] = episode.images[camera][known]
-        end += count
+        if episode.id not in places:
+            if end + count > capacity:
+                raise ConfigError(f"The episodes have more than the {capacity} frames that were announced.")
+            if images is None:
+                images = np.empty((capacity, *episode.images[camera].shape[1:]), np.uint8)
+            images[end : end + count] = episode.images[camera][known]
+            places[episode.id] = end
+            end += count
+        columns["image"].append(places[episode.id] + np.arange(count))
         columns["proprio"].append(episode.proprio[known])
         columns["rows"].append(np.full(count, text.row(episode.instruction), dtype=np.int64))
         columns["values"].append(labels.values[known])
         columns["mask"].append(labels.mask[known])
-        columns["episode"].append(np.full(count, number, dtype=np.int64))
+        columns["episode"].append(np.full(count, numbers.setdefault(episode.id, len(numbers)), dtype=np.int64))
     if images is None:
         raise ConfigError("There is no episode to train the encoder on. Run `regrasp collect` first.")
     joined = {name: np.concatenate(parts) for name, parts in columns.items()}
     return KeypointFrames(
-        images[:end], joined["proprio"], joined["rows"], text.rows, joined["values"], joined["mask"],
+        images[:end], joined["image"], joined["proprio"], joined["rows"], text.rows, joined["values"], joined["mask"],
         joined["episode"],
     )  # fmt: skip

@@ -14,7 +14,7 @@ Images stay uint8 up to the update's device, where scaling and augmentation belo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,10 @@ from policies.common.batch import Batch
 from policies.replay.nstep import n_step
 from policies.replay.replay_checks import check_columns, check_observation
 from policies.replay.replay_file import ReplayContents, load_contents, save_contents
-from policies.replay.replay_memory import require_memory, row_fields, slot_bytes
+from policies.replay.replay_memory import require_memory, row_fields, rows_of, slot_bytes
 from policies.replay.ring_buffer import Fields, RingBuffer
 from policies.replay.source_weights import SourceWeights, covering
-from trajectories.errors import ConfigError
+from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import ACTION_SIZE, Bool, Float32, Float64, Source, UInt8
 
 _DERIVED = "mass"
@@ -62,6 +62,7 @@ class Replay:
         gamma: float,
         n_step: int = 1,
         action_size: int = ACTION_SIZE,
+        transitions: int | None = None,
         device: torch.device | str = "cpu",
         storage_device: torch.device | str | None = None,
         weights: SourceWeights | None = None,
@@ -77,6 +78,8 @@ class Replay:
             gamma: Discount of one step.
             n_step: Steps of each transition, n.
             action_size: A.
+            transitions: Held at most, more than frames where episodes are held under several instructions; None for as
+                many as frames.
             device: Where batches arrive: that of the updates.
             storage_device: Where frames are kept and drawn; None keeps them on `device`. "cpu" with a GPU as `device`
                 leaves the GPU's memory to the networks: the processor gathers each batch into page-locked memory, which
@@ -97,11 +100,13 @@ class Replay:
         self.storage_device = self.device if storage_device is None else torch.device(storage_device)
         self.weights = weights or SourceWeights()
         weighted = not self.weights.uniform
-        require_memory(capacity, fields, action_size, weighted, self.storage_device)
+        rows = capacity if transitions is None else transitions
+        require_memory(capacity, rows, fields, action_size, weighted, self.storage_device)
         self._slot = slot_bytes(fields, action_size, weighted)
         self._frames = RingBuffer(capacity, fields, self.storage_device)
-        self._rows = RingBuffer(capacity, row_fields(action_size, weighted), self.storage_device)
-        self._lengths: deque[int] = deque()
+        self._rows = RingBuffer(rows, row_fields(action_size, weighted), self.storage_device)
+        self._lengths: deque[int] = deque()  # steps of each episode held
+        self._copies: deque[int] = deque()  # instructions that each is held under
         self._mass: deque[float] = deque([0.0])  # weights added up to each episode held, and before the first
         self._generator = torch.Generator(device=self.storage_device).manual_seed(seed)
 
@@ -138,10 +143,13 @@ class Replay:
         truncated: Bool,
         mc_returns: Float32,
         source: UInt8,
-        instruction: int,
+        instruction: int | Sequence[int],
         imitate: Bool | None = None,
     ) -> None:
         """Append one whole episode of T steps; the oldest episodes are dropped when there is no room.
+
+        Under several instructions its frames are kept once and its transitions once for each, as if the episode had
+        been added under one after the other.
 
         Args:
             observation: Field -> (T + 1, ...).
@@ -151,18 +159,24 @@ class Replay:
             truncated: bool (T,) the episode was cut after the step; only the last entry may be True.
             mc_returns: float32 (T,) Monte-Carlo returns.
             source: uint8 (T,) values of `Source`.
-            instruction: Row of the agent's instruction table.
+            instruction: Row, or rows, of the agent's instruction table.
             imitate: bool (T,) steps that behaviour cloning copies; by default those not chosen by the policy.
 
         Raises:
             ConfigError: When lengths, shapes, dtypes or fields don't fit, or the episode is larger than the replay.
         """
         steps = len(executed)
+        told = [instruction] if isinstance(instruction, int) else list(instruction)
         if not 1 <= steps < self.capacity:
             raise ConfigError(
                 f"an episode of {steps} steps doesn't fit a replay of {self.capacity} frames: expected 1 to "
                 f"{self.capacity - 1} steps. Set the capacity to at least {steps + 1} frames (capacity_bytes to at "
                 f"least {(steps + 1) * self._slot}), or record shorter episodes."
+            )
+        if not 1 <= steps * len(told) <= self._rows.capacity:
+            raise ConfigError(
+                f"an episode of {steps} steps under {len(told)} instructions doesn't fit a replay of "
+                f"{self._rows.capacity} transitions; give it one instruction or more, or room for them all"
             )
         check_observation(observation, self._frames.fields, steps)
         check_columns(steps, self.action_size, executed, rewards, terminated, truncated, mc_returns, source)
@@ -172,17 +186,20 @@ class Replay:
         rows: dict[str, NDArray[Any]] = {
             "frame": frame,
             "next_frame": frame + ahead,
-            "instruction": np.full(steps, instruction),
+            "instruction": np.zeros(steps, np.int64),
             "action": executed,
             "scalars": np.stack([summed, discount, mc_returns, copied], axis=1).astype(np.float32),
             "source": source,
         }
-        self._make_room(steps + 1)
+        self._make_room(steps + 1, steps * len(told))
+        rows = {name: np.concatenate([column] * len(told)) for name, column in rows.items()}
+        rows["instruction"] = np.repeat(np.asarray(told, dtype=np.int64), steps)
         if not self.weights.uniform:
-            rows["mass"] = self._sum_weights(source)
+            rows["mass"] = self._sum_weights(rows["source"])
         self._frames.append(observation)
         self._rows.append(rows)
         self._lengths.append(steps)
+        self._copies.append(len(told))
 
     def sample(self, batch_size: int) -> Batch:
         """Draw `batch_size` transitions with replacement: uniformly, or by the weights of their sources.
@@ -265,19 +282,27 @@ class Replay:
                 "storage device that they were made on, or from a new seed"
             ) from error
 
-    def contents(self) -> ReplayContents:
-        """All that is held, as views that hold until the next episode is added, and the state of the draws."""
-        rings = self._rings()
+    def contents(self, newest: int | None = None) -> ReplayContents:
+        """What is held, as views that hold until the next episode is added, and the state of the draws.
+
+        Args:
+            newest: Episodes, counted from the newest; None for all.
+        """
+        skipped = 0 if newest is None else self.episodes - newest
+        lengths, copies = (list(column)[skipped:] for column in (self._lengths, self._copies))
+        rings, sizes = self._rings(), rows_of(lengths, copies)
+        first = {name: ring.end - sizes[name] for name, ring in rings.items()}
         return ReplayContents(
-            settings=self._settings(),
+            settings=self.settings,
             weights=asdict(self.weights),
-            lengths=list(self._lengths),
-            first={name: ring.first for name, ring in rings.items()},
+            lengths=lengths,
+            copies=copies,
+            first=first,
             columns={
-                name: {column: ring.held(column) for column in ring.fields if column != _DERIVED}
+                name: {column: ring.held(column, first[name]) for column in ring.fields if column != _DERIVED}
                 for name, ring in rings.items()
             },
-            mass=self._mass[0],
+            mass=self._mass[0 if self.weights.uniform else skipped],
             generator=self._generator.get_state(),
         )
 
@@ -285,16 +310,45 @@ class Replay:
         """Replace all that is held, and the draws, by the contents of a replay with the same settings.
 
         Args:
-            contents: At most `capacity` frames. Their weights may differ from this replay's, which stay.
+            contents: Its weights may differ from this replay's, which stay.
+
+        Raises:
+            CheckpointError: An episode of it is too long for this replay.
         """
-        generator = torch.Generator(device=self.storage_device)
-        generator.set_state(contents.generator)
         for name, ring in self._rings().items():
-            ring.restart(contents.first[name], contents.columns[name])
-        self._generator, self._lengths = generator, deque(contents.lengths)
+            ring.restart(contents.first[name])
+        self._lengths, self._copies = deque(), deque()
         self._mass = deque([contents.mass if contents.weights == asdict(self.weights) else 0.0])
-        if not self.weights.uniform and len(self):
-            self._restore_mass()
+        self.extend(contents)
+
+    def extend(self, contents: ReplayContents) -> None:
+        """Add the episodes of a replay with the same settings that came after all that is held; the draws become its.
+
+        The oldest episodes make room, as if these had been added one by one.
+
+        Raises:
+            CheckpointError: They don't follow on what is held, or one is too long for this replay.
+        """
+        rings = self._rings()
+        at = {name: ring.end for name, ring in rings.items()}
+        if at != contents.first:
+            raise CheckpointError(f"episodes from {contents.first} on don't follow on those that end at {at}")
+        episodes = list(zip(contents.lengths, contents.copies, strict=True))
+        sizes = [rows_of([steps], [copies]) for steps, copies in episodes]
+        if any(size[name] > ring.capacity for size in sizes for name, ring in rings.items()):
+            raise CheckpointError(f"an episode of the {contents.lengths} steps is too long for {self.capacity} frames")
+        self._generator = torch.Generator(device=self.storage_device)
+        self._generator.set_state(contents.generator)
+        for (steps, copies), size in zip(episodes, sizes, strict=True):
+            self._make_room(size["frames"], size["rows"])
+            for name, ring in rings.items():
+                ring.append_part(contents.columns[name], ring.end - contents.first[name], size[name])
+            self._lengths.append(steps)
+            self._copies.append(copies)
+            if not self.weights.uniform:
+                added = self._rows.end - size["rows"]
+                source = torch.cat([view.cpu() for view in self._rows.held("source", added)])
+                self._rows.write(_DERIVED, added, self._sum_weights(source.numpy()))
 
     def save(self, path: Path, about: Mapping[str, Any] | None = None) -> None:
         """Write the whole content and the draws into one file; see `policies.replay.replay_file.save_contents`."""
@@ -310,12 +364,13 @@ class Replay:
         Raises:
             CheckpointError: See `policies.replay.replay_file.load_contents`.
         """
-        self.restore(load_contents(path, self._settings(), self.capacity, accept))
+        self.restore(load_contents(path, self.settings, accept, (self.capacity, self._rows.capacity)))
 
     def _rings(self) -> dict[str, RingBuffer]:
         return {"frames": self._frames, "rows": self._rows}
 
-    def _settings(self) -> dict[str, Any]:
+    @property
+    def settings(self) -> dict[str, Any]:
         """What the content depends on, and the draws (whose state differs from one kind of device to another)."""
         fields = {
             name: [list(shape), str(dtype).removeprefix("torch.")]
@@ -329,25 +384,16 @@ class Replay:
             "storage_device": self.storage_device.type,
         }
 
-    def _restore_mass(self) -> None:
-        """Sum the weights episode by episode as when they were added, so that they come out the same to the bit."""
-        source = torch.cat([view.cpu() for view in self._rows.held("source")])
-        at = 0
-        for length in self._lengths:
-            sums = self._sum_weights(source[at : at + length].numpy())
-            self._rows.write(_DERIVED, self._rows.first + at, sums)
-            at += length
-
     def _sum_weights(self, source: UInt8) -> Float64:
         """float64 (T,): sums of all weights up to each step of one more episode."""
         sums = self._mass[-1] + np.cumsum(self.weights.of(source))
         self._mass.append(float(sums[-1]))
         return sums
 
-    def _make_room(self, frames: int) -> None:
-        while self.frames + frames > self.capacity:
+    def _make_room(self, frames: int, rows: int) -> None:
+        while self.frames + frames > self.capacity or len(self) + rows > self._rows.capacity:
             steps = self._lengths.popleft()
-            self._rows.drop(steps)
+            self._rows.drop(steps * self._copies.popleft())
             self._frames.drop(steps + 1)
             if not self.weights.uniform:
                 self._mass.popleft()

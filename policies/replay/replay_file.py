@@ -15,6 +15,7 @@ from typing import Any
 from torch import Tensor
 
 from policies.common.tensor_file import read_tensors, write_tensors
+from policies.replay.replay_memory import rows_of
 from policies.replay.ring_buffer import rows_within
 from trajectories.errors import CheckpointError
 
@@ -30,6 +31,7 @@ class ReplayContents:
         settings: What the content and the draws depend on, as plain JSON.
         weights: Source -> how often its steps are drawn.
         lengths: Steps of every episode, oldest first.
+        copies: Instructions that each of them is held under; its steps are so many transitions each.
         first: Ring ("frames", "rows") -> running number of its oldest row.
         columns: Ring -> column -> consecutive parts, oldest rows first; views wherever possible.
         mass: Sum of the weights of all steps before the oldest one held.
@@ -39,6 +41,7 @@ class ReplayContents:
     settings: Mapping[str, Any]
     weights: Mapping[str, float]
     lengths: list[int]
+    copies: list[int]
     first: Mapping[str, int]
     columns: Mapping[str, Mapping[str, list[Tensor]]]
     mass: float
@@ -66,6 +69,7 @@ def save_contents(contents: ReplayContents, path: Path, about: Mapping[str, Any]
         "settings": contents.settings,
         "weights": contents.weights,
         "lengths": contents.lengths,
+        "copies": contents.copies,
         "first": contents.first,
         "mass": contents.mass,
         "about": dict(about),
@@ -76,29 +80,31 @@ def save_contents(contents: ReplayContents, path: Path, about: Mapping[str, Any]
 def load_contents(
     path: Path,
     settings: Mapping[str, Any],
-    capacity: int,
     accept: Callable[[Mapping[str, Any]], None] | None = None,
+    capacity: tuple[int, int] | None = None,
 ) -> ReplayContents:
     """Read what `save_contents` wrote.
 
     Args:
         path: File of `save_contents`.
         settings: Those that the saved ones must equal.
-        capacity: Frames for which there is room.
         accept: Called with the saver's `about`; raises CheckpointError to refuse.
+        capacity: Frames and transitions for which there is room; None for as many as there are.
 
     Raises:
         CheckpointError: The file is missing, damaged, of a replay with other settings, too large, or refused.
     """
     tensors, header, _ = read_tensors(path, KIND)
     lengths = header["lengths"]
+    copies = header.get("copies", [1] * len(lengths))
     _require_same(settings, header["settings"], path)
-    frames = sum(lengths) + len(lengths)
-    if frames > capacity:
-        raise CheckpointError(
-            f"{path} holds {frames} frames, this replay {capacity}: raise its capacity, or add the newest "
-            "episodes anew."
-        )
+    there = rows_of(lengths, copies)
+    most_frames, most_rows = capacity or (there["frames"], there["rows"])
+    for count, most, what in ((there["frames"], most_frames, "frames"), (there["rows"], most_rows, "transitions")):
+        if count > most:
+            raise CheckpointError(
+                f"{path} holds {count} {what}, this replay {most}: raise its capacity, or add the newest episodes anew."
+            )
     if accept is not None:
         accept(header["about"])
     generator = tensors.pop("generator")
@@ -107,7 +113,7 @@ def load_contents(
         ring, _, column = key.rpartition(".")[0].partition(".")
         columns[ring].setdefault(column, []).append(tensors[key])
     return ReplayContents(
-        header["settings"], header["weights"], lengths, header["first"], columns, header["mass"], generator
+        header["settings"], header["weights"], lengths, copies, header["first"], columns, header["mass"], generator
     )
 
 

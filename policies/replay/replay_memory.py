@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -40,6 +41,12 @@ def slot_bytes(fields: Fields, action_size: int = ACTION_SIZE, weighted: bool = 
     return row_bytes(fields) + row_bytes(row_fields(action_size, weighted))
 
 
+def rows_of(lengths: Sequence[int], copies: Sequence[int]) -> dict[str, int]:
+    """Ring -> rows that episodes of so many steps under so many instructions take in it."""
+    rows = sum(steps * times for steps, times in zip(lengths, copies, strict=True))
+    return {"frames": sum(lengths) + len(lengths), "rows": rows}
+
+
 def frames_within(
     capacity_bytes: int, fields: Fields, action_size: int = ACTION_SIZE, *, weighted: bool = False
 ) -> int:
@@ -76,17 +83,25 @@ def available_bytes(device: torch.device) -> int | None:
     return None
 
 
-def require_memory(capacity: int, fields: Fields, action_size: int, weighted: bool, device: torch.device) -> None:
+def replay_bytes(capacity: int, rows: int, fields: Fields, action_size: int, weighted: bool) -> int:
+    """Bytes that a replay of `capacity` frames and `rows` transitions sets aside."""
+    return capacity * row_bytes(fields) + rows * row_bytes(row_fields(action_size, weighted))
+
+
+def require_memory(
+    capacity: int, rows: int, fields: Fields, action_size: int, weighted: bool, device: torch.device
+) -> None:
     """Refuse a replay that the machine has no memory for, before it is half filled.
 
     Raises:
         ConfigError: With what is needed, what is there, and the capacity that would fit.
     """
     slot = slot_bytes(fields, action_size, weighted)
+    needed = replay_bytes(capacity, rows, fields, action_size, weighted)
     available = available_bytes(device)
-    if available is not None and capacity * slot > available:
+    if available is not None and needed > available:
         raise ConfigError(
-            f"A replay of {capacity} frames takes {megabytes(capacity * slot)} on {device}, where "
+            f"A replay of {capacity} frames takes {megabytes(needed)} on {device}, where "
             f"{megabytes(available)} are available. Set capacity_bytes below {available} or the capacity below "
             f"{available // slot} frames, keep it on another device (storage_device), or free memory."
         )

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import torch
 
 from policies.replay.replay import Replay
-from policies.replay.replay_memory import available_bytes, slot_bytes
+from policies.replay.replay_memory import available_bytes, replay_bytes
 from policies.replay.ring_buffer import Fields
 from policies.replay.source_weights import SourceWeights
 from trajectories.errors import ConfigError
@@ -42,22 +42,22 @@ class ReplaySettings:
         *,
         gamma: float,
         action_size: int = ACTION_SIZE,
+        transitions: int | None = None,
         device: torch.device | str = "cpu",
         weights: SourceWeights | None = None,
         seed: int = 0,
     ) -> Replay:
         """An empty replay of these settings; arguments and errors as `Replay`."""
         weighted = weights is not None and not weights.uniform
-        storage = self.storage_device(device, capacity, fields, action_size, weighted)
+        needed = replay_bytes(capacity, transitions or capacity, fields, action_size, weighted)
+        storage = self.storage_device(device, needed)
         return Replay(
-            capacity, fields, gamma=gamma, n_step=self.n_step, action_size=action_size, device=device,
-            storage_device=storage, weights=weights, seed=seed,
+            capacity, fields, gamma=gamma, n_step=self.n_step, action_size=action_size, transitions=transitions,
+            device=device, storage_device=storage, weights=weights, seed=seed,
         )  # fmt: skip
 
-    def storage_device(
-        self, device: torch.device | str, capacity: int, fields: Fields, action_size: int, weighted: bool = False
-    ) -> torch.device:
-        """Where a replay of `capacity` frames is to lie whose batches arrive on `device`.
+    def storage_device(self, device: torch.device | str, needed: int) -> torch.device:
+        """Where a replay of `needed` bytes is to lie whose batches arrive on `device`.
 
         Raises:
             ConfigError: On the GPU, for updates on the processor.
@@ -71,7 +71,6 @@ class ReplaySettings:
         if self.keep != "auto" or device.type != "cuda":
             return torch.device("cpu") if self.keep == "cpu" else device
         available = available_bytes(device)
-        needed = capacity * slot_bytes(fields, action_size, weighted)
         return torch.device("cpu") if available is not None and needed > _SHARE * available else device
 
 

@@ -82,24 +82,31 @@ class RingBuffer:
         locked = torch.empty((len(places), *column.shape[1:]), dtype=column.dtype, pin_memory=True)
         return torch.index_select(column, 0, places, out=locked).to(target, non_blocking=True)
 
-    def held(self, name: str) -> list[Tensor]:
-        """A column's rows from the oldest to the newest, as one or two views."""
-        return [self.columns[name][place] for place in self._places(self.first, len(self))]
+    def held(self, name: str, start: int | None = None) -> list[Tensor]:
+        """A column's rows from running number `start` (None: the oldest) to the newest, as views: two at most."""
+        start = self.first if start is None else start
+        return [self.columns[name][place] for place in self._places(start, self.end - start)]
 
-    def restart(self, first: int, columns: Mapping[str, Sequence[Tensor]]) -> None:
-        """Replace all that is held.
+    def restart(self, first: int) -> None:
+        """Give up all that is held; the next row has the running number `first`."""
+        self.first = self.end = first
+
+    def append_part(self, columns: Mapping[str, Sequence[Tensor]], start: int, count: int) -> None:
+        """Add rows `start` ... `start + count - 1` of columns that come in consecutive parts; there must be room.
 
         Args:
-            first: Running number of the oldest row.
-            columns: Column -> consecutive parts, oldest rows first; those of the columns named are equally long.
+            columns: Column -> its parts; columns that are not named get no values.
+            start: Counted from the first row of the first parts.
+            count: Rows to add.
         """
-        self.first = self.end = first
-        for name in self.fields:
-            at = first
-            for part in columns.get(name, ()):
-                self.write(name, at, part)
-                at += len(part)
-            self.end = max(self.end, at)
+        for name, parts in columns.items():
+            at, skipped = self.end, start
+            for part in parts:
+                piece = part[skipped : skipped + self.end + count - at]
+                skipped = max(0, skipped - len(part))
+                self.write(name, at, piece)
+                at += len(piece)
+        self.end += count
 
     def _places(self, start: int, count: int) -> list[slice]:
         """Where `count` rows from running number `start` on lie: one slice, or two around the end."""

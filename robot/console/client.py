@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -74,17 +75,18 @@ class ConsoleClient:
             raise LinkError(f"The session's frame broke off after {len(image)} bytes of {header.get('bytes')}.")
         return image
 
-    def say(self, word: str, by: str = "") -> str:
+    def say(self, word: str, by: str = "", faults: Sequence[str] = ()) -> str:
         """Say a word to the session.
 
         Args:
             word: One of `words`.
             by: Name of the person; needed to clear a fault.
+            faults: To clear: ids of the faults that the person saw.
 
         Returns:
             The session's answer, for the person.
         """
-        return str(self._ask({"say": word, "by": by}, _SAY_S)[0].get("reply", ""))
+        return str(self._ask({"say": word, "by": by, "faults": list(faults)}, _SAY_S)[0].get("reply", ""))
 
     def listens(self) -> bool:
         """Whether a session of this user is there."""

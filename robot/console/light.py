@@ -26,6 +26,7 @@ class Light:
         text: What is the case.
         advice: What to do, or empty.
         word: The word that answers it, "clear" or "ready", or empty.
+        faults: Ids that the word "clear" names here.
     """
 
     level: Literal["green", "amber", "red"]
@@ -33,6 +34,7 @@ class Light:
     text: str
     advice: str = ""
     word: str = ""
+    faults: tuple[str, ...] = ()
 
 
 def light_of(state: ConsoleState, now_s: float) -> Light:
@@ -42,16 +44,19 @@ def light_of(state: ConsoleState, now_s: float) -> Light:
         state: Of the session.
         now_s: Unix time.
     """
+    ids = tuple(fault.id for fault in state.faults)
     if state.mode == "rest":
         text = state.fault or "The arm went to its sleep pose to protect its servos."
-        return Light("amber", "AT REST", text, f"Look at the arm and remove the cause. {_CLEAR}", "clear")
+        return Light("amber", "AT REST", text, f"Look at the arm and remove the cause. {_CLEAR}", "clear", ids)
+    held = bool(ids) and all(fault.kind == "hold" for fault in state.faults)
     if state.fault is not None or state.mode in ("fault", "lost"):
         return Light(
             "red",
-            "ARM LOST" if state.mode == "lost" else "FAULT",
+            "ARM LOST" if state.mode == "lost" else "HOLD" if held else "FAULT",
             state.fault or "The arm's driver gave no reason.",
             f"Look at the arm and hold it if it has no torque. Remove the cause. {_CLEAR}",
             "clear",
+            ids,
         )
     if state.waiting_for:
         return _waiting(state.waiting_for)

@@ -52,7 +52,7 @@ from trajectories.types import UInt8
 logger = logging.getLogger(__name__)
 
 NEED_A_NAME = ("clear",)
-"""Words with which a person takes responsibility."""
+"""Words with which a person takes responsibility, for the faults that are named with them."""
 _CONNECTIONS = 32
 _LOOKERS = 8
 """So many requests for state or frames at a time; words always find a free thread, even when these hang."""
@@ -72,7 +72,7 @@ class Console:
         path: Path,
         state: Callable[[], Mapping[str, Any]],
         frames: Callable[[], Mapping[str, UInt8]],
-        words: Mapping[str, Callable[[str], str]],
+        words: Mapping[str, Callable[..., str]],
     ) -> None:
         """Listen at `path`; the socket of a session that died is replaced.
 
@@ -80,14 +80,15 @@ class Console:
             path: Of the socket; its folder must exist.
             state: What `ConsoleState.to_dict` returns.
             frames: Camera -> newest image, uint8 (H, W, 3) RGB.
-            words: Word -> what happens when a person says it. It gets the person's name (empty unless the word is one
-                of `NEED_A_NAME` or the person gave one) and returns an answer for the person.
+            words: Word -> what happens when a person says it. It gets the person's name (empty where the person gave
+                none) and returns an answer for the person. Those of `NEED_A_NAME` always get a name, and then the ids
+                of the faults that the person saw. The mapping may get more words while the console listens.
 
         Raises:
             LinkError: When another session listens there, or the file system has no sockets.
         """
         self._path = Path(path)
-        self._state, self._frames, self._words = state, frames, dict(words)
+        self._state, self._frames, self._words = state, frames, words
         self._closing = threading.Event()
         self._free = threading.BoundedSemaphore(_CONNECTIONS)
         self._lookers = threading.BoundedSemaphore(_LOOKERS)
@@ -187,7 +188,12 @@ class Console:
         if word in NEED_A_NAME and not by:
             raise LinkError(f"The word {word!r} needs the name of the person who looked at the arm.")
         logger.info("%s said %r (process %d)", by or "somebody", word, pid)
-        return str(self._words[word](by))
+        if word not in NEED_A_NAME:
+            return str(self._words[word](by))
+        faults = request.get("faults", [])
+        if not isinstance(faults, list) or not faults or not all(isinstance(one, str) for one in faults):
+            raise LinkError(f"The word {word!r} must name the faults that the person saw, a list of their ids.")
+        return str(self._words[word](by, tuple(faults)))
 
 
 def _listen(path: Path) -> tuple[socket.socket, int]:

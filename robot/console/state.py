@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar
 
+from robot.control.faults import Fault
 from robot.control.safety_limits import SafetyLimits
 from robot.interfaces import ArmState
 from robot.rollout.actor_status import Tally
@@ -110,8 +111,9 @@ class ConsoleState:
         step: Control step of this episode.
         max_steps: Steps after which it is truncated; 0: unknown.
         success_probability: What the judge thinks, 0 ... 1; None before it has looked.
-        mode: Of the arm's driver: follow, sleep, rest, fault, lost; None where there is no driver.
+        mode: Of the arm's driver: follow, sleep, rest, hold, fault, lost; None where there is no driver.
         fault: Why the arm takes no commands, and what to do; or None.
+        faults: The same, one by one, each with the id that a word to clear it names.
         clipped: Names of the safety limits that changed the last action.
         joints: Base to wrist, see `joint_views`.
         gripper_width: m; None when unknown.
@@ -137,6 +139,7 @@ class ConsoleState:
     success_probability: float | None = None
     mode: str | None = None
     fault: str | None = None
+    faults: tuple[Fault, ...] = ()
     clipped: tuple[str, ...] = ()
     joints: tuple[JointView, ...] = ()
     gripper_width: float | None = None
@@ -165,7 +168,7 @@ class ConsoleState:
         """
         try:
             values = _known(cls, raw)
-            for name, kind in (("joints", JointView), ("servos", ServoView)):
+            for name, kind in (("joints", JointView), ("servos", ServoView), ("faults", Fault)):
                 values[name] = tuple(kind(**_known(kind, entry)) for entry in raw.get(name) or ())
             values["clipped"] = tuple(map(str, raw.get("clipped") or ()))
             values["loop"] = LoopView(**_known(LoopView, raw["loop"])) if raw.get("loop") else None

@@ -5,7 +5,8 @@ One connection carries one request, a line of JSON, and one reply: a line of JSO
     {"ask": "state"}                      {"state": {...}}
     {"ask": "words"}                      {"words": ["clear", "hold", ...]}
     {"ask": "frame", "camera": "front"}   {"type": "image/jpeg", "bytes": 4711}, then the image
-    {"say": "clear", "by": "Anna"}        {"reply": "..."}
+    {"say": "hold", "by": "Anna"}         {"reply": "..."}
+    {"say": "clear", "by": "Anna", "faults": ["kdqx3"]}
     anything that went wrong              {"error": "..."}
 """
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from robot.interfaces import Arm, ArmState, Clock
+from robot.interfaces import Arm, ArmState, Clock, LatchingArm
 from trajectories.errors import ConfigError
 from trajectories.numbers import NS_PER_S
 from trajectories.types import Command, Float64
@@ -70,7 +70,12 @@ class Controller:
     """
 
     def __init__(
-        self, arm: Arm, clock: Clock, control_hz: float, substeps_hz: float, permit: Callable[[], None]
+        self,
+        arm: Arm | LatchingArm,
+        clock: Clock,
+        control_hz: float,
+        substeps_hz: float,
+        permit: Callable[[], None],
     ) -> None:
         if not 0 < control_hz <= substeps_hz < float("inf"):
             raise ConfigError(f"Need 0 < control_hz <= substeps_hz, got {control_hz} and {substeps_hz}.")

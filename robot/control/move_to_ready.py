@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from robot.interfaces import Arm, Clock
+from robot.interfaces import Clock, LatchingArm
 from trajectories.errors import SafetyError
 from trajectories.numbers import NS_PER_S
 from trajectories.types import Command, Float64
@@ -18,11 +18,20 @@ _LAG = 0.35
 """rad that a joint may stay behind its goal on the way: more means that something is in its way."""
 
 
-def move_to_ready(arm: Arm, clock: Clock, joints: Sequence[float], speed: float = 0.5) -> None:
+def move_to_ready(
+    arm: LatchingArm, clock: Clock, joints: Sequence[float], permit: Callable[[], None], speed: float = 0.5
+) -> None:
     """Move to `joints` (N,) rad, no joint faster than `speed` rad/s; the gripper stays as it is.
 
+    Args:
+        arm: The arm.
+        clock: Keeps the times.
+        joints: See above.
+        permit: Asked before every command; raises SafetyError when nothing may move.
+        speed: See above.
+
     Raises:
-        SafetyError: When something blocks the arm; it holds then.
+        SafetyError: When a command isn't permitted, or something blocks the arm; it holds then.
         StaleDataError, DeviceError: When the arm doesn't answer.
     """
     start = arm.read()
@@ -32,19 +41,21 @@ def move_to_ready(arm: Arm, clock: Clock, joints: Sequence[float], speed: float 
     for i in range(1, count + 1):
         part = i / count
         smooth = part * part * (3.0 - 2.0 * part)
+        permit()
         _send(arm, clock, begin + smooth * (goal - begin), start.gripper_width)
         due += round(NS_PER_S / _RATE_HZ)
         clock.sleep_until_ns(due)
     for _ in range(round(_RATE_HZ)):
         if float(np.abs(arm.read().joints - goal).max()) < _ARRIVED:
             return
+        permit()
         _send(arm, clock, goal, start.gripper_width)
         due += round(NS_PER_S / _RATE_HZ)
         clock.sleep_until_ns(due)
     raise SafetyError(f"The arm didn't reach its ready pose {tuple(joints)}: something holds it. Free it, start again.")
 
 
-def _send(arm: Arm, clock: Clock, joints: Float64, width: float) -> None:
+def _send(arm: LatchingArm, clock: Clock, joints: Float64, width: float) -> None:
     measured = arm.read().joints
     if float(np.abs(measured - joints).max()) > _LAG:
         arm.hold()

@@ -15,6 +15,7 @@ import numpy as np
 
 from robot.arms.model import ArmModel
 from robot.control.collision import Collision
+from robot.control.faults import FaultLatch
 from robot.control.pose import Pose, multiply, rows_from_rpy, rpy_from_rows, transpose
 from robot.control.safety_inputs import action_numbers, impossible_state
 from robot.control.safety_limits import SafetyLimits
@@ -70,7 +71,7 @@ class SafetyFilter:
     Attributes:
         limits: Fixed at construction.
         nonfinite_actions: How many actions weren't seven finite numbers (each became a hold).
-        fault: Why nothing moves any more, or None.
+        faults: What stands.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class SafetyFilter:
         limits: SafetyLimits,
         action_scale: Sequence[float],
         kinematics: ArmKinematics | None = None,
+        faults: FaultLatch | None = None,
     ) -> None:
         """Build the filter.
 
@@ -87,6 +89,7 @@ class SafetyFilter:
             limits: What it may do.
             action_scale: (7,) what an action of 1 means, see `RobotSpec.action_scale`.
             kinematics: Other inverse kinematics than the model's; its own joint limits apply too.
+            faults: Where faults are latched; None takes an empty latch.
 
         Raises:
             ConfigError: When the limits aren't this arm's, the scale is not seven finite numbers above 0, or the
@@ -97,7 +100,7 @@ class SafetyFilter:
         model.require_fits(limits)
         self.limits = limits
         self.nonfinite_actions = 0
-        self.fault: str | None = None
+        self.faults = FaultLatch() if faults is None else faults
         self._joints = model.joints
         self._kinematics = model.kinematics(limits) if kinematics is None else kinematics
         self._collision = Collision(limits.collision_margin, model.mjcf, model.joints)
@@ -148,32 +151,35 @@ class SafetyFilter:
                 return self._hold(target, gripper_open, (*checked.clipped, "lag"))
         return checked
 
-    def trip(self, reason: str) -> None:
-        """Latch a fault: nothing moves until `clear`."""
-        if self.fault is None:
-            self.fault = reason
+    @property
+    def fault(self) -> str | None:
+        """Why nothing moves any more, or None."""
+        return self.faults.reason
 
-    def clear(self, person: str) -> None:
-        """A person who looked at the arm takes responsibility for going on.
+    def trip(self, reason: str) -> None:
+        """Latch a fault: nothing moves until a person clears it."""
+        self.faults.trip(reason)
+
+    def clear(self, person: str, ids: Sequence[str]) -> None:
+        """A person who looked at the arm takes responsibility for going on after exactly these faults.
 
         Raises:
             SafetyError: When no name is given.
         """
-        if not person.strip():
-            raise SafetyError("A fault can only be cleared by a person who gives a name: call clear('your name').")
-        self.fault = None
-        self._effort_steps = 0
+        if self.faults.clear(person, ids):
+            self._effort_steps = 0
 
     def require_no_fault(self) -> None:
-        """Refuse to move while a fault is latched.
+        """Refuse to move while anything stands.
 
         Raises:
-            SafetyError: With the fault and what to do.
+            SafetyError: With it and what to do.
         """
-        if self.fault is not None:
+        fault = self.fault
+        if fault is not None:
             raise SafetyError(
-                f"The arm holds its pose because of a fault: {self.fault}. Remove the cause, then let a "
-                "person clear it (RobotEnv.clear_fault('name'))."
+                f"The arm holds its pose because of a fault: {fault}. Remove the cause, then let a "
+                "person clear it (RobotEnv.clear_faults('name', ids))."
             )
 
     def require_possible(self, state: ArmState) -> None:

@@ -6,8 +6,7 @@ After a missed step the next action is composed on where the arm then holds, sho
 
 from __future__ import annotations
 
-import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +17,15 @@ from gymnasium import spaces
 from robot.arms.model import ArmModel
 from robot.arms.wx250s import WX250S
 from robot.control.controller import Controller, ControlStep, stopped_short
+from robot.control.faults import Fault, FaultLatch, reason_of
 from robot.control.home import HomeRegion, action_towards
+from robot.control.latched_arm import LatchedArm
+from robot.control.move_to_ready import move_to_ready
 from robot.control.pose import Pose
+from robot.control.robot_faults import RobotFaults
 from robot.control.safety import SafetyFilter, SafetyLimits, Target
-from robot.interfaces import Arm, ArmState, Camera, Clock
+from robot.interfaces import Arm, ArmState, Camera, Clock, LatchingArm
+from robot.rollout.instruction_space import InstructionSpace
 from trajectories.errors import ConfigError, SafetyError, StaleDataError
 from trajectories.numbers import NS_PER_S
 from trajectories.types import ACTION_SIZE, PROPRIO_NAMES, Command, Float32, Float64, Observation, RobotSpec, UInt8
@@ -57,7 +61,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
 
     def __init__(
         self,
-        arm: Arm,
+        arm: Arm | LatchingArm,
         cameras: Mapping[str, Camera],
         clock: Clock,
         spec: RobotSpec,
@@ -68,6 +72,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         max_steps: int = 40,
         max_age_s: float = 0.25,
         substeps_hz: float = 50.0,
+        faults: FaultLatch | None = None,
     ) -> None:
         """Take over devices that are already open. Nothing moves until the first action.
 
@@ -82,6 +87,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
             max_steps: Control steps after which `step` truncates.
             max_age_s: Frames and joint states older than this are refused.
             substeps_hz: Joint targets per second.
+            faults: What stands already, and where faults are latched; None takes an empty latch, see `adopt`.
 
         Raises:
             ConfigError: When cameras, proprioception or rates don't fit `spec`, or the limits not the model.
@@ -99,12 +105,14 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         self.limits = limits if limits is not None else model.limits()
         self.render_mode = "rgb_array"
         self.kinematics = model.kinematics(self.limits)
-        self.safety = SafetyFilter(model, self.limits, spec.action_scale, self.kinematics)
-        self._arm, self._cameras, self._clock = arm, dict(cameras), clock
+        self.safety = SafetyFilter(model, self.limits, spec.action_scale, self.kinematics, faults)
+        self._arm: LatchingArm = arm if isinstance(arm, LatchingArm) else LatchedArm(arm)
+        self._standing = RobotFaults(self.safety, self._arm)
+        self._cameras, self._clock = dict(cameras), clock
         self._home = home if home is not None else model.home
         self._max_steps, self._steps = max_steps, 0
         self._max_age_ns = round(max_age_s * NS_PER_S)
-        self._controller = Controller(arm, clock, spec.control_hz, substeps_hz, self.safety.require_no_fault)
+        self._controller = Controller(self._arm, clock, spec.control_hz, substeps_hz, self._standing.require_none)
         self._target: Target | None = None
         self._gripper_command = 1.0
         images = {name: spaces.Box(0, 255, (h, w, 3), np.uint8) for name, (h, w) in sorted(spec.cameras.items())}
@@ -112,7 +120,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
             {
                 "images": spaces.Dict(images),  # type: ignore[arg-type]
                 "proprio": spaces.Box(-np.inf, np.inf, (len(spec.proprio),), np.float32),
-                "instruction": spaces.Text(400, min_length=0, charset=string.printable),
+                "instruction": InstructionSpace(),
             }
         )
         self.action_space = spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)  # type: ignore[assignment]
@@ -153,9 +161,14 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         return self._controller.period_ns / NS_PER_S
 
     @property
+    def faults(self) -> tuple[Fault, ...]:
+        """What stands until a person clears it: this environment's holds and faults and the arm's own."""
+        return self._standing.standing
+
+    @property
     def fault(self) -> str | None:
-        """Why nothing moves until a person clears it: the safety filter's fault or the arm's own; or None."""
-        return self.safety.fault or self._arm.fault
+        """Why nothing moves until a person clears it, or None."""
+        return reason_of(self.faults)
 
     @property
     def overruns(self) -> int:
@@ -224,8 +237,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
                     checked.target.joints, checked.gripper_width, self.safety.strained, self._give_way
                 )
         except (SafetyError, StaleDataError):
-            self._note_fault()
-            self._arm.hold()
+            self._let_hold()
             raise
         return Applied(checked.executed, command)
 
@@ -253,28 +265,43 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         self._controller.restart()
         self._gripper_command = 1.0 if self.target.gripper_open else -1.0
 
-    def clear_fault(self, person: str) -> None:
-        """Go on after a fault, the arm's own included, on a person's word, from where the arm is.
+    def clear_faults(self, person: str, ids: Sequence[str]) -> None:
+        """End exactly these instances of `faults` on a person's word, see `RobotFaults.clear`.
+
+        When nothing stands any more, the next action starts from where the arm is.
+        """
+        self._standing.clear(person, ids)
+        if not self.faults:
+            self.resync()
+
+    def adopt(self, faults: FaultLatch) -> None:
+        """Latch in `faults` from now on, which was there before the robot and has what people said meanwhile."""
+        self._standing.adopt(faults)
+
+    def stop(self, reason: str) -> Fault:
+        """A person says hold, from any thread: nothing moves until a person clears this instance, which is returned.
+
+        The thread that moves the arm gets a SafetyError with its next command, at most 20 ms later.
+        """
+        return self.safety.faults.trip(reason, "hold")
+
+    def wake(self) -> None:
+        """Move slowly from wherever the arm is to its ready pose.
 
         Raises:
-            SafetyError: When no name is given, or the cause of the arm's fault isn't gone.
-            DeviceError: When the arm doesn't answer.
+            SafetyError: While something stands, or when something is in the arm's way; it holds then.
+            StaleDataError, DeviceError: When the arm doesn't answer.
         """
-        if self._arm.fault is not None:
-            self._arm.clear(person)
-        self.safety.clear(person)
+        try:
+            move_to_ready(self._arm, self._clock, self.model.ready, self._standing.require_none)
+        except (SafetyError, StaleDataError):
+            self._let_hold()
+            raise
         self.resync()
-
-    def stop(self, reason: str) -> None:
-        """Latch a fault from any thread: the motion under way ends with its next command, at most 20 ms later.
-
-        The thread that moves the arm gets a SafetyError and lets it hold.
-        """
-        self.safety.trip(reason)
 
     def hold(self) -> None:
         """Stop where the arm is."""
-        self._arm.hold()
+        self._let_hold()
         self.resync()
 
     # ---- Gymnasium on top ---------------------------------------------------------------------------------
@@ -323,11 +350,10 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         self._target = self.safety.target_at(state, self.target.gripper_open)
         return self._target.joints
 
-    def _note_fault(self) -> None:
-        """A fault that the arm latched by itself is one of the whole robot."""
-        fault = self._arm.fault
-        if fault is not None:
-            self.safety.trip(f"the arm reports: {fault}")
+    def _let_hold(self) -> None:
+        """Stop the arm; where something stands, it does that by itself: a protective motion may go on."""
+        if not self.faults:
+            self._arm.hold()
 
     def _move_to(self, goal: Pose) -> None:
         """Straight to `goal` with the gripper open, or as near as the box allows."""

@@ -204,7 +204,7 @@ class ResetFreeSession:
         try:
             self._env.go_home(self._rng)
         except SafetyError:
-            if self._env.safety.fault is not None:
+            if self._env.faults:
                 raise
             reason = NOT_HOME
             self._ask_for_help(reason)

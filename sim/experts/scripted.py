@@ -66,7 +66,7 @@ class ScriptedExpert:
         self._grip = 1.0
         self._object = twin.task.object
         goal = twin.task.goals[direction]
-        self._goal_object = goal.on_top_of
+        self._goal_object, self._goal_fixture = goal.on_top_of, goal.fixture
         self._goal = twin.task.goal_place(twin.scene, rng, goal)
         if failure == "edge":
             self._goal = self._edge_of(goal.fixture)
@@ -262,8 +262,14 @@ class ScriptedExpert:
         return Pose.of((float(xy[0]), float(xy[1]), z), (0.0, 0.0, yaw))
 
     def _push_goal(self) -> Float64:
+        """Where to push to (2,), m: half as far from the middle of the goal's surface as a gripper would place."""
         goal = self._goal
-        return self._position[:2] if goal is None else goal
+        if goal is None:
+            return self._position[:2]
+        if self._failure in ("edge", "wrong_place"):
+            return goal
+        middle = self._twin.scene.fixture(self._goal_fixture).position[:2]
+        return middle + 0.5 * (goal - middle)
 
     def _edge_of(self, fixture: str) -> Float64:
         """A point just outside the fixture's surface, towards the middle of the table (or beside the other object)."""

@@ -34,6 +34,12 @@ class ObjectKind:
     is_round: bool = False
     balance: float = 0.4
 
+    @property
+    def is_disc(self) -> bool:
+        """Whether it stands on a disc: its lowest colliding shape is a cylinder."""
+        lowest = min((shape for shape in self.shapes if shape.touch), key=lambda shape: shape.at[2] - shape.size[-1])
+        return lowest.kind == "cylinder"
+
 
 def _box(
     colour: Colour, half: tuple[float, float, float], mass: float, grasp_height: float | None = None

@@ -10,7 +10,7 @@ import numpy as np
 from sim.physics import Physics
 from sim.scene.fixtures import FIXTURES
 from sim.scene.objects import OBJECTS
-from sim.scene.shapes import OBJECT_FRICTION, Shape, tint
+from sim.scene.shapes import OBJECT_FRICTION, PAD_PRIORITY, Shape, tint
 from sim.scene.spec import Colour, SceneSpec, Variation
 from sim.scene.surroundings import (
     FRONT_POSITION,
@@ -64,6 +64,8 @@ class SceneRandomiser:
         self._centres: Float64 = model.body_ipos.copy()
         self._light_positions: Float64 = model.light_pos.copy()
         self._light_diffuse: Float64 = model.light_diffuse.copy()
+        self._pads = np.flatnonzero(model.geom_priority == PAD_PRIORITY)
+        self._pad_friction: Float64 = model.geom_friction[self._pads, 0].copy()
         self._tables = [model.material(name).id for name in TABLES]
         self._materials = [model.material(name).id for name in OBJECT_MATERIALS]
         self._scales = {o.name: o.size[1] for o in spec.objects}
@@ -80,6 +82,7 @@ class SceneRandomiser:
         self._draw_surroundings(rng)
         self._draw_fixtures(rng)
         self._draw_objects(rng)
+        self._draw_pads(rng)
         mujoco.mj_setConst(self._model, self._scratch)
         self._physics.changed()
 
@@ -116,6 +119,11 @@ class SceneRandomiser:
             self._model.geom_matid[part.geoms] = self._materials[int(rng.integers(len(self._materials)))]
             mass, friction = 1 + rng.uniform(-1, 1) * vary.mass, 1 + rng.uniform(-1, 1) * vary.friction
             self._resize(spec.name, float(rng.uniform(*spec.size)), mass, friction)
+
+    def _draw_pads(self, rng: np.random.Generator) -> None:
+        """What the grip holds by: a contact takes the pads' friction, not the object's."""
+        factor = 1 + rng.uniform(-1, 1) * self._variation.friction
+        self._model.geom_friction[self._pads, 0] = self._pad_friction * factor
 
     def _paint(self, part: _Part, rng: np.random.Generator) -> None:
         shift = rng.uniform(-1, 1, 3) * 0.5 * self._variation.colour + rng.uniform(-0.5, 0.5) * self._variation.colour

@@ -8,6 +8,7 @@ as well.
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import mujoco
 import numpy as np
@@ -25,6 +26,9 @@ from sim.scene.shapes import Shape, add_shapes
 from sim.scene.spec import FixtureInfo, FixtureSpec, ObjectInfo, ObjectSpec, SceneSpec, Variation
 from sim.scene.surroundings import add_surroundings
 from trajectories.errors import ConfigError
+
+_ROOT = 0.03
+"""How far fixtures reach into the table, m."""
 
 
 class Scene:
@@ -131,6 +135,7 @@ class Scene:
             height=kind.height * scale,
             mass=float(self.physics.model.body_mass[self.physics.body_id(name)]),
             is_round=kind.is_round,
+            is_disc=kind.is_disc,
         )
 
     def surface_height(self, x: float, y: float) -> float:
@@ -194,7 +199,7 @@ def _add_fixture(model: mujoco.MjSpec, spec: FixtureSpec) -> None:
         pos=(*spec.position, 0.0),
         quat=(math.cos(spec.yaw / 2), 0.0, 0.0, math.sin(spec.yaw / 2)),
     )
-    shapes = kind.shapes if spec.scale == 1.0 else tuple(_widened(shape, spec.scale) for shape in kind.shapes)
+    shapes = tuple(_rooted(_widened(shape, spec.scale)) for shape in kind.shapes)
     add_shapes(body, shapes, spec.colour or kind.colour, movable=False, material="smooth")
 
 
@@ -205,16 +210,16 @@ def _widened(shape: Shape, factor: float) -> Shape:
         size: tuple[float, ...] = (shape.size[0] * factor, shape.size[1] * factor, shape.size[2])
     else:
         size = (shape.size[0] * factor, *shape.size[1:])
-    return Shape(
-        shape.kind,
-        size,
-        (x * factor, y * factor, z),
-        shape.tone,
-        shape.touch,
-        shape.visible,
-        shape.axis,
-        shape.yaw,
-    )
+    return replace(shape, size=size, at=(x * factor, y * factor, z))
+
+
+def _rooted(shape: Shape) -> Shape:
+    """A colliding shape of a fixture, its underside deep in the table: objects don't sink into what is thick."""
+    if not shape.touch or shape.axis != (0.0, 0.0, 1.0):
+        return shape
+    top = shape.at[2] + shape.size[-1]
+    half = (top + _ROOT) / 2
+    return replace(shape, size=(*shape.size[:-1], half), at=(*shape.at[:2], top - half))
 
 
 def _add_object(model: mujoco.MjSpec, spec: ObjectSpec) -> None:

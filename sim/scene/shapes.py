@@ -24,6 +24,12 @@ TYPES: dict[Kind, mujoco.mjtGeom] = {
 OBJECT_BIT, FIXTURE_BIT, ARM_BIT = 2, 4, 1
 HIDDEN_GROUP, VISIBLE_GROUP = 3, 1
 OBJECT_FRICTION = (0.8, 0.01, 0.0001)
+OBJECT_SOLREF, OBJECT_SOLIMP = (0.01, 2.0), (0.99, 0.9995, 0.0005)
+"""Stiff enough that an object of 40 g doesn't sink into the table under a servo's stall torque: MuJoCo scales a
+contact's stiffness with the lighter body's mass. Damped twice as much as critical: what is pinched and comes free isn't
+shot away."""
+OBJECT_PRIORITY, PAD_PRIORITY = 1, 2
+"""An object's contacts are as stiff and slippery as the object says; a finger pad (its arm's MJCF) has its own."""
 FIXTURE_FRICTION = (0.6, 0.005, 0.0001)
 
 
@@ -90,9 +96,13 @@ def add_shapes(body: mujoco.MjsBody, shapes: Iterable[Shape], colour: Colour, *,
             mass=0.0,
             condim=4 if movable else 3,
             friction=OBJECT_FRICTION if movable else FIXTURE_FRICTION,
+            priority=OBJECT_PRIORITY if movable else 0,
             contype=0 if not shape.touch else OBJECT_BIT if movable else FIXTURE_BIT,
             conaffinity=0 if not shape.touch else OBJECT_BIT | FIXTURE_BIT | ARM_BIT if movable else ARM_BIT,
         )
+        if movable:
+            geom.solref[:] = OBJECT_SOLREF
+            geom.solimp[:3] = OBJECT_SOLIMP
         if shape.axis != (0.0, 0.0, 1.0):
             geom.quat = axis_quaternion(shape.axis)
         elif shape.yaw:

@@ -70,7 +70,7 @@ class Variation:
         camera_position: Largest shift of the camera along each axis, m.
         camera_target: Largest shift of the point that it looks at, m.
         mass: Largest relative change of an object's mass.
-        friction: Largest relative change of an object's sliding friction.
+        friction: Largest relative change of the sliding friction of an object and of the finger pads.
         tables: Whether the table's surface changes, or stays the first one.
     """
 
@@ -130,6 +130,7 @@ class ObjectInfo:
         height: m.
         mass: kg.
         is_round: Whether it can be grasped at any yaw equally well.
+        is_disc: Whether its outline is a disc of radius `half_extent[0]`, or a rectangle.
     """
 
     name: str
@@ -140,3 +141,20 @@ class ObjectInfo:
     height: float
     mass: float
     is_round: bool
+    is_disc: bool
+
+    def inside(self, fixture: FixtureInfo, x: float, y: float, yaw: float, overhang: float = 0.0) -> bool:
+        """Whether the whole outline, standing at a place, lies over a fixture's surface.
+
+        Args:
+            fixture: Where it should stand.
+            x: Of its centre in the base frame, m.
+            y: Likewise.
+            yaw: Its heading, rad.
+            overhang: By how much it may stick out, m.
+        """
+        if self.is_disc:
+            return fixture.contains(x, y, self.half_extent[0] - overhang)
+        cos, sin = math.cos(yaw), math.sin(yaw)
+        corners = ((i * self.half_extent[0], j * self.half_extent[1]) for i in (-1, 1) for j in (-1, 1))
+        return all(fixture.contains(x + cos * a - sin * b, y + sin * a + cos * b, -overhang) for a, b in corners)

@@ -6,7 +6,7 @@ import mujoco
 import numpy as np
 from numpy.typing import ArrayLike
 
-from sim.scene.shapes import ARM_BIT, FIXTURE_BIT, FIXTURE_FRICTION, VISIBLE_GROUP, axis_quaternion
+from sim.scene.shapes import ARM_BIT, FIXTURE_BIT, FIXTURE_FRICTION, HIDDEN_GROUP, VISIBLE_GROUP, axis_quaternion
 from trajectories.types import Float64, UInt8
 
 TABLES = ("oak", "slate", "birch", "linen", "plain")
@@ -65,7 +65,8 @@ def table_texture(name: str, size: int = 128) -> UInt8:
 def add_surroundings(spec: mujoco.MjSpec) -> None:
     """Add the table (top at z = 0), the floor, two lights and the cameras `front` and `side` to a model.
 
-    The floor is there for objects that fall off the table: they stay on it.
+    What objects and the arm meet is a plane at z = 0, which has no edge and can't be sunk through: a box this flat
+    pushes out sideways what has been pressed into it. The table's box and the floor are only drawn.
     """
     for name in TABLES:
         texture = spec.add_texture(name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=128, height=128, nchannel=3)
@@ -84,12 +85,15 @@ def add_surroundings(spec: mujoco.MjSpec) -> None:
     world = spec.worldbody
     world.add_geom(
         name=TABLE_GEOM, type=mujoco.mjtGeom.mjGEOM_BOX, size=(0.42, 0.60, 0.02), pos=(0.22, 0, -0.02),
-        material=TABLES[0], rgba=(1, 1, 1, 1), group=VISIBLE_GROUP, friction=FIXTURE_FRICTION,
-        contype=FIXTURE_BIT, conaffinity=ARM_BIT, condim=3,
+        material=TABLES[0], rgba=(1, 1, 1, 1), group=VISIBLE_GROUP, contype=0, conaffinity=0,
+    )  # fmt: skip
+    world.add_geom(
+        name="table_top", type=mujoco.mjtGeom.mjGEOM_PLANE, size=(4, 4, 1), group=HIDDEN_GROUP,
+        friction=FIXTURE_FRICTION, contype=FIXTURE_BIT, conaffinity=ARM_BIT, condim=3,
     )  # fmt: skip
     world.add_geom(
         name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, size=(4, 4, 1), pos=(0, 0, -0.75), material="smooth",
-        rgba=(0.33, 0.35, 0.38, 1), group=VISIBLE_GROUP, contype=FIXTURE_BIT, conaffinity=0,
+        rgba=(0.33, 0.35, 0.38, 1), group=VISIBLE_GROUP, contype=0, conaffinity=0,
     )  # fmt: skip
     for name, position, direction in WALLS:
         world.add_geom(

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from robot.control.faults import Clearance, Fault
 from robot.interfaces import Clock
 from robot.rollout.environment import RobotEnv
 from sim.virtual.client import VirtualWorld
@@ -14,7 +17,7 @@ _UNTIL_SEEN_NS = 200_000_000
 
 
 class VirtualOperator:
-    """Arranges the virtual scene and clears faults.
+    """Arranges the virtual scene and clears what the virtual robot caused.
 
     Args:
         world: The virtual robot.
@@ -35,9 +38,13 @@ class VirtualOperator:
         self._env.go_home(self._rng)
         self.arrange(direction, self._rng)
 
-    def recover(self, reason: str) -> str:
-        """Take responsibility: nobody can be hurt here."""
-        return "the virtual arm's operator"
+    def recover(self, faults: Sequence[Fault]) -> Clearance | None:
+        """Take responsibility for what the virtual robot caused; a hold was said by a person, who clears it."""
+        mine = tuple(fault.id for fault in faults if fault.kind != "hold")
+        return Clearance("the virtual arm's operator", mine) if mine else None
+
+    def resume(self, reason: str) -> None:
+        """Nobody can be hurt here."""
 
     def arrange(self, direction: Direction, rng: np.random.Generator) -> None:
         """A new scene in a start state of `direction`; returns when the cameras show it at rest."""

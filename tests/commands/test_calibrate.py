@@ -8,8 +8,7 @@ import pytest
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-import factory.robot
-from commands import calibrate
+from commands import attendance, calibrate
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.registers import RAD_PER_TICK
 from drivers.dynamixel.servo_map import WX250S
@@ -28,7 +27,10 @@ OFFSETS = (0.0, 0.03, -0.02, 0.04, -0.03, 0.0)
 
 def settings(tmp_path, *overrides):
     with initialize_config_module("configs", version_base="1.3"):
-        return compose("calibrate", [f"calibrate.folder={tmp_path}", "calibrate.speed=0.6", *overrides])
+        return compose(
+            "calibrate",
+            [f"run_dir={tmp_path / 'run'}", f"calibrate.folder={tmp_path}", "calibrate.speed=0.6", *overrides],
+        )
 
 
 def on_arm(config):
@@ -103,17 +105,19 @@ def person(monkeypatch):
     person = Person()
 
     @contextmanager
-    def open_station(config):
+    def open_station(config, notify, stop):
         person.world = CalibrationScene(
             calibrate.board_of(config).picture(8), calibrate.board_of(config).size_m, "front", person.offsets
         )
         try:
-            yield SimpleNamespace(env=person.world.env)
+            yield SimpleNamespace(
+                env=person.world.env, operator=None, wake=lambda: None, words=dict, figures=dict, frames=dict
+            )
         finally:
             person.world.close()
 
     person.offsets = (0.0,) * 6
-    monkeypatch.setattr(factory.robot, "open_station", open_station)
+    monkeypatch.setattr(attendance, "open_station", open_station)
     return person
 
 

@@ -14,13 +14,13 @@ from helpers.scripted_person import Mouse, Pad, ScriptedPerson
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-from commands.teleop import KeyRouter, Screen, StepPacer, demonstrate
-from drivers.teleop.device import DEVICES, make_device, open_device
+from commands.teleop import KeyRouter, Screen, StepPacer, demonstrate, listening, opened
+from drivers.teleop.device import DEVICES, make_device
 from drivers.teleop.keys import Key
 from drivers.teleop.legend import legend
-from factory.robot import open_station
 from factory.run_folders import data_folder
 from factory.spec import plain
+from robot.control.faults import FaultLatch
 from robot.demonstration.types import Progress, Tally
 from robot.demonstration.words import Phase
 from trajectories.store import TrajectoryStore
@@ -40,18 +40,13 @@ def record(folder, hands, episodes, moods=None, *overrides, on_progress=None):
         f"run_dir={folder / 'run'}", f"episodes={episodes}", "teleop.realtime=false", "teleop.person=Anna",
         "progress=false", *hands.overrides, *overrides,
     )  # fmt: skip
-    keys, stop = KeyRouter(), threading.Event()
-    with open_station(config) as station:
-        store = TrajectoryStore(data_folder(folder / "run"), station.env.robot_spec)
-        device = open_device(plain(config.device), keys)
+    stop = threading.Event()
+    with listening(config) as (device, keys), opened(config, keys, stop) as around:
         hands.plug(plain(config.device))
-        person = ScriptedPerson(station.twin, device, hands, np.random.default_rng(3), moods=moods)
-        try:
-            with store:
-                act = on_progress(person) if on_progress is not None else person
-                return demonstrate(config, station, store, device, keys, stop, on_progress=act), person
-        finally:
-            device.close()
+        person = ScriptedPerson(around.station.twin, device, hands, np.random.default_rng(3), moods=moods)
+        with TrajectoryStore(data_folder(folder / "run"), around.station.env.robot_spec) as store:
+            act = on_progress(person) if on_progress is not None else person
+            return demonstrate(config, around, store, device, keys, stop, on_progress=act), person
 
 
 @pytest.mark.parametrize("name", DEVICES)
@@ -114,13 +109,23 @@ def test_the_same_command_once_more_asks_nobody_for_anything(tmp_path):
 def test_an_emergency_hold_keeps_the_episode_and_the_next_one_takes_its_place(tmp_path):
     hands, held = Pad(tmp_path), []
 
+    def take_over():  # nobody but the person clears a hold, in the twin neither
+        while not cleared.wait(0.5):
+            hands.press("take over")
+
+    cleared = threading.Event()
+    clearing = threading.Thread(target=take_over, daemon=True)
+
     def hold_once(person):
         def act(progress):
+            if held:
+                cleared.set()
             person(progress)
             if progress.steps == 4 and not held:
                 held.append(progress)
                 hands.press("emergency hold")
                 person(progress)
+                clearing.start()
 
         return act
 
@@ -135,27 +140,30 @@ def test_an_emergency_hold_keeps_the_episode_and_the_next_one_takes_its_place(tm
 
 
 def test_keys_while_the_session_waits_for_somebody():
-    said = []
-    safety = SimpleNamespace(trip=lambda reason: said.append(reason))
-    words = {"ready": lambda by: said.append(("ready", by)), "clear": lambda by: said.append(("clear", by))}
-    station = SimpleNamespace(env=SimpleNamespace(safety=safety), words=lambda: words)
+    said, faults = [], FaultLatch()
+    station = SimpleNamespace(words=lambda: {"ready": lambda by: said.append(("ready", by))})
+    recovery = SimpleNamespace(clear=lambda by: said.append(("clear", by)) or "thank you")
+    around = SimpleNamespace(station=station, recovery=recovery)
     session, stop = SimpleNamespace(waits_for_others=False), threading.Event()
-    keys = KeyRouter()
-    keys(Key.HOLD)  # nobody there yet
-    keys.connect(session, station, stop, "Anna")
+    keys = KeyRouter(faults)
+    keys(Key.HOLD)  # there is neither session nor arm yet
+    (early,) = faults.standing
+    assert (early.reason, early.kind) == ("a person pressed the emergency hold", "hold")
+    keys.connect(session, around, stop, "Anna")
     for key in Key:
         keys(key)
-    assert said == ["a person pressed the emergency hold"]
+    assert faults.standing != (early,)  # once more
+    assert said == []
     assert not stop.is_set()
     session.waits_for_others = True
     keys(Key.START)
     keys(Key.TAKE_OVER)
-    assert said[1:] == [("ready", "Anna"), ("clear", "Anna")]
+    assert said == [("ready", "Anna"), ("clear", "Anna")]
     keys(Key.STOP)
     assert stop.is_set()
-    keys.connect(session, station, stop, " ")
+    keys.connect(session, around, stop, " ")
     keys(Key.TAKE_OVER)
-    assert len(said) == 3  # nobody clears a fault without a name
+    assert len(said) == 2  # nobody clears a fault without a name
 
 
 def test_ctrl_c_in_the_midst_of_an_episode_keeps_it(tmp_path):

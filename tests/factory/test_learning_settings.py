@@ -30,6 +30,7 @@ from policies.learner.policy_training import PolicyTraining
 from policies.learner.pretrain import pretrain
 from policies.policy import load_policy
 from policies.replay import replay_settings
+from policies.replay.replay_memory import replay_bytes
 from policies.replay.replay_settings import ReplaySettings
 from trajectories.errors import ConfigError
 from trajectories.store import TrajectoryStore
@@ -148,11 +149,12 @@ def test_settings_of_before_are_written_as_before():
 
 def test_a_replay_lies_where_it_is_wanted_or_where_there_is_room(monkeypatch):
     """1,000 frames of 100 float32 and a transition of 69 bytes each: 469,000 bytes."""
-    fields = {"state": ((100,), torch.float32)}
+    needed = replay_bytes(1000, 1000, {"state": ((100,), torch.float32)}, 7, False)
+    assert needed == 469_000
 
     def place(keep, device, free):
         monkeypatch.setattr(replay_settings, "available_bytes", lambda _: free)
-        return ReplaySettings(keep=keep).storage_device(device, 1000, fields, 7).type
+        return ReplaySettings(keep=keep).storage_device(device, needed).type
 
     assert place("auto", "cuda", 938_000) == "cuda"  # just half of what is free
     assert place("auto", "cuda", 937_999) == "cpu"
@@ -189,9 +191,9 @@ def test_a_place_on_a_gpu_is_refused_for_updates_on_the_processor(small_policy):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("agent.n_step=2.5", "agent.n_step=2.5 is out of range; expected a whole number"),
-        ("agent.n_step=true", "agent.n_step=True is out of range"),
-        ("agent.n_step=abc", "agent.n_step=abc is out of range"),
+        ("agent.n_step=2.5", "agent.n_step=2.5 is of the wrong kind; expected a whole number"),
+        ("agent.n_step=true", "agent.n_step=True is of the wrong kind; expected a whole number"),
+        ("agent.n_step=abc", "agent.n_step='abc' is of the wrong kind"),
         ("method.utd=0", "method.utd=0 is out of range"),
         ("method.batch=-1", "method.batch=-1 is out of range"),
     ],

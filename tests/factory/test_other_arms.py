@@ -49,6 +49,7 @@ def test_a_session_on_the_virtual_arm_records_episodes_within_the_arms_own_limit
         open_station(config, lambda line: None, stop) as station,
     ):
         assert station.env.model is arm
+        station.wake()
         world = station.operator._world
         assert world.settings.arm == name
         policy = AnyActions(world.state)

@@ -1,5 +1,7 @@
 """Reward models by kind: which is trained, what its folder says, what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers.sliding_square import SPEC, make_episode
@@ -160,3 +162,18 @@ def test_the_classifier_reads_the_same_one_by_one_as_all_at_once(classifier, epi
     assert at_once["frames"]["by_kind"] == one_by_one["frames"]["by_kind"]
     for name in ("auroc", "calibration_error_after", "balanced_accuracy_at_threshold"):
         assert at_once["frames"]["all"][name] == pytest.approx(one_by_one["frames"]["all"][name])
+
+
+@pytest.mark.parametrize(("given", "camera"), [((), "side"), (("+reward.camera=wrist",), "wrist")])
+def test_the_classifier_looks_through_the_robots_first_camera_unless_told(given, camera, monkeypatch, tmp_path):
+    spec = replace(SPEC, cameras={"side": (48, 48), "wrist": (48, 48)})
+    seen = []
+
+    def record(episodes, task, backbone, spec, config, progress):
+        seen.append(config.camera)
+        raise ConfigError("seen enough")
+
+    monkeypatch.setattr("rewards.vlm_kind.train_reward", record)
+    with pytest.raises(ConfigError, match="seen enough"):
+        train_reward_model(settings(tmp_path, *given), iter(()), spec, lambda stage, share: None)
+    assert seen == [camera]

@@ -44,7 +44,7 @@ HEALTHY = ConsoleState(
 )
 FAULT = (
     "Servo 3 (shoulder_shadow, joint shoulder): overload. The joint has no torque. Support the arm, take away what it "
-    "pushes or lifts, then clear('your name'), which restarts the servos of this joint (they are free for a moment)."
+    "pushes or lifts, then clear it, which restarts the servos of this joint (they are free for a moment)."
 )
 
 
@@ -64,8 +64,8 @@ class PretendedSession:
         )
 
     def _hear(self, word):
-        def hear(by):
-            self.heard.append((word, by))
+        def hear(by, faults=()):
+            self.heard.append((word, by, *faults))
             return f"{word}: heard, {by or 'somebody'}"
 
         return hear

@@ -47,9 +47,9 @@ class Rig:
     def bus(self):
         return DynamixelBus(lambda: self.port, clock=self.time.now_ns, latency_s=self.latency_s, return_delay_s=0.0)
 
-    def arm(self, **settings):
+    def arm(self, latch=None, **settings):
         self._arm = None
-        self._arm = WidowX(self.bus(), self.model, ArmSettings(**settings), self, threaded=False)
+        self._arm = WidowX(self.bus(), self.model, ArmSettings(**settings), self, threaded=False, latch=latch)
         self._due = self.time.now_ns()
         return self._arm
 
@@ -104,6 +104,11 @@ class Rig:
             if data[7] == 0x03 and int.from_bytes(data[8:10], "little") == 116:
                 found.append((t_ns, data[4], int.from_bytes(data[10:14], "little", signed=True)))
         return found
+
+
+def clear(arm, person="Ada"):
+    """A person looks at everything that stands, and clears it."""
+    arm.clear(person, [fault.id for fault in arm.faults])
 
 
 TICK = RAD_PER_TICK

@@ -11,7 +11,9 @@ from trajectories.types import PROPRIO_NAMES, Source
 
 def test_a_demonstration_ends_shortly_after_success_and_is_repeatable():
     twin = make_twin("pot_pick_place", seed=0)
-    first, second = (collect_episode(twin, "forward", np.random.default_rng(4), noise=0.2) for _ in range(2))
+    first, second = (
+        collect_episode(twin, "forward", np.random.default_rng(4), noise=0.2, max_steps=40) for _ in range(2)
+    )
     assert first.outcome == "success"
     assert first.metadata["evaluation"] == {"success": True}
     assert first.terminated[-1]
@@ -27,7 +29,7 @@ def test_a_demonstration_ends_shortly_after_success_and_is_repeatable():
 
 def test_the_aftermath_of_a_demonstration_shows_the_goal_reached_and_the_arm_at_home():
     twin = make_twin("pot_pick_place", seed=0)
-    episode = aftermath(twin, "forward", np.random.default_rng(4), noise=0.2)
+    episode = aftermath(twin, "forward", np.random.default_rng(4), noise=0.2, max_steps=40)
     assert episode.outcome == "success"
     assert episode.metadata["evaluation"] == {"success": True}
     assert len(episode) == AFTERMATH_STEPS
@@ -43,7 +45,7 @@ def test_the_aftermath_of_a_demonstration_shows_the_goal_reached_and_the_arm_at_
 
 def test_a_failure_is_marked_as_one():
     twin = make_twin("pot_pick_place", seed=0)
-    episode = collect_episode(twin, "backward", np.random.default_rng(4), failure="hover")
+    episode = collect_episode(twin, "backward", np.random.default_rng(4), failure="hover", max_steps=40)
     assert episode.outcome == "failure"
     assert episode.truncated[-1]
     assert (episode.rewards == -1).all()

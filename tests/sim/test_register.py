@@ -14,7 +14,7 @@ import sim.register
 from sim.experts.scripted import ScriptedExpert
 from sim.register import TwinEnv, env_id
 from sim.tasks import TASKS
-from trajectories.errors import ConfigError
+from trajectories.errors import ConfigError, SafetyError
 
 
 def test_ids_of_both_targets_and_at_least_six_priors_are_registered():
@@ -120,3 +120,30 @@ for name in ("lab/Twin-v0", "regrasp/PotPickPlace-v0"):
         print("none")
 """
     assert run(code, tmp_path).split() == ["none", "none"]
+
+
+def test_an_instruction_in_any_script_lies_in_the_space():
+    env = TwinEnv("pot_pick_place", cameras=())
+    observation, _ = env.reset(seed=1)
+    for text in ("setze den Topf zurück", "把锅放在架子上"):
+        assert env.observation_space.contains({**observation, "instruction": text})
+    assert not env.observation_space.contains({**observation, "instruction": "x" * 401})
+    assert not env.observation_space.contains({**observation, "instruction": 3})
+    env.close()
+
+
+def test_a_reset_heals_what_a_fault_stopped_but_no_hold_of_a_person():
+    env, up = TwinEnv("pot_pick_place", cameras=()), np.array([0, 0, 0.3, 0, 0, 0, 1], np.float32)
+    env.reset(seed=1)
+    env._twin.env.safety.faults.trip("the wrist hit the table", "fault")
+    with pytest.raises(SafetyError, match="hit the table"):
+        env.step(up)
+    env.reset(seed=1)
+    before = env._twin.scene.physics.tip_position()
+    env.step(up)
+    assert env._twin.scene.physics.tip_position()[2] > before[2]
+    env._twin.env.stop("somebody said hold")
+    env.reset(seed=1)
+    with pytest.raises(SafetyError, match="somebody said hold"):
+        env.step(up)
+    env.close()

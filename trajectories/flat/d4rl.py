@@ -14,21 +14,23 @@ Most of D4RL's files lack `next_observations`. What a step before a time-out led
 that this step is left out (`FlatDataset.dropped` counts them): the row below it belongs to another episode, and to
 bootstrap from it is the mistake of many readers. At a terminal nothing is bootstrapped: the step stays, and the
 observation before stands in for the one after. A file with neither `next_observations` nor `timeouts` can't say where
-time ran out: only terminals end its episodes.
+time ran out: only terminals end its episodes, and a warning says so.
 """
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trajectories.flat.episode import FlatDataset, FlatEpisode, require_finite
-from trajectories.flat.errors import DatasetError
+from trajectories.flat.episode import FlatDataset, FlatEpisode, flags, require_finite
+from trajectories.flat.errors import DatasetError, unreadable
 from trajectories.types import Bool, Float32
 
+logger = logging.getLogger(__name__)
 REQUIRED = ("observations", "actions", "rewards", "terminals")
 OPTIONAL = ("timeouts", "next_observations")
 _DIMENSIONS = {"observations": 2, "actions": 2, "next_observations": 2}
@@ -43,15 +45,26 @@ def read_d4rl(path: Path) -> FlatDataset:
         path: The file.
 
     Raises:
-        DatasetError: It can't be read, a column is missing, has another length or shape, or isn't finite.
+        DatasetError: It can't be read, a column is missing, has another length or shape, isn't finite, or a mark of
+            an end is neither 0 nor 1.
     """
     columns = _read_columns(Path(path))
     observations, actions, rewards = (columns[name].astype(np.float32) for name in REQUIRED[:3])
     after = columns["next_observations"].astype(np.float32) if "next_observations" in columns else None
     numbers = [("observations", observations), ("actions", actions), ("rewards", rewards)]
     require_finite([*numbers, *([] if after is None else [("next_observations", after)])], str(path))
-    terminals = columns["terminals"] != 0
-    ends = terminals | (columns["timeouts"] != 0) if "timeouts" in columns else terminals.copy()
+    terminals = flags(columns["terminals"], "terminals", str(path))
+    ends = terminals.copy()
+    if "timeouts" in columns:
+        ends |= flags(columns["timeouts"], "timeouts", str(path))
+    elif after is None:
+        found = f"its {int(terminals.sum()):,} terminals" if terminals.any() else "nothing: it counts as one episode"
+        logger.warning(
+            "%s has neither timeouts nor next_observations, so it can't say where episodes were cut; they end at %s. "
+            "Values are then learned across the cuts: add a column `timeouts` (1 where an episode was cut).",
+            path,
+            found,
+        )
     if after is not None:
         ends[:-1] |= ~_same(after[:-1], observations[1:])
     ends[-1] = True
@@ -93,8 +106,8 @@ def _read_columns(path: Path) -> dict[str, NDArray[Any]]:
                 raise DatasetError(_lacking(path, missing, found))
             names = [*REQUIRED, *(name for name in OPTIONAL if isinstance(file.get(name), h5py.Dataset))]
             columns = {name: np.asarray(file[name]) for name in names}
-    except OSError as error:
-        raise DatasetError(f"{path} can't be read as HDF5: {error}. Copy or download it again.") from error
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        raise DatasetError(unreadable(str(path), "HDF5", error)) from error
     rows = len(columns["observations"]) if columns["observations"].ndim else 0
     for name, column in columns.items():
         expected = _DIMENSIONS.get(name, 1)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import SupportsFloat
+from typing import Any, SupportsFloat
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from trajectories.flat.errors import DatasetError
-from trajectories.types import Float32
+from trajectories.types import Bool, Float32
 
 
 @dataclass(frozen=True)
@@ -129,3 +129,25 @@ def require_finite(columns: Iterable[tuple[str, Float32]], where: str) -> None:
                 f"{where}: {name} hold NaN or infinity in {len(bad)} of {len(column)} rows, first in row {bad[0]}; "
                 "only finite numbers can be learned from. Remove the episodes that hold them."
             )
+
+
+def flags(column: NDArray[Any], name: str, where: str) -> Bool:
+    """Marks of steps, whatever type of number they are stored as, as bool of the same shape.
+
+    Args:
+        column: Of zeros and ones.
+        name: Of the column, for messages.
+        where: For messages.
+
+    Raises:
+        DatasetError: A mark is neither 0 nor 1, for example NaN.
+    """
+    if column.dtype.kind not in "biuf":
+        raise DatasetError(f"{where}: {name} hold {column.dtype}; expected true and false, or 0 and 1.")
+    bad = np.flatnonzero((column != 0) & (column != 1))
+    if len(bad):
+        raise DatasetError(
+            f"{where}: {name} hold {column.ravel()[bad[0]]} in row {bad[0]} ({len(bad)} of {column.size} rows are "
+            "neither 0 nor 1), which doesn't say whether the step was the last; expected 0 or 1. Mend the column."
+        )
+    return column != 0

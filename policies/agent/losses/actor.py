@@ -20,15 +20,16 @@ def aggregate(values: Tensor, how: Aggregate) -> Tensor:
     return values.mean(0) if how == "mean" else values.amin(0)
 
 
-def actor_loss(value: Tensor, log_prob: Tensor, temperature: Tensor) -> Tensor:
-    """Mean of alpha log pi(a | s) - Q(s, a), a reparameterised; Haarnoja et al., arXiv 1812.05905, eq. 7.
+def actor_loss(value: Tensor, log_prob: Tensor, temperature: Tensor, scale: float | None = None) -> Tensor:
+    """Mean of lambda (alpha log pi(a | s) - Q(s, a)), a reparameterised; Haarnoja et al., arXiv 1812.05905, eq. 7.
 
     Args:
         value: (B,) from `aggregate`.
         log_prob: (B,).
         temperature: alpha, without gradient.
+        scale: Of `value_factor`, which gives lambda; None: lambda = 1.
     """
-    return (temperature * log_prob - value).mean()
+    return (temperature * log_prob - value).mean() * value_factor(value, scale)
 
 
 def deterministic_loss(value: Tensor, scale: float | None) -> Tensor:
@@ -36,9 +37,18 @@ def deterministic_loss(value: Tensor, scale: float | None) -> Tensor:
 
     Args:
         value: (B,) from `aggregate`.
-        scale: With a number a, lambda = a / mean |Q| over the batch, without gradient: TD3+BC (Fujimoto and Gu, arXiv
-            2106.06860, eq. 5) and DDPG+BC extraction as in OGBench (arXiv 2410.20092). None: lambda = 1.
+        scale: Of `value_factor`, which gives lambda; None: lambda = 1.
     """
-    if scale is None:
-        return -value.mean()
-    return -value.mean() * (scale / value.detach().abs().mean().clamp_min(SMALLEST_VALUE))
+    return -value.mean() * value_factor(value, scale)
+
+
+def value_factor(value: Tensor, scale: float | None) -> Tensor | float:
+    """With a number a, a / mean |Q| over the batch, without gradient; 1 without.
+
+    TD3+BC (Fujimoto and Gu, arXiv 2106.06860, eq. 5), and DDPG+BC extraction as in OGBench (arXiv 2410.20092).
+
+    Args:
+        value: (B,) from `aggregate`.
+        scale: a.
+    """
+    return 1.0 if scale is None else scale / value.detach().abs().mean().clamp_min(SMALLEST_VALUE)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, ClassVar, Literal, get_args
+from dataclasses import asdict, dataclass, field
+from typing import Any, ClassVar, Literal, cast, get_args
 
 from policies.common.config_dict import plain
 from trajectories.errors import ConfigError
+from trajectories.settings import build
 
 Pooling = Literal["flatten", "spatial_softmax", "embeddings", "mean"]
 Instruction = Literal["none", "film", "concat"]
@@ -185,16 +186,11 @@ class EncoderConfig:
         kind = rest.pop("kind", CnnConfig.kind)
         if kind not in NETWORKS:
             raise ConfigError(f"unknown encoder kind {kind!r}; expected one of {_names(NETWORKS)}.")
-        network = _build(NETWORKS[kind], rest.pop("network", {}), f"encoder.network of kind {kind!r}")
-        return _build(cls, {**rest, "network": network}, "encoder")
-
-
-def _build(cls: Any, raw: Mapping[str, Any], where: str) -> Any:
-    known = [entry.name for entry in fields(cls)]
-    unknown = sorted(set(raw) - set(known))
-    if unknown:
-        raise ConfigError(f"unknown settings {unknown} of {where}; known are {known}.")
-    return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in raw.items()})
+        given = rest.pop("network", {})
+        if not isinstance(given, Mapping):
+            raise ConfigError(f"encoder.network={given!r} is of the wrong kind; expected settings by name.")
+        network = build(NETWORKS[kind], given, "encoder.network")
+        return cast(EncoderConfig, build(cls, {**rest, "network": network}, "encoder"))
 
 
 def _names(choices: Mapping[str, Any] | tuple[str, ...]) -> str:

@@ -96,10 +96,13 @@ class Encoder(nn.Module):
         Raises:
             CheckpointError: As `load_trained`.
         """
-        shared = {} if self.tower is None else {id(self.tower): self.tower}
-        fresh = copy.deepcopy(self, shared)
+        fresh = self.copied()
         fresh.load_trained(tensors)
         return fresh
+
+    def copied(self) -> Encoder:
+        """A copy; a frozen tower is shared, not copied."""
+        return copy.deepcopy(self, {} if self.tower is None else {id(self.tower): self.tower})
 
     def _examples(self) -> list[Tensor]:
         """What each branch sees of a black image; with shared weights one of them."""

@@ -22,6 +22,8 @@ from policies.common.batch import Batch
 from policies.perception.encoders.encoder import Encoder
 
 STATE, PROPRIO = "state", "proprio"
+START = "start"
+"""The field of an encoded batch that an anchor's own encoder makes; see `encode_batch`."""
 _IMAGE, _TOWER = "image/", "tower/"
 Arrays = Mapping[str, NDArray[np.uint8] | Tensor]
 
@@ -122,14 +124,17 @@ class EncodedBatch:
 
     Attributes:
         critic: For the critics' loss, whose gradient goes on into the encoder; the next state has none.
-        actor: The same numbers without a gradient: the actor's loss leaves the encoder as it is.
+        actor: The same numbers without a gradient: the actor's loss leaves the encoder as it is. With an anchor's
+            encoder also that one's features, the field "start".
     """
 
     critic: Batch
     actor: Batch
 
 
-def encode_batch(encoder: Encoder, batch: Batch, table: Tensor, draws: ImageDraws) -> EncodedBatch:
+def encode_batch(
+    encoder: Encoder, batch: Batch, table: Tensor, draws: ImageDraws, start: Encoder | None = None
+) -> EncodedBatch:
     """Encode the frames of a batch, each once: observations with a gradient, next observations without.
 
     The next observations go through the present encoder and only the critics behind it have slow copies, as in DrQ-v2
@@ -142,6 +147,8 @@ def encode_batch(encoder: Encoder, batch: Batch, table: Tensor, draws: ImageDraw
         batch: B transitions with the fields of `frame_fields`.
         table: float32 (K, E) instruction embeddings.
         draws: From `draw_for_images`.
+        start: The encoder of the policy that the actor is kept near, which looks at the same augmented observations;
+            None without one.
     """
     if encoder.frozen:
         return EncodedBatch(batch, batch)
@@ -150,4 +157,8 @@ def encode_batch(encoder: Encoder, batch: Batch, table: Tensor, draws: ImageDraw
     with torch.no_grad():
         after = {STATE: features(encoder, batch.next_observation, code, draws.after)}
     critic = replace(batch, observation={STATE: now}, next_observation=after)
-    return EncodedBatch(critic, replace(critic, observation={STATE: now.detach()}))
+    seen = {STATE: now.detach()}
+    if start is not None:
+        with torch.no_grad():
+            seen[START] = features(start, batch.observation, code, draws.now)
+    return EncodedBatch(critic, replace(critic, observation=seen))

@@ -17,7 +17,7 @@ SETTINGS = TwinSettings("pot_pick_place", 3, ("front",), 96, True, "wide")
 def plan(**changes):
     settings = {
         "task": "pot_pick_place", "prior_tasks": [], "failures": ["miss"], "demos": 2, "demo_failures": 0,
-        "prior_episodes": 0, "play": 0, "aftermath": 0, "noise": 0.2, "seed": 3,
+        "prior_episodes": 0, "play": 0, "aftermath": 0, "noise": 0.2, "seed": 3, "max_steps": 40,
     }  # fmt: skip
     return collect_plan(**{**settings, **changes})
 
@@ -39,6 +39,7 @@ def test_what_is_there_is_not_recorded_again(store):
     ("settings", "changes", "match"),
     [
         (SETTINGS, {"noise": 0.9}, r"noise = 0\.2, the settings ask for 0\.9"),
+        (SETTINGS, {"max_steps": 80}, "max_steps = 40"),
         (replace(SETTINGS, spread="narrow"), {}, "spread = 'wide'.*'narrow'"),
         (replace(SETTINGS, randomise=False), {}, "randomise = True"),
         (replace(SETTINGS, arm="vx300s"), {}, "arm = 'wx250s'"),

@@ -6,7 +6,7 @@ from commands.collect.plan import collect_plan
 
 SETTINGS = {
     "task": "pot", "prior_tasks": ["cube", "can"], "failures": ["miss", "drop"], "demos": 3, "demo_failures": 2,
-    "prior_episodes": 4, "play": 5, "aftermath": 3, "noise": 0.2, "seed": 7,
+    "prior_episodes": 4, "play": 5, "aftermath": 3, "noise": 0.2, "seed": 7, "max_steps": 40,
 }  # fmt: skip
 
 

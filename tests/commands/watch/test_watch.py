@@ -21,6 +21,7 @@ from robot.console.client import NoSessionError
 from robot.console.light import light_of
 from robot.console.state import ConsoleState
 from robot.console.wire import console_path
+from robot.control.faults import Fault
 from trajectories.errors import ConfigError, LinkError
 
 
@@ -104,8 +105,9 @@ def test_the_state_arrives_with_light_and_words(session, server, tmp_path):
     assert seen["words"] == ["clear", "hold", "ready", "stop"]
     assert seen["run"] == str(tmp_path)
     assert seen["needs_token"] is False
-    session.state = replace(HEALTHY, fault=FAULT)
+    session.state = replace(HEALTHY, fault=FAULT, faults=(Fault("ab1", FAULT), Fault("ab2", "Ada said hold", "hold")))
     light = state_of(server)["light"]
+    assert light["faults"] == ["ab1", "ab2"]
     assert (light["level"], light["title"], light["text"], light["word"]) == ("red", "FAULT", FAULT, "clear")
 
 
@@ -119,9 +121,9 @@ def test_frames_arrive_as_jpeg(session, server):
 
 
 def test_words_go_through(session, server):
-    assert post(server, {"word": "clear", "by": "Anna"}) == (200, {"reply": "clear: heard, Anna"})
+    assert post(server, {"word": "clear", "by": "Anna", "faults": ["ab1"]}) == (200, {"reply": "clear: heard, Anna"})
     assert post(server, {"word": "hold"}, host="localhost:9999")[0] == 200
-    assert session.heard == [("clear", "Anna"), ("hold", "")]
+    assert session.heard == [("clear", "Anna", "ab1"), ("hold", "")]
 
 
 def test_what_the_session_refuses_is_a_conflict(session, server):
@@ -187,6 +189,8 @@ def test_a_token_is_drawn_anew_and_never_short(tmp_path):
         (b"no json", {}, 400),
         (b'{"word": 5}', {}, 400),
         (b'{"word": "hold", "token": ["x"]}', {}, 400),
+        (b'{"word": "clear", "by": "Anna", "faults": "ab1"}', {}, 400),
+        (b'{"word": "clear", "by": "Anna", "faults": [1]}', {}, 400),
         (b"{}", {"Content_Length": "99999999"}, 413),
         (b"{}", {"Content_Length": "-2"}, 413),
     ],
@@ -295,11 +299,15 @@ def test_a_port_out_of_range_is_refused(tmp_path):
 
 
 def test_say_passes_a_word_on(session, tmp_path, capsys):
-    say.run(settings(tmp_path, word="clear", by="Anna"))
+    say.run(settings(tmp_path, word="clear", by="Anna", fault="ab1"))
     assert capsys.readouterr().out == "clear: heard, Anna\n"
-    assert session.heard == [("clear", "Anna")]
+    say.run(settings(tmp_path, word="clear", by="Anna", fault=["ab1", "ab2"]))
+    assert session.heard == [("clear", "Anna", "ab1"), ("clear", "Anna", "ab1", "ab2")]
     with pytest.raises(LinkError, match="name of the person"):
-        say.run(settings(tmp_path, word="clear"))
+        say.run(settings(tmp_path, word="clear", fault="ab1"))
+    session.state = replace(HEALTHY, fault=FAULT, faults=(Fault("ab1", FAULT),))
+    with pytest.raises(ConfigError, match=r"(?s)fault=ID or .*ab1: Servo 3"):
+        say.run(settings(tmp_path, word="clear", by="Anna", fault=None))
     with pytest.raises(ConfigError, match=r"word=clear\|hold\|ready\|stop"):
         say.run(settings(tmp_path))
 

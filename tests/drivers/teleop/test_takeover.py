@@ -201,7 +201,7 @@ def test_an_emergency_key_trips_the_safety_filter_at_once():
     """On the way home nobody asks the takeover; the listener of the device's own thread stops the arm."""
     pipe, (env, arm, _) = EventPipe(), make_env()
     with keyboard(KeyboardConfig(), pipe.node) as device:
-        device.start(trip_on_hold(env.safety))
+        device.start(trip_on_hold(env.safety.faults))
         pipe.send(("KEY_SPACE", 1), ("KEY_ESC", 1))
         wait_for(lambda: env.safety.fault is not None)
         with pytest.raises(SafetyError, match="a person pressed the emergency hold"):

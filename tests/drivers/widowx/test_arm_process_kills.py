@@ -7,6 +7,7 @@ import signal
 import numpy as np
 import pytest
 from helpers.arm_process_helpers import NEARLY_ASLEEP, Bench, command, follow, kill, runs, turned, until
+from helpers.widowx_setup import clear
 
 from drivers.dynamixel.messages import HardwareError
 from drivers.errors import PortLostError
@@ -30,7 +31,7 @@ def test_a_killed_process_is_told_of_and_replaced_on_a_persons_word(bench, caplo
         pid = arm.pid
         kill(arm)
         for use in (lambda: arm.send(command(goal)), arm.hold, arm.sleep):
-            with pytest.raises(PortLostError, match=r"code -9\. The servos stop by themselves and hold.*clear\('your"):
+            with pytest.raises(PortLostError, match=r"code -9\. The servos stop by themselves and hold.*clear this"):
                 use()
         with pytest.raises(StaleDataError, match=r"no joint state\. The arm's process ended with code -9"):
             arm.read()
@@ -39,11 +40,11 @@ def test_a_killed_process_is_told_of_and_replaced_on_a_persons_word(bench, caplo
         assert arm.report().cycles > 3  # the last that is known
         assert all(bench.torques.values())
         with pytest.raises(SafetyError, match="gives a name"):
-            arm.clear("")
+            clear(arm, "")
         assert not runs(pid)
         stood = bench.joints
         with caplog.at_level(logging.WARNING):
-            arm.clear("Ada")
+            clear(arm)
         assert "on the word of Ada" in caplog.text
         assert arm.pid != pid
         assert (arm.fault, arm.mode) == (None, Mode.FOLLOW)
@@ -63,7 +64,11 @@ def test_the_watchdogs_stop_a_motion_of_a_killed_process_and_a_fault_is_cleared_
         until(lambda: not bench.torques[1])
         with bench.server.lock:
             bench.server.bus.servos[1].protection.forced = HardwareError(0)
-        arm.clear("Ada")
+        clear(arm)
+        assert "Servo 1 (waist) reports overload" in arm.fault  # seen by the new process only, so nobody named it
+        assert not bench.torques[1]
+        until(lambda: "Servo 2 (shoulder) stopped by its bus watchdog" in arm.fault)
+        clear(arm)
         assert arm.fault is None
         assert all(bench.torques.values())
         np.testing.assert_allclose(bench.joints, stood, atol=0.02)
@@ -87,7 +92,7 @@ def test_a_process_that_hangs_is_replaced(bench, monkeypatch):
         until(lambda: process_arm.time.monotonic_ns() - arm._process.block.published().beat_ns > 0.6e9)
         monkeypatch.undo()
         monkeypatch.setattr(process_arm, "JOB_TIMEOUT_S", 0.5)
-        arm.clear("Ada")
+        clear(arm)
         assert not runs(pid)
         assert arm.pid != pid
         until(lambda: not stale())

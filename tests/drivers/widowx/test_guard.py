@@ -10,6 +10,7 @@ from drivers.dynamixel.servo_map import WX250S
 from drivers.widowx.guard import Guard, Level
 from drivers.widowx.reading import Reading, arm_state
 from drivers.widowx.settings import GuardLimits
+from robot.control.faults import FaultLatch
 
 STEP = 10_000_000
 HEALTHY = ServoHealth(True, False, 0, 12.0, 40)
@@ -34,7 +35,13 @@ class Bench:
 
     def __init__(self, **limits):
         self.now = 0
-        self.guard = Guard(WX250S, GuardLimits(**limits), 0)
+        self.latch = FaultLatch()
+        self.guard = Guard(WX250S, GuardLimits(**limits), 0, self.latch)
+
+    def clear(self):
+        """A person clears what stands, and the servos are taken over."""
+        self.latch.clear("Ada", [fault.id for fault in self.latch.standing])
+        self.guard.restart(self.now)
 
     def run(self, seconds, **what):
         for _ in range(round(seconds * 1e9 / STEP)):
@@ -64,7 +71,7 @@ def test_error_bits_are_named_with_servo_joint_and_advice(bit, words):
     assert reason.startswith("Servo 3 (shoulder_shadow, joint shoulder) reports ")
     assert re.search(words, reason)
     assert bench.run(1.0) == (Level.FAULT, reason)  # latched
-    bench.guard.reset(bench.now)
+    bench.clear()
     assert bench.run(1.0).level is Level.OK
 
 
@@ -128,15 +135,15 @@ def test_servos_that_fall_silent_together_are_one_fault_with_one_advice():
     assert reason.startswith(
         "Servo 7 (wrist_angle), Servo 8 (wrist_rotate), Servo 9 (gripper) haven't answered for 0.1"
     )
-    assert reason.count("clear(") == 1
+    assert reason.count("then clear it") == 1
     bench = Bench()
     level, reason = bench.run(0.3, skip=WX250S.servos)
     assert level is Level.FAULT
     assert reason.startswith("No servo has answered in time for 0.1")
     assert "Servo" not in reason
-    assert reason.count("clear(") == 1
+    assert reason.count("then clear it") == 1
     assert bench.run(1.0) == (Level.FAULT, reason)  # latched
-    bench.guard.reset(bench.now)
+    bench.clear()
     assert bench.run(1.0).level is Level.OK
 
 

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from helpers.widowx_setup import UP
+from helpers.widowx_setup import UP, clear
 
 from drivers.errors import PortError, PortLostError
 from drivers.widowx.arm import WidowX
@@ -47,7 +47,7 @@ def test_connect_follow_replug_and_close(server):
     until(lambda: arm.mode.value == "lost")
     server.plug()
     until(lambda: "is back" in (arm.fault or ""))
-    arm.clear("Ada")
+    clear(arm)
     goal -= 0.05
     until(arrived)
     arm.close()

@@ -108,10 +108,13 @@ def test_critic_objective_is_the_one_in_numpy(calibrated, entropy, best_of):
     assert loss.item() == pytest.approx(total, rel=1e-4)
 
 
-@pytest.mark.parametrize("how", ["mean", "min"])
-def test_actor_objective_is_the_one_in_numpy(how):
+@pytest.mark.parametrize(("how", "scale"), [("mean", None), ("min", None), ("min", 2.5)])
+def test_actor_objective_is_the_one_in_numpy(how, scale):
+    """Cloning as large as the improvement, or beside an improvement that counts in units of the mean value."""
     agent, b = make(), batch()
-    phase = PhaseConfig(actor_q=how, bc_weight=0.5, bc_loss="mse", anchor_weight=1.0)
+    phase = PhaseConfig(
+        actor_q=how, q_scale=scale, bc_weight=0.5, bc_balance=scale is None, bc_loss="mse", anchor_weight=1.0
+    )
     anchor = make(seed=4).actor
     noise = torch.randn(B, A, generator=torch.Generator().manual_seed(2))
     frozen = [t.detach() for t in agent.critics.tensors()]
@@ -122,13 +125,15 @@ def test_actor_objective_is_the_one_in_numpy(how):
     action, expected = np_sample((mean, log_std), noise.double().numpy())
     critics = as_numpy(agent.critics)
     q = np.array([np_critic(critics, i, s, embedding, action) for i in range(3)])
-    improvement = (0.3 * expected - (q.mean(0) if how == "mean" else q.min(0))).mean()
+    q = q.mean(0) if how == "mean" else q.min(0)
+    improvement = (0.3 * expected - q).mean() * (1.0 if scale is None else scale / np.abs(q).mean())
     squared = ((np.tanh(mean) - b.action.numpy()) ** 2).sum(-1)[1::2].mean()
     start_mean, start_log_std = np_actor(as_numpy(anchor), s, embedding)
     ratio = np.exp(2 * (log_std - start_log_std))
     distance = (start_mean - mean) ** 2 / np.exp(2 * start_log_std)
     divergence = 0.5 * (ratio + distance - 1 - np.log(ratio)).sum(-1).mean()
-    total = improvement + 0.5 * abs(improvement) / max(squared, 0.05) * squared + 0.25 * divergence
+    factor = abs(improvement) / max(squared, 0.05) if scale is None else 1.0
+    total = improvement + 0.5 * factor * squared + 0.25 * divergence
     assert np.allclose(log_prob.numpy(), expected, atol=1e-4)
     assert loss.item() == pytest.approx(total, rel=1e-4)
 

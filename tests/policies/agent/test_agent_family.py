@@ -208,8 +208,8 @@ def test_iql_fine_tuned_as_sac_keeps_its_value_network_in_the_checkpoint():
         ({"networks": {"policy": "deterministic"}}, "deterministic"),
         ({"networks": {"policy": "softmax"}}, "tanh_gaussian"),
         ({"offline": {"target_noise": 0.2}}, "target_noise"),
-        ({"online": {"extraction": "max"}}, "'max'"),
-        ({"online": {"extraction": "soft", "q_scale": 2.5}}, "q_scale"),
+        ({"online": {"extraction": "max"}}, "online.extraction=max is unknown; expected one of soft, ddpg"),
+        ({"online": {"extraction": "awr", "q_scale": 2.5}}, "q_scale"),
         ({"online": {"actor_q": "first", "actor_critics": 2}}, "actor_critics"),
         ({"online": {"actor_delay": 0}}, "actor_delay"),
         ({"networks": {"critics": 3}, "target_critics": 4, "distinct_targets": True}, "target_critics"),
@@ -224,6 +224,6 @@ def test_settings_that_contradict_each_other_are_named(wrong, named):
 
 
 def test_histogram_settings_survive_json():
-    networks = NetworkConfig(critic_bins=HistogramConfig(11, -3.0, 1.0), value_hidden=(4, 4), std="shared")
+    networks = NetworkConfig(critic_bins=HistogramConfig(11, -23.0, 1.0), value_hidden=(4, 4), std="shared")
     config = AgentConfig(networks=networks, offline=PhaseConfig(expectile=0.7, extraction="awr"))
     assert AgentConfig.from_dict(config.to_dict()) == config

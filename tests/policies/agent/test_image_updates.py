@@ -16,7 +16,7 @@ from policies.agent.objectives import critic_objective
 from policies.common.tensor_file import digest
 from policies.perception.encoders.config import CnnConfig, EncoderConfig
 from policies.perception.encoders.encoder import Encoder
-from policies.perception.encoders.frames import draw_for_images, encode_batch, frame_fields
+from policies.perception.encoders.frames import draw_for_images, encode_batch, features, frame_fields
 from policies.replay.replay import Replay
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import RobotSpec, Source
@@ -180,6 +180,90 @@ def test_once_frozen_an_update_is_that_of_an_agent_that_never_had_an_encoder():
     assert frame_fields(encoder).keys() == {"state"}
     assert digest(agent.state()[0]) == digest(plain.state()[0])
     assert changed(before, encoder) == set()
+
+
+ANCHORED = PhaseConfig(anchor_weight=1.0, anchor_steps=50)
+
+
+def start_and_policy(agent):
+    """The policy of now: its encoder and actor, copied."""
+    return copy.deepcopy(agent.encoder), copy.deepcopy(agent.actor)
+
+
+def divergence_from(start, agent, batch, offsets):
+    """KL(policy || start) in nats of Gaussians with diagonal covariance, each seen through the encoder of its own."""
+
+    def moments(encoder, actor):
+        code = TABLE[batch.instruction]
+        state = features(encoder, batch.observation, code, offsets)
+        mean, log_std = actor(state, actor.encode(code))
+        return torch.distributions.Normal(mean, log_std.exp())
+
+    with torch.no_grad():
+        ours, theirs = moments(agent.encoder, agent.actor), moments(*start)
+        return torch.distributions.kl_divergence(ours, theirs).sum(-1).mean()
+
+
+@pytest.mark.parametrize("config", [CNN, TOWER])
+def test_the_anchor_is_the_whole_policy_of_the_start_encoder_included(config):
+    """An anchor behind the encoder of now would drift along with it, and hold the policy nowhere."""
+    agent = make_agent(make_encoder(config), online=ANCHORED, critic_lr=1e-2, actor_lr=1e-9)
+    with torch.no_grad():
+        agent.actor.head.weight.mul_(30)  # so that what it does depends on what it sees
+    agent.set_phase("online")
+    start = start_and_policy(agent)
+    for seed in range(4):
+        agent.update(random_batch(agent.encoder, seed=seed), utd=1)
+    batch = random_batch(agent.encoder, seed=9)
+    draws = draw_for_images(agent.encoder, len(batch), torch.Generator().manual_seed(5))
+    encoded = encode_batch(agent.encoder, batch, TABLE, draws, agent.anchor_encoder)
+    expected = divergence_from(start, agent, batch, draws.now)
+    assert expected > 1e-3  # the actor stays; what moved it is the encoder
+    torch.testing.assert_close(agent.update_actor(encoded.actor)["actor/anchor_kl"], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_an_update_hands_the_anchor_what_its_own_encoder_sees():
+    agent = make_agent(make_encoder(), online=ANCHORED, critic_lr=1e-2, actor_lr=1e-9)
+    agent.set_phase("online")
+    first = agent.update(random_batch(agent.encoder), utd=1)["actor/anchor_kl"]
+    later = [agent.update(random_batch(agent.encoder, seed=seed), utd=2)["actor/anchor_kl"] for seed in range(1, 5)]
+    assert first.abs() < 1e-6  # features of before the first step of the encoder
+    assert min(later) > 1e-5
+    assert not any(parameter.requires_grad for parameter in agent.anchor_encoder.parameters())
+
+
+def test_a_moving_anchor_takes_its_encoder_along():
+    agent = make_agent(make_encoder(), online=replace(ANCHORED, anchor_tau=0.25), critic_lr=1e-2)
+    agent.set_phase("online")
+    before = snapshot(agent.anchor_encoder)
+    agent.update(random_batch(agent.encoder), utd=1)
+    for name, tensor in agent.encoder.state_dict().items():
+        torch.testing.assert_close(agent.anchor_encoder.state_dict()[name], torch.lerp(before[name], tensor, 0.25))
+
+
+@pytest.mark.parametrize("config", [CNN, TOWER])
+def test_an_anchored_training_goes_on_bit_for_bit(config, tmp_path):
+    agent = make_agent(make_encoder(config), online=ANCHORED)
+    agent.set_phase("online")
+    for seed in range(2):
+        agent.update(random_batch(agent.encoder, seed=seed), utd=2)
+    save_agent(tmp_path / "a", agent, SPEC)
+    again = load_agent(tmp_path / "a", SPEC, encoder=make_encoder(config, seed=77)).agent
+    for one in (agent, again):
+        one.update(random_batch(one.encoder, seed=2), utd=2)
+    assert digest(again.state()[0]) == digest(agent.state()[0])
+
+
+def test_an_anchor_that_was_saved_without_its_encoder_is_refused_or_left_out(tmp_path):
+    """As earlier versions saved it."""
+    agent = make_agent(make_encoder(), online=ANCHORED)
+    agent.set_phase("online")
+    agent.anchor_encoder = None
+    save_agent(tmp_path / "a", agent, SPEC)
+    with pytest.raises(CheckpointError, match=r"online\.anchor_weight asks for one"):
+        load_agent(tmp_path / "a", SPEC, encoder=make_encoder())
+    free = replace(agent.config, online=PhaseConfig())
+    assert load_agent(tmp_path / "a", SPEC, config=free, encoder=make_encoder()).agent.anchor is None
 
 
 def test_what_only_the_image_shows_is_learned_from_the_critics_loss():

@@ -1,12 +1,18 @@
 """Environments become a vector in and actions in [-1, 1] out."""
 
+from collections import OrderedDict
+
 import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
+from gymnasium.wrappers import RescaleAction, TimeLimit
 
 from policies.gym.environment import EnvSettings, interface_of, make_env
-from trajectories.errors import ConfigError, MissingDependencyError
+from trajectories.errors import ConfigError, InvalidEpisodeError, MissingDependencyError
+
+FLOAT32_MAX = float(np.finfo(np.float32).max)
+VELOCITY, ANGLE = spaces.Box(0, 100, (1,), np.float64), spaces.Box(0, 1, (1,), np.float64)
 
 
 class Scale(gymnasium.Env):
@@ -59,7 +65,14 @@ def test_the_environments_own_limit_stays_unless_another_is_given():
     ("kwargs", "message"),
     [
         ({"action": spaces.Discrete(3)}, "expected a vector of continuous ones"),
-        ({"action": spaces.Box(-np.inf, np.inf, (2,))}, "actions without bounds"),
+        ({"action": spaces.Box(-np.inf, np.inf, (2,))}, "actions without bounds: entry 0"),
+        ({"action": spaces.Box(-FLOAT32_MAX, FLOAT32_MAX, (2,))}, "actions without bounds: entry 0"),
+        ({"action": spaces.Box(np.array([-1, -1e300]), np.array([1, 1e300]), dtype=np.float64)}, "bounds: entry 1"),
+        ({"action": spaces.Box(np.float32([-1, 0.25]), np.float32([1, 0.25]))}, r"entry 1 can't vary.* 0\.25 to 0\.25"),
+        (
+            {"action": spaces.Box(np.array([1.0]), np.array([1.0 + 1e-12]), dtype=np.float64)},  # one float32 number
+            "entry 0 can't vary",
+        ),
         ({"observation": spaces.Box(0, 255, (8, 8, 3), np.uint8)}, "observes images"),
         ({"observation": spaces.Dict({"x": spaces.Box(0, 255, (8, 8), np.uint8)})}, "observes images"),
         ({"observation": spaces.Dict({"word": spaces.Text(5)})}, "doesn't become a vector"),
@@ -78,3 +91,116 @@ def test_an_unknown_id_gets_a_hint_and_a_missing_module_its_name():
         make_env(EnvSettings("no_such_package:Thing-v0"))
     with pytest.raises(ConfigError, match="max_steps=0"):
         EnvSettings("x", max_steps=0)
+
+
+class Pendulum(Scale):
+    """Observes a velocity of 50 and an angle of 0.5, in a dictionary inside a tuple inside a dictionary."""
+
+    def reset(self, *, seed=None, options=None):
+        inner = {"velocity": np.array([50.0]), "angle": np.array([0.5])}
+        return {"z": np.array([7.0]), "a": (np.array([9.0]), inner)}, {}
+
+
+gymnasium.register("test/Pendulum-v0", entry_point=Pendulum, max_episode_steps=7)
+
+
+def test_keys_are_in_alphabetical_order_however_the_space_was_written():
+    inner = spaces.Dict(velocity=VELOCITY, angle=ANGLE)
+    assert list(inner.spaces) == ["velocity", "angle"]  # gymnasium itself keeps the order of keywords
+    tuples = spaces.Tuple((VELOCITY, inner))
+    for space in (spaces.Dict(OrderedDict(z=VELOCITY, a=tuples)), spaces.Dict({"z": VELOCITY, "a": tuples})):
+        env = make_env(EnvSettings("test/Pendulum-v0", {"observation": space}, modules=()))
+        np.testing.assert_array_equal(env.reset()[0], [9.0, 0.5, 50.0, 7.0])
+        np.testing.assert_array_equal(env.observation_space.high, [100, 1, 100, 100])
+
+
+def rescaled():
+    """A user's entry point: actions of -2 ... 2 inside, of -1 ... 1 outside, where data are recorded."""
+    return RescaleAction(Scale(action=spaces.Box(-2, 2, (1,), np.float32)), np.float32(-1), np.float32(1))
+
+
+gymnasium.register("test/Rescaled-v0", entry_point=rescaled, max_episode_steps=7)
+
+
+def test_actions_of_data_are_those_of_the_outermost_space():
+    env = make_env(EnvSettings("test/Rescaled-v0", modules=()))
+    interface = interface_of(env)
+    np.testing.assert_array_equal([interface.low, interface.high], [[-1], [1]])
+    recorded = np.array([[0.9]], np.float32)
+    acted = interface.scaled(recorded)[0]  # what a perfect clone does
+    np.testing.assert_allclose(acted, [0.9], rtol=1e-6)
+    env.reset()
+    np.testing.assert_allclose(env.step(acted)[0], [1.8], rtol=1e-6)  # as when 0.9 was recorded
+
+
+class Breaking(Scale):
+    """Observes or rewards `value` in entry 1 at step 7 of the second episode, and zeros before."""
+
+    def __init__(self, value, rewards=False):
+        super().__init__()
+        self._value, self._rewards, self._episode = value, rewards, 0
+
+    def reset(self, *, seed=None, options=None):
+        self._steps, self._episode = 0, self._episode + 1
+        return np.zeros(2), {}
+
+    def step(self, action):
+        self._steps += 1
+        wrong = self._value if self._steps == 7 and self._episode == 2 else 0.0
+        return np.array([0.0, 0.0 if self._rewards else wrong]), wrong if self._rewards else 0.0, False, False, {}
+
+
+gymnasium.register("test/Breaking-v0", entry_point=Breaking, max_episode_steps=9)
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "message"),
+    [
+        ({"value": np.nan}, r"observed nan in entry 1 of 2 at step 7 of an episode.*last checkpoint is as it was"),
+        ({"value": 1e39}, r"observed 1e\+39 in entry 1 of 2 at step 7"),  # beyond float32
+        ({"value": np.nan, "rewards": True}, r"gave the reward nan at step 7"),
+        ({"value": -np.inf, "rewards": True}, r"gave the reward -inf at step 7"),
+    ],
+)
+def test_a_step_that_is_not_finite_stops_everything_and_says_where(kwargs, message):
+    env = make_env(EnvSettings("test/Breaking-v0", kwargs, modules=()))
+    for _ in range(2):
+        env.reset()
+        for _ in range(6):
+            env.step(np.zeros(2, np.float32))
+    with pytest.raises(InvalidEpisodeError, match=message):
+        env.step(np.zeros(2, np.float32))
+
+
+def test_the_first_observation_must_be_finite_too():
+    space = spaces.Dict(a=spaces.Box(0, np.inf, (1,)), z=spaces.Box(0, 1, (1,)))
+    env = make_env(EnvSettings("test/Start-v0", {"observation": space}, modules=()))
+    with pytest.raises(InvalidEpisodeError, match=r"observed inf in entry 0 of 2 at reset"):
+        env.reset()
+
+
+class Start(Scale):
+    """Begins at infinity."""
+
+    def reset(self, *, seed=None, options=None):
+        return {"a": np.array([np.inf], np.float32), "z": np.zeros(1, np.float32)}, {}
+
+
+class Cutting(Scale):
+    """Cuts its episodes itself, as robosuite's do."""
+
+    horizon = 5
+
+
+gymnasium.register("test/Start-v0", entry_point=Start, max_episode_steps=7)
+gymnasium.register("test/Endless-v0", entry_point=Scale)
+gymnasium.register("test/Cutting-v0", entry_point=Cutting)
+gymnasium.register("test/Limited-v0", entry_point=lambda: TimeLimit(Scale(), 4))
+
+
+def test_an_environment_without_a_time_limit_needs_max_steps():
+    with pytest.raises(ConfigError, match=r"test/Endless-v0 has no time limit.*Give max_steps=1000"):
+        make_env(EnvSettings("test/Endless-v0", modules=()))
+    for name, limit in (("Endless", 3), ("Cutting", None), ("Limited", None)):
+        make_env(EnvSettings(f"test/{name}-v0", max_steps=limit, modules=())).close()
+    make_env(EnvSettings("regrasp/PushPuckState-v0", modules=("sim.state_env",))).close()

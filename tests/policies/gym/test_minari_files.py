@@ -1,7 +1,10 @@
 """Minari data sets, written by minari itself; every number says where it belongs."""
 
 import json
+import os
+from dataclasses import replace
 
+import h5py
 import minari
 import numpy as np
 import pytest
@@ -124,6 +127,59 @@ def test_what_cannot_be_learned_from_is_refused(write, tmp_path):
     early.terminations[0] = True
     with pytest.raises(DatasetError, match="goes on after its end"):
         read_minari(write("early-v0", buffers=[early]))
+
+
+def test_keys_come_in_alphabetical_order_however_the_space_was_written(write):
+    space = spaces.Dict(velocity=spaces.Box(0, 100, (1,), np.float64), angle=spaces.Box(0, 1, (1,), np.float64))
+    assert list(space.spaces) == ["velocity", "angle"]
+    seen = {"velocity": [np.array([50.0])] * 4, "angle": [np.array([0.5])] * 4}
+    made = replace(buffer(0, GOALS), observations=seen)
+    np.testing.assert_array_equal(
+        read_minari(write("keywords-v0", space, buffers=[made])).episodes[0].observations[0], [0.5, 50]
+    )
+    values = {name: np.stack(column) for name, column in seen.items()}
+    np.testing.assert_array_equal(flatten_all(space, values, 4, "here")[0], [0.5, 50])
+
+
+def test_damaged_files_say_where_and_what_to_do(write):
+    def damaged(change, name):
+        path = write(name)
+        with h5py.File(path / "data" / "main_data.hdf5", "r+") as file:
+            change(file)
+        return path
+
+    def without(name):
+        def change(file):
+            del file[name]
+
+        return change
+
+    def emptied(file):
+        for name in ("actions", "rewards", "terminations", "truncations"):
+            del file[f"episode_2/{name}"]
+            file[f"episode_2/{name}"] = np.zeros((0, 1) if name == "actions" else 0, np.float32)
+
+    def uncertain(file):
+        del file["episode_1/terminations"]
+        file["episode_1/terminations"] = np.array([0, np.nan])
+
+    for change, name, message in (
+        (without("episode_1"), "gone-v0", r"gone-v0, episode 1 can't be read as a Minari data set.*download"),
+        (without("episode_2/rewards"), "column-v0", r"column-v0, episode 2 can't be read"),
+        (emptied, "empty-v0", r"empty-v0, episode 2 has 0 actions and 0 rewards; expected .* at least one"),
+        (uncertain, "nan-flag-v0", r"nan-flag-v0, episode 1: terminations hold nan in row 1"),
+    ):
+        with pytest.raises(DatasetError, match=message):
+            read_minari(damaged(change, name))
+
+
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_a_file_cut_short_is_refused(write, share):
+    path = write("cut-v0")
+    file = path / "data" / "main_data.hdf5"
+    os.truncate(file, int(share * file.stat().st_size))
+    with pytest.raises(DatasetError, match=r"cut-v0.* can't be read as a Minari data set .*copy, download or record"):
+        read_minari(path)
 
 
 def test_images_are_refused(write):

@@ -17,7 +17,7 @@ from policies.gym.offline import OfflineTraining
 from policies.gym.online import OnlineTraining
 from policies.gym.settings import DataSettings, EvaluationSettings, Job, OfflineSettings, OnlineSettings
 from policies.learner.metrics import read_metrics
-from trajectories.errors import CheckpointError, ConfigError
+from trajectories.errors import CheckpointError, ConfigError, InvalidEpisodeError
 
 JOB = Job(ENV, small_agent(), DataSettings(normalise=True), EvaluationSettings(episodes=2), seed=3)
 OFFLINE = OfflineSettings(steps=40, batch=32, evaluate_every=15, checkpoint_every=10, log_every=5)
@@ -209,6 +209,72 @@ def test_evaluation_meets_the_same_starts_and_counts_success(start, tmp_path):
     assert success_of({"is_success": 1.0}, None) is True
     assert success_of({"success": False}, True) is True
     assert success_of({}, None) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"success": True}, True),
+        ({"is_success": np.float32(0.0)}, False),
+        ({"success": np.array([True])}, True),
+        ({"is_success": {"task": False}}, False),  # robomimic's
+        ({"is_success": {"task": True, "grasp": False}}, True),
+        ({}, None),
+    ],
+)
+def test_success_is_read_as_it_is_said(said, expected):
+    assert success_of(said, None) is expected
+    assert success_of(said, True) is True
+
+
+@pytest.mark.parametrize(
+    "said",
+    [np.array([False, False]), {"grasp": True}, {"task": [1, 0]}, "no", None, float("nan"), 0.5, {}, []],
+)
+def test_a_success_that_is_neither_true_nor_false_is_refused(said):
+    with pytest.raises(InvalidEpisodeError, match=r'info\["is_success"\].* expected true or false'):
+        success_of({"is_success": said}, None)
+
+
+def test_an_environment_that_breaks_leaves_the_last_good_checkpoint(tmp_path, start):
+    """NaN from step 7 of the fifth episode on, as unstable physics gives it."""
+    settings = replace(ONLINE, evaluate_every=1000, checkpoint_every=1)
+    training = OnlineTraining(JOB, settings, tmp_path, start=start)
+    line, step, reset = training._env.unwrapped, training._env.unwrapped.step, training._env.unwrapped.reset
+    count = [0, 0]  # episodes, steps
+
+    def counted_reset(**options):
+        count[:] = count[0] + 1, 0
+        return reset(**options)
+
+    def broken_step(action):
+        count[1] += 1
+        seen, *rest = step(action)
+        return (np.full_like(seen, np.nan) if count[0] >= 5 and count[1] >= 7 else seen, 0.0, False, *rest[2:])
+
+    line.step, line.reset = broken_step, counted_reset
+    with pytest.raises(InvalidEpisodeError, match=r"test/Line-v0 observed nan in entry 0 of 2 at step 7"):
+        training.run()
+    training.close()
+    saved = load_checkpoint(tmp_path / "agent.safetensors")
+    assert saved.progress["episodes"] == 4
+    assert all(torch.isfinite(tensor).all() for tensor in saved.agent.state()[0].values() if tensor.is_floating_point())
+
+
+def test_a_diverged_agent_does_not_replace_a_good_checkpoint(tmp_path):
+    training = OfflineTraining(JOB, replace(OFFLINE, evaluate_every=1000), line_data(), tmp_path)
+    broken = []
+
+    def spoil(stage, done, total):
+        with torch.no_grad():
+            next(training.policy.agent.actor.parameters()).fill_(float("nan"))
+        broken.append(done)
+
+    with pytest.raises(CheckpointError, match=r"actor\S* .*not finite.*as it was.*data\.normalise"):
+        training.run(spoil)
+    training.close()
+    assert broken == [20]  # progress is told every 20 updates, after the checkpoint of these
+    assert load_checkpoint(training.path).progress["steps"] == 20
 
 
 def test_other_settings_are_refused_with_the_first_difference(tmp_path, start):

@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers.blob_world import SPEC, demos, fake_text
+from helpers.blob_world import SPEC, demos
 from helpers.replay_world import everything
+from helpers.small_policies import knowing
 
 from policies.learner.kept_data import KeptData
 from policies.learner.learner_config import LearnerConfig
@@ -29,7 +30,7 @@ CONFIG = LearnerConfig(retention=0.5)
 
 @pytest.fixture(scope="module")
 def perception(pretrained):
-    return load_policy(pretrained).perception.with_instructions(OTHERS["forward"], fake_text, "fake")
+    return knowing(load_policy(pretrained).perception, OTHERS["forward"])
 
 
 @pytest.fixture(scope="module")

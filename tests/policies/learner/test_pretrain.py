@@ -1,12 +1,14 @@
 """Pre-training: the whole path, its baseline and what it refuses."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from helpers.blob_world import FLOOR, GOAL, SPEC, BlobWorld, demos, fake_text, record
+from helpers.small_policies import SMALL_CNN
 
 from policies.agent.checkpoint import load_agent
 from policies.agent.config import AgentConfig
@@ -114,3 +116,26 @@ def test_progress_counts_every_stage_to_its_end(demo_store, small_pretraining, t
 
     pretrain([store], "red_disc", {}, fake_text, "fake", config, tmp_path / "policy", progress=progress)
     assert seen == {"image encoder": (4, 4), "policy": (5, 5)}
+
+
+@pytest.mark.parametrize("held_out", [0.0, 0.4])
+def test_a_damaged_episode_is_left_out_with_a_word(small_pretraining, tmp_path, caplog, held_out):
+    episodes = demos(8, seed=2)
+    with TrajectoryStore(tmp_path / "store", SPEC) as store:
+        for episode in episodes:
+            store.commit(episode)
+    broken = [episode for episode in episodes if episode.task == "red_disc"][1]
+    files = (tmp_path / "store" / "episodes" / broken.id).rglob("*")
+    largest = max((file for file in files if file.is_file()), key=lambda file: file.stat().st_size)
+    content = bytearray(largest.read_bytes())
+    content[len(content) // 2] ^= 8
+    largest.write_bytes(content)
+    config = replace(
+        small_pretraining, clone_steps=2, steps=2, held_out=held_out, encoder=SMALL_CNN,
+    )  # fmt: skip
+    with TrajectoryStore(tmp_path / "store", SPEC, read_only=True) as store:
+        about = pretrain([store], "red_disc", {}, fake_text, "fake", config, tmp_path / "policy")
+    assert re.search(f"without a damaged episode: .*{broken.id}", caplog.text)
+    if held_out == 0:
+        whole = sum(len(episode) for episode in episodes if episode.task == "red_disc")
+        assert about["transitions"]["target"] == whole - len(broken)

@@ -128,15 +128,10 @@ def test_scaling_gives_zero_mean_and_unit_deviation_and_tames_constants():
     assert np.abs(scaling.apply(values + 100.0)).max() == 5.0
 
 
-def test_text_table_keeps_rows_when_extended():
+def test_a_text_table_is_standardised_and_names_what_it_knows():
     table = TextTable.build(["put the pot down", "lift the pot"], fake_text, "tower")
     assert table.instructions == ("lift the pot", "put the pot down")
     assert np.allclose(table.rows.mean(axis=0), 0.0, atol=1e-5)
     assert np.isclose(table.rows.std(), 1.0, atol=0.01)
-    longer = table.extended(["wipe the table", "lift the pot"], fake_text, "tower")
-    assert np.array_equal(longer.rows[:2], table.rows)
-    assert longer.row("wipe the table") == 2
     with pytest.raises(ConfigError, match="lift the pot"):
         table.row("wipe the table")
-    with pytest.raises(ConfigError, match="text tower"):
-        table.extended(["wipe the table"], fake_text, "another")

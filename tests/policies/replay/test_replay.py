@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from policies.common.batch import Batch
 from policies.replay.mixed_replay import MixedReplay
 from policies.replay.nstep import n_step
+from policies.replay.source_weights import SourceWeights
 from trajectories.errors import ConfigError
 from trajectories.types import Source
 
@@ -292,3 +293,31 @@ def test_minibatches_partition_the_batch():
         assert sorted(getattr(joined, name).flatten().tolist()) == sorted(getattr(batch, name).flatten().tolist())
     with pytest.raises(ConfigError, match="multiple"):
         batch.minibatches(5)
+
+
+@pytest.mark.parametrize("weights", [None, SourceWeights(policy=0.5, person=3.0)])
+@pytest.mark.parametrize("n", [1, 3])
+def test_an_episode_under_several_instructions_is_as_several_with_frames_kept_once(n, weights):
+    """The same transitions in the same order, so that the same are drawn."""
+    words = {0: (7,), 1: (8, 2, 5), 2: (3, 4)}
+    shared, copied = make(60, n, transitions=200, weights=weights), make(200, n, weights=weights)
+    for number, steps in enumerate((3, 5, 4)):
+        shared.add_episode(**episode(number, steps, instruction=words[number]))
+        for row in words[number]:
+            copied.add_episode(**episode(number, steps, instruction=row))
+    assert (shared.frames, copied.frames) == (4 + 6 + 5, 4 + 3 * 6 + 2 * 5)
+    assert len(shared) == len(copied) == 3 + 3 * 5 + 2 * 4
+    assert_same(everything(shared), everything(copied))
+    assert_same(shared.sample(300), copied.sample(300))
+
+
+def test_episodes_under_several_instructions_make_room_as_wholes():
+    replay = make(100, transitions=25)
+    for number in range(4):
+        replay.add_episode(**episode(number, 5, instruction=(1, 2)))
+    assert (replay.episodes, replay.frames, len(replay)) == (2, 12, 20)
+    assert set(everything(replay).state[:, 0].tolist()) == {2.0, 3.0}
+    with pytest.raises(ConfigError, match="5 steps under 6 instructions doesn't fit a replay of 25 transitions"):
+        replay.add_episode(**episode(9, 5, instruction=range(6)))
+    with pytest.raises(ConfigError, match="give it one instruction or more"):
+        replay.add_episode(**episode(9, 5, instruction=()))

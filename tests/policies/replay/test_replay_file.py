@@ -169,3 +169,20 @@ def test_a_failed_write_keeps_the_older_file(tmp_path, monkeypatch):
     again.load(path)
     assert_same(everything(again), everything(older))
     assert os.listdir(tmp_path) == ["replay"]
+
+
+def test_instructions_that_share_frames_are_kept(tmp_path):
+    weights = SourceWeights(person=3.0)
+    replay, again = (make(100, transitions=60, seed=seed, weights=weights) for seed in (0, 5))
+    for number, words in enumerate([(1, 2, 3), (4,), (5, 6)]):
+        replay.add_episode(**episode(number, 4 + number, instruction=words))
+    replay.save(tmp_path / "replay")
+    again.load(tmp_path / "replay")
+    assert_same(everything(replay), everything(again))
+    for one in (replay, again):
+        one.add_episode(**episode(9, 20, instruction=(7, 8)))  # the first ones make room
+    assert replay.episodes == again.episodes == 3
+    assert_same(replay.sample(100), again.sample(100))
+    replay.save(tmp_path / "replay")
+    with pytest.raises(CheckpointError, match="holds 57 transitions, this replay 50"):
+        make(100, transitions=50, weights=weights).load(tmp_path / "replay")

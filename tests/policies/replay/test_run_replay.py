@@ -1,5 +1,6 @@
 """A restarted learner reads its replay back, encodes only what is missing, and goes on bit for bit."""
 
+import json
 from dataclasses import replace
 from functools import partial
 
@@ -8,13 +9,17 @@ import pytest
 import torch
 from helpers.blob_world import SPEC, BlobWorld, record
 from helpers.replay_world import assert_same, everything
+from helpers.small_policies import knowing
 
+from policies.common.tensor_file import read_tensors
 from policies.learner.learner_config import LearnerConfig
 from policies.learner.run_folder import RunFolder
 from policies.policy import load_policy
-from policies.replay import run_replay
+from policies.replay import replay_file, run_replay
 from policies.replay.replay import Replay
+from policies.replay.replay_parts import INDEX
 from policies.replay.run_replay import RunReplay
+from policies.replay.source_weights import SourceWeights
 from trajectories.errors import CheckpointError
 from trajectories.store import TrajectoryStore
 from trajectories.types import Source
@@ -117,25 +122,50 @@ def test_the_order_of_arrival_is_kept_when_it_is_not_that_of_creation(make, enco
     assert encoded == []
 
 
-@pytest.mark.parametrize("damage", ["flipped", "cut", "foreign"])
-def test_with_a_damaged_file_everything_comes_from_the_store(make, tmp_path, encoded, caplog, damage):
-    episodes = online(4, seed=33)
-    whole, learner = make("whole"), make("run")
-    put(whole, episodes)
-    put(learner, episodes)
-    learner.close()
-    path = RunFolder(tmp_path / "run").replay
+def damaged(path, damage):
     content = bytearray(path.read_bytes())
     if damage == "flipped":
         content[len(content) // 2] ^= 1
     path.write_bytes({"flipped": content, "cut": content[:-500], "foreign": b"something else"}[damage])
+
+
+def parts_of(folder):
+    """Names of the files that the index names, oldest first."""
+    return [part["name"] for part in json.loads((folder / INDEX).read_text())["parts"]]
+
+
+@pytest.mark.parametrize(
+    ("which", "lost", "damage"),
+    [
+        ("index", 6, "cut"),
+        ("index", 6, "foreign"),
+        *(
+            (which, lost, damage)
+            for which, lost in ((0, 6), (1, 3), (2, 1))
+            for damage in ("flipped", "cut", "foreign")
+        ),
+    ],
+)
+def test_what_a_damaged_file_held_comes_from_the_store(make, tmp_path, encoded, caplog, which, lost, damage):
+    episodes = online(6, seed=33)
+    whole, learner = make("whole"), make("run")
+    for some in (episodes[:3], episodes[3:5], episodes[5:]):
+        for one in (whole, learner):
+            put(one, some)
+        learner.save()
+    learner.close()
+    folder = RunFolder(tmp_path / "run").replay
+    names = parts_of(folder)
+    assert len(names) == 3
+    damaged(folder / (INDEX if which == "index" else names[which]), damage)
     again = make("run")
-    assert encoded == [episode.id for episode in episodes]
+    assert encoded == [episode.id for episode in episodes[6 - lost :]]
     assert "encoded anew" in caplog.text
     assert_same_learners(whole, again)
     again.close()
+    assert sorted(path.name for path in folder.iterdir()) == sorted([INDEX, *parts_of(folder)])
     encoded.clear()
-    make("run")  # the file has been made again
+    make("run")  # the files have been made again
     assert encoded == []
 
 
@@ -161,7 +191,7 @@ def test_other_features_or_labels_are_not_taken_over(tmp_path, pretrained, encod
     assert len(encoded) == 4
     assert "as ['failure'" in caplog.text
     assert kept.replay.episodes == 2
-    extended = perception.with_instructions(["sing"], lambda texts: np.ones((len(texts), 24), np.float32), "fake")
+    extended = knowing(perception, ["sing"])
     restore("unknown", extended)
     assert len(encoded) == 6
     assert "holds features of encoder" in caplog.text
@@ -181,17 +211,117 @@ def test_a_run_that_mixes_offline_data_in_goes_on_bit_for_bit(make, demo_store):
     assert_same_learners(whole, again)
 
 
-def test_the_file_is_written_when_the_data_have_grown_by_a_tenth(tmp_path, pretrained):
+def frames_in(path):
+    """Frames that a file of a replay holds."""
+    tensors, _, _ = read_tensors(path, "regrasp-replay-1")
+    return sum(len(tensor) for name, tensor in tensors.items() if name.startswith("frames.state"))
+
+
+def test_a_save_writes_what_is_new_alone(tmp_path, pretrained, monkeypatch):
+    """However much there is: the training thread waits for it."""
     perception = load_policy(pretrained).perception
     kept = RunReplay(tmp_path / "replay", Replay(1000, perception.fields, gamma=0.9), perception)
-    episodes = online(14, seed=36)
     written = []
-    for episode in episodes:
-        kept.add(episode, run_replay.for_replay(episode, perception, 0.9))
-        before = (tmp_path / "replay").exists() and (tmp_path / "replay").stat().st_mtime_ns
-        kept.save(if_grown=True)
-        written.append((tmp_path / "replay").stat().st_mtime_ns != before)
-    assert written == [True] * 11 + [False, True, False]  # 11 + 1 is less than a tenth more, 11 + 2 is not
+    write = replay_file.write_tensors
+    monkeypatch.setattr(replay_file, "write_tensors", lambda path, *rest: written.append(path) or write(path, *rest))
+    for count in (3, 1, 2):
+        for episode in online(count, seed=36 + count):
+            kept.add(episode, run_replay.for_replay(episode, perception, 0.9))
+        kept.save()
+        kept.save()  # nothing is new
+    assert [frames_in(path) for path in written] == [63, 21, 42]
+
+
+@pytest.mark.parametrize("weights", [None, SourceWeights(policy=0.5)])
+def test_a_full_replay_is_restored_to_the_bit_and_leaves_no_old_files(tmp_path, pretrained, encoded, weights):
+    """Room for 5 episodes of 21 frames; the 11 come in saves of 1, 2, 3, 2, 3."""
+    perception = load_policy(pretrained).perception
+    episodes = online(11, seed=40)
+    settings = {"gamma": 0.9, "weights": weights}
+    whole = Replay(5 * 21, perception.fields, **settings)
+
+    def opened(store):
+        kept = RunReplay(tmp_path / "replay", Replay(5 * 21, perception.fields, **settings), perception)
+        return kept, [info.id for info in kept.refill(store)]
+
+    with TrajectoryStore(tmp_path / "store", SPEC) as store:
+        at = 0
+        for count in (1, 2, 3, 2, 3):
+            kept, ids = opened(store)  # a restart before each
+            assert sorted(ids) == sorted(episode.id for episode in episodes[:at])
+            for episode in episodes[at : at + count]:
+                store.commit(episode)
+                encoding = run_replay.for_replay(episode, perception, 0.9)
+                kept.add(episode, encoding)
+                encoding.add_to(whole)
+            at += count
+            kept.save()
+        encoded.clear()
+        kept, ids = opened(store)
+    assert encoded == []
+    assert len(ids) == 11
+    assert_same(everything(kept.replay), everything(whole))
+    assert kept.replay._mass == whole._mass
+    kept.replay._generator.set_state(whole._generator.get_state())
+    assert_same(kept.replay.sample(200), whole.sample(200))
+    names = [path.name for path in (tmp_path / "replay").iterdir() if path.name != INDEX]
+    assert (
+        sorted(names) == parts_of(tmp_path / "replay") == ["part_000000008.safetensors", "part_000000011.safetensors"]
+    )
+
+
+def test_more_than_fits_between_two_saves_begins_anew(tmp_path, pretrained, encoded):
+    """An episode that made room before it was ever saved leaves a gap that no older file may stand before."""
+    perception = load_policy(pretrained).perception
+    kept = RunReplay(tmp_path / "replay", Replay(3 * 21, perception.fields, gamma=0.9), perception)
+    with TrajectoryStore(tmp_path / "store", SPEC) as store:
+        for number, episode in enumerate(online(8, seed=41)):
+            store.commit(episode)
+            kept.add(episode, run_replay.for_replay(episode, perception, 0.9))
+            if number == 1:
+                kept.save()
+        kept.save()
+        encoded.clear()
+        again = RunReplay(tmp_path / "replay", Replay(3 * 21, perception.fields, gamma=0.9), perception)
+        assert len(list(again.refill(store))) == 8
+    assert encoded == []
+    assert_same(everything(again.replay), everything(kept.replay))
+
+
+def test_a_smaller_replay_takes_the_newest(tmp_path, pretrained, encoded):
+    perception = load_policy(pretrained).perception
+    kept = RunReplay(tmp_path / "replay", Replay(1000, perception.fields, gamma=0.9), perception)
+    with TrajectoryStore(tmp_path / "store", SPEC) as store:
+        for episode in online(6, seed=42):
+            store.commit(episode)
+            kept.add(episode, run_replay.for_replay(episode, perception, 0.9))
+            kept.save()
+        encoded.clear()
+        small = RunReplay(tmp_path / "replay", Replay(2 * 21, perception.fields, gamma=0.9), perception)
+        list(small.refill(store))
+    assert encoded == []
+    assert small.replay.episodes == 2
+    assert_same(everything(small.replay), kept.replay.gather(torch.arange(80, 120)))
+
+
+def test_the_one_file_of_earlier_versions_is_read_and_then_replaced(tmp_path, pretrained, encoded):
+    perception = load_policy(pretrained).perception
+    before = Replay(1000, perception.fields, gamma=0.9)
+    episodes = online(3, seed=43)
+    with TrajectoryStore(tmp_path / "store", SPEC) as store:
+        for episode in episodes:
+            store.commit(episode)
+            run_replay.for_replay(episode, perception, 0.9).add_to(before)
+        marks = [[episode.id, episode.outcome, episode.instruction, len(episode)] for episode in episodes]
+        before.save(tmp_path / "replay.safetensors", {"features": perception.digest, "episodes": marks})
+        encoded.clear()
+        kept = RunReplay(tmp_path / "replay", Replay(1000, perception.fields, gamma=0.9), perception)
+        assert [info.id for info in kept.refill(store)] == [episode.id for episode in episodes]
+    assert encoded == []
+    assert_same(everything(kept.replay), everything(before))
+    kept.save()
+    assert not (tmp_path / "replay.safetensors").exists()
+    assert parts_of(tmp_path / "replay") == ["part_000000003.safetensors"]
 
 
 def test_a_disk_that_refuses_does_not_end_the_run(tmp_path, pretrained, monkeypatch, caplog):
@@ -203,9 +333,9 @@ def test_a_disk_that_refuses_does_not_end_the_run(tmp_path, pretrained, monkeypa
     def full(*_):
         raise CheckpointError("No space left")
 
-    monkeypatch.setattr(kept.replay, "save", full)
+    monkeypatch.setattr("policies.replay.replay_parts.save_contents", full)
     kept.save()
     assert "No space left" in caplog.text
     monkeypatch.undo()
     kept.save()
-    assert (tmp_path / "replay").exists()
+    assert parts_of(tmp_path / "replay") == ["part_000000001.safetensors"]

@@ -40,7 +40,11 @@ def console(path, heard):
     def refuse(by):
         raise SafetyError("the gripper still holds something")
 
-    words = {"clear": lambda by: heard.append(by) or f"cleared by {by}", "hold": lambda by: "held", "ready": refuse}
+    words = {
+        "clear": lambda by, faults: heard.append(by) or f"{by} cleared {faults}",
+        "hold": lambda by: "held",
+        "ready": refuse,
+    }
     with Console(path, lambda: {"task": "bin_weight", "step": 3}, lambda: FRAMES, words) as running:
         yield running
 
@@ -83,7 +87,9 @@ def test_numbers_without_a_json_form_arrive_as_null_or_plain(path, client):
 
 
 def test_a_word_reaches_the_session_with_the_name(console, client, heard):
-    assert client.say("clear", "  Anna ") == "cleared by Anna"
+    assert client.say("clear", "  Anna ", ["ab1", "ab2"]) == "Anna cleared ('ab1', 'ab2')"
+    with pytest.raises(LinkError, match="must name the faults"):
+        client.say("clear", "Anna")
     assert client.say("hold") == "held"
     assert heard == ["Anna"]
 

@@ -201,8 +201,8 @@ def test_lasting_effort_latches_a_fault_until_a_person_clears_it():
     with pytest.raises(SafetyError, match="person clear it"):
         safe.check(action(), target, state_at(START), PERIOD)  # latched though the load is gone
     with pytest.raises(SafetyError, match="name"):
-        safe.clear("  ")
-    safe.clear("Ada")
+        safe.clear("  ", [fault.id for fault in safe.faults.standing])
+    safe.clear("Ada", [fault.id for fault in safe.faults.standing])
     assert safe.check(action(0.1), target, state_at(START), PERIOD).executed[0] == pytest.approx(0.1)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from helpers.kinematic_arm import action, make_env
 
+from robot.control.faults import Clearance, reason_of
 from robot.demonstration.session import DemonstrationSession
 from robot.demonstration.types import DemonstrationOptions, Tally
 from robot.demonstration.words import Phase, Word
@@ -53,9 +54,12 @@ class Helper:
     def __init__(self):
         self.reasons = []
 
-    def recover(self, reason):
-        self.reasons.append(reason)
-        return "Anna"
+    def recover(self, faults):
+        self.reasons.append(reason_of(faults))
+        return Clearance("Anna", tuple(fault.id for fault in faults))
+
+    def resume(self, reason):
+        pass
 
 
 class Rig:

@@ -153,7 +153,7 @@ def test_a_fault_holds_the_arm_and_latches_until_a_person_clears_it():
         env.apply(action())
     assert len(arm.sent) == sent
     arm.joints = START.copy()  # the person moved it
-    env.clear_fault("Ada")
+    env.clear_faults("Ada", [fault.id for fault in env.faults])
     env.apply(action(0.2))
     np.testing.assert_allclose(env.target.pose.position, [0.27, 0, 0.14], atol=1e-7)
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from helpers.kinematic_arm import make_env
 
+from robot.control.faults import Clearance, reason_of
 from robot.rollout.operator import PersonOperator
 from robot.rollout.recovering_session import RecoveringSession
 from robot.rollout.recovery import Recovery
@@ -17,10 +18,10 @@ INSTRUCTIONS = {"forward": ("put it in",), "backward": ("take it out",)}
 
 
 class Operator:
-    """Clears every fault under one name, or does what it is told instead."""
+    """Clears everything that it is asked for under one name, or does what it is told instead."""
 
     def __init__(self, on_recover=lambda: "Anna"):
-        self.reasons, self.on_recover = [], on_recover
+        self.reasons, self.on_recover, self.resumed = [], on_recover, []
 
     def trouble(self):
         return None
@@ -28,9 +29,12 @@ class Operator:
     def help(self, reason, direction):
         raise AssertionError("nobody should have asked")
 
-    def recover(self, reason):
-        self.reasons.append(reason)
-        return self.on_recover()
+    def recover(self, faults):
+        self.reasons.append(reason_of(faults))
+        return Clearance(self.on_recover(), tuple(fault.id for fault in faults))
+
+    def resume(self, reason):
+        self.resumed.append(reason)
 
 
 def make(on_recover=lambda: "Anna", most=10):
@@ -44,7 +48,7 @@ def test_a_latched_fault_is_cleared_by_the_person_who_looked():
     env.safety.trip("something broke")
     recovery.after(SafetyError("the arm holds"))
     assert env.fault is None
-    assert operator.reasons == ["the arm holds"]
+    assert operator.reasons == ["something broke"]
     assert arm.holds >= 1
     assert "the arm holds" in told[0]
     assert recovery.counts == {"SafetyError": 1}
@@ -67,6 +71,7 @@ def test_stale_data_are_waited_for_without_a_person():
     healed.start()
     recovery.after(StaleDataError("the camera is away"))
     assert operator.reasons == []
+    assert operator.resumed == ["the camera is away"]
     assert env.observe().t_ns["joints"] > 0
 
 
@@ -187,7 +192,7 @@ def answer(operator, say):
                 return
             threading.Event().wait(0.01)
 
-    thread = threading.Thread(target=wait)
+    thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     return thread, said
 
@@ -195,23 +200,31 @@ def answer(operator, say):
 def test_a_person_is_asked_for_help_and_says_ready():
     told = []
     operator = PersonOperator(INSTRUCTIONS, told.append, threading.Event())
-    thread, said = answer(operator, lambda: (operator.clear("Anna"), operator.ready("Ben")))
+    thread, said = answer(operator, lambda: operator.ready("Ben"))
     operator.help("3 failures in a row", "backward")
-    thread.join()
+    thread.join(20)
     assert "take it out" in told[0]
-    assert "Nobody waits" in said[0][0]
-    assert "goes on" in said[0][1]
+    assert "goes on" in said[0]
     assert operator.waiting_for is None
-
-
-def test_the_name_of_who_cleared_comes_back():
-    operator = PersonOperator(INSTRUCTIONS, lambda line: None, threading.Event())
-    with pytest.raises(SafetyError, match="name"):
-        operator.clear(" ")
-    thread, _ = answer(operator, lambda: operator.clear("Anna"))
-    assert operator.recover("overload") == "Anna"
-    thread.join()
     assert "Nobody waits" in operator.ready("")
+
+
+def test_after_a_camera_was_connected_anew_the_arm_waits_for_ready():
+    told, reconnects = [], [3]
+    operator = PersonOperator(INSTRUCTIONS, told.append, threading.Event(), lambda: reconnects[0])
+    operator.resume("the camera was slow")  # nobody was at its cable
+    assert operator.trouble() is None
+    assert told == []
+    reconnects[0] += 1
+    assert operator.trouble() == "a camera was connected anew"
+    thread, said = answer(operator, lambda: operator.ready("Ben"))
+    operator.resume("the image of front is 900 ms old")
+    thread.join(20)
+    assert said == ["Thank you; the session goes on (ready)."]
+    assert "step back, and say ready" in told[0]
+    assert operator.trouble() is None
+    operator.resume("the camera was slow")
+    assert len(told) == 1
 
 
 def test_waiting_for_a_person_ends_with_the_session():
@@ -219,5 +232,100 @@ def test_waiting_for_a_person_ends_with_the_session():
     operator = PersonOperator(INSTRUCTIONS, lambda line: None, stop)
     threading.Timer(0.1, stop.set).start()
     with pytest.raises(StoppedError):
-        operator.recover("overload")
+        operator.help("a new episode", "forward")
     assert operator.waiting_for is None
+
+
+def in_thread(work):
+    """The thread, and what `work` raised in it."""
+    raised = []
+
+    def run():
+        try:
+            work()
+        except Exception as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread, raised
+
+
+def attended():
+    """A robot whose faults nobody but a person clears."""
+    env, arm, _ = make_env()
+    told, stop = [], threading.Event()
+    operator = PersonOperator(INSTRUCTIONS, told.append, stop)
+    return env, arm, Recovery(env, operator, told.append, stop), told, stop
+
+
+def until(condition):
+    for _ in range(1000):
+        if condition():
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("it never happened")
+
+
+def test_a_persons_word_clears_what_it_names_and_nothing_else():
+    env, arm, recovery, told, _ = attended()
+    env.safety.trip("something broke")
+    (broke,) = env.faults
+    thread, raised = in_thread(lambda: recovery.after(SafetyError("it holds")))
+    until(lambda: any(broke.id in line for line in told))
+    hold = env.stop("Ada said hold")  # meanwhile
+    assert "being cleared" in recovery.clear("Ben", [broke.id])
+    until(lambda: env.faults == (hold,))
+    until(lambda: any(f"fault={hold.id}`" in line for line in told))
+    with pytest.raises(SafetyError, match="doesn't stand"):
+        recovery.clear("Ben", [broke.id])
+    with pytest.raises(SafetyError, match="gives a name"):
+        recovery.clear(" ", [hold.id])
+    assert thread.is_alive()
+    assert arm.sent == []
+    until(lambda: "being cleared" in recovery.clear("Ben", [hold.id]))
+    thread.join(20)
+    assert raised == []
+    assert env.faults == ()
+    assert recovery.clear("Ben", [hold.id]) == "Nobody waits for 'clear' now."
+
+
+def test_a_hold_pressed_while_the_arm_is_being_cleared_stands():
+    env, arm, _ = make_env()
+    arm.fault = "servo 4 is overloaded"
+    seen = [fault.id for fault in env.faults]
+    holds = []
+
+    def clear(person):  # takes seconds on the arm
+        holds.append(env.stop("Ada said hold"))
+        arm.fault = None
+
+    arm.clear = clear
+    env.clear_faults("Ben", seen)
+    assert env.faults == tuple(holds)
+    with pytest.raises(SafetyError, match="Ada said hold"):
+        env.apply(np.zeros(7, dtype=np.float32))
+    assert arm.sent == []
+
+
+def test_a_device_without_a_screen_clears_what_was_told_and_not_what_came_within_a_second():
+    env, _, recovery, _, _ = attended()
+    env.stop("Ada said hold")
+    thread, _ = in_thread(lambda: recovery.after(SafetyError("it holds")))
+    until(lambda: recovery.clear("Ben") != "Nobody waits for 'clear' now.")
+    assert "look at the arm" in recovery.clear("Ben")
+    assert env.faults
+    until(lambda: "being cleared" in recovery.clear("Ben"))
+    thread.join(20)
+    assert env.faults == ()
+
+
+def test_a_stop_ends_the_waiting_for_a_word_and_what_stands_goes_on_standing():
+    env, _, recovery, told, stop = attended()
+    hold = env.stop("Ada said hold")
+    thread, raised = in_thread(lambda: recovery.after(SafetyError("it holds")))
+    until(lambda: told)
+    stop.set()
+    thread.join(20)
+    assert [type(error) for error in raised] == [StoppedError]
+    assert env.faults == (hold,)

@@ -111,3 +111,43 @@ def test_held_at_the_goal_is_no_success():
     assert not run(twin, "forward", 1, noise=0.0, failure="hold")
     assert twin.task.at_goal(twin.scene, "forward")
     twin.close()
+
+
+def test_a_pot_astride_the_wall_is_no_success_and_one_wholly_inside_is():
+    twin = make_twin("pot_pick_place", seed=3, cameras=(), randomise=False)
+    twin.reset("forward", np.random.default_rng(0))
+    rack = twin.scene.fixture("rack")
+    for off, done in ((rack.half_extent[0] - 0.032, True), (rack.half_extent[0] - 0.004, False)):
+        twin.scene.place("pot", (rack.position[0] - off, rack.position[1], rack.rim_height), 0.0)
+        twin.scene.clock.sleep_until_ns(twin.scene.clock.now_ns() + 500_000_000)
+        assert twin.success("forward") is done, off
+    twin.close()
+
+
+def test_a_puck_half_off_its_mat_is_no_success():
+    twin = make_twin("push_puck", seed=3, cameras=(), randomise=False)
+    twin.reset("forward", np.random.default_rng(0))
+    mat = twin.scene.fixture("green_mat")
+    for off, done in ((0.030, True), (0.064, False)):
+        twin.scene.place("puck", (mat.position[0] + off, mat.position[1], 0.0), 0.0)
+        twin.scene.clock.sleep_until_ns(twin.scene.clock.now_ns() + 300_000_000)
+        assert twin.success("forward") is done, off
+    twin.close()
+
+
+def test_slow_for_an_instant_is_not_at_rest():
+    """A pot that stands on its edge at the goal, about to fall over, is as slow as one that stands."""
+    twin = make_twin("pot_pick_place", seed=3, cameras=(), randomise=False)
+    twin.reset("forward", np.random.default_rng(0))
+    rack, angle = twin.scene.fixture("rack"), np.radians(18)
+    lifted = rack.floor_height + 0.028 * np.sin(angle)
+    pose = (float(rack.position[0]), float(rack.position[1]), float(lifted))
+    twin.scene.physics.set_free_body("pot", pose, (np.cos(angle / 2), np.sin(angle / 2), 0.0, 0.0))
+    now = twin.scene.physics.now_ns
+    before = twin.scene.physics.data.qpos.copy()
+    assert not twin.success("forward")
+    np.testing.assert_array_equal(twin.scene.physics.data.qpos, before)
+    assert twin.scene.physics.now_ns == now
+    twin.scene.clock.sleep_until_ns(now + 1_000_000_000)
+    assert twin.success("forward")
+    twin.close()

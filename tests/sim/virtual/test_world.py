@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import ROOT
+from helpers.widowx_setup import clear
 
 from drivers.cameras.camera import ProcessCamera
 from drivers.cameras.config import CameraConfig
@@ -202,12 +203,12 @@ def test_pulled_plugs_and_a_person_who_clears(world, arm):
     world.fault("heal")
     assert Path(world.cameras["front"].device).exists()
     until(lambda: "is back" in (arm.fault or ""))
-    arm.clear("Ada")
+    clear(arm)
     world.fault("overload", servo=2)
     until(lambda: arm.fault is not None)
     assert "Servo 2 (shoulder) reports overload" in arm.fault
     assert not world.state()["torque"]["2"]
-    arm.clear("Ada")
+    clear(arm)
     assert all(world.state()["torque"].values())
     assert not any(world.state()["errors"].values())
 

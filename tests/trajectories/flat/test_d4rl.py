@@ -1,5 +1,9 @@
 """D4RL-style files: every number says which episode and step it belongs to, so that nothing can slip by one."""
 
+import os
+import subprocess
+import sys
+
 import h5py
 import numpy as np
 import pytest
@@ -186,3 +190,48 @@ def test_episodes_of_different_sizes_make_no_data_set():
         FlatDataset((*made, short), "memory")
     with pytest.raises(DatasetError, match="no whole transition"):
         FlatDataset((), "memory")
+
+
+@pytest.mark.parametrize("name", ["terminals", "timeouts"])
+@pytest.mark.parametrize("wrong", [np.nan, 0.5, -1.0, 2.0])
+def test_marks_of_ends_are_zero_or_one(tmp_path, name, wrong):
+    made = columns()
+    made[name] = made[name].astype(np.float64)
+    assert len(read_d4rl(file_of(tmp_path, made)).episodes) == 4
+    made[name][5] = wrong
+    with pytest.raises(DatasetError, match=rf"{name} hold {wrong} in row 5 \(1 of 10 rows .*expected 0 or 1"):
+        read_d4rl(file_of(tmp_path, made))
+
+
+def test_a_file_that_cannot_say_where_episodes_were_cut_warns(tmp_path, caplog):
+    made = columns(timeouts=False, after=False)
+    assert len(read_d4rl(file_of(tmp_path, made)).episodes) == 3  # two terminals, and the end of the file
+    assert "neither timeouts nor next_observations" in caplog.text
+    assert "they end at its 2 terminals" in caplog.text
+    caplog.clear()
+    made["terminals"][:] = False
+    data = read_d4rl(file_of(tmp_path, made))
+    assert (len(data.episodes), data.transitions) == (1, 9)
+    assert "end at nothing: it counts as one episode" in caplog.text
+    caplog.clear()
+    for known in ({"timeouts": False}, {"after": False}):
+        read_d4rl(file_of(tmp_path, columns(**known)))
+    assert caplog.text == ""
+
+
+def test_a_file_that_is_open_for_writing_elsewhere_is_said_to_be_in_use(tmp_path):
+    path = file_of(tmp_path, columns())
+    code = "import h5py, sys; f = h5py.File(sys.argv[1], 'r+'); print('open', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout.readline() == b"open\n"
+        with pytest.raises(DatasetError, match=r"data\.hdf5 is in use: .* open for writing\. Close it there"):
+            read_d4rl(path)
+    assert len(read_d4rl(path).episodes) == 4
+
+
+def test_a_file_cut_short_is_said_to_be_damaged(tmp_path):
+    path = file_of(tmp_path, columns())
+    os.truncate(path, path.stat().st_size // 2)
+    with pytest.raises(DatasetError, match=r"can't be read as HDF5 .*damaged or cut short"):
+        read_d4rl(path)

@@ -121,10 +121,11 @@ def test_lagrange_weight_grows_while_the_gap_is_too_large():
 
 def test_cloning_ignores_steps_that_are_not_to_be_imitated():
     mean = torch.atanh(torch.tensor([[0.5, 0.0], [0.9, 0.9]]))
-    action, mask = torch.tensor([[0.0, 0.0], [-1.0, -1.0]]), tensor(1.0, 0.0)
-    assert clone_mse(mean, action, mask).item() == pytest.approx(0.25)
+    action, mask = torch.tensor([[0.2, 0.4], [-1.0, -1.0]]), tensor(1.0, 0.0)
+    assert clone_mse(mean, action, mask).item() == pytest.approx(0.3**2 + 0.4**2)
     assert clone_mse(mean, action, tensor(0.0, 0.0)).item() == 0.0
-    noisy = clone_nll(mean, torch.zeros(2, 2), action, mask, 0.99)
+    still = torch.tensor([[0.0, 0.0], [-1.0, -1.0]])
+    noisy = clone_nll(mean, torch.zeros(2, 2), still, mask, 0.99)
     assert noisy.item() == pytest.approx(2 * 0.5 * math.log(2 * math.pi) + math.atanh(0.5) ** 2 / 2, rel=1e-6)
 
 
@@ -163,11 +164,11 @@ def test_temperature_parameter_is_inverted(value):
     assert temperature_of(raw_of(value)).item() == pytest.approx(value, rel=1e-4)
 
 
-def test_anchor_is_the_divergence_of_two_gaussians():
-    loss = anchor_loss(
-        torch.tensor([[1.0]]), torch.tensor([[math.log(2.0)]]), torch.tensor([[0.0]]), torch.tensor([[0.0]])
-    )
-    assert loss.item() == pytest.approx(math.log(1 / 2) + (4 + 1) / 2 - 0.5)
+def test_anchor_is_the_mean_divergence_of_two_gaussians():
+    """Of N(1, 2) from N(0, 1), and of N(3, 1) from N(0, 1): 9 / 2."""
+    mean, log_std, zero = tensor(1.0, 3.0)[:, None], tensor(math.log(2.0), 0.0)[:, None], torch.zeros(2, 1)
+    loss = anchor_loss(mean, log_std, zero, zero)
+    assert loss.item() == pytest.approx((math.log(1 / 2) + (4 + 1) / 2 - 0.5 + 4.5) / 2)
 
 
 def test_anchor_weight_falls_linearly_and_stays():
