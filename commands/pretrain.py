@@ -10,17 +10,17 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from factory.calibration import mark_in_use
+from factory.data import open_data, require_robot
 from factory.policy import agent_config, encoder_config, feeding_of, with_compile
 from factory.reward import backbone_of
 from factory.run_folders import data_folder, pretrained_folder
-from factory.spec import camera_names, device_of, plain, spec_of
+from factory.spec import camera_names, device_of, plain
 from factory.task import instructions_of
 from policies.agent.compile_choice import Workload
 from policies.learner.pretrain import policy_checkpoint, pretrain
 from policies.learner.pretrain_config import PretrainConfig
 from policies.perception.keypoint_training import KeypointConfig
 from trajectories.settings import build, require_known
-from trajectories.store import TrajectoryStore
 from trajectories.writer_lock import only_writer
 
 
@@ -90,6 +90,7 @@ def run(config: DictConfig) -> None:
 
     from policies.agent.allocator import keep_freed_memory
 
+    require_robot(config)
     torch.set_num_threads(int(config.workers))
     keep_freed_memory()
     run_dir = Path(config.run_dir)
@@ -100,7 +101,7 @@ def run(config: DictConfig) -> None:
     bars = Bars()
     with (
         only_writer(pretrained_folder(config)),
-        TrajectoryStore(data_folder(run_dir), spec_of(config), read_only=True) as store,
+        open_data(config, read_only=True) as store,
     ):
         print(f"{data_folder(run_dir)}: {len(store)} episodes")
         about = pretrain(
