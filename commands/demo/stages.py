@@ -85,9 +85,9 @@ class Stages:
         """Stage -> how long it took, of those asked for: a folder may hold those of other methods, too."""
         return {name: entry["seconds"] for name, entry in self._done.items() if name in self._asked}
 
-    def settings(self, name: str) -> dict[str, Any]:
-        """What a stage that is done was done with."""
-        return dict(self._done[name]["settings"])
+    def spent(self, name: str) -> float | None:
+        """Seconds that a stage took, pauses between its parts left out; None when it isn't done."""
+        return self._done[name]["seconds"] if name in self._done else None
 
     def check(self, stage: Stage) -> bool:
         """Whether a stage is done; settings that weren't written down then are taken to be the same.
