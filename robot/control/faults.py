@@ -213,7 +213,10 @@ def require_every_fault(ids: Collection[str], standing: Iterable[Fault]) -> None
 def inherited(raws: Iterable[Mapping[str, Any]]) -> tuple[Fault, ...]:
     """What a process left standing, for the one after it. A rest becomes a fault: nothing begins to move by itself."""
     faults = (Fault.from_dict(raw) for raw in raws)
-    return tuple(replace(fault, kind="fault") if fault.kind == "rest" else fault for fault in faults)
+    return tuple(
+        replace(fault, kind="fault", key=f"{fault.key} {fault.id}") if fault.kind == "rest" else fault
+        for fault in faults
+    )
 
 
 def read_record(path: Path) -> tuple[Fault, ...]:

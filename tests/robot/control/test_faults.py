@@ -128,6 +128,18 @@ def test_a_record_that_cannot_be_read_stands_for_a_fault(tmp_path, text):
     assert FaultLatch(record).standing == ()
 
 
+def test_rests_of_several_processes_stand_side_by_side(tmp_path):
+    record = tmp_path / "arm.faults"
+    for count in (1, 2, 3):
+        latch = FaultLatch(record)
+        latch.trip("hot", "rest", key="rest")
+        assert len(latch.standing) == count
+    latch = FaultLatch(record)
+    latch.add(FaultLatch(record).standing)
+    latch.trip("overload", key="2")
+    assert len(latch.standing) == 4
+
+
 def test_a_rest_is_inherited_as_a_fault_and_an_unknown_kind_too():
     raws = [{"id": "a1", "reason": "hot", "kind": "rest"}, {"id": "a2", "reason": "new", "kind": "of tomorrow"}]
     assert [fault.kind for fault in inherited(json.loads(json.dumps(raws)))] == ["fault", "fault"]
