@@ -12,11 +12,13 @@ from factory.reward import reward_of
 from factory.spec import spec_of
 from factory.task import instructions_of
 from robot.interfaces import Policy
-from robot.rollout.judging import judge_s, judges_beside, policy_s, require_between, sample_observation
-from trajectories.types import Observation
+from robot.rollout.judging import judge_s, judges_beside, policy_s, sample_observation
 
 if TYPE_CHECKING:
     from rewards.kind import LoadedReward
+
+_POLICY_S = 0.02
+"""Time for an action that is reckoned with where no policy is at hand, s."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,12 @@ class SessionJudge:
     beside: bool
 
 
-def session_judge(config: DictConfig, policy: Policy, notify: Callable[[str], None]) -> SessionJudge:
+def session_judge(config: DictConfig, policy: Policy | None, notify: Callable[[str], None]) -> SessionJudge:
     """The run's reward model, for a session with this policy; in the twin, where time waits, it may take any time.
 
     Args:
         config: Settings.
-        policy: Who will act.
+        policy: Who will act; None where that changes, which is taken to be as fast as any.
         notify: Gets a line about what was measured.
 
     Raises:
@@ -47,25 +49,13 @@ def session_judge(config: DictConfig, policy: Policy, notify: Callable[[str], No
     spec, reward = spec_of(config), _reward(config)
     if config.robot.name == "twin":
         return SessionJudge(reward, False)
-    judge = judge_s(reward, _observation(config))
-    acting = policy_s(policy, _observation(config))
+    observation = sample_observation(spec, instructions_of(config)["forward"][0])
+    judge = judge_s(reward, observation)
+    acting = _POLICY_S if policy is None else policy_s(policy, observation)
     beside = judges_beside(judge, acting, 1.0 / spec.control_hz)
     where = "beside the motion, so that it decides a step later" if beside else "between two steps"
     notify(f"The judge takes {1e3 * judge:.0f} ms, the policy {1e3 * acting:.0f} ms: it judges {where}.")
     return SessionJudge(reward, beside)
-
-
-def measured_reward(config: DictConfig) -> LoadedReward:
-    """The run's reward model for whoever asks it between two control steps; in the twin it may take any time.
-
-    Raises:
-        ConfigError: When that takes longer than between two steps, or it does not know one of the task's instructions.
-        CheckpointError, SpecMismatchError: As `factory.reward.reward_of`.
-    """
-    reward = _reward(config)
-    if config.robot.name != "twin":
-        require_between(judge_s(reward, _observation(config)), 1.0 / spec_of(config).control_hz)
-    return reward
 
 
 def _reward(config: DictConfig) -> LoadedReward:
@@ -75,7 +65,3 @@ def _reward(config: DictConfig) -> LoadedReward:
         for text in texts:
             reward.reset(text)
     return reward
-
-
-def _observation(config: DictConfig) -> Observation:
-    return sample_observation(spec_of(config), instructions_of(config)["forward"][0])

@@ -72,22 +72,8 @@ def judges_beside(judge: float, policy: float, period: float) -> bool:
         return False
     if judge <= BESIDE * period:
         return True
-    raise _too_slow(judge, BESIDE * period, period)
-
-
-def require_between(judge: float, period: float) -> None:
-    """Refuse a judge that is too slow to work between two steps, where nothing else is provided for.
-
-    Raises:
-        ConfigError: As `judges_beside`.
-    """
-    if judge > LATEST_START * period:
-        raise _too_slow(judge, LATEST_START * period, period)
-
-
-def _too_slow(judge: float, allowed: float, period: float) -> ConfigError:
-    return ConfigError(
-        f"The judge takes {1e3 * judge:.0f} ms for an observation, and {1e3 * allowed:.0f} ms are allowed at "
+    raise ConfigError(
+        f"The judge takes {1e3 * judge:.0f} ms for an observation, and {1e3 * BESIDE * period:.0f} ms are allowed at "
         f"{1 / period:g} control steps a second: the robot would slow down to its judge. Let it have a GPU "
         "(reward.device=cuda) or more cores (reward.threads=4), end what else uses them, or give a smaller model "
         "(reward.backbone, then `regrasp train-reward` again). `regrasp doctor` measures it, too."

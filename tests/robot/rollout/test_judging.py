@@ -5,7 +5,7 @@ from helpers.sliding_square import SPEC
 
 from robot.interfaces import RewardReading
 from robot.rollout import judging
-from robot.rollout.judging import judge_s, judges_beside, policy_s, require_between, sample_observation
+from robot.rollout.judging import judge_s, judges_beside, policy_s, sample_observation
 from trajectories.errors import ConfigError
 
 
@@ -68,6 +68,3 @@ def test_a_judge_works_between_steps_beside_them_or_not_at_all():
     assert judges_beside(0.18, 0.01, 0.2)
     with pytest.raises(ConfigError, match=r"takes 230 ms .* 180 ms are allowed at 5 .*reward\.device=cuda"):
         judges_beside(0.23, 0.01, 0.2)
-    require_between(0.1, 0.2)
-    with pytest.raises(ConfigError, match=r"takes 120 ms .* 100 ms are allowed"):
-        require_between(0.12, 0.2)
