@@ -13,9 +13,11 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from commands.attendance import Attended, attended
+from commands.learner import learner_settings
 from factory.calibration import mark_in_use
 from factory.judging import SessionJudge, session_judge
 from factory.link import tls_of
+from factory.policy import require_online
 from factory.reward import require_readable_task
 from factory.run_folders import find_policy, finetune_folder
 from factory.spec import spec_of
@@ -98,6 +100,8 @@ def run(config: DictConfig) -> None:
 
     torch.set_num_threads(1)
     require_readable_task(config)
+    require_online(config)
+    learner_settings(config)  # a learner with these would refuse them, and this actor would wait for it
     folder = finetune_folder(config)
     folder.mkdir(parents=True, exist_ok=True)
     pretrained = find_policy(config, "pretrained")

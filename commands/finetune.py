@@ -19,7 +19,8 @@ from tqdm import tqdm
 
 from commands.actor import STATUS_FILE, describe
 from commands.attendance import standing_of
-from commands.learner import SAID
+from commands.learner import SAID, learner_settings
+from commands.overrides import search_path_options
 from drivers.parent_link import die_with_parent
 from factory.policy import require_online
 from factory.reward import require_readable_task
@@ -34,6 +35,9 @@ _STARTS = 5
 """How often a process that died is started in all."""
 _SAVE_S = 120.0
 """How long a process may take to end its episode, lay the arm to rest, and save."""
+_ERROR = ("regrasp: ", "Traceback ", "In '", "Error")
+"""What errors of a verb, of Python and of Hydra begin with."""
+_MOST_LINES = 40
 
 
 def free_port() -> int:
@@ -59,13 +63,14 @@ class Worker:
         self.verb = verb
         self._standing = standing
         self._told = log.stat().st_size if log.exists() else 0
-        self._command = [sys.executable, "-m", "commands", verb, *overrides, "progress=false"]
-        self._log = log
+        self._command = [sys.executable, "-m", "commands", verb, *search_path_options(), *overrides, "progress=false"]
+        self._log, self._begun = log, self._told
         self._starts = 0
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._starts += 1
+        self._begun = self._log.stat().st_size if self._log.exists() else 0
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         with self._log.open("ab") as log:
             return subprocess.Popen(
@@ -99,8 +104,12 @@ class Worker:
             tqdm.write(f"the {self.verb} was killed (signal {-code}); starting it again, nothing is lost")
             self.process = self._start()
             return False
-        tail = "\n".join(self._log.read_text(errors="replace", encoding="utf-8").splitlines()[-5:])
-        raise RegraspError(f"The {self.verb} ended with code {code}. Its last lines, from {self._log}:\n{tail}")
+        with self._log.open("rb") as log:
+            log.seek(self._begun)
+            said = log.read().decode(errors="replace")
+        raise RegraspError(
+            f"The {self.verb} ended with code {code}; its log is {self._log}. It said:\n{reason_in(said)}"
+        )
 
     def lines(self) -> list[str]:
         """Whole lines that it wrote since the last call, without empty ones."""
@@ -110,15 +119,15 @@ class Worker:
         self._told += len(news) + len(newline)
         return [line for line in news.decode(errors="replace").splitlines() if line.strip()]
 
-    def interrupt(self) -> None:
-        """Send it SIGINT, if it still runs."""
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, if it still runs."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGINT)
+            self.process.send_signal(number)
 
     def stop(self, wait_s: float = _SAVE_S) -> None:
         """Ask it to save and end; kill it when it does not."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.send(signal.SIGTERM)
             try:
                 self.process.wait(wait_s)
             except subprocess.TimeoutExpired:
@@ -130,30 +139,44 @@ class Worker:
 
 
 class Ending:
-    """How people and the system end the run. Its methods are handlers of signals and only set flags.
+    """How people and the system end the run. Its methods are handlers of signals, which return at once.
 
     Attributes:
         asked: Whether the run shall end.
-        actor: Who drops its episode when it is asked again.
+        actor: Who ends its episode when it is asked, and drops it when it is asked again.
     """
 
     def __init__(self) -> None:
-        self.asked, self.actor = False, None  # type: bool, Worker | None
+        self.asked = False
+        self.actor: Worker | None = None
         self._dropped = False
 
     def end(self) -> None:
         """SIGTERM or SIGHUP: an orderly end, in which the episode under way is finished and kept."""
+        if not self.asked and self.actor is not None:
+            self.actor.send(signal.SIGTERM)
         self.asked = True
 
     def interrupt(self) -> None:
         """SIGINT (Ctrl-C): the same, and after that the actor drops its episode, once."""
         if not self.asked:
-            self.asked = True
+            self.end()
             with suppress(OSError):
                 os.write(2, b"\nstopping: the episode under way is finished and kept; Ctrl-C once more drops it\n")
         elif self.actor is not None and not self._dropped:
             self._dropped = True
-            self.actor.interrupt()
+            self.actor.send(signal.SIGINT)
+
+
+def reason_in(output: str) -> str:
+    """Why a process ended, from what it printed: its last error to the end, or the last lines when it names none."""
+    lines = [line.rpartition("\r")[2] for line in output.splitlines()]
+    starts = [number for number, line in enumerate(lines) if line.startswith(_ERROR)]
+    shown = lines[starts[-1] :] if starts else lines
+    if len(shown) > _MOST_LINES:
+        half = _MOST_LINES // 2
+        shown = [*shown[:half], "...", *shown[-half:]]
+    return "\n".join(shown) or "nothing"
 
 
 def run(config: DictConfig) -> None:
@@ -175,6 +198,7 @@ def finetune(config: DictConfig, overrides: list[str]) -> None:
     """
     require_online(config)
     require_readable_task(config)
+    learner_settings(config)  # refused here rather than in a child that the other one waits for
     folder = finetune_folder(config)
     folder.mkdir(parents=True, exist_ok=True)
     settings = [*overrides, f"link.address=127.0.0.1:{free_port()}"]
@@ -204,8 +228,10 @@ def _watch(learner: Worker, actor: Worker, config: DictConfig, status_path: Path
     total = int(config.finetune.steps)
     with tqdm(total=total, desc=title, unit="step", dynamic_ncols=True) as bar:
         done = [False, False]
-        while not all(done) and not ending.asked:
+        while not all(done):
             time.sleep(_POLL_S)
+            if ending.asked:
+                break
             for line in (*actor.lines(), *(line for line in learner.lines() if line.startswith(SAID))):
                 tqdm.write(line)
             done = [learner.finished(), actor.finished()]

@@ -27,6 +27,18 @@ def prints_only(arguments: Sequence[str]) -> bool:
     return bool(asked.cfg or asked.info or asked.hydra_help)
 
 
+def search_path_options() -> list[str]:
+    """Arguments that make a child process find the same YAML files as this one: its --config-dir and search path."""
+    from hydra.core.hydra_config import HydraConfig
+
+    if not HydraConfig.initialized():
+        return []
+    settings = HydraConfig.get()
+    given = [source.path for source in settings.runtime.config_sources if source.provider == "command-line"]
+    searched = [override for override in settings.overrides.hydra if "hydra.searchpath" in override.partition("=")[0]]
+    return [*(f"--config-dir={path}" for path in given), *searched]
+
+
 def require_readable(word: str, arguments: Sequence[str]) -> None:
     """Refuse a setting that Hydra's grammar can't read.
 

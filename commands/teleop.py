@@ -16,8 +16,8 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from commands.attendance import Attended, attended, latch_of
+from factory.data import open_data, require_robot
 from factory.reward import require_readable_task
-from factory.run_folders import data_folder
 from factory.spec import plain
 from robot.control.faults import FaultLatch
 from robot.demonstration.types import DemonstrationOptions, Progress, Tally
@@ -43,11 +43,14 @@ def run(config: DictConfig) -> None:
     """Record until the store holds the demonstrations that are asked for, or the person ends the session."""
     check_instructions(config)
     stop = threading.Event()
-    with listening(config) as (device, keys), opened(config, keys, stop) as around:
-        station = around.station
-        with TrajectoryStore(data_folder(Path(config.run_dir)), station.env.robot_spec) as store:
-            demonstrate(config, around, store, device, keys, stop)
-            print(summary_table(summarise(store.infos())))
+    require_robot(config)  # before anything moves
+    with (
+        listening(config) as (device, keys),
+        opened(config, keys, stop) as around,
+        open_data(config, read_only=False) as store,
+    ):
+        demonstrate(config, around, store, device, keys, stop)
+        print(summary_table(summarise(store.infos())))
 
 
 @contextmanager

@@ -170,7 +170,7 @@ VERBS: dict[str, Verb] = {
         "a word to a running session: clear (a fault), ready (the scene is arranged), hold, stop",
         "clear: you looked at the arm and take responsibility for going on; needs your name.\n"
         "ready: the scene is as the session asked.  hold: stop the arm at once.  stop: end after this episode.",
-        "word=clear by=Anna",
+        "word=clear by=Anna fault=kdqx3",
         "Ask `regrasp watch once=true` whether the session heard you.",
     ),
     "certificates": Verb(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from omegaconf import DictConfig
 
+from commands.evaluate.conditions import PREDICATE
 from factory.judging import session_judge
 from factory.run_folders import reward_folder
 from robot.rollout.judging import BesideJudge
@@ -47,7 +48,7 @@ class Judge(Protocol):
 class PredicateJudge:
     """The twin's physics predicate: done is success."""
 
-    name = "physics predicate"
+    name = PREDICATE
 
     def __init__(self, predicate: Callable[[Direction], bool]) -> None:
         self._predicate = predicate

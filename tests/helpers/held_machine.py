@@ -150,6 +150,15 @@ def machine(folder, counts, rate_hz=100.0):
             self.robot.hold(who)
             count("holds")
 
+        @precondition(has_session)
+        @rule(later=SOON, again=st.booleans())
+        def two_say_hold_and_one_of_them_is_cleared(self, later, again):
+            first = self.robot.hold("Eve")
+            self.robot.wait(later)
+            self.robot.hold("Eve" if again else "Ben")
+            self.robot.wait(later)
+            count("words taken" if self.robot.clear([first.id]) else "words refused")
+
         @precondition(lambda self: self.has_session() and self.seen)
         @rule(data=st.data())
         def clear(self, data):

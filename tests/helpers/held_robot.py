@@ -26,8 +26,9 @@ MAX_AGE_S = 1.0
 STOPS_NS = 800_000_000
 """From the cycle in which something comes to stand until the last goal: braking from the fastest motion takes 0.13 s,
 then 0.1 s of standing, then at most the way back to where the joint is."""
-BRAKES_TICKS = round(0.6 / TICK)
-"""rad that a goal may go on meanwhile: braking (0.16) and the way back."""
+BRAKES_RAD = 0.16
+"""Braking of a joint from 2.5 rad/s at 20 rad/s^2, and of the gripper from 3 rad/s at 30 rad/s^2."""
+FASTEST_RAD_S = 3.0
 NEARLY_ASLEEP = (0.1, -1.65, 1.45, 0.0, 0.9, 0.1)
 
 
@@ -112,6 +113,7 @@ class HeldRobot:
         self.folder = folder
         self.rig = Rig(pose=NEARLY_ASLEEP)
         self.rig.period_ns = round(1e9 / rate_hz)
+        self._brakes_ticks = (BRAKES_RAD + 2 * FASTEST_RAD_S / rate_hz) / TICK  # it is heard within two cycles
         self.standing, self.known, self.cleared = {}, {}, set()
         self._shown, self.looks = (), 0
         self._clock = SimpleNamespace(monotonic_ns=self.rig.now_ns, monotonic=lambda: self.rig.now_ns() / 1e9)
@@ -226,7 +228,7 @@ class HeldRobot:
             before = self._goals.get(servo, ticks)
             if ticks == before or self._towards(servo, before, ticks):
                 continue
-            if rig.now_ns() - began > STOPS_NS or abs(ticks - first.get(servo, ticks)) > BRAKES_TICKS:
+            if rig.now_ns() - began > STOPS_NS or abs(ticks - first.get(servo, ticks)) > self._brakes_ticks:
                 raise UnwantedMotionError(
                     f"servo {servo} went from {before} to {ticks} {(rig.now_ns() - began) / 1e9:.2f} s after something "
                     f"came to stand, mode {self.arm and self.arm.mode}: {[self.known[id] for id in self.standing]}"

@@ -190,8 +190,7 @@ def test_a_hold_reaches_any_arm_and_outlives_its_process(arm, tmp_path):
     arm.send(command(0.1, 0.0, 0.0))
     until(lambda: arm.read().joints[0] == 0.1)
     arm.trip(hold)
-    until(lambda: said(tmp_path)[-1] == {"what": "hold"})
-    assert arm.mode is Mode.HOLD
+    until(lambda: said(tmp_path)[-1] == {"what": "hold"} and arm.mode is Mode.HOLD)
     with pytest.raises(SafetyError, match="Ada said hold"):
         arm.send(command(0.2, 0.0, 0.0))
     os.kill(arm.pid, signal.SIGKILL)
