@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from factory.virtual_robot import world_settings
+from robot.signals import on_signals
 from trajectories.errors import ConfigError
 from trajectories.numbers import positive
 
 if TYPE_CHECKING:
     from sim.virtual.world import World
+
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def announcement(world: World) -> str:
@@ -31,19 +37,37 @@ def announcement(world: World) -> str:
 
 
 def run(config: DictConfig) -> None:
-    """Serve until Ctrl-C or until a client says stop."""
+    """Serve until Ctrl-C, SIGTERM, the end of the terminal, or until a client says stop.
+
+    Raises:
+        ConfigError: When the settings make no sense.
+        KeyboardInterrupt: When a signal ended it.
+    """
     from sim.virtual.world import World
 
     settings = world_settings(config)
     positive("every", config.every)
     if config.robot.world is not None:
         raise ConfigError("robot.world names a running virtual arm; to choose where this one appears, set folder.")
-    folder = Path(config.folder) if config.folder else Path(tempfile.mkdtemp(prefix="regrasp-"))
+    with on_signals(_interrupt, *_ENDS), _folder(config.folder) as folder, World(settings, folder.absolute()) as world:
+        print(announcement(world), flush=True)
+        while world.serve(float(config.every)):
+            print(world.status(), flush=True)
+
+
+@contextmanager
+def _folder(given: str | None) -> Iterator[Path]:
+    """The folder that was asked for; without one, a temporary one that is removed, whatever signals come meanwhile."""
+    if given:
+        yield Path(given)
+        return
+    folder = Path(tempfile.mkdtemp(prefix="regrasp-"))
     try:
-        with World(settings, folder.absolute()) as world:
-            print(announcement(world), flush=True)
-            while world.serve(float(config.every)):
-                print(world.status(), flush=True)
+        yield folder
     finally:
-        if not config.folder:
+        with on_signals(lambda: None, *_ENDS):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt

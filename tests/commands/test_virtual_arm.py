@@ -1,8 +1,13 @@
 """What `regrasp virtual-arm` starts and prints."""
 
+import os
+import signal
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
+from helpers import ENVIRONMENT
 from hydra import compose, initialize_config_module
 
 from commands.virtual_arm import announcement, run
@@ -46,3 +51,29 @@ def test_what_makes_no_sense_is_refused():
         run(composed("every=0"))
     with pytest.raises(ConfigError, match="folder"):
         run(composed("robot.world=/tmp/x"))
+
+
+def test_whichever_signal_ends_it_the_temporary_folder_goes(tmp_path):
+    ends = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+    arms = {}
+    for number in ends:
+        folder = tmp_path / number.name
+        folder.mkdir()
+        command = [sys.executable, "-m", "commands", "virtual-arm", "every=0.1", "robot.image_size=32"]
+        environment = {**ENVIRONMENT, "TMPDIR": str(folder)}
+        arms[number] = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    try:
+        for number, arm in arms.items():
+            while b"Ctrl-C ends it" not in (line := arm.stdout.readline()):
+                assert line, arm.stderr.read().decode()
+            assert [name[:8] for name in os.listdir(tmp_path / number.name)] == ["regrasp-"]
+            arm.send_signal(number)
+        for number, arm in arms.items():
+            _, said = arm.communicate()
+            assert arm.returncode == 130
+            assert b"stopped" in said
+            assert os.listdir(tmp_path / number.name) == []
+    finally:
+        for arm in arms.values():
+            arm.kill()
+            arm.communicate()
