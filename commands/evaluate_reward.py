@@ -88,7 +88,7 @@ def run(config: DictConfig) -> None:
     )
     figures = reward_kind(config).evaluate(trained, held_out)
     report: dict[str, Any] = {"task": task, "episodes": len(recorded), **figures}
-    (folder / "evaluation.json").write_text(json.dumps(report, indent=1))
+    (folder / "evaluation.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
     print(figures_table(report["frames"]))
     print("\nframes above the threshold, by kind:")
     for kind, row in report["frames"]["by_kind"].items():

@@ -5,8 +5,6 @@ from __future__ import annotations
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +17,6 @@ from trajectories.numbers import positive
 
 if TYPE_CHECKING:
     from sim.virtual.world import World
-
-_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def announcement(world: World) -> str:
@@ -37,37 +33,20 @@ def announcement(world: World) -> str:
 
 
 def run(config: DictConfig) -> None:
-    """Serve until Ctrl-C, SIGTERM, the end of the terminal, or until a client says stop.
-
-    Raises:
-        ConfigError: When the settings make no sense.
-        KeyboardInterrupt: When a signal ended it.
-    """
+    """Serve until Ctrl-C, another signal that ends a verb, or until a client says stop."""
     from sim.virtual.world import World
 
     settings = world_settings(config)
     positive("every", config.every)
     if config.robot.world is not None:
         raise ConfigError("robot.world names a running virtual arm; to choose where this one appears, set folder.")
-    with on_signals(_interrupt, *_ENDS), _folder(config.folder) as folder, World(settings, folder.absolute()) as world:
-        print(announcement(world), flush=True)
-        while world.serve(float(config.every)):
-            print(world.status(), flush=True)
-
-
-@contextmanager
-def _folder(given: str | None) -> Iterator[Path]:
-    """The folder that was asked for; without one, a temporary one that is removed, whatever signals come meanwhile."""
-    if given:
-        yield Path(given)
-        return
-    folder = Path(tempfile.mkdtemp(prefix="regrasp-"))
+    folder = Path(config.folder) if config.folder else Path(tempfile.mkdtemp(prefix="regrasp-"))
     try:
-        yield folder
+        with World(settings, folder.absolute()) as world:
+            print(announcement(world), flush=True)
+            while world.serve(float(config.every)):
+                print(world.status(), flush=True)
     finally:
-        with on_signals(lambda: None, *_ENDS):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _interrupt() -> None:
-    raise KeyboardInterrupt
+        if not config.folder:
+            with on_signals(lambda: None, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # whoever asks twice, too
+                shutil.rmtree(folder, ignore_errors=True)

@@ -29,9 +29,10 @@ class ServoStatus:
         t_ns: Monotonic ns of its last answer.
         load: Signed fraction of its stall torque.
         current_a: A; None for models that measure load only.
-        temperature_c: Degrees C; None before it was first read, as the next two.
-        voltage_v: V.
-        torque: Whether it holds its joint.
+        temperature_c: Degrees C; None before it was first read.
+        temperature_limit_c: Degrees C at which it switches itself off.
+        voltage_v: V; None before it was first read.
+        torque: Whether it holds its joint; None before it was first read.
         errors: Hardware errors that it reports, in words.
     """
 
@@ -41,6 +42,7 @@ class ServoStatus:
     load: float
     current_a: float | None
     temperature_c: int | None
+    temperature_limit_c: int
     voltage_v: float | None
     torque: bool | None
     errors: tuple[str, ...]
@@ -68,6 +70,7 @@ def statuses(
             load=output(place, state),
             current_a=state.current,
             temperature_c=health.temperature if health else None,
+            temperature_limit_c=place.table["temperature_limit"].initial,
             voltage_v=health.voltage if health else None,
             torque=health.torque if health else None,
             errors=tuple(bit.name.lower() for bit in HardwareError if state.error & bit and bit.name),

@@ -7,7 +7,7 @@ import sys
 from types import SimpleNamespace
 
 import pytest
-from helpers import ENVIRONMENT
+from helpers import ROOT
 from hydra import compose, initialize_config_module
 
 from commands.virtual_arm import announcement, run
@@ -53,27 +53,19 @@ def test_what_makes_no_sense_is_refused():
         run(composed("robot.world=/tmp/x"))
 
 
-def test_whichever_signal_ends_it_the_temporary_folder_goes(tmp_path):
-    ends = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-    arms = {}
-    for number in ends:
-        folder = tmp_path / number.name
-        folder.mkdir()
-        command = [sys.executable, "-m", "commands", "virtual-arm", "every=0.1", "robot.image_size=32"]
-        environment = {**ENVIRONMENT, "TMPDIR": str(folder)}
-        arms[number] = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_nothing_is_left_behind_when_it_is_ended(tmp_path, number):
+    command = [sys.executable, "-m", "commands", "virtual-arm", "robot.image_size=32"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     try:
-        for number, arm in arms.items():
-            while b"Ctrl-C ends it" not in (line := arm.stdout.readline()):
-                assert line, arm.stderr.read().decode()
-            assert [name[:8] for name in os.listdir(tmp_path / number.name)] == ["regrasp-"]
-            arm.send_signal(number)
-        for number, arm in arms.items():
-            _, said = arm.communicate()
-            assert arm.returncode == 130
-            assert b"stopped" in said
-            assert os.listdir(tmp_path / number.name) == []
+        assert process.stdout.readline().startswith(b"The virtual arm is up")
+        assert list(tmp_path.glob("regrasp-*"))
+        process.send_signal(number)
+        _, complaints = process.communicate(timeout=60)
+        assert process.returncode == 130, complaints
+        assert list(tmp_path.glob("regrasp-*")) == []
     finally:
-        for arm in arms.values():
-            arm.kill()
-            arm.communicate()
+        process.kill()
+        process.communicate()

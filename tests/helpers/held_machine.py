@@ -19,12 +19,13 @@ INTERRUPTIONS = st.sampled_from(["hold", "overload", "unplug", "kill"])
 SOON = st.floats(0.01, 0.6)
 
 
-def machine(folder, counts):
+def machine(folder, counts, rate_hz=100.0):
     """A machine for `run_state_machine_as_test`.
 
     Args:
         folder: Where records may lie.
         counts: Gets the numbers of sequences, cycles looked at, and of what happened.
+        rate_hz: Control cycles per second.
     """
 
     def count(what, number=1):
@@ -36,7 +37,7 @@ def machine(folder, counts):
         def __init__(self):
             super().__init__()
             self.folder = Path(mkdtemp(dir=folder))
-            self.robot = HeldRobot(self.folder)
+            self.robot = HeldRobot(self.folder, rate_hz)
             self.seen = []
 
         def teardown(self):
@@ -148,6 +149,15 @@ def machine(folder, counts):
         def hold(self, who):
             self.robot.hold(who)
             count("holds")
+
+        @precondition(has_session)
+        @rule(later=SOON, again=st.booleans())
+        def two_say_hold_and_one_of_them_is_cleared(self, later, again):
+            first = self.robot.hold("Eve")
+            self.robot.wait(later)
+            self.robot.hold("Eve" if again else "Ben")
+            self.robot.wait(later)
+            count("words taken" if self.robot.clear([first.id]) else "words refused")
 
         @precondition(lambda self: self.has_session() and self.seen)
         @rule(data=st.data())

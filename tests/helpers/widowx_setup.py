@@ -56,7 +56,7 @@ class Rig:
         self.port = RecordingPort(self.virtual, self.time)
         self.model = model
         self._arm = None
-        self._due = 0
+        self._due, self.period_ns = 0, 10_000_000
         self.running = True
         self.watch = None
 
@@ -80,7 +80,7 @@ class Rig:
             self._arm.cycle()
             if self.watch:
                 self.watch()
-            self._due = max(self._due + 10_000_000, self.time.now_ns())
+            self._due = max(self._due + self.period_ns, self.time.now_ns())
         while self.time.now_ns() < t_ns:
             self.time.sleep_until_ns(min(t_ns, self.time.now_ns() + 5_000_000))
             self.virtual.advance(self.time.now_ns())
