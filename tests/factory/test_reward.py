@@ -169,7 +169,7 @@ def test_the_classifier_looks_through_the_robots_first_camera_unless_told(given,
     spec = replace(SPEC, cameras={"side": (48, 48), "wrist": (48, 48)})
     seen = []
 
-    def record(episodes, task, backbone, spec, config, progress):
+    def record(episodes, task, backbone, spec, config, *rest):
         seen.append(config.camera)
         raise ConfigError("seen enough")
 
