@@ -53,7 +53,7 @@ def test_what_makes_no_sense_is_refused():
         run(composed("robot.world=/tmp/x"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_nothing_is_left_behind_when_it_is_ended(tmp_path, number):
     command = [sys.executable, "-m", "commands", "virtual-arm", "robot.image_size=32"]
     process = subprocess.Popen(

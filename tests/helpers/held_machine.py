@@ -84,7 +84,7 @@ def machine(folder, counts, rate_hz=100.0):
             count("holds in motion")
 
         @precondition(has_session)
-        @rule(away=st.sampled_from([-0.5, 0.5]), later=st.floats(0.9, 2.4), then=INTERRUPTIONS)
+        @rule(away=st.sampled_from([-0.5, 0.5]), later=st.floats(0.9, 2.4), then=INTERRUPTIONS | st.just("restart"))
         def fold_up_by_itself_and_be_interrupted(self, away, later, then):
             """A supply that sags makes it rest after half a second; then it relaxes, then it folds up."""
             goal = np.array(NEARLY_ASLEEP)
@@ -95,7 +95,10 @@ def machine(folder, counts, rate_hz=100.0):
             self.robot.rig.virtual.supply_v = 10.0
             self.robot.wait(later)
             self.strike(then)
-            self.robot.wait(1.0)
+            self.robot.wait(0.1)
+            if not self.has_session():
+                self.start()
+            self.robot.wait(1.5)
             count("rests")
 
         @precondition(has_session)
@@ -131,8 +134,10 @@ def machine(folder, counts, rate_hz=100.0):
                 self.robot.rig.servos[2].protection.forced = HardwareError.OVERLOAD
             elif what == "unplug":
                 self.robot.rig.port.unplugged = True
-            else:
+            elif what == "kill":
                 self.robot.kill_arm()
+            else:
+                self.robot.kill_both()
 
         @precondition(has_session)
         @rule()

@@ -114,7 +114,7 @@ class HeldRobot:
         self.rig = Rig(pose=NEARLY_ASLEEP)
         self.rig.period_ns = round(1e9 / rate_hz)
         self._brakes_ticks = (BRAKES_RAD + 2 * FASTEST_RAD_S / rate_hz) / TICK  # it is heard within two cycles
-        self.standing, self.known, self.cleared = {}, {}, set()
+        self.standing, self.known, self.cleared, self._inherited = {}, {}, set(), set()
         self._shown, self.looks = (), 0
         self._clock = SimpleNamespace(monotonic_ns=self.rig.now_ns, monotonic=lambda: self.rig.now_ns() / 1e9)
         self._before = process_arm.time, hosting.time
@@ -132,6 +132,7 @@ class HeldRobot:
     # -- what happens -------------------------------------------------------------------------------
     def connect(self):
         """A session opens the arm, as after a restart of whatever had ended; False when it can't."""
+        self._inherited |= set(self.standing)  # not even a rest begins to move anew
         latch = FaultLatch(self.folder / "run.json")
         try:
             self.arm = InlineArm(self.rig, self.folder / "arm.json")
@@ -167,7 +168,8 @@ class HeldRobot:
 
     def kill_both(self):
         """SIGKILL of all at once: only the records are left."""
-        self.kill_arm()
+        if self.arm is not None:
+            self.arm._process.kill()  # before the session sees it
         self.arm = self.env = None
 
     def wait(self, seconds):
@@ -202,7 +204,8 @@ class HeldRobot:
                 self.known[fault.id] = fault
                 self.standing[fault.id] = self.rig.now_ns()
                 for id, other in list(self.known.items()):  # said again, or another text for the same cause
-                    if id != fault.id and (other.kind, other.key) == (fault.kind, fault.key):
+                    inherited = other.kind == "rest" and id in self._inherited  # a fault of its own by now
+                    if id != fault.id and not inherited and (other.kind, other.key) == (fault.kind, fault.key):
                         self.standing.pop(id, None)
 
     def look(self):
@@ -216,7 +219,7 @@ class HeldRobot:
             gone = set(self.standing) - {fault.id for fault in faults}
             if gone:
                 raise UnwantedMotionError(f"{[self.known[id] for id in gone]} stood and is gone without a word")
-        since = [t for id, t in self.standing.items() if self.known[id].kind != "rest"]
+        since = [t for id, t in self.standing.items() if self.known[id].kind != "rest" or id in self._inherited]
         if not since:
             self._begin = self._goals = None
             return

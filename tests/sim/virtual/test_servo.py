@@ -43,8 +43,6 @@ def test_eeprom_is_locked_while_torque_is_on(setup):
     with pytest.raises(TorqueOnError, match="Servo 1 holds its joint"):
         setup.bus.write(1, "velocity_limit", 90)
     assert setup.virtual.heard == heard + 1  # asked for the torque, wrote nothing
-    with pytest.raises(TorqueOnError):
-        setup.bus.factory_reset(1)
     setup.bus.write(1, "torque_enable", 0)
     setup.bus.write(1, "velocity_limit", 90)
     assert setup.bus.read(1, "velocity_limit") == 90
@@ -75,11 +73,13 @@ def test_unknown_instructions_are_refused(setup):
 
 
 def test_registered_writes_wait_for_the_action(setup):
-    setup.bus.reg_write(1, "goal_position", 2100)
-    setup.bus.reg_write(4, "goal_position", 2200)
+    goal = setup.bus.register(1, "goal_position")
+    for servo, ticks in ((1, 2100), (4, 2200)):  # as other programs may, on the virtual arm's port
+        request = messages.reg_write(servo, goal.address, goal.encode(ticks))
+        setup.bus.transactions.ask(servo, request, 0, "registered write")
     assert setup.bus.read(1, "registered_instruction") == 1
     assert setup.bus.read(1, "goal_position") == 2048
-    setup.bus.action()
+    setup.bus.transactions.tell(messages.action())
     assert [setup.bus.read(servo, "goal_position") for servo in (1, 4)] == [2100, 2200]
     assert setup.bus.read(1, "registered_instruction") == 0
     assert refusal(setup.bus.transactions.ask, 1, messages.action(1), 0, "action") == Refusal.INSTRUCTION
@@ -113,7 +113,7 @@ def test_indirect_registers_lead_elsewhere_until_the_restart(setup):
 
 
 def test_factory_reset_keeps_id_and_baud_rate(setup):
-    setup.bus.factory_reset(7)
+    setup.bus.transactions.ask(7, messages.factory_reset(7), 0, "factory reset")
     assert setup.bus.read(7, "velocity_limit") == 200
     assert setup.bus.read(7, "drive_mode") == 0
     assert setup.bus.read(7, "baud_rate") == 3
