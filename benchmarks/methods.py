@@ -9,13 +9,14 @@ of docs/results/methods.md, also for the methods done so far.
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from commands.evaluate.conditions import Evaluation, evaluations_in, require_alike
 from commands.report.statistics import format_rate
 from policies.agent.methods import METHODS, method
 
@@ -40,17 +41,17 @@ def _regrasp(verb: str, *settings: str) -> None:
     subprocess.run([sys.executable, "-m", "commands", verb, *settings], cwd=ROOT, env=environment, check=True)
 
 
-def cells(path: Path) -> dict[str, Any]:
-    """Direction/mode -> its figures, of an evaluation's folder; empty where there is none."""
-    result = path / "result.json"
-    return json.loads(result.read_text())["cells"] if result.exists() else {}
+def cells(evaluations: Sequence[Evaluation], place: str) -> Mapping[str, Any]:
+    """Direction/mode -> its figures, of a policy's evaluation; empty where there is none."""
+    return next((each.result["cells"] for each in evaluations if each.place == place), {})
 
 
 def row(name: str, run_dir: Path, steps: int) -> list[str]:
     """A line of the table: before and after, both directions, both kinds of actions."""
-    evaluations = run_dir / "evaluations"
-    before = cells(evaluations / ("pretrained" if name == OWN else f"pretrained_{name}"))
-    after = cells(evaluations / name / f"step_{steps}")
+    evaluations = evaluations_in(run_dir / "evaluations")
+    require_alike(evaluations, "Give another run_dir.")
+    before = cells(evaluations, "pretrained" if name == OWN else f"pretrained_{name}")
+    after = cells(evaluations, f"{name}/step_{steps}")
     line = [name]
     for direction in ("forward", "backward"):
         for mode in MODES:

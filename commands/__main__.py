@@ -17,6 +17,7 @@ from commands.overrides import prints_only, require_readable
 from commands.seeds import require_seeds
 from commands.settings.listing import close_keys, default_groups, read_settings
 from commands.verbs import VERBS
+from robot.signals import interrupt_once, on_signals
 from trajectories.errors import RegraspError
 
 USAGE = """regrasp: a pre-trained manipulation policy, made good at your task, by itself
@@ -160,8 +161,8 @@ def _run(name: str, rest: list[str]) -> None:
         if not sys.stderr.isatty():
             os.environ.setdefault("TQDM_MININTERVAL", "10")  # a log file needs no moving bar
         try:
-            with quiet_when_unread():  # Hydra would print a traceback
-                require_seeds(config)
+            with on_signals(interrupt_once(), signal.SIGTERM, signal.SIGHUP), quiet_when_unread():
+                require_seeds(config)  # quiet: Hydra would print a traceback
                 importlib.import_module(verb.module).run(config)
         except RegraspError as error:
             fail(str(error))

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from factory.calibration import mark_in_use
+from factory.data import other_robot
 from factory.link import tls_of
 from factory.method_settings import method_settings
 from factory.policy import agent_config, feeding_of, require_online, with_compile
@@ -88,6 +89,8 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
     require_online(config)
     agent, settings = agent_config(config), learner_settings(config)
     pretrained = find_policy(config, "pretrained")
+    if line := other_robot(config):
+        print(line)
     offline = []
     if settings.retention > 0:
         offline.append(stack.enter_context(TrajectoryStore(data_folder(run_dir), spec, read_only=True)))
@@ -131,7 +134,7 @@ def run(config: DictConfig) -> None:
         complete = run_learner(
             learner,
             config.link.address,
-            tls=tls_of(config),
+            tls_of(config),
             on_status=show,
             say=lambda line: tqdm.write(f"{SAID}{line}"),
             on_ready=lambda address: tqdm.write(f"{SAID}waiting for actors at {address}"),

@@ -8,8 +8,9 @@ from pathlib import Path
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from factory.data import open_data
 from factory.reward import train_reward_model
-from factory.run_folders import data_folder, reward_folder
+from factory.run_folders import reward_folder
 from factory.spec import spec_of
 from trajectories.errors import CorruptEpisodeError
 from trajectories.kinds import AFTERMATH, kind_of
@@ -34,7 +35,7 @@ def run(config: DictConfig) -> None:
     torch.set_num_threads(int(config.workers))
     run_dir, spec = Path(config.run_dir), spec_of(config)
     with (
-        TrajectoryStore(data_folder(run_dir), spec, read_only=True) as store,
+        open_data(config, read_only=True) as store,
         tqdm(total=100, desc="training reward", unit="%", dynamic_ncols=True) as bar,
     ):
 

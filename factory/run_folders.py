@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -21,9 +22,15 @@ def pretrained_folder(config: DictConfig) -> Path:
     return Path(config.run_dir) / name
 
 
-def start_of(run_dir: Path, method: str) -> Path:
-    """The policy that fine-tuning by `method` began with, from what lies in the run's folder."""
-    own = run_dir / f"pretrained_{method}"
+def start_of(run_dir: Path, tuning: str, elsewhere: str = "") -> Path:
+    """The policy that a fine-tuning began with, from what lies in the run's folder.
+
+    Args:
+        run_dir: The run's folder.
+        tuning: Its name, see `tuning_name`.
+        elsewhere: What the name ends with where it was not in the twin, see `elsewhere`.
+    """
+    own = run_dir / f"pretrained_{tuning.removesuffix(elsewhere)}"
     return own if own.is_dir() else run_dir / "pretrained"
 
 
@@ -34,15 +41,16 @@ def reward_folder(run_dir: Path) -> Path:
 
 def tuning_name(config: DictConfig) -> str:
     """Method of fine-tuning, and where it happens unless that is the twin: "regrasp", "regrasp_virtual"."""
-    return str(config.method.name) + _elsewhere(config)
+    return str(config.method.name) + elsewhere(config)
 
 
 def evaluations_folder(config: DictConfig) -> Path:
     """Where evaluations on this robot go: those in the twin and those elsewhere are kept apart."""
-    return Path(config.run_dir) / ("evaluations" + _elsewhere(config))
+    return Path(config.run_dir) / ("evaluations" + elsewhere(config))
 
 
-def _elsewhere(config: DictConfig) -> str:
+def elsewhere(config: DictConfig) -> str:
+    """What names of folders end with where the robot is not the twin, e.g. "_widowx"; empty for the twin."""
     if str(config.robot.name) == "twin":
         return ""
     arm = str(config.robot.get("model") or DEFAULT_ARM)
@@ -59,20 +67,19 @@ def tuning_folder(run_dir: Path, tuning: str) -> Path:
     return run_dir / f"finetune_{tuning}"
 
 
-def evaluation_folder(root: Path, policy: Path) -> Path:
-    """Where below `root` (see `evaluations_folder`) the evaluation of the policy folder `policy` goes.
+def evaluation_place(run_dir: Path, policy: Path) -> str:
+    """Where below the folder of its conditions the evaluation of the policy folder `policy` goes.
 
-    `evaluations/pretrained` or `evaluations/pretrained_<method>` for a pre-trained one,
-    `evaluations/<method>/step_<n>` for a snapshot of this run, and
-    `evaluations/other/<name>` for everything else.
+    `pretrained` or `pretrained_<method>` for a pre-trained one, `<method>/step_<n>` for a snapshot of this run, and
+    `other/<name>_<digest of its path>` for everything else.
     """
-    run_dir, policy = root.parent, policy.resolve()
+    policy = policy.resolve()
     if policy.parent == run_dir.resolve() and policy.name.startswith("pretrained"):
-        return root / policy.name
+        return policy.name
     run = policy.parent.parent
     if policy.parent.name == "snapshots" and run.parent == run_dir.resolve():
-        return root / run.name.removeprefix("finetune_") / policy.name
-    return root / "other" / policy.name
+        return f"{run.name.removeprefix('finetune_')}/{policy.name}"
+    return f"other/{policy.name}_{hashlib.sha256(str(policy).encode()).hexdigest()[:8]}"
 
 
 def snapshots(folder: Path) -> list[tuple[int, Path]]:

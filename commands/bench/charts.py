@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from commands.bench.results import Cell, common_steps, groups, main_measures
-from commands.report.statistics import Estimate
+from commands.bench.results import Cell, common_steps, estimate_of, groups, main_measures
 
 _COLOURS = (
     "#1769aa", "#c4621a", "#3a8f3a", "#8a3f9e", "#b00020", "#777777", "#00897b", "#9a7d0a", "#5d4037", "#d81b60",
@@ -35,12 +34,12 @@ def bench_chart(env: str, cells: Sequence[Cell], shared: Sequence[str] = ()) -> 
         scale = 100.0 if kind == "success" else 1.0
         for index, (label, mine) in enumerate(groups(cells, shared).items()):
             steps = common_steps(mine, measure)
-            spreads = [Estimate.of([cell.points[measure][step] for cell in mine]) for step in steps]
+            episodes = [cell.episodes for cell in mine]
+            values = ([cell.points[measure][step] for cell in mine] for step in steps)
+            spreads = [estimate_of(measure, episodes, each) for each in values]
             mean, low, high = (
                 scale * np.array([getattr(s, name) for s in spreads]) for name in ("mean", "low", "high")
             )
-            if kind == "success":
-                low, high = low.clip(0, 100), high.clip(0, 100)
             colour, title = _COLOURS[index % len(_COLOURS)], f"{label} ({len(mine)})"
             if steps == [0]:
                 axes.axhline(mean[0], color=colour, ls="--", lw=1.5, label=title)

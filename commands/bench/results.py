@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -14,6 +15,10 @@ from commands.report.statistics import Estimate
 from trajectories.conditions import first_difference
 
 _LONGEST_VALUE = 40
+_INTERVALS = (
+    "Mean over seeds with a 95 % interval: success (from, to) with the seeds as clusters of episodes, returns ± "
+    "half of it (Student's t)."
+)
 CELL_FILE = "cell.json"
 RESULTS_FILE = "results.json"
 Points = Mapping[str, Mapping[int, float]]
@@ -63,7 +68,7 @@ def read_cells(out: Path) -> list[Cell]:
     """All cells that are done, in order of environment, method, changes and seed."""
     cells = []
     for path in sorted((out / "cells").glob(f"*/*/*/{CELL_FILE}")):
-        raw = json.loads(path.read_text())
+        raw = json.loads(path.read_text(encoding="utf-8"))
         curves = raw["points"].items()
         points = {name: {int(step): _number(value) for step, value in curve.items()} for name, curve in curves}
         cells.append(Cell(**{**raw, "points": points, "changes": tuple(raw["changes"])}))
@@ -169,22 +174,38 @@ def rows_of(cells: Sequence[Cell]) -> list[Row]:
     return rows
 
 
+def estimate_of(measure: str, episodes: Sequence[int], values: Sequence[float], evaluations: int = 1) -> Estimate:
+    """The mean over seeds of a measure.
+
+    Args:
+        measure: E.g. "stochastic/success".
+        episodes: Of an evaluation of each seed.
+        values: One a seed.
+        evaluations: How many each value is the mean of.
+    """
+    if not measure.endswith("/success"):
+        return Estimate.of(values)
+    return Estimate.of_rates(values, [evaluations * count for count in episodes])
+
+
 def _row(label: str, cells: Sequence[Cell], measure: str) -> Row:
     steps = common_steps(cells, measure)
     curves = [[cell.points[measure][step] for step in steps] for cell in cells]
     later = [curve[1:] or curve for curve in curves]
+    episodes = [cell.episodes for cell in cells]
+    estimate = partial(estimate_of, measure, episodes)
     rate = fmean(cell.online_s / max(cell.points[measure]) * 1000 for cell in cells) / 60 if steps[-1] > 0 else None
     return Row(
         env=cells[0].env,
         label=label,
         measure=measure,
         seeds=tuple(cell.seed for cell in cells),
-        episodes=min(cell.episodes for cell in cells),
+        episodes=min(episodes),
         steps=steps[-1],
-        start=Estimate.of([curve[0] for curve in curves]),
-        lowest=Estimate.of([math.nan if any(map(math.isnan, curve)) else min(curve) for curve in later]),
-        average=Estimate.of([fmean(curve) for curve in later]),
-        final=Estimate.of([curve[-1] for curve in curves]),
+        start=estimate([curve[0] for curve in curves]),
+        lowest=estimate([math.nan if any(map(math.isnan, curve)) else min(curve) for curve in later]),
+        average=estimate([fmean(curve) for curve in later], evaluations=len(later[0])),
+        final=estimate([curve[-1] for curve in curves]),
         offline_minutes=fmean(cell.offline_s for cell in cells) / 60,
         minutes_per_1000_steps=rate,
         learned=_learned(cells[0].settings.get("online")),
@@ -203,7 +224,7 @@ def markdown(rows: Sequence[Row], shared: Sequence[str] = ()) -> str:
     """A table for each environment, under what all cells were changed in."""
     lines = [f"All with {', '.join(shared)}.", ""] if shared else []
     for env in dict.fromkeys(row.env for row in rows):
-        lines += [f"### {env}", "", "Mean over seeds ± half of the 95 % interval (Student's t).", ""]
+        lines += [f"### {env}", "", _INTERVALS, ""]
         lines += [
             "| method | measure | seeds × episodes | start | lowest after | average after | last | steps "
             "| offline, min | online, min per 1,000 steps and its evaluations |",
@@ -211,8 +232,8 @@ def markdown(rows: Sequence[Row], shared: Sequence[str] = ()) -> str:
         ]
         for row in (row for row in rows if row.env == env):
             mode, _, kind = row.measure.partition("/")
-            scale, unit = (100.0, ", %") if kind == "success" else (1.0, "")
-            cells = (spread.text(scale) for spread in (row.start, row.lowest, row.average, row.final))
+            unit = ", %" if kind == "success" else ""
+            cells = (_shown(spread, kind) for spread in (row.start, row.lowest, row.average, row.final))
             rate = "-" if row.minutes_per_1000_steps is None else f"{row.minutes_per_1000_steps:.2f}"
             lines.append(
                 f"| {row.label} | {kind}{unit}, {mode} | {len(row.seeds)} × {row.episodes} | {' | '.join(cells)} "
@@ -224,6 +245,12 @@ def markdown(rows: Sequence[Row], shared: Sequence[str] = ()) -> str:
         lines += ["", *(f"- {', '.join(labels)}: {learned}." for learned, labels in ways.items())] if ways else []
         lines.append("")
     return "\n".join(lines)
+
+
+def _shown(spread: Estimate, kind: str) -> str:
+    if kind != "success":
+        return spread.text(1.0)
+    return spread.text(100.0) if math.isnan(spread.low) else str(spread.times(100.0))
 
 
 def plain(value: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,7 @@ from omegaconf import DictConfig
 
 from commands.collect.parallel import run_jobs
 from commands.collect.plan import CollectJob, collect_plan
-from factory.run_folders import data_folder
-from factory.spec import spec_of
+from factory.data import open_data
 from factory.twin import TwinSettings, cached_twin, require_twin
 from trajectories.conditions import completed, require_same_identity
 from trajectories.errors import ConfigError
@@ -97,10 +95,10 @@ def run(config: DictConfig) -> None:
         seed=config.seed,
         max_steps=int(config.task.max_steps),
     )
-    store = TrajectoryStore(data_folder(Path(config.run_dir)), spec_of(config))
-    missing = missing_jobs(store, settings, jobs)
-    if missing:
-        work = [(settings, job) for job in missing]
-        for _, episode in run_jobs(record, work, config.workers, "collecting"):
-            store.commit(episode)
-    print(summary_table(summarise(store.infos())))
+    with open_data(config, read_only=False) as store:
+        missing = missing_jobs(store, settings, jobs)
+        if missing:
+            work = [(settings, job) for job in missing]
+            for _, episode in run_jobs(record, work, config.workers, "collecting"):
+                store.commit(episode)
+        print(summary_table(summarise(store.infos())))

@@ -18,13 +18,14 @@ Result = TypeVar("Result")
 
 
 def _one_thread_each(parent: int) -> None:
-    """Workers share the cores: each uses one, leaves Ctrl-C to the parent and ends with it, whatever ends that."""
+    """Workers share the cores: each uses one, leaves signals to the parent and ends with it, whatever ends that."""
     import signal
 
     die_with_parent(parent)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def run_jobs(

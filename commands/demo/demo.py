@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,15 @@ from omegaconf import DictConfig, OmegaConf
 from commands import evaluate_reward, finetune, pretrain, train_reward
 from commands.collect import collect
 from commands.demo.stages import Stage, Stages, chosen, flat
-from commands.evaluate.evaluate import Plan, evaluate, is_done
+from commands.evaluate.evaluate import evaluate_in_twin, plan_of
 from commands.report import report
-from factory.arm import arm_of
 from factory.policy import agent_config, require_online
+from factory.reward import require_readable_task
 from factory.run_folders import (
-    evaluation_folder,
-    evaluations_folder,
     finetune_folder,
     pretrained_folder,
     snapshots,
 )
-from factory.twin import TwinSettings
 from trajectories.durable import replace_file
 
 _SESSION = ("robot.help_after", "robot.max_lag")
@@ -37,6 +35,7 @@ _ONLINE = ("pretrain.held_out_every", "pretrain.checkpoint_every")
 
 def run(config: DictConfig) -> None:
     """Run what is not done yet, then write the report."""
+    require_readable_task(config)
     run_dir, overrides = Path(config.run_dir), list(HydraConfig.get().overrides.task)
     require_online(config)
     stages, planned = Stages(run_dir), stages_of(config, overrides)
@@ -46,7 +45,8 @@ def run(config: DictConfig) -> None:
     replace_file(settings_file(config), OmegaConf.to_yaml(config, resolve=True).encode())
     for stage in planned:
         stages.run(stage)
-    path = report.write(config, run_dir, stages.seconds)
+    command = shlex.join(["regrasp", "demo", *overrides])
+    path = report.write(config, run_dir, stages.seconds, command, settings_file(config))
     print(f"\nReport: {path.resolve()}")
 
 
@@ -66,7 +66,7 @@ def stages_of(config: DictConfig, overrides: Sequence[str]) -> list[Stage]:
         config: All settings.
         overrides: What makes child processes compose the same settings.
     """
-    run_dir, method = Path(config.run_dir), str(config.method.name)
+    method = str(config.method.name)
     of_method = "" if config.method.registry is None else f" ({method})"
     judged = chosen(config, "task", "robot", "evaluate", without=(*_SESSION, *_AMOUNTS))
     learned = chosen(config, "robot", "reward", "method", "finetune", without=(*_ELSEWHERE, *_AMOUNTS))
@@ -84,7 +84,7 @@ def stages_of(config: DictConfig, overrides: Sequence[str]) -> list[Stage]:
         Stage("evaluate reward", lambda: evaluate_reward.run(config), chosen(config, "evaluate_reward"), again=True),
         Stage(
             f"evaluate before{of_method}",
-            lambda: _evaluate(config, pretrained_folder(config)),
+            lambda: evaluate_in_twin(config, plan_of(config, pretrained_folder(config))),
             judged,
             once,
             again=True,
@@ -97,7 +97,7 @@ def stages_of(config: DictConfig, overrides: Sequence[str]) -> list[Stage]:
         ),
         Stage(
             f"evaluate after ({method})",
-            lambda: _evaluate_after(config, run_dir),
+            lambda: _evaluate_after(config),
             judged,
             chosen(config, *_AMOUNTS),
             again=True,
@@ -119,26 +119,9 @@ def losses(config: DictConfig, without: Sequence[str] = ("compile",)) -> dict[st
     return flat("agent", {name: value for name, value in whole.items() if name not in without})
 
 
-def _evaluate(
-    config: DictConfig,
-    policy: Path,
-    episodes: int | None = None,
-    modes: Sequence[str] | None = None,
-    videos: int | None = None,
-) -> None:
-    episodes = int(config.evaluate.episodes) if episodes is None else episodes
-    modes = tuple(config.evaluate.modes if modes is None else modes)
-    out, seed = evaluation_folder(evaluations_folder(config), policy), int(config.evaluate.seed)
-    if is_done(out, policy, episodes, modes, seed, arm_of(config).name):
-        return
-    films = int(config.evaluate.videos) if videos is None else videos
-    plan = Plan(policy, episodes, modes, seed, int(config.task.max_steps), films)
-    evaluate(TwinSettings.from_config(config), plan, out, int(config.workers), f"evaluating {policy.name}")
-
-
-def _evaluate_after(config: DictConfig, run_dir: Path) -> None:
+def _evaluate_after(config: DictConfig) -> None:
     """The last policy in full, those on the way with fewer episodes for the curve."""
     found = snapshots(finetune_folder(config))
     for _, folder in found[:-1]:
-        _evaluate(config, folder, int(config.evaluate.curve_episodes), ("stochastic",), 0)
-    _evaluate(config, found[-1][1])
+        evaluate_in_twin(config, plan_of(config, folder, int(config.evaluate.curve_episodes), ("stochastic",), 0))
+    evaluate_in_twin(config, plan_of(config, found[-1][1]))

@@ -78,16 +78,16 @@ class Stages:
     def __init__(self, run_dir: Path) -> None:
         self._path = run_dir / "stages.json"
         self._asked: set[str] = set()
-        self._done: dict[str, Any] = json.loads(self._path.read_text()) if self._path.exists() else {}
+        self._done: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
 
     @property
     def seconds(self) -> dict[str, float]:
         """Stage -> how long it took, of those asked for: a folder may hold those of other methods, too."""
         return {name: entry["seconds"] for name, entry in self._done.items() if name in self._asked}
 
-    def settings(self, name: str) -> dict[str, Any]:
-        """What a stage that is done was done with."""
-        return dict(self._done[name]["settings"])
+    def spent(self, name: str) -> float | None:
+        """Seconds that a stage took, pauses between its parts left out; None when it isn't done."""
+        return self._done[name]["seconds"] if name in self._done else None
 
     def check(self, stage: Stage) -> bool:
         """Whether a stage is done; settings that weren't written down then are taken to be the same.

@@ -17,15 +17,16 @@ from tqdm import tqdm
 
 from commands.attendance import attended
 from commands.collect.parallel import run_jobs
+from commands.evaluate.conditions import PREDICATE, RESULT, Conditions, Evaluation, conditions_of, find_evaluation
 from commands.evaluate.verdicts import Judge, PredicateJudge, judge_of
 from commands.report.statistics import format_rate, wilson_interval
-from factory.arm import DEFAULT_ARM
 from factory.robot import Station, TwinStation
-from factory.run_folders import evaluation_folder, evaluations_folder, find_policy
+from factory.run_folders import evaluation_place, evaluations_folder, find_policy, reward_folder
 from factory.spec import camera_names
 from factory.twin import TwinSettings, cached_twin
 from robot.rollout.recovery import RECOVERABLE
-from trajectories.errors import StoppedError
+from trajectories.durable import replace_file
+from trajectories.errors import ConfigError, StoppedError
 from trajectories.media import write_mp4
 from trajectories.types import DIRECTIONS, Direction, Observation, UInt8
 
@@ -152,20 +153,15 @@ def table(cells: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
-def is_done(out: Path, policy: Path, episodes: int, modes: Sequence[str], seed: int, arm: str) -> bool:
-    """Whether `out` already holds an evaluation of this policy with this arm, on these starts, as long at least."""
-    path = out / "result.json"
-    if not path.exists():
-        return False
-    result = json.loads(path.read_text())
-    wanted = {f"{direction}/{mode}" for direction in DIRECTIONS for mode in modes}
-    return (
-        result["policy_digest"] == _policy(str(policy)).digest
-        and result["seed"] == seed
-        and result.get("arm", DEFAULT_ARM) == arm
-        and wanted <= set(result["cells"])
-        and all(cell["episodes"] >= episodes for cell in result["cells"].values())
-    )
+def done_before(root: Path, place: str, conditions: Conditions, plan: Plan) -> Evaluation | None:
+    """An evaluation of the plan's policy under these conditions that has all its cells, as long at least."""
+    found = find_evaluation(root, place, conditions)
+    if found is None or found.result["policy_digest"] != _policy(str(plan.policy)).digest:
+        return None
+    wanted = {f"{direction}/{mode}" for direction in DIRECTIONS for mode in plan.modes}
+    cells = found.result["cells"]
+    long_enough = wanted <= set(cells) and all(cells[name]["episodes"] >= plan.episodes for name in wanted)
+    return found if long_enough else None
 
 
 @dataclass(frozen=True)
@@ -198,11 +194,14 @@ class Plan:
         ]
 
 
-def evaluate(settings: TwinSettings, plan: Plan, out: Path, workers: int, title: str) -> dict[str, Any]:
+def evaluate(
+    settings: TwinSettings, conditions: Conditions, plan: Plan, out: Path, workers: int, title: str
+) -> dict[str, Any]:
     """Run the plan in the twin, write `out`/result.json and videos, and return what the JSON holds.
 
     Args:
         settings: Twin of the task.
+        conditions: What the figures hold for.
         plan: What to evaluate.
         out: Folder of the results.
         workers: Processes.
@@ -210,24 +209,26 @@ def evaluate(settings: TwinSettings, plan: Plan, out: Path, workers: int, title:
     """
     jobs = [(replace(settings, seed=plan.seed), trial) for trial in plan.trials()]
     results = ((trial, result) for (_, trial), result in run_jobs(run_in_twin, jobs, workers, title))
-    about = {
-        "task": settings.task,
-        "robot": "twin",
-        "arm": settings.arm,
-        "judge": "physics predicate",
-        "observations": f"cameras {list(settings.cameras)} at {settings.image_size}x{settings.image_size}, "
-        "proprioception, instruction; no privileged state",
-        "start_spread": settings.spread,
-    }
-    return write_results(plan, results, out, about)
+    return write_results(plan, results, out, conditions, dict)
 
 
-def evaluate_on_station(config: DictConfig, plan: Plan, out: Path, title: str) -> dict[str, Any]:
-    """The same on any robot, one episode after another."""
+def evaluate_on_station(config: DictConfig, plan: Plan) -> tuple[Path, dict[str, Any]]:
+    """The same on any robot, one episode after another; returns the folder, too.
+
+    Raises:
+        ConfigError: There are more episodes of this policy under these conditions than these would be.
+    """
+    root, place = evaluations_folder(config), evaluation_place(Path(config.run_dir), plan.policy)
+    title = f"evaluating {plan.policy.name}"
     stop = threading.Event()
     with attended(config, Path(config.run_dir), tqdm.write, stop, max_steps=plan.max_steps) as around:
         station, recovery = around.station, around.recovery
         judge = judge_of(config, station)
+        reward = reward_folder(Path(config.run_dir))
+        judging = reward if judge.name != PREDICATE and reward.is_dir() else None
+        conditions = conditions_of(config, judge.name, judging)
+        require_longer(root, place, conditions, plan)
+        out = root / conditions.digest / place
         cameras = camera_names(config)
 
         def run_one(trial: Trial) -> tuple[TrialResult, UInt8 | None]:
@@ -242,31 +243,44 @@ def evaluate_on_station(config: DictConfig, plan: Plan, out: Path, title: str) -
                     recovery.succeeded()
                     return result
 
-        size = int(config.robot.image_size)
-        about = {
-            "task": str(config.task.name),
-            "robot": str(config.robot.name),
-            "arm": station.env.model.name,
-            "judge": judge.name,
-            "observations": f"cameras {list(cameras)} at {size}x{size}, proprioception, instruction; "
-            "no privileged state",
-            "start_spread": str(config.robot.get("spread", "as the person arranged it")),
-        }
-        report = write_results(plan, run_jobs(run_one, plan.trials(), 1, title), out, about)
-        report["figures"] = station.figures()
-        report["recovered_from"] = dict(recovery.counts)
-        write_report(out, report)
-    return report
+        def figures() -> dict[str, Any]:
+            return {"figures": station.figures(), "recovered_from": dict(recovery.counts)}
+
+        return out, write_results(plan, run_jobs(run_one, plan.trials(), 1, title), out, conditions, figures)
+
+
+def require_longer(root: Path, place: str, conditions: Conditions, plan: Plan) -> None:
+    """Refuse to replace an evaluation by a shorter one.
+
+    Raises:
+        ConfigError: Saying how many episodes there are.
+    """
+    found = find_evaluation(root, place, conditions)
+    if found is None or found.result["policy_digest"] != _policy(str(plan.policy)).digest:
+        return
+    cells = found.result["cells"]
+    most, modes = max(cell["episodes"] for cell in cells.values()), {name.split("/")[1] for name in cells}
+    if most > plan.episodes or not modes <= set(plan.modes):
+        raise ConfigError(
+            f"{found.folder} holds an evaluation of this policy under these conditions with {most} episodes "
+            f"({', '.join(sorted(modes))}), and {plan.episodes} ({', '.join(plan.modes)}) would take its place. Give "
+            f"evaluate.episodes={most} or more and at least these evaluate.modes, or other starts with evaluate.seed."
+        )
 
 
 def write_results(
-    plan: Plan, results: Iterable[tuple[Trial, tuple[TrialResult, UInt8 | None]]], out: Path, about: dict[str, Any]
+    plan: Plan,
+    results: Iterable[tuple[Trial, tuple[TrialResult, UInt8 | None]]],
+    out: Path,
+    conditions: Conditions,
+    figures: Callable[[], dict[str, Any]],
 ) -> dict[str, Any]:
-    """Write videos as they come, then `out`/result.json, and return what that holds."""
+    """Write videos as they come, then `out`/result.json in one step, and return what that holds.
+
+    Until then an evaluation that was there before stays whole, with its videos.
+    """
     started = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
-    for film in out.glob("*.mp4"):  # of an evaluation before
-        film.unlink()
     finished: list[TrialResult] = []
     films: list[str] = []
     for trial, (result, frames) in results:
@@ -277,43 +291,74 @@ def write_results(
             films.append(name)
     finished.sort(key=lambda r: (r.direction, r.mode, r.index))
     policy = _policy(str(plan.policy))
-    report = about | {
+    report = {
+        "conditions": conditions.to_dict(),
+        "conditions_digest": conditions.digest,
         "policy": str(plan.policy),
         "policy_digest": policy.digest,
         "policy_version": policy.version,
-        "seed": plan.seed,
-        "max_steps": plan.max_steps,
         "seconds": time.monotonic() - started,
         "cells": summarise_trials(finished),
         "videos": sorted(films),
         "episodes": [asdict(result) for result in finished],
+        **figures(),
     }
-    write_report(out, report)
+    replace_file(out / RESULT, json.dumps(report, indent=1).encode())
+    for film in out.glob("*.mp4"):
+        if film.name not in films:  # of an evaluation before
+            film.unlink()
     return report
-
-
-def write_report(out: Path, report: dict[str, Any]) -> None:
-    """Write `out`/result.json."""
-    (out / "result.json").write_text(json.dumps(report, indent=1))
 
 
 def run(config: DictConfig) -> None:
     """Evaluate the policy that `config.checkpoint` names."""
     folder = find_policy(config, config.checkpoint)
-    out = evaluation_folder(evaluations_folder(config), folder)
-    plan = Plan(
-        folder,
-        int(config.evaluate.episodes),
-        tuple(config.evaluate.modes),
-        int(config.evaluate.seed),
-        int(config.task.max_steps),
-        int(config.evaluate.videos),
-    )
-    title = f"evaluating {folder.name}"
-    if str(config.robot.name) == "twin" and str(config.evaluate.judge) in ("auto", "predicate"):
-        report = evaluate(TwinSettings.from_config(config), plan, out, int(config.workers), title)
+    plan = plan_of(config, folder)
+    if in_twin(config):
+        out, report = evaluate_in_twin(config, plan)
     else:
-        report = evaluate_on_station(config, plan, out, title)
-    print(f"\n{config.task.name}, {folder}\n{table(report['cells'])}\n\nDetails: {out / 'result.json'}")
+        out, report = evaluate_on_station(config, plan)
+    print(f"\n{config.task.name}, {folder}\n{table(report['cells'])}\n\nDetails: {out / RESULT}")
     if report["videos"]:
         print(f"Videos:  {out}/*.mp4")
+
+
+def in_twin(config: DictConfig) -> bool:
+    """Whether the physics predicate of the twin judges, so that episodes can run side by side."""
+    return str(config.robot.name) == "twin" and str(config.evaluate.judge) in ("auto", "predicate")
+
+
+def plan_of(
+    config: DictConfig,
+    policy: Path,
+    episodes: int | None = None,
+    modes: Sequence[str] | None = None,
+    videos: int | None = None,
+) -> Plan:
+    """The plan of the settings for a policy folder, or one of other amounts."""
+    chosen = config.evaluate
+    return Plan(
+        policy,
+        int(chosen.episodes) if episodes is None else episodes,
+        tuple(chosen.modes if modes is None else modes),
+        int(chosen.seed),
+        int(config.task.max_steps),
+        int(chosen.videos) if videos is None else videos,
+    )
+
+
+def evaluate_in_twin(config: DictConfig, plan: Plan) -> tuple[Path, dict[str, Any]]:
+    """Evaluate in the twin unless that was done; returns the folder and what its `result.json` holds.
+
+    In the twin the same starts give the same figures, so nothing is gained by running them again.
+    """
+    root, place = evaluations_folder(config), evaluation_place(Path(config.run_dir), plan.policy)
+    conditions = conditions_of(config, PREDICATE)
+    found = done_before(root, place, conditions, plan)
+    if found is not None:
+        print(f"{found.folder}: done before under these conditions ({conditions.digest})")
+        return found.folder, dict(found.result)
+    require_longer(root, place, conditions, plan)
+    out = root / conditions.digest / place
+    settings, title = TwinSettings.from_config(config), f"evaluating {plan.policy.name}"
+    return out, evaluate(settings, conditions, plan, out, int(config.workers), title)

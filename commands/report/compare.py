@@ -7,13 +7,23 @@ import math
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 from omegaconf import DictConfig
 
 from commands.demo.stages import Stages
 from commands.report.charts import method_chart
-from commands.report.comparison import MethodRun, Row, by_method, mean_curve, rows_of, runs_of
+from commands.report.comparison import (
+    MethodRun,
+    Row,
+    best_lines,
+    by_method,
+    mean_curve,
+    rows_of,
+    runs_of,
+    without_common_steps,
+)
+from factory.run_folders import elsewhere
 from factory.spec import spec_of
+from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError
 
 
@@ -36,7 +46,8 @@ def markdown(rows: list[Row], runs: list[MethodRun]) -> str:
     ]
     for method, mine in by_method(runs).items():
         for run in mine:
-            counts, stream, spent = run.stream.confusion, run.stream, minutes_of(run)
+            stream, spent = run.stream, minutes_of(run)
+            counts = stream.confusion if stream.refereed.any() else dict.fromkeys(stream.confusion, "-")
             minutes = "-" if math.isnan(spent) else f"{spent:.1f}"
             lines.append(
                 f"| {method} | {run.run.name} | {len(stream.judged)} | {int(stream.helped.sum())} "
@@ -49,14 +60,15 @@ def markdown(rows: list[Row], runs: list[MethodRun]) -> str:
 
 def minutes_of(run: MethodRun) -> float:
     """How long the demo's fine-tuning stage took, pauses between its parts left out; NaN when it was run by hand."""
-    return Stages(run.run).seconds.get(f"fine-tune ({run.method})", math.nan) / 60
+    spent = Stages(run.run).spent(f"fine-tune ({run.method})")
+    return math.nan if spent is None else spent / 60
 
 
 def run(config: DictConfig) -> None:
     """Print the tables; write them, the chart and the figures as JSON."""
     out = Path(config.out)
     folders = sorted(Path(path) for path in config.runs) if config.runs else sorted(out.glob("seed*"))
-    runs = runs_of(folders, spec_of(config))
+    runs = runs_of(folders, spec_of(config), elsewhere(config), config.conditions)
     if not runs:
         raise CheckpointError(
             f"No run with evaluations before and after fine-tuning in {[str(f) for f in folders] or out}. "
@@ -65,8 +77,8 @@ def run(config: DictConfig) -> None:
     rows = rows_of(runs)
     text = markdown(rows, runs)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "comparison.md").write_text(text + "\n")
-    (out / "comparison.json").write_text(json.dumps([asdict(row) for row in rows], indent=1))
+    replace_file(out / "comparison.md", (text + "\n").encode())
+    replace_file(out / "comparison.json", json.dumps([asdict(row) for row in rows], indent=1).encode())
     curves = {
         direction: {
             f"{method} ({len(mine)} seeds)": mean_curve(mine, f"{direction}/stochastic")
@@ -74,10 +86,13 @@ def run(config: DictConfig) -> None:
         }
         for direction in ("forward", "backward")
     }
-    (out / "comparison.svg").write_text(method_chart(curves))
+    replace_file(out / "comparison.svg", method_chart(curves).encode())
     print(text)
     if min(len(mine) for mine in by_method(runs).values()) < 2:
         print("\nA method with a single seed has no interval: run `regrasp demo seed=...` for more.")
-    best = max(rows, key=lambda row: row.after.mean if np.isfinite(row.after.mean) else -1.0)
-    print(f"\nBest after fine-tuning: {best.method}, {best.cell.replace('/', ', ')}: {best.after} %")
+    for line in without_common_steps(runs):
+        print(f"\n{line}")
+    best = best_lines(rows)
+    if best:
+        print("\n".join(["\nBest after fine-tuning:", *best]))
     print(f"Written: {out / 'comparison.md'}, {out / 'comparison.svg'}, {out / 'comparison.json'}")

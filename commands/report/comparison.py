@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from commands.report.data import Stream, curve, evaluation, open_stream
+from commands.evaluate.conditions import Evaluation, evaluations_in, require_alike
+from commands.report.data import Stream, open_stream
 from commands.report.statistics import Estimate
-from factory.run_folders import evaluation_folder, start_of, tuning_folder
+from factory.run_folders import start_of, tuning_folder
+from trajectories.conditions import completed
+from trajectories.errors import ConfigError
 from trajectories.types import RobotSpec
 
 
@@ -33,29 +36,102 @@ class MethodRun:
     stream: Stream
 
 
-def runs_of(folders: Sequence[Path], spec: RobotSpec) -> list[MethodRun]:
-    """Every method that was fine-tuned and evaluated in these run folders."""
-    found = []
-    for folder in folders:
-        evaluations = folder / "evaluations"
-        for path in sorted(evaluations.iterdir()) if evaluations.is_dir() else ():
-            points = curve(path)
-            before = evaluation(evaluation_folder(evaluations, start_of(folder, path.name)))
-            if before and points and (episodes := tuning_folder(folder, path.name) / "episodes").is_dir():
-                cells = {0: before["cells"]} | {point.steps: point.cells for point in points}
-                found.append(MethodRun(folder, path.name, cells, open_stream(episodes, spec)))
+def runs_of(
+    folders: Sequence[Path], spec: RobotSpec, elsewhere: str = "", conditions: str | None = None
+) -> list[MethodRun]:
+    """Every method that was fine-tuned and evaluated in these run folders, all under the same conditions.
+
+    Args:
+        folders: Run folders.
+        spec: The robot.
+        elsewhere: What names end with where the robot is not the twin, see `factory.run_folders.elsewhere`.
+        conditions: Digest of the conditions to compare under; None where there is one that all have.
+
+    Raises:
+        ConfigError: The runs weren't evaluated under the same conditions, or under several.
+    """
+    evaluations = {folder: evaluations_in(folder / f"evaluations{elsewhere}") for folder in folders}
+    whole = [each for mine in evaluations.values() for each in mine if "image_size" in each.conditions]
+    whole.sort(key=lambda each: -len(each.conditions))
+    found = {
+        (folder, name): each
+        for folder, mine in evaluations.items()
+        for name, each in _tunings(folder, mine, whole, elsewhere).items()
+    }
+    found = {key: each for key, each in found.items() if each}
+    digest = _common([*found.values()], conditions)
+    runs = []
+    for (folder, tuning), by_digest in found.items():
+        points = by_digest[digest]
+        curve = {steps: dict(evaluation.result["cells"]) for steps, evaluation in sorted(points.items())}
+        stream = open_stream(tuning_folder(folder, tuning) / "episodes", spec)
+        runs.append(MethodRun(folder, tuning.removesuffix(elsewhere), curve, stream))
+    return runs
+
+
+def _tunings(
+    folder: Path, evaluations: Sequence[Evaluation], whole: Sequence[Evaluation], elsewhere: str
+) -> dict[str, dict[str, dict[int, Evaluation]]]:
+    """Fine-tuning -> digest of the conditions -> environment steps -> evaluation; before fine-tuning at 0 steps.
+
+    Only conditions under which both the start and a snapshot were evaluated.
+
+    Args:
+        folder: Of the run.
+        evaluations: Its own.
+        whole: Of all runs, those that say most of their conditions first.
+        elsewhere: See `runs_of`.
+    """
+    found: dict[str, dict[str, dict[int, Evaluation]]] = {}
+    for tuning in sorted({e.place.split("/")[0] for e in evaluations if "/step_" in e.place} - {"other"}):
+        if not (tuning_folder(folder, tuning) / "episodes").is_dir():
+            continue
+        start = start_of(folder, tuning, elsewhere).name
+        points: dict[str, dict[int, Evaluation]] = {}
+        for evaluation in evaluations:
+            name, _, step = evaluation.place.partition("/step_")
+            if evaluation.place == start or name == tuning:
+                points.setdefault(_known_as(evaluation, whole), {})[int(step or 0)] = evaluation
+        found[tuning] = {digest: each for digest, each in points.items() if 0 in each and len(each) > 1}
     return found
 
 
-def in_percent(shares: Sequence[float], floor: float = 0.0) -> Estimate:
-    """The estimate in percent from one share a seed, each in [floor, 1]; so is the interval."""
-    whole = Estimate.of([100 * share for share in shares])
-    return replace(whole, low=max(whole.low, 100 * floor), high=min(whole.high, 100.0))
+def _known_as(evaluation: Evaluation, others: Sequence[Evaluation]) -> str:
+    """Its digest, or, where an earlier version noted less of the conditions, that of others that fit all it noted."""
+    for other in others:
+        if completed(evaluation.conditions, other.conditions) == dict(other.conditions):
+            return other.digest
+    return evaluation.digest
+
+
+def _common(found: Sequence[Mapping[str, Mapping[int, Evaluation]]], wanted: str | None) -> str:
+    """The digest of the conditions under which all were evaluated.
+
+    Raises:
+        ConfigError: When there is none, or several and no word which.
+    """
+    if not found:
+        return ""
+    shared = set.intersection(*(set(by_digest) for by_digest in found))
+    if wanted is not None:
+        shared = {digest for digest in shared if digest.startswith(wanted)}
+    if len(shared) == 1:
+        return shared.pop()
+    if shared:
+        examples = [found[0][digest][0] for digest in sorted(shared)]
+        require_alike(examples, f"All runs have these; say which with conditions={'|'.join(sorted(shared))}.")
+    if wanted is not None:
+        raise ConfigError(f"Not every run was evaluated under conditions={wanted}, before and after fine-tuning.")
+    rarest = min((set(by_digest) for by_digest in found), key=len)
+    first = next(by_digest[min(rarest)][0] for by_digest in found if min(rarest) in by_digest)
+    other = next(by_digest[min(by_digest)][0] for by_digest in found if min(rarest) not in by_digest)
+    require_alike([first, other], "Run `regrasp evaluate` for all of them with the same settings.")
+    raise ConfigError(f"{first.folder} and {other.folder} were not evaluated under the same conditions.")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One method in one direction and mode, at the last point that all of its seeds have."""
+    """One method in one direction and mode, at the last point that all of its seeds have; percent."""
 
     method: str
     cell: str
@@ -68,29 +144,66 @@ class Row:
 
 
 def rows_of(runs: Sequence[MethodRun]) -> list[Row]:
-    """A row for each method, direction and mode."""
+    """A row for each direction and mode of each method whose seeds share a point after the start."""
     rows = []
     for method, mine in by_method(runs).items():
-        common = [steps for steps in mine[0].curve if all(steps in run.curve for run in mine)]
-        cells = set.intersection(*(set(run.curve[max(common)]) & set(run.curve[0]) for run in mine))
+        common = common_steps(mine)
+        if not common:
+            continue
+        cells = set.intersection(*(set(run.curve[common[-1]]) & set(run.curve[0]) for run in mine))
         for cell in sorted(cells, key=lambda name: (name.startswith("backward"), name.endswith("deterministic"))):
-            after = [run.curve[max(common)][cell] for run in mine]
-            before = [run.curve[0][cell]["rate"] for run in mine]
-            rates = [entry["rate"] for entry in after]
-            gains = [b - a for a, b in zip(before, rates, strict=True)]
+            before, after = ([run.curve[step][cell] for run in mine] for step in (0, common[-1]))
+            starts, ends = ([entry["rate"] for entry in entries] for entries in (before, after))
+            trials = [(a["episodes"], b["episodes"]) for a, b in zip(before, after, strict=True)]
             rows.append(
                 Row(
                     method,
                     cell,
-                    max(common),
+                    common[-1],
                     len(mine),
                     min(entry["episodes"] for entry in after),
-                    in_percent(before),
-                    in_percent(rates),
-                    in_percent(gains, floor=-1.0),
+                    _rates(before).times(100),
+                    _rates(after).times(100),
+                    Estimate.of_gains(starts, ends, trials).times(100),
                 )
             )
     return rows
+
+
+def common_steps(runs: Sequence[MethodRun]) -> list[int]:
+    """Environment steps after the start at which all seeds of a method were evaluated."""
+    return sorted(set.intersection(*(set(run.curve) for run in runs)) - {0})
+
+
+def without_common_steps(runs: Sequence[MethodRun]) -> list[str]:
+    """A line for each method whose seeds can't be put together, for a person."""
+    lines = []
+    for method, mine in by_method(runs).items():
+        if not common_steps(mine):
+            steps = "; ".join(f"{run.run.name}: {', '.join(str(s) for s in sorted(run.curve) if s)}" for run in mine)
+            lines.append(f"{method} is left out: its seeds were never evaluated at the same number of steps ({steps}).")
+    return lines
+
+
+def best_lines(rows: Sequence[Row]) -> list[str]:
+    """Which method did best, for each direction and mode and number of steps that several methods share.
+
+    A method that another one's interval reaches is not called better.
+    """
+    lines = []
+    for cell, steps in dict.fromkeys((row.cell, row.steps) for row in rows):
+        alike = [row for row in rows if (row.cell, row.steps) == (cell, steps)]
+        if len(alike) < 2:
+            continue
+        best = max(alike, key=lambda row: row.after.mean)
+        near = [row.method for row in alike if row is not best and not row.after.high < best.after.low]
+        unsure = f"; not told apart from {', '.join(near)}" if near else ""
+        lines.append(f"{cell.replace('/', ', ')} at {steps} steps: {best.method}, {best.after} %{unsure}")
+    return lines
+
+
+def _rates(entries: Sequence[Mapping[str, Any]]) -> Estimate:
+    return Estimate.of_rates([entry["rate"] for entry in entries], [entry["episodes"] for entry in entries])
 
 
 def by_method(runs: Sequence[MethodRun]) -> dict[str, list[MethodRun]]:
@@ -104,7 +217,7 @@ def mean_curve(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Steps that all runs have, mean success over seeds, and its interval's bounds (NaN for one seed); percent."""
     steps = sorted(s for s in runs[0].curve if all(cell in run.curve.get(s, {}) for run in runs))
-    estimates = [in_percent([run.curve[s][cell]["rate"] for run in runs]) for s in steps]
+    estimates = [_rates([run.curve[s][cell] for run in runs]).times(100) for s in steps]
     return (
         np.array(steps, dtype=np.int64),
         np.array([e.mean for e in estimates]),

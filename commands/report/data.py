@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from commands.evaluate.conditions import Conditions, evaluations_in, find_evaluation
 from trajectories.store import EpisodeInfo, TrajectoryStore
 from trajectories.types import RobotSpec
 
@@ -26,7 +27,8 @@ class Stream:
         minutes: Minutes of running since the first episode began; the gap of a pause counts as nothing.
         forward: Whether the episode's direction was forward.
         judged: The reward model's decision.
-        true: The physics predicate at the end (evaluation only).
+        refereed: Whether the physics predicate was asked at its end (evaluation only); nobody can on a real arm.
+        true: What it said; False where it wasn't asked.
         help_reasons: Why help was asked for before it, "" where it was not.
     """
 
@@ -34,6 +36,7 @@ class Stream:
     minutes: NDArray[np.float64]
     forward: NDArray[np.bool_]
     judged: NDArray[np.bool_]
+    refereed: NDArray[np.bool_]
     true: NDArray[np.bool_]
     help_reasons: tuple[str, ...]
 
@@ -44,12 +47,13 @@ class Stream:
 
     @property
     def confusion(self) -> dict[str, int]:
-        """Episodes by what the reward model said and what was true."""
+        """Episodes by what the reward model said and what was true, of those that the predicate was asked about."""
+        done, not_done = self.judged & self.refereed, ~self.judged & self.refereed
         return {
-            "true_positive": int(np.sum(self.judged & self.true)),
-            "false_positive": int(np.sum(self.judged & ~self.true)),
-            "false_negative": int(np.sum(~self.judged & self.true)),
-            "true_negative": int(np.sum(~self.judged & ~self.true)),
+            "true_positive": int(np.sum(done & self.true)),
+            "false_positive": int(np.sum(done & ~self.true)),
+            "false_negative": int(np.sum(not_done & self.true)),
+            "true_negative": int(np.sum(not_done & ~self.true)),
         }
 
     def success_by_window(self, window: int = 20) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -67,13 +71,15 @@ def _sliding(values: NDArray[np.bool_], window: int) -> NDArray[np.float64]:
 def stream_of(infos: list[EpisodeInfo]) -> Stream:
     """The stream of fine-tuning episodes, oldest first."""
     started = np.array([int(info.id.split("-")[0]) for info in infos], dtype=np.int64)
+    said = [(info.metadata.get("evaluation") or {}).get("success") for info in infos]
     gaps = np.diff(started, prepend=started[:1]) / 60e9
     return Stream(
         steps=np.cumsum([info.length for info in infos], dtype=np.int64),
         minutes=np.cumsum(np.where(gaps > _PAUSE_MIN, 0.0, gaps)),
         forward=np.array([info.direction == "forward" for info in infos], dtype=bool),
         judged=np.array([info.outcome == "success" for info in infos], dtype=bool),
-        true=np.array([bool(info.metadata["evaluation"]["success"]) for info in infos], dtype=bool),
+        refereed=np.array([word is not None for word in said], dtype=bool),
+        true=np.array([bool(word) for word in said], dtype=bool),
         help_reasons=tuple(str(info.metadata.get("help") or "") for info in infos),
     )
 
@@ -83,23 +89,23 @@ class CurvePoint:
     """One evaluation on the way: policy at `steps`, one cell as `commands.evaluate.evaluate` writes it."""
 
     steps: int
-    cells: dict[str, dict[str, Any]]
+    cells: Mapping[str, Mapping[str, Any]]
 
 
-def evaluation(folder: Path) -> dict[str, Any] | None:
-    """An evaluation's JSON, or None when it was not run."""
-    path = folder / "result.json"
-    return json.loads(path.read_text()) if path.exists() else None
+def curve(root: Path, tuning: str, conditions: Conditions) -> list[CurvePoint]:
+    """The evaluations of a fine-tuning's snapshots under conditions, by steps.
 
-
-def curve(folder: Path) -> list[CurvePoint]:
-    """The evaluations of snapshots: folders `step_<n>` below `folder`, by steps."""
-    points = [
-        CurvePoint(int(path.name.removeprefix("step_")), result["cells"])
-        for path in folder.glob("step_*")
-        if (result := evaluation(path)) is not None
-    ]
-    return sorted(points, key=lambda point: point.steps)
+    Args:
+        root: See `factory.run_folders.evaluations_folder`.
+        tuning: See `factory.run_folders.tuning_name`.
+        conditions: Which figures are asked for.
+    """
+    places = {evaluation.place for evaluation in evaluations_in(root)}
+    steps = sorted(
+        int(place.removeprefix(f"{tuning}/step_")) for place in places if place.startswith(f"{tuning}/step_")
+    )
+    found = ((count, find_evaluation(root, f"{tuning}/step_{count}", conditions)) for count in steps)
+    return [CurvePoint(count, evaluation.result["cells"]) for count, evaluation in found if evaluation is not None]
 
 
 def open_stream(folder: Path, spec: RobotSpec) -> Stream:

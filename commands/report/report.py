@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import time
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,35 +15,43 @@ from jinja2 import Environment, select_autoescape
 from markupsafe import Markup
 from omegaconf import DictConfig
 
+from commands.evaluate.conditions import PREDICATE, Evaluation, conditions_of, find_evaluation
 from commands.report.charts import success_chart
-from commands.report.data import CurvePoint, Stream, curve, evaluation, open_stream
+from commands.report.data import CurvePoint, Stream, curve, open_stream
 from commands.report.statistics import format_rate
-from factory.run_folders import evaluation_folder, finetune_folder, pretrained_folder
+from factory.policy import KEYPOINTS
+from factory.run_folders import data_folder, evaluation_place, evaluations_folder, finetune_folder, pretrained_folder
 from factory.spec import spec_of
+from policies.learner.run_folder import CONDITIONS
+from policies.perception.loading import load_perception
+from trajectories.conditions import differences, read_conditions
 from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError
 from trajectories.kinds import AFTERMATH
+from trajectories.store import TrajectoryStore
 
 
-def write(config: DictConfig, run_dir: Path, seconds: dict[str, float]) -> Path:
+def write(config: DictConfig, run_dir: Path, seconds: dict[str, float], command: str, settings: Path) -> Path:
     """Gather what the run left, write `report.html` and return its path.
 
     Args:
         config: Settings of the run.
         run_dir: Its folder.
         seconds: Stage -> how long it took.
+        command: That the person gave.
+        settings: File of all settings.
     """
-    evaluations = run_dir / "evaluations"
-    start = evaluation_folder(evaluations, pretrained_folder(config))
-    before = evaluation(start)
-    tuned = evaluations / str(config.method.name)
-    points = curve(tuned)
-    after = evaluation(tuned / f"step_{points[-1].steps}") if points else None
-    if before is None or after is None:
+    root, conditions = evaluations_folder(config), conditions_of(config, PREDICATE)
+    start = find_evaluation(root, evaluation_place(run_dir, pretrained_folder(config)), conditions)
+    points = curve(root, str(config.method.name), conditions)
+    end = find_evaluation(root, f"{config.method.name}/step_{points[-1].steps}", conditions) if points else None
+    if start is None or end is None:
         raise CheckpointError(
-            f"{evaluations} lacks the evaluations before and after fine-tuning with {config.method.name}. Run "
-            "`regrasp demo`, which makes both."
+            f"{root} lacks the evaluations before and after fine-tuning with {config.method.name} under these "
+            f"conditions ({conditions.digest}). Run `regrasp demo`, which makes both."
         )
+    before, after = start.result, end.result
+    learned = read_conditions(finetune_folder(config) / CONDITIONS)
     stream = open_stream(finetune_folder(config) / "episodes", spec_of(config))
     reward_path = run_dir / "reward" / "evaluation.json"
     reward = json.loads(reward_path.read_text(encoding="utf-8")) if reward_path.exists() else None
@@ -55,22 +65,73 @@ def write(config: DictConfig, run_dir: Path, seconds: dict[str, float]) -> Path:
         cards=_cards(before, after, stream, seconds),
         rows=_rows(before["cells"], after["cells"]),
         chart=Markup(success_chart(stream, [CurvePoint(0, before["cells"]), *points])),
+        judged=judged_by(end, data_folder(run_dir), config),
         judge=_judge(config),
         stream_episodes=len(stream.judged),
         confusion=stream.confusion,
         reward_table=_reward_table(reward),
         resets=_resets(stream),
-        observations=after["observations"]
-        + ". The image passes a small encoder that was trained on labels from proprioception and then frozen.",
-        videos=_videos(start, before, "before") + _videos(tuned / f"step_{points[-1].steps}", after, "after"),
+        observations=seen(end, load_perception(pretrained_folder(config)).kind, learned),
+        changes=changes_of(learned),
+        videos=_videos(start.folder, before, "before") + _videos(end.folder, after, "after"),
         stages=[{"name": name, "seconds": f"{value:.0f}"} for name, value in seconds.items()],
-        command=f"regrasp demo task={config.task.name} seed={config.seed} profile={config.profile} "
-        f"method={config.method.name}",
-        settings=run_dir / "settings.yaml",
+        command=command,
+        settings=settings,
     )
     path = run_dir / ("report.html" if config.method.name == "regrasp" else f"report_{config.method.name}.html")
     replace_file(path, page.encode())
     return path
+
+
+def judged_by(evaluation: Evaluation, data: Path, config: DictConfig) -> str:
+    """Who judged the evaluations, and what else that judge's word reached.
+
+    Args:
+        evaluation: One of them.
+        data: The store of recorded episodes.
+        config: Settings.
+    """
+    if evaluation.conditions["judge"] != PREDICATE:
+        return f"Judged by: {evaluation.conditions['judge']}."
+    with TrajectoryStore(data, read_only=True) as store:
+        marked = sum((info.metadata.get("evaluation") or {}).get("success") is not None for info in store.infos())
+    text = (
+        f"Judged by the twin's physics predicate. It also marked {marked} recorded episodes as successes and failures, "
+        "as a person would: pre-training and the reward model learned from these. Fine-tuning was rewarded by the "
+        "reward model alone."
+    )
+    if config.reward.get("backbone") == "embedded":
+        text += " The embedded backbone was trained on the twin's renders, labelled by the simulator."
+    return text
+
+
+def seen(evaluation: Evaluation, kind: str, learned: Sequence[Mapping[str, Any]]) -> str:
+    """What the policy saw, and who trained what it sees through.
+
+    Args:
+        evaluation: Of the policy.
+        kind: Of its perception, see `policies.perception.protocol.Perception.kind`.
+        learned: What fine-tuning learned with, see `read_conditions`.
+    """
+    size, cameras = evaluation.conditions["image_size"], ", ".join(evaluation.conditions["cameras"])
+    text = f"Cameras ({cameras}) at {size}x{size}, proprioception, instruction; no privileged state. The image passes "
+    if kind == KEYPOINTS:
+        return f"{text}a small network ({kind}) that was trained on labels from proprioception and then frozen."
+    text += f"an encoder ({kind}) that was trained along with the policy in pre-training"
+    if not learned:
+        return f"{text}."
+    frozen = all(conditions["freeze_encoder"] for conditions in learned)
+    return f"{text} and {'stayed as it was' if frozen else 'went on being trained'} in fine-tuning."
+
+
+def changes_of(learned: Sequence[Mapping[str, Any]]) -> str:
+    """Settings that a person changed while fine-tuning went on; empty without any."""
+    changes = [
+        f"{name} from {then!r} to {now!r}"
+        for before, after in itertools.pairwise(learned)
+        for name, then, now in differences(before, after)
+    ]
+    return f"While it went on, a person changed {', '.join(changes)}." if changes else ""
 
 
 def _judge(config: DictConfig) -> str:
@@ -85,18 +146,18 @@ def _template() -> Any:
     return Environment(autoescape=select_autoescape(default=True, default_for_string=True)).from_string(source)
 
 
-def _cell(result: dict[str, Any], name: str) -> str:
+def _cell(result: Mapping[str, Any], name: str) -> str:
     cell = result["cells"].get(name)
     return "-" if cell is None else f"{100 * cell['rate']:.0f} %"
 
 
-def _headline(before: dict[str, Any], after: dict[str, Any]) -> str:
+def _headline(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     name = "forward/stochastic" if "forward/stochastic" in after["cells"] else next(iter(after["cells"]))
     return f"{_cell(before, name)} → {_cell(after, name)} ({name.replace('/', ', ')})"
 
 
 def _cards(
-    before: dict[str, Any], after: dict[str, Any], stream: Stream, seconds: dict[str, float]
+    before: Mapping[str, Any], after: Mapping[str, Any], stream: Stream, seconds: dict[str, float]
 ) -> list[dict[str, str]]:
     cards = [
         {"label": f"{name.replace('/', ', ')}", "value": f"{_cell(before, name)} → {_cell(after, name)}", "note": ""}
@@ -113,7 +174,7 @@ def _cards(
     ]
 
 
-def _rows(before: dict[str, Any], after: dict[str, Any]) -> list[dict[str, str]]:
+def _rows(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str, str]]:
     rows = []
     for name, cell in after.items():
         start = before.get(name)
@@ -171,7 +232,7 @@ def _resets(stream: Stream) -> str:
     )
 
 
-def _videos(folder: Path, result: dict[str, Any], when: str) -> list[dict[str, Any]]:
+def _videos(folder: Path, result: Mapping[str, Any], when: str) -> list[dict[str, Any]]:
     films = [
         {
             "data": base64.b64encode((folder / name).read_bytes()).decode(),

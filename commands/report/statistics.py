@@ -60,9 +60,81 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[fl
     return mean, mean - half, mean + half
 
 
+def clustered_interval(rates: Sequence[float], trials: Sequence[int], confidence: float = 0.95) -> tuple[float, float]:
+    """Interval of a proportion from several seeds: trials of one seed are alike, so the seeds are clusters.
+
+    Wilson's interval with Student's quantile of as many seeds, and with the effective number of trials, p (1 - p) over
+    the variance of the mean over seeds, at most all trials (modified Wilson interval of Franco, Little, Louis and Slud,
+    Journal of Survey Statistics and Methodology 7, 2019). Seeds that agree, e.g. all at 100 %, keep the width of their
+    trials.
+
+    Args:
+        rates: One a seed, each in 0 ... 1.
+        trials: Of each seed.
+        confidence: Two-sided confidence level.
+
+    Returns:
+        Lower and upper bound, both in 0 ... 1; NaN for a single seed, or if one of the rates is NaN.
+    """
+    from statistics import fmean, variance
+
+    from scipy.stats import t
+
+    mean = fmean(rates)
+    if len(rates) < 2 or math.isnan(mean):
+        return math.nan, math.nan
+    spread, most = variance(rates) / len(rates), float(sum(trials))
+    count = most if spread == 0 else min(most, mean * (1 - mean) / spread)
+    count = max(count, 1.0)
+    quantile = float(t.ppf(0.5 + confidence / 2, len(rates) - 1))
+    scale = 1 + quantile**2 / count
+    centre = (mean + quantile**2 / (2 * count)) / scale
+    half = quantile / scale * math.sqrt(mean * (1 - mean) / count + quantile**2 / (4 * count**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def gain_interval(
+    before: Sequence[float], after: Sequence[float], trials: Sequence[tuple[int, int]], confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """Mean gain of seeds in a proportion, with Student's t interval, at least as wide as the trials alone make it.
+
+    The variance of the mean is that between the seeds' gains, or, if that is larger, the binomial one of their rates
+    with a success and a failure added to each (Agresti and Caffo, The American Statistician 54, 2000).
+
+    Args:
+        before: Rates, one a seed.
+        after: The same, in the same order.
+        trials: Of each seed, before and after.
+        confidence: Two-sided confidence level.
+
+    Returns:
+        Mean, lower and upper bound, in -1 ... 1; the bounds are NaN for a single seed.
+    """
+    from statistics import fmean, variance
+
+    from scipy.stats import t
+
+    gains = [late - early for early, late in zip(before, after, strict=True)]
+    mean, seeds = fmean(gains), len(gains)
+    if seeds < 2 or math.isnan(mean):
+        return mean, math.nan, math.nan
+
+    def binomial(rate: float, count: int) -> float:
+        smoothed = (rate * count + 1) / (count + 2)
+        return smoothed * (1 - smoothed) / (count + 2)
+
+    each = [
+        binomial(early, counts[0]) + binomial(late, counts[1])
+        for early, late, counts in zip(before, after, trials, strict=True)
+    ]
+    error = math.sqrt(max(variance(gains), fmean(each)) / seeds)
+    half = float(t.ppf(0.5 + confidence / 2, seeds - 1)) * error
+    return mean, max(-1.0, mean - half), min(1.0, mean + half)
+
+
 @dataclass(frozen=True)
 class Estimate:
-    """Mean over seeds with a 95 % interval (Student's t), and the values.
+    """Mean over seeds with a 95 % interval, and the values.
 
     Attributes:
         values: One a seed.
@@ -78,8 +150,25 @@ class Estimate:
 
     @staticmethod
     def of(values: Sequence[float]) -> Estimate:
-        """Estimate the mean from one value per seed."""
+        """Estimate the mean from one value per seed, with Student's t interval."""
         return Estimate(tuple(values), *mean_interval(values))
+
+    @staticmethod
+    def of_rates(rates: Sequence[float], trials: Sequence[int]) -> Estimate:
+        """Estimate a proportion from one rate per seed, with `clustered_interval`."""
+        from statistics import fmean
+
+        return Estimate(tuple(rates), fmean(rates), *clustered_interval(rates, trials))
+
+    @staticmethod
+    def of_gains(before: Sequence[float], after: Sequence[float], trials: Sequence[tuple[int, int]]) -> Estimate:
+        """Estimate the gain in a proportion from one pair of rates per seed, with `gain_interval`."""
+        gains = tuple(late - early for early, late in zip(before, after, strict=True))
+        return Estimate(gains, *gain_interval(before, after, trials))
+
+    def times(self, scale: float) -> Estimate:
+        """The same in another unit."""
+        return Estimate(tuple(scale * v for v in self.values), scale * self.mean, scale * self.low, scale * self.high)
 
     def text(self, scale: float) -> str:
         """E.g. `85 ± 14`, each times `scale`; `not a number` when one of the values isn't."""

@@ -1,12 +1,9 @@
 """Every method's evaluation before fine-tuning is that of the policy it began with."""
 
-from types import SimpleNamespace
-
 import pytest
 from hydra import compose, initialize_config_module
 
-from commands.report import comparison
-from factory.run_folders import evaluation_folder, find_policy, finetune_folder, pretrained_folder, start_of
+from factory.run_folders import evaluation_place, find_policy, pretrained_folder, start_of
 from trajectories.errors import CheckpointError
 
 
@@ -26,18 +23,13 @@ def test_a_method_goes_on_with_its_own_start_and_is_compared_with_it(tmp_path, m
         (tmp_path / name).mkdir()
     assert find_policy(config, "pretrained") == pretrained_folder(config) == tmp_path / start
     assert start_of(tmp_path, method) == tmp_path / start
-    assert evaluation_folder(tmp_path / "evaluations", start_of(tmp_path, method)) == tmp_path / "evaluations" / start
+    assert evaluation_place(tmp_path, start_of(tmp_path, method)) == start
+    assert start_of(tmp_path, f"{method}_widowx", "_widowx") == tmp_path / start
 
 
-def test_a_comparison_takes_each_methods_own_start(tmp_path, monkeypatch):
-    for name in ("pretrained", "pretrained_rlpd"):
-        (tmp_path / name).mkdir()
-    for method in ("regrasp", "rlpd"):
-        (tmp_path / "evaluations" / method).mkdir(parents=True)
-        (finetune_folder(settings(f"run_dir={tmp_path}", f"method={method}")) / "episodes").mkdir(parents=True)
-    rates = {"pretrained": 0.2, "pretrained_rlpd": 0.0}
-    monkeypatch.setattr(comparison, "evaluation", lambda folder: {"cells": rates[folder.name]})
-    monkeypatch.setattr(comparison, "curve", lambda folder: [SimpleNamespace(steps=100, cells=0.5)])
-    monkeypatch.setattr(comparison, "open_stream", lambda folder, spec: None)
-    found = {run.method: run.curve for run in comparison.runs_of([tmp_path], None)}
-    assert found == {"regrasp": {0: 0.2, 100: 0.5}, "rlpd": {0: 0.0, 100: 0.5}}
+def test_policies_of_other_runs_never_share_a_place(tmp_path):
+    one, two = (tmp_path / run / "snapshots" / "step_10" for run in ("a/finetune_regrasp", "b/finetune_regrasp"))
+    assert evaluation_place(tmp_path / "a", one) == "regrasp/step_10"
+    places = {evaluation_place(tmp_path / "c", policy) for policy in (one, two)}
+    assert len(places) == 2
+    assert all(place.startswith("other/step_10_") for place in places)

@@ -41,8 +41,9 @@ def test_a_row_has_start_lowest_average_and_last_over_seeds():
         2000,
     )
     assert row.start.mean == pytest.approx(0.6)
-    # two values: t(0.975, 1) = 12.7062, standard error 0.1414 / sqrt 2 = 0.1
-    assert row.start.high - row.start.mean == pytest.approx(1.27062, abs=1e-4)
+    # t(0.975, 1) = 12.7062, its square 161.4476; variance of the mean 0.01, so 0.6 * 0.4 / 0.01 = 24 effective trials:
+    # centre (0.6 + 161.4476 / 48) / 7.72698 = 0.51294, half 12.7062 * sqrt(0.01 + 161.4476 / 2304) / 7.72698 = 0.46532
+    assert (row.start.low, row.start.high) == pytest.approx((0.04762, 0.97826), abs=1e-4)
     assert row.lowest.values == (0.1, 0.3)
     assert row.average.values == pytest.approx((0.35, 0.55))  # without the start
     assert row.final.values == (0.6, 0.8)  # the last step that both have
@@ -55,6 +56,14 @@ def test_a_method_without_online_steps_has_one_point():
     assert row.start == row.lowest == row.average == row.final
     assert row.minutes_per_1000_steps is None
     assert "| bc | success, %, stochastic | 1 × 20 | 40 | 40 | 40 | 40 | 0 | 1.0 | - |" in markdown([row])
+
+
+def test_three_perfect_seeds_are_not_certain():
+    perfect = [cell("wsrl", seed, {0: 0.0, 1000: 1.0}) for seed in range(3)]
+    (row,) = rows_of(perfect)
+    # 60 trials, t(0.975, 2) = 4.30265, its square 18.5128: 60 / 78.5128
+    assert row.final.low == pytest.approx(0.76421, abs=1e-4)
+    assert "| 3 × 20 | 0 (0 to 24) | 100 (76 to 100) | 100 (76 to 100) | 100 (76 to 100) |" in markdown([row])
 
 
 def test_a_text_of_a_spread_is_in_units_of_the_table():

@@ -1,0 +1,203 @@
+"""What an evaluation's figures hold for, and where evaluations under these conditions lie.
+
+evaluations/<digest of the conditions>/pretrained/result.json
+evaluations/<digest of the conditions>/<method>/step_<n>/result.json
+
+Evaluations of earlier versions lie in `evaluations/` itself; they are found where what they say of their conditions is
+what is asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from factory.arm import DEFAULT_ARM, arm_of
+from factory.spec import camera_names
+from trajectories.conditions import SHOWN_DIGITS, completed, differences, short_digest
+from trajectories.errors import ConfigError
+
+RESULT = "result.json"
+PREDICATE = "physics predicate"
+ARRANGED = "as the person arranged it"
+_FIGURES = "evaluation.json"
+_OBSERVED = re.compile(r"cameras (\[.*\]) at (\d+)x\d+")
+_DIGEST = re.compile(rf"[0-9a-f]{{{SHOWN_DIGITS}}}")
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the figures of an evaluation depend on, besides the policy and how many episodes there are.
+
+    Attributes:
+        task: Name.
+        robot: "twin", "virtual", "widowx" or another one's name.
+        arm: Name of its model.
+        judge: Who said whether an episode succeeded.
+        reward: Digest of the reward model, where it judges or ends episodes; else None.
+        cameras: What the policy saw.
+        image_size: Height and width of the images, pixels.
+        spread: Where objects started.
+        randomise: Whether looks varied; None where a person arranges the scene.
+        seed: Of the starts.
+        max_steps: Time limit, control steps.
+    """
+
+    task: str
+    robot: str
+    arm: str
+    judge: str
+    reward: str | None
+    cameras: tuple[str, ...]
+    image_size: int
+    spread: str
+    randomise: bool | None
+    seed: int
+    max_steps: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types."""
+        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+
+    @property
+    def digest(self) -> str:
+        """The name of their folder."""
+        return short_digest(self.to_dict())
+
+
+def conditions_of(config: DictConfig, judge: str, reward: Path | None = None) -> Conditions:
+    """The conditions of the settings.
+
+    Args:
+        config: Settings.
+        judge: Who says whether an episode succeeded.
+        reward: Folder of the reward model that judges or ends episodes.
+    """
+    robot = config.robot
+    arranged = str(robot.name) not in ("twin", "virtual")
+    return Conditions(
+        task=str(config.task.name),
+        robot=str(robot.name),
+        arm=arm_of(config).name,
+        judge=judge,
+        reward=None if reward is None else folder_digest(reward),
+        cameras=camera_names(config),
+        image_size=int(robot.image_size),
+        spread=ARRANGED if arranged else str(robot.spread),
+        randomise=None if arranged else bool(robot.randomise),
+        seed=int(config.evaluate.seed),
+        max_steps=int(config.task.max_steps),
+    )
+
+
+def folder_digest(folder: Path) -> str:
+    """Of a reward model's files, but for figures about it."""
+    total = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.suffix in (".safetensors", ".json") and path.name != _FIGURES:
+            total.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
+    return total.hexdigest()[:SHOWN_DIGITS]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation that is done.
+
+    Attributes:
+        folder: Of `result.json` and videos.
+        place: Whose it is: "pretrained", "<method>/step_<n>" and so on.
+        conditions: Plain JSON, as far as they are known.
+        result: What `result.json` holds.
+    """
+
+    folder: Path
+    place: str
+    conditions: Mapping[str, Any]
+    result: Mapping[str, Any]
+
+    @property
+    def digest(self) -> str:
+        """Of the conditions."""
+        return short_digest(self.conditions)
+
+
+def find_evaluation(root: Path, place: str, conditions: Conditions) -> Evaluation | None:
+    """The evaluation of a policy under conditions; None when there is none.
+
+    Args:
+        root: See `factory.run_folders.evaluations_folder`.
+        place: See `factory.run_folders.evaluation_place`.
+        conditions: Which figures are asked for.
+    """
+    wanted = conditions.to_dict()
+    for folder in (root / conditions.digest / place, root / place):
+        found = _read(folder, place)
+        if found is not None and completed(found.conditions, wanted) == wanted:
+            return found
+    return None
+
+
+def evaluations_in(root: Path) -> list[Evaluation]:
+    """Everything that lies below `root`."""
+    found = []
+    for path in sorted(root.rglob(RESULT)):
+        parts = path.parent.relative_to(root).parts
+        place = "/".join(parts[1:] if _DIGEST.fullmatch(parts[0]) else parts)
+        evaluation = _read(path.parent, place)
+        if evaluation is not None:
+            found.append(evaluation)
+    return found
+
+
+def require_alike(evaluations: Sequence[Evaluation], advice: str) -> None:
+    """Refuse evaluations that were not made under the same conditions.
+
+    Raises:
+        ConfigError: Naming what differs, and where.
+    """
+    for other in evaluations[1:]:
+        first = evaluations[0]
+        found = [f"{name} {then!r} and {now!r}" for name, then, now in differences(first.conditions, other.conditions)]
+        if found:
+            raise ConfigError(
+                f"The evaluations {first.folder} and {other.folder} can't be compared; they were made with "
+                f"{', '.join(found)}. {advice}"
+            )
+
+
+def _read(folder: Path, place: str) -> Evaluation | None:
+    path = folder / RESULT
+    if not path.is_file():
+        return None
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+        conditions = result["conditions"] if "conditions" in result else _conditions_before(result)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{path} is no result of an evaluation ({error!r}). Move it away and run `regrasp evaluate` again."
+        ) from error
+    return Evaluation(folder, place, conditions, result)
+
+
+def _conditions_before(result: Mapping[str, Any]) -> dict[str, Any]:
+    """The conditions of a result that was written before they were noted as such, as far as they are in it."""
+    found = {
+        "task": result["task"],
+        "robot": result.get("robot", "twin"),
+        "arm": result.get("arm", DEFAULT_ARM),
+        "judge": result["judge"],
+        "spread": result["start_spread"],
+        "seed": result["seed"],
+        "max_steps": result["max_steps"],
+    }
+    seen = _OBSERVED.match(str(result.get("observations", "")))
+    if seen:
+        found |= {"cameras": re.findall(r"'([^']+)'", seen[1]), "image_size": int(seen[2])}
+    return found

@@ -1,0 +1,68 @@
+"""An evaluation takes the place of the one before whole, when it is done, and never that of a longer one."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.evaluated_runs import CONDITIONS
+
+from commands.evaluate.evaluate import Plan, TrialResult, done_before, require_longer, write_results
+from trajectories.errors import ConfigError
+
+POLICY = Path(__file__).parents[2] / "fixtures" / "written_at_106ae2a" / "pretrained"
+PLAN = Plan(POLICY, 2, ("stochastic",), 70000, 40, 2)
+
+
+def results(plan, success, stop_after=None):
+    """What trials give, with films of 16x16 pixels; Ctrl-C after some."""
+    for count, trial in enumerate(plan.trials()):
+        if count == stop_after:
+            raise KeyboardInterrupt
+        frames = np.full((2, 16, 16, 3), count, np.uint8)
+        result = TrialResult(trial.direction, trial.mode, trial.index, success, 7, "put it there")
+        yield trial, (result, frames if trial.video else None)
+
+
+def write(root, plan, success, conditions=CONDITIONS, stop_after=None):
+    out = root / conditions.digest / "pretrained"
+    return write_results(plan, results(plan, success, stop_after), out, conditions, dict)
+
+
+def films(folder):
+    return sorted(path.name for path in folder.glob("*.mp4"))
+
+
+def test_an_interrupted_evaluation_leaves_the_one_before_with_its_films(tmp_path):
+    write(tmp_path, PLAN, True)
+    folder = tmp_path / CONDITIONS.digest / "pretrained"
+    before = (folder / "result.json").read_bytes()
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path, PLAN, False, stop_after=3)
+    assert (folder / "result.json").read_bytes() == before
+    assert set(json.loads(before)["videos"]) <= set(films(folder))
+    written = write(tmp_path, PLAN, False)
+    assert films(folder) == written["videos"] == json.loads((folder / "result.json").read_text())["videos"]
+    assert all("failure" in name for name in films(folder))
+
+
+def test_unlike_conditions_do_not_overwrite_each_other(tmp_path):
+    narrow = replace(CONDITIONS, spread="narrow")
+    write(tmp_path, PLAN, False)
+    write(tmp_path, PLAN, True, narrow)
+    for conditions, rate in ((CONDITIONS, 0.0), (narrow, 1.0)):
+        result = done_before(tmp_path, "pretrained", conditions, PLAN).result
+        assert result["conditions"] == conditions.to_dict()
+        assert result["cells"]["forward/stochastic"]["rate"] == rate
+
+
+def test_a_shorter_evaluation_does_not_take_the_place_of_a_longer_one(tmp_path):
+    write(tmp_path, PLAN, True)
+    assert done_before(tmp_path, "pretrained", CONDITIONS, replace(PLAN, episodes=1)) is not None
+    assert done_before(tmp_path, "pretrained", CONDITIONS, replace(PLAN, episodes=3)) is None
+    require_longer(tmp_path, "pretrained", CONDITIONS, replace(PLAN, episodes=3))
+    with pytest.raises(ConfigError, match=r"with 2 episodes \(stochastic\), and 1 .*evaluate\.episodes=2"):
+        require_longer(tmp_path, "pretrained", CONDITIONS, replace(PLAN, episodes=1))
+    with pytest.raises(ConfigError, match=r"and 9 .deterministic. would take its place"):
+        require_longer(tmp_path, "pretrained", CONDITIONS, replace(PLAN, episodes=9, modes=("deterministic",)))

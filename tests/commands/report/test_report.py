@@ -1,0 +1,71 @@
+"""Sentences of a report come from what the run left."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from helpers.evaluated_runs import CONDITIONS, evaluated
+from helpers.trajectory_samples import SPEC, sample_episode
+from hydra import compose, initialize_config_module
+
+from commands.evaluate.conditions import Conditions, evaluations_in
+from commands.report.report import changes_of, judged_by, seen
+from policies.perception.loading import load_perception
+from trajectories.store import TrajectoryStore
+
+WRITTEN = Path(__file__).parents[2] / "fixtures" / "written_at_106ae2a"
+
+
+def evaluation(root: Path, conditions: Conditions = CONDITIONS):
+    evaluated(root, "pretrained", 0.5, conditions)
+    (found,) = evaluations_in(root)
+    return found
+
+
+def config(*overrides):
+    with initialize_config_module("configs", version_base="1.3"):
+        return compose("demo", overrides=["workers=1", *overrides])
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A store of three episodes, two of which the predicate marked."""
+    with TrajectoryStore(tmp_path / "data", SPEC) as store:
+        store.commit(sample_episode(0))
+        store.commit(sample_episode(1))
+        store.commit(sample_episode(2, metadata={}))
+    return tmp_path / "data"
+
+
+def test_the_predicate_is_said_to_have_marked_what_was_learned_from(tmp_path, data):
+    text = judged_by(evaluation(tmp_path / "e"), data, config())
+    assert "marked 2 recorded episodes" in text
+    assert "twin's renders, labelled by the simulator" in text
+    assert "never see" not in text
+    assert "simulator" not in judged_by(evaluations_in(tmp_path / "e")[0], data, config("reward=clip"))
+
+
+def test_another_judge_is_named(tmp_path, data):
+    found = evaluation(tmp_path / "e", replace(CONDITIONS, judge="person"))
+    assert judged_by(found, data, config()) == "Judged by: person."
+
+
+def test_what_the_policy_saw_is_what_its_folder_holds(tmp_path):
+    kind = load_perception(WRITTEN / "pretrained").kind
+    text = seen(evaluation(tmp_path), kind, [])
+    assert text.startswith("Cameras (front) at 96x96, proprioception, instruction; no privileged state.")
+    assert "(keypoints) that was trained on labels from proprioception and then frozen" in text
+
+
+def test_an_image_encoder_is_not_said_to_be_small_or_frozen_where_it_was_trained(tmp_path):
+    found, kept, trained = evaluation(tmp_path), {"freeze_encoder": True}, {"freeze_encoder": False}
+    assert seen(found, "cnn", []).endswith("an encoder (cnn) that was trained along with the policy in pre-training.")
+    assert seen(found, "cnn", [kept]).endswith("and stayed as it was in fine-tuning.")
+    for learned in ([trained], [kept, trained]):
+        assert seen(found, "cnn", learned).endswith("and went on being trained in fine-tuning.")
+
+
+def test_changes_on_the_way_are_told():
+    first, second = {"utd": 4, "agent": {"critic_lr": 3e-4}}, {"utd": 4, "agent": {"critic_lr": 1e-4}}
+    assert changes_of([first]) == changes_of([]) == ""
+    assert changes_of([first, second]) == "While it went on, a person changed agent.critic_lr from 0.0003 to 0.0001."
