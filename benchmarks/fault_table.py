@@ -48,10 +48,12 @@ def main() -> None:
     print(text)
     if options.out is not None:
         arguments = (f" --rows {options.rows}" if options.rows else "") + f" --repeat {options.repeat}"
-        options.out.write_text(page(f"python benchmarks/fault_table.py{arguments}", options.repeat, text))
+        options.out.write_text(
+            page(f"python benchmarks/fault_table.py{arguments}", options.repeat, text), encoding="utf-8"
+        )
     if options.json is not None:
         options.json.write_text(
-            json.dumps({name: [asdict(one) for one in all_] for name, all_ in runs.items()}, indent=1)
+            json.dumps({name: [asdict(one) for one in all_] for name, all_ in runs.items()}, indent=1), encoding="utf-8"
         )
     wrong = [f"{name}: {text}" for name, all_ in runs.items() for one in all_ for text in one.complaints]
     if wrong:

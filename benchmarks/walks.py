@@ -50,7 +50,7 @@ def found(name: str) -> Any:
     pattern = re.compile(rf"^(class|def) {name}\b", re.MULTILINE)
     for room in ROOMS:
         for path in sorted((ROOT / room).rglob("*.py")):
-            if pattern.search(path.read_text()):
+            if pattern.search(path.read_text(encoding="utf-8")):
                 module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
                 return getattr(importlib.import_module(module), name)
     raise LookupError(f"nothing in {ROOT} defines {name}")

@@ -6,12 +6,17 @@ import difflib
 import importlib
 import io
 import os
+import signal
 import sys
 from importlib.resources import files
 from typing import NoReturn
 
+from commands.broken_pipe import quiet_when_unread
 from commands.outside_configs import ROOT, add_outside_configs, choices
+from commands.overrides import prints_only, require_readable
+from commands.seeds import require_seeds
 from commands.verbs import VERBS
+from robot.signals import interrupt_once, on_signals
 from trajectories.errors import RegraspError
 
 USAGE = """regrasp: a pre-trained manipulation policy, made good at your task, by itself
@@ -63,13 +68,13 @@ def verb_help(name: str) -> str:
     """The text of `regrasp VERB --help`: what it does, its settings with their comments, the groups' choices."""
     verb = VERBS[name]
     root = files(verb.config_module)
-    own = (root / f"{verb.config_name}.yaml").read_text()
-    shared = [(root / f"{file}.yaml").read_text() for file in included(own)]
+    own = (root / f"{verb.config_name}.yaml").read_text(encoding="utf-8")
+    shared = [(root / f"{file}.yaml").read_text(encoding="utf-8") for file in included(own)]
     texts = [own, *shared]
     settings = [text.split("# --- machinery", 1)[0].split("  - _self_", 1)[1].strip() for text in texts]
     groups = []
     for line in "".join(text.split("  - _self_", 1)[0] for text in reversed(texts)).splitlines():
-        if line.startswith("  - ") and ":" in line:
+        if line.startswith("  - ") and ":" in line and "hydra/" not in line:
             group, _, rest = line.removeprefix("  - ").removeprefix("override ").partition(":")
             groups.append(f"  {group + '=' + '|'.join(choices(group)):42} {rest.partition('#')[2].strip()}")
     return (
@@ -90,9 +95,15 @@ def fail(message: str) -> NoReturn:
 
 def main() -> None:
     """Entry point of the `regrasp` command."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # a pipe or a log file gets every line when it is said
-    arguments = sys.argv[1:]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A pipe or a log file gets every line when it is said; a character that the terminal lacks becomes \\u....
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    with quiet_when_unread():
+        _main(sys.argv[1:])
+
+
+def _main(arguments: list[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(usage())
         return
@@ -104,25 +115,34 @@ def main() -> None:
         close = difflib.get_close_matches(name, VERBS, n=1)
         hint = f"; did you mean `{close[0]}`?" if close else ""
         fail(f"there is no verb {name!r}{hint} The verbs are: {', '.join(VERBS)}.")
-    if "-h" in rest or "--help" in rest:
-        try:
+    try:
+        if "-h" in rest or "--help" in rest:
             print(verb_help(name))
-        except RegraspError as error:
-            fail(str(error))
-        return
+            return
+        require_readable(verb_word(name), rest)
+        _run(name, rest)
+    except RegraspError as error:
+        fail(str(error))
+
+
+def _run(name: str, rest: list[str]) -> None:
+    """Compose the settings of a verb and run it.
+
+    Raises:
+        RegraspError: Settings of packages outside can't be found. What the verb itself raises is said here.
+    """
     os.environ.setdefault("MUJOCO_GL", "egl")
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # idle threads of torch soon leave the core to others
     import hydra
     from omegaconf import DictConfig, OmegaConf
 
     OmegaConf.register_new_resolver("cores", lambda: max(1, len(os.sched_getaffinity(0))), replace=True)
+    if prints_only(rest):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Hydra prints, and nothing is at work that a signal might hurt
     verb = VERBS[name]
     sys.argv = [f"regrasp {verb_word(name)}", *rest]
     if verb.config_module == ROOT:  # elsewhere `method` is a plain key, which a group of that name would hide
-        try:
-            add_outside_configs()
-        except RegraspError as error:
-            fail(str(error))
+        add_outside_configs()
 
     def task(config: DictConfig) -> None:
         if not config.progress:
@@ -130,7 +150,9 @@ def main() -> None:
         if not sys.stderr.isatty():
             os.environ.setdefault("TQDM_MININTERVAL", "10")  # a log file needs no moving bar
         try:
-            importlib.import_module(verb.module).run(config)
+            with on_signals(interrupt_once(), signal.SIGTERM, signal.SIGHUP), quiet_when_unread():
+                require_seeds(config)  # quiet: Hydra would print a traceback
+                importlib.import_module(verb.module).run(config)
         except RegraspError as error:
             fail(str(error))
         except KeyboardInterrupt:

@@ -13,9 +13,12 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from commands.attendance import Attended, attended
+from commands.learner import learner_settings
 from factory.calibration import mark_in_use
+from factory.judging import SessionJudge, session_judge
 from factory.link import tls_of
-from factory.reward import reward_of
+from factory.policy import require_online
+from factory.reward import require_readable_task
 from factory.run_folders import find_policy, finetune_folder
 from factory.spec import spec_of
 from robot.interfaces import Policy
@@ -23,6 +26,7 @@ from robot.rollout.actor_status import ActorStatus
 from robot.rollout.policy_watch import WatchedPolicy
 from robot.rollout.recovering_session import RecoveringSession
 from trajectories.disk_full import retry_while_disk_is_full
+from trajectories.durable import replace_file
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode
 
@@ -38,6 +42,7 @@ FIGURES_FILE = "figures.json"
 def open_session(
     config: DictConfig,
     policy: LearnedPolicy,
+    judge: SessionJudge,
     outbox: TrajectoryStore,
     start: int,
     around: Attended,
@@ -48,6 +53,7 @@ def open_session(
     Args:
         config: Settings.
         policy: Who acts.
+        judge: Who judges.
         outbox: Gets every episode.
         start: Number of this start of the actor: draws go on differently after a restart.
         around: Robot and people.
@@ -67,7 +73,7 @@ def open_session(
     session = ResetFreeSession(
         station.env,
         acting,
-        reward_of(config, spec_of(config)),
+        judge.reward,
         config.task.name,
         station.instructions,
         station.operator,
@@ -77,6 +83,7 @@ def open_session(
         max_steps=int(config.task.max_steps),
         help_after=int(config.robot.help_after),
         takeover=around.takeover,
+        judge_beside=judge.beside,
         referee=station.referee,
         metadata={"kind": "online", "method": str(config.method.name), "seed": int(config.seed)},
     )
@@ -92,11 +99,14 @@ def run(config: DictConfig) -> None:
     from robot.rollout.actor import Actor, ActorOptions
 
     torch.set_num_threads(1)
+    require_readable_task(config)
+    require_online(config)
+    learner_settings(config)  # a learner with these would refuse them, and this actor would wait for it
     folder = finetune_folder(config)
     folder.mkdir(parents=True, exist_ok=True)
     pretrained = find_policy(config, "pretrained")
     policy = load_policy(pretrained, spec_of(config), int(config.seed), mark_in_use(config))
-    stop = threading.Event()
+    judge, stop = session_judge(config, policy, tqdm.write), threading.Event()
     with ExitStack() as stack:
         outbox = stack.enter_context(TrajectoryStore(folder / OUTBOX, spec_of(config)))
         bar = stack.enter_context(
@@ -113,7 +123,7 @@ def run(config: DictConfig) -> None:
             bar.update(status.steps - bar.n)
 
         actor = Actor(
-            open_session(config, policy, outbox, next_start(folder), around, stop),
+            open_session(config, policy, judge, outbox, next_start(folder), around, stop),
             client,
             policy.load,
             outbox,
@@ -125,14 +135,14 @@ def run(config: DictConfig) -> None:
             actor.run()
         finally:
             if around.station.figures():
-                (folder / FIGURES_FILE).write_text(json.dumps(around.view.figures(), indent=1))
+                replace_file(folder / FIGURES_FILE, json.dumps(around.view.figures(), indent=1).encode())
 
 
 def next_start(folder: Path) -> int:
     """How often an actor of this run was started before; counts this start."""
     path = folder / "actor_starts"
-    count = int(path.read_text()) if path.exists() else 0
-    path.write_text(str(count + 1))
+    count = int(path.read_text(encoding="utf-8")) if path.exists() else 0
+    replace_file(path, str(count + 1).encode())
     return count
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -18,9 +19,11 @@ from tqdm import tqdm
 
 from commands.actor import STATUS_FILE, describe
 from commands.attendance import standing_of
-from commands.learner import SAID
+from commands.learner import SAID, learner_settings
+from commands.overrides import search_path_options
 from drivers.parent_link import die_with_parent
 from factory.policy import require_online
+from factory.reward import require_readable_task
 from factory.run_folders import finetune_folder, tuning_name
 from robot.control.faults import Fault, reason_of
 from robot.rollout.actor_status import ActorStatus
@@ -30,6 +33,11 @@ from trajectories.errors import RegraspError
 _POLL_S = 0.5
 _STARTS = 5
 """How often a process that died is started in all."""
+_SAVE_S = 120.0
+"""How long a process may take to end its episode, lay the arm to rest, and save."""
+_ERROR = ("regrasp: ", "Traceback ", "In '", "Error")
+"""What errors of a verb, of Python and of Hydra begin with."""
+_MOST_LINES = 40
 
 
 def free_port() -> int:
@@ -55,13 +63,14 @@ class Worker:
         self.verb = verb
         self._standing = standing
         self._told = log.stat().st_size if log.exists() else 0
-        self._command = [sys.executable, "-m", "commands", verb, *overrides, "progress=false"]
-        self._log = log
+        self._command = [sys.executable, "-m", "commands", verb, *search_path_options(), *overrides, "progress=false"]
+        self._log, self._begun = log, self._told
         self._starts = 0
         self.process = self._start()
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._starts += 1
+        self._begun = self._log.stat().st_size if self._log.exists() else 0
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         with self._log.open("ab") as log:
             return subprocess.Popen(
@@ -69,6 +78,7 @@ class Worker:
                 stdout=log,
                 stderr=log,
                 env=environment,
+                start_new_session=True,  # Ctrl-C and a closed terminal are for this process to handle
                 preexec_fn=partial(die_with_parent, os.getpid(), signal.SIGTERM),  # no arm moves unwatched
             )
 
@@ -94,8 +104,12 @@ class Worker:
             tqdm.write(f"the {self.verb} was killed (signal {-code}); starting it again, nothing is lost")
             self.process = self._start()
             return False
-        tail = "\n".join(self._log.read_text(errors="replace").splitlines()[-5:])
-        raise RegraspError(f"The {self.verb} ended with code {code}. Its last lines, from {self._log}:\n{tail}")
+        with self._log.open("rb") as log:
+            log.seek(self._begun)
+            said = log.read().decode(errors="replace")
+        raise RegraspError(
+            f"The {self.verb} ended with code {code}; its log is {self._log}. It said:\n{reason_in(said)}"
+        )
 
     def lines(self) -> list[str]:
         """Whole lines that it wrote since the last call, without empty ones."""
@@ -105,23 +119,69 @@ class Worker:
         self._told += len(news) + len(newline)
         return [line for line in news.decode(errors="replace").splitlines() if line.strip()]
 
-    def stop(self, wait_s: float = 60.0) -> None:
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal, if it still runs."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+
+    def stop(self, wait_s: float = _SAVE_S) -> None:
         """Ask it to save and end; kill it when it does not."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.send(signal.SIGTERM)
             try:
                 self.process.wait(wait_s)
             except subprocess.TimeoutExpired:
+                tqdm.write(
+                    f"the {self.verb} did not end within {wait_s:.0f} s and is killed; what it has stored is kept"
+                )
                 self.process.kill()
+                self.process.wait()
 
 
-def _interrupt() -> None:
-    raise KeyboardInterrupt
+class Ending:
+    """How people and the system end the run. Its methods are handlers of signals, which return at once.
+
+    Attributes:
+        asked: Whether the run shall end.
+        actor: Who ends its episode when it is asked, and drops it when it is asked again.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.actor: Worker | None = None
+        self._dropped = False
+
+    def end(self) -> None:
+        """SIGTERM or SIGHUP: an orderly end, in which the episode under way is finished and kept."""
+        if not self.asked and self.actor is not None:
+            self.actor.send(signal.SIGTERM)
+        self.asked = True
+
+    def interrupt(self) -> None:
+        """SIGINT (Ctrl-C): the same, and after that the actor drops its episode, once."""
+        if not self.asked:
+            self.end()
+            with suppress(OSError):
+                os.write(2, b"\nstopping: the episode under way is finished and kept; Ctrl-C once more drops it\n")
+        elif self.actor is not None and not self._dropped:
+            self._dropped = True
+            self.actor.send(signal.SIGINT)
+
+
+def reason_in(output: str) -> str:
+    """Why a process ended, from what it printed: its last error to the end, or the last lines when it names none."""
+    lines = [line.rpartition("\r")[2] for line in output.splitlines()]
+    starts = [number for number, line in enumerate(lines) if line.startswith(_ERROR)]
+    shown = lines[starts[-1] :] if starts else lines
+    if len(shown) > _MOST_LINES:
+        half = _MOST_LINES // 2
+        shown = [*shown[:half], "...", *shown[-half:]]
+    return "\n".join(shown) or "nothing"
 
 
 def run(config: DictConfig) -> None:
     """Run both processes with the same settings and show their progress."""
-    overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith(("link.address", "progress"))]
+    overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith(("link.", "progress"))]
     finetune(config, overrides)
 
 
@@ -131,33 +191,47 @@ def finetune(config: DictConfig, overrides: list[str]) -> None:
     Args:
         config: Settings.
         overrides: What makes the child processes compose the same settings.
+
+    Raises:
+        KeyboardInterrupt: When it was ended by a signal: first the actor ended, then the learner, both in order.
+        RegraspError: When one of them refused to run, or died too often.
     """
     require_online(config)
+    require_readable_task(config)
+    learner_settings(config)  # refused here rather than in a child that the other one waits for
     folder = finetune_folder(config)
     folder.mkdir(parents=True, exist_ok=True)
     settings = [*overrides, f"link.address=127.0.0.1:{free_port()}"]
     status_path = folder / STATUS_FILE
     workers: list[Worker] = []
-    with on_signals(_interrupt, signal.SIGTERM, signal.SIGHUP):  # a closed terminal, too, ends the run as Ctrl-C does
+    ending = Ending()
+    with on_signals(ending.end, signal.SIGTERM, signal.SIGHUP), on_signals(ending.interrupt, signal.SIGINT):
         try:
             learner = Worker("learner", [o for o in settings if not o.startswith("device")], folder / "learner.log")
             workers.insert(0, learner)
             actor = Worker("actor", settings, folder / "actor.log", partial(standing_of, config, folder))
             workers.insert(0, actor)
-            _watch(learner, actor, config, status_path)
+            ending.actor = actor
+            _watch(learner, actor, config, status_path, ending)
         finally:
-            for worker in workers:
+            for worker in workers:  # the actor first: what it has recorded goes to the learner
                 worker.stop()
+                for line in worker.lines() if ending.asked else ():
+                    tqdm.write(line)
+    if ending.asked:
+        raise KeyboardInterrupt
 
 
-def _watch(learner: Worker, actor: Worker, config: DictConfig, status_path: Path) -> None:
-    """Show the progress and start again what dies, until both have ended."""
+def _watch(learner: Worker, actor: Worker, config: DictConfig, status_path: Path, ending: Ending) -> None:
+    """Show the progress and start again what dies, until both have ended or shall."""
     title = f"fine-tuning ({tuning_name(config)})"
     total = int(config.finetune.steps)
     with tqdm(total=total, desc=title, unit="step", dynamic_ncols=True) as bar:
         done = [False, False]
         while not all(done):
             time.sleep(_POLL_S)
+            if ending.asked:
+                break
             for line in (*actor.lines(), *(line for line in learner.lines() if line.startswith(SAID))):
                 tqdm.write(line)
             done = [learner.finished(), actor.finished()]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig
 from tqdm import tqdm
@@ -18,6 +19,7 @@ from factory.policy import agent_config, feeding_of, require_online, with_compil
 from factory.run_folders import data_folder, find_policy, finetune_folder
 from factory.spec import device_of, plain, spec_of
 from factory.task import instructions_of
+from trajectories.errors import ConfigError
 from trajectories.settings import build, require_known
 from trajectories.store import TrajectoryStore
 
@@ -52,8 +54,20 @@ def learner_settings(config: DictConfig) -> LearnerConfig:
         "max_lag": config.robot.max_lag,
     }
     finetune = plain(config.finetune)
+    _require_steps_to_learn_in(finetune)
     require_known(finetune, {entry.name for entry in fields(LearnerConfig)} - {*raw, "agent"}, "finetune")
     return cast(LearnerConfig, build(LearnerConfig, {**finetune, **raw}, "finetune", _KEYS))
+
+
+def _require_steps_to_learn_in(finetune: Mapping[str, Any]) -> None:
+    """Refuse a warm-up that a run never leaves."""
+    steps, warmup = finetune.get("steps"), finetune.get("warmup_steps")
+    if isinstance(steps, int) and isinstance(warmup, int) and 0 < steps <= warmup:
+        raise ConfigError(
+            f"finetune.warmup_steps={warmup} leaves none of the finetune.steps={steps} to learn in; expected fewer "
+            f"steps of warm-up than steps. Give finetune.steps={4 * warmup} or more, or a shorter warm-up: "
+            f"finetune.warmup_steps={steps // 4}. Start the actor with the same."
+        )
 
 
 def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
@@ -120,7 +134,7 @@ def run(config: DictConfig) -> None:
         complete = run_learner(
             learner,
             config.link.address,
-            tls=tls_of(config),
+            tls_of(config),
             on_status=show,
             say=lambda line: tqdm.write(f"{SAID}{line}"),
             on_ready=lambda address: tqdm.write(f"{SAID}waiting for actors at {address}"),

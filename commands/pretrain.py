@@ -12,7 +12,7 @@ from tqdm import tqdm
 from factory.calibration import mark_in_use
 from factory.data import open_data, require_robot
 from factory.policy import agent_config, encoder_config, feeding_of, with_compile
-from factory.reward import backbone_of
+from factory.reward import backbone_of, require_readable_task
 from factory.run_folders import data_folder, pretrained_folder
 from factory.spec import camera_names, device_of, plain
 from factory.task import instructions_of
@@ -20,6 +20,7 @@ from policies.agent.compile_choice import Workload
 from policies.learner.pretrain import policy_checkpoint, pretrain
 from policies.learner.pretrain_config import PretrainConfig
 from policies.perception.keypoint_training import KeypointConfig
+from rewards.readable import recorded_wordings, require_readable
 from trajectories.settings import build, require_known
 from trajectories.writer_lock import only_writer
 
@@ -95,6 +96,7 @@ def run(config: DictConfig) -> None:
     keep_freed_memory()
     run_dir = Path(config.run_dir)
     backbone, encoder = backbone_of(config), encoder_config(config)
+    require_readable_task(config, backbone)
     if not feeding_of(config).pretrains:
         print(f"method={config.method.name} begins online: what the policy sees through is trained, the policy is not.")
     device = "cpu" if encoder is None else device_of(config)  # states alone are too little work for a GPU
@@ -104,6 +106,7 @@ def run(config: DictConfig) -> None:
         open_data(config, read_only=True) as store,
     ):
         print(f"{data_folder(run_dir)}: {len(store)} episodes")
+        require_readable(backbone, recorded_wordings(store.infos()))
         about = pretrain(
             [store],
             str(config.task.name),

@@ -17,11 +17,12 @@ from tqdm import tqdm
 
 from commands.attendance import Attended, attended, latch_of
 from factory.data import open_data, require_robot
+from factory.reward import require_readable_task
 from factory.spec import plain
 from robot.control.faults import FaultLatch
 from robot.demonstration.types import DemonstrationOptions, Progress, Tally
 from robot.demonstration.words import Phase
-from trajectories.errors import SafetyError
+from trajectories.errors import MissingDependencyError, SafetyError
 from trajectories.kinds import AFTERMATH, KIND_KEY, kind_of
 from trajectories.store import TrajectoryStore
 from trajectories.summary import summarise, summary_table
@@ -40,6 +41,7 @@ _DRAWS = 21  # keeps the draws of this verb apart from those of others with the 
 
 def run(config: DictConfig) -> None:
     """Record until the store holds the demonstrations that are asked for, or the person ends the session."""
+    check_instructions(config)
     stop = threading.Event()
     require_robot(config)  # before anything moves
     with (
@@ -68,6 +70,20 @@ def listening(config: DictConfig) -> Iterator[tuple[TeleopDevice, KeyRouter]]:
         yield device, keys
     finally:
         device.close()
+
+
+def check_instructions(config: DictConfig) -> None:
+    """Refuse instructions that policy and judge won't be able to read, before somebody demonstrates them.
+
+    Without the text tower's weights on this machine they stay unchecked, which a line says.
+
+    Raises:
+        ConfigError: When the text tower can't read them.
+    """
+    try:
+        require_readable_task(config)
+    except MissingDependencyError as error:
+        tqdm.write(f"The instructions are not checked, `regrasp pretrain` and `train-reward` will: {error}")
 
 
 def opened(config: DictConfig, keys: KeyRouter, stop: threading.Event) -> AbstractContextManager[Attended]:

@@ -159,8 +159,8 @@ VERBS: dict[str, Verb] = {
         "watch",
         "a running session as a web page: cameras, joints, servos, safety state, and what it asks of you",
         "Finds the session of run_dir on this computer, waits for one and follows its restarts. The page shows a\n"
-        "session and passes on the words of `regrasp say`. From another machine, tunnel the page:\n"
-        "ssh -L 8080:127.0.0.1:8080 ROBOT_COMPUTER, then open http://127.0.0.1:8080/ there.",
+        "session and passes on the words of `regrasp say`, for those who have its whole address, token included. From\n"
+        "another machine, tunnel it: ssh -L 8080:127.0.0.1:8080 ROBOT_COMPUTER, then open the printed address there.",
         "watch.port=8081",
         "The session goes on; run it again to look again.",
     ),
@@ -170,8 +170,18 @@ VERBS: dict[str, Verb] = {
         "a word to a running session: clear (a fault), ready (the scene is arranged), hold, stop",
         "clear: you looked at the arm and take responsibility for going on; needs your name.\n"
         "ready: the scene is as the session asked.  hold: stop the arm at once.  stop: end after this episode.",
-        "word=clear by=Anna",
+        "word=clear by=Anna fault=kdqx3",
         "Ask `regrasp watch once=true` whether the session heard you.",
+    ),
+    "certificates": Verb(
+        "commands.certificates",
+        "certificates",
+        "certificates for a learner on another machine and for `regrasp watch` off loopback",
+        "First without settings: the laboratory's authority, in folder=. Then once for every machine, with machine=\n"
+        "and the names under which others reach it: a folder with certificate.pem, key.pem and authority.pem, which\n"
+        "goes to that machine. Keys are for this account only, and nothing is ever overwritten; docs/security.md.",
+        "machine=gpu names=[gpu.lab.example,192.168.1.20]",
+        "Files are written whole or not at all; run it again.",
     ),
     "calibrate": Verb(
         "commands.calibrate",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from factory.virtual_robot import world_settings
+from robot.signals import on_signals
 from trajectories.errors import ConfigError
 from trajectories.numbers import positive
 
@@ -31,7 +33,7 @@ def announcement(world: World) -> str:
 
 
 def run(config: DictConfig) -> None:
-    """Serve until Ctrl-C or until a client says stop."""
+    """Serve until Ctrl-C, another signal that ends a verb, or until a client says stop."""
     from sim.virtual.world import World
 
     settings = world_settings(config)
@@ -46,4 +48,5 @@ def run(config: DictConfig) -> None:
                 print(world.status(), flush=True)
     finally:
         if not config.folder:
-            shutil.rmtree(folder, ignore_errors=True)
+            with on_signals(lambda: None, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # whoever asks twice, too
+                shutil.rmtree(folder, ignore_errors=True)

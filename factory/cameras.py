@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from drivers.cameras.registry import SourceSettings
     from sim.virtual.client import WorldCamera
 
-_SHARED = ("crop", "latency_ms")
+_SHARED = ("crop", "latency_ms", "patience")
 """Settings that cameras of all kinds have in YAML, beside their kind's own."""
 
 
@@ -23,14 +23,16 @@ def camera_settings(name: str, settings: DictConfig, size: int) -> CameraConfig:
 
     Args:
         name: The camera's name.
-        settings: `kind`, what that kind's settings class has, and `crop` and `latency_ms` where they differ.
+        settings: `kind`, what that kind's settings class has, and `crop`, `latency_ms` and `patience` (settings of
+            `drivers.cameras.config.Patience`) where they differ.
         size: Height and width of the frames that the policy sees, pixels.
 
     Raises:
         ConfigError: Naming what is wrong, with the kinds or the kind's keys that there are.
     """
-    from drivers.cameras.config import CameraConfig
+    from drivers.cameras.config import CameraConfig, Patience
     from drivers.cameras.registry import KINDS, source_settings
+    from trajectories.settings import merged
 
     raw, where = plain(settings), f"robot.cameras.{name}"
     kind = raw.pop("kind", None)
@@ -39,6 +41,7 @@ def camera_settings(name: str, settings: DictConfig, size: int) -> CameraConfig:
     shared = {key: raw.pop(key) for key in _SHARED if key in raw}
     if shared.get("crop") is not None:
         shared["crop"] = tuple(shared["crop"])
+    shared["patience"] = merged(Patience(), shared.get("patience") or {}, f"{where}.patience")
     return CameraConfig(name, source_settings(kind, raw, where), (size, size), **shared)
 
 

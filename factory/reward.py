@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 
 from factory.run_folders import reward_folder
 from factory.spec import plain
+from factory.task import instructions_of
 from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError
 from trajectories.types import Episode, RobotSpec
@@ -24,10 +25,29 @@ KIND_FILE = "kind.json"
 
 
 def backbone_of(config: DictConfig) -> Backbone:
-    """The vision-language model of `config.reward`, the shipped one where it names none."""
+    """The vision-language model of `config.reward`, the shipped one where it names none, on the CPU: for texts."""
     from rewards.vlm_kind import backbone_from
 
-    return backbone_from(plain(config.reward))
+    return backbone_from(plain(config.reward), "cpu")
+
+
+def require_readable_task(config: DictConfig, backbone: Backbone | None = None) -> None:
+    """Refuse instructions of the settings' task that the policy's text tower can't read, see `rewards.readable`.
+
+    Args:
+        config: Settings.
+        backbone: Theirs, where it is loaded already.
+
+    Raises:
+        ConfigError: When it can't; says what to do.
+        MissingDependencyError: When the tower's weights are not on this machine.
+    """
+    from rewards.readable import require_readable
+
+    task = str(config.task.name)
+    require_readable(
+        backbone or backbone_of(config), {(task, way): texts for way, texts in instructions_of(config).items()}
+    )
 
 
 def reward_kind(config: DictConfig) -> RewardKind:
@@ -39,6 +59,13 @@ def reward_kind(config: DictConfig) -> RewardKind:
     from rewards.registry import KINDS
 
     return KINDS[_kind_name(config)]
+
+
+def is_classifier(config: DictConfig) -> bool:
+    """Whether the settings name the success classifier, which judges through a backbone."""
+    from rewards.registry import CLASSIFIER
+
+    return _kind_name(config) == CLASSIFIER
 
 
 def train_reward_model(
@@ -58,7 +85,8 @@ def train_reward_model(
     kind, folder = reward_kind(config), reward_folder(Path(config.run_dir))
     folder.mkdir(parents=True, exist_ok=True)
     (folder / KIND_FILE).unlink(missing_ok=True)
-    said = kind.train(episodes, str(config.task.name), spec, _own_settings(config), folder, progress)
+    task, instructions = str(config.task.name), instructions_of(config)
+    said = kind.train(episodes, task, instructions, spec, _own_settings(config), folder, progress)
     replace_file(folder / KIND_FILE, json.dumps({"kind": _kind_name(config)}).encode() + b"\n")
     return said
 
@@ -95,7 +123,7 @@ def _stored_kind(folder: Path) -> str:
     if not path.is_file():
         return CLASSIFIER
     try:
-        return str(json.loads(path.read_text())["kind"])
+        return str(json.loads(path.read_text(encoding="utf-8"))["kind"])
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged: {error}. Run `regrasp train-reward` again.") from error
 

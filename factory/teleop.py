@@ -27,6 +27,7 @@ def open_takeover(
     after the episode.
 
     Raises:
+        ConfigError: When `device.takeover` makes no sense.
         TeleopError, MissingDependencyError: When the device can't be opened.
     """
     if config.device.device is None:
@@ -34,7 +35,8 @@ def open_takeover(
         return
     from drivers.teleop.device import open_device
     from drivers.teleop.keys import Key
-    from drivers.teleop.takeover import Takeover, trip_on_hold
+    from drivers.teleop.takeover import Takeover, TakeoverConfig, trip_on_hold
+    from trajectories.settings import merged
 
     def on_key(key: Key) -> None:
         if key is Key.STOP:
@@ -44,8 +46,10 @@ def open_takeover(
     def on_change(source: Source, why: str) -> None:
         notify(f"{source.name.lower()} acts ({why})")
 
-    device = open_device(plain(config.device), trip_on_hold(faults))
+    settings = plain(config.device)
+    how = merged(TakeoverConfig(), settings.get("takeover") or {}, "device.takeover")
+    device = open_device(settings, trip_on_hold(faults))
     try:
-        yield Takeover(device, on_key=on_key, on_change=on_change)
+        yield Takeover(device, how, on_key=on_key, on_change=on_change)
     finally:
         device.close()

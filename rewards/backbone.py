@@ -6,7 +6,7 @@ pre-trained weights serves real cameras.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,20 @@ from torch.nn import functional
 
 from rewards.last_block import split_off_last_block, trunk_features
 from rewards.preprocess import resize, standardise
+from rewards.text_tower import is_cut_off, token_table, unread_words
 from rewards.weight_files import EMBEDDED, WeightFile, find_weights
 from trajectories.types import UInt8
 
 _BATCH = 64
+_ALIKE = {True: 0.9, False: 0.99}
+"""Embedded? -> cosine above which a text and its opposite are the same to the tower.
+
+Embedded: opposites of the ten tasks of the twin have at most 0.58, wordings of one direction at least 0.97, texts that
+say where to and where from with the same objects ("put ... in the bowl", "take ... from the bowl") 0.95 to 0.98. Models
+of open_clip learned from sentences and put all that are about the same things close together; for them only what
+is all but equal is refused: texts in scripts that they hardly saw, texts that differ in a character. That bound was
+chosen without their weights at hand.
+"""
 
 
 class Backbone:
@@ -31,6 +41,8 @@ class Backbone:
         image_size: Side of the square that the towers see, pixels.
         image_width: Size of an image embedding.
         text_width: Size of a text embedding.
+        context: Tokens that the text tower reads, start and end included.
+        alike: Cosine above which two texts are the same to the text tower, see `_ALIKE`.
         logit_scale: Factor on the cosine in the zero-shot logit.
         logit_bias: Offset in the zero-shot logit.
     """
@@ -46,6 +58,8 @@ class Backbone:
         self.logit_bias = 0.0 if model.logit_bias is None else float(model.logit_bias)
         self._mean, self._std = weights.mean, weights.std
         self._tokenizer = _tokenizer(weights.model)
+        self.context = int(self._tokenizer.context_length)
+        self.alike = _ALIKE[self.is_embedded]
         self._texts: dict[str, Tensor] = {}
         self.text_width = self.encode_text(["a robot arm"]).shape[1]
         self.image_width = self.text_width
@@ -86,6 +100,19 @@ class Backbone:
             return torch.zeros(0, self.text_width, device=self.device)
         return torch.stack([self._texts[text] for text in texts]).clone()
 
+    @property
+    def is_embedded(self) -> bool:
+        """Whether it is the small model for the twin."""
+        return self.name == EMBEDDED
+
+    def unread_words(self, text: str) -> tuple[str, ...]:
+        """Words that the text tower never learned, see `rewards.text_tower`."""
+        return unread_words(text, self._tokenizer, self.context, token_table(self._model))
+
+    def cuts_off(self, text: str) -> bool:
+        """Whether the text is longer than the tower's context."""
+        return is_cut_off(text, self._tokenizer, self.context)
+
     def zero_shot(self, images: Tensor, texts: Tensor) -> Tensor:
         """The model's own logit that text i is true of image i: (N, E), (N, E) -> (N,)."""
         return self.logit_scale * (images * texts).sum(dim=-1) + self.logit_bias
@@ -119,7 +146,7 @@ def _batches(images: UInt8 | Tensor) -> list[UInt8 | Tensor]:
     return [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
 
 
-def _tokenizer(model: str) -> Callable[[list[str]], Tensor]:
+def _tokenizer(model: str) -> Any:
     import open_clip
 
     return open_clip.get_tokenizer(model)

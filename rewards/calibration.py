@@ -39,7 +39,7 @@ def fit_calibration(logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | N
     Args:
         logits: (N,) of frames that training did not see.
         labels: (N,) bool.
-        weights: (N,) how much each frame counts; None for equal weights.
+        weights: (N,) how often each frame counts; None for once.
 
     Raises:
         ConfigError: When one of the classes is missing.
@@ -47,12 +47,11 @@ def fit_calibration(logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | N
     x = np.asarray(logits, dtype=np.float64)
     y = np.asarray(labels, dtype=bool)
     w = np.ones_like(x) if weights is None else np.asarray(weights, dtype=np.float64)
-    positives, negatives = int(y.sum()), int((~y).sum())
+    positives, negatives = float(w[y].sum()), float(w[~y].sum())
     if not positives or not negatives:
         raise ConfigError(
-            f"Calibration needs held-out frames of both classes, got {positives} successes and {negatives} "
-            f"others. "
-            "Add demonstrations that succeed and episodes that fail."
+            f"Calibration needs held-out frames of both classes, got {int(y.sum())} successes and {int((~y).sum())} "
+            "others. Add demonstrations that succeed and episodes that fail."
         )
     target = np.where(y, (positives + 1) / (positives + 2), 1 / (negatives + 2))
     total = w.sum()
@@ -70,12 +69,12 @@ def fit_calibration(logits: ArrayLike, labels: ArrayLike, weights: ArrayLike | N
 
 @dataclass(frozen=True)
 class Threshold:
-    """A threshold and what it did on held-out episodes.
+    """A threshold and what rules made like it did on held-out episodes, see `rewards.held_out.try_rules`.
 
     Attributes:
         value: Probability that `frames` consecutive frames must reach.
-        false_positive_rate: Share of episodes without success that it stopped.
-        recall: Share of successful episodes that it found.
+        false_positive_rate: Share of episodes without success that were stopped.
+        recall: Share of successful episodes that were found.
         negatives: Number of episodes without success.
         positives: Number of successful episodes.
     """
@@ -86,6 +85,26 @@ class Threshold:
     negatives: int
     positives: int
 
+    def __post_init__(self) -> None:
+        """Check the value.
+
+        Raises:
+            ConfigError: When every frame reaches it, or none can.
+        """
+        if not 0.0 < self.value <= 1.0:
+            raise ConfigError(
+                f"A threshold of {self.value} is not between 0 and 1: a judge with it calls everything done, or "
+                "nothing. Run `regrasp train-reward` again."
+            )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A threshold, and the one that the stated rate alone would have given."""
+
+    value: float
+    for_rate: float
+
 
 def choose_threshold(
     negatives: Sequence[float],
@@ -93,26 +112,29 @@ def choose_threshold(
     false_positive_rate: float,
     least_recall: float = 0.9,
     least_probability: float = 0.5,
-) -> Threshold:
+) -> Choice:
     """The threshold for a stated rate of wrongly stopped episodes.
 
     It is the conformal quantile of the negatives' scores, rank ceil((n + 1)(1 - rate)): with it the expected
     rate on a new episode is at most the stated one. With too few negatives for that (n + 1 < 1 / rate) it
     lies half-way between the highest of them and 1. It is lowered where it would find less than
-    `least_recall` of the successes, and the returned rate tells what that costs.
+    `least_recall` of the successes, but never below `least_probability`. What that costs in wrong stops or in recall
+    is for held-out episodes to tell.
 
     Args:
         negatives: Per episode without success, the highest sustained probability (see `debounce.sustained`).
-        positives: The same per successful episode, over the frames in which it has succeeded.
+        positives: The same per successful episode, over the frames in which it has succeeded; -inf where they
+            are too few or never count.
         false_positive_rate: Stated rate, 0 ... 1.
-        least_recall: Share of `positives` that must be found.
-        least_probability: The threshold is raised to this unless that costs recall.
+        least_recall: Share of `positives` that it is lowered for.
+        least_probability: The threshold is never lower than this.
 
     Raises:
-        ConfigError: When either is empty or the rate is not between 0 and 1.
+        ConfigError: When either is empty, or the rate or `least_probability` is not between 0 and 1.
     """
-    if not 0.0 < false_positive_rate < 1.0:
-        raise ConfigError(f"The false-positive rate must be between 0 and 1, got {false_positive_rate}.")
+    for name, share in (("false-positive rate", false_positive_rate), ("least probability", least_probability)):
+        if not 0.0 < share < 1.0:
+            raise ConfigError(f"The {name} must be between 0 and 1, got {share}.")
     if not len(negatives) or not len(positives):
         raise ConfigError(
             f"A threshold needs held-out episodes of both kinds, got {len(positives)} with success and "
@@ -125,5 +147,4 @@ def choose_threshold(
     rank = math.ceil((len(low) + 1) * (1.0 - false_positive_rate) - 1e-9)
     value = (max(low[-1], 0.0) + 1.0) / 2 if rank > len(low) else np.nextafter(max(low[rank - 1], 0.0), 1.0)
     missed = math.floor((1.0 - least_recall) * len(high) + 1e-9)
-    value = float(min(max(value, least_probability), high[missed]))
-    return Threshold(value, float((low >= value).mean()), float((high >= value).mean()), len(low), len(high))
+    return Choice(float(max(least_probability, min(value, high[missed]))), float(value))

@@ -88,6 +88,11 @@ def image_features(backbone: Backbone, images: UInt8 | Tensor, trunk: bool) -> I
     return ImageFeatures(pooled, backbone.encode_trunk(images).half() if trunk else None)
 
 
+def mean_logit(members: Sequence[Member], features: ImageFeatures, texts: Tensor, zero_shot: Tensor) -> Tensor:
+    """What an ensemble says: the mean of its members' logits (N,); texts (N, E), zero-shot logits (N,)."""
+    return torch.stack([member(features, texts, zero_shot) for member in members]).mean(dim=0)
+
+
 def frames_that_count(proprio: Float32, spec: RobotSpec, require_open_gripper: bool) -> NDArray[np.bool_]:
     """Whether frames with proprioception (N, P) may count towards done: bool (N,).
 
@@ -118,6 +123,8 @@ class SuccessClassifier:
         camera: Name of the camera that it looks through.
         require_open_gripper: Frames with the gripper commanded closed never count.
         spec: The robot that it was trained for.
+        wordings: Instructions of its task that it was calibrated and tried under; empty for a classifier of a version
+            that did not note them.
     """
 
     backbone: Backbone
@@ -128,6 +135,7 @@ class SuccessClassifier:
     camera: str
     require_open_gripper: bool
     spec: RobotSpec
+    wordings: tuple[str, ...] = ()
 
     @torch.no_grad()
     def logits(self, images: UInt8, instructions: Sequence[str]) -> NDArray[np.float64]:
@@ -146,8 +154,7 @@ class SuccessClassifier:
     def feature_logits(self, features: ImageFeatures, texts: Tensor) -> NDArray[np.float64]:
         """The same from features and text embeddings (N, E)."""
         zero_shot = self.backbone.zero_shot(features.pooled, texts)
-        logits = [member(features, texts, zero_shot) for member in self.members]
-        return torch.stack(logits).mean(dim=0).double().cpu().numpy()
+        return mean_logit(self.members, features, texts, zero_shot).double().cpu().numpy()
 
     def counts(self, proprio: Float32) -> NDArray[np.bool_]:
         """Whether frames with proprioception (N, P) count towards done: bool (N,)."""

@@ -15,15 +15,16 @@ class RewardConfig:
         camera: Camera that it looks through.
         frames: Consecutive frames above the threshold that end an episode.
         false_positive_rate: Stated share of episodes without success that may be stopped.
-        least_recall: Share of held-out successes that the threshold must find, even if the rate above
+        least_recall: Share of held-out successes that the threshold is lowered for, even if the rate above
             suffers.
-        least_probability: The threshold is never lower than this, even if the held-out episodes would allow it.
+        least_probability: The threshold is never lower than this, even if recall suffers.
         success_frames: Positive frames at the end of a demonstration that succeeded. The gripper should be clear of
             the object in them, so demonstrations should go on for some steps after success.
         gap: Frames before those that are left out.
         frames_per_episode: Other frames used per episode of the prior data.
-        folds: Parts that the episodes are split into; each member of the ensemble is trained without one of
-            them.
+        folds: Parts K that the episodes are split into for cross-validation (`rewards.held_out`), which trains
+            K (K + 1) / 2 ensembles beside the one that is deployed.
+        members: Networks of an ensemble.
         hidden: Width of each member's hidden layer.
         steps: Optimiser steps per round and member.
         batch: Pairs a step, half of them positive.
@@ -48,6 +49,7 @@ class RewardConfig:
     gap: int = 4
     frames_per_episode: int = 6
     folds: int = 4
+    members: int = 4
     hidden: int = 64
     steps: int = 400
     batch: int = 256
@@ -67,14 +69,17 @@ class RewardConfig:
         Raises:
             ConfigError: Naming the setting.
         """
-        positive = ("frames", "success_frames", "frames_per_episode", "hidden", "steps", "batch")
+        positive = ("frames", "success_frames", "frames_per_episode", "members", "hidden", "steps", "batch")
         for name in positive:
             if getattr(self, name) < 1:
                 raise ConfigError(f"reward.{name} must be at least 1, got {getattr(self, name)}.")
         for name in ("false_positive_rate", "least_recall", "least_probability"):
             if not 0.0 < getattr(self, name) < 1.0:
                 raise ConfigError(f"reward.{name} must be between 0 and 1, got {getattr(self, name)}.")
-        if self.folds < 2:
-            raise ConfigError(f"reward.folds must be at least 2, so that episodes can be held out; got {self.folds}.")
+        if self.folds < 3:
+            raise ConfigError(
+                "reward.folds must be at least 3: one part to try the threshold on, one to choose it by, and the rest "
+                f"to train on; got {self.folds}."
+            )
         if not 0.0 <= self.mined <= 1.0 or self.gap < 0 or self.augmentations < 0:
             raise ConfigError("reward.mined must be 0 ... 1, reward.gap and reward.augmentations not negative.")

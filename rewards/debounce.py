@@ -12,13 +12,15 @@ class Debounce:
     """Says done once `frames` consecutive values reach the threshold, and again until it is reset."""
 
     def __init__(self, threshold: float, frames: int) -> None:
-        """Frames must be at least 1.
+        """Threshold above 0, at least 1 frame.
 
         Raises:
-            ConfigError: For fewer.
+            ConfigError: For others: with a threshold of 0 everything is done.
         """
         if frames < 1:
             raise ConfigError(f"Debouncing needs at least 1 frame, got {frames}.")
+        if not threshold > 0.0:
+            raise ConfigError(f"Debouncing needs a threshold above 0, got {threshold}: every frame would reach it.")
         self.threshold = threshold
         self.frames = frames
         self._run = 0
@@ -27,10 +29,10 @@ class Debounce:
         """Forget all frames."""
         self._run = 0
 
-    def update(self, value: float) -> bool:
-        """Take the next frame's value; whether the decision stands."""
+    def update(self, value: float, counts: bool = True) -> bool:
+        """Take the next frame's value, and whether the frame may count at all; returns whether the decision stands."""
         if self._run < self.frames:
-            self._run = self._run + 1 if value >= self.threshold else 0
+            self._run = self._run + 1 if counts and value >= self.threshold else 0
         return self._run >= self.frames
 
 

@@ -70,9 +70,10 @@ def evaluate_frames(
     With `proprio` (N, P), frames that may not count towards done are judged 0, as in a session.
     """
     logits = classifier.logits(images, instructions)
-    counts = True if proprio is None else classifier.counts(proprio)
+    counts = np.ones(len(images), bool) if proprio is None else classifier.counts(proprio)
     before, after = np.where(counts, sigmoid(logits), 0.0), np.where(counts, classifier.calibration(logits), 0.0)
-    return frame_figures(labels, before, after, tasks, kinds, after >= classifier.threshold.value)
+    above = counts & (after >= classifier.threshold.value)
+    return frame_figures(labels, before, after, tasks, kinds, above)
 
 
 def evaluate_episodes(classifier: SuccessClassifier, episodes: Iterable[Episode]) -> dict[str, Any]:
@@ -86,7 +87,7 @@ def evaluate_episodes(classifier: SuccessClassifier, episodes: Iterable[Episode]
             continue
         frames = episode.images[classifier.camera]
         probabilities = classifier.probabilities(frames, [episode.instruction] * len(frames))
-        series = np.where(classifier.counts(episode.proprio), probabilities, 0.0)
+        series = np.where(classifier.counts(episode.proprio), probabilities, -np.inf)
         stops.append((episode, first_done(series, classifier.threshold.value, classifier.frames)))
     return episode_figures(stops)
 

@@ -15,7 +15,7 @@ from safetensors.torch import load, save
 from rewards.backbone import Backbone
 from rewards.calibration import Calibration, Threshold
 from rewards.classifier import Member, SuccessClassifier
-from trajectories.errors import CheckpointError
+from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import RobotSpec
 
 FORMAT = 1
@@ -49,6 +49,7 @@ def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[st
         "camera": classifier.camera,
         "require_open_gripper": classifier.require_open_gripper,
         "spec": classifier.spec.to_dict(),
+        "wordings": list(classifier.wordings),
         "report": report or {},
     }
     json_path = folder / "reward.json"
@@ -73,7 +74,7 @@ def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = N
     if not json_path.is_file() or not weights.is_file():
         raise CheckpointError(f"There is no success classifier in {folder}. Train one with `regrasp train-reward`.")
     try:
-        description = json.loads(json_path.read_text())
+        description = json.loads(json_path.read_text(encoding="utf-8"))
         payload = weights.read_bytes()
         if description["format"] != FORMAT:
             raise CheckpointError(f"{json_path} has format {description['format']}; this version reads {FORMAT}.")
@@ -97,8 +98,9 @@ def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = N
             camera=str(description["camera"]),
             require_open_gripper=bool(description["require_open_gripper"]),
             spec=made_for,
+            wordings=tuple(map(str, description.get("wordings", ()))),
         )
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, ConfigError) as error:
         raise CheckpointError(f"The success classifier in {folder} is damaged: {error}. Train it again.") from error
     if spec is not None:
         spec.require_same(made_for, f"The success classifier in {folder}")

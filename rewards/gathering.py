@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,8 +15,8 @@ from rewards.classifier import ImageFeatures, frames_that_count, image_features
 from rewards.config import RewardConfig
 from rewards.frames import OTHER, SUCCESS, UNKNOWN, label_aftermath, label_frames
 from trajectories.errors import ConfigError
-from trajectories.kinds import AFTERMATH, kind_of
-from trajectories.types import Episode, Int64, RobotSpec, UInt8
+from trajectories.kinds import AFTERMATH, kind_of, parent_of
+from trajectories.types import Direction, Episode, Int64, RobotSpec, UInt8
 
 Goal = tuple[str, str]
 """Task and direction."""
@@ -74,17 +74,25 @@ class RewardData:
 
 
 def gather(
-    episodes: Iterable[Episode], task: str, backbone: Backbone, spec: RobotSpec, config: RewardConfig
+    episodes: Iterable[Episode],
+    task: str,
+    backbone: Backbone,
+    spec: RobotSpec,
+    config: RewardConfig,
+    instructions: Mapping[Direction, Sequence[str]] | None = None,
 ) -> RewardData:
     """Label and embed the frames of all episodes, one episode at a time.
 
     All frames of `task` are embedded (its held-out episodes are judged as a whole), of the other tasks only
-    the successes and `frames_per_episode` others. Episodes of unknown outcome are skipped.
+    the successes and `frames_per_episode` others. Episodes of unknown outcome are skipped. Goals of `task` have the
+    wordings of `instructions` beside those that were recorded.
 
     Raises:
         ConfigError: When the camera is missing, or `task` lacks successes or failures.
     """
     gathering = _Gathering(task, backbone, spec, config)
+    for direction, wordings in (instructions or {}).items():
+        gathering.goals[task, direction] = dict.fromkeys(wordings)
     for episode in episodes:
         if episode.outcome != "unknown":
             gathering.add(episode)
@@ -101,7 +109,7 @@ class _Gathering:
         self.goals: dict[Goal, dict[str, None]] = {}
         self.episodes: list[EpisodeRows] = []
         self.copies: dict[int, list[int]] = {}
-        self.seen: dict[tuple[int, str, bool], int] = {}
+        self.parents: list[str] = []
 
     def add(self, episode: Episode) -> None:
         config = self.config
@@ -128,8 +136,7 @@ class _Gathering:
         goal = (episode.task, episode.direction)
         self.goals.setdefault(goal, {})[episode.instruction] = None
         index = list(self.goals).index(goal)
-        number = self.seen.get((index, episode.outcome, after), 0)
-        self.seen[index, episode.outcome, after] = number + 1
+        self.parents.append(parent_of(episode) or episode.id)
         self.episodes.append(
             EpisodeRows(
                 id=episode.id,
@@ -140,7 +147,7 @@ class _Gathering:
                 counts=counts[kept],
                 aftermath=after,
                 complete=len(kept) == len(labels),
-                fold=number % config.folds,
+                fold=-1,
             )
         )
 
@@ -160,7 +167,23 @@ class _Gathering:
         if self.config.finetune_last_block:
             trunk = torch.cat([part.require_trunk() for part in self.parts])
         wordings = tuple(tuple(words) for words in self.goals.values())
-        return RewardData(ImageFeatures(pooled, trunk), tuple(names), wordings, tuple(self.episodes), self.copies)
+        episodes = tuple(
+            replace(episode, fold=fold) for episode, fold in zip(self.episodes, self._folds(), strict=True)
+        )
+        return RewardData(ImageFeatures(pooled, trunk), tuple(names), wordings, episodes, self.copies)
+
+    def _folds(self) -> list[int]:
+        """The part of each episode: an episode and the looks at what it left share one, and kinds are spread evenly."""
+        heads: dict[str, EpisodeRows] = {}
+        for parent, episode in zip(self.parents, self.episodes, strict=True):
+            if parent not in heads or episode.id == parent:
+                heads[parent] = episode
+        names, seen, folds = list(self.goals), dict[tuple[str, str, bool], int](), dict[str, int]()
+        for parent, head in sorted(heads.items(), key=lambda item: item[1].goal):  # stable: else in order of time
+            stratum = (names[head.goal][0], head.outcome, head.aftermath)
+            number = seen.get(stratum, 0)
+            seen[stratum], folds[parent] = number + 1, number % self.config.folds
+        return [folds[parent] for parent in self.parents]
 
     def _sample(self, labels: NDArray[np.int8]) -> Int64:
         """Frames to train on: all successes and some others, in order of time."""

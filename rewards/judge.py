@@ -7,6 +7,7 @@ from torch import Tensor
 
 from rewards.classifier import SuccessClassifier, image_features
 from rewards.debounce import Debounce
+from rewards.threads import computing_with
 from robot.interfaces import RewardReading
 from trajectories.errors import ConfigError
 from trajectories.types import Observation
@@ -19,8 +20,10 @@ class VlmReward:
         classifier: What it judges by.
     """
 
-    def __init__(self, classifier: SuccessClassifier) -> None:
+    def __init__(self, classifier: SuccessClassifier, threads: int | None = None) -> None:
+        """Judge by a classifier, with so many threads; None leaves them as they are."""
         self.classifier = classifier
+        self._threads = threads
         self._trunk = any(member.last_block is not None for member in classifier.members)
         self._debounce = Debounce(classifier.threshold.value, classifier.frames)
         self._instruction: str | None = None
@@ -32,7 +35,17 @@ class VlmReward:
         return self.classifier.camera
 
     def reset(self, instruction: str) -> None:
-        """Start judging a new episode."""
+        """Start judging a new episode.
+
+        Raises:
+            ConfigError: For an instruction that it was never tried under.
+        """
+        known = self.classifier.wordings
+        if known and instruction not in known:
+            raise ConfigError(
+                f"The success classifier was never tried on {instruction!r}; it knows {', '.join(map(repr, known))}. "
+                "Run `regrasp train-reward` again with the same task.instructions, or give one of those."
+            )
         if instruction != self._instruction:
             self._text = self.classifier.backbone.encode_text([instruction])
             self._instruction = instruction
@@ -52,11 +65,10 @@ class VlmReward:
                 f"The success classifier looks through camera {camera!r}, but the observation has "
                 f"{', '.join(observation.images) or 'none'}."
             )
-        features = image_features(self.classifier.backbone, observation.images[camera][None], self._trunk)
-        logits = self.classifier.feature_logits(features[:], self._text)
-        probability = float(self.classifier.calibration(logits)[0])
-        if not self.classifier.counts(observation.proprio[None])[0]:
-            probability = 0.0
-        return RewardReading(
-            probability, self._debounce.update(probability), probability >= self.classifier.threshold.value
-        )
+        with computing_with(self._threads):
+            features = image_features(self.classifier.backbone, observation.images[camera][None], self._trunk)
+            logits = self.classifier.feature_logits(features[:], self._text)
+        counts = bool(self.classifier.counts(observation.proprio[None])[0])
+        probability = float(self.classifier.calibration(logits)[0]) if counts else 0.0
+        above = counts and probability >= self.classifier.threshold.value
+        return RewardReading(probability, self._debounce.update(probability, counts), above)

@@ -12,7 +12,7 @@ import numpy as np
 
 from rewards.evaluation import episode_figures, frame_figures
 from robot.interfaces import RewardModel, RewardReading
-from trajectories.types import Episode, Observation, RobotSpec
+from trajectories.types import Direction, Episode, Observation, RobotSpec
 
 
 class LoadedReward(RewardModel, Protocol):
@@ -76,6 +76,7 @@ class RewardKind(ABC):
         self,
         episodes: Iterable[Episode],
         task: str,
+        instructions: Mapping[Direction, Sequence[str]],
         spec: RobotSpec,
         settings: Mapping[str, Any],
         folder: Path,
@@ -87,6 +88,7 @@ class RewardKind(ABC):
             episodes: Demonstrations and failures of `task`, prior data and looks at what an episode left behind
                 (`trajectories.kinds`); can be read once.
             task: The task that it shall judge.
+            instructions: Direction -> wordings of that task that a session may ask it about; it shall know each.
             spec: The robot that recorded them.
             settings: Those of the group `reward` but `kind`, as plain types.
             folder: Exists; may hold an earlier reward model.

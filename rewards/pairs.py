@@ -17,13 +17,10 @@ from torch.nn import functional
 from rewards.backbone import Backbone
 from rewards.frames import SUCCESS
 from rewards.gathering import RewardData
-from trajectories.errors import ConfigError
 from trajectories.types import Float64, Int64
 
 ALIKE = 0.95
 """Goals of other tasks with mean instruction embeddings closer than this (cosine) may be the same goal."""
-SAME = 0.9995
-"""Instructions with embeddings closer than this look the same to the backbone."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +55,7 @@ def own_pairs(data: RewardData) -> tuple[Pairs, NDArray[np.bool_]]:
 
 
 def cross_pairs(data: RewardData, backbone: Backbone, rng: np.random.Generator) -> Pairs:
-    """Frames with goals that they surely do not show: all negative.
-
-    Raises:
-        ConfigError: When the backbone can't tell a task's two directions apart by their instructions.
-    """
+    """Frames with goals that they surely do not show: all negative."""
     similar = _similarity(data, backbone)
     parts = []
     for episode in data.episodes:
@@ -71,11 +64,6 @@ def cross_pairs(data: RewardData, backbone: Backbone, rng: np.random.Generator) 
         opposite = [i for i, (name, way) in enumerate(data.goals) if name == task and way != direction]
         last = episode.rows[episode.known & (episode.labels == SUCCESS)]
         for goal in opposite:
-            if similar[goal, episode.goal] > SAME:
-                raise ConfigError(
-                    f"Backbone {backbone.name!r} can't tell {data.wordings[goal][0]!r} from "
-                    f"{data.wordings[episode.goal][0]!r}: word them differently or use a larger backbone."
-                )
             parts.append((last, np.full(len(last), goal), np.zeros(len(last), bool), episode.fold))
         rows = episode.rows[episode.known]
         if other_tasks and len(rows):

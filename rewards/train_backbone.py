@@ -139,7 +139,7 @@ def load_trained(path: Path) -> Any:
     from safetensors.torch import load
 
     try:
-        model = build_model(json.loads(path.with_suffix(".json").read_text()))
+        model = build_model(json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
         model.load_state_dict(load(path.read_bytes()), strict=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"Can't go on from the backbone in {path}: {error}") from error

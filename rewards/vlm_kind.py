@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from rewards.backbone import EMBEDDED, Backbone, load_backbone
 from rewards.config import RewardConfig
@@ -15,12 +17,17 @@ from rewards.evaluation import evaluate_episodes, evaluate_frames, figures_table
 from rewards.files import load_classifier, save_classifier
 from rewards.judge import VlmReward
 from rewards.kind import HeldOut, LoadedReward, RewardKind
+from rewards.readable import require_readable
 from rewards.training import train_reward
 from trajectories.errors import ConfigError
+from trajectories.numbers import whole
 from trajectories.settings import merged
-from trajectories.types import Episode, RobotSpec
+from trajectories.types import Direction, Episode, RobotSpec
 
-_BACKBONE = ("backbone", "pretrained", "allow_download")
+_OTHERS = ("backbone", "pretrained", "allow_download", "device", "threads")
+"""Settings of the group that are not of `RewardConfig`."""
+AUTO = "auto"
+_MOST_THREADS = 8
 
 
 class VlmKind(RewardKind):
@@ -30,27 +37,31 @@ class VlmKind(RewardKind):
         self,
         episodes: Iterable[Episode],
         task: str,
+        instructions: Mapping[Direction, Sequence[str]],
         spec: RobotSpec,
         settings: Mapping[str, Any],
         folder: Path,
         progress: Callable[[str, float], None],
     ) -> str:
         """Write classifier and `training.json`; returns the figures on held-out folds."""
-        raw = {key: value for key, value in settings.items() if key not in _BACKBONE}
+        raw = {key: value for key, value in settings.items() if key not in _OTHERS}
         raw.setdefault("camera", next(iter(spec.cameras)))
-        config = merged(RewardConfig(), raw, "reward")
-        trained = train_reward(episodes, task, backbone_from(settings), spec, config, progress)
+        config, backbone = merged(RewardConfig(), raw, "reward"), backbone_from(settings)
+        require_readable(backbone, {(task, direction): texts for direction, texts in instructions.items()})
+        trained = train_reward(episodes, task, backbone, spec, config, progress, instructions)
         save_classifier(trained.classifier, folder)
-        (folder / "training.json").write_text(json.dumps(trained.report, indent=1))
+        (folder / "training.json").write_text(json.dumps(trained.report, indent=1), encoding="utf-8")
         threshold = trained.report["threshold"]
         return (
             f"{figures_table(trained.report['held_out'])}\n\n"
-            f"Decision: {trained.classifier.frames} frames in a row above {threshold['value']:.3f}."
+            f"Decision: {trained.classifier.frames} frames in a row above {threshold['value']:.3f}.\n"
+            f"{trained.certificate.words(config.false_positive_rate)}"
         )
 
     def load(self, folder: Path, spec: RobotSpec, settings: Mapping[str, Any]) -> VlmReward:
         """Load the classifier on the backbone of the settings."""
-        return VlmReward(load_classifier(folder, backbone_from(settings), spec))
+        threads = threads_from(settings)
+        return VlmReward(load_classifier(folder, backbone_from(settings), spec), threads)
 
     def evaluate(self, trained: LoadedReward, held_out: HeldOut) -> dict[str, Any]:
         """Measure it on all frames at once, before and after calibration.
@@ -81,10 +92,44 @@ class VlmKind(RewardKind):
         return {"frames": frames, "whole_episodes": evaluate_episodes(trained.classifier, whole)}
 
 
-def backbone_from(settings: Mapping[str, Any]) -> Backbone:
-    """The backbone of the group `reward`; the shipped one where it names none."""
+def backbone_from(settings: Mapping[str, Any], device: str | None = None) -> Backbone:
+    """The backbone of the group `reward`; the shipped one where it names none.
+
+    Args:
+        settings: Of the group.
+        device: Torch device; None for that of the settings.
+    """
     return load_backbone(
         settings.get("backbone") or EMBEDDED,
         settings.get("pretrained"),
         allow_download=bool(settings.get("allow_download", False)),
+        device=device or _device_from(settings),
     )
+
+
+def threads_from(settings: Mapping[str, Any]) -> int:
+    """Threads that the judge computes with on a CPU: `reward.threads`, 1 where it is not given; auto: half the cores.
+
+    Raises:
+        ConfigError: For anything else than auto or a whole number of at least 1.
+    """
+    given = settings.get("threads", 1)
+    if given == AUTO:
+        return max(1, min(_MOST_THREADS, len(os.sched_getaffinity(0)) // 2))
+    return whole("reward.threads", given)
+
+
+def _device_from(settings: Mapping[str, Any]) -> str:
+    """The device of `reward.device`, cpu where it is not given; auto: a GPU where there is one.
+
+    Raises:
+        ConfigError: For an unknown one, or a GPU that torch doesn't find.
+    """
+    given = settings.get("device", "cpu")
+    if given == AUTO:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if given not in ("cpu", "cuda"):
+        raise ConfigError(f"reward.device={given} is unknown; expected auto, cpu or cuda.")
+    if given == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("reward.device=cuda, but torch finds no GPU here; `regrasp doctor` says why. Or give cpu.")
+    return str(given)

@@ -1,10 +1,14 @@
 """The whole path through the real processes, much shorter than useful."""
 
+import fcntl
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
+import termios
+import threading
 import time
 from pathlib import Path
 
@@ -17,6 +21,7 @@ from omegaconf import OmegaConf
 from commands import pretrain
 from commands.evaluate import evaluate
 from policies.perception.loading import load_perception
+from trajectories.store import TrajectoryStore
 
 
 def regrasp(run_dir, verb, *overrides):
@@ -89,8 +94,6 @@ def test_an_image_encoder_goes_the_same_way(run_dir, tmp_path):
 @pytest.mark.timeout(600)
 def test_kills_lose_and_double_nothing(run_dir):
     """Actor, learner, then both are killed; the same command goes on and every episode counts once."""
-    from trajectories.store import TrajectoryStore
-
     folder = run_dir / "finetune_regrasp"
     longer = "finetune.steps=400"
     process = regrasp(run_dir, "finetune", longer)
@@ -143,3 +146,79 @@ def test_actor_and_learner_end_with_the_command_that_started_them(run_dir):
     while any(Path(f"/proc/{pid}").exists() for pid in workers):
         assert time.monotonic() < until, "actor or learner goes on"
         time.sleep(0.2)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("how", ["ctrl-c", "closed terminal"])
+def test_the_terminal_ends_the_run_in_order(run_dir, how):
+    """One Ctrl-C, or closing the window: the episode under way is finished and kept, both processes save and end."""
+    folder, started = run_dir / "finetune_regrasp", time.time()
+    master, slave = os.openpty()
+    command = [sys.executable, "-m", "commands", "finetune", "profile=tiny", f"run_dir={run_dir}"]
+    process = subprocess.Popen(
+        [*command, "finetune.steps=100000"], cwd=ROOT, stdin=slave, stdout=slave, stderr=slave,
+        start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )  # fmt: skip
+    os.close(slave)
+    reader = Reader(master)
+
+    def status():
+        return json.loads((folder / "actor.json").read_text())
+
+    def until(condition, seconds=240):
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, reader.text()[-3000:]
+            time.sleep(0.05)
+
+    try:
+        until(lambda: len(children(process.pid, "actor")) == 1)
+        workers = [pid for verb in ("actor", "learner") for pid in children(process.pid, verb)]
+        mark = len((folder / "actor.log").read_text())
+        until(lambda: status()["state"] == "acting" and status()["updated_s"] > started)
+        before = status()["episodes"]
+        if how == "ctrl-c":
+            os.write(master, b"\x03")
+        else:
+            reader.close()  # the kernel tells the session's leader ...
+            os.killpg(process.pid, signal.SIGHUP)  # ... and a shell each of its jobs
+        assert process.wait(240) == 130
+        assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+    finally:
+        process.kill()
+        process.wait()
+        reader.close()
+    said = (folder / "actor.log").read_text()[mark:]
+    assert status()["state"] == "stopped", said
+    assert status()["episodes"] >= before + 1
+    assert status()["outbox"] == 0
+    assert "none is waiting" in said
+    assert "stopped with a checkpoint" in (folder / "learner.log").read_text().splitlines()[-1]
+    with TrajectoryStore(folder / "episodes", read_only=True) as store:
+        assert len(store.infos()) == status()["episodes"]
+
+
+class Reader:
+    """Reads what comes out of a pseudo-terminal, until it is closed."""
+
+    def __init__(self, master):
+        self._master, self._got, self._closing = master, bytearray(), False
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self):
+        while not self._closing:
+            if select.select([self._master], [], [], 0.05)[0]:
+                try:
+                    self._got += os.read(self._master, 1 << 16)
+                except OSError:  # nobody has the other end
+                    return
+
+    def text(self):
+        return self._got.decode(errors="replace")
+
+    def close(self):
+        if not self._closing:
+            self._closing = True
+            self._thread.join()
+            os.close(self._master)

@@ -237,3 +237,32 @@ def h(x: int):
 """
     expected = ["A: no docstring", "A.f: no annotation of x", "h: no annotation of the result"]
     assert undescribed(ast.parse(source)) == expected
+
+
+def unnamed_encodings(tree: ast.Module) -> list[int]:
+    """Lines that read or write text in whatever encoding the locale names: elsewhere it can't hold every character."""
+    found = []
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        given = {keyword.arg: keyword.value for keyword in call.keywords}
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        place = 0 if isinstance(call.func, ast.Attribute) else 1
+        mode = given.get("mode", call.args[place] if len(call.args) > place else None)
+        text = isinstance(mode, ast.Constant) and re.fullmatch(r"[rwax+t]+", str(mode.value)) is not None
+        opens = name == "open" and (text or (mode is None and isinstance(call.func, ast.Name)))
+        if (name in ("read_text", "write_text") or opens or "text" in given) and "encoding" not in given:
+            found.append(call.lineno)
+    return found
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_text_file_has_its_encoding_named(room):
+    trees = {str(path.relative_to(ROOT)): ast.parse(path.read_text(encoding="utf-8")) for path in python_files(room)}
+    found = {name: lines for name, tree in trees.items() if (lines := unnamed_encodings(tree))}
+    assert not found
+
+
+def test_the_search_for_encodings_finds_what_it_must():
+    bad = ["p.read_text()", "p.write_text(x)", "open(p)", "open(p, 'w')", "p.open('a')", "run(c, text=True)"]
+    good = ["p.read_text(encoding='utf-8')", "open(p, 'rb')", "p.open('wb')", "device.open()", "os.open(p, flags)"]
+    assert unnamed_encodings(ast.parse("\n".join(bad))) == [1, 2, 3, 4, 5, 6]
+    assert unnamed_encodings(ast.parse("\n".join(good))) == []

@@ -110,7 +110,7 @@ def read_conditions(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
         saved: dict[str, Any] = content["conditions"]
         if digest_of(saved) != content["sha256"]:
             raise ValueError("its digest is that of other conditions")

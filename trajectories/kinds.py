@@ -16,6 +16,9 @@ AFTERMATH: Final = "aftermath"
 """The arm has gone home after a success or a failure and looks at what it left: teaches the judge that a task stays
 done when the arm has gone."""
 
+PARENT_KEY: Final = "parent"
+"""In the metadata of an aftermath: the id of the episode whose scene it shows."""
+
 
 class _Described(Protocol):
     @property
@@ -26,3 +29,9 @@ def kind_of(episode: _Described) -> str | None:
     """The kind of an episode, or of one that only its `EpisodeInfo` is there of; None where nobody noted one."""
     kind = episode.metadata.get(KIND_KEY)
     return kind if isinstance(kind, str) else None
+
+
+def parent_of(episode: _Described) -> str | None:
+    """The id of the episode that this one looks back at; None where there is none or nobody noted it."""
+    parent = episode.metadata.get(PARENT_KEY)
+    return parent if isinstance(parent, str) else None

@@ -82,11 +82,12 @@ class Person:
     def help(self, reason: str, direction: Direction) -> None:
         """Not asked for here."""
 
-    def recover(self, faults: Sequence[Fault]) -> Clearance:
-        """Wait until the cause is removed, then take responsibility for what stood when asked."""
+    def recover(self, faults: Sequence[Fault]) -> Clearance | None:
+        """Wait until the cause is removed, then take responsibility for the faults that it caused; never for a hold."""
         self.reasons.append(reason_of(faults) or "")
         self.gone.wait()
-        return Clearance(PERSON, tuple(fault.id for fault in faults))
+        caused = tuple(fault.id for fault in faults if fault.kind != "hold")
+        return Clearance(PERSON, caused) if caused else None
 
     def resume(self, reason: str) -> None:
         """Step back at once."""

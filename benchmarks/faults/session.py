@@ -43,6 +43,7 @@ class Session:
             stderr=self._terminal,
             text=True,
             start_new_session=True,
+            encoding="utf-8",
         )
         self._stop = threading.Event()
         self._reader = threading.Thread(target=self._read, name="terminal", daemon=True)

@@ -36,6 +36,7 @@ from policies.gym.offline import METRICS
 from policies.gym.settings import OfflineSettings, OnlineSettings
 from policies.learner.metrics import read_metrics
 from policies.learner.run_folder import write_json
+from trajectories.durable import replace_file
 from trajectories.errors import ConfigError
 
 _NO_VARIANT = frozenset(
@@ -141,7 +142,7 @@ def run(config: DictConfig) -> None:
     path = folder / CELL_FILE
     name = ", ".join([str(config.env), str(config.method), *changes, f"seed {config.seed}"])
     settings = settings_of(config, prepared)
-    done = json.loads(path.read_text()) if path.is_file() else {}
+    done = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     if is_done(done.get("settings", {}), settings):
         print(f"== {name}: done before", flush=True)
         if config.label not in (None, done.get("label")):
@@ -172,5 +173,5 @@ def write_results(out: Path, cells: Sequence[Cell]) -> list[Path]:
         written[f"curves_{plain_name(env)}.svg"] = bench_chart(env, here, shared)
     written[RESULTS_FILE] = json.dumps(plain([asdict(r) for r in rows]), indent=1)  # last: it says that all are there
     for name, text in written.items():
-        (out / name).write_text(text)
+        replace_file(out / name, text.encode())
     return [out / name for name in written]

@@ -68,7 +68,7 @@ def read_cells(out: Path) -> list[Cell]:
     """All cells that are done, in order of environment, method, changes and seed."""
     cells = []
     for path in sorted((out / "cells").glob(f"*/*/*/{CELL_FILE}")):
-        raw = json.loads(path.read_text())
+        raw = json.loads(path.read_text(encoding="utf-8"))
         curves = raw["points"].items()
         points = {name: {int(step): _number(value) for step, value in curve.items()} for name, curve in curves}
         cells.append(Cell(**{**raw, "points": points, "changes": tuple(raw["changes"])}))

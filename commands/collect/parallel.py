@@ -11,17 +11,21 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from drivers.parent_link import die_with_parent
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
-def _one_thread_each() -> None:
-    """Workers share the cores: each uses one, and leaves Ctrl-C to the parent."""
+def _one_thread_each(parent: int) -> None:
+    """Workers share the cores: each uses one, leaves signals to the parent and ends with it, whatever ends that."""
     import signal
 
+    die_with_parent(parent)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = "1"
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def run_jobs(
@@ -44,7 +48,7 @@ def run_jobs(
                 yield job, result
             return
         with ProcessPoolExecutor(
-            min(workers, len(jobs)), multiprocessing.get_context("spawn"), _one_thread_each
+            min(workers, len(jobs)), multiprocessing.get_context("spawn"), _one_thread_each, (os.getpid(),)
         ) as pool:
             waiting = iter(jobs)
             running: dict[Future[Result], Job] = {}

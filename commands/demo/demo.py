@@ -16,6 +16,7 @@ from commands.demo.stages import Stage, Stages, chosen, flat
 from commands.evaluate.evaluate import evaluate_in_twin, plan_of
 from commands.report import report
 from factory.policy import agent_config, require_online
+from factory.reward import require_readable_task
 from factory.run_folders import (
     finetune_folder,
     pretrained_folder,
@@ -34,6 +35,7 @@ _ONLINE = ("pretrain.held_out_every", "pretrain.checkpoint_every")
 
 def run(config: DictConfig) -> None:
     """Run what is not done yet, then write the report."""
+    require_readable_task(config)
     run_dir, overrides = Path(config.run_dir), list(HydraConfig.get().overrides.task)
     require_online(config)
     stages, planned = Stages(run_dir), stages_of(config, overrides)

@@ -78,7 +78,7 @@ class Stages:
     def __init__(self, run_dir: Path) -> None:
         self._path = run_dir / "stages.json"
         self._asked: set[str] = set()
-        self._done: dict[str, Any] = json.loads(self._path.read_text()) if self._path.exists() else {}
+        self._done: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
 
     @property
     def seconds(self) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from omegaconf import DictConfig
 
@@ -13,6 +13,7 @@ from commands.doctor.report import Finding, fail, ok, warn
 from drivers.cameras.camera import CameraStatus, ProcessCamera
 from drivers.cameras.config import CameraConfig
 from drivers.cameras.find import Attached
+from drivers.cameras.realsense_config import RealSenseConfig
 from drivers.cameras.registry import KINDS
 from drivers.cameras.watchdog import State
 from factory.cameras import camera_settings
@@ -138,7 +139,7 @@ def check_streams(
     if not cameras:
         return
     with ExitStack() as stack:
-        opened = {name: stack.enter_context(ProcessCamera(config)) for name, config in cameras.items()}
+        opened = {name: stack.enter_context(ProcessCamera(without_reset(config))) for name, config in cameras.items()}
         for name, camera in opened.items():
             try:
                 camera.wait(open_s)
@@ -158,6 +159,12 @@ def check_streams(
         elapsed = time.monotonic() - start
         for name, one in watched.items():
             yield _judge(name, cameras[name], one, elapsed, max_age_s)
+
+
+def without_reset(config: CameraConfig) -> CameraConfig:
+    """The same settings, but nothing is reset: a session may use the camera that the doctor looks at."""
+    source = config.source
+    return replace(config, source=replace(source, reset=False)) if isinstance(source, RealSenseConfig) else config
 
 
 def _sample(one: _Watched, status: CameraStatus) -> None:

@@ -65,7 +65,9 @@ def _write_speed(folder: Path) -> float:
 def check_processor(frequencies: Path = _FREQUENCIES) -> Iterator[Finding]:
     """Cores that this process may use, how busy they are, and whether they sleep between control cycles."""
     cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
-    governors = sorted({path.read_text().strip() for path in frequencies.glob("cpu*/cpufreq/scaling_governor")})
+    governors = sorted(
+        {path.read_text(encoding="utf-8").strip() for path in frequencies.glob("cpu*/cpufreq/scaling_governor")}
+    )
     found = f"{cores} cores, load {load:.1f}, governor {', '.join(governors) or 'not told'}"
     if cores < _CORES:
         yield warn(
@@ -87,7 +89,7 @@ def check_processor(frequencies: Path = _FREQUENCIES) -> Iterator[Finding]:
 
 def check_priority() -> Iterator[Finding]:
     """Whether the arm's control loop may go before others; asked in a process that ends at once."""
-    done = subprocess.run([sys.executable, "-c", _PRIORITY], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", _PRIORITY], capture_output=True, check=False, encoding="utf-8")
     got = done.stdout.strip() or "unknown"
     if got.startswith("SCHED"):
         yield ok("priority", f"the arm's loop gets {got}")
@@ -102,7 +104,7 @@ def check_priority() -> Iterator[Finding]:
 
 def check_clock(source: Path = _CLOCK) -> Iterator[Finding]:
     """Where time comes from and how late this process is woken."""
-    name = source.read_text().strip() if source.is_file() else "not told"
+    name = source.read_text(encoding="utf-8").strip() if source.is_file() else "not told"
     late = sorted(_lateness_ms() for _ in range(_NAPS))
     half, worst = late[_NAPS // 2], late[_NAPS * 99 // 100]
     found = f"source {name}, woken {half:.2f} ms late (p99 {worst:.2f} ms)"

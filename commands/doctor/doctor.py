@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from commands.doctor.computer import check_clock, check_disk, check_priority, check_processor
 from commands.doctor.graphics import check_gpu, check_rendering
+from commands.doctor.judge import check_judge
 from commands.doctor.packages import check_packages, check_python
 from commands.doctor.report import Check, Finding, as_json, examine, ok, summary
 from drivers.cameras.find import Attached
@@ -59,6 +60,7 @@ def look(config: DictConfig) -> Iterator[Finding]:
         "disk": lambda: check_disk(Path(config.run_dir)),
         "processor": check_processor,
         "clock": check_clock,
+        "judge": lambda: check_judge(config),
     }
     for name, check in checks.items():
         yield from examine(name, check)

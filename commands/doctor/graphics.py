@@ -78,6 +78,7 @@ def check_rendering() -> Iterator[Finding]:
             text=True,
             timeout=_RENDER_S,
             check=False,
+            encoding="utf-8",
         )
     except subprocess.TimeoutExpired:
         yield fail("rendering", f"MUJOCO_GL={way} hung for {_RENDER_S:.0f} s", advice)

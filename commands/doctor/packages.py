@@ -43,7 +43,7 @@ def check_packages(lock: Path = LOCK) -> Iterator[Finding]:
     missing: list[str] = []
     absent: list[str] = []
     other: list[str] = []
-    for name, wanted in locked(lock.read_text()).items():
+    for name, wanted in locked(lock.read_text(encoding="utf-8")).items():
         have = _version(name)
         if have is None and wanted.everywhere:
             (missing if _plain(name) in needed else absent).append(name)

@@ -80,7 +80,7 @@ def _check_latency(device: Path, adapters: Path) -> Iterator[Finding]:
     if not timer.is_file():
         yield ok("latency", "no FTDI latency timer on this port")
         return
-    value = timer.read_text().strip()
+    value = timer.read_text(encoding="utf-8").strip()
     if value == "1":
         yield ok("latency", "the adapter passes bytes on after 1 ms")
     else:
@@ -100,7 +100,7 @@ def holders_of(device: Path, processes: Path = _PROCESSES) -> list[tuple[int, st
         try:
             links = [os.readlink(link) for link in (folder / "fd").iterdir()]
             if str(device) in links:
-                found.append((int(folder.name), (folder / "comm").read_text().strip()))
+                found.append((int(folder.name), (folder / "comm").read_text(encoding="utf-8").strip()))
         except OSError:  # another user's, or it ended meanwhile
             continue
     return sorted(found)

@@ -251,9 +251,7 @@ def _setup(bus: DynamixelBus, model: ServoMap, offsets: Sequence[float]) -> Iter
         yield fail(
             "settings",
             f"{len(found)} differ from the table: " + "; ".join(map(str, found)),
-            "Look at each. To write what the table says: arm in the sleep pose, torque off, then "
-            "drivers.widowx.eeprom.write_settings(bus, model, person='your name', offsets=...), offsets as the newest "
-            "calibration file says.",
+            eeprom.advice(found),
         )
     else:
         yield ok("settings", "EEPROM as the driver wants it: modes, limits, shadows, return delay, shutdown")

@@ -177,7 +177,7 @@ def _read(folder: Path, place: str) -> Evaluation | None:
     if not path.is_file():
         return None
     try:
-        result = json.loads(path.read_text())
+        result = json.loads(path.read_text(encoding="utf-8"))
         conditions = result["conditions"] if "conditions" in result else _conditions_before(result)
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(

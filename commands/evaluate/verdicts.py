@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from omegaconf import DictConfig
 
 from commands.evaluate.conditions import PREDICATE
-from factory.reward import reward_of
+from factory.judging import session_judge
 from factory.run_folders import reward_folder
-from factory.spec import spec_of
+from robot.rollout.judging import BesideJudge
 from trajectories.errors import ConfigError
 from trajectories.types import Direction, Observation
 
 if TYPE_CHECKING:
     from factory.robot import Station
-    from robot.interfaces import RewardModel
+    from robot.interfaces import RewardModel, RewardReading
 
 JUDGES = ("auto", "predicate", "reward", "person")
 
@@ -69,21 +70,35 @@ class RewardJudge:
 
     name = "reward model"
 
-    def __init__(self, reward: RewardModel) -> None:
+    def __init__(self, reward: RewardModel, beside: bool = False) -> None:
+        """Judge between two steps, or beside the next one's motion and a step later (`robot.rollout.judging`)."""
         self._reward = reward
+        self._beside = BesideJudge(reward) if beside else None
+        self._begun: Future[RewardReading] | None = None
 
     def start(self, observation: Observation) -> None:
         """Judge a new episode."""
+        self._finished()
         self._reward.reset(observation.instruction)
         self._reward.update(observation)
 
     def done(self, observation: Observation, direction: Direction) -> bool:
-        """The debounced decision."""
-        return self._reward.update(observation).done
+        """The debounced decision, beside the motion that on the observation before."""
+        if self._beside is None:
+            return self._reward.update(observation).done
+        done = self._finished()
+        if not done:
+            self._begun = self._beside.begin(observation)
+        return done
 
     def verdict(self, done: bool, instruction: str) -> bool:
         """Done is success."""
-        return done
+        return done or self._finished()
+
+    def _finished(self) -> bool:
+        """The decision on the observation that is being judged; False when there is none."""
+        begun, self._begun = self._begun, None
+        return begun is not None and begun.result().done
 
 
 class PersonJudge:
@@ -131,4 +146,5 @@ def judge_of(config: DictConfig, station: Station) -> Judge:
 
 
 def _reward_judge(config: DictConfig) -> RewardJudge:
-    return RewardJudge(reward_of(config, spec_of(config)))
+    judge = session_judge(config, None, print)
+    return RewardJudge(judge.reward, judge.beside)

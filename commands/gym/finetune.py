@@ -22,6 +22,7 @@ from policies.gym.offline import AGENT_FILE, METRICS
 from policies.gym.online import OnlineTraining, needs_data
 from policies.learner.metrics import read_metrics
 from trajectories.errors import CheckpointError, ConfigError
+from trajectories.writer_lock import only_writer
 
 
 def train(config: DictConfig, run: GymRun, steps: int, start: Path | None) -> None:
@@ -34,7 +35,7 @@ def train(config: DictConfig, run: GymRun, steps: int, start: Path | None) -> No
         start: Checkpoint to begin with; None from scratch.
 
     Raises:
-        ConfigError: The method doesn't go online.
+        ConfigError: The method doesn't go online, or another process trains in the run's folder.
         CheckpointError: There is nothing to begin with.
     """
     import torch
@@ -54,8 +55,9 @@ def train(config: DictConfig, run: GymRun, steps: int, start: Path | None) -> No
     work += [Workload(agent.online, updates, settings.batch, settings.utd)]
     run = compiled_run(config, run, work, device, run.finetuned / AGENT_FILE)
     data = dataset_of(run, config) if needs_data(run.job, settings, start is None) else None
-    training = OnlineTraining(run.job, settings, run.finetuned, start=start, data=data, device=device)
-    run_training(training, f"{config.method} online", "step")
+    with only_writer(run.finetuned):
+        training = OnlineTraining(run.job, settings, run.finetuned, start=start, data=data, device=device)
+        run_training(training, f"{config.method} online", "step")
 
 
 def run(config: DictConfig) -> None:

@@ -19,13 +19,14 @@ from policies.agent.compile_choice import Workload
 from policies.gym.offline import METRICS, OfflineTraining
 from policies.learner.metrics import read_metrics
 from trajectories.errors import ConfigError
+from trajectories.writer_lock import only_writer
 
 
 def train(config: DictConfig, run: GymRun, steps: int) -> None:
     """Train offline, as far as the run's folder leaves anything to do.
 
     Raises:
-        ConfigError: The method has no offline phase.
+        ConfigError: The method has no offline phase, or another process trains in the run's folder.
     """
     import torch
 
@@ -40,8 +41,9 @@ def train(config: DictConfig, run: GymRun, steps: int) -> None:
     settings, device = offline_settings(config, run, steps), device_of(config)
     work = [Workload(run.job.agent.offline, settings.steps, settings.batch)]
     run = compiled_run(config, run, work, device, run.start)
-    training = OfflineTraining(run.job, settings, data, run.pretrained, device)
-    run_training(training, f"{config.method} offline", "update")
+    with only_writer(run.pretrained):
+        training = OfflineTraining(run.job, settings, data, run.pretrained, device)
+        run_training(training, f"{config.method} offline", "update")
 
 
 def run(config: DictConfig) -> None:

@@ -23,6 +23,7 @@ from commands.report.comparison import (
 )
 from factory.run_folders import elsewhere
 from factory.spec import spec_of
+from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError
 
 
@@ -76,8 +77,8 @@ def run(config: DictConfig) -> None:
     rows = rows_of(runs)
     text = markdown(rows, runs)
     out.mkdir(parents=True, exist_ok=True)
-    (out / "comparison.md").write_text(text + "\n")
-    (out / "comparison.json").write_text(json.dumps([asdict(row) for row in rows], indent=1))
+    replace_file(out / "comparison.md", (text + "\n").encode())
+    replace_file(out / "comparison.json", json.dumps([asdict(row) for row in rows], indent=1).encode())
     curves = {
         direction: {
             f"{method} ({len(mine)} seeds)": mean_curve(mine, f"{direction}/stochastic")
@@ -85,7 +86,7 @@ def run(config: DictConfig) -> None:
         }
         for direction in ("forward", "backward")
     }
-    (out / "comparison.svg").write_text(method_chart(curves))
+    replace_file(out / "comparison.svg", method_chart(curves).encode())
     print(text)
     if min(len(mine) for mine in by_method(runs).values()) < 2:
         print("\nA method with a single seed has no interval: run `regrasp demo seed=...` for more.")

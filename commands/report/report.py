@@ -25,6 +25,7 @@ from factory.spec import spec_of
 from policies.learner.run_folder import CONDITIONS
 from policies.perception.loading import load_perception
 from trajectories.conditions import differences, read_conditions
+from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError
 from trajectories.kinds import AFTERMATH
 from trajectories.store import TrajectoryStore
@@ -53,7 +54,7 @@ def write(config: DictConfig, run_dir: Path, seconds: dict[str, float], command:
     learned = read_conditions(finetune_folder(config) / CONDITIONS)
     stream = open_stream(finetune_folder(config) / "episodes", spec_of(config))
     reward_path = run_dir / "reward" / "evaluation.json"
-    reward = json.loads(reward_path.read_text()) if reward_path.exists() else None
+    reward = json.loads(reward_path.read_text(encoding="utf-8")) if reward_path.exists() else None
     page = _template().render(
         title=f"{config.task.name.replace('_', ' ')}: {_headline(before, after)}",
         task=config.task.name,
@@ -78,7 +79,7 @@ def write(config: DictConfig, run_dir: Path, seconds: dict[str, float], command:
         settings=settings,
     )
     path = run_dir / ("report.html" if config.method.name == "regrasp" else f"report_{config.method.name}.html")
-    path.write_text(page)
+    replace_file(path, page.encode())
     return path
 
 
@@ -141,7 +142,7 @@ def _judge(config: DictConfig) -> str:
 
 
 def _template() -> Any:
-    source = (files("commands") / "templates" / "report.html.j2").read_text()
+    source = (files("commands") / "templates" / "report.html.j2").read_text(encoding="utf-8")
     return Environment(autoescape=select_autoescape(default=True, default_for_string=True)).from_string(source)
 
 

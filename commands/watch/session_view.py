@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,11 +14,15 @@ from robot.rollout.actor_status import ActorStatus
 from robot.rollout.recovery import Recovery
 from robot.rollout.session import SessionStep
 from trajectories.errors import RegraspError
+from trajectories.numbers import NS_PER_S
 from trajectories.types import Observation, Source, UInt8
 
 if TYPE_CHECKING:
     from factory.robot import Station
     from robot.console.state import Acting
+
+_LATE_NS = NS_PER_S
+"""So old joints are still shown as they were; an arm's loop that says nothing for longer is silent."""
 
 
 class SessionView:
@@ -45,6 +50,8 @@ class SessionView:
         self._step: SessionStep | None = None
         self._ages = DataAge()
         self._status: ActorStatus | None = None
+        self._heard_ns = time.monotonic_ns()
+        self._arm_seen: tuple[int, dict[str, Any]] = (0, {})
 
     def attach(self, station: Station, recovery: Recovery) -> None:
         """The robot is open.
@@ -53,23 +60,24 @@ class SessionView:
             station: The robot.
             recovery: Tells what it waits for after a fault, and hears the word "clear".
         """
-        self._station, self._recovery = station, recovery
+        self._station, self._recovery, self._heard_ns = station, recovery, time.monotonic_ns()
         self.words.update(station.words())
 
     # -- from the session's thread ------------------------------------------------------------------
     def on_step(self, step: SessionStep) -> None:
         """The newest instant."""
-        self._step = step
+        self._step, self._heard_ns = step, time.monotonic_ns()
         if self._station is not None:
             self._ages.add(self._station.env.ages_ns)
 
     def on_observation(self, observation: Observation) -> None:
         """The newest instant of a session without policy and judge."""
         self._step = SessionStep(observation, "forward", 0, Source.PERSON, float("nan"))
+        self._heard_ns = time.monotonic_ns()
 
     def on_status(self, status: ActorStatus) -> None:
-        """Counts of the run."""
-        self._status = status
+        """Counts of the run; also while the session waits for its learner, as a sign of life."""
+        self._status, self._heard_ns = status, time.monotonic_ns()
 
     def figures(self) -> dict[str, Any]:
         """Of the whole session, plain JSON types: station, freshness of the data, missed steps, recoveries."""
@@ -113,6 +121,8 @@ class SessionView:
         faults = self._standing()
         values |= {"fault": reason_of(faults), "faults": faults}
         values["waiting_for"] = self._waiting_for()
+        beat_ns = self._heard_ns if self._station is None else max(self._heard_ns, self._station.env.beat_ns)
+        values["updated_s"] = time.time() - (time.monotonic_ns() - beat_ns) / NS_PER_S
         return ConsoleState(**values).to_dict()
 
     # -- inside -------------------------------------------------------------------------------------
@@ -122,6 +132,8 @@ class SessionView:
     def _acting(self, step: SessionStep) -> Acting:
         if self._waiting_for() is not None or self._standing():
             return "nobody"
+        if self._status is not None and self._status.state != "acting":
+            return "nobody"  # waits for the learner, or is at its end
         names: dict[Source, Literal["policy", "person"]] = {Source.PERSON: "person"}
         return names.get(step.source, "policy")
 
@@ -132,19 +144,22 @@ class SessionView:
         return asked or self._recovery.waiting_for
 
     def _arm(self) -> dict[str, Any]:
-        """Joints and gripper, as far as they can be read now."""
+        """Joints and gripper; those of a moment ago where the arm's loop is a little late."""
         if self._station is None:
             return {}
-        env = self._station.env
+        env, now_ns = self._station.env, time.monotonic_ns()
         try:
             state = env.arm_state
-        except RegraspError:
-            return {}
-        return {
+        except RegraspError as error:
+            seen_ns, values = self._arm_seen
+            return values if now_ns - seen_ns < _LATE_NS else {"stale": str(error)}
+        values = {
             "joints": joint_views(state, env.limits, env.model.joints),
             "gripper_width": state.gripper_width,
             "gripper_effort": state.gripper_effort,
         }
+        self._arm_seen = now_ns, values
+        return values
 
     def _hold(self, by: str) -> str:
         fault = self._faults.trip(f"{by or 'somebody at the console'} said hold", "hold")
@@ -164,22 +179,28 @@ class SessionView:
 
 
 def _devices(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """What a station of real drivers reports."""
-    if not figures:
-        return {}
-    loop = figures["arm"]["loop"]
+    """What a station of real drivers reports; one of a package outside may report less."""
+    arm, loop = figures.get("arm", {}), figures.get("arm", {}).get("loop")
     names = CameraView.__dataclass_fields__
     return {
-        "mode": figures["arm"]["mode"],
+        "mode": arm.get("mode"),
         "servos": tuple(
-            ServoView(servo["name"], servo["temperature_c"], None, servo["voltage_v"], servo["load"])
-            for servo in figures["servos"]
+            ServoView(
+                servo["name"],
+                servo["temperature_c"],
+                servo.get("temperature_limit_c"),
+                servo["voltage_v"],
+                servo["load"],
+            )
+            for servo in figures.get("servos", ())
         ),
-        "loop": LoopView(
+        "loop": None
+        if loop is None
+        else LoopView(
             1e3 * loop["period_p50_s"], 1e3 * loop["period_p99_s"], int(loop["missed"]), int(loop["incomplete"])
         ),
         "cameras": {
             name: CameraView(**{key: value for key, value in camera.items() if key in names})
-            for name, camera in figures["cameras"].items()
+            for name, camera in figures.get("cameras", {}).items()
         },
     }

@@ -10,9 +10,11 @@ from omegaconf import DictConfig
 
 from commands.watch.server import WatchServer
 from commands.watch.text import text_of
+from factory.link import certificates_of
 from robot.console.client import NoSessionError, find_session
 from robot.console.light import light_of
 from robot.console.state import ConsoleState
+from robot.link.certificates import fingerprint
 from trajectories.errors import LinkError
 from trajectories.numbers import between
 
@@ -27,13 +29,17 @@ def run(config: DictConfig) -> None:
         print(text_of(state, light_of(state, time.time())))
         return
     between("watch.port", config.watch.port, 0, 65535)
-    token = None if config.watch.token is None else str(config.watch.token)
-    with WatchServer(str(config.watch.host), int(config.watch.port), run_dir, token) as server:
+    files = certificates_of(config)
+    with WatchServer(str(config.watch.host), int(config.watch.port), run_dir, files) as server:
         threading.Thread(target=server.serve_forever, name="watch", daemon=True).start()
         try:
             print(f"Watching {run_dir} at {server.url} (Ctrl-C ends the page, not the session)", flush=True)
-            if server.token is not None:
-                print(f"Whoever reaches this address can look; the buttons need the token {server.token}", flush=True)
+            print("Who has this address may look and press the buttons: give it to nobody else.", flush=True)
+            if files is not None and server.scheme == "https":
+                known = (
+                    "A browser that doesn't know the laboratory's authority warns and shows this fingerprint (SHA-256):"
+                )
+                print(f"{known} {fingerprint(files.certificate)}", flush=True)
             _announce(run_dir)
         finally:
             server.shutdown()

@@ -81,7 +81,7 @@ class ProcessCamera:
 
     def __init__(self, config: CameraConfig) -> None:
         self.config = config
-        self._ring = FrameRing.create(config.size, config.source.depth, config.slots)
+        self._ring = FrameRing.create(config.size, config.source.depth)
         self._watchdog = Watchdog(config, self._ring)
         self._closed = False
         self._lock = threading.Lock()  # nobody reads the ring while it is freed

@@ -57,7 +57,6 @@ class CameraConfig:
         crop: (top, left, height, width) of the device's image that is used; None: as much of the middle as has the
             shape of `size`.
         latency_ms: From light to receipt, subtracted from every stamp; `drivers.cameras.latency` measures it.
-        slots: Frames in the ring.
         patience: Time limits.
     """
 
@@ -66,7 +65,6 @@ class CameraConfig:
     size: tuple[int, int] = (96, 96)
     crop: Window | None = None
     latency_ms: float = 0.0
-    slots: int = 6
     patience: Patience = field(default_factory=Patience)
 
     def __post_init__(self) -> None:
@@ -77,8 +75,6 @@ class CameraConfig:
             raise ConfigError(f"Camera {self.name!r}: size is {self.size}, expected at least one pixel each way.")
         if not 0 <= self.latency_ms < 1000:
             raise ConfigError(f"Camera {self.name!r}: latency_ms is {self.latency_ms}, expected 0 to 1000.")
-        if self.slots < 3:
-            raise ConfigError(f"Camera {self.name!r}: slots is {self.slots}, expected 3 or more.")
         _ = self.window
 
     @property

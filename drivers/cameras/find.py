@@ -93,6 +93,6 @@ def find_v4l2(by_id: Path = _BY_ID, names: Path = _NAMES) -> Attached:
 
 def _name(path: Path) -> str:
     try:
-        return path.read_text(errors="replace").strip() or "?"
+        return path.read_text(errors="replace", encoding="utf-8").strip() or "?"
     except OSError:
         return "?"

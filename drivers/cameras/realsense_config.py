@@ -18,6 +18,7 @@ class RealSenseConfig:
         resolution: (height, width) of colour and depth.
         fps: Frames per second of both.
         depth: Whether depth is streamed, too.
+        reset: Whether a camera that starts and sends nothing is reset before the last attempt to open it.
         exposure_us: Fixed exposure of the colour image; None leaves it to the camera.
         stand_in: "module:callable" called with `serial`; returns a `SoftwareFeed` whose images go through
             librealsense's software device instead of a camera: virtual cameras, tests.
@@ -28,6 +29,7 @@ class RealSenseConfig:
     fps: int = 30
     depth: bool = False
     exposure_us: int | None = None
+    reset: bool = True
     stand_in: str | None = None
 
     def __post_init__(self) -> None:

@@ -19,6 +19,10 @@ _RETURN_S = 10.0
 _POLL_S = 0.25
 
 
+class _SilentError(RuntimeError):
+    """The camera started for this process and sends nothing."""
+
+
 class Pipeline:
     """`FrameSets` of a camera.
 
@@ -35,14 +39,19 @@ class Pipeline:
     def open(self) -> None:
         """Start and wait for a first frame; a hardware reset comes before the last attempt (D405s often need it).
 
+        Only a camera that this process had started, and that sent nothing, is reset: one that doesn't start may be in
+        use, and a reset would take it away from whoever uses it.
+
         Raises:
             CameraError: When the camera is missing, on USB 2, or never delivers.
         """
         context = self._rs.context()
         last: Exception | None = None
+        ours = reset = False
         for attempt in range(1, ATTEMPTS + 1):
             device = find_device(self._rs, context, self._config.serial)
-            if attempt == ATTEMPTS:
+            if attempt == ATTEMPTS and ours and self._config.reset:
+                reset = True
                 device = self._reset(context, device)
             refuse_usb2(self._rs, device, self._config.serial)
             try:
@@ -50,10 +59,12 @@ class Pipeline:
                 return
             except RuntimeError as error:
                 last = error
+                ours = isinstance(error, _SilentError)
                 self.close()
+        after = "the last after a hardware reset" if reset else "without a reset"
         raise CameraError(
-            f"RealSense {self._config.serial} did not deliver frames in {ATTEMPTS} attempts, the last after a hardware "
-            f"reset ({last}). Unplug it for a few seconds; check that no other program uses it and that it offers "
+            f"RealSense {self._config.serial} did not deliver frames in {ATTEMPTS} attempts, {after} ({last}). Unplug "
+            "it for a few seconds; check that no other program uses it and that it offers "
             f"{self._config.resolution[0]} x {self._config.resolution[1]} pixels at {self._config.fps} frames/s."
         )
 
@@ -89,7 +100,7 @@ class Pipeline:
         set_exposure(rs, colour_sensor(rs, profile.get_device(), config.serial), config.exposure_us)
         ok, _ = self._pipeline.try_wait_for_frames(_FIRST_FRAME_MS)
         if not ok:
-            raise RuntimeError(f"no frame in {_FIRST_FRAME_MS} ms")
+            raise _SilentError(f"no frame in {_FIRST_FRAME_MS} ms")
 
     def _reset(self, context: Any, device: Any) -> Any:
         """Reset the camera and wait until it is back on the bus."""

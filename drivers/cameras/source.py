@@ -19,7 +19,7 @@ class RawFrame:
     Attributes:
         colour: uint8 (H, W, 3) RGB, contiguous.
         depth: uint16 (H, W), seen from the depth sensor (not aligned to colour); None when not asked for.
-        t_ns: Host monotonic ns of the receipt.
+        t_ns: Host monotonic ns at which the driver got it, or of the receipt where the driver doesn't tell.
         number: The device's frame number.
         device_us: The device's clock, us.
         exposure_us: Exposure time, us.

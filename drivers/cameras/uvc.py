@@ -18,6 +18,8 @@ from trajectories.types import UInt8
 
 _BY_ID = Path("/dev/v4l/by-id")
 _AUTO, _MANUAL = 3, 1  # V4L2_EXPOSURE_APERTURE_PRIORITY and V4L2_EXPOSURE_MANUAL
+_FIRST_FRAME_NS = 1_000_000_000
+"""A first frame whose stamp is older than this was stamped by another clock."""
 _EXPOSURE_UNIT_US = 100  # of V4L2_CID_EXPOSURE_ABSOLUTE
 
 
@@ -90,6 +92,7 @@ class UvcSource:
         self._cv2: Any = None
         self._number = 0
         self._exposure_us = -1
+        self._stamped: bool | None = None
 
     def open(self) -> None:
         """Open, set and check the device.
@@ -118,17 +121,30 @@ class UvcSource:
         if self._capture is None:
             raise CameraError(f"{self._config.device} is not open; call open first.")
         ok, image = self._capture.read()
-        now = time.monotonic_ns()
+        t_ns = self._stamp(self._capture, time.monotonic_ns())
         if not ok or image is None:
             raise CameraError(f"{self._config.device} stopped delivering frames; check its cable.")
         if image.shape != (*self._config.resolution, 3):
             raise CameraError(f"{self._config.device} sent {image.shape}, expected {(*self._config.resolution, 3)}.")
         self._number += 1
         colour = self._cv2.cvtColor(image, self._cv2.COLOR_BGR2RGB)
-        return RawFrame(colour, None, now, number=self._number, exposure_us=self._exposure_us)
+        return RawFrame(colour, None, t_ns, number=self._number, exposure_us=self._exposure_us)
+
+    def _stamp(self, capture: Capture, now_ns: int) -> int:
+        """When the driver got the frame that was read last, monotonic ns.
+
+        While this process is stopped, frames wait in the driver's queue. V4L2 stamps them with the monotonic clock, and
+        OpenCV passes that on; a device whose first frame says otherwise (a film, another clock, 0 for none) is stamped
+        on receipt.
+        """
+        stamp_ns = round(capture.get(self._cv2.CAP_PROP_POS_MSEC) * 1e6)
+        if self._stamped is None:
+            self._stamped = 0 < now_ns - stamp_ns < _FIRST_FRAME_NS
+        return min(stamp_ns, now_ns) if self._stamped else now_ns
 
     def close(self) -> None:
         """Release the device."""
+        self._stamped = None
         if self._capture is not None:
             self._capture.release()
             self._capture = None

@@ -193,23 +193,6 @@ class DynamixelBus:
         replies = self._insist(servos, ask, f"sync read of {name}")
         return {servo: register.decode(replies[servo].data) for servo in servos}
 
-    def bulk_read(self, names: Mapping[int, str]) -> dict[int, int]:
-        """A register of each servo, its own choice, with one request; with one reply, too, where all firmware can.
-
-        Raises:
-            ServoTimeoutError: Naming all that didn't answer.
-        """
-        registers = {servo: self.register(servo, name) for servo, name in names.items()}
-        able = all(self.firmware.get(servo, 0) >= self.tables[servo].fast_firmware for servo in names)
-
-        def ask(ready: Sequence[int], attempt: int) -> dict[int, Status]:
-            fast = able and attempt == 0 and len(ready) > 1 and not self.transactions.joint_replies_owed()
-            ranges = {servo: (registers[servo].address, registers[servo].size) for servo in ready}
-            return self.transactions.gather_ranges(ranges, fast)
-
-        replies = self._insist(tuple(names), ask, "bulk read")
-        return {servo: register.decode(replies[servo].data) for servo, register in registers.items()}
-
     def sync_write(self, name: str, values: Mapping[int, int]) -> None:
         """Set the same RAM register of several servos with one packet. Nobody answers: read back what matters.
 
@@ -221,43 +204,7 @@ class DynamixelBus:
         data = {servo: register.encode(value) for servo, value in values.items()}
         self.transactions.tell(messages.sync_write(register.address, data))
 
-    def bulk_write(self, values: Mapping[int, tuple[str, int]]) -> None:
-        """Set a RAM register of each servo, its own choice, with one packet: servo -> (name, value).
-
-        Nobody answers: read back what matters.
-
-        Raises:
-            PacketError: When a value doesn't fit or a register is EEPROM or read-only.
-            PortLostError: Without port.
-        """
-        writes = {}
-        for servo, (name, value) in values.items():
-            register = _unconfirmed(self.register(servo, name))
-            writes[servo] = (register.address, register.encode(value))
-        self.transactions.tell(messages.bulk_write(writes))
-
     # -- other instructions -------------------------------------------------------------------------
-    def reg_write(self, servo: int, name: str, value: int) -> None:
-        """Register a value that `action` sets."""
-        register = self._writable(servo, name)
-        if register.eeprom:
-            self._require_torque_off(servo, name)
-        request = messages.reg_write(servo, register.address, register.encode(value))
-        self.transactions.ask(servo, request, 0, f"registered write of {name}")
-
-    def action(self) -> None:
-        """Carry out what was registered, on every servo at once; nobody answers."""
-        self.transactions.tell(messages.action())
-
-    def clear_turns(self, servo: int) -> None:
-        """Reset the multi-turn position of a servo that stands still."""
-        self.transactions.ask(servo, messages.clear(servo), 0, "clear")
-
-    def factory_reset(self, servo: int) -> None:
-        """Restore the factory settings except id and baud rate; torque must be off."""
-        self._require_torque_off(servo, "the factory settings")
-        self.transactions.ask(servo, messages.factory_reset(servo), 0, "factory reset")
-
     def reboot(self, servo: int, back_within_s: float = 2.0) -> None:
         """Restart a servo and wait until it answers. It comes back without torque and with initial RAM values.
 

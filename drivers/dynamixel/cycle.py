@@ -25,7 +25,8 @@ from trajectories.errors import ConfigError
 from trajectories.numbers import NS_PER_S
 
 _STATE = struct.Struct("<BBhii")
-_HEALTH = struct.Struct("<BbHHB")
+_HEALTH = struct.Struct("<BbxxHB")
+"""The skipped bytes are the realtime tick: more bytes are more lengths that tell questions apart."""
 _STATE_FIELDS = ("status_return_level", "hardware_error_status", None, "present_velocity", "present_position")
 _HEALTH_FIELDS = (
     "torque_enable",
@@ -47,14 +48,12 @@ class ServoHealth(NamedTuple):
     Attributes:
         torque: Whether the servo holds its joint.
         watchdog_tripped: Whether its bus watchdog stopped it.
-        tick_ms: Its clock, 0 ... 32,767 ms; a jump means that it restarted.
         voltage: V.
         temperature: Degrees C.
     """
 
     torque: bool
     watchdog_tripped: bool
-    tick_ms: int
     voltage: float
     temperature: int
 
@@ -220,8 +219,8 @@ class StateCycle:
         unit = self._tables[status.servo].current_unit_a
         slow = None
         if health:
-            torque, watchdog, tick, voltage, temperature = _HEALTH.unpack_from(data, _STATE.size)
-            slow = ServoHealth(torque != 0, watchdog < 0, tick, voltage * VOLT_UNIT, temperature)
+            torque, watchdog, voltage, temperature = _HEALTH.unpack_from(data, _STATE.size)
+            slow = ServoHealth(torque != 0, watchdog < 0, voltage * VOLT_UNIT, temperature)
         return ServoState(
             status.servo,
             self.bus.transactions.sent_ns,

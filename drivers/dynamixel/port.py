@@ -60,14 +60,18 @@ def find_port(name: str, by_id: Path = BY_ID) -> str:
         PortError: When there is none or more than one.
     """
     if "/" in name:
-        if not Path(name).exists():
-            raise PortError(f"There is no port {name}; there are {_present(by_id)}. Is the adapter plugged in?")
+        if not os.path.exists(name):
+            raise _missing(name, by_id)
         return name
     matches = sorted(path for path in by_id.glob("*") if name in path.name) if by_id.is_dir() else []
     if len(matches) != 1:
         found = "no port" if not matches else f"{len(matches)} ports ({', '.join(path.name for path in matches)})"
         raise PortError(f"{name!r} fits {found} in {by_id}; there are {_present(by_id)}. Give a path or a unique part.")
     return str(matches[0])
+
+
+def _missing(name: str, by_id: Path = BY_ID) -> PortError:
+    return PortError(f"There is no port {name}; there are {_present(by_id)}. Is the adapter plugged in?")
 
 
 def _present(by_id: Path) -> str:
@@ -90,7 +94,7 @@ class SerialPort:
     def __init__(self, name: str, baud: int) -> None:
         self.name = name
         self._serial = _open(find_port(name), baud)
-        self._fd = self._serial.fileno()
+        self._fd: int = self._serial.fileno()
         self._poll = select.poll()
         self._poll.register(self._fd, select.POLLIN)
         with contextlib.suppress(OSError, ValueError, AttributeError):
@@ -116,9 +120,7 @@ class SerialPort:
         wait_ms = max(deadline_ns - time.monotonic_ns(), 0) / 1e6
         self._live()
         events = self._poll.poll(wait_ms)
-        if not events:
-            return b""
-        return self._take(events[0][1])
+        return self._take(events[0][1]) if events else b""
 
     def drain(self) -> int:
         """Throw away what arrived so far; returns how many bytes."""
@@ -169,11 +171,17 @@ def _open(path: str, baud: int) -> serial.Serial:
         import serial
     except ImportError:
         raise MissingDependencyError("Servos need the package pyserial: pip install pyserial.") from None
-    if not stat.S_ISCHR(os.stat(path).st_mode):
+    try:
+        is_device = stat.S_ISCHR(os.stat(path).st_mode)
+    except FileNotFoundError:  # a name in /dev/serial/by-id outlives its device for a moment
+        raise _missing(path) from None
+    except OSError as error:
+        raise PortError(f"Port {path} can't be looked at: {error}. {_advice(error)}") from None
+    if not is_device:
         raise PortError(f"{path} is not a serial port.")
     try:
         device = serial.Serial(path, baud, timeout=0, exclusive=True)
-    except (serial.SerialException, OSError, ValueError) as error:
+    except (serial.SerialException, termios.error, OSError, ValueError) as error:
         raise PortError(f"Port {path} can't be opened: {error}. {_advice(error)}") from None
     with contextlib.suppress(OSError):
         fcntl.ioctl(device.fileno(), termios.TIOCEXCL)

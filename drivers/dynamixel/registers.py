@@ -36,24 +36,9 @@ def rad_to_ticks(angle: float) -> int:
     return CENTRE_TICKS + round(angle / RAD_PER_TICK)
 
 
-def velocity_to_rad_s(units: float) -> float:
-    """Velocity registers, 0.229 rev/min a unit."""
-    return units * VELOCITY_UNIT_RAD_S
-
-
 def rad_s_to_velocity(speed: float) -> int:
     """Nearest velocity register of a speed in rad/s."""
     return round(speed / VELOCITY_UNIT_RAD_S)
-
-
-def acceleration_to_rad_s2(units: float) -> float:
-    """Profile acceleration, 214.577 rev/min^2 a unit."""
-    return units * ACCELERATION_UNIT_RAD_S2
-
-
-def elapsed_ms(earlier: int, later: int) -> int:
-    """Milliseconds between two realtime ticks, which wrap; right below 32 s."""
-    return (later - earlier) % TICK_WRAP_MS
 
 
 EEPROM_END = 64

@@ -194,18 +194,6 @@ class Transactions:
         request = messages.sync_read(servos, address, length, fast)
         return self._collect(request, dict.fromkeys(servos, length), fast)
 
-    def gather_ranges(self, ranges: Mapping[int, tuple[int, int]], fast: bool = False) -> dict[int, Status]:
-        """One bulk read without repetition: the replies that came, possibly none.
-
-        The caller sees to it that these replies can be told from late ones (`fence`, `joint_replies_owed`).
-
-        Args:
-            ranges: Servo -> (address, length).
-            fast: Whether to ask for one joint reply.
-        """
-        lengths = {servo: length for servo, (_, length) in ranges.items()}
-        return self._collect(messages.bulk_read(ranges, fast), lengths, fast)
-
     def _collect(self, request: bytes, lengths: Mapping[int, int], fast: bool) -> dict[int, Status]:
         """Send a request to several servos and take the replies that came.
 
@@ -249,10 +237,6 @@ class Transactions:
         for status in replies.values():
             self._accept(status)
         return {servo: status for servo, status in replies.items() if not status.refusal}
-
-    def joint_replies_owed(self) -> bool:
-        """Whether a joint reply may still be on its way: a fast request could be given the wrong answer."""
-        return bool(self._owed.lengths(BROADCAST, self.clock()))
 
     def patience_ns(self, servos: int, length: int) -> int:
         """Longest time that `gather` takes with so many servos and bytes each, without fast sync read."""

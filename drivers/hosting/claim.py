@@ -15,10 +15,10 @@ import socket
 import struct
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from drivers.errors import PortError
+from drivers.hosting.record import device_name
 
 _PATIENCE_S = 40.0
 """A process that folds the arm up because of a fault finishes that first."""
@@ -37,13 +37,13 @@ class Claim:
         before: What the process that had the arm before said when it let go of it; empty when there was none.
 
     Raises:
-        PortError: When a running session has it, or its process doesn't answer.
+        PortError: When a running session has it, its process doesn't answer, or it is another user's.
     """
 
     def __init__(self, port: str) -> None:
         self.before: Mapping[str, Any] = {}
         self._port = port
-        name = b"\0regrasp-arm-" + hashlib.sha256(_same(port).encode()).hexdigest()[:32].encode()
+        name = _socket_name(port)
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         give_up = time.monotonic() + _PATIENCE_S
         try:
@@ -62,7 +62,7 @@ class Claim:
     def visitor(self) -> socket.socket | None:
         """Whoever asks for the arm, to be answered with `answer`; None when it is nobody of this user."""
         visitor, _ = self._socket.accept()
-        if _peer(visitor)[1] in (os.geteuid(), 0):
+        if _trusted(_peer(visitor)[1]):
             return visitor
         visitor.close()
         return None
@@ -81,14 +81,27 @@ class Claim:
             return False
         return True
 
+    def _require_own(self, pid: int, user: int) -> None:
+        """Refuse to listen to other users: any process may take the name, and say what it likes.
+
+        Raises:
+            PortError: When it is another user's, and not root's.
+        """
+        if not _trusted(user):
+            raise PortError(
+                f"The arm on {self._port} is claimed by process {pid} of another user (id {user}), which isn't "
+                "listened to. Have it ended, then connect again."
+            )
+
     def _ask(self, name: bytes, give_up: float) -> None:
         """Ask whoever has the arm for it; returns when it is worth trying again."""
-        pid, said, silent = "?", b"", False
+        pid, said, silent = 0, b"", False
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as asking:
             asking.settimeout(max(give_up - time.monotonic(), _AGAIN_S))
             try:
                 asking.connect(name)
-                pid = str(_peer(asking)[0])
+                pid, user = _peer(asking)
+                self._require_own(pid, user)
                 while piece := asking.recv(_PIECE):
                     said += piece
             except TimeoutError:
@@ -112,9 +125,12 @@ class Claim:
             )
 
 
-def _same(resource: str) -> str:
-    """The same text for every path that leads to one device, from whichever folder; other names as they are."""
-    return os.path.realpath(resource) if Path(resource).is_absolute() and os.path.exists(resource) else resource
+def _socket_name(port: str) -> bytes:
+    return b"\0regrasp-arm-" + hashlib.sha256(device_name(port).encode()).hexdigest()[:32].encode()
+
+
+def _trusted(user: int) -> bool:
+    return user in (os.geteuid(), 0)
 
 
 def answer(visitor: socket.socket, **what: Any) -> None:

@@ -157,6 +157,7 @@ class HostedArm:
         latch: What stands.
         rate_hz: How often orders are looked at and the state is published.
         command_timeout_s: See above.
+        command_age_s: A command that was computed longer ago is dropped: a control step at 5 Hz.
 
     Attributes:
         farewell: What `close` left behind; empty before.
@@ -171,13 +172,14 @@ class HostedArm:
         latch: FaultLatch | None = None,
         rate_hz: float = 100.0,
         command_timeout_s: float = 0.5,
+        command_age_s: float = 0.2,
     ) -> None:
         self.farewell = ""
         self._latch = FaultLatch() if latch is None else latch
         self._arm, self._block = LatchedArm(arm, self._latch), block
         self._period_s, self._timeout_ns = 1.0 / rate_hz, round(command_timeout_s * NS_PER_S)
         self._state = self._first_state()
-        self._orders, self._ordered_ns = OrderReader(block), 0
+        self._orders, self._ordered_ns = OrderReader(block, command_age_s), 0
         self._told = FaultReader(block)
         self._crash: BaseException | None = None
         self._stop = threading.Event()

@@ -6,10 +6,12 @@ Every part is a `Mailbox`: whoever reads gets the newest whole message at once, 
 from __future__ import annotations
 
 import json
+import logging
 import mmap
 import os
 import struct
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -21,8 +23,10 @@ from drivers.hosting.checks import Mode
 from drivers.shared_memory import Mailbox, create_memory
 from robot.control.faults import Fault
 from robot.interfaces import ArmState
+from trajectories.numbers import NS_PER_S
 from trajectories.types import Command, Float64
 
+_log = logging.getLogger(__name__)
 _MODES = tuple(Mode)
 _HEAD = struct.Struct("<qBB")
 """Beat, number of joints (0: there is no state yet), mode."""
@@ -209,16 +213,22 @@ class FaultReader:
 
 
 class OrderReader:
-    """Takes every order of a session once; used from any thread.
+    """Takes every order of a session once, beginning after those that there are; used from any thread.
+
+    A command that was computed too long ago is dropped: this process was stopped meanwhile, and what the session saw
+    then isn't so any more. A hold is never too old.
+
+    Args:
+        block: Shared with the session.
+        age_s: How old a command may be, s.
 
     Attributes:
         lock: Held while an order is obeyed.
     """
 
-    def __init__(self, block: SharedBlock) -> None:
-        """Begin after the orders that there are."""
+    def __init__(self, block: SharedBlock, age_s: float) -> None:
         self.lock = threading.Lock()
-        self._block, self._taken = block, block.orders
+        self._block, self._taken, self._age_ns = block, block.orders, round(age_s * NS_PER_S)
 
     def skip(self, number: int) -> None:
         """Forget orders up to `number`: something else was asked for after them."""
@@ -234,5 +244,13 @@ class OrderReader:
             if number <= self._taken:
                 return False
             self._taken = number
+            age_ns = 0 if command is None else abs(time.monotonic_ns() - command.t_ns)
+            if age_ns > self._age_ns:
+                _log.warning(
+                    "A command was dropped: it is %.2f s old, at most %.2f s are allowed. Was this process stopped, or "
+                    "is the computer overloaded?",
+                    age_ns / NS_PER_S, self._age_ns / NS_PER_S,
+                )  # fmt: skip
+                return False
             obey(command)
         return True

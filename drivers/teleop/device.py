@@ -47,11 +47,14 @@ def make_device(config: Mapping[str, Any]) -> TeleopDevice:
 def device_settings(config: Mapping[str, Any]) -> Any:
     """The settings of a single device (`GamepadConfig` ...), see `make_device`.
 
+    `takeover` says how control changes hands (`TakeoverConfig`), which isn't the device's concern.
+
     Raises:
         ConfigError: On an unknown name, setting or value.
     """
     settings = dict(config)
     name = settings.pop("device", None)
+    settings.pop("takeover", None)
     if name not in _MAKERS:
         raise ConfigError(f"device is {name!r}, expected one of {', '.join(DEVICES)}.")
     return merged(_MAKERS[name][0](), settings, name)

@@ -85,6 +85,8 @@ def open_node(path: str, wanted: str) -> InputNode:
         raise TeleopError(f"There is no device {path}; {_attached()}.") from None
     except PermissionError:
         raise TeleopError(f"{path} may not be used by this user. {PERMISSION}") from None
+    except OSError as error:
+        raise TeleopError(f"{path} can't be opened ({error.strerror}); {_attached()}.") from None
     if not stat.S_ISFIFO(mode) and not stat.S_ISCHR(mode):
         raise TeleopError(f"{path} is no input device; expected a path below {INPUT_FOLDER}, or a named pipe.")
     try:

@@ -68,7 +68,7 @@ class KeyboardConfig:
         reconnect_s: Pause between attempts to open it again.
     """
 
-    path: str = "auto"
+    path: str = TERMINAL
     controls: ControlsConfig = field(default_factory=keyboard_controls)
     held_s: float = 0.15
     reconnect_s: float = 0.5

@@ -18,14 +18,14 @@ BACKENDS = ("spacenavd", "hid")
 
 
 def spacemouse_controls() -> ControlsConfig:
-    """Push the cap where the gripper shall go; left button: gripper, right button: hand back.
+    """Push the cap where the gripper shall go; left button: gripper, right button: success.
 
     For a person who sits behind the arm and looks along its x axis; the signs are those of ROS
     (ros-drivers/joystick_drivers `spacenav_node/src/spacenav_node.cpp`).
     """
     return ControlsConfig(
         axes={"dx": "+z", "dy": "-x", "dz": "+y", "droll": "+rz", "dpitch": "-rx", "dyaw": "+ry"},
-        keys={"BUTTON_0": "toggle gripper", "BUTTON_1": "hand back"},
+        keys={"BUTTON_0": "toggle gripper", "BUTTON_1": "mark success"},
         response=Response(dead_zone=0.12, expo=1.5, coarse=0.6, fine=0.2),
         stale_s=0.5,
     )

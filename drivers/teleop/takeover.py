@@ -45,9 +45,11 @@ class TakeoverConfig:
             ConfigError: Naming the setting.
         """
         if self.take_over_by not in _WAYS:
-            raise ConfigError(f"takeover.take_over_by is {self.take_over_by!r}, expected one of {', '.join(_WAYS)}.")
+            raise ConfigError(
+                f"device.takeover.take_over_by is {self.take_over_by!r}, expected one of {', '.join(_WAYS)}."
+            )
         if self.still_s is not None and not 0.0 < self.still_s <= 3600.0:
-            raise ConfigError(f"takeover.still_s is {self.still_s!r}, expected seconds above 0, or null.")
+            raise ConfigError(f"device.takeover.still_s is {self.still_s!r}, expected seconds above 0, or null.")
 
 
 class Takeover:

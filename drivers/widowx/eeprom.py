@@ -17,12 +17,13 @@ _PAIR_TICKS = 20
 """Disagreement of a pair at rest that needs calibration, 1.8 degrees."""
 _STILL_TICKS = 4
 _UPDATE_S = 0.05
+_OFFSET = "homing_offset"
 _MEANING = {
     "operating_mode": "3 is position control; in another mode goal positions mean nothing",
     "drive_mode": "bit 0 is the direction; bit 2 (time-based profiles, which Interbotix' ROS driver leaves set) would "
     "turn the speed limit into a duration",
     "secondary_id": "which servo it follows",
-    "homing_offset": "a shift of the joint's zero; the expected one is that of the newest calibration file",
+    _OFFSET: "a shift of the joint's zero; the expected one is that of the newest calibration file",
     "shutdown": "which errors switch the torque off; 52 is overload, electrical shock, overheating",
     "startup_configuration": "must be 0, so that it doesn't switch torque on by itself",
 }
@@ -101,25 +102,40 @@ def differences(bus: DynamixelBus, model: ServoMap, offsets: Sequence[float] = (
     return found
 
 
-def write_settings(bus: DynamixelBus, model: ServoMap, person: str, offsets: Sequence[float] = ()) -> list[Difference]:
+def write_settings(
+    bus: DynamixelBus, model: ServoMap, person: str, offsets: Sequence[float] | None = None
+) -> list[Difference]:
     """Write what differs, on the word of a person who has the arm in its sleep pose; returns what was changed.
 
     Torque must be off already: nothing here switches it off.
 
+    Args:
+        bus: Of the servos, identified.
+        model: The arm.
+        person: Who looks at the arm.
+        offsets: (N,) rad, the homing offsets that the joints were calibrated to, which with 0 for the gripper are
+            written as well; None leaves those in the servos as they are.
+
     Raises:
-        ConfigError: Without a name.
+        ConfigError: Without a name, or for another number of offsets.
         TorqueOnError: When a servo holds its joint.
         DeviceError: When a servo didn't keep a value.
     """
     if not person.strip():
         raise ConfigError("Writing the servos' EEPROM takes a person's name: they must look at the arm meanwhile.")
+    if offsets is not None and len(offsets) != len(model.joints):
+        raise ConfigError(
+            f"The {model.name} has {len(model.joints)} joints, got {len(offsets)} homing offsets. Give one a joint, "
+            "in rad, as the newest calibration file says, or none to leave the servos' own."
+        )
     holding = [servo for servo, torque in bus.sync_read(model.servos, "torque_enable").items() if torque]
     if holding:
         raise TorqueOnError(
             f"Servos {holding} hold their joints (torque on): the EEPROM can't be written. Bring the arm to its sleep "
             "pose, support it, switch the torque off, then write."
         )
-    changed = differences(bus, model, offsets)
+    found = differences(bus, model, () if offsets is None else offsets)
+    changed = [one for one in found if offsets is not None or one.register != _OFFSET]
     for difference in changed:
         bus.write(difference.servo, difference.register, difference.expected)
         if bus.read(difference.servo, difference.register) != difference.expected:
@@ -166,8 +182,19 @@ def calibrate_shadows(bus: DynamixelBus, model: ServoMap, person: str) -> dict[i
 def describe(found: list[Difference]) -> str:
     """What differs and what to do, for a person."""
     lines = "\n  ".join(map(str, found))
-    return (
-        f"The servos' settings differ from the table in {len(found)} places:\n  {lines}\n"
+    return f"The servos' settings differ from the table in {len(found)} places:\n  {lines}\n{advice(found)}"
+
+
+def advice(found: list[Difference]) -> str:
+    """What to do about differences, for a person."""
+    said = [
         "Look at each. To write what the table says: arm in the sleep pose, torque off, then "
-        "drivers.widowx.eeprom.write_settings(bus, model, person='your name')."
-    )
+        "drivers.widowx.eeprom.write_settings(bus, model, person='your name'), which leaves homing offsets alone."
+    ]
+    if any(one.register == _OFFSET for one in found):
+        said.append(
+            "Homing offsets are this arm's calibration: name the folder of the calibration file that they came from "
+            "(robot.calibrations=...), or calibrate again with `regrasp calibrate`. Only where the newest file is "
+            "right and the servos aren't, add offsets=..., one a joint in rad as that file says."
+        )
+    return " ".join(said)

@@ -101,6 +101,10 @@ class Guard:
         """Latch a fault that was noticed elsewhere; the newest reason for a key counts, as a new instance."""
         self._latch.trip(reason, key=key, renew=True)
 
+    def rest(self, reason: str) -> None:
+        """Send the arm to rest for what was noticed elsewhere; the first reason counts."""
+        self._to_rest(reason)
+
     def update(self, reading: Reading, now_ns: int) -> Verdict:
         """Judge a reading.
 

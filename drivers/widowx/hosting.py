@@ -48,7 +48,7 @@ class HostedWidowX(WidowX):
         priority: str,
         latch: FaultLatch,
     ) -> None:
-        self._block, self._orders, self._told = block, OrderReader(block), FaultReader(block)
+        self._block, self._orders, self._told = block, OrderReader(block, settings.command_age_s), FaultReader(block)
         self._told.take(latch.add)
         super().__init__(bus, model, settings, threaded=False, latch=latch)
         self._statistics.priority = priority

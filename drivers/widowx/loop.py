@@ -213,7 +213,8 @@ class ControlLoop:
         Raises:
             DeviceError: When servos don't answer.
         """
-        startup.disarm_watchdogs(self.bus, self.model)
+        with contextlib.suppress(SafetyError):  # what tripped beyond its limits goes on holding
+            startup.disarm_watchdogs(self.bus, self.model)
         if self._mode is Mode.SLEEP and self.sleeping and not self.latch.standing:
             for servo in self.model.servos:
                 self.bus.write(servo, "torque_enable", 0)
@@ -230,6 +231,8 @@ class ControlLoop:
                 self._control()
         except PortLostError as error:
             self._lose(error)
+        except DeviceError as error:
+            self.latch.trip(f"The servos can't be controlled: {error} Look at the arm, then clear it.", key="line")
 
     def _control(self) -> None:
         health = self._cycles % self.settings.health_every == 0
@@ -335,7 +338,7 @@ class ControlLoop:
         """
         bus, model, settings = self.bus, self.model, self.settings
         self._reader.configure()
-        if not self._fit():
+        if not self._fit(switch_on):
             self._mode, self._astray = Mode.FAULT, True
             self._first_state()
             return
@@ -344,23 +347,26 @@ class ControlLoop:
         ticks = startup.take_over(bus, model, self.goals.limits, braked=braked, switch_on=switch_on)
         startup.set_running_profiles(bus, model, settings)
         startup.arm_watchdogs(bus, model, settings)
-        goals = [ticks_to_rad(t) for t in ticks]
+        startup.verify_ram(bus, model, settings, ticks, torque=switch_on)
+        *joints, gripper = (ticks_to_rad(t) for t in ticks)
         self._stopping.cancel()
-        self.motion.restart(goals[:-1])
-        self.gripper.restart(goals[-1])
+        self.motion.restart(joints)
+        self.gripper.restart(gripper)
         self._pwm = settings.gripper.pwm
         self._astray = False
         self._first_state()
         if switch_on:
             self.guard.restart(bus.clock())
+            if hot := startup.hot_servo(bus, model, settings.guard.temperature_margin_c):
+                self.guard.rest(f"{hot} Let it cool in the sleep pose, then clear it.")
 
-    def _fit(self) -> bool:
+    def _fit(self, switch_on: bool) -> bool:
         """Latch what keeps the servos from being taken over; whether there is nothing."""
         errors = self.bus.sync_read(self.model.servos, "hardware_error_status")
         for servo, error in errors.items():
             self.guard.note_error(servo, error)
         try:
-            startup.require_pairs_agree(self.bus, self.model)
+            startup.require_fit(self.bus, self.model, self.settings.guard, switch_on)
         except SafetyError as problem:
             self.guard.trip("start", str(problem))
             return False

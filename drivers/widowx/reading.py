@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -28,9 +29,10 @@ class ServoStatus:
         t_ns: Monotonic ns of its last answer.
         load: Signed fraction of its stall torque.
         current_a: A; None for models that measure load only.
-        temperature_c: Degrees C; None before it was first read, as the next two.
-        voltage_v: V.
-        torque: Whether it holds its joint.
+        temperature_c: Degrees C; None before it was first read.
+        temperature_limit_c: Degrees C at which it switches itself off.
+        voltage_v: V; None before it was first read.
+        torque: Whether it holds its joint; None before it was first read.
         errors: Hardware errors that it reports, in words.
     """
 
@@ -40,6 +42,7 @@ class ServoStatus:
     load: float
     current_a: float | None
     temperature_c: int | None
+    temperature_limit_c: int
     voltage_v: float | None
     torque: bool | None
     errors: tuple[str, ...]
@@ -67,6 +70,7 @@ def statuses(
             load=output(place, state),
             current_a=state.current,
             temperature_c=health.temperature if health else None,
+            temperature_limit_c=place.table["temperature_limit"].initial,
             voltage_v=health.voltage if health else None,
             torque=health.torque if health else None,
             errors=tuple(bit.name.lower() for bit in HardwareError if state.error & bit and bit.name),
@@ -116,6 +120,16 @@ def output(place: ServoPlace, state: ServoState) -> float:
     return state.load or 0.0
 
 
+def joint_effort(model: ServoMap, states: Mapping[int, ServoState], joint: int) -> float:
+    """N m with which the servos of a joint push, each as hard as it says; the sign is the leader's (*unconfirmed*).
+
+    Reverse mode turns the sign of the measured current on some servos and not on others, so the signs of a pair say
+    nothing. Servos that push against each other count as if they pushed together, which overestimates.
+    """
+    torques = [output(p, states[p.servo]) * stall_torque(p.table) for p in model.group(joint)]
+    return math.copysign(sum(map(abs, torques)), torques[0])
+
+
 def arm_state(model: ServoMap, states: Mapping[int, ServoState], gripper_pwm: int) -> ArmState:
     """Joint state of all servos' newest states; its time is that of the oldest.
 
@@ -125,10 +139,7 @@ def arm_state(model: ServoMap, states: Mapping[int, ServoState], gripper_pwm: in
         gripper_pwm: Largest output that the gripper may use now, of 885.
     """
     leaders = [place.servo for place in model.leaders[:-1]]
-    efforts = [
-        sum(output(p, states[p.servo]) * stall_torque(p.table) for p in model.group(joint))
-        for joint in range(len(leaders))
-    ]
+    efforts = [joint_effort(model, states, joint) for joint in range(len(leaders))]
     gripper = states[model.gripper.servo]
     width = min(max(model.linkage.width(gripper.position), 0.0), model.linkage.largest_width)
     squeeze = -output(model.gripper, gripper) * LARGEST_PWM / gripper_pwm

@@ -102,6 +102,7 @@ class ArmSettings:
         profile_velocity: Register 112: largest speed inside a servo, 0.229 rpm a unit; must exceed `motion`.
         watchdog_units: Register 98, 20 ms each: servos stop by themselves when the computer falls silent.
         command_timeout_s: Without a newer command for so long the arm brakes and holds.
+        command_age_s: A command that was computed longer ago is dropped by the arm's process: a control step at 5 Hz.
         max_age_s: `read` refuses a state that is older.
         health_every: Cycles between reads of torque, watchdog, voltage, temperature.
         reopen_s: Between attempts to open a lost port.
@@ -122,6 +123,7 @@ class ArmSettings:
     profile_velocity: int = 131
     watchdog_units: int = 15
     command_timeout_s: float = 0.5
+    command_age_s: float = 0.2
     max_age_s: float = 0.1
     health_every: int = 10
     reopen_s: float = 0.5
@@ -150,7 +152,7 @@ class ArmSettings:
             raise ConfigError(
                 f"Need health_every >= 1 and on_close sleep or hold; {self.health_every}, {self.on_close}."
             )
-        for name in ("command_timeout_s", "max_age_s", "reopen_s", "latency_s", "hold_lag"):
+        for name in ("command_timeout_s", "command_age_s", "max_age_s", "reopen_s", "latency_s", "hold_lag"):
             positive(name, getattr(self, name))
 
     @property

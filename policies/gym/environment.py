@@ -6,6 +6,8 @@ import contextlib
 import difflib
 import importlib
 import io
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -123,14 +125,17 @@ def _require_time_limit(env: FlatEnv, settings: EnvSettings) -> None:
 
 
 def _make(settings: EnvSettings) -> FlatEnv:
-    for module in settings.modules:
+    module, named, _ = settings.id.partition(":")
+    if named and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # as `python -m` finds a person's own module; last, so that it hides nothing
+    for registering in settings.modules:
         if settings.id in gymnasium.registry:
             break
         try:
             with contextlib.redirect_stderr(io.StringIO()):  # Farama's packages print news there
-                importlib.import_module(module)
+                importlib.import_module(registering)
         except ModuleNotFoundError as error:
-            if error.name != module.partition(".")[0]:
+            if error.name != registering.partition(".")[0]:
                 raise
     try:
         return gymnasium.make(
@@ -139,9 +144,10 @@ def _make(settings: EnvSettings) -> FlatEnv:
     except gymnasium.error.DependencyNotInstalled as error:
         raise MissingDependencyError(f"{settings.id} needs a package that isn't installed: {error}.") from error
     except ModuleNotFoundError as error:
-        raise MissingDependencyError(
-            f"{settings.id} needs a module that isn't installed: {error}. Install the package that brings it."
-        ) from error
+        advice = "Install the package that brings it."
+        if named and f"No module named {module.partition('.')[0]!r}" in str(error):
+            advice = f"Put {module}.py into this folder, name its folder in PYTHONPATH, or install the package."
+        raise MissingDependencyError(f"{settings.id} needs a module that isn't installed: {error}. {advice}") from error
     except gymnasium.error.Error as error:
         close = difflib.get_close_matches(settings.id, list(gymnasium.registry), n=3)
         hint = f"Did you mean {' or '.join(close)}?" if close else "Name the module that registers it: module:id."

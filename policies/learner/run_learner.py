@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-import signal
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from policies.learner.lag import LagWatch
 from policies.learner.learner import Learner
 from policies.learner.learner_status import LearnerStatus
 from robot.link.server import LinkServer
 from robot.link.tls import TlsFiles
-from robot.signals import on_signals
+from robot.signals import ENDINGS, on_signals, set_from_handler
 
 logger = logging.getLogger(__name__)
 _UPDATES_A_TURN = 8
@@ -23,20 +23,20 @@ _WAIT_S = 0.5
 def run_learner(
     learner: Learner,
     address: str,
+    tls: TlsFiles,
     *,
-    tls: TlsFiles | None = None,
     on_status: Callable[[LearnerStatus], None] | None = None,
     say: Callable[[str], None] = logger.warning,
     on_ready: Callable[[str], None] | None = None,
     linger_s: float = 5.0,
     stop: threading.Event | None = None,
 ) -> bool:
-    """Serve and train until everything is learned, or SIGINT or SIGTERM come; saves and closes the learner.
+    """Serve and train until everything is learned, or SIGINT, SIGTERM or SIGHUP come; saves and closes the learner.
 
     Args:
         learner: Opened for the run.
         address: "host:port" to listen at; port 0 takes a free one.
-        tls: Certificates; needed off loopback.
+        tls: Certificates of this end and of those who may connect.
         on_status: Told now and then where the run stands.
         say: Told in words whether the learner keeps up with the robot, at the start and while it runs.
         on_ready: Told the address once actors can connect.
@@ -52,7 +52,7 @@ def run_learner(
     stop = stop or threading.Event()
     tell = on_status or _ignore
     lag = LagWatch(learner.config.max_lag, learner.spec.control_hz, say)
-    with on_signals(stop.set, signal.SIGINT, signal.SIGTERM):
+    with on_signals(partial(set_from_handler, stop), *ENDINGS):
         try:
             lag.begin(learner.seconds_an_update(), learner.trainer.agent.device.type)
             with LinkServer(learner, address, tls) as server:

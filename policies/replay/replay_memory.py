@@ -77,7 +77,7 @@ def available_bytes(device: torch.device) -> int | None:
         return int(torch.cuda.mem_get_info(device)[0])
     if device.type != "cpu" or not MEMINFO.is_file():
         return None
-    for line in MEMINFO.read_text().splitlines():
+    for line in MEMINFO.read_text(encoding="utf-8").splitlines():
         if line.startswith("MemAvailable:"):
             return 1024 * int(line.split()[1])
     return None

@@ -10,9 +10,10 @@ from robot.console.state import STREAMING, ConsoleState
 
 SILENT_S = 5.0
 """A state older than this is no news."""
-WARM_C = 8.0
-"""So far below a servo's own limit, degrees C, the arm's driver rests."""
+WARM_C = 12.0
+"""So far below a servo's own limit, degrees C, people are warned. By default the arm's driver rests 8 below it."""
 _WHO = {"policy": "The policy acts", "person": "A person acts", "nobody": "Nobody acts"}
+_OLD = "What you see here is old. Look at the arm and at the session's terminal."
 _CLEAR = 'Then enter your name and press "clear".'
 
 
@@ -62,12 +63,9 @@ def light_of(state: ConsoleState, now_s: float) -> Light:
         return _waiting(state.waiting_for)
     silent_s = now_s - state.updated_s
     if silent_s > SILENT_S:
-        return Light(
-            "amber",
-            "NO NEWS",
-            f"The session has said nothing new for {silent_s:.0f} s.",
-            "What you see here is old. Look at the arm and at the session's terminal.",
-        )
+        return Light("amber", "NO NEWS", f"The session has said nothing new for {silent_s:.0f} s.", _OLD)
+    if state.stale is not None:
+        return Light("amber", "NO NEWS", f"The arm says nothing new. {state.stale}", _OLD)
     for name, camera in sorted(state.cameras.items()):
         if camera.state != STREAMING:
             error = f" ({camera.last_error})" if camera.last_error else ""

@@ -6,7 +6,6 @@ fills in what it has. Angles in rad, lengths in m, efforts in N m.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, TypeVar
@@ -126,8 +125,9 @@ class ConsoleState:
         tallies: Direction -> success, as the judge saw it.
         helps: Reason -> how often help was asked for.
         policy_version: Of the weights in use; 0: as pre-trained.
+        stale: Why joints and gripper are not shown: the arm's own loop says nothing new; or None.
         waiting_for: What the session asks a person to do, or None. It names the word that answers it, ready or clear.
-        updated_s: Unix time at which this was true.
+        updated_s: Unix time of the control loop's last sign of life; 0: there was none.
     """
 
     task: str = ""
@@ -152,8 +152,9 @@ class ConsoleState:
     tallies: Mapping[str, Tally] = field(default_factory=dict)
     helps: Mapping[str, int] = field(default_factory=dict)
     policy_version: int = 0
+    stale: str | None = None
     waiting_for: str | None = None
-    updated_s: float = field(default_factory=time.time)
+    updated_s: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return the snapshot as dictionaries and lists."""

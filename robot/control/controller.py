@@ -22,7 +22,7 @@ from trajectories.errors import ConfigError
 from trajectories.numbers import NS_PER_S
 from trajectories.types import Command, Float64
 
-_LATEST_START = 0.5  # of a period: an action that comes later waits for the next time of the grid
+LATEST_START = 0.5  # of a period: an action that comes later waits for the next time of the grid
 _STILL = 0.05  # rad/s: twice a servo's resolution
 _SETTLE_S = 0.8  # longest wait for the fingers
 _STRAIN_S = 0.1  # of pushing too hard until the arm gives way
@@ -96,7 +96,7 @@ class Controller:
         if self._next_ns is None:
             self._next_ns = now
         late, missed = now - self._next_ns, 0
-        if late > _LATEST_START * self.period_ns:
+        if late > LATEST_START * self.period_ns:
             missed = -(-late // self.period_ns)
             self.overruns += missed
             self._next_ns += missed * self.period_ns

@@ -13,6 +13,7 @@ import logging
 import os
 import secrets
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -34,15 +35,17 @@ class Fault:
         reason: For a person: what happened, what to do.
         kind: "hold": a person said so. "fault": something failed. "rest": the arm may still go to its sleep pose to
             protect its servos, and takes no commands; nothing else moves it.
-        key: What it is about; of one key only one instance stands.
+        key: What it is about; of one key only the newest instance stands.
+        since_ns: When it came, Unix ns: which of two is newer, also when they meet late.
     """
 
     id: str
     reason: str
     kind: Kind = "fault"
     key: str = ""
+    since_ns: int = 0
 
-    def to_dict(self) -> dict[str, str]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
         return asdict(self)
 
@@ -54,7 +57,7 @@ class Fault:
             KeyError: Without id or reason.
         """
         kind: Kind = raw["kind"] if raw.get("kind") in ("hold", "rest") else "fault"
-        return cls(str(raw["id"]), str(raw["reason"]), kind, str(raw.get("key", "")))
+        return cls(str(raw["id"]), str(raw["reason"]), kind, str(raw.get("key", "")), int(raw.get("since_ns", 0)))
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ class FaultLatch:
             before = next((fault for fault in self._standing if (fault.kind, fault.key) == (kind, key)), None)
             if before is not None and kind != "hold" and (not renew or before.reason == reason):
                 return before
-            fault = Fault(f"{self._name}{next(self._numbers)}", reason, kind, key)
+            fault = Fault(f"{self._name}{next(self._numbers)}", reason, kind, key, time.time_ns())
             self._cleared.update(() if before is None else (before.id,))
             self._set((*(one for one in self._standing if one is not before), fault))
         return fault
@@ -120,10 +123,16 @@ class FaultLatch:
         with self._lock:
             standing = {(fault.kind, fault.key): fault for fault in self._standing}
             known = self._cleared | {fault.id for fault in self._standing}
-            news = {(fault.kind, fault.key): fault for fault in faults if fault.id not in known}
+            news = 0
+            for fault in (fault for fault in faults if fault.id not in known):
+                before = standing.get((fault.kind, fault.key))
+                if before is None or before.since_ns <= fault.since_ns:
+                    standing[fault.kind, fault.key], news = fault, news + 1
+                    self._cleared.update(() if before is None else (before.id,))
+                else:
+                    self._cleared.add(fault.id)
             if news:
-                self._cleared.update(standing[key].id for key in news if key in standing)
-                self._set(tuple((standing | news).values()))
+                self._set(tuple(standing.values()))
 
     def clear(self, person: str, ids: Collection[str]) -> tuple[Fault, ...]:
         """End exactly these instances on the word of a person who looked at the arm; returns which of them stood.
@@ -152,10 +161,12 @@ class FaultLatch:
 
     def _set(self, standing: tuple[Fault, ...]) -> None:
         self._standing = standing
-        for listener in self._listeners:
-            listener(standing)
-        if self._record is not None:
-            _write_record(self._record, standing)
+        try:
+            for listener in self._listeners:  # first: what moves stops
+                listener(standing)
+        finally:
+            if self._record is not None:
+                _write_record(self._record, standing)
 
 
 def reason_of(faults: Iterable[Fault]) -> str | None:
@@ -211,7 +222,7 @@ def read_record(path: Path) -> tuple[Fault, ...]:
     A record that can't be read is a fault itself: what stood isn't known.
     """
     try:
-        return inherited(json.loads(path.read_text())["faults"])
+        return inherited(json.loads(path.read_text(encoding="utf-8"))["faults"])
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -227,7 +238,7 @@ def _write_record(path: Path, standing: tuple[Fault, ...]) -> None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         new = path.with_name(f"{path.name}.{os.getpid()}.new")
-        new.write_text(json.dumps({"faults": [fault.to_dict() for fault in standing]}))
+        new.write_text(json.dumps({"faults": [fault.to_dict() for fault in standing]}), encoding="utf-8")
         new.replace(path)
     except OSError as error:
         _log.error("What stands couldn't be recorded in %s (%s): it would be lost with this process.", path, error)

@@ -1,33 +1,29 @@
-"""Delay Ctrl-C until an operation that must not be cut in two is done."""
+"""Delay Ctrl-C, and what else ends a command, until an operation that must not be cut in two is done."""
 
 from __future__ import annotations
 
-import signal
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+from robot.signals import ENDINGS, on_signals
 
 
 @contextmanager
 def uninterrupted() -> Iterator[Callable[[], bool]]:
-    """Put Ctrl-C off until the block is over, for blocks that end soon; those that don't ask whether it came.
+    """Put Ctrl-C, SIGTERM and SIGHUP off until the block is over.
 
-    Outside the main thread, where Ctrl-C never arrives, it does nothing.
+    For blocks that end soon; those that don't ask whether one came.
+
+    Outside the main thread, where signals never arrive, it does nothing.
 
     Yields:
-        Tells whether Ctrl-C came since the block began.
+        Tells whether one came since the block began.
 
     Raises:
-        KeyboardInterrupt: After the block, when Ctrl-C came meanwhile.
+        KeyboardInterrupt: After the block, when one came meanwhile.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    came: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
-    try:
+    came: list[None] = []
+    with on_signals(lambda: came.append(None), *ENDINGS):
         yield lambda: bool(came)
-    finally:
-        signal.signal(signal.SIGINT, before)
     if came:
         raise KeyboardInterrupt

@@ -244,7 +244,8 @@ class DemonstrationSession:
         with self._others():
             look = record_post_episode(
                 self._env, self._rng, task=self._task, direction=self._direction, outcome="success",
-                steps=self._options.aftermath_steps, source=Source.PERSON, metadata=self._metadata,
+                steps=self._options.aftermath_steps, source=Source.PERSON,
+                parent=self._kept[-1][0][0], metadata=self._metadata,
             )  # fmt: skip
         with uninterrupted() as interrupted:
             retry_while_disk_is_full(lambda: self._keep(look), self._tell, lambda: interrupted() or self._stop.is_set())

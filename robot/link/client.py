@@ -39,7 +39,7 @@ class LearnerClient:
     def __init__(
         self,
         address: str,
-        tls: TlsFiles | None = None,
+        tls: TlsFiles,
         patience: Patience | None = None,
         notify: Callable[[str], None] = logger.warning,
         interrupt: threading.Event | None = None,
@@ -48,21 +48,18 @@ class LearnerClient:
 
         Args:
             address: "host:port".
-            tls: PEM files, required off loopback.
+            tls: PEM files; only a server with a certificate of their authority, for the host of `address`, is told
+                anything.
             patience: Time-outs.
             notify: Gets a line when the learner goes away, now and then while it is, and when it is back.
             interrupt: Once set, calls are tried once and no longer repeated.
 
         Raises:
-            ConfigError: When the address is not valid, or off loopback and `tls` is missing or broken.
+            ConfigError: When the address is not valid, or `tls` is broken.
         """
         if split_address(address)[1] == 0:
             raise ConfigError(f"the learner's address {address!r} has no port: expected the one it printed")
-        credentials = channel_credentials(address, tls)
-        if credentials is None:
-            self._channel = grpc.insecure_channel(address, protocol.CHANNEL_OPTIONS)
-        else:
-            self._channel = grpc.secure_channel(address, credentials, protocol.CHANNEL_OPTIONS)
+        self._channel = grpc.secure_channel(address, channel_credentials(tls), protocol.CHANNEL_OPTIONS)
         self.address = address
         self._patience = patience or Patience()
         self._interrupt = interrupt or threading.Event()

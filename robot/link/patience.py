@@ -17,6 +17,8 @@ from trajectories.numbers import positive
 
 _T = TypeVar("_T")
 _NOTICE_EVERY_S = 10.0
+_STRANGER = ("CERTIFICATE_VERIFY_FAILED", "Hostname Verification Check failed", "WRONG_VERSION_NUMBER")
+"""In gRPC's details when the server has no certificate of the authority, one for another address, or no TLS."""
 _AWAY = {
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -108,10 +110,17 @@ class Persistence:
 
     def _give_up_if_hopeless(self, status: grpc.StatusCode, cause: str, gone_s: float, doing: str) -> None:
         """Raise unless another attempt may help and is still wanted."""
-        if status not in _AWAY or "CERTIFICATE_VERIFY_FAILED" in cause:
+        if any(sign in cause for sign in _STRANGER):
+            raise LinkError(
+                f"{doing}: whoever listens at {self.address} does not know the secret of this run or has no "
+                f"certificate of the same authority for that address ({cause}); it was told nothing. Start "
+                "learner and actor with the same run_dir, or name certificates that fit with link.certificate, "
+                "link.key and link.authority; if neither is wrong, look who listens there."
+            )
+        if status not in _AWAY:
             raise LinkError(
                 f"{doing}: the server at {self.address} is not a learner that this actor can talk to "
-                f"({cause}). Check the address, the versions and the TLS files on both sides."
+                f"({cause}). Check the address and the versions on both sides."
             )
         if self.interrupt.is_set() or gone_s >= self.patience.away_s:
             why = "interrupted" if self.interrupt.is_set() else f"gave up after {gone_s:.0f} s"

@@ -20,7 +20,7 @@ MAX_WAIT_S = 2.0
 """Longest single wait inside `may_act` on the server; the client asks again for longer ones."""
 SESSION_KEY = "regrasp-session"
 """Call metadata: what the server answered to hello. It shows that this server process knows this client's
-spec and policy; it is no secret and protects nothing (mutual TLS does)."""
+spec and policy; it is no secret and protects nothing (the certificates of both ends do)."""
 ERROR_KEY = "regrasp-error-bin"
 """Trailing metadata: the error of `robot.link.errors` as JSON."""
 

@@ -16,7 +16,7 @@ from robot.interfaces import LearnerEndpoint
 from robot.link import protocol
 from robot.link.codec import decode_episode, encode_weights
 from robot.link.errors import HelloNeeded, to_wire
-from robot.link.tls import TlsFiles, server_credentials
+from robot.link.tls import TlsFiles, server_credentials, split_address
 from trajectories.errors import LinkError, RegraspError
 from trajectories.types import RobotSpec
 
@@ -34,14 +34,17 @@ class LinkServer:
     that was not accepted by `hello` is refused with an error at the client and changes nothing here.
     """
 
-    def __init__(self, endpoint: LearnerEndpoint, address: str, tls: TlsFiles | None = None) -> None:
+    def __init__(self, endpoint: LearnerEndpoint, address: str, tls: TlsFiles) -> None:
         """Bind `address`, "host:port"; port 0 takes a free one (see the attribute `address`).
 
+        Only clients with a certificate of the authority in `tls` get an answer.
+
         Raises:
-            ConfigError: When the address is not valid, or off loopback and `tls` is missing or broken.
+            ConfigError: When the address is not valid, or `tls` is broken.
             LinkError: When the port is taken.
         """
-        credentials = server_credentials(address, tls)
+        split_address(address)
+        credentials = server_credentials(tls)
         self._endpoint = endpoint
         self._session = uuid.uuid4().hex
         self._spec: RobotSpec | None = None  # the one that the endpoint accepted
@@ -51,7 +54,7 @@ class LinkServer:
         )
         self._server.add_generic_rpc_handlers((self._handlers(),))
         try:
-            port = self._bind(address, credentials)
+            port = int(self._server.add_secure_port(address, credentials))
         except RuntimeError as error:
             raise LinkError(
                 f"can't listen at {address}: does another learner run there? Stop it or take another port."
@@ -77,12 +80,6 @@ class LinkServer:
     ) -> None:
         """Stop."""
         self.stop()
-
-    def _bind(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
-        """The bound port."""
-        if credentials is None:
-            return int(self._server.add_insecure_port(address))
-        return int(self._server.add_secure_port(address, credentials))
 
     def _handlers(self) -> grpc.GenericRpcHandler:
         return grpc.method_handlers_generic_handler(

@@ -1,19 +1,27 @@
-"""Who may connect: anybody on this machine; off loopback whoever holds a certificate of the same authority.
+"""Who may connect: on loopback whoever can read the run's folder, otherwise a machine of the same authority.
 
-Off loopback both sides show a certificate. One authority for the laboratory, one certificate for each machine
-with the name or IP under which the other one connects as `subjectAltName`.
+Both sides always show a certificate and check the other's (TLS, so nobody reads or alters what passes). On loopback it
+is the pair that lies in the run's folder. Otherwise there is one authority for the laboratory and one certificate for
+each machine, with the name or IP under which the other one connects as `subjectAltName`. `robot.link.certificates`
+makes all of them.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import re
 import ssl
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
+from cryptography import x509
 
 from trajectories.errors import ConfigError
+from trajectories.private_file import read_private
+
+_PORT = re.compile(r"[0-9]{1,5}")
 
 
 @dataclass(frozen=True)
@@ -22,7 +30,7 @@ class TlsFiles:
 
     Attributes:
         certificate: This machine's certificate (chain).
-        key: Its private key, without a passphrase.
+        key: Its private key, without a passphrase, readable by this account only.
         authority: Certificate of the authority that signed the other side's certificate.
     """
 
@@ -46,7 +54,7 @@ def split_address(address: str) -> tuple[str, int]:
     """
     host, separator, port = address.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
-    if not separator or not bare or not port.isdigit() or int(port) > 65535 or (":" in bare and bare == host):
+    if not separator or not bare or not _PORT.fullmatch(port) or int(port) > 65535 or (":" in bare and bare == host):
         raise ConfigError(
             f"the link's address {address!r} is not valid: expected host:port, for example 127.0.0.1:50510"
         )
@@ -64,63 +72,81 @@ def is_loopback(address: str) -> bool:
         return False
 
 
-def server_credentials(address: str, files: TlsFiles | None) -> grpc.ServerCredentials | None:
-    """Credentials of a server that only lets in clients with a certificate; None: plain text on loopback.
+def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
+    """Credentials of a server that only lets in clients with a certificate of the authority.
 
     Raises:
-        ConfigError: Off loopback without files, or when the files don't work.
+        ConfigError: When the files don't work.
     """
-    pem = _load(address, files, ssl.Purpose.CLIENT_AUTH)
-    if pem is None:
-        return None
+    pem = _load(files, ssl.Purpose.CLIENT_AUTH)
     return grpc.ssl_server_credentials(
         [(pem.key, pem.certificate)], root_certificates=pem.authority, require_client_auth=True
     )
 
 
-def channel_credentials(address: str, files: TlsFiles | None) -> grpc.ChannelCredentials | None:
-    """Credentials of a client that shows a certificate and checks the server's; None: plain text on loopback.
+def channel_credentials(files: TlsFiles) -> grpc.ChannelCredentials:
+    """Credentials of a client that shows a certificate and checks the server's.
 
     Raises:
-        ConfigError: Off loopback without files, or when the files don't work.
+        ConfigError: When the files don't work.
     """
-    pem = _load(address, files, ssl.Purpose.SERVER_AUTH)
-    if pem is None:
-        return None
+    pem = _load(files, ssl.Purpose.SERVER_AUTH)
     return grpc.ssl_channel_credentials(
         root_certificates=pem.authority, private_key=pem.key, certificate_chain=pem.certificate
     )
 
 
-def _load(address: str, files: TlsFiles | None, purpose: ssl.Purpose) -> _Pem | None:
+def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
+    """TLS of a server whose clients show no certificate, for a web page.
+
+    Raises:
+        ConfigError: When the files don't work.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    _read({"certificate": certificate, "key": key})
+    _load_pair(context, certificate, key)
+    return context
+
+
+def _load(files: TlsFiles, purpose: ssl.Purpose) -> _Pem:
     """The files' contents once OpenSSL has shown that they parse and that the key fits the certificate."""
-    if files is None:
-        if is_loopback(address):
-            return None
-        raise ConfigError(
-            f"the link's address {address} can be reached from other machines, so it needs mutual TLS: "
-            "give the PEM files of certificate, key and authority, or a loopback address like 127.0.0.1:50510"
-        )
-    named = {"certificate": files.certificate, "key": files.key, "authority": files.authority}
-    contents: dict[str, bytes] = {}
-    for name, path in named.items():
-        try:
-            contents[name] = Path(path).read_bytes()
-        except OSError as error:
-            raise ConfigError(f"can't read the link's TLS {name} file {path}: {error.strerror}") from error
+    contents = _read({"certificate": files.certificate, "key": files.key, "authority": files.authority})
     context = ssl.create_default_context(purpose)
-    try:
-        context.load_cert_chain(files.certificate, files.key, password=_no_passphrase)
-    except (ssl.SSLError, ValueError) as error:
-        raise ConfigError(
-            f"the link's TLS certificate {files.certificate} and key {files.key} don't work together: "
-            f"expected two PEM files of one key pair, the key without a passphrase ({error})"
-        ) from error
+    _load_pair(context, files.certificate, files.key)
     try:
         context.load_verify_locations(cafile=files.authority)
     except ssl.SSLError as error:
-        raise ConfigError(f"the link's TLS authority {files.authority} is not a PEM certificate ({error})") from error
+        raise ConfigError(f"the TLS authority {files.authority} is not a PEM certificate ({error})") from error
     return _Pem(**contents)
+
+
+def _read(named: dict[str, Path]) -> dict[str, bytes]:
+    """Contents of the files; the key's mode is checked."""
+    contents: dict[str, bytes] = {}
+    for name, path in named.items():
+        try:
+            contents[name] = read_private(Path(path)) if name == "key" else Path(path).read_bytes()
+        except OSError as error:
+            raise ConfigError(f"can't read the TLS {name} file {path}: {error.strerror}") from error
+    return contents
+
+
+def _load_pair(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
+    """Show certificate and key to OpenSSL, and the certificate's end to the clock."""
+    try:
+        context.load_cert_chain(certificate, key, password=_no_passphrase)
+        end = x509.load_pem_x509_certificate(Path(certificate).read_bytes()).not_valid_after_utc
+    except (ssl.SSLError, ValueError) as error:
+        raise ConfigError(
+            f"the TLS certificate {certificate} and key {key} don't work together: "
+            f"expected two PEM files of one key pair, the key without a passphrase ({error})"
+        ) from error
+    if end <= datetime.now(UTC):
+        raise ConfigError(
+            f"the TLS certificate {certificate} ended on {end:%Y-%m-%d}: make a new one with `regrasp certificates`, "
+            "or set this computer's clock right"
+        )
 
 
 def _no_passphrase() -> str:

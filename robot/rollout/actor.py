@@ -19,13 +19,14 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from robot.interfaces import LearnerEndpoint, LoadWeights
 from robot.rollout.actor_status import ActorStatus, State, continued
-from robot.signals import on_signals
+from robot.signals import on_signals, set_from_handler
 from trajectories.errors import CorruptEpisodeError, LinkError, StoppedError, StoreError
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode
@@ -116,6 +117,7 @@ class Actor:
         self._digest = policy_digest
         self._options = options or ActorOptions()
         self._stop = stop or threading.Event()
+        self._signalled = False
         run = f"{outbox.spec.digest}:{policy_digest}"
         self._status = continued(self._options.status_path, run, self._options.policy_version)
         self._helps_before = Counter(self._status.helps)
@@ -128,22 +130,26 @@ class Actor:
         return self._status
 
     def run(self) -> ActorStatus:
-        """Collect until the run is finished or stopped by `stop`, SIGINT or SIGTERM.
+        """Collect until the run is finished or stopped by `stop`, SIGINT, SIGTERM or SIGHUP.
 
-        A first signal lets the present episode end and be stored; a second one drops it.
+        A first signal lets the present episode end and be stored. SIGINT (Ctrl-C) after it drops that episode; others
+        don't, since a terminal that is closed and a service manager send several of them.
 
         Raises:
             SpecMismatchError, CheckpointError: When actor and learner don't belong together.
             LinkError: When the learner is away for too long; every committed episode is in the outbox.
             StoreError: When the outbox or the learner's store can't be written.
         """
-        with on_signals(self._asked_to_stop, signal.SIGINT, signal.SIGTERM):
+        with (
+            on_signals(self._asked_to_stop, signal.SIGTERM, signal.SIGHUP),
+            on_signals(self._interrupted, signal.SIGINT),
+        ):
             try:
                 finished = self._collect()
             except (KeyboardInterrupt, StoppedError):
                 finished = False
             except LinkError as error:
-                if not self._stop.is_set():
+                if not self._stopping:
                     self._enter("failed", str(error))
                     raise
                 self._options.notify(str(error))
@@ -164,13 +170,15 @@ class Actor:
         self._send_outbox("of an earlier start")
         turn = self._options.between_episodes
         while not self._endpoint.finished():
-            if self._stop.is_set():
+            if self._stopping:
                 return False
             self._poll_weights()
             if self._endpoint.may_act(0.0 if turn else self._options.wait_s):
                 self._run_episode()
             elif self._status.state != "waiting":
                 self._enter("waiting", "the learner is catching up")
+            else:
+                self._tell()
             if turn is not None:
                 turn()
         return True
@@ -200,7 +208,7 @@ class Actor:
         if waiting:
             self._options.notify(f"sending {len(waiting)} episodes {whose} to the learner")
         for id in waiting:
-            if self._stop.is_set():
+            if self._stopping:
                 return
             try:
                 episode = self._outbox.read(id)
@@ -240,6 +248,10 @@ class Actor:
         self._status = replace(self._status, state=state, detail=detail, outbox=len(self._outbox))
         if self._options.status_path is not None:
             self._status.write(self._options.status_path)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Publish where the run stands, also as a sign of life."""
         if self._options.on_status is not None:
             self._options.on_status(self._status)
 
@@ -252,10 +264,20 @@ class Actor:
         rest = f"{status.outbox} in the outbox go out at the next start" if status.outbox else "none is waiting"
         return f"stopped: {done}, {rest}. To go on: {self._options.resume_hint}"
 
+    @property
+    def _stopping(self) -> bool:
+        return self._signalled or self._stop.is_set()
+
     def _asked_to_stop(self) -> None:
-        """A signal came: the first one sets `stop`, the second one raises KeyboardInterrupt."""
-        if self._stop.is_set():
+        """A signal came: stop after this episode."""
+        first, self._signalled = not self._signalled, True
+        set_from_handler(self._stop)
+        if first:  # not through `notify`: its lock may be held by the very code that the signal interrupted
+            with suppress(OSError):
+                os.write(2, b"\nstopping after this episode; Ctrl-C drops it\n")
+
+    def _interrupted(self) -> None:
+        """Ctrl-C: like another signal; after one it raises KeyboardInterrupt."""
+        if self._signalled:
             raise KeyboardInterrupt
-        self._stop.set()
-        # Not through `notify`: its lock may be held by the very code that the signal interrupted.
-        os.write(2, b"\nstopping after this episode; once more drops it\n")
+        self._asked_to_stop()

@@ -89,7 +89,7 @@ class ActorStatus:
     def write(self, path: Path) -> None:
         """Replace the file in one go: a reader never sees half of it."""
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        partial.write_text(json.dumps({**asdict(self), "updated_s": time.time()}, indent=1))
+        partial.write_text(json.dumps({**asdict(self), "updated_s": time.time()}, indent=1), encoding="utf-8")
         partial.replace(path)
 
     @classmethod
@@ -101,7 +101,7 @@ class ActorStatus:
             ValueError: When it is damaged.
         """
         try:
-            raw: dict[str, Any] = json.loads(path.read_text())
+            raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
             raw["training"] = {
                 direction: Tally(int(t["episodes"]), int(t["successes"]), tuple(map(bool, t["recent"])))
                 for direction, t in raw["training"].items()

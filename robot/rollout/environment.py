@@ -6,6 +6,7 @@ After a missed step the next action is composed on where the arm then holds, sho
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +56,8 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         model: Which arm it is.
         limits: Safety limits, fixed.
         ages_ns: Source -> how old its data were in the newest observation.
+        beat_ns: When a command was last sent or an observation made, monotonic ns of the wall clock (also in the
+            twin): whether the control loop lives.
     """
 
     metadata: dict[str, Any] = {"render_modes": ["rgb_array"]}  # noqa: RUF012  (gymnasium's own declaration)
@@ -101,6 +104,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         self.robot_spec = spec
         self.instruction = ""
         self.ages_ns: dict[str, int] = {}
+        self.beat_ns = time.monotonic_ns()
         self.model = model
         self.limits = limits if limits is not None else model.limits()
         self.render_mode = "rgb_array"
@@ -112,7 +116,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         self._home = home if home is not None else model.home
         self._max_steps, self._steps = max_steps, 0
         self._max_age_ns = round(max_age_s * NS_PER_S)
-        self._controller = Controller(self._arm, clock, spec.control_hz, substeps_hz, self._standing.require_none)
+        self._controller = Controller(self._arm, clock, spec.control_hz, substeps_hz, self._permit)
         self._target: Target | None = None
         self._gripper_command = 1.0
         images = {name: spaces.Box(0, 255, (h, w, 3), np.uint8) for name, (h, w) in sorted(spec.cameras.items())}
@@ -185,7 +189,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         state = self.arm_state
         self.safety.require_possible(state)
         frames = {name: camera.latest(self._max_age_ns) for name, camera in self._cameras.items()}
-        now_ns = self._clock.now_ns()
+        now_ns, self.beat_ns = self._clock.now_ns(), time.monotonic_ns()
         self.ages_ns = {"joints": now_ns - state.t_ns} | {name: now_ns - frame.t_ns for name, frame in frames.items()}
         target = self.target
         tip = self.kinematics.forward(state.joints)
@@ -221,6 +225,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
             SafetyError: When a fault is or gets latched, the arm's own included; the arm holds its position.
             StaleDataError: When the joint state is too old; the arm holds.
         """
+        self.beat_ns = time.monotonic_ns()
         step = self._controller.begin()
         try:
             state = self.arm_state
@@ -239,6 +244,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         except (SafetyError, StaleDataError):
             self._let_hold()
             raise
+        self.beat_ns = time.monotonic_ns()
         return Applied(checked.executed, command)
 
     def go_home(self, rng: np.random.Generator) -> None:
@@ -293,7 +299,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
             StaleDataError, DeviceError: When the arm doesn't answer.
         """
         try:
-            move_to_ready(self._arm, self._clock, self.model.ready, self._standing.require_none)
+            move_to_ready(self._arm, self._clock, self.model.ready, self._permit)
         except (SafetyError, StaleDataError):
             self._let_hold()
             raise
@@ -349,6 +355,15 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         """Make where the arm is its target, rad (N,): what it pushes against no longer loads the servos."""
         self._target = self.safety.target_at(state, self.target.gripper_open)
         return self._target.joints
+
+    def _permit(self) -> None:
+        """Asked before every command.
+
+        Raises:
+            SafetyError: While anything stands.
+        """
+        self.beat_ns = time.monotonic_ns()
+        self._standing.require_none()
 
     def _let_hold(self) -> None:
         """Stop the arm; where something stands, it does that by itself: a protective motion may go on."""

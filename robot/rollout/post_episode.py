@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from robot.rollout.environment import RobotEnv
-from trajectories.kinds import AFTERMATH, KIND_KEY
+from trajectories.kinds import AFTERMATH, KIND_KEY, PARENT_KEY
 from trajectories.recorder import Recorder
 from trajectories.types import ACTION_SIZE, Direction, Episode, Outcome, Source
 
@@ -27,6 +27,7 @@ def record_post_episode(
     outcome: Outcome,
     steps: int,
     source: Source,
+    parent: str,
     metadata: Mapping[str, Any] | None = None,
 ) -> Episode:
     """Go home and record a few control steps of rest, under the instruction of the episode before.
@@ -39,14 +40,16 @@ def record_post_episode(
         outcome: Whether its task is done now.
         steps: Control steps.
         source: Who recorded the episode before.
-        metadata: Plain JSON types; the kind is added.
+        parent: Its id.
+        metadata: Plain JSON types; the kind and the parent are added.
 
     Raises:
         SafetyError, StaleDataError: On a fault; nothing is recorded then.
     """
     env.go_home(rng)
     recorder = Recorder(env.robot_spec)
-    recorder.begin(env.observe(), task=task, direction=direction, metadata={**(metadata or {}), KIND_KEY: AFTERMATH})
+    about = {**(metadata or {}), KIND_KEY: AFTERMATH, PARENT_KEY: parent}
+    recorder.begin(env.observe(), task=task, direction=direction, metadata=about)
     rest = np.zeros(ACTION_SIZE, dtype=np.float32)
     rest[6] = 1.0
     for _ in range(steps):

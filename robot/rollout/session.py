@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from robot.interfaces import Operator, Policy, RewardModel, RewardReading
-from robot.rollout.environment import RobotEnv
+from robot.rollout.environment import Applied, RobotEnv
+from robot.rollout.judging import BesideJudge
 from trajectories.errors import ConfigError, SafetyError
 from trajectories.recorder import Recorder
 from trajectories.types import DIRECTIONS, Direction, Episode, Float32, Observation, Outcome, Source
@@ -88,6 +89,18 @@ class SessionStep:
     clipped: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Seen:
+    """A control step that is over: what it led to, how many there were, what was proposed and done, and by whom."""
+
+    observation: Observation
+    step: int
+    proposed: Float32
+    applied: Applied
+    source: Source
+    version: int
+
+
 class ResetFreeSession:
     """Runs and records one episode after another, alternating the directions.
 
@@ -115,6 +128,7 @@ class ResetFreeSession:
         referee: Callable[[Direction], bool] | None = None,
         metadata: Mapping[str, Any] | None = None,
         first: Direction = "forward",
+        judge_beside: bool = False,
     ) -> None:
         """Prepare a session; nothing moves yet.
 
@@ -141,6 +155,8 @@ class ResetFreeSession:
             referee: Physics predicate of the twin, asked once when an episode has ended.
             metadata: Plain JSON types, copied into every episode.
             first: Direction of the first episode.
+            judge_beside: Judge each observation beside the motion that follows it, for a reward model that is too slow
+                to do so between two steps; the motion under way when it says done is not recorded.
 
         Raises:
             ConfigError: When a setting is out of range or a direction has no wording.
@@ -158,6 +174,7 @@ class ResetFreeSession:
         self._takeover, self._referee = takeover, referee
         self._max_steps, self._help_after, self._deterministic = max_steps, help_after, deterministic
         self._skip_done = skip_done
+        self._beside = BesideJudge(reward) if judge_beside else None
         self._recorder = Recorder(env.robot_spec)
         self._next: Direction = first
 
@@ -251,25 +268,35 @@ class ResetFreeSession:
 
     def _act(self, direction: Direction, observation: Observation, version: int) -> bool:
         """The control loop; returns whether the reward model said done."""
+        unjudged: _Seen | None = None  # the newest step, while the judge works beside the next one's motion
         for step in range(1, self._max_steps + 1):
             taken = self._takeover(observation) if self._takeover is not None else None
             proposed = self._policy.act(observation, self._deterministic) if taken is None else taken
-            applied = self._env.apply(proposed)
-            observation = self._env.observe()
-            reading = self._reward.update(observation)
-            source = Source.POLICY if taken is None else Source.PERSON
-            self._recorder.step(
-                observation,
-                np.asarray(proposed, dtype=np.float32),
-                applied.executed,
-                source,
-                version if taken is None else -1,
-                reading.probability,
-            )
-            self._tell(SessionStep(observation, direction, step, source, reading.probability, applied.command.clipped))
-            if reading.done:
+            done = False
+            reading = self._beside.begin(unjudged.observation) if self._beside and unjudged else None
+            try:
+                applied = self._env.apply(proposed)
+                observation = self._env.observe()
+            finally:
+                if unjudged and reading:
+                    done = self._record(direction, unjudged, reading.result())
+            if done:
                 return True
-        return False
+            source = Source.POLICY if taken is None else Source.PERSON
+            by = version if taken is None else -1
+            unjudged = _Seen(observation, step, np.asarray(proposed, dtype=np.float32), applied, source, by)
+            if self._beside is None and self._record(direction, unjudged, self._reward.update(observation)):
+                return True
+        if self._beside is None or unjudged is None:
+            return False
+        return self._record(direction, unjudged, self._reward.update(unjudged.observation))
+
+    def _record(self, direction: Direction, seen: _Seen, reading: RewardReading) -> bool:
+        """Record and show a step that has been judged; returns whether the reward model said done."""
+        executed, clipped = seen.applied.executed, seen.applied.command.clipped
+        self._recorder.step(seen.observation, seen.proposed, executed, seen.source, seen.version, reading.probability)
+        self._tell(SessionStep(seen.observation, direction, seen.step, seen.source, reading.probability, clipped))
+        return reading.done
 
     def _tell(self, step: SessionStep) -> None:
         if self._on_step is not None:

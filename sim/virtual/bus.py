@@ -11,7 +11,7 @@ from drivers.dynamixel.registers import RETURN_DELAY_UNIT_S
 from drivers.dynamixel.servo_map import WX250S, ServoMap
 from sim.virtual.bus_faults import BusFaults
 from sim.virtual.motors import Drive, FirstOrderMotors, Motors
-from sim.virtual.servo import VirtualServo
+from sim.virtual.servo import Habits, VirtualServo
 from trajectories.numbers import NS_PER_S
 
 _BITS_PER_BYTE = 10
@@ -198,13 +198,16 @@ def _word(data: bytes, at: int) -> int:
 
 
 def arm_servos(
-    servo_map: ServoMap = WX250S, firmware: int = _FAST_FIRMWARE + 1, boot_s: float = 0.2
+    servo_map: ServoMap = WX250S,
+    firmware: int = _FAST_FIRMWARE + 1,
+    boot_s: float = 0.2,
+    habits: Habits | None = None,
 ) -> list[VirtualServo]:
     """The arm's servos, set up as Interbotix ships them (velocity limit 131, return delay 0, 1 Mbps)."""
     servos = []
     for place in servo_map.places:
         mount = -1 if place.drive_mode & 1 else 1
-        one = VirtualServo(place.servo, place.table, place.joint, mount, firmware, boot_s)
+        one = VirtualServo(place.servo, place.table, place.joint, mount, firmware, boot_s, habits)
         one.memory.set("drive_mode", place.drive_mode)
         one.memory.set("secondary_id", place.secondary_id)
         one.memory.set("baud_rate", 3)

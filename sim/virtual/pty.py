@@ -175,7 +175,7 @@ class PtyProcess:
         root = Path(__file__).resolve().parents[2]
         command = [sys.executable, "-m", "sim.virtual.pty", *arguments]
         self.process = subprocess.Popen(
-            command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
         )
         self.path = self.process.stdout.readline().strip() if self.process.stdout else ""
         if not self.path:

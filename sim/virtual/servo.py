@@ -2,13 +2,14 @@
 
 After ROBOTIS-GIT/emanual `docs/en/dxl/x/xm430-w350.md` and what it includes. Unconfirmed where the manual is silent:
 the error number of a torque write after a shutdown, that any instruction packet feeds the bus watchdog, that a
-restart takes 0.2 s, that every direction-bound register is reversed together with the position. Current and PWM
-modes leave the joint free. Goals survive torque off, so that a stale goal makes the joint jump, as it may on the arm.
+restart takes 0.2 s, and what `Habits` leaves open. Current and PWM modes leave the joint free. Goals survive torque
+off, so that a stale goal makes the joint jump, as it may on the arm.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from drivers.dynamixel.messages import ALERT_BIT, HardwareError, Refusal
@@ -25,6 +26,7 @@ from drivers.dynamixel.registers import (
     ControlTable,
     Register,
 )
+from drivers.dynamixel.tables import XM540_W270
 from sim.virtual.memory import ControlMemory
 from sim.virtual.motors import Drive, Motion
 from sim.virtual.profile import Profile
@@ -45,6 +47,22 @@ class Reply(NamedTuple):
     data: bytes = b""
 
 
+@dataclass(frozen=True)
+class Habits:
+    """What the manual leaves open, so that drivers can be tried on either. All *unconfirmed*.
+
+    Attributes:
+        resumes_goal: Whether a servo heads for the goal from before its watchdog tripped once the trip is cleared, as
+            fast as it can, since the trip zeroed its profiles.
+        reverses_effort: Whether reverse mode turns the sign of velocity, current, load and PWM as well as that of the
+            positions. `_includes/en/dxl/control_table_drivemode.md` says that it does for the XM540, and names the
+            positions only for the XM430 and XL430; None: as it says.
+    """
+
+    resumes_goal: bool = True
+    reverses_effort: bool | None = None
+
+
 class VirtualServo:
     """A servo with its memory, trajectory and protection.
 
@@ -55,6 +73,7 @@ class VirtualServo:
         mount: 1, or -1 when it is mounted the other way round, so that its shaft turns against the joint.
         firmware: Version that it reports.
         boot_s: Seconds that a restart takes.
+        habits: What the manual leaves open; None takes the defaults.
 
     Attributes:
         memory: Its registers.
@@ -70,6 +89,7 @@ class VirtualServo:
         mount: int = 1,
         firmware: int = 46,
         boot_s: float = 0.2,
+        habits: Habits | None = None,
     ) -> None:
         self.memory = ControlMemory(table)
         self.memory.set("id", servo)
@@ -77,6 +97,7 @@ class VirtualServo:
         self.protection = Protection()
         self.joint = joint
         self._mount = mount
+        self._habits = habits or Habits()
         self._boot_ns = round(boot_s * NS_PER_S)
         self._profile = Profile(0.0)
         self._registered: tuple[int, bytes] | None = None
@@ -144,7 +165,7 @@ class VirtualServo:
         if self._off:
             return
         set_ = self.memory.set
-        sign = self._sign
+        sign = self._effort_sign
         velocity = round(sign * motion.velocity / VELOCITY_UNIT_RAD_S)
         set_("present_position", round(self._ticks()))
         set_("present_velocity", velocity)
@@ -266,6 +287,8 @@ class VirtualServo:
             self._heard_ns = self._now_ns
             if was_tripped:
                 self._zero_profiles()
+                if self._habits.resumes_goal and self.torque:
+                    self._head_for(memory.get("goal_position"))
         elif name == "operating_mode":
             self._zero_profiles()
 
@@ -320,6 +343,13 @@ class VirtualServo:
     @property
     def _sign(self) -> int:
         return -self._mount if self.memory.get("drive_mode") & _REVERSE else self._mount
+
+    @property
+    def _effort_sign(self) -> int:
+        reverses = self._habits.reverses_effort
+        if reverses is None:
+            reverses = self.memory.table.number == XM540_W270.number
+        return self._sign if reverses else self._mount
 
     def _ticks(self) -> float:
         turn = self._sign * self._motion.position / RAD_PER_TICK

@@ -290,7 +290,7 @@ def _leads_to(fd: Path, terminal: str) -> bool:
 
 def _name_of(pid: int) -> str:
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
     except OSError:
         return "gone"
 

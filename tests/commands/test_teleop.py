@@ -79,6 +79,7 @@ def test_demonstrations_end_in_the_store_as_collect_leaves_its_own(tmp_path, han
     assert [(e.direction, e.outcome, len(e)) for e in looks] == [(d, "success", 3) for d in ("forward", "backward")]
     assert [e.instruction for e in looks] == [e.instruction for e in episodes if e.outcome == "success"]
     good = [e for e in episodes if e.outcome == "success"]
+    assert [e.metadata["parent"] for e in looks] == [e.id for e in good]
     assert [e.direction for e in good] == ["forward", "backward"]
     for episode in episodes:
         kind = {"success": "demo", "failure": "failure", "unknown": "unmarked"}[episode.outcome]

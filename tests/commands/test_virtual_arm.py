@@ -1,8 +1,13 @@
 """What `regrasp virtual-arm` starts and prints."""
 
+import os
+import signal
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import pytest
+from helpers import ROOT
 from hydra import compose, initialize_config_module
 
 from commands.virtual_arm import announcement, run
@@ -46,3 +51,21 @@ def test_what_makes_no_sense_is_refused():
         run(composed("every=0"))
     with pytest.raises(ConfigError, match="folder"):
         run(composed("robot.world=/tmp/x"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_nothing_is_left_behind_when_it_is_ended(tmp_path, number):
+    command = [sys.executable, "-m", "commands", "virtual-arm", "robot.image_size=32"]
+    process = subprocess.Popen(
+        command, cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    try:
+        assert process.stdout.readline().startswith(b"The virtual arm is up")
+        assert list(tmp_path.glob("regrasp-*"))
+        process.send_signal(number)
+        _, complaints = process.communicate(timeout=60)
+        assert process.returncode == 130, complaints
+        assert list(tmp_path.glob("regrasp-*")) == []
+    finally:
+        process.kill()
+        process.communicate()

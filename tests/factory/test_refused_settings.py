@@ -51,7 +51,7 @@ def read(config):
         ("finetune.steps=many", r"finetune\.steps='many'.*whole number"),
         ("finetune.steps=2.5", r"finetune\.steps=2\.5.*whole number"),
         ("finetune.freeze_encoder=maybe", r"finetune\.freeze_encoder='maybe'.*true or false"),
-        ("+finetune.setps=9", r"finetune has no setting 'setps'; there are checkpoint_every, "),
+        ("+finetune.setps=9", r"finetune has no setting 'setps'; there are accept_changes, "),
         ("+finetune.utd=9", r"finetune has no setting 'utd'"),
         ("robot.max_lag=long", r"robot\.max_lag='long'.*whole number"),
         ("pretrain.held_out=some", r"pretrain\.held_out='some'.*finite number"),

@@ -40,7 +40,7 @@ class Brightness:
 class BrightnessKind(RewardKind):
     """Keeps the level of its settings."""
 
-    def train(self, episodes, task, spec, settings, folder, progress):
+    def train(self, episodes, task, instructions, spec, settings, folder, progress):
         (folder / "level").write_text(str(settings["level"]))
         return f"{sum(1 for _ in episodes)} episodes of {task}."
 
@@ -69,7 +69,7 @@ def train(config, episodes=()):
 
 @pytest.fixture(scope="module")
 def classifier(backbone, episodes):
-    config = RewardConfig(steps=20, folds=2, shift=1, require_open_gripper=False)
+    config = RewardConfig(steps=60, folds=3, members=1, shift=1, require_open_gripper=False)
     return train_reward(episodes, "slide", backbone, SPEC, config).classifier
 
 
@@ -169,7 +169,7 @@ def test_the_classifier_looks_through_the_robots_first_camera_unless_told(given,
     spec = replace(SPEC, cameras={"side": (48, 48), "wrist": (48, 48)})
     seen = []
 
-    def record(episodes, task, backbone, spec, config, progress):
+    def record(episodes, task, backbone, spec, config, *rest):
         seen.append(config.camera)
         raise ConfigError("seen enough")
 

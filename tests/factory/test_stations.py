@@ -111,6 +111,21 @@ def test_the_predicate_and_the_reward_end_an_episode_with_success(station):
         assert reward.done(observation, "forward")
 
 
+def test_a_judge_beside_the_motion_decides_a_step_later_and_forgets_nothing(station):
+    observation = station.env.observe()
+    judge = RewardJudge(Reward(done_at=3), beside=True)
+    for _ in range(2):
+        judge.start(observation)  # its 1st frame
+        assert [judge.done(observation, "forward") for _ in range(3)] == [False, False, True]  # frames 2 and 3
+        assert judge.verdict(True, "x")
+    judge.start(observation)
+    assert [judge.done(observation, "forward") for _ in range(2)] == [False, False]
+    assert judge.verdict(False, "x")  # time is up, and the last frame is judged yet
+    judge.start(observation)
+    assert not judge.done(observation, "forward")
+    assert not judge.verdict(False, "x")
+
+
 def test_a_person_has_the_last_word(station):
     answers, asked = iter(["", "maybe", "n", "Yes"]), []
 

@@ -29,7 +29,8 @@ class GoodCapture:
     """A capture of numbered images at 100 per second; the device's name may be a file of orders in JSON.
 
     {"hang_after": n} blocks for ever, {"freeze_after": n} repeats, {"fail_after": n} reports a failure;
-    {"size": [H, W]} is what the device delivers.
+    {"size": [H, W]} is what the device delivers; {"queued_ms": [ms, ...]} says how long each frame, the last for all
+    that follow, has waited in the driver's queue, {"epoch_ms": ms} by how much its clock is ahead of the monotonic one.
     """
 
     def __init__(self, device):
@@ -46,6 +47,11 @@ class GoodCapture:
         return not (prop == cv2.CAP_PROP_EXPOSURE and self.orders.get("no_exposure"))
 
     def get(self, prop):
+        queued = self.orders.get("queued_ms")
+        if prop == cv2.CAP_PROP_POS_MSEC and queued:
+            waited = queued[min(self.number, len(queued)) - 1]
+            self.stamp_ms = time.monotonic_ns() / 1e6 - waited + self.orders.get("epoch_ms", 0.0)
+            return self.stamp_ms
         return {cv2.CAP_PROP_FRAME_HEIGHT: self.height, cv2.CAP_PROP_FRAME_WIDTH: self.width}.get(prop, 0.0)
 
     def read(self):

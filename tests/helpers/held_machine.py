@@ -19,12 +19,13 @@ INTERRUPTIONS = st.sampled_from(["hold", "overload", "unplug", "kill"])
 SOON = st.floats(0.01, 0.6)
 
 
-def machine(folder, counts):
+def machine(folder, counts, rate_hz=100.0):
     """A machine for `run_state_machine_as_test`.
 
     Args:
         folder: Where records may lie.
         counts: Gets the numbers of sequences, cycles looked at, and of what happened.
+        rate_hz: Control cycles per second.
     """
 
     def count(what, number=1):
@@ -36,7 +37,7 @@ def machine(folder, counts):
         def __init__(self):
             super().__init__()
             self.folder = Path(mkdtemp(dir=folder))
-            self.robot = HeldRobot(self.folder)
+            self.robot = HeldRobot(self.folder, rate_hz)
             self.seen = []
 
         def teardown(self):
@@ -83,7 +84,7 @@ def machine(folder, counts):
             count("holds in motion")
 
         @precondition(has_session)
-        @rule(away=st.sampled_from([-0.5, 0.5]), later=st.floats(0.9, 2.4), then=INTERRUPTIONS)
+        @rule(away=st.sampled_from([-0.5, 0.5]), later=st.floats(0.9, 2.4), then=INTERRUPTIONS | st.just("restart"))
         def fold_up_by_itself_and_be_interrupted(self, away, later, then):
             """A supply that sags makes it rest after half a second; then it relaxes, then it folds up."""
             goal = np.array(NEARLY_ASLEEP)
@@ -94,7 +95,10 @@ def machine(folder, counts):
             self.robot.rig.virtual.supply_v = 10.0
             self.robot.wait(later)
             self.strike(then)
-            self.robot.wait(1.0)
+            self.robot.wait(0.1)
+            if not self.has_session():
+                self.start()
+            self.robot.wait(1.5)
             count("rests")
 
         @precondition(has_session)
@@ -130,8 +134,10 @@ def machine(folder, counts):
                 self.robot.rig.servos[2].protection.forced = HardwareError.OVERLOAD
             elif what == "unplug":
                 self.robot.rig.port.unplugged = True
-            else:
+            elif what == "kill":
                 self.robot.kill_arm()
+            else:
+                self.robot.kill_both()
 
         @precondition(has_session)
         @rule()
@@ -148,6 +154,15 @@ def machine(folder, counts):
         def hold(self, who):
             self.robot.hold(who)
             count("holds")
+
+        @precondition(has_session)
+        @rule(later=SOON, again=st.booleans())
+        def two_say_hold_and_one_of_them_is_cleared(self, later, again):
+            first = self.robot.hold("Eve")
+            self.robot.wait(later)
+            self.robot.hold("Eve" if again else "Ben")
+            self.robot.wait(later)
+            count("words taken" if self.robot.clear([first.id]) else "words refused")
 
         @precondition(lambda self: self.has_session() and self.seen)
         @rule(data=st.data())

@@ -22,12 +22,13 @@ from robot.rollout.environment import RobotEnv
 from trajectories.errors import DeviceError, RegraspError
 from trajectories.types import RobotSpec
 
-SETTINGS = ArmSettings(max_age_s=1.0)
+MAX_AGE_S = 1.0
 STOPS_NS = 800_000_000
 """From the cycle in which something comes to stand until the last goal: braking from the fastest motion takes 0.13 s,
 then 0.1 s of standing, then at most the way back to where the joint is."""
-BRAKES_TICKS = round(0.6 / TICK)
-"""rad that a goal may go on meanwhile: braking (0.16) and the way back."""
+BRAKES_RAD = 0.16
+"""Braking of a joint from 2.5 rad/s at 20 rad/s^2, and of the gripper from 3 rad/s at 30 rad/s^2."""
+FASTEST_RAD_S = 3.0
 NEARLY_ASLEEP = (0.1, -1.65, 1.45, 0.0, 0.9, 0.1)
 
 
@@ -59,7 +60,8 @@ class InlineProcess:
         self._rig = rig
         latch = FaultLatch(record)
         latch.add(inherited(task["faults"]))
-        self.arm = InlineHosted(rig, rig.bus(), SETTINGS, inside, latch)
+        settings = ArmSettings(rate_hz=1e9 / rig.period_ns, max_age_s=MAX_AGE_S)
+        self.arm = InlineHosted(rig, rig.bus(), settings, inside, latch)
 
     def ask(self, do, within_s, **what):
         if self.ending is not None:
@@ -89,7 +91,7 @@ class InlineArm(ProcessArm):
 
     def __init__(self, rig, record):
         self._rig, self._record = rig, record
-        super().__init__("none", {}, 6, SETTINGS.max_age_s)
+        super().__init__("none", {}, 6, MAX_AGE_S)
 
     def _new_process(self, task):
         return InlineProcess(self._rig, self._record, task)
@@ -98,15 +100,21 @@ class InlineArm(ProcessArm):
 class HeldRobot:
     """The robot, what happens to it, and the watch over it.
 
+    Args:
+        folder: Of its records.
+        rate_hz: Control cycles per second; fewer are played sooner.
+
     Attributes:
         standing: id -> monotonic ns since which it stands, by what was seen of it and which words were said.
         looks: Cycles in which goals had to stand and were compared.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, rate_hz=100.0):
         self.folder = folder
         self.rig = Rig(pose=NEARLY_ASLEEP)
-        self.standing, self.known, self.cleared = {}, {}, set()
+        self.rig.period_ns = round(1e9 / rate_hz)
+        self._brakes_ticks = (BRAKES_RAD + 2 * FASTEST_RAD_S / rate_hz) / TICK  # it is heard within two cycles
+        self.standing, self.known, self.cleared, self._inherited = {}, {}, set(), set()
         self._shown, self.looks = (), 0
         self._clock = SimpleNamespace(monotonic_ns=self.rig.now_ns, monotonic=lambda: self.rig.now_ns() / 1e9)
         self._before = process_arm.time, hosting.time
@@ -124,6 +132,7 @@ class HeldRobot:
     # -- what happens -------------------------------------------------------------------------------
     def connect(self):
         """A session opens the arm, as after a restart of whatever had ended; False when it can't."""
+        self._inherited |= set(self.standing)  # not even a rest begins to move anew
         latch = FaultLatch(self.folder / "run.json")
         try:
             self.arm = InlineArm(self.rig, self.folder / "arm.json")
@@ -159,7 +168,8 @@ class HeldRobot:
 
     def kill_both(self):
         """SIGKILL of all at once: only the records are left."""
-        self.kill_arm()
+        if self.arm is not None:
+            self.arm._process.kill()  # before the session sees it
         self.arm = self.env = None
 
     def wait(self, seconds):
@@ -194,7 +204,8 @@ class HeldRobot:
                 self.known[fault.id] = fault
                 self.standing[fault.id] = self.rig.now_ns()
                 for id, other in list(self.known.items()):  # said again, or another text for the same cause
-                    if id != fault.id and (other.kind, other.key) == (fault.kind, fault.key):
+                    inherited = other.kind == "rest" and id in self._inherited  # a fault of its own by now
+                    if id != fault.id and not inherited and (other.kind, other.key) == (fault.kind, fault.key):
                         self.standing.pop(id, None)
 
     def look(self):
@@ -208,7 +219,7 @@ class HeldRobot:
             gone = set(self.standing) - {fault.id for fault in faults}
             if gone:
                 raise UnwantedMotionError(f"{[self.known[id] for id in gone]} stood and is gone without a word")
-        since = [t for id, t in self.standing.items() if self.known[id].kind != "rest"]
+        since = [t for id, t in self.standing.items() if self.known[id].kind != "rest" or id in self._inherited]
         if not since:
             self._begin = self._goals = None
             return
@@ -220,7 +231,7 @@ class HeldRobot:
             before = self._goals.get(servo, ticks)
             if ticks == before or self._towards(servo, before, ticks):
                 continue
-            if rig.now_ns() - began > STOPS_NS or abs(ticks - first.get(servo, ticks)) > BRAKES_TICKS:
+            if rig.now_ns() - began > STOPS_NS or abs(ticks - first.get(servo, ticks)) > self._brakes_ticks:
                 raise UnwantedMotionError(
                     f"servo {servo} went from {before} to {ticks} {(rig.now_ns() - began) / 1e9:.2f} s after something "
                     f"came to stand, mode {self.arm and self.arm.mode}: {[self.known[id] for id in self.standing]}"

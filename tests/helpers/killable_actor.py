@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 from helpers.link_data import POLICY, SPEC, ScriptedSession
+from robot.link.certificates import run_pair
 from robot.link.client import LearnerClient
 from robot.rollout.actor import Actor, ActorOptions
 from trajectories.store import TrajectoryStore
@@ -33,7 +34,8 @@ def main(folder: Path, address: str) -> None:
     first = len(started.read_text().split()) if started.exists() else 0
     session = ScriptedSession(first, on_episode=lambda number: note(started, str(number)))
     stop = threading.Event()
-    with NotingOutbox(folder / "outbox", SPEC) as outbox, LearnerClient(address, interrupt=stop) as client:
+    client = LearnerClient(address, run_pair(folder), interrupt=stop)
+    with NotingOutbox(folder / "outbox", SPEC) as outbox, client:
         session.keep = outbox.commit
         options = ActorOptions(status_path=folder / "actor.json")
         Actor(session, client, session.load, outbox, POLICY, options, stop).run()

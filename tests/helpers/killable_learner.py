@@ -7,6 +7,7 @@ from pathlib import Path
 
 from helpers.link_data import POLICY, SPEC, make_policy_weights
 from robot.interfaces import Receipt
+from robot.link.certificates import run_pair
 from robot.link.server import LinkServer
 from trajectories.errors import CheckpointError
 from trajectories.store import TrajectoryStore
@@ -41,7 +42,8 @@ class DurableEndpoint:
 
 
 def main(folder: Path, address: str) -> None:
-    with TrajectoryStore(folder / "learner", SPEC) as store, LinkServer(DurableEndpoint(store), address):
+    pair = run_pair(folder)
+    with TrajectoryStore(folder / "learner", SPEC) as store, LinkServer(DurableEndpoint(store), address, pair):
         done = threading.Event()
         signal.signal(signal.SIGTERM, lambda *_: done.set())
         done.wait()

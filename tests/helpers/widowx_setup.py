@@ -28,19 +28,35 @@ class RecordingPort(LoopbackPort):
         super().write(data)
 
 
+class WatchedMotors(FirstOrderMotors):
+    """Keeps how far every joint has been from where `watch` found it, rad, at any instant."""
+
+    watched = None
+
+    def watch(self):
+        self.watched, self.farthest = list(self.positions), [0.0] * len(self.positions)
+
+    def advance(self, now_ns, drives):
+        found = super().advance(now_ns, drives)
+        if self.watched is not None:
+            away = (abs(a - b) for a, b in zip(self.positions, self.watched, strict=True))
+            self.farthest = [max(pair) for pair in zip(self.farthest, away, strict=True)]
+        return found
+
+
 class Rig:
     """Servos, what they turn, their line; `arm()` puts the driver on it. It is the clock of all of them."""
 
     def __init__(self, pose=UP, width_rad=0.5, faults=None, model=WX250S, servos=None, latency_s=0.002):
         self.latency_s = latency_s
         self.time = VirtualTime()
-        self.motors = FirstOrderMotors((*pose, width_rad), self.time.now_ns())
+        self.motors = WatchedMotors((*pose, width_rad), self.time.now_ns())
         self.virtual = VirtualBus(servos or arm_servos(model), self.motors, now_ns=self.time.now_ns(), faults=faults)
         self.servos = self.virtual.servos
         self.port = RecordingPort(self.virtual, self.time)
         self.model = model
         self._arm = None
-        self._due = 0
+        self._due, self.period_ns = 0, 10_000_000
         self.running = True
         self.watch = None
 
@@ -64,7 +80,7 @@ class Rig:
             self._arm.cycle()
             if self.watch:
                 self.watch()
-            self._due = max(self._due + 10_000_000, self.time.now_ns())
+            self._due = max(self._due + self.period_ns, self.time.now_ns())
         while self.time.now_ns() < t_ns:
             self.time.sleep_until_ns(min(t_ns, self.time.now_ns() + 5_000_000))
             self.virtual.advance(self.time.now_ns())

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rewards.calibration import Calibration, choose_threshold, fit_calibration, sigmoid
+from rewards.calibration import Calibration, Threshold, choose_threshold, fit_calibration, sigmoid
 from rewards.metrics import expected_calibration_error
 from trajectories.errors import ConfigError
 
@@ -29,9 +29,12 @@ def test_separable_logits_stay_finite():
 
 def test_weights_count_like_repetitions():
     logits, labels = np.array([-1.0, 0.5, 0.2, 2.0]), np.array([False, True, False, True])
-    weighted = fit_calibration(logits, labels, weights=[1, 1, 1, 1])
+    times = np.array([3, 1, 2, 1])
+    weighted = fit_calibration(logits, labels, weights=times)
+    repeated = fit_calibration(np.repeat(logits, times), np.repeat(labels, times))
+    assert (weighted.scale, weighted.shift) == pytest.approx((repeated.scale, repeated.shift), abs=1e-3)
     plain = fit_calibration(logits, labels)
-    assert (weighted.scale, weighted.shift) == pytest.approx((plain.scale, plain.shift))
+    assert abs(plain.shift - weighted.shift) > 0.1
 
 
 def test_the_identity_changes_nothing():
@@ -48,10 +51,8 @@ def test_threshold_is_the_conformal_quantile():
     negatives = np.linspace(0.01, 0.99, 99)  # n + 1 = 100
     chosen = choose_threshold(negatives, [0.999] * 20, false_positive_rate=0.1)
     # rank ceil(100 * 0.9) = 90: just above 0.90, so the nine highest pass
-    assert chosen.value == pytest.approx(0.90)
-    assert chosen.false_positive_rate == pytest.approx(9 / 99)
-    assert chosen.recall == 1.0
-    assert (chosen.negatives, chosen.positives) == (99, 20)
+    assert chosen.value == chosen.for_rate == pytest.approx(0.90)
+    assert (negatives >= chosen.value).sum() == 9
 
 
 def test_threshold_keeps_the_stated_rate_on_new_episodes():
@@ -64,22 +65,26 @@ def test_threshold_keeps_the_stated_rate_on_new_episodes():
 
 
 def test_few_negatives_put_the_threshold_above_all_of_them():
-    chosen = choose_threshold([0.2, 0.6], [0.9, 0.95], false_positive_rate=0.02)
-    assert chosen.value == pytest.approx(0.8)
-    assert chosen.false_positive_rate == 0.0
+    assert choose_threshold([0.2, 0.6], [0.9, 0.95], false_positive_rate=0.02).value == pytest.approx(0.8)
 
 
-def test_recall_is_kept_and_its_price_reported():
+def test_the_threshold_is_lowered_for_recall_and_says_from_where():
     chosen = choose_threshold([0.1, 0.97], [0.95] * 10, false_positive_rate=0.02, least_recall=0.9)
     assert chosen.value == pytest.approx(0.95)
-    assert chosen.recall == 1.0
-    assert chosen.false_positive_rate == pytest.approx(0.5)
+    assert chosen.for_rate == pytest.approx(0.985)
 
 
-def test_threshold_does_not_fall_below_the_least_unless_that_costs_recall():
+@pytest.mark.parametrize("worst", [0.7, 0.456, 0.0, -np.inf])
+def test_the_threshold_never_falls_below_the_least_whatever_the_worst_success_scores(worst):
     assert choose_threshold([0.0] * 200, [0.99] * 10, 0.02).value == 0.5
     assert choose_threshold([0.0] * 200, [0.99] * 10, 0.02, least_probability=0.8).value == 0.8
-    assert choose_threshold([0.0] * 200, [0.7] * 10, 0.02, least_probability=0.8).value == 0.7
+    assert choose_threshold([0.0] * 200, [worst] + [0.99] * 7, 0.02, least_probability=0.8).value == 0.8
+
+
+@pytest.mark.parametrize("value", [0.0, -0.1, 1.1, float("nan")])
+def test_a_threshold_that_every_frame_reaches_or_none_is_refused(value):
+    with pytest.raises(ConfigError, match="calls everything done, or nothing"):
+        Threshold(value, 0.0, 1.0, 10, 10)
 
 
 @pytest.mark.parametrize("rate", [0.0, 1.0, 2.0])

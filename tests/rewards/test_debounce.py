@@ -25,7 +25,7 @@ def test_sustained_is_a_running_minimum():
 
 @given(
     values=st.lists(st.floats(0, 1), max_size=30),
-    threshold=st.floats(0, 1),
+    threshold=st.floats(0, 1, exclude_min=True),
     frames=st.integers(1, 5),
 )
 def test_online_and_whole_episode_agree(values, threshold, frames):
@@ -34,9 +34,16 @@ def test_online_and_whole_episode_agree(values, threshold, frames):
     assert first_done(values, threshold, frames) == online
 
 
-def test_debounce_needs_a_frame():
+def test_debounce_needs_a_frame_and_a_threshold_that_not_every_frame_reaches():
     with pytest.raises(ConfigError, match="at least 1"):
         Debounce(0.5, 0)
+    with pytest.raises(ConfigError, match="every frame would reach it"):
+        Debounce(0.0, 3)
+
+
+def test_a_frame_that_does_not_count_starts_the_row_again():
+    debounce = Debounce(threshold=1e-300, frames=2)
+    assert [debounce.update(1.0, counts) for counts in (True, False, True, True)] == [False, False, False, True]
 
 
 def test_labels_of_a_success_leave_the_doubtful_frames_out():

@@ -1,5 +1,6 @@
 """The success classifier from episodes to file and judge, on scenes whose success can be seen."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -19,7 +20,7 @@ from trajectories.errors import CheckpointError, ConfigError, SpecMismatchError
 from trajectories.kinds import AFTERMATH
 from trajectories.types import Observation, RobotSpec
 
-CONFIG = RewardConfig(steps=60, folds=2, shift=1, require_open_gripper=False)
+CONFIG = RewardConfig(steps=60, folds=3, members=2, shift=1, require_open_gripper=False)
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +110,40 @@ def test_the_file_gives_the_same_judgements_and_knows_what_it_was_made_for(train
         load_classifier(tmp_path / "nowhere", backbone)
 
 
+def test_an_instruction_that_nothing_was_tried_under_is_refused(trained, backbone, tmp_path):
+    save_classifier(trained.classifier, tmp_path)
+    loaded = load_classifier(tmp_path, backbone)
+    assert loaded.wordings == ("put the cube on the plate", "put the cube on the mat")
+    with pytest.raises(ConfigError, match=r"never tried on 'put the pot on the plate'; it knows 'put the cube on"):
+        VlmReward(loaded).reset("put the pot on the plate")
+    description = json.loads((tmp_path / "reward.json").read_text())
+    del description["wordings"]  # as earlier versions left it
+    (tmp_path / "reward.json").write_text(json.dumps(description))
+    VlmReward(load_classifier(tmp_path, backbone)).reset("put the pot on the plate")
+
+
+def test_a_saved_judge_that_calls_everything_done_is_refused(trained, backbone, tmp_path):
+    save_classifier(trained.classifier, tmp_path)
+    description = json.loads((tmp_path / "reward.json").read_text())
+    description["threshold"]["value"] = 0.0  # as earlier versions could choose it
+    (tmp_path / "reward.json").write_text(json.dumps(description))
+    with pytest.raises(CheckpointError, match="calls everything done"):
+        load_classifier(tmp_path, backbone)
+
+
+def test_a_gated_frame_counts_for_nothing_however_low_the_threshold(trained, spec):
+    episode = make_episode(np.random.default_rng(4), 0)
+    closed = replace(episode, proprio=np.full_like(episode.proprio, -1.0))
+    low = replace(trained.classifier.threshold, value=5e-324)
+    strict = replace(trained.classifier, require_open_gripper=True, threshold=low)
+    judge = VlmReward(strict)
+    judge.reset(episode.instruction)
+    readings = [judge.update(observation(closed, i)) for i in range(13)]
+    assert not any(reading.done or reading.above or reading.probability for reading in readings)
+    assert evaluate_episodes(strict, [closed])["found"] == 0.0
+    assert evaluate_episodes(strict, [episode])["found"] == 1.0
+
+
 def test_a_classifier_of_another_backbone_is_refused(trained, backbone, tmp_path):
     save_classifier(trained.classifier, tmp_path)
     text = (tmp_path / "reward.json").read_text()
@@ -179,7 +214,7 @@ def test_pairs_name_the_right_frames(backbone, spec, episodes):
     assert all(goal_of[row] != goal for row, goal in zip(cross.rows, cross.goals, strict=True))
     copied = with_copies(own[own.labels], data)
     assert len(copied) == 3 * 16 * 3
-    assert sorted({e.fold for e in data.episodes}) == [0, 1]
+    assert sorted({e.fold for e in data.episodes}) == [0, 1, 2]
 
 
 def test_prior_tasks_are_subsampled_and_cross_paired(backbone, spec, episodes):
@@ -208,12 +243,12 @@ def test_the_last_block_can_be_fine_tuned(backbone, spec, episodes, tmp_path):
 
 def test_instructions_that_the_backbone_can_not_tell_apart_are_refused(backbone, spec, episodes):
     same = [replace(e, instruction="put the cube on the plate") for e in episodes]
-    with pytest.raises(ConfigError, match="word them differently"):
+    with pytest.raises(ConfigError, match=r"can't tell .* Word them differently"):
         train_reward(same, "slide", backbone, spec, CONFIG)
 
 
 def test_too_few_failures_are_named(backbone, spec, episodes):
-    with pytest.raises(ConfigError, match="at least 2 episodes marked failure, got 0"):
+    with pytest.raises(ConfigError, match="at least 3 episodes marked failure, got 0"):
         train_reward([e for e in episodes if e.outcome == "success"], "slide", backbone, spec, CONFIG)
 
 
@@ -250,7 +285,7 @@ def test_frames_are_evaluated_with_their_instructions(trained, episodes, spec):
     assert figures["by_kind"]["success"]["found"] == 0.0
 
 
-@pytest.mark.parametrize("bad", [{"frames": 0}, {"false_positive_rate": 0.0}, {"folds": 1}, {"mined": 2.0}])
+@pytest.mark.parametrize("bad", [{"frames": 0}, {"false_positive_rate": 0.0}, {"folds": 2}, {"mined": 2.0}])
 def test_settings_out_of_range_are_named(bad):
     with pytest.raises(ConfigError, match="reward." + next(iter(bad))):
         RewardConfig(**bad)

@@ -1,14 +1,19 @@
 """What the doctor says about cameras and teleoperation devices."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
+from helpers.camera_stand_ins import HEIGHT, WIDTH
 from omegaconf import OmegaConf
 
 from commands.doctor.cameras import check_attached, check_streams, configured_cameras, find_attached
 from commands.doctor.teleop import check_teleop
+from drivers.cameras.camera import ProcessCamera
 from drivers.cameras.config import CameraConfig
 from drivers.cameras.find import Attached, AttachedCamera
+from drivers.cameras.realsense_config import RealSenseConfig
 from drivers.cameras.uvc import UvcConfig
 
 D435 = AttachedCamera("012345", "Intel RealSense D435I, serial 012345, firmware 5.16, USB 3.2")
@@ -104,6 +109,22 @@ def test_cameras_are_watched_together(film):
     for name in ("front", "side"):
         assert found[name].state in ("ok", "warn"), found[name]
         assert "of 20 frames/s, age " in found[name].found
+
+
+def test_the_doctor_resets_no_camera_that_a_session_may_use(monkeypatch):
+    opened = []
+
+    class Noted(ProcessCamera):
+        def __init__(self, config):
+            opened.append(config)
+            super().__init__(config)
+
+    monkeypatch.setattr("commands.doctor.cameras.ProcessCamera", Noted)
+    source = RealSenseConfig("feed", (HEIGHT, WIDTH), 30, stand_in="helpers.camera_stand_ins:GoodFeed")
+    assert source.reset
+    found = list(check_streams({"wrist": CameraConfig("wrist", source, (24, 24))}, 0.3, 60.0))
+    assert len(found) == 1
+    assert [config.source for config in opened] == [replace(source, reset=False)]
 
 
 def test_a_camera_that_does_not_stream_fails(film):

@@ -22,6 +22,7 @@ from policies.agent.methods import METHODS
 from policies.gym.environment import make_env
 from policies.gym.settings import DataSettings
 from trajectories.errors import CheckpointError, ConfigError
+from trajectories.writer_lock import only_writer
 
 
 def config(verb, *overrides):
@@ -223,3 +224,16 @@ def test_pretrain_and_finetune_take_an_environment_and_a_file(tmp_path):
         gym_finetune.run(config("finetune env=ID", *where[:3], "method=bc"))
     with pytest.raises(ConfigError, match="give dataset=FILE"):
         gym_pretrain.run(config("pretrain env=ID", *where[:3], "method=bc"))
+
+
+@pytest.mark.parametrize(("verb", "part"), [(gym_pretrain, "offline"), (gym_finetune, "online")])
+def test_a_second_training_in_one_folder_is_refused(verb, part, tmp_path, monkeypatch):
+    path = recorded("umaze", tmp_path, 0, episodes=2)
+    name = "pretrain env=ID" if part == "offline" else "finetune env=ID"
+    method = "iql" if part == "offline" else "sac"
+    settings = config(name, "env=umaze", f"method={method}", f"dataset={path}", f"run_dir={tmp_path}/run", "steps=5")
+    (tmp_path / "run" / part).mkdir(parents=True)
+    (tmp_path / "run" / part / "metrics").write_text("the first one's")
+    with only_writer(tmp_path / "run" / part), pytest.raises(ConfigError, match=r"is writing into .*another run_dir"):
+        verb.run(settings)
+    assert (tmp_path / "run" / part / "metrics").read_text() == "the first one's"

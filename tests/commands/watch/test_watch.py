@@ -18,7 +18,7 @@ from commands.watch import say, watch
 from commands.watch.server import WatchServer
 from commands.watch.text import text_of
 from robot.console.client import NoSessionError
-from robot.console.light import light_of
+from robot.console.light import WARM_C, light_of
 from robot.console.state import ConsoleState
 from robot.console.wire import console_path
 from robot.control.faults import Fault
@@ -31,8 +31,8 @@ def session(tmp_path):
         yield running
 
 
-def serving(path, host="127.0.0.1", token=None):
-    server = WatchServer(host, 0, path, token)
+def serving(path, host="127.0.0.1", tls=None):
+    server = WatchServer(host, 0, path, tls)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
     return server
 
@@ -44,29 +44,25 @@ def server(tmp_path):
         running.shutdown()
 
 
-@pytest.fixture
-def open_server(tmp_path):
-    with serving(tmp_path, "0.0.0.0", "correct horse") as running:
-        yield running
-        running.shutdown()
-
-
-def ask(server, method, path, body=None, **headers):
+def ask(server, method, path, body=None, token=True, **headers):
     """Status, headers and body; headers with underscores."""
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    if token:
+        sent["Authorization"] = f"Bearer {server.token if token is True else token}"
     connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=20)
-    connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+    connection.request(method, path, body, sent)
     reply = connection.getresponse()
     content = reply.read()
     connection.close()
     return reply.status, reply.headers, content
 
 
-def post(server, values, host=None, origin="same", kind="application/json"):
+def post(server, values, host=None, origin="same", kind="application/json", token=True):
     host = host or f"127.0.0.1:{server.server_address[1]}"
     headers = {"Host": host, "Content_Type": kind}
     if origin:
         headers["Origin"] = f"http://{host}" if origin == "same" else origin
-    status, _, content = ask(server, "POST", "/say", json.dumps(values), **headers)
+    status, _, content = ask(server, "POST", "/say", json.dumps(values), token, **headers)
     return status, json.loads(content)
 
 
@@ -75,7 +71,7 @@ def state_of(server):
 
 
 def test_the_page_loads_nothing_from_elsewhere(server):
-    status, headers, page = ask(server, "GET", "/?x=1")
+    status, headers, page = ask(server, "GET", f"/?token={server.token}", token=False)
     assert status == 200
     assert b"{{" not in page
     assert not re.search(rb"(src|href)=[\"']?(https?:)?//|@import|url\(", page)
@@ -87,7 +83,8 @@ def test_the_page_loads_nothing_from_elsewhere(server):
 
 def test_the_page_asks_only_for_what_there_is():
     page = (ROOT / "commands/templates/watch.html").read_text()
-    assert set(re.findall(r'fetch\("(/\w+)', page)) == {"/frame", "/state", "/say"}
+    assert set(re.findall(r'ask\("(/\w+)', page)) == {"/frame", "/state", "/say"}
+    assert page.count("fetch(") == 1  # in `ask`, which shows the token
     script = page.split("<script", 1)[1]
     assert "innerHTML" not in page
     used = set(re.findall(r'\$\("([\w-]+)"\)', script))
@@ -95,6 +92,7 @@ def test_the_page_asks_only_for_what_there_is():
     fields = set(re.findall(r"\bs\.(\w+)", script))
     assert fields <= set(HEALTHY.to_dict())
     assert {"fault", "waiting_for"} <= set(HEALTHY.to_dict())
+    assert float(re.search(r"WARM = (\d+)", script).group(1)) == WARM_C
 
 
 def test_the_state_arrives_with_light_and_words(session, server, tmp_path):
@@ -104,7 +102,6 @@ def test_the_state_arrives_with_light_and_words(session, server, tmp_path):
     assert seen["light"]["level"] == "green"
     assert seen["words"] == ["clear", "hold", "ready", "stop"]
     assert seen["run"] == str(tmp_path)
-    assert seen["needs_token"] is False
     session.state = replace(HEALTHY, fault=FAULT, faults=(Fault("ab1", FAULT), Fault("ab2", "Ada said hold", "hold")))
     light = state_of(server)["light"]
     assert light["faults"] == ["ab1", "ab2"]
@@ -140,8 +137,9 @@ def test_what_the_session_refuses_is_a_conflict(session, server):
         ({"origin": "http://127.0.0.1:1"}, 403),
         ({"origin": "null"}, 403),
         ({"origin": None}, 403),
-        ({"kind": "text/plain"}, 403),
-        ({"kind": "application/x-www-form-urlencoded"}, 403),
+        ({"origin": "https://127.0.0.1"}, 403),
+        ({"kind": "text/plain"}, 415),
+        ({"kind": "application/x-www-form-urlencoded"}, 415),
         ({"host": "evil.example:8080"}, 403),
         ({"host": "127.0.0.1.evil.example"}, 403),
     ],
@@ -160,39 +158,25 @@ def test_a_foreign_name_for_this_computer_sees_nothing(session, server):
     assert ask(server, "GET", "/state", Host="[::1]:8080")[0] == 200
 
 
-def test_off_loopback_buttons_need_the_token(session, open_server):
-    assert state_of(open_server)["needs_token"] is True
-    for values in ({"word": "hold"}, {"word": "hold", "token": "wrong"}, {"word": "hold", "token": ""}):
-        status, answer = post(open_server, values, host="robot.lab:8080")
-        assert status == 401
-        assert "terminal" in answer["error"]
-    assert session.heard == []
-    assert post(open_server, {"word": "hold", "token": "correct horse"}, host="robot.lab:8080")[0] == 200
-    assert post(open_server, {"word": "hold", "token": "correct horse"}, origin="http://evil.example")[0] == 403
-    assert session.heard == [("hold", "")]
-
-
-def test_a_token_is_drawn_anew_and_never_short(tmp_path):
-    tokens = set()
-    for _ in range(2):
-        with WatchServer("0.0.0.0", 0, tmp_path) as drawn:
-            tokens.add(drawn.token)
-    assert len(tokens) == 2
-    assert min(map(len, tokens)) >= 12
-    with pytest.raises(ConfigError, match="at least 8"):
-        WatchServer("0.0.0.0", 0, tmp_path, "short")
-
-
 @pytest.mark.parametrize(
     ("body", "headers", "expected"),
     [
         (b"no json", {}, 400),
         (b'{"word": 5}', {}, 400),
-        (b'{"word": "hold", "token": ["x"]}', {}, 400),
+        (b'{"word": "hold", "by": ["x"]}', {}, 400),
+        (b'{"word": "hold", "by": "\\ud800"}', {}, 400),
+        (b'{"word": "\\udfff"}', {}, 400),
+        (b'{"word": "\xff"}', {}, 400),
+        (b"[" * 4000, {}, 400),
         (b'{"word": "clear", "by": "Anna", "faults": "ab1"}', {}, 400),
         (b'{"word": "clear", "by": "Anna", "faults": [1]}', {}, 400),
+        (b'{"word": "clear", "by": "Anna", "faults": ["\\ud800"]}', {}, 400),
         (b"{}", {"Content_Length": "99999999"}, 413),
-        (b"{}", {"Content_Length": "-2"}, 413),
+        (b"{}", {"Content_Length": "-2"}, 400),
+        (b"{}", {"Content_Length": "\xb2"}, 400),
+        (b"{}", {"Content_Length": "2, 2"}, 400),
+        (b"{}", {"Content_Length": ""}, 400),
+        (b"{}", {"Transfer_Encoding": "chunked"}, 400),
     ],
 )
 def test_malformed_words_are_refused(session, server, body, headers, expected):
@@ -204,8 +188,10 @@ def test_malformed_words_are_refused(session, server, body, headers, expected):
 
 
 def test_unknown_paths_are_not_found(session, server):
-    assert ask(server, "GET", "/../../etc/passwd")[0] == 404
-    assert ask(server, "POST", "/clear", b"{}")[0] == 404
+    for path in ("/../../etc/passwd", "/link.pem", "/frame/..%2Flink.pem", "/frame/", "/console.sock"):
+        assert ask(server, "GET", path)[0] == 404
+    here = f"http://127.0.0.1:{server.server_address[1]}"
+    assert ask(server, "POST", "/clear", b"{}", Origin=here, Content_Type="application/json")[0] == 404
 
 
 def test_the_page_waits_for_a_session_and_follows_its_restart(tmp_path, server):
@@ -277,9 +263,10 @@ def test_text_of_a_session_that_knows_nothing():
 def settings(tmp_path, **values):
     from omegaconf import OmegaConf
 
-    watching = {"host": "127.0.0.1", "port": 0, "token": None}
+    watching = {"host": "127.0.0.1", "port": 0}
+    link = {"certificate": None, "key": None, "authority": None}
     return OmegaConf.create(
-        {"run_dir": str(tmp_path), "once": False, "watch": watching, "word": None, "by": None} | values
+        {"run_dir": str(tmp_path), "once": False, "watch": watching, "link": link, "word": None, "by": None} | values
     )
 
 
@@ -295,7 +282,7 @@ def test_once_without_a_session_says_so(tmp_path):
 
 def test_a_port_out_of_range_is_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"watch\.port"):
-        watch.run(settings(tmp_path, watch={"host": "127.0.0.1", "port": 70000, "token": None}))
+        watch.run(settings(tmp_path, watch={"host": "127.0.0.1", "port": 70000}))
 
 
 def test_say_passes_a_word_on(session, tmp_path, capsys):
@@ -316,14 +303,15 @@ def test_watch_as_a_person_runs_it(tmp_path):
     command = [sys.executable, "-m", "commands", "watch", f"run_dir={tmp_path}", "watch.port=0"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        first, second = process.stdout.readline(), process.stdout.readline()
-        port = int(re.search(r"http://127\.0\.0\.1:(\d+)/", first).group(1))
+        first, warning, second = (process.stdout.readline() for _ in range(3))
+        port, token = re.search(r"http://127\.0\.0\.1:(\d+)/\?token=([\w-]{24})", first).groups()
+        assert "give it to nobody else" in warning
         assert str(tmp_path) in first
         assert second.startswith("Waiting for a session")
         with PretendedSession(console_path(tmp_path)):
             assert process.stdout.readline() == f"The session in {tmp_path} is there.\n"
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
-            connection.request("GET", "/state")
+            connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=20)
+            connection.request("GET", "/state", headers={"Authorization": f"Bearer {token}"})
             assert json.loads(connection.getresponse().read())["session"]["task"] == "pot_pick_place"
             connection.close()
         assert process.stdout.readline().startswith("Waiting for a session")

@@ -1,5 +1,6 @@
 """RealSense: the parsing through librealsense's own software device; decisions about real ones through fakes."""
 
+import contextlib
 import sys
 from types import SimpleNamespace
 
@@ -224,6 +225,26 @@ def test_a_camera_that_never_delivers_is_an_error(quick):
         Pipeline(RealSenseConfig("77"), rs).open()
     assert rs.log.count("reset") == 1
     assert rs.log[-1] == "stop"
+
+
+BUSY = RuntimeError("xioctl(VIDIOC_S_FMT) failed, errno=16 Last Error: Device or resource busy")
+
+
+@pytest.mark.parametrize("starts", [[BUSY, BUSY, BUSY], [False, BUSY, BUSY], [BUSY, RuntimeError("x"), True]])
+def test_a_camera_that_did_not_start_for_this_process_is_never_reset(quick, starts):
+    """Somebody else may be using it."""
+    rs = FakeRealSense(starts)
+    with contextlib.nullcontext() if starts[-1] is True else pytest.raises(CameraError, match="without a reset"):
+        Pipeline(RealSenseConfig("77"), rs).open()
+    assert "reset" not in rs.log
+    assert rs.log.count("start") == 3
+
+
+def test_who_says_so_gets_no_reset(quick):
+    rs = FakeRealSense([False, False, False])
+    with pytest.raises(CameraError, match=r"without a reset \(no frame in"):
+        Pipeline(RealSenseConfig("77", reset=False), rs).open()
+    assert "reset" not in rs.log
 
 
 def test_a_missing_camera_is_not_waited_for():

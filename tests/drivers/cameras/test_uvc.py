@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 
 import cv2
 import numpy as np
@@ -63,6 +64,28 @@ def stand_in(tmp_path, exposure_us=None, **orders):
     device.write_text(json.dumps(orders))
     stand_in = "helpers.camera_stand_ins:GoodCapture"
     return UvcSource(UvcConfig(str(device), (HEIGHT, WIDTH), 15, exposure_us=exposure_us, stand_in=stand_in))
+
+
+def test_frames_that_waited_in_the_drivers_queue_are_stamped_as_the_driver_stamped_them(tmp_path):
+    """As after a stall of this process: the frames of 900, 800 and 0 ms ago come at once."""
+    source = stand_in(tmp_path, queued_ms=[5, 900, 800, 0])
+    source.open()
+    capture = source._capture
+    stamps = [(source.next(1.0).t_ns, capture.stamp_ms) for _ in range(4)]
+    source.close()
+    for t_ns, stamp_ms in stamps[:3]:
+        assert t_ns == round(stamp_ms * 1e6)
+    assert stamps[3][0] <= round(stamps[3][1] * 1e6)  # a stamp from after the receipt isn't believed
+
+
+@pytest.mark.parametrize("orders", [{}, {"queued_ms": [0], "epoch_ms": 1.7e12}, {"queued_ms": [60_000, 0]}])
+def test_a_driver_with_another_clock_or_none_is_stamped_on_receipt(tmp_path, orders):
+    source = stand_in(tmp_path, **orders)
+    source.open()
+    for _ in range(2):
+        before = time.monotonic_ns()
+        assert before <= source.next(1.0).t_ns <= time.monotonic_ns()
+    source.close()
 
 
 def test_settings_reach_the_device_format_first(tmp_path):

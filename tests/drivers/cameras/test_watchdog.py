@@ -161,7 +161,6 @@ def test_settings_survive_the_way_into_the_process(config):
         (lambda: CameraConfig("a", UVC, crop=(0, 0, 95, 640)), "larger crop"),
         (lambda: CameraConfig("a", UVC, crop=(0, 0, 96)), "crop"),
         (lambda: CameraConfig("a", UVC, latency_ms=-1), "latency_ms"),
-        (lambda: CameraConfig("a", UVC, slots=2), "slots"),
         (lambda: Patience(stale_s=0), "stale_s"),
         (lambda: Patience(first_wait_s=20), "longest_wait_s"),
         (lambda: CameraConfig.from_dict({**CameraConfig("a", UVC).to_dict(), "kind": "gige"}), "realsense"),

@@ -75,6 +75,17 @@ def test_ports_are_found_by_a_part_of_their_name(tmp_path):
         SerialPort(str(tmp_path / "usb-FTDI_U2D2_A1-if00"), 1_000_000)
 
 
+def test_a_name_that_outlives_its_device_is_a_missing_port(tmp_path, monkeypatch):
+    """Udev removes the device's node before the link in /dev/serial/by-id."""
+    (tmp_path / "usb-FTDI_U2D2_A1-if00").symlink_to(tmp_path / "ttyUSB0")
+    monkeypatch.setattr("drivers.dynamixel.port.find_port", lambda name: find_port(name, tmp_path))
+    with pytest.raises(PortError, match=r"There is no port .*U2D2_A1"):
+        SerialPort("U2D2", 1_000_000)
+    (tmp_path / "ttyUSB0").symlink_to(tmp_path / "ttyUSB0")  # any other error of the file system
+    with pytest.raises(PortError, match="can't be looked at"):
+        SerialPort("U2D2", 1_000_000)
+
+
 def test_an_unplugged_bus_says_so_and_comes_back(tmp_path):
     virtual = VirtualBus(arm_servos(), now_ns=time.monotonic_ns())
     with PtyServer(virtual, link=tmp_path / "u2d2") as server:

@@ -70,10 +70,9 @@ def test_units():
     assert registers.ticks_to_rad(0) == pytest.approx(-math.pi)
     assert registers.rad_to_ticks(math.pi / 2) == 3072
     assert all(registers.rad_to_ticks(registers.ticks_to_rad(ticks)) == ticks for ticks in range(-5000, 9000, 7))
-    assert registers.velocity_to_rad_s(131) == pytest.approx(3.14, abs=0.005)
-    assert registers.rad_s_to_velocity(registers.velocity_to_rad_s(-57)) == -57
-    assert registers.acceleration_to_rad_s2(1) == pytest.approx(214.577 / 60 * 2 * math.pi / 60)
-    assert registers.elapsed_ms(32_700, 5) == 73
+    assert pytest.approx(3.14, abs=0.005) == 131 * registers.VELOCITY_UNIT_RAD_S
+    assert registers.rad_s_to_velocity(-57 * registers.VELOCITY_UNIT_RAD_S) == -57
+    assert pytest.approx(214.577 / 60 * 2 * math.pi / 60) == registers.ACCELERATION_UNIT_RAD_S2
 
 
 @pytest.mark.parametrize(("finger", "ticks"), [(0.015, 1802), (0.021, 2116), (0.035, 2726), (0.037, 2875)])

@@ -15,6 +15,7 @@ from drivers.errors import PortError, PortLostError
 from drivers.hosting.checks import Mode
 from drivers.hosting.orphan import OrphanSettings
 from drivers.hosting.process_arm import ProcessArm
+from robot.control.faults import Fault
 from trajectories.errors import ConfigError, DeviceError, SafetyError, StaleDataError
 from trajectories.types import Command
 
@@ -182,3 +183,35 @@ def test_one_arm_has_one_claim_from_whichever_folder_and_by_whichever_link(tmp_p
 def test_what_a_factory_makes_must_be_an_arm(tmp_path):
     with pytest.raises(DeviceError, match="open_nothing returned 42, which lacks read, send, hold, clear, close"):
         ProcessArm("helpers.three_joint_arm:open_nothing", {"device": str(tmp_path)}, 3)
+
+
+def test_a_hold_reaches_any_arm_and_outlives_its_process(arm, tmp_path):
+    hold = Fault("hold1", "Ada said hold", "hold", "Ada")
+    arm.send(command(0.1, 0.0, 0.0))
+    until(lambda: arm.read().joints[0] == 0.1)
+    arm.trip(hold)
+    until(lambda: said(tmp_path)[-1] == {"what": "hold"} and arm.mode is Mode.HOLD)
+    with pytest.raises(SafetyError, match="Ada said hold"):
+        arm.send(command(0.2, 0.0, 0.0))
+    os.kill(arm.pid, signal.SIGKILL)
+    until(lambda: len(arm.faults) == 2)
+    arm.clear("Ben", [fault.id for fault in arm.faults if fault != hold])
+    assert arm.faults == (hold,)
+    sent = [one for one in said(tmp_path) if one["what"] == "send"]
+    with pytest.raises(SafetyError, match="Ada said hold"):
+        arm.send(command(0.2, 0.0, 0.0))
+    assert [one for one in said(tmp_path) if one["what"] == "send"] == sent
+    arm.clear("Ada", ["hold1"])
+    arm.send(command(0.2, 0.0, 0.0))
+    until(lambda: arm.read().joints[0] == 0.2)
+
+
+def test_a_commanding_session_cannot_send_past_a_hold_that_its_latch_does_not_know(arm, tmp_path):
+    """The arm's process refuses by itself what was ordered in the same moment."""
+    arm._process.block.tell([Fault("hold1", "Ada said hold", "hold", "Ada")])
+    until(lambda: arm.mode is Mode.HOLD)
+    sent = [one for one in said(tmp_path) if one["what"] == "send"]
+    arm._process.block.order(command(0.3, 0.0, 0.0))
+    until(lambda: arm._process.block.published().beat_ns)
+    arm.clear("Ada", ["hold1"])
+    assert [one for one in said(tmp_path) if one["what"] == "send"] == sent

@@ -101,7 +101,7 @@ def test_no_permission_says_which_line_to_run(dev, monkeypatch):
         open_device({"device": "keyboard", "path": os.devnull})
     monkeypatch.setattr(input_nodes.os, "access", lambda path, mode: False)
     with pytest.raises(TeleopError, match=r"2 may not be read .*event2.*usermod -aG input"):
-        open_device({"device": "keyboard"})
+        open_device({"device": "keyboard", "path": "auto"})
 
 
 def test_something_else_than_a_device_is_refused(tmp_path):

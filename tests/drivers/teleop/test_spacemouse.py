@@ -63,7 +63,7 @@ def test_buttons_are_keys(rig):
     rig.daemon.button(1, True)
     rig.daemon.button(0, True)
     after(rig.device, 4)
-    assert rig.device.pressed() == [Key.GRIPPER, Key.HAND_BACK, Key.GRIPPER]
+    assert rig.device.pressed() == [Key.GRIPPER, Key.SUCCESS, Key.GRIPPER]
 
 
 def test_a_cap_that_falls_silent_while_deflected_holds(rig):

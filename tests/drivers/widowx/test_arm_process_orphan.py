@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from contextlib import contextmanager
 
 import numpy as np
@@ -17,7 +16,7 @@ from helpers.arm_process_helpers import NEARLY_ASLEEP, PATIENT, SLOW, Bench, fol
 
 from drivers.dynamixel.servo_map import WX250S
 from drivers.errors import PortError
-from drivers.hosting import claim
+from drivers.hosting import claim, record
 from drivers.widowx.setpoints import MotionLimits
 from drivers.widowx.settings import ArmSettings
 
@@ -130,17 +129,64 @@ def test_a_process_that_does_not_answer_is_named(tmp_path, monkeypatch):
 
 
 def test_users_other_than_this_one_are_not_answered(tmp_path, monkeypatch):
-    first = claim.Claim(str(tmp_path / "port"))
-    monkeypatch.setattr(claim, "_PATIENCE_S", 0.2)
+    port = str(tmp_path / "port")
+    first = claim.Claim(port)
     monkeypatch.setattr(claim, "_peer", lambda connection: (1, os.geteuid() + 1))
-    visitors = []
-    thread = threading.Thread(target=lambda: visitors.append(first.visitor()))
-    thread.start()
-    with pytest.raises(PortError, match="doesn't answer"):
-        claim.Claim(str(tmp_path / "port"))
-    thread.join()
-    assert visitors == [None]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as visitor:
+        visitor.connect(claim._socket_name(port))
+        assert first.visitor() is None
     first.release()
+
+
+_SQUATTER = """
+import json, os, socket, sys
+os.setuid(65534)
+squatter = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+squatter.bind(bytes.fromhex(sys.argv[1]))
+squatter.listen()
+print("ready", flush=True)
+while True:
+    visitor, _ = squatter.accept()
+    with visitor:
+        visitor.send(json.dumps({"lets_go": True, "session": 1, "held_s": 9.0, "faults": []}).encode())
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a process of another user")
+def test_what_another_user_says_who_took_the_name_is_not_believed(tmp_path):
+    port = str(tmp_path / "port")
+    name = claim._socket_name(port).hex()
+    nobody = subprocess.Popen([sys.executable, "-c", _SQUATTER, name], stdout=subprocess.PIPE)
+    try:
+        assert nobody.stdout.readline() == b"ready\n"
+        with pytest.raises(PortError, match=rf"claimed by process {nobody.pid} of another user \(id 65534\)"):
+            claim.Claim(port)
+    finally:
+        nobody.kill()
+        nobody.wait()
+        nobody.stdout.close()
+    claim.Claim(port).release()
+
+
+def test_a_device_has_one_claim_by_each_of_its_names_also_while_it_is_unplugged(tmp_path, monkeypatch):
+    by_id = tmp_path / "by-id"
+    by_id.mkdir()
+    monkeypatch.setattr(record, "_BY_ID", by_id)
+    link, node = by_id / "usb-FTDI_U2D2_A1-if00", tmp_path / "ttyUSB0"
+    node.touch()
+    link.symlink_to(node)
+    first = claim.Claim(str(node))
+    monkeypatch.setattr(claim, "_PATIENCE_S", 0.0)
+    node.rename(tmp_path / "ttyUSB1")  # plugged in again, it has another number
+    with pytest.raises(PortError, match="doesn't answer"):
+        claim.Claim(str(link))
+    link.unlink()
+    link.symlink_to(tmp_path / "ttyUSB1")
+    for name in (link, tmp_path / "ttyUSB1"):
+        with pytest.raises(PortError, match="doesn't answer"):
+            claim.Claim(str(name))
+    first.release()
+    claim.Claim(str(link)).release()
 
 
 def test_an_answer_to_somebody_who_left_is_no_trouble():

@@ -7,7 +7,7 @@ from helpers.widowx_setup import TICK, UP, Rig, clear
 from drivers.dynamixel.messages import HardwareError
 from drivers.dynamixel.registers import ticks_to_rad
 from drivers.dynamixel.servo_map import WX250S
-from drivers.errors import PortLostError
+from drivers.errors import PortLostError, ServoRefusedError, ServoTimeoutError
 from drivers.hosting.checks import Mode
 from drivers.widowx.setpoints import MotionLimits
 from drivers.widowx.settings import GuardLimits
@@ -251,6 +251,50 @@ def test_unplugging_holds_and_plugging_in_again_waits_for_a_person(rig):
     np.testing.assert_allclose(arm.read().joints, stopped, atol=3 * TICK)
     assert all(rig.get(s, "bus_watchdog") == 15 for s in rig.servos)
     assert all(rig.get(s, "profile_velocity") == 131 for s in rig.servos)
+    stays_frozen(rig)
+    clear(arm)
+    follows_again(rig, arm)
+
+
+def test_servos_that_fall_silent_while_their_goals_are_looked_at_do_not_end_the_loop():
+    """The loop asks for the gripper's goal once after a start with a fault; here that question isn't answered."""
+    rig = Rig()
+    rig.servos[4].protection.forced = HardwareError.OVERLOAD
+    rig.wait(0.02)
+    rig.servos[4].protection.forced = HardwareError(0)
+    arm = rig.arm()
+    read = arm._loop.bus.read
+
+    def unheard(servo, name, budget_s=None):
+        rig.virtual.faults.dead = {servo}
+        try:
+            return read(servo, name, budget_s)
+        finally:
+            rig.virtual.faults.dead = set()
+
+    arm._loop.bus.read = unheard
+    rig.wait(0.1)
+    assert "Servo 4 (elbow) reports overload" in arm.fault
+    assert "can't be controlled: Servo 9 didn't answer" in arm.fault
+    arm._loop.bus.read = read
+    rig.wait(2.5)
+    clear(arm)
+    follows_again(rig, arm)
+
+
+@pytest.mark.parametrize("error", [ServoRefusedError("Servo 2 refuses.", 2, 7), ServoTimeoutError("Silent.", (2,))])
+def test_an_error_that_nobody_expected_latches_and_the_loop_goes_on(rig, error):
+    arm = rig._arm
+    write = arm._loop.goals.write
+
+    def fails(goals):
+        arm._loop.goals.write = write
+        raise error
+
+    arm._loop.goals.write = fails
+    rig.wait(0.1)
+    assert arm.mode is Mode.FAULT
+    assert str(error) in arm.fault
     stays_frozen(rig)
     clear(arm)
     follows_again(rig, arm)

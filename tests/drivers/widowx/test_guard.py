@@ -13,7 +13,7 @@ from drivers.widowx.settings import GuardLimits
 from robot.control.faults import FaultLatch
 
 STEP = 10_000_000
-HEALTHY = ServoHealth(True, False, 0, 12.0, 40)
+HEALTHY = ServoHealth(True, False, 12.0, 40)
 
 
 def state(servo, part=0.0, position=0.1, error=0, health=HEALTHY):
@@ -101,7 +101,7 @@ def test_load_in_spite_of_resting_is_a_fault():
 
 
 def test_heat_rests_before_the_servos_own_limit_and_does_not_escalate():
-    hot = ServoHealth(True, False, 0, 12.0, 64)
+    hot = ServoHealth(True, False, 12.0, 64)
     assert Bench().run(10, s1={"health": hot}).level is Level.OK  # an XM trips at 80
     bench = Bench()
     assert bench.run(1.9, s9={"health": hot}).level is Level.OK  # an XL at 72
@@ -113,7 +113,7 @@ def test_heat_rests_before_the_servos_own_limit_and_does_not_escalate():
 
 @pytest.mark.parametrize("volts", [9.9, 14.5])
 def test_a_bad_supply_rests(volts):
-    health = ServoHealth(True, False, 0, volts, 40)
+    health = ServoHealth(True, False, volts, 40)
     assert Bench().run(0.4, s1={"health": health}).level is Level.OK
     level, reason = Bench().run(0.7, s1={"health": health})
     assert level is Level.REST

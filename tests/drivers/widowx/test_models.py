@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers.widowx_setup import Rig
 
-from drivers.dynamixel.registers import rad_to_ticks
+from drivers.dynamixel.registers import RAD_PER_TICK, rad_to_ticks
 from drivers.dynamixel.servo_map import SERVO_MAPS, VX300S, WX200, WX250, WX250S, servo_map
 from drivers.dynamixel.tables import XL430_W250
 from drivers.errors import ServoTimeoutError, TorqueOnError
@@ -138,6 +138,29 @@ def test_settings_are_written_only_on_a_persons_word_and_without_torque():
     assert [(d.servo, d.register) for d in eeprom.write_settings(bus, WX250S, "Ada")] == [(3, "shutdown")]
     assert rig.get(3, "shutdown") == 52
     startup.verify_settings(bus, WX250S)
+
+
+def test_writing_settings_leaves_calibrated_homing_offsets_alone():
+    rig = Rig()
+    calibrated = {1: 17, 2: -40, 3: -38, 6: 5, 9: 12}
+    for servo, ticks in calibrated.items():
+        rig.servos[servo].memory.set("homing_offset", ticks)
+    rig.servos[7].memory.set("drive_mode", 5)
+    bus = rig.bus()
+    startup.verify_servos(bus, WX250S)
+    with pytest.raises(
+        ConfigError, match=r"(?s)homing_offset is 17.*Homing offsets are this arm's calibration"
+    ) as caught:
+        startup.verify_settings(bus, WX250S)
+    assert "leaves homing offsets alone" in str(caught.value)
+    assert [(d.servo, d.register) for d in eeprom.write_settings(bus, WX250S, "Ada")] == [(7, "drive_mode")]
+    assert {servo: rig.get(servo, "homing_offset") for servo in calibrated} == calibrated
+    with pytest.raises(ConfigError, match="has 6 joints, got 2 homing offsets"):
+        eeprom.write_settings(bus, WX250S, "Ada", offsets=(0.0, 0.0))
+    offsets = [17 * RAD_PER_TICK, -40 * RAD_PER_TICK, 0.0, 0.0, 0.0, 0.0]
+    changed = eeprom.write_settings(bus, WX250S, "Ada", offsets=offsets)  # as a file says that a person trusts
+    assert [(d.servo, d.expected) for d in changed] == [(6, 0), (9, 0)]
+    assert rig.get(3, "homing_offset") == -38
 
 
 def test_a_shadow_that_reads_otherwise_is_found_and_calibrated():

@@ -25,7 +25,7 @@ def small(name, family, bins=False):
     networks = dataclasses.replace(agent.networks, actor_hidden=(16, 8), critic_hidden=(16, 8), value_hidden=value)
     phases = {phase: dataclasses.replace(agent.phase(phase), cql_actions=2) for phase in PHASES}
     agent = dataclasses.replace(agent, networks=networks, **phases)
-    return classified(agent, -10.0, 10.0, 13) if bins else agent
+    return classified(agent, -24.0, 24.0, 13) if bins else agent
 
 
 def parts(agent):

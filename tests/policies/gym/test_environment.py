@@ -1,5 +1,6 @@
 """Environments become a vector in and actions in [-1, 1] out."""
 
+import sys
 from collections import OrderedDict
 
 import gymnasium
@@ -204,3 +205,29 @@ def test_an_environment_without_a_time_limit_needs_max_steps():
     for name, limit in (("Endless", 3), ("Cutting", None), ("Limited", None)):
         make_env(EnvSettings(f"test/{name}-v0", max_steps=limit, modules=())).close()
     make_env(EnvSettings("regrasp/PushPuckState-v0", modules=("sim.state_env",))).close()
+
+
+OWN_MODULE = """
+import gymnasium, numpy as np
+from gymnasium import spaces
+
+class One(gymnasium.Env):
+    observation_space = action_space = spaces.Box(-1, 1, (1,))
+    def reset(self, *, seed=None, options=None):
+        return np.zeros(1, np.float32), {}
+    def step(self, action):
+        return np.zeros(1, np.float32), 0.0, True, False, {}
+
+gymnasium.register("One-v0", entry_point=One, max_episode_steps=3)
+"""
+
+
+def test_a_module_in_the_working_folder_is_found_by_the_installed_command(tmp_path, monkeypatch):
+    """A console script, unlike `python -m`, doesn't have the working folder on the path."""
+    (tmp_path / "regrasp_test_envs.py").write_text(OWN_MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [entry for entry in sys.path if entry not in ("", str(tmp_path))])
+    assert interface_of(make_env(EnvSettings("regrasp_test_envs:One-v0", modules=()))).observations == 1
+    assert sys.path[-1] == str(tmp_path)
+    with pytest.raises(MissingDependencyError, match=r"Put regrasp_test_none\.py into this folder.* PYTHONPATH"):
+        make_env(EnvSettings("regrasp_test_none:One-v0", modules=()))

@@ -18,6 +18,7 @@ from policies.learner.learner_config import LearnerConfig
 from policies.learner.run_learner import run_learner
 from policies.learner.schedule import Schedule
 from policies.perception.encoders.frames import frame_fields
+from robot.link.certificates import run_pair
 from trajectories.types import Source
 
 CONFIG = LearnerConfig(steps=300, warmup_steps=10, utd=1, batch=4, max_lag=250)
@@ -87,7 +88,7 @@ def test_measuring_leaves_the_agent_as_it_is(images):
     assert agent.encoder is None or any(entry.requires_grad for entry in agent.encoder.parameters())
 
 
-def test_the_process_says_it_at_the_start_and_while_it_runs(open_learner):
+def test_the_process_says_it_at_the_start_and_while_it_runs(open_learner, tmp_path):
     learner = open_learner(config=CONFIG)
     world = BlobWorld(np.random.default_rng(0), "red", "forward")
     world.reset()
@@ -97,7 +98,7 @@ def test_the_process_says_it_at_the_start_and_while_it_runs(open_learner):
     for number in range(15):
         learner.put_episode(replace(episode, id=f"{number:032x}"))
     said = []
-    assert run_learner(learner, "127.0.0.1:0", say=said.append, linger_s=0.0)
+    assert run_learner(learner, "127.0.0.1:0", run_pair(tmp_path), say=said.append, linger_s=0.0)
     assert "an update takes" in said[0]
     assert "282 updates behind" in said[1]  # 300 steps - 10 of the warm-up - 8 of the first turn
     assert "the robot waits for it (robot.max_lag=250)" in said[1]

@@ -18,6 +18,7 @@ from policies.learner.rate_limiter import UpdateRateLimiter
 from policies.learner.run_folder import RunFolder
 from policies.learner.run_learner import run_learner
 from policies.policy import load_policy, save_policy
+from robot.link.certificates import run_pair
 from robot.link.client import LearnerClient
 from trajectories.conditions import read_conditions
 from trajectories.errors import CheckpointError, ConfigError, SpecMismatchError
@@ -346,7 +347,7 @@ def test_the_process_serves_trains_and_ends_with_policies_of_the_way(make, tmp_p
 
     def actor():
         ready.wait(20)
-        with LearnerClient(address[0]) as client:
+        with LearnerClient(address[0], run_pair(tmp_path)) as client:
             client.hello(SPEC, learner.digest)
             for episode in online(10, seed=12):
                 while not client.may_act(1.0):
@@ -360,7 +361,7 @@ def test_the_process_serves_trains_and_ends_with_policies_of_the_way(make, tmp_p
 
     thread = threading.Thread(target=actor)
     thread.start()
-    assert run_learner(learner, "127.0.0.1:0", on_ready=on_ready, linger_s=0.2)
+    assert run_learner(learner, "127.0.0.1:0", run_pair(tmp_path), on_ready=on_ready, linger_s=0.2)
     thread.join()
     assert learner.status.updates == 160
     snapshots = sorted(path.name for path in (tmp_path / "run" / "snapshots").iterdir())
@@ -378,5 +379,5 @@ def test_a_stop_saves(make, tmp_path):
         if status.updates >= 8:
             stop.set()
 
-    assert not run_learner(learner, "127.0.0.1:0", on_status=after_a_turn, stop=stop)
+    assert not run_learner(learner, "127.0.0.1:0", run_pair(tmp_path), on_status=after_a_turn, stop=stop)
     assert make().status.updates == 8

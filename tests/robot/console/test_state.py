@@ -70,8 +70,10 @@ def test_joints_come_with_their_limits():
         ({"updated_s": 994.0, "waiting_for": "Put the cube back."}, "amber", "WAITING FOR YOU", "cube"),
         ({"updated_s": 0.0, "fault": "x", "waiting_for": "y"}, "red", "FAULT", "x"),
         ({"cameras": {"wrist": CameraView(state="lost", last_error="gone")}}, "amber", "CAMERA", "lost (gone)"),
-        ({"servos": (ServoView("elbow", 72.5, 80.0),)}, "amber", "HOT", "elbow has 72 °C, its limit is 80 °C"),
-        ({"servos": (ServoView("elbow", 72.0, 80.0), ServoView("x"))}, "green", "ALL WELL", "policy"),
+        ({"stale": "The joint state is 900 ms old."}, "amber", "NO NEWS", "The arm says nothing new. The joint state"),
+        ({"stale": "old", "waiting_for": "Put the cube back."}, "amber", "WAITING FOR YOU", "cube"),
+        ({"servos": (ServoView("elbow", 69.0, 80.0),)}, "amber", "HOT", "elbow has 69 °C, its limit is 80 °C"),
+        ({"servos": (ServoView("elbow", 68.0, 80.0), ServoView("x"))}, "green", "ALL WELL", "policy"),
     ],
 )
 def test_the_light_shows_the_worst(changes, level, title, says):

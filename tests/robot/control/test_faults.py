@@ -64,6 +64,19 @@ def test_instances_of_another_process_are_taken_over_once_and_do_not_come_back()
     assert arm.standing == ()
 
 
+def test_of_two_that_meet_late_the_newer_one_stands():
+    session, arm = FaultLatch(), FaultLatch()
+    old = session.trip("Ada said hold", "hold")
+    arm.add((old,))
+    new = session.trip("Ada said hold", "hold")  # the arm's process ends before it hears of that
+    next_session = FaultLatch()
+    next_session.add((new,))
+    next_session.add(arm.standing)
+    assert next_session.standing == (new,)
+    arm.add(next_session.standing)
+    assert arm.standing == (new,)
+
+
 def test_listeners_hear_what_stands_now_and_every_change():
     latch, heard = FaultLatch(), []
     first = latch.trip("overload")

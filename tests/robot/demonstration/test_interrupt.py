@@ -13,15 +13,17 @@ def ctrl_c():
     os.kill(os.getpid(), signal.SIGINT)
 
 
-def test_ctrl_c_comes_after_the_block():
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_a_command_comes_after_the_block(number):
     done = []
 
     def work():
-        with uninterrupted():
-            ctrl_c()
+        with uninterrupted() as interrupted:
+            os.kill(os.getpid(), number)
             done.append("first")
-            ctrl_c()
+            os.kill(os.getpid(), number)
             done.append("second")
+            assert interrupted()
 
     with pytest.raises(KeyboardInterrupt):
         work()

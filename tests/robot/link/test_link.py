@@ -12,9 +12,11 @@ from helpers.link_data import POLICY, SPEC, MemoryEndpoint, assert_same_episode,
 
 from robot.interfaces import Receipt
 from robot.link import protocol
+from robot.link.certificates import run_pair
 from robot.link.client import LearnerClient
 from robot.link.patience import Patience
 from robot.link.server import LinkServer
+from robot.link.tls import channel_credentials, server_credentials
 from trajectories.errors import (
     CheckpointError,
     ConfigError,
@@ -34,21 +36,26 @@ def endpoint():
 
 
 @pytest.fixture
-def server(endpoint):
-    with LinkServer(endpoint, "127.0.0.1:0") as running:
+def pair(tmp_path):
+    return run_pair(tmp_path)
+
+
+@pytest.fixture
+def server(endpoint, pair):
+    with LinkServer(endpoint, "127.0.0.1:0", pair) as running:
         yield running
 
 
 @pytest.fixture
-def client(server):
-    with LearnerClient(server.address, patience=QUICK) as connected:
+def client(server, pair):
+    with LearnerClient(server.address, pair, QUICK) as connected:
         connected.hello(SPEC, POLICY)
         yield connected
 
 
-def raw_call(server, name, message, session=None, streaming=False):
+def raw_call(server, pair, name, message, session=None, streaming=False):
     """Send bytes past the client."""
-    with grpc.insecure_channel(server.address, protocol.CHANNEL_OPTIONS) as channel:
+    with grpc.secure_channel(server.address, channel_credentials(pair), protocol.CHANNEL_OPTIONS) as channel:
         metadata = [(protocol.SESSION_KEY, session)] if session else []
         if streaming:
             return channel.stream_unary(protocol.method(name))(iter(message), timeout=5, metadata=metadata)
@@ -78,15 +85,15 @@ def test_episodes_weights_and_answers_arrive(endpoint, client):
     assert client.finished() is True
 
 
-def test_messages_larger_than_a_grpc_message_are_streamed(monkeypatch):
+def test_messages_larger_than_a_grpc_message_are_streamed(monkeypatch, pair):
     monkeypatch.setattr(link_data, "SPEC", RobotSpec(cameras={"front": (800, 1200)}))
     endpoint = MemoryEndpoint()
     images = np.random.default_rng(0).integers(0, 256, (4, 800, 1200, 3), np.uint8)
     assert images.nbytes > 2 * protocol.MAX_PIECE_BYTES
     episode = dataclasses.replace(make_episode(1, 3), images={"front": images})
     with (
-        LinkServer(endpoint, "127.0.0.1:0") as server,
-        LearnerClient(server.address, patience=QUICK) as client,
+        LinkServer(endpoint, "127.0.0.1:0", pair) as server,
+        LearnerClient(server.address, pair, patience=QUICK) as client,
     ):
         client.hello(link_data.SPEC, POLICY)
         client.put_episode(episode)
@@ -100,16 +107,16 @@ def test_an_episode_of_another_robot_is_refused(endpoint, client):
     assert not endpoint.episodes
 
 
-def test_hello_refuses_another_robot_and_another_policy(server):
-    with LearnerClient(server.address, patience=QUICK) as client:
+def test_hello_refuses_another_robot_and_another_policy(server, pair):
+    with LearnerClient(server.address, pair, patience=QUICK) as client:
         with pytest.raises(SpecMismatchError, match=r"control_hz is 10.0 there and 5.0 here"):
             client.hello(RobotSpec(cameras=SPEC.cameras, control_hz=10.0), POLICY)
         with pytest.raises(CheckpointError, match="policy is other, expected policy-digest"):
             client.hello(SPEC, "other")
 
 
-def test_nothing_goes_before_hello(server):
-    with LearnerClient(server.address, patience=QUICK) as client, pytest.raises(LinkError, match="say hello"):
+def test_nothing_goes_before_hello(server, pair):
+    with LearnerClient(server.address, pair, patience=QUICK) as client, pytest.raises(LinkError, match="say hello"):
         client.finished()
 
 
@@ -129,25 +136,25 @@ def test_errors_of_the_learner_keep_type_and_words(endpoint, client, caplog):
 
 
 @pytest.mark.parametrize("message", [b"", b"\xff\xfe", b"[]", b"{}", b'{"timeout_s": "x"}', b"[" * 100_000])
-def test_malformed_questions_are_refused_and_the_server_lives(server, client, message):
+def test_malformed_questions_are_refused_and_the_server_lives(server, client, message, pair):
     for name in (protocol.HELLO, protocol.MAY_ACT):
         with pytest.raises(grpc.RpcError) as caught:
-            raw_call(server, name, message, client._session)
+            raw_call(server, pair, name, message, client._session)
         assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
         assert b"LinkError" in dict(caught.value.trailing_metadata())[protocol.ERROR_KEY]
     assert client.may_act(0.0)
 
 
-def test_malformed_uploads_are_refused_and_the_server_lives(endpoint, server, client, monkeypatch):
+def test_malformed_uploads_are_refused_and_the_server_lives(endpoint, server, client, monkeypatch, pair):
     for pieces in ([], [b"rubbish"], [b"x" * protocol.CHUNK_BYTES] * 3):
         with pytest.raises(grpc.RpcError) as caught:
-            raw_call(server, protocol.PUT_EPISODE, pieces, client._session, streaming=True)
+            raw_call(server, pair, protocol.PUT_EPISODE, pieces, client._session, streaming=True)
         assert b"refused a message" in dict(caught.value.trailing_metadata())[protocol.ERROR_KEY]
     with pytest.raises(grpc.RpcError) as caught:
-        raw_call(server, protocol.HELLO, b"x" * (protocol.MAX_PIECE_BYTES + 1))
+        raw_call(server, pair, protocol.HELLO, b"x" * (protocol.MAX_PIECE_BYTES + 1))
     assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     with pytest.raises(grpc.RpcError) as caught:
-        raw_call(server, "EraseEverything", b"{}")
+        raw_call(server, pair, "EraseEverything", b"{}")
     assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
     assert not endpoint.episodes
     assert client.put_episode(make_episode(1)) == Receipt(3, 1)
@@ -173,38 +180,38 @@ def test_bytes_that_are_not_grpc_do_not_hurt(server, client):
     assert client.may_act(0.0)
 
 
-def test_a_server_that_is_no_learner_is_named(endpoint):
+def test_a_server_that_is_no_learner_is_named(endpoint, pair):
     from concurrent.futures import ThreadPoolExecutor
 
     other = grpc.server(ThreadPoolExecutor(1))
-    port = other.add_insecure_port("127.0.0.1:0")
+    port = other.add_secure_port("127.0.0.1:0", server_credentials(pair))
     other.start()
     with (
-        LearnerClient(f"127.0.0.1:{port}", patience=QUICK) as client,
+        LearnerClient(f"127.0.0.1:{port}", pair, patience=QUICK) as client,
         pytest.raises(LinkError, match="not a learner that this actor can talk to"),
     ):
         client.hello(SPEC, POLICY)
     other.stop(None)
 
 
-def test_a_client_of_an_earlier_server_process_must_say_hello_again(endpoint, server):
+def test_a_client_of_an_earlier_server_process_must_say_hello_again(endpoint, server, pair):
     with pytest.raises(grpc.RpcError) as caught:
-        raw_call(server, protocol.FINISHED, b"{}", session="of-another-process")
+        raw_call(server, pair, protocol.FINISHED, b"{}", session="of-another-process")
     assert b"HelloNeeded" in dict(caught.value.trailing_metadata())[protocol.ERROR_KEY]
 
 
-def test_the_client_outlives_a_restart_and_says_so(endpoint):
+def test_the_client_outlives_a_restart_and_says_so(endpoint, pair):
     lines = []
-    first = LinkServer(endpoint, "127.0.0.1:0")
+    first = LinkServer(endpoint, "127.0.0.1:0", pair)
     first.start()
-    with LearnerClient(first.address, patience=QUICK, notify=lines.append) as client:
+    with LearnerClient(first.address, pair, patience=QUICK, notify=lines.append) as client:
         client.hello(SPEC, POLICY)
         client.put_episode(make_episode(1))
         first.stop(0)
         again = []
 
         def restart():
-            again.append(LinkServer(endpoint, first.address))
+            again.append(LinkServer(endpoint, first.address, pair))
             again[0].start()
 
         starter = threading.Timer(0.3, restart)
@@ -217,10 +224,10 @@ def test_the_client_outlives_a_restart_and_says_so(endpoint):
     assert lines[-1].endswith("is back")
 
 
-def test_a_restarted_learner_of_another_run_is_refused(endpoint):
-    with LinkServer(endpoint, "127.0.0.1:0") as first:
+def test_a_restarted_learner_of_another_run_is_refused(endpoint, pair):
+    with LinkServer(endpoint, "127.0.0.1:0", pair) as first:
         address = first.address
-        client = LearnerClient(address, patience=QUICK, notify=lambda line: None)
+        client = LearnerClient(address, pair, patience=QUICK, notify=lambda line: None)
         client.hello(SPEC, POLICY)
 
     class Other(MemoryEndpoint):
@@ -228,18 +235,18 @@ def test_a_restarted_learner_of_another_run_is_refused(endpoint):
             raise CheckpointError("another run")
 
     other = Other()
-    with LinkServer(other, address), client, pytest.raises(CheckpointError, match="another run"):
+    with LinkServer(other, address, pair), client, pytest.raises(CheckpointError, match="another run"):
         client.put_episode(make_episode(1))
     assert not other.episodes
 
 
-def test_patience_ends_and_an_interrupt_ends_it_earlier(server):
+def test_patience_ends_and_an_interrupt_ends_it_earlier(server, pair):
     host, _, port = server.address.rpartition(":")
     server.stop(0)
     short = Patience(call_s=1, transfer_s=1, away_s=0.3, first_back_off_s=0.05, longest_back_off_s=0.1)
     lines = []
     with (
-        LearnerClient(f"{host}:{port}", patience=short, notify=lines.append) as client,
+        LearnerClient(f"{host}:{port}", pair, patience=short, notify=lines.append) as client,
         pytest.raises(LinkError, match=r"saying hello: the learner at .* is away, gave up after"),
     ):
         client.hello(SPEC, POLICY)
@@ -247,13 +254,13 @@ def test_patience_ends_and_an_interrupt_ends_it_earlier(server):
     interrupt = threading.Event()
     interrupt.set()
     with (
-        LearnerClient(f"{host}:{port}", patience=QUICK, interrupt=interrupt) as client,
+        LearnerClient(f"{host}:{port}", pair, patience=QUICK, interrupt=interrupt) as client,
         pytest.raises(LinkError, match="interrupted"),
     ):
         client.hello(SPEC, POLICY)
 
 
-def test_a_server_that_hangs_runs_into_the_deadline(endpoint):
+def test_a_server_that_hangs_runs_into_the_deadline(endpoint, pair):
     release = threading.Event()
 
     class Hanging(MemoryEndpoint):
@@ -262,8 +269,8 @@ def test_a_server_that_hangs_runs_into_the_deadline(endpoint):
 
     short = Patience(call_s=0.2, transfer_s=1, away_s=0.1, first_back_off_s=0.05, longest_back_off_s=0.1)
     with (
-        LinkServer(Hanging(), "127.0.0.1:0") as server,
-        LearnerClient(server.address, patience=short) as client,
+        LinkServer(Hanging(), "127.0.0.1:0", pair) as server,
+        LearnerClient(server.address, pair, patience=short) as client,
     ):
         client.hello(SPEC, POLICY)
         with pytest.raises(LinkError, match="DEADLINE_EXCEEDED"):
@@ -271,17 +278,30 @@ def test_a_server_that_hangs_runs_into_the_deadline(endpoint):
         release.set()
 
 
-def test_one_port_has_one_learner(endpoint, server):
+def test_one_port_has_one_learner(endpoint, server, pair):
     with pytest.raises(LinkError, match="does another learner run there"):
-        LinkServer(endpoint, server.address)
+        LinkServer(endpoint, server.address, pair)
 
 
-@pytest.mark.parametrize("address", ["", "127.0.0.1", "127.0.0.1:x", ":50510", "::1:70000", "localhost:99999", "::1:5"])
-def test_addresses_that_are_none_are_refused(endpoint, address):
+@pytest.mark.parametrize(
+    "address",
+    [
+        "",
+        "127.0.0.1",
+        "127.0.0.1:x",
+        ":50510",
+        "::1:70000",
+        "localhost:99999",
+        "::1:5",
+        "127.0.0.1:\xb2",
+        "127.0.0.1:" + "1" * 5000,
+    ],
+)
+def test_addresses_that_are_none_are_refused(endpoint, address, pair):
     with pytest.raises(ConfigError, match="expected host:port"):
-        LinkServer(endpoint, address)
+        LinkServer(endpoint, address, pair)
     with pytest.raises(ConfigError, match="expected host:port"):
-        LearnerClient(address)
+        LearnerClient(address, pair)
 
 
 def test_patience_must_be_positive():

@@ -8,6 +8,7 @@ import threading
 import pytest
 from helpers.link_data import POLICY, SPEC, MemoryEndpoint, ScriptedSession, make_episode, make_policy_weights
 
+from robot.link.certificates import run_pair
 from robot.link.client import LearnerClient
 from robot.link.patience import Patience
 from robot.link.server import LinkServer
@@ -196,7 +197,7 @@ def test_in_one_process_the_learner_takes_its_turn_until_it_has_caught_up(outbox
     assert log == [0, "turn", "turn", 1, "turn", "turn", 2, "turn"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_the_run_after_the_episode(outbox, number):
     lines = []
     endpoint = MemoryEndpoint()
@@ -210,23 +211,45 @@ def test_a_signal_ends_the_run_after_the_episode(outbox, number):
     assert signal.getsignal(number) is before
 
 
-def test_a_second_signal_drops_the_episode(outbox):
+@pytest.mark.parametrize(
+    ("numbers", "kept"),
+    [
+        ((signal.SIGINT, signal.SIGINT), 1),
+        ((signal.SIGTERM, signal.SIGINT), 1),
+        ((signal.SIGINT, signal.SIGTERM), 2),  # as when Ctrl-C reaches the actor and the command that started it
+        ((signal.SIGHUP, signal.SIGHUP, signal.SIGTERM), 2),  # as when a terminal is closed
+    ],
+)
+def test_only_ctrl_c_after_a_signal_drops_the_episode(outbox, numbers, kept):
     endpoint = MemoryEndpoint()
 
-    def twice(number):
+    def send(number):
         if number == 1:
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
+            for signal_number in numbers:
+                os.kill(os.getpid(), signal_number)
 
-    status = make_actor(endpoint, outbox, ScriptedSession(on_episode=twice)).run()
-    assert len(endpoint.episodes) == 1
+    status = make_actor(endpoint, outbox, ScriptedSession(on_episode=send)).run()
+    assert len(endpoint.episodes) == kept
     assert status.state == "stopped"
 
 
-def test_a_stop_ends_the_wait_for_a_learner_that_is_away(outbox):
+def test_a_stop_by_word_and_then_one_ctrl_c_keep_the_episode(outbox):
+    endpoint, stop = MemoryEndpoint(), threading.Event()
+
+    def end(number):
+        if number == 1:
+            stop.set()
+            os.kill(os.getpid(), signal.SIGINT)
+
+    make_actor(endpoint, outbox, ScriptedSession(on_episode=end), stop).run()
+    assert len(endpoint.episodes) == 2
+
+
+def test_a_stop_ends_the_wait_for_a_learner_that_is_away(outbox, tmp_path):
+    pair = run_pair(tmp_path)
     stop = threading.Event()
     lines = []
-    server = LinkServer(MemoryEndpoint(), "127.0.0.1:0")
+    server = LinkServer(MemoryEndpoint(), "127.0.0.1:0", pair)
     server.start()
 
     def go_away(number):
@@ -235,7 +258,7 @@ def test_a_stop_ends_the_wait_for_a_learner_that_is_away(outbox):
             threading.Timer(0.3, stop.set).start()
 
     patience = Patience(away_s=60, first_back_off_s=0.05)
-    with LearnerClient(server.address, patience=patience, notify=lines.append, interrupt=stop) as client:
+    with LearnerClient(server.address, pair, patience=patience, notify=lines.append, interrupt=stop) as client:
         session = ScriptedSession(on_episode=go_away)
         status = make_actor(client, outbox, session, stop, notify=lines.append).run()
     assert (status.state, status.outbox, outbox.ids()) == ("stopped", 1, [make_episode(1).id])
@@ -243,13 +266,14 @@ def test_a_stop_ends_the_wait_for_a_learner_that_is_away(outbox):
     assert "1 in the outbox go out at the next start" in lines[-1]
 
 
-def test_a_learner_that_stays_away_fails_the_run_and_loses_nothing(outbox):
-    server = LinkServer(MemoryEndpoint(), "127.0.0.1:0")
+def test_a_learner_that_stays_away_fails_the_run_and_loses_nothing(outbox, tmp_path):
+    pair = run_pair(tmp_path)
+    server = LinkServer(MemoryEndpoint(), "127.0.0.1:0", pair)
     server.start()
     session = ScriptedSession(on_episode=lambda number: server.stop(0) if number == 1 else None)
     patience = Patience(away_s=0.2, first_back_off_s=0.05)
     with (
-        LearnerClient(server.address, patience=patience, notify=lambda line: None) as client,
+        LearnerClient(server.address, pair, patience=patience, notify=lambda line: None) as client,
         pytest.raises(LinkError, match="gave up after"),
     ):
         make_actor(client, outbox, session).run()
@@ -268,4 +292,4 @@ def test_the_actor_waits_while_the_learner_is_behind(outbox):
     session = ScriptedSession(on_episode=lambda number: endpoint.allowed.clear() if number == 1 else None)
     make_actor(endpoint, outbox, session, wait_s=0.05, on_status=note).run()
     assert len(endpoint.episodes) == 3
-    assert states.count("waiting") == 1
+    assert states.count("waiting") >= 2  # it says now and then that it lives

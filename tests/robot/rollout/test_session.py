@@ -1,12 +1,14 @@
 """The reset-free session: alternation, judgement, help, takeover, faults, what is recorded."""
 
 import math
+import threading
 
 import numpy as np
 import pytest
 from helpers.kinematic_arm import START, action, make_env
 from helpers.session_setup import INSTRUCTIONS, CountingJudge, Helper, WalkingPolicy, make_session
 
+from robot.interfaces import RewardReading
 from robot.rollout.session import NOT_HOME, ResetFreeSession
 from trajectories.errors import ConfigError, SafetyError
 from trajectories.types import PROPRIO_NAMES, Source
@@ -233,3 +235,57 @@ def test_both_directions_need_an_instruction():
             env, WalkingPolicy(), CountingJudge(lambda _: 1), "pot", {"forward": ("a",), "backward": ()},
             Helper(), rng=np.random.default_rng(0),
         )  # fmt: skip
+
+
+class PlaceJudge:
+    """Says done when the tip is far enough along x; tells which observations it saw, and in which threads."""
+
+    def __init__(self, far):
+        self.far, self.threads = far, []
+
+    def reset(self, instruction):
+        """Nothing to forget."""
+
+    def update(self, observation):
+        self.threads.append(threading.current_thread().name)
+        x = float(observation.proprio[TIP_X])
+        return RewardReading(abs(x) % 1, x > self.far)
+
+
+def walk(far, **settings):
+    env, arm, _ = make_env()
+    judge = PlaceJudge(far)
+    session = make_session(env=env, judge=judge, skip_done=False, **settings)
+    return session.run_episode(), arm, judge
+
+
+@pytest.mark.parametrize("far", [np.inf, 0.3])
+def test_a_judge_beside_the_motion_gives_the_same_episode(far):
+    plain, arm, judge = walk(far, max_steps=9)
+    beside, later, other = walk(far, max_steps=9, judge_beside=True)
+    assert (beside.outcome, len(beside)) == (plain.outcome, len(plain))
+    assert plain.outcome == ("success" if far < 1 else "failure")
+    for name in ("proprio", "proposed", "executed", "success_probability", "terminated", "truncated"):
+        np.testing.assert_array_equal(getattr(beside, name), getattr(plain, name))
+    np.testing.assert_allclose(beside.success_probability, np.abs(beside.proprio[:, TIP_X]) % 1, atol=1e-6)
+    assert {name.split("-")[0] for name in judge.threads} == {"MainThread"}
+    assert {name.split("_")[0] for name in other.threads[1:-1]} == {"judge"}
+    if plain.outcome == "success":  # the motion under way was finished, and is not in the record
+        assert len(later.sent) > len(arm.sent)
+
+
+def test_a_fault_beside_the_judge_loses_no_step():
+    env, _, _ = make_env()
+    given, seen = [], []
+
+    def on_step(step):
+        seen.append(step.step)
+        if step.step == 3:
+            env.safety.trip("a hand in the way")
+
+    judge = PlaceJudge(np.inf)
+    session = make_session(env=env, judge=judge, on_episode=given.append, on_step=on_step, judge_beside=True)
+    with pytest.raises(SafetyError):
+        session.run_episode()
+    assert given[0].outcome == "unknown"
+    assert len(given[0]) == max(seen) == 4

@@ -17,7 +17,7 @@ from drivers.errors import ServoRestartedError, ServoTimeoutError
 from sim.virtual.bus import VirtualBus, arm_servos
 from sim.virtual.bus_faults import BusFaults
 from sim.virtual.pty import PtyProcess, PtyServer
-from sim.virtual.servo import VirtualServo
+from sim.virtual.servo import Habits, VirtualServo
 from trajectories.errors import ConfigError
 
 
@@ -69,14 +69,16 @@ def test_what_is_set_up_already_is_not_written_again(monkeypatch):
     assert written == [6]
 
 
-def test_velocity_and_its_sign():
-    setup = Setup()
+@pytest.mark.parametrize(("reverses", "sign"), [(True, -1), (None, 1)])
+def test_velocity_and_its_sign(reverses, sign):
+    """Servo 7 is in reverse mode, which turns the sign of the velocity on some servos only."""
+    setup = Setup(arm_servos(habits=Habits(reverses_effort=reverses)))
     cycle = cycle_of(setup)
     setup.hold(*IDS)
     setup.bus.write(7, "profile_velocity", 40)
     setup.bus.sync_write("goal_position", {7: 1100})
     setup.wait(0.3)
-    assert cycle.read()[7].velocity == pytest.approx(-40 * 0.02398, rel=0.03)
+    assert cycle.read()[7].velocity == pytest.approx(sign * 40 * 0.02398, rel=0.03)
 
 
 @pytest.mark.parametrize("firmware", [44, 46])

@@ -8,9 +8,11 @@ from helpers.virtual_setup import IDS, Setup
 from drivers.dynamixel import messages
 from drivers.dynamixel.messages import HardwareError, Refusal
 from drivers.dynamixel.registers import VELOCITY_UNIT_RAD_S, rad_to_ticks, ticks_to_rad
+from drivers.dynamixel.servo_map import VX300S, WX250S
 from drivers.dynamixel.tables import XL330_M288
 from drivers.errors import ServoRefusedError, ServoTimeoutError, TorqueOnError
-from sim.virtual.servo import VirtualServo
+from sim.virtual.bus import arm_servos
+from sim.virtual.servo import Habits, VirtualServo
 
 
 @pytest.fixture
@@ -41,8 +43,6 @@ def test_eeprom_is_locked_while_torque_is_on(setup):
     with pytest.raises(TorqueOnError, match="Servo 1 holds its joint"):
         setup.bus.write(1, "velocity_limit", 90)
     assert setup.virtual.heard == heard + 1  # asked for the torque, wrote nothing
-    with pytest.raises(TorqueOnError):
-        setup.bus.factory_reset(1)
     setup.bus.write(1, "torque_enable", 0)
     setup.bus.write(1, "velocity_limit", 90)
     assert setup.bus.read(1, "velocity_limit") == 90
@@ -73,11 +73,13 @@ def test_unknown_instructions_are_refused(setup):
 
 
 def test_registered_writes_wait_for_the_action(setup):
-    setup.bus.reg_write(1, "goal_position", 2100)
-    setup.bus.reg_write(4, "goal_position", 2200)
+    goal = setup.bus.register(1, "goal_position")
+    for servo, ticks in ((1, 2100), (4, 2200)):  # as other programs may, on the virtual arm's port
+        request = messages.reg_write(servo, goal.address, goal.encode(ticks))
+        setup.bus.transactions.ask(servo, request, 0, "registered write")
     assert setup.bus.read(1, "registered_instruction") == 1
     assert setup.bus.read(1, "goal_position") == 2048
-    setup.bus.action()
+    setup.bus.transactions.tell(messages.action())
     assert [setup.bus.read(servo, "goal_position") for servo in (1, 4)] == [2100, 2200]
     assert setup.bus.read(1, "registered_instruction") == 0
     assert refusal(setup.bus.transactions.ask, 1, messages.action(1), 0, "action") == Refusal.INSTRUCTION
@@ -111,7 +113,7 @@ def test_indirect_registers_lead_elsewhere_until_the_restart(setup):
 
 
 def test_factory_reset_keeps_id_and_baud_rate(setup):
-    setup.bus.factory_reset(7)
+    setup.bus.transactions.ask(7, messages.factory_reset(7), 0, "factory reset")
     assert setup.bus.read(7, "velocity_limit") == 200
     assert setup.bus.read(7, "drive_mode") == 0
     assert setup.bus.read(7, "baud_rate") == 3
@@ -145,6 +147,26 @@ def test_the_pair_works_together_and_against_each_other_when_set_up_wrongly(setu
     setup.hold(2)
     setup.wait(0.2)
     assert abs(setup.bus.read(2, "present_current")) > 800
+
+
+@pytest.mark.parametrize(
+    ("servo_map", "reverses", "signs"),
+    [
+        (WX250S, None, (1, -1)),  # the XM430's page names positions only
+        (WX250S, True, (1, 1)),
+        (WX250S, False, (1, -1)),
+        (VX300S, None, (1, 1)),  # the XM540's names everything
+        (VX300S, False, (-1, 1)),  # there the leader is the reversed one
+    ],
+)
+def test_the_sign_of_a_pairs_currents_is_as_set(servo_map, reverses, signs):
+    setup = Setup(arm_servos(servo_map, habits=Habits(reverses_effort=reverses)))
+    setup.hold(2)
+    setup.motors.outside = {1: 0.3}
+    setup.wait(0.1)
+    share = 0.3 * servo_map.place(2).table.stall_current_a / servo_map.place(2).table.current_unit_a
+    assert setup.bus.read(2, "present_current") == pytest.approx(signs[0] * share, abs=2)
+    assert setup.bus.read(3, "present_current") == pytest.approx(signs[1] * share, abs=2)
 
 
 def test_reverse_mode_turns_the_direction_round(setup):
@@ -235,7 +257,9 @@ def test_torque_on_by_goal_update(setup):
 
 
 # -- bus watchdog ---------------------------------------------------------------------------------------
-def test_the_watchdog_stops_locks_goals_and_forgets_profiles(setup):
+@pytest.mark.parametrize("resumes", [True, False])
+def test_the_watchdog_stops_locks_goals_and_forgets_profiles(resumes):
+    setup = Setup(arm_servos(habits=Habits(resumes_goal=resumes)))
     bus = setup.bus
     setup.hold(1)
     bus.write(1, "profile_velocity", 20)
@@ -259,7 +283,10 @@ def test_the_watchdog_stops_locks_goals_and_forgets_profiles(setup):
     bus.write(1, "bus_watchdog", 0)
     assert (bus.read(1, "profile_velocity"), bus.read(1, "profile_acceleration")) == (0, 0)
     setup.wait(0.2)
-    assert setup.motors.positions[0] == pytest.approx(stopped, abs=0.002)
+    if resumes:
+        assert setup.motors.positions[0] > stopped + 0.8  # towards 3500, at 4.8 rad/s
+    else:
+        assert setup.motors.positions[0] == pytest.approx(stopped, abs=0.002)
     bus.write(1, "goal_position", 3000)
     setup.wait(1.0)
     assert bus.read(1, "present_position") == pytest.approx(3000, abs=2)

@@ -120,13 +120,12 @@ def test_lagrange_weight_grows_while_the_gap_is_too_large():
 
 
 def test_cloning_ignores_steps_that_are_not_to_be_imitated():
-    mean = torch.atanh(torch.tensor([[0.5, 0.0], [0.9, 0.9]]))
-    action, mask = torch.tensor([[0.2, 0.4], [-1.0, -1.0]]), tensor(1.0, 0.0)
-    assert clone_mse(mean, action, mask).item() == pytest.approx(0.3**2 + 0.4**2)
-    assert clone_mse(mean, action, tensor(0.0, 0.0)).item() == 0.0
-    still = torch.tensor([[0.0, 0.0], [-1.0, -1.0]])
-    noisy = clone_nll(mean, torch.zeros(2, 2), still, mask, 0.99)
-    assert noisy.item() == pytest.approx(2 * 0.5 * math.log(2 * math.pi) + math.atanh(0.5) ** 2 / 2, rel=1e-6)
+    mean = torch.atanh(torch.tensor([[0.5, 0.0], [0.9, 0.9], [0.0, 0.0]]))
+    action, mask = torch.tensor([[0.2, 0.4], [-1.0, -1.0], [0.6, 0.0]]), tensor(1.0, 0.0, 1.0)
+    assert clone_mse(mean, action, mask).item() == pytest.approx((0.3**2 + 0.4**2 + 0.6**2) / 2)
+    assert clone_mse(mean, action, tensor(0.0, 0.0, 0.0)).item() == 0.0
+    noisy = clone_nll(mean, torch.zeros(3, 2), torch.zeros(3, 2), mask, 0.99)
+    assert noisy.item() == pytest.approx(2 * 0.5 * math.log(2 * math.pi) + math.atanh(0.5) ** 2 / 4, rel=1e-6)
 
 
 def test_balance_makes_both_terms_equally_large():

@@ -1,0 +1,48 @@
+"""Whether the judge's weights are on this computer, and whether it is fast enough beside the arm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from omegaconf import DictConfig
+
+from commands.doctor.report import Finding, fail, ok
+from factory.reward import is_classifier
+from factory.spec import plain, spec_of
+from robot.control.controller import LATEST_START
+from robot.rollout.judging import BESIDE, measured_s, sample_observation
+
+
+def check_judge(config: DictConfig) -> Iterator[Finding]:
+    """Load the backbone of the group `reward` and time it on an image of the first camera's size.
+
+    Raises:
+        MissingDependencyError: When its weights are not here; says how to get them.
+        ConfigError: For a wrong setting.
+    """
+    if not is_classifier(config):
+        yield ok("judge", f"reward.kind={config.reward.kind} comes from a package outside, which looks after it")
+        return
+    from rewards.classifier import image_features
+    from rewards.threads import computing_with
+    from rewards.vlm_kind import backbone_from, threads_from
+
+    settings, spec = plain(config.reward), spec_of(config)
+    backbone, threads = backbone_from(settings), threads_from(settings)
+    image = next(iter(sample_observation(spec, "").images.values()))[None]
+    with computing_with(threads):
+        taken_s = measured_s(lambda: image_features(backbone, image, False).pooled.cpu())
+    between, beside = LATEST_START / spec.control_hz, BESIDE / spec.control_hz
+    place = f"the CPU with {threads} threads" if backbone.device.type == "cpu" else "the GPU"
+    found = f"{backbone.name} on {place}: {1e3 * taken_s:.0f} ms an image"
+    if config.robot.name == "twin" or taken_s <= between:
+        yield ok("judge", found)
+    elif taken_s <= beside:
+        yield ok("judge", f"{found}, more than {1e3 * between:.0f} ms: it judges beside the motion, a step later")
+    else:
+        yield fail(
+            "judge",
+            f"{found}, {1e3 * beside:.0f} ms are allowed at {spec.control_hz:g} control steps a second",
+            "Let it have a GPU (reward.device=cuda) or more cores (reward.threads=4), end what else uses them, or give "
+            "a smaller model (reward.backbone).",
+        )

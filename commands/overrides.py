@@ -1,0 +1,84 @@
+"""Settings as they are typed, `key=value`: what Hydra's grammar can't read is said with the line to type instead."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+
+from trajectories.errors import ConfigError
+
+_ASSIGNMENT = re.compile(r"(?P<key>[+~]{0,2}[\w./@-]+)=(?P<value>.*)", re.DOTALL)
+
+
+def overrides_in(arguments: Sequence[str]) -> list[str]:
+    """The settings among the arguments of a verb, without Hydra's own options and their values."""
+    from hydra._internal.utils import get_args_parser
+
+    found, rest = get_args_parser().parse_known_args(list(arguments))
+    return [*found.overrides, *(argument for argument in rest if not argument.startswith("-"))]
+
+
+def prints_only(arguments: Sequence[str]) -> bool:
+    """Whether Hydra is asked to print settings instead of running the verb."""
+    from hydra._internal.utils import get_args_parser
+
+    asked, _ = get_args_parser().parse_known_args(list(arguments))
+    return bool(asked.cfg or asked.info or asked.hydra_help)
+
+
+def search_path_options() -> list[str]:
+    """Arguments that make a child process find the same YAML files as this one: its --config-dir and search path."""
+    from hydra.core.hydra_config import HydraConfig
+
+    if not HydraConfig.initialized():
+        return []
+    settings = HydraConfig.get()
+    given = [source.path for source in settings.runtime.config_sources if source.provider == "command-line"]
+    searched = [override for override in settings.overrides.hydra if "hydra.searchpath" in override.partition("=")[0]]
+    return [*(f"--config-dir={path}" for path in given), *searched]
+
+
+def require_readable(word: str, arguments: Sequence[str]) -> None:
+    """Refuse a setting that Hydra's grammar can't read.
+
+    Args:
+        word: What is typed for the verb.
+        arguments: What follows it.
+
+    Raises:
+        ConfigError: With the setting as it has to be typed.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    for argument in overrides_in(arguments):
+        try:
+            parser.parse_override(argument)
+        except HydraException as error:
+            raise ConfigError(_advice(word, argument)) from error
+
+
+def quoted(argument: str) -> str | None:
+    """A setting as it has to be typed in a shell for its value to be taken as it stands; None when it is no setting."""
+    match = _ASSIGNMENT.fullmatch(argument)
+    if match is None:
+        return None
+    value = match["value"]
+    if len(value) > 1 and value[0] == value[-1] and value[0] in "'\"":
+        value = value[1:-1]
+    # In a quoted value, Hydra's grammar takes a backslash literally except before a quote or the value's end.
+    value = re.sub(r'(\\*)("|$)', lambda m: m[1] * 2 + ('\\"' if m[2] else ""), value)
+    return shlex.quote(f'{match["key"]}="{value}"')
+
+
+def _advice(word: str, argument: str) -> str:
+    line = quoted(argument)
+    if line is None:
+        return f"{argument!r} is no setting; expected key=value, e.g. seed=1. `regrasp {word} --help` lists the keys."
+    return (
+        f"the value of {argument!r} has characters that mean something to Hydra, as spaces with brackets, =, commas, "
+        "quotes, and letters of other alphabets do. Quote it twice, once for the shell and once for Hydra:\n"
+        f"  regrasp {word} {line}"
+    )

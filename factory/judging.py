@@ -1,0 +1,67 @@
+"""The reward model of a session, measured before anything moves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from omegaconf import DictConfig
+
+from factory.reward import reward_of
+from factory.spec import spec_of
+from factory.task import instructions_of
+from robot.interfaces import Policy
+from robot.rollout.judging import judge_s, judges_beside, policy_s, sample_observation
+
+if TYPE_CHECKING:
+    from rewards.kind import LoadedReward
+
+_POLICY_S = 0.02
+"""Time for an action that is reckoned with where no policy is at hand, s."""
+
+
+@dataclass(frozen=True)
+class SessionJudge:
+    """A reward model and when it works.
+
+    Attributes:
+        reward: It.
+        beside: Beside the motion of the next step rather than between two steps, see `robot.rollout.judging`.
+    """
+
+    reward: LoadedReward
+    beside: bool
+
+
+def session_judge(config: DictConfig, policy: Policy | None, notify: Callable[[str], None]) -> SessionJudge:
+    """The run's reward model, for a session with this policy; in the twin, where time waits, it may take any time.
+
+    Args:
+        config: Settings.
+        policy: Who will act; None where that changes, which is taken to be as fast as any.
+        notify: Gets a line about what was measured.
+
+    Raises:
+        ConfigError: When it is too slow for the control rate, or does not know one of the task's instructions.
+        CheckpointError, SpecMismatchError: As `factory.reward.reward_of`.
+    """
+    spec, reward = spec_of(config), _reward(config)
+    if config.robot.name == "twin":
+        return SessionJudge(reward, False)
+    observation = sample_observation(spec, instructions_of(config)["forward"][0])
+    judge = judge_s(reward, observation)
+    acting = _POLICY_S if policy is None else policy_s(policy, observation)
+    beside = judges_beside(judge, acting, 1.0 / spec.control_hz)
+    where = "beside the motion, so that it decides a step later" if beside else "between two steps"
+    notify(f"The judge takes {1e3 * judge:.0f} ms, the policy {1e3 * acting:.0f} ms: it judges {where}.")
+    return SessionJudge(reward, beside)
+
+
+def _reward(config: DictConfig) -> LoadedReward:
+    """The reward model, after it has heard every instruction that a session may ask it about."""
+    reward = reward_of(config, spec_of(config))
+    for texts in instructions_of(config).values():
+        for text in texts:
+            reward.reset(text)
+    return reward

@@ -1,0 +1,127 @@
+"""What held-out episodes say for sure about a threshold: one-sided bounds, in words for a person, and refusals."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from scipy.stats import beta
+
+from rewards.calibration import Threshold
+from rewards.config import RewardConfig
+from trajectories.errors import ConfigError
+
+CONFIDENCE = 0.95
+"""Of the bounds that a certificate states."""
+CERTAINTY = 0.99
+"""Of the bounds that a judge is refused by."""
+LEAST_USEFUL_RECALL = 0.5
+"""A judge that surely misses more than this share of the successes is refused: most of what succeeds would be learned
+as failure."""
+
+
+def highest_rate(count: int, of: int, confidence: float = CONFIDENCE) -> float:
+    """One-sided upper bound of a binomial rate after `count` hits in `of` (Clopper and Pearson 1934)."""
+    return 1.0 if count >= of else float(beta.ppf(confidence, count + 1, of - count))
+
+
+def lowest_rate(count: int, of: int, confidence: float = CONFIDENCE) -> float:
+    """One-sided lower bound, likewise."""
+    return 0.0 if count <= 0 else float(beta.ppf(1.0 - confidence, count, of - count + 1))
+
+
+def episodes_to_certify(rate: float) -> int:
+    """Episodes, none of them a hit, from which the upper bound is at most `rate`: (1 - rate)^n <= 1 - confidence."""
+    return math.ceil(math.log(1.0 - CONFIDENCE) / math.log(1.0 - rate) - 1e-9)
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What a judge does on episodes that nothing was fitted to (`rewards.held_out.try_rules`).
+
+    Attributes:
+        stopped: Episodes without success, and beginnings of others, that were called done.
+        negatives: Number of those.
+        found: Successes that were called done.
+        positives: Number of those.
+    """
+
+    stopped: int
+    negatives: int
+    found: int
+    positives: int
+
+    def threshold(self, value: float) -> Threshold:
+        """The threshold with these figures."""
+        return Threshold(
+            value, self.stopped / self.negatives, self.found / self.positives, self.negatives, self.positives
+        )
+
+    def certifies(self, rate: float) -> bool:
+        """Whether at most `rate` of the episodes without success are stopped, with `CONFIDENCE`."""
+        return highest_rate(self.stopped, self.negatives) <= rate
+
+    def figures(self, rate: float) -> dict[str, Any]:
+        """Plain JSON types."""
+        return {
+            "stopped": self.stopped,
+            "negatives": self.negatives,
+            "false_positive_rate_at_most": highest_rate(self.stopped, self.negatives),
+            "found": self.found,
+            "positives": self.positives,
+            "recall_at_least": lowest_rate(self.found, self.positives),
+            "confidence": CONFIDENCE,
+            "stated_rate": rate,
+            "certified": self.certifies(rate),
+        }
+
+    def words(self, rate: float) -> str:
+        """Rate, recall and numbers, and whether the stated rate is certified, as lines for a person."""
+        sure = f"{100 * CONFIDENCE:.0f} % confidence"
+        lines = [
+            f"On episodes that nothing was fitted to: {self.stopped} of {self.negatives} without success called done "
+            f"({100 * self.stopped / self.negatives:.1f} %, at most "
+            f"{100 * highest_rate(self.stopped, self.negatives):.1f} % with {sure}), {self.found} of {self.positives} "
+            f"successes found ({100 * self.found / self.positives:.0f} %, at least "
+            f"{100 * lowest_rate(self.found, self.positives):.0f} %)."
+        ]
+        asked, needed = f"{100 * rate:g} %", episodes_to_certify(rate)
+        if self.certifies(rate):
+            lines.append(f"False positives: at most the stated {asked}, with {sure}.")
+        elif self.negatives < needed:
+            lines.append(
+                f"n too small to certify {asked}: {self.negatives} episodes without success, and it takes {needed} "
+                "with none of them called done. Record more failures, or state a rate that they can show "
+                "(reward.false_positive_rate)."
+            )
+        else:
+            lines.append(f"False positives: the stated {asked} is not certified.")
+        return "\n".join(lines)
+
+    def require(self, config: RewardConfig) -> None:
+        """Refuse a judge that is certainly not what was asked for.
+
+        Raises:
+            ConfigError: When more than `config.false_positive_rate` of the episodes without success, or less than
+                `LEAST_USEFUL_RECALL` of the successes, are called done with `CERTAINTY`. Says what to do.
+        """
+        sure = f"with {100 * CERTAINTY:.0f} % confidence"
+        if lowest_rate(self.stopped, self.negatives, CERTAINTY) > config.false_positive_rate:
+            raise ConfigError(
+                f"The judge would call failures done: {self.stopped} of {self.negatives} held-out episodes without "
+                f"success, at least {100 * lowest_rate(self.stopped, self.negatives, CERTAINTY):.1f} % {sure}, and "
+                f"reward.false_positive_rate is {100 * config.false_positive_rate:g} %. It was not saved. Record more "
+                "failures of the kind that look like success, raise reward.least_probability (at the cost of recall), "
+                "give a larger backbone, or state the rate that you accept."
+            )
+        if highest_rate(self.found, self.positives, CERTAINTY) < LEAST_USEFUL_RECALL:
+            raise ConfigError(
+                f"The judge would miss most successes: it found {self.found} of {self.positives} held-out ones, at "
+                f"most {100 * highest_rate(self.found, self.positives, CERTAINTY):.0f} % {sure}. It was not saved. A "
+                f"decision takes reward.frames={config.frames} frames in a row that count, of those after success: "
+                f"only the last reward.success_frames={config.success_frames} and the reward.gap={config.gap} before "
+                "them, with the gripper open unless reward.require_open_gripper=false. Lower reward.frames, or record "
+                "demonstrations that go on for longer after success. If that is not it, the judge can't see the "
+                "difference: record more of both kinds, or give a larger backbone."
+            )

@@ -1,0 +1,76 @@
+"""`regrasp finetune` and its two processes: their settings, and why one ended."""
+
+import subprocess
+import sys
+
+import pytest
+from helpers import ENVIRONMENT
+from hydra import compose, initialize_config_module
+
+from commands import actor, finetune, learner
+from commands.finetune import reason_in
+from commands.learner import learner_settings
+from trajectories.errors import ConfigError
+
+COMMAND = [sys.executable, "-m", "commands"]
+MINE = """
+name: push_puck
+prior: []
+max_steps: 40
+instructions: {forward: [push it], backward: [pull it]}
+"""
+
+
+def config(*overrides):
+    with initialize_config_module("configs", version_base="1.3"):
+        return compose("learner", list(overrides))
+
+
+def test_children_find_the_same_files_and_say_why_they_end(tmp_path):
+    (tmp_path / "mine" / "task").mkdir(parents=True)
+    (tmp_path / "mine" / "task" / "mine.yaml").write_text(MINE)
+    (tmp_path / "theirs" / "agent").mkdir(parents=True)
+    (tmp_path / "theirs" / "agent" / "theirs.yaml").write_text("defaults: [default]\n")
+    search = [f"--config-dir={tmp_path}/mine", f"hydra.searchpath=[file://{tmp_path}/theirs]"]
+    done = subprocess.run(
+        [*COMMAND, "finetune", *search, "task=mine", "agent=theirs", "run_dir='runs/a (1)'"],
+        capture_output=True, encoding="utf-8", cwd=tmp_path, check=False, env=ENVIRONMENT,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "Could not find" not in done.stderr  # what a child without the search path says
+    assert "regrasp: There is no" in done.stderr, done.stderr  # the child's own reason: nothing was pre-trained
+    assert "regrasp pretrain" in done.stderr
+
+
+def test_the_reason_is_the_last_error_to_its_end_however_long():
+    bar = "acting:   0%|   | 0/6000\rregrasp: old\n"
+    assert reason_in(bar + "regrasp: There is no policy.\nRun `regrasp pretrain`.\n") == (
+        "regrasp: There is no policy.\nRun `regrasp pretrain`."
+    )
+    trace = ["Traceback (most recent call last):", *(f'  File "{n}.py"' for n in range(9)), "ValueError: 3"]
+    assert reason_in("\n".join(["news", *trace])) == "\n".join(trace)
+    hydra = "In 'learner': Could not find 'task/mine'\n\nAvailable options in 'task':\n\town\n\nSearch path:\n\ta\n"
+    assert reason_in(hydra).startswith("In 'learner': Could not find 'task/mine'")
+    assert reason_in("a\nb") == "a\nb"
+    assert reason_in("") == "nothing"
+    assert len(reason_in("\n".join(["Traceback x", *map(str, range(500))])).splitlines()) == 41
+
+
+@pytest.mark.parametrize("steps", [400, 500])
+def test_a_warm_up_that_a_run_never_leaves_is_refused_with_what_to_do(steps):
+    with pytest.raises(ConfigError, match=r"finetune\.warmup_steps=500 leaves none of the finetune\.steps=") as caught:
+        learner_settings(config(f"finetune.steps={steps}"))
+    advice = f"finetune.warmup_steps={steps // 4}"
+    assert advice in str(caught.value)
+    learner_settings(config(f"finetune.steps={steps}", advice))
+    learner_settings(config("finetune.steps=2000"))
+    learner_settings(config("finetune.steps=501"))
+
+
+@pytest.mark.parametrize("verb", [learner, actor, finetune])
+def test_neither_side_waits_for_another_that_refused_the_same_settings(verb, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = config("finetune.steps=400")
+    with pytest.raises(ConfigError, match=r"warmup_steps=500 leaves none of the finetune\.steps=400"):
+        verb.finetune(settings, []) if verb is finetune else verb.run(settings)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,82 @@
+"""Every verb that begins with texts refuses those that nobody can read, before it does anything else."""
+
+import importlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers.sliding_square import SPEC, make_episode
+from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
+
+from commands.finetune import finetune
+from commands.teleop import check_instructions
+from factory.spec import spec_of
+from trajectories.errors import ConfigError, MissingDependencyError
+from trajectories.store import TrajectoryStore
+
+OmegaConf.register_new_resolver("cores", lambda: 1, replace=True)
+OWN = ("task=own", "task.instructions.forward=[fold the towel]", "task.instructions.backward=[unfold the towel]")
+READABLE = (
+    "task=own",
+    "task.instructions.forward=[put the pot on the rack]",
+    "task.instructions.backward=[put the pot in the sink]",
+)
+
+
+def composed(verb, *overrides):
+    with initialize_config_module("configs", version_base="1.3"):
+        return compose(verb, list(overrides))
+
+
+@pytest.mark.parametrize(
+    ("verb", "module"),
+    [(name, f"commands.{name}") for name in ("pretrain", "actor", "teleop")] + [("demo", "commands.demo.demo")],
+)
+def test_words_that_the_tower_never_learned_are_refused_at_once(verb, module, tmp_path):
+    run_dir = tmp_path / "run"
+    with pytest.raises(ConfigError, match=r"never learned 'fold', 'towel' in 'fold the towel'.* reward=clip"):
+        importlib.import_module(module).run(composed(verb, f"run_dir={run_dir}", *OWN))
+    assert not run_dir.exists()
+
+
+def test_finetune_refuses_them_before_it_starts_a_process(tmp_path):
+    run_dir = tmp_path / "run"
+    with pytest.raises(ConfigError, match="never learned 'fold'"):
+        finetune(composed("finetune", f"run_dir={run_dir}", *OWN), [])
+    assert not run_dir.exists()
+
+
+def test_train_reward_refuses_them_before_it_reads_an_episode(tmp_path):
+    config = composed("train_reward", f"run_dir={tmp_path}", *OWN)
+    with TrajectoryStore(tmp_path / "data", spec_of(config)):
+        pass
+    with pytest.raises(ConfigError, match="never learned 'fold'"):
+        importlib.import_module("commands.train_reward").run(config)
+
+
+def test_pretrain_refuses_recorded_ones_too(tmp_path):
+    config = composed("pretrain", f"run_dir={tmp_path}", "robot.cameras=[front]", "robot.image_size=48", *READABLE)
+    with TrajectoryStore(tmp_path / "data", spec_of(config)) as store:
+        assert store.spec == SPEC
+        store.commit(replace(make_episode(np.random.default_rng(0), 0), instruction="put the mug on the plate"))
+    with pytest.raises(ConfigError, match="never learned 'mug' in 'put the mug on the plate'"):
+        importlib.import_module("commands.pretrain").run(config)
+
+
+def test_the_arm_judges_and_reads_through_a_real_clip_unless_told_otherwise():
+    for verb in ("pretrain", "train_reward", "finetune", "actor", "teleop", "evaluate", "doctor"):
+        assert composed(verb, "robot=widowx").reward.backbone == "ViT-B-32"
+    assert composed("pretrain", "robot=widowx", "reward=embedded").reward.backbone == "embedded"
+    for robot in ("twin", "virtual"):
+        assert composed("pretrain", f"robot={robot}").reward.backbone == "embedded"
+
+
+def test_without_the_weights_demonstrations_go_on_and_training_does_not(tmp_path, monkeypatch, capsys):
+    import huggingface_hub
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    check_instructions(composed("teleop", "robot=widowx", *OWN))
+    assert "not checked" in capsys.readouterr().out
+    with pytest.raises(MissingDependencyError, match="hf download laion/CLIP-ViT-B-32"):
+        importlib.import_module("commands.pretrain").run(composed("pretrain", "robot=widowx", *OWN))

@@ -1,0 +1,85 @@
+"""Texts that a tower can't read: unknown words, too long, too like their opposite."""
+
+import pytest
+import torch
+from helpers.small_clip import NAME, small_clip
+
+from rewards.backbone import load_backbone
+from rewards.readable import recorded_wordings, require_readable
+from rewards.vlm_kind import VlmKind
+from sim.tasks import TASKS, find_task
+from trajectories.errors import ConfigError
+from trajectories.manifest import describe
+from trajectories.types import DIRECTIONS
+
+LONG = "put the cube on the plate and then " * 12
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return load_backbone(NAME, str(small_clip(tmp_path_factory.mktemp("clip"))))
+
+
+def goals(forward, backward):
+    return {("own", "forward"): [forward], ("own", "backward"): [backward]}
+
+
+def test_words_that_were_never_learned_are_the_same_to_the_embedded_tower(backbone):
+    mug, key = backbone.encode_text(["put the mug into the drawer", "put the key into the drawer"])
+    assert torch.equal(mug, key)
+    assert backbone.unread_words("Put the mug, in the drawer") == ("mug", ",", "drawer")
+    assert backbone.unread_words("put the sponge on the plate") == ()
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward", "named"),
+    [
+        ("fold the towel", "unfold the towel", r"never learned 'fold', 'towel' in 'fold the towel'"),
+        ("put the mug into the drawer", "put the key into the drawer", "never learned 'mug', 'into', 'drawer'"),
+        ("put the sponge into the bowl", "take the sponge out of the bowl", "never learned 'into'"),
+        ("put the sponge in the bowl", "take the sponge from the bowl", r"opposite .*: the cosine .* is 0\.98"),
+        ("把毛巾叠好", "把毛巾展开", "never learned '把毛巾叠好'"),
+        (LONG, "put the cube on the mat", "too long for the text tower of 'embedded', which reads 24 tokens"),
+    ],
+)
+def test_the_embedded_tower_refuses_what_it_can_not_read(backbone, forward, backward, named):
+    with pytest.raises(ConfigError, match=named):
+        require_readable(backbone, goals(forward, backward))
+
+
+def test_the_embedded_tower_reads_every_task_of_the_twin(backbone):
+    for name in TASKS.own:
+        instructions = find_task(name).instructions
+        require_readable(backbone, {(name, direction): instructions[direction] for direction in DIRECTIONS})
+
+
+def test_a_clip_reads_any_word_but_no_more_than_77_tokens(clip):
+    assert clip.context == 77
+    require_readable(clip, goals("fold the towel", "unfold the towel"))
+    assert not clip.cuts_off(" ".join(["cube"] * 75))
+    assert clip.cuts_off(" ".join(["cube"] * 76))
+    with pytest.raises(ConfigError, match="reads 77 tokens"):
+        require_readable(clip, goals(LONG + "forward", LONG + "backward"))
+
+
+def test_directions_that_a_clip_can_not_tell_apart_are_refused(clip):
+    with pytest.raises(ConfigError, match=r"cosine of their embeddings is 1\.000, and more than 0\.99 is too much"):
+        require_readable(clip, goals("fold the towel", "Fold the towel"))
+
+
+def test_a_judge_is_refused_before_an_episode_is_read(spec, tmp_path):
+    def episodes():
+        raise AssertionError("read")
+        yield
+
+    instructions = {"forward": ["fold the towel"], "backward": ["unfold the towel"]}
+    with pytest.raises(ConfigError, match=r"never learned 'fold', 'towel' .* reward=clip"):
+        VlmKind().train(episodes(), "own", instructions, spec, {}, tmp_path, lambda stage, share: None)
+
+
+def test_recorded_wordings_are_those_of_all_episodes(episodes):
+    found = recorded_wordings(describe(episode) for episode in episodes)
+    assert found == {
+        ("slide", "forward"): ["put the cube on the plate"],
+        ("slide", "backward"): ["put the cube on the mat"],
+    }
