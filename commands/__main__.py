@@ -6,15 +6,16 @@ import difflib
 import importlib
 import io
 import os
+import re
 import signal
 import sys
-from importlib.resources import files
 from typing import NoReturn
 
 from commands.broken_pipe import quiet_when_unread
 from commands.outside_configs import ROOT, add_outside_configs, choices
 from commands.overrides import prints_only, require_readable
 from commands.seeds import require_seeds
+from commands.settings.listing import close_keys, default_groups, read_settings
 from commands.verbs import VERBS
 from robot.signals import interrupt_once, on_signals
 from trajectories.errors import RegraspError
@@ -30,18 +31,14 @@ Then:        regrasp evaluate evaluate.episodes=100  one setting changed
              regrasp demo task=bin_weight            another task
 """
 _ELSEWHERE = " env=ID"
+_RAISE = "HYDRA_FULL_ERROR"
+"""Set while settings are composed: Hydra then raises its errors instead of printing them."""
 
 
 def usage() -> str:
     """The text of `regrasp --help`."""
     width = max(len(name) for name in VERBS)
     return USAGE.format(verbs="\n".join(f"  {name:{width}}  {verb.summary}" for name, verb in VERBS.items()))
-
-
-def included(config: str) -> list[str]:
-    """Names of the files whose settings a YAML shares: `- base`, unlike groups, which have a colon."""
-    lines = config.split("  - _self_", 1)[0].splitlines()
-    return [line.removeprefix("  - ") for line in lines if line.startswith("  - ") and ":" not in line]
 
 
 def verb_of(arguments: list[str]) -> tuple[str, list[str]]:
@@ -65,26 +62,35 @@ def verb_word(name: str) -> str:
 
 
 def verb_help(name: str) -> str:
-    """The text of `regrasp VERB --help`: what it does, its settings with their comments, the groups' choices."""
+    """The text of `regrasp VERB --help`: what it does, every setting that it reads, the groups' choices."""
     verb = VERBS[name]
-    root = files(verb.config_module)
-    own = (root / f"{verb.config_name}.yaml").read_text(encoding="utf-8")
-    shared = [(root / f"{file}.yaml").read_text(encoding="utf-8") for file in included(own)]
-    texts = [own, *shared]
-    settings = [text.split("# --- machinery", 1)[0].split("  - _self_", 1)[1].strip() for text in texts]
-    groups = []
-    for line in "".join(text.split("  - _self_", 1)[0] for text in reversed(texts)).splitlines():
-        if line.startswith("  - ") and ":" in line and "hydra/" not in line:
-            group, _, rest = line.removeprefix("  - ").removeprefix("override ").partition(":")
-            groups.append(f"  {group + '=' + '|'.join(choices(group)):42} {rest.partition('#')[2].strip()}")
+    lines = []
+    for setting in read_settings(verb):
+        about = "; ".join(part for part in (setting.kind, setting.meaning) if part)
+        lines.append(f"  {f'{setting.key}={setting.default}':44}  {about}".rstrip())
+    groups = [f"  {group + '=' + '|'.join(choices(group)):42} {about}" for group, about in default_groups(verb)]
     return (
         f"regrasp {name}: {verb.summary}\n\n{verb.details}\n\n"
         f"Settings and their defaults (change one with key=value, e.g. `regrasp {verb_word(name)} {verb.example}`):\n\n"
-        + "\n\n".join(text for text in settings if text)
+        + "\n".join(lines)
         + ("\n\nGroups of further settings, each a file in configs/:\n\n" if groups else "")
         + "\n".join(groups)
         + f"\n\n`regrasp {name} --cfg job` prints every setting as it would be used.\n"
     )
+
+
+def not_composed(name: str, error: Exception) -> str:
+    """Why the settings of a verb don't fit together, with the keys that may have been meant."""
+    text = "\n".join(str(one) for one in (error, error.__cause__) if one is not None)
+    unknown = re.search(r"Could not override '([^']+)'", text)
+    if unknown is None:
+        return text
+    key = unknown[1].lstrip("+~")
+    if f"+{key}" in {setting.key for setting in read_settings(VERBS[name])}:
+        return f"{key} is in none of the files, so it has to be added, with a plus: +{key}=value."
+    close = close_keys(VERBS[name], key)
+    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    return f"{verb_word(name)} has no setting {key!r}.{hint} `regrasp {verb_word(name)} --help` lists all."
 
 
 def fail(message: str) -> NoReturn:
@@ -134,6 +140,7 @@ def _run(name: str, rest: list[str]) -> None:
     os.environ.setdefault("MUJOCO_GL", "egl")
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # idle threads of torch soon leave the core to others
     import hydra
+    from hydra.errors import HydraException
     from omegaconf import DictConfig, OmegaConf
 
     OmegaConf.register_new_resolver("cores", lambda: max(1, len(os.sched_getaffinity(0))), replace=True)
@@ -144,7 +151,11 @@ def _run(name: str, rest: list[str]) -> None:
     if verb.config_module == ROOT:  # elsewhere `method` is a plain key, which a group of that name would hide
         add_outside_configs()
 
+    whole = os.environ.get(_RAISE)
+
     def task(config: DictConfig) -> None:
+        if whole is None:
+            os.environ.pop(_RAISE, None)
         if not config.progress:
             os.environ["TQDM_DISABLE"] = "1"  # read when tqdm is first imported, with the verb's module
         if not sys.stderr.isatty():
@@ -159,7 +170,11 @@ def _run(name: str, rest: list[str]) -> None:
             print(f"\nregrasp: stopped. {verb.resume}", file=sys.stderr)
             sys.exit(130)
 
-    hydra.main(version_base="1.3", config_path=f"pkg://{verb.config_module}", config_name=verb.config_name)(task)()
+    os.environ[_RAISE] = "1"
+    try:
+        hydra.main(version_base="1.3", config_path=f"pkg://{verb.config_module}", config_name=verb.config_name)(task)()
+    except HydraException as error:
+        fail(not_composed(name, error))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from factory.reward import reward_kind, reward_of
 from factory.run_folders import reward_folder
 from factory.spec import spec_of
 from factory.twin import TwinSettings, cached_twin, require_twin
+from trajectories.durable import replace_file
 from trajectories.kinds import AFTERMATH
 from trajectories.types import DIRECTIONS, Episode, Observation
 
@@ -88,7 +89,7 @@ def run(config: DictConfig) -> None:
     )
     figures = reward_kind(config).evaluate(trained, held_out)
     report: dict[str, Any] = {"task": task, "episodes": len(recorded), **figures}
-    (folder / "evaluation.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
+    replace_file(folder / "evaluation.json", json.dumps(report, indent=1).encode())
     print(figures_table(report["frames"]))
     print("\nframes above the threshold, by kind:")
     for kind, row in report["frames"]["by_kind"].items():

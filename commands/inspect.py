@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from omegaconf import DictConfig
+from tqdm import tqdm
 
 from trajectories.inspect import inspect_store
 from trajectories.store import TrajectoryStore
@@ -19,4 +20,11 @@ def run(config: DictConfig) -> None:
     if episode == "last":
         with TrajectoryStore(path, read_only=True) as store:
             episode = next(reversed(store.ids()), None)
-    print(inspect_store(path, Path(config.out), episode))
+    with tqdm(desc="verifying", unit="episode", dynamic_ncols=True) as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        report = inspect_store(path, Path(config.out), episode, show)
+    print(report)

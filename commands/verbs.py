@@ -16,6 +16,7 @@ class Verb:
         details: What a person should know before running it.
         example: An override that shows the syntax.
         resume: Said after Ctrl-C.
+        starts: Modules of the verbs that it runs in processes of their own, with the same settings.
     """
 
     module: str
@@ -24,6 +25,7 @@ class Verb:
     details: str
     example: str
     resume: str = "Nothing is lost; the same command goes on where it stopped."
+    starts: tuple[str, ...] = ()
 
     @property
     def config_module(self) -> str:
@@ -44,6 +46,7 @@ VERBS: dict[str, Verb] = {
         "Runs every stage below, one after the other, and writes one HTML report. Stages that are already done in\n"
         "the run's folder are not done again, so an interrupted demo goes on where it stopped.",
         "task=bin_weight seed=1",
+        starts=("commands.learner", "commands.actor"),
     ),
     "collect": Verb(
         "commands.collect.collect",
@@ -103,6 +106,7 @@ VERBS: dict[str, Verb] = {
         "The robot does the task and undoes it, the reward model judges, the learner trains. No resets but on help.",
         "task=pot_pick_place seed=1",
         "Every finished episode is kept; the same command resumes.",
+        starts=("commands.learner", "commands.actor"),
     ),
     "finetune env=ID": Verb(
         "commands.gym.finetune",

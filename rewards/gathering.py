@@ -115,8 +115,8 @@ class _Gathering:
         config = self.config
         if config.camera not in episode.images:
             raise ConfigError(
-                f"Episode {episode.id} has no camera {config.camera!r}, only {', '.join(episode.images)}; set "
-                "reward.camera."
+                f"Episode {episode.id} has no camera {config.camera!r}, only {', '.join(episode.images)}; "
+                "give one of these: +reward.camera=NAME."
             )
         after = kind_of(episode) == AFTERMATH
         if after:
@@ -160,7 +160,7 @@ class _Gathering:
                 raise ConfigError(
                     f"The success classifier of {self.task!r} needs at least {self.config.folds} episodes "
                     f"marked {outcome}, got {count}. Record more with `regrasp collect`, or lower "
-                    f"reward.folds."
+                    "+reward.folds=N (at least 2)."
                 )
         pooled = torch.cat([part.pooled for part in self.parts])
         trunk = None

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from trajectories.errors import DiskError
 
 _AGAIN_S = 2.0
 _LOOK_S = 0.05
+
+
+def refusal(path: Path, id: str, error: OSError) -> str:
+    """What to say of an episode that a store could not keep."""
+    free = shutil.disk_usage(path).free / 1e6
+    return (
+        f"Episode {id} could not be stored in {path}: {error.strerror or error} "
+        f"({free:.1f} MB free). It does not count as stored; make room."
+    )
 
 
 def retry_while_disk_is_full(

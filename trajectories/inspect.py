@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -16,7 +16,12 @@ from trajectories.summary import describe_episode, summarise, summary_table
 SHEET_ROWS = 24
 
 
-def inspect_store(path: str | Path, out_dir: str | Path, episode_id: str | None = None) -> str:
+def inspect_store(
+    path: str | Path,
+    out_dir: str | Path,
+    episode_id: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> str:
     """Look at a store without changing it, also while another process writes to it.
 
     Every byte of every episode is verified. Writes `contact_sheet.png` (up to 24 episodes, spread over tasks,
@@ -26,6 +31,7 @@ def inspect_store(path: str | Path, out_dir: str | Path, episode_id: str | None 
         path: Folder of the store.
         out_dir: Where pictures go; made when missing.
         episode_id: Episode to show in detail.
+        progress: Called with the number of episodes that are verified and that of all.
 
     Returns:
         A report for a person.
@@ -37,7 +43,7 @@ def inspect_store(path: str | Path, out_dir: str | Path, episode_id: str | None 
     store = TrajectoryStore(path, read_only=True)
     out = Path(out_dir)
     out.mkdir(parents=True, exist_ok=True)
-    health = _health(store)  # before the overview, which counts the good ones only
+    health = _health(store, progress)  # before the overview, which counts the good ones only
     report = [_overview(store), "", health]
     chosen = [store.read(id) for id in spread(store.infos(), SHEET_ROWS)]
     if chosen:
@@ -82,8 +88,8 @@ def _overview(store: TrajectoryStore) -> str:
     return "\n".join([*lines, "", summary_table(summarise(infos))] if infos else lines)
 
 
-def _health(store: TrajectoryStore) -> str:
-    store.verify()
+def _health(store: TrajectoryStore, progress: Callable[[int, int], None] | None) -> str:
+    store.verify(progress)
     damaged, aside, staged = store.recovered.damaged, store.quarantined(), store.staged()
     lines = [f"Integrity: every byte of {len(store)} episodes is as written."]
     if damaged:

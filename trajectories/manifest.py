@@ -103,8 +103,12 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Content of the file `manifest.json`."""
+        return dump_checksummed(self.to_content())
+
+    def to_content(self) -> dict[str, Any]:
+        """Plain JSON types."""
         files = {name: [entry.size, entry.sha256] for name, entry in self.files.items()}
-        return dump_checksummed({**vars(self), "info": self.info.to_dict(), "files": files})
+        return {**vars(self), "info": self.info.to_dict(), "files": files}
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Manifest:
@@ -118,6 +122,15 @@ class Manifest:
             content = load_checksummed(raw)
         except ChecksumError as error:
             raise CorruptEpisodeError(f"{MANIFEST} is damaged: {error}") from error
+        return cls.from_content(content)
+
+    @classmethod
+    def from_content(cls, content: Mapping[str, Any]) -> Manifest:
+        """Inverse of `to_content`.
+
+        Raises:
+            ForeignEpisodeError: When another version of Regrasp wrote it, in a way that this one can't read.
+        """
         if content.get("schema") != SCHEMA:
             raise ForeignEpisodeError(
                 f"its {MANIFEST} has schema {content.get('schema')!r}, this version of Regrasp reads {SCHEMA}"

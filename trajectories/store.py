@@ -14,17 +14,18 @@ raises and is put aside with a report; it never reads as data. `trajectories.lay
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from trajectories.catalogue import Catalogue
 from trajectories.checks import check_episode
+from trajectories.disk_full import refusal
 from trajectories.durable import delete_tree, move, sync_folder, write_tree
 from trajectories.episode_zarr import decode, encode
 from trajectories.errors import CorruptEpisodeError, DiskError, ForeignEpisodeError, StoreError
@@ -54,8 +55,9 @@ class TrajectoryStore:
     def __init__(self, path: str | Path, spec: RobotSpec | None = None, *, read_only: bool = False) -> None:
         """Open a store, or create it.
 
-        Opening for writing discards unfinished commits and moves episodes aside whose files are missing or
-        have the wrong size; `recovered` says what was found. Opening for reading changes nothing on the disk.
+        Opening for writing discards unfinished commits and moves new episodes aside whose files are missing or
+        have the wrong size; `recovered` says what was found. Episodes that the catalogue knows are verified when they
+        are read. Opening for reading changes nothing on the disk.
 
         Args:
             path: Folder of the store.
@@ -71,6 +73,7 @@ class TrajectoryStore:
         self.read_only = read_only
         self._layout = Layout(self.path)
         self._index: dict[str, Manifest] = {}
+        self._catalogue, self._changed, self._opened = Catalogue(self.path), set[str](), False
         self._recovered = Recovery()
         self._mutex = threading.RLock()
         self._release: weakref.finalize | None = None
@@ -88,6 +91,9 @@ class TrajectoryStore:
                 self._discard_staging()
                 sync_folder(self._layout.episodes)  # a commit killed before its last sync is adopted below
             self.refresh()
+            self._opened = True
+            if not read_only and 10 * len(self._changed) > len(self._index):
+                self._catalogue.save(self._index, self._changed)
         except OSError as error:
             self.close()
             raise StoreError(f"The trajectory store {self.path} can't be opened: {error}.") from error
@@ -164,13 +170,14 @@ class TrajectoryStore:
                 f"with {dict(manifest.versions)}. Read it with these versions."
             ) from error
 
-    def verify(self) -> tuple[Damaged, ...]:
+    def verify(self, progress: Callable[[int, int], None] | None = None) -> tuple[Damaged, ...]:
         """Compare every byte of every episode with its manifest; returns the episodes that failed.
 
-        A writer moves them aside, a reader leaves them; neither uses them any more.
+        A writer moves them aside, a reader leaves them; neither uses them any more. `progress` is called with the
+        number of episodes that are done and that of all.
         """
-        found = []
-        for id in self.ids():
+        found, ids = [], self.ids()
+        for done, id in enumerate(ids, 1):
             manifest = self._index.get(id)
             try:
                 if manifest is not None:
@@ -178,27 +185,29 @@ class TrajectoryStore:
             except CorruptEpisodeError as error:
                 if self._folder(id).exists() or not self.read_only:
                     found.append(self._exclude(id, str(error)))
+            if progress is not None:
+                progress(done, len(ids))
         return tuple(found)
 
     def refresh(self) -> None:
         """See what the writer has committed or removed since.
 
-        Of new episodes the manifest and the sizes of the files are checked.
+        Of new episodes that the catalogue doesn't know the manifest and the sizes of the files are checked.
 
         Raises:
             ForeignEpisodeError: When another version of Regrasp or another robot recorded one of them.
             StoreError: When the folder can't be listed.
         """
         try:
-            names = set(os.listdir(self._layout.episodes))
+            marks = self._catalogue.marks()
         except OSError as error:
             raise StoreError(f"The trajectory store {self.path} can't be listed: {error}.") from error
         with self._mutex:
-            for gone in self._index.keys() - names:
+            for gone in self._index.keys() - marks.keys():
                 del self._index[gone]
             known = self._index.keys() | {damaged.id for damaged in self._recovered.damaged}
-            for name in sorted(names - known):
-                self._adopt(name)
+            for name in sorted(marks.keys() - known):
+                self._adopt(name, self._catalogue.known(name, marks[name]))
 
     # -- writing --
 
@@ -226,8 +235,9 @@ class TrajectoryStore:
                 move(staged, self._folder(info.id))
             except OSError as error:
                 delete_tree(staged)
-                raise DiskError(self._refusal(info.id, error)) from error
+                raise DiskError(refusal(self.path, info.id, error)) from error
             self._index[info.id] = manifest
+            self._changed.add(info.id)
 
     def remove(self, id: str) -> None:
         """Delete an episode that has arrived elsewhere. For outboxes; data sets only grow.
@@ -245,6 +255,7 @@ class TrajectoryStore:
             except OSError as error:
                 raise StoreError(f"Episode {id} can't be removed from {self.path}: {error}.") from error
             del self._index[id]
+            self._changed.add(id)
             delete_tree(place)
 
     def restore(self, ids: Sequence[str] | None = None) -> Restored:
@@ -263,6 +274,7 @@ class TrajectoryStore:
                 try:
                     self._index[entry.id] = bring_back(entry, self._layout.episodes, self._spec_digest)
                     back.append(entry.id)
+                    self._changed.add(entry.id)
                 except StoreError as error:
                     refused.append(replace(entry, reason=str(error)))
             damaged = tuple(entry for entry in self._recovered.damaged if entry.id not in back)
@@ -271,7 +283,10 @@ class TrajectoryStore:
 
     def close(self) -> None:
         """Let another writer in. Reading stays possible."""
-        if self._release is not None:
+        if self._release is not None and self._release.alive:
+            with self._mutex:
+                if self._opened:
+                    self._catalogue.save(self._index, self._changed)
             self._release()
 
     def __enter__(self) -> Self:
@@ -293,7 +308,7 @@ class TrajectoryStore:
             delete_tree(self._layout.staging / name)
         self._recovered = replace(self._recovered, discarded=names)
 
-    def _adopt(self, name: str) -> None:
+    def _adopt(self, name: str, catalogued: Manifest | None) -> None:
         """Take an episode's folder into the index, or put it aside if it is damaged.
 
         Raises:
@@ -301,9 +316,11 @@ class TrajectoryStore:
         """
         folder = self._folder(name)
         try:
-            manifest = read_manifest(folder)
+            manifest = read_manifest(folder) if catalogued is None else catalogued
             require_spec(manifest, self._spec_digest)
-            check_sizes(folder, manifest)
+            if catalogued is None:
+                check_sizes(folder, manifest)
+                self._changed.add(name)
         except CorruptEpisodeError as error:
             if os.path.lexists(folder):  # else the writer has removed it meanwhile
                 self._exclude(name, str(error))
@@ -365,13 +382,6 @@ class TrajectoryStore:
             place = self._staging_place(id)
             move(folder, place)
             delete_tree(place)
-
-    def _refusal(self, id: str, error: OSError) -> str:
-        free = shutil.disk_usage(self.path).free / 1e6
-        return (
-            f"Episode {id} could not be stored in {self.path}: {error.strerror or error} "
-            f"({free:.1f} MB free). It does not count as stored; make room."
-        )
 
     @property
     def _closed(self) -> bool:

@@ -81,7 +81,7 @@ def gym_run(config: DictConfig) -> GymRun:
     changes["compile"] = compile_setting(changes["compile"]) is True  # `auto`: see `compiled_run`
     critic_loss = [changes.pop(name) for name in CRITIC_LOSS]
     agent = with_critic_loss(AgentConfig.from_dict(merged(agent.to_dict(), changes)), *critic_loss)
-    kept = {name: value for name in ("batch",) if (value := config[name]) is not None}
+    kept = {} if config.batch is None else {"batch": config.batch}
     data = data_settings(config, task, published)
     job = Job(env, agent, data, evaluation_settings(config), int(config.seed))
     dataset = config.dataset if task is None or config.dataset is not None else str(config.env)
@@ -143,7 +143,8 @@ def online_settings(config: DictConfig, run: GymRun, steps: int) -> OnlineSettin
     """Length of training online, its updates, and what happens on the way."""
     method = run.method
     own = {"utd": method.utd, "offline_ratio": method.offline_ratio, "warmup_steps": method.warmup_steps}
-    chosen = {name: value if config[name] is None else config[name] for name, value in own.items()}
+    given = {"utd": config.utd, "offline_ratio": config.offline_ratio, "warmup_steps": config.warmup_steps}
+    chosen = {name: value if given[name] is None else given[name] for name, value in own.items()}
     if config.utd is None and config.utd_limit is not None:
         chosen["utd"] = min(int(chosen["utd"]), int(config.utd_limit))
     return OnlineSettings(

@@ -12,9 +12,9 @@ conditions.json         what the run learns with, with its digest; changes that 
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
+from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError
 
 EPISODES = "episodes"
@@ -72,12 +72,7 @@ def write_json(path: Path, content: dict[str, object]) -> None:
     Raises:
         CheckpointError: The disk refuses.
     """
-    part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(content) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
+        replace_file(path, json.dumps(content).encode() + b"\n")
     except OSError as error:
         raise CheckpointError(f"{path} can't be written: {error}. Make room or check the permissions.") from error

@@ -147,7 +147,7 @@ def test_inspect_reports_pictures_and_damage_and_changes_nothing(tmp_path):
         (path / ".staging" / "cut-off").mkdir()
         before = sorted(path.rglob("*"))
         report = inspect_store(path, out, sample_episode(1).id)
-    assert sorted(path.rglob("*")) == before
+        assert sorted(path.rglob("*")) == before
     assert "3 episodes, 12 steps" in report
     assert "every byte of 3 episodes is as written" in report
     assert f"{sample_episode(3).id}: numbers/0.0 is damaged" in report

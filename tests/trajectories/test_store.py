@@ -305,6 +305,7 @@ def test_a_commit_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
         monkeypatch.setattr(durable.os, "fsync", logged_fsync)
         monkeypatch.setattr(durable.os, "rename", logged_rename)
         store.commit(sample_episode(steps=250))
+        monkeypatch.undo()
     folder = tmp_path / "episodes" / sample_episode().id
     at = log.index(("rename", str(folder)))
     staged = {Path(path).relative_to(tmp_path / ".staging") for _, path in log[:at]}

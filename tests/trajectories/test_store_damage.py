@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from helpers.trajectory_samples import SPEC, assert_same_episode, sample_episode
 
+from trajectories.catalogue import CATALOGUE
 from trajectories.checksummed_json import ChecksumError, dump_checksummed, load_checksummed
 from trajectories.errors import CorruptEpisodeError, ForeignEpisodeError, SpecMismatchError, StoreError
 from trajectories.manifest import check_sizes, read_manifest, read_verified
@@ -30,10 +31,11 @@ FILES = (
 
 @pytest.fixture
 def path(tmp_path):
-    """A closed store with the episodes GOOD and BAD."""
+    """A closed store with the episodes GOOD and BAD, as a killed writer leaves it: not catalogued."""
     with TrajectoryStore(tmp_path / "store", SPEC) as store:
         store.commit(GOOD)
         store.commit(BAD)
+    (tmp_path / "store" / CATALOGUE).unlink()
     return tmp_path / "store"
 
 

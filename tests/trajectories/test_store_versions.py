@@ -7,6 +7,7 @@ import pytest
 from helpers.trajectory_samples import SPEC, assert_same_episode, sample_episode
 
 from commands.inspect import run as inspect
+from trajectories.catalogue import CATALOGUE
 from trajectories.checksummed_json import dump_checksummed, load_checksummed
 from trajectories.errors import CorruptEpisodeError, SpecMismatchError, StoreError
 from trajectories.quarantine import put_aside
@@ -28,6 +29,7 @@ def path(tmp_path):
     with TrajectoryStore(tmp_path / "store", SPEC) as store:
         store.commit(FIRST)
         store.commit(SECOND)
+    (tmp_path / "store" / CATALOGUE).unlink()  # earlier versions wrote none
     return tmp_path / "store"
 
 

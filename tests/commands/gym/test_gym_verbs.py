@@ -10,7 +10,7 @@ import pytest
 from helpers import ENVIRONMENT
 from hydra import compose, initialize_config_module
 
-from commands.__main__ import included, verb_help, verb_of
+from commands.__main__ import verb_help, verb_of
 from commands.bench import algorithms as bench_algorithms
 from commands.bench.algorithms import offline_part, settings_of
 from commands.bench.data import recorded
@@ -42,7 +42,6 @@ def test_verbs_are_found_by_one_word_two_or_their_environment():
     assert verb_of(["pretrain", "seed=1", "env=X-v0"]) == ("pretrain env=ID", ["seed=1", "env=X-v0"])
     assert verb_of(["bench", "data", "env=pot"]) == ("bench data", ["env=pot"])
     assert verb_of(["evaluate", "env=X-v0"]) == ("evaluate", ["env=X-v0"])
-    assert included("defaults:\n  - base\n  - task: own  # x\n  - _self_\n") == ["base"]
 
 
 @pytest.mark.parametrize("verb", VERBS)

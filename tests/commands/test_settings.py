@@ -1,0 +1,148 @@
+"""The list of settings: complete for every verb, nothing in it is never read, and errors advise only what is there."""
+
+import ast
+import re
+
+import pytest
+from helpers import ROOT
+from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
+from test_house import ROOMS, python_files
+
+from commands.__main__ import not_composed, verb_help
+from commands.settings.listing import all_settings, close_keys, paths_read, read_settings
+from commands.settings.reads import is_read
+from commands.verbs import VERBS
+
+OmegaConf.register_new_resolver("cores", lambda: 2, replace=True)
+OWN_GROUPS = {"task", "robot", "profile", "encoder", "method", "reward", "agent", "device"}
+
+
+def leaves(node, prefix=""):
+    for name, value in node.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def composed(verb, *overrides):
+    with initialize_config_module(VERBS[verb].config_module, version_base="1.3"):
+        return set(leaves(OmegaConf.to_container(compose(VERBS[verb].config_name, list(overrides)))))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_the_list_has_what_hydra_composes(verb):
+    assert {setting.key for setting in all_settings(VERBS[verb])} == composed(verb)
+
+
+@pytest.mark.parametrize(
+    ("verb", "there", "elsewhere"),
+    [
+        (
+            "finetune",
+            {"finetune.steps", "method.utd", "+agent.networks.critic_norm", "reward.frames", "link.address", "seed"},
+            {"collect.demos", "evaluate.episodes", "evaluate_reward.seed"},
+        ),
+        ("collect", {"collect.demos", "task.prior", "workers", "robot.spread"}, {"finetune.steps", "agent.gamma"}),
+        ("say", {"word", "by", "run_dir"}, {"method.name", "robot.cameras", "agent.gamma", "workers"}),
+        ("bench data", {"env", "episodes", "data_dir", "seed"}, set()),
+        ("demo", {"collect.demos", "pretrain.steps", "finetune.steps", "evaluate.episodes"}, set()),
+    ],
+)
+def test_help_lists_what_a_verb_reads_and_nothing_else(verb, there, elsewhere):
+    listed = {setting.key for setting in read_settings(VERBS[verb])}
+    assert there <= listed
+    assert not elsewhere & listed
+    text = verb_help(verb)
+    for setting in read_settings(VERBS[verb]):
+        assert f"  {setting.key}={setting.default}" in text
+
+
+def test_a_setting_is_said_with_its_default_type_and_meaning():
+    found = {setting.key: setting for setting in read_settings(VERBS["finetune"])}
+    steps = found["finetune.steps"]
+    assert (steps.default, steps.kind, steps.meaning) == ("6000", "whole number", "environment steps of the robot")
+    assert found["method.offline"].kind == "target|successes|all"
+    assert found["method.registry"].kind == "text or null"
+    assert found["+agent.networks.critic_norm"].kind == "true or false"
+    held_out = next(s for s in all_settings(VERBS["pretrain"]) if s.key == "pretrain.held_out")
+    assert held_out.meaning.endswith("With dozens of them 0.1 is a good share")  # of the line below, too
+
+
+@pytest.mark.parametrize(
+    ("verb", "typed", "meant"),
+    [
+        ("finetune", "finetune.stpes", "finetune.steps"),
+        ("finetune", "warmup_steps", "finetune.warmup_steps"),
+        ("finetune", "sed", "seed"),
+        ("learner", "finetune.batch", "method.batch"),
+        ("pretrain env=ID", "dataste", "dataset"),
+        ("compare", "run", "runs"),
+    ],
+)
+def test_a_typo_gets_the_key_that_was_meant(verb, typed, meant):
+    assert meant in close_keys(VERBS[verb], typed)
+    with (
+        initialize_config_module(VERBS[verb].config_module, version_base="1.3"),
+        pytest.raises(Exception, match="Could not override") as caught,
+    ):
+        compose(VERBS[verb].config_name, [f"{typed}=1"])
+    said = not_composed(verb, caught.value)
+    assert f"has no setting {typed!r}. Did you mean " in said
+    assert meant in said
+
+
+def test_every_setting_is_read_by_some_verb():
+    read = frozenset().union(*(paths_read(verb) for verb in VERBS.values()))
+    dead = set()
+    for verb in VERBS:
+        dead |= {key for key in composed(verb) if not is_read(key, read)}
+    for group in ("robot", "task", "reward", "encoder", "method", "agent"):
+        for path in (ROOT / "configs" / group).glob("*.yaml"):
+            dead |= {key for key in composed("demo", f"{group}={path.stem}") if not is_read(key, read)}
+    assert dead == set()
+
+
+def advised():
+    """Dotted keys of settings that texts in the code name, apart from docstrings."""
+    for room in ROOMS:
+        for path in python_files(room):
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            described = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+            for node in ast.walk(tree):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in described:
+                    for key in re.findall(r"(?<![\w./-])\+?([a-z_]+(?:\.[a-z_]+)+)\b(?!\()", node.value):
+                        yield key, f"{path.relative_to(ROOT)}:{node.lineno}"
+
+
+def test_texts_name_only_settings_that_there_are():
+    known = {setting.key.lstrip("+") for verb in VERBS.values() for setting in read_settings(verb)}
+    known |= {"reward.kind"}  # of reward models of packages outside
+    for group in ("robot", "task", "reward", "encoder", "method", "agent", "device"):
+        for path in (ROOT / "configs" / group).glob("*.yaml"):
+            verb = "finetune" if group == "device" else "demo"
+            known |= composed(verb, f"{group}={path.stem}")
+    known |= {key.rpartition(".")[0] for key in known} | {key.rpartition(".")[0].rpartition(".")[0] for key in known}
+    sections = {key.partition(".")[0] for key in known if "." in key} | OWN_GROUPS
+    wrong = {
+        f"{where}: {key}"
+        for key, where in advised()
+        if key.partition(".")[0] in sections and key not in known and not _is_module(key)
+    }
+    assert wrong == set()
+
+
+def _is_module(key):
+    """Whether a dotted word is a file, a module, or something in one."""
+    path, inside = (ROOT / name.replace(".", "/") for name in (key, key.rpartition(".")[0]))
+    file = key.rpartition(".")[2] in ("json", "safetensors", "html", "pem", "example")
+    return file or any(one.exists() or one.with_suffix(".py").exists() for one in (path, inside))
+
+
+def test_a_setting_that_no_file_names_is_said_to_need_a_plus():
+    with initialize_config_module("configs", version_base="1.3"), pytest.raises(Exception, match="override") as caught:
+        compose("train_reward", ["reward.folds=3"])
+    assert "with a plus: +reward.folds=value" in not_composed("train-reward", caught.value)
+    with initialize_config_module("configs", version_base="1.3"):
+        assert compose("train_reward", ["+reward.folds=3"]).reward.folds == 3
