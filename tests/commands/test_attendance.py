@@ -182,7 +182,7 @@ def test_an_evaluation_has_the_same_people_around_it(table, tmp_path, monkeypatc
     config = settings(tmp_path, "evaluate")
     plan = evaluate.Plan(tmp_path, 1, ("stochastic",), 0, 40, 0)
     with pytest.raises(RegraspError, match="seen"):
-        evaluate.evaluate_on_station(config, plan, tmp_path / "out", "evaluating")
+        evaluate.evaluate_on_station(config, plan)
     assert words == ["clear", "hold", "ready", "stop"]
     assert [what for what, _ in table.events[:2]] == ["device opens", "arm opens"]
 
