@@ -95,7 +95,7 @@ def done_with(tmp_path, *overrides):
         "method.utd=16", "finetune.warmup_steps=50", "agent.online.anchor_weight=0", "agent.gamma=0.9",
         "robot.help_after=99", "collect.noise=0.9", "robot.spread=narrow", "agent.offline.bc_weight=2",
         "+agent.critic_lr=1e-4", "reward.frames=9", "task.max_steps=80", "agent.n_step=3", "pretrain.held_out=0.1",
-        "finetune.steps=150", "method.person_weight=2", "reward.backbone=ViT-B-32",
+        "finetune.steps=150", "method.person_weight=2", "reward.false_positive_rate=0.05",
     ],
 )  # fmt: skip
 def test_a_demo_refuses_changed_settings_and_leaves_the_recorded_ones(tmp_path, monkeypatch, changed):
