@@ -17,7 +17,7 @@ MINE = """
 name: push_puck
 prior: []
 max_steps: 40
-instructions: {forward: [push it], backward: [pull it]}
+instructions: {forward: [push the puck onto the green mat], backward: [push the puck onto the blue mat]}
 """
 
 

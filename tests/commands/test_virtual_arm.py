@@ -57,7 +57,12 @@ def test_what_makes_no_sense_is_refused():
 def test_nothing_is_left_behind_when_it_is_ended(tmp_path, number):
     command = [sys.executable, "-m", "commands", "virtual-arm", "robot.image_size=32"]
     process = subprocess.Popen(
-        command, cwd=ROOT, env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        command,
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # under nohup it is ignored
     )
     try:
         assert process.stdout.readline().startswith(b"The virtual arm is up")

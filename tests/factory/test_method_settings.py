@@ -164,7 +164,7 @@ def test_finetune_keeps_the_offline_data_that_were_asked_for(store, tmp_path):
             opened.commit(relabel(episode, "failure") if episode is red[0] else episode)
     held = {}
     for kept in ("target", "successes", "all"):
-        learner = finetuning(path, tmp_path, "method=rlpd", f"method.offline={kept}")
+        learner = finetuning(path, tmp_path / kept, "method=rlpd", f"method.offline={kept}")
         held[kept] = len(learner.trainer.source.offline)
         learner.close()
     assert held == {
