@@ -62,7 +62,6 @@ def test_nothing_is_left_behind_when_it_is_ended(tmp_path, number):
         env={**os.environ, "TMPDIR": str(tmp_path)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # under nohup it is ignored
     )
     try:
         assert process.stdout.readline().startswith(b"The virtual arm is up")

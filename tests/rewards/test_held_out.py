@@ -20,7 +20,7 @@ from trajectories.kinds import AFTERMATH, KIND_KEY, PARENT_KEY
 CONFIG = RewardConfig(steps=2, folds=4, members=3, augmentations=0, require_open_gripper=False)
 INSTRUCTIONS = {
     "forward": ["put the cube on the plate", "move the cube onto the plate"],
-    "backward": ["put the cube on the mat", "slide the cube to the mat", "set the cube on the mat"],
+    "backward": ["put the cube on the mat", "place the cube on the mat", "set the cube on the mat"],
 }
 
 

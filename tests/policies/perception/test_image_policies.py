@@ -17,6 +17,7 @@ from policies.learner.learner import Learner
 from policies.learner.learner_config import LearnerConfig
 from policies.learner.offline_data import offline_data
 from policies.learner.pretrain import AGENT_FILE, pretrain, save_pretrained
+from policies.learner.run_folder import CONDITIONS
 from policies.perception.common import FILE
 from policies.perception.encoders.config import ClipConfig, EncoderConfig
 from policies.perception.keypoint_perception import KeypointPerception
@@ -332,6 +333,7 @@ def test_features_of_another_encoder_are_not_taken_over(make, tmp_path, pretrain
     with torch.no_grad():
         agent.encoder.branches[0].projection[1].bias.add_(1.0)
     save_pretrained(tmp_path / "other", agent, load_perception(pretrained_on_images), {})
+    (tmp_path / "run" / CONDITIONS).unlink()  # as a run of earlier versions, which noted none
     again = make(folder=tmp_path / "other")
     assert "holds features of encoder" in caplog.text
     assert len(again._kept.replay) == 40
