@@ -186,7 +186,7 @@ def test_a_session_with_arm_camera_judge_task_and_method(session):
     for episode in episodes:
         assert episode.task == "cube_to_bowl"
         assert "cube" in episode.instruction
-        assert len(episode) <= 12  # max_steps of the package's YAML
+        assert len(episode) <= 24  # max_steps of the package's YAML
         assert np.isfinite(episode.success_probability[1:]).all()  # the judge of the package read every frame
         assert (np.median(episode.images["front"], axis=(1, 2)) == [40, 90, 140]).all()  # the pattern's colour
         tip = episode.proprio[:, :3]
