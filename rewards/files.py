@@ -15,6 +15,7 @@ from safetensors.torch import load, save
 from rewards.backbone import Backbone
 from rewards.calibration import Calibration, Threshold
 from rewards.classifier import Member, SuccessClassifier
+from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import RobotSpec
 
@@ -54,8 +55,8 @@ def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[st
     }
     json_path = folder / "reward.json"
     json_path.unlink(missing_ok=True)
-    _replace(folder / "reward.safetensors", payload)
-    _replace(json_path, (json.dumps(description, indent=1) + "\n").encode())
+    replace_file(folder / "reward.safetensors", payload)
+    replace_file(json_path, (json.dumps(description, indent=1) + "\n").encode())
 
 
 def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = None) -> SuccessClassifier:
@@ -117,9 +118,3 @@ def _members(description: dict[str, Any], tensors: dict[str, torch.Tensor], back
         member.load_state_dict(own, strict=True)
         members.append(member.eval().requires_grad_(False))
     return tuple(members)
-
-
-def _replace(path: Path, payload: bytes) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(payload)
-    partial.replace(path)

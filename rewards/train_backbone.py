@@ -24,6 +24,7 @@ from rewards.augment import augment
 from rewards.metrics import balanced_accuracy
 from rewards.preprocess import resize, resize_stored, standardise
 from rewards.weight_files import CLIP_MEAN, CLIP_STD
+from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import UInt8
 
@@ -266,9 +267,7 @@ def save_backbone(
     path.parent.mkdir(parents=True, exist_ok=True)
     config = json.dumps(architecture or ARCHITECTURE, indent=1) + "\n"
     for target, payload in ((path.with_suffix(".json"), config.encode()), (path, save(tensors))):
-        partial = target.with_name(f".{target.name}.partial")
-        partial.write_bytes(payload)
-        partial.replace(target)
+        replace_file(target, payload)
 
 
 def _schedule(done: float, warm_up: float = 0.03) -> float:

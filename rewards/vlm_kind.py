@@ -19,6 +19,7 @@ from rewards.judge import VlmReward
 from rewards.kind import HeldOut, LoadedReward, RewardKind
 from rewards.readable import require_readable
 from rewards.training import train_reward
+from trajectories.durable import replace_file
 from trajectories.errors import ConfigError
 from trajectories.numbers import whole
 from trajectories.settings import merged
@@ -50,7 +51,7 @@ class VlmKind(RewardKind):
         require_readable(backbone, {(task, direction): texts for direction, texts in instructions.items()})
         trained = train_reward(episodes, task, backbone, spec, config, progress, instructions)
         save_classifier(trained.classifier, folder)
-        (folder / "training.json").write_text(json.dumps(trained.report, indent=1), encoding="utf-8")
+        replace_file(folder / "training.json", json.dumps(trained.report, indent=1).encode())
         threshold = trained.report["threshold"]
         return (
             f"{figures_table(trained.report['held_out'])}\n\n"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from robot.arms.registry import arm_model
-from robot.control.faults import Clearance, Fault
+from robot.control.faults import Clearance, Fault, caused
 from robot.rollout.environment import RobotEnv
 from sim.scene.scene import Scene
 from sim.tasks import Task, find_task
@@ -90,7 +90,7 @@ class Twin:
 
     def clear_own_faults(self) -> None:
         """End what the simulation caused; a hold that a person said goes on standing."""
-        mine = [fault.id for fault in self.env.faults if fault.kind != "hold"]
+        mine = list(caused(self.env.faults))
         if mine:
             self.env.clear_faults("the twin", mine)
 
@@ -120,7 +120,7 @@ class TwinOperator:
 
     def recover(self, faults: Sequence[Fault]) -> Clearance | None:
         """Free the arm by a reset of the scene, which ends what the simulation caused; never a person's hold."""
-        mine = tuple(fault.id for fault in faults if fault.kind != "hold")
+        mine = caused(faults)
         if len(mine) == len(faults):
             self._twin.reset("forward")
         return Clearance("the twin's operator", mine) if mine else None

@@ -88,6 +88,16 @@ def replace_file(path: Path, content: bytes) -> None:
         raise
 
 
+def swap_file(path: Path, content: bytes) -> None:
+    """Write a file so that a reader finds the old bytes or the new ones, without waiting for the disk.
+
+    It outlives processes; a power cut may spoil it. For what is written often, or from a loop that can't wait.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Gives a file for somebody else to write; on return it has taken the place of `path`, on the disk.

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from drivers.widowx.process import ProcessWidowX
 from factory.device_robot import DeviceStation, open_virtual
 from factory.virtual_robot import world_settings
-from robot.control.faults import Clearance, Fault, reason_of
+from robot.control.faults import Clearance, Fault, caused, reason_of
 from robot.interfaces import ArmState
 from robot.rollout.environment import RobotEnv
 from robot.rollout.policy_watch import WatchedPolicy
@@ -86,8 +86,8 @@ class Person:
         """Wait until the cause is removed, then take responsibility for the faults that it caused; never for a hold."""
         self.reasons.append(reason_of(faults) or "")
         self.gone.wait()
-        caused = tuple(fault.id for fault in faults if fault.kind != "hold")
-        return Clearance(PERSON, caused) if caused else None
+        mine = caused(faults)
+        return Clearance(PERSON, mine) if mine else None
 
     def resume(self, reason: str) -> None:
         """Step back at once."""

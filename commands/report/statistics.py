@@ -27,13 +27,15 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tu
         return 0.0, 1.0
     from statistics import NormalDist
 
-    z = NormalDist().inv_cdf(0.5 + confidence / 2)
-    rate = successes / trials
-    spread = z * math.sqrt(rate * (1 - rate) / trials + z * z / (4 * trials * trials))
-    centre = rate + z * z / (2 * trials)
-    scale = 1 + z * z / trials
-    lower, upper = (centre - spread) / scale, (centre + spread) / scale
+    lower, upper = _score_interval(successes / trials, trials, NormalDist().inv_cdf(0.5 + confidence / 2))
     return (0.0 if successes == 0 else lower), (1.0 if successes == trials else upper)
+
+
+def _score_interval(rate: float, trials: float, quantile: float) -> tuple[float, float]:
+    """Bounds of the score test of a proportion, which may lie outside of 0 ... 1 by a rounding error."""
+    spread = quantile * math.sqrt(rate * (1 - rate) / trials + quantile * quantile / (4 * trials * trials))
+    centre, scale = rate + quantile * quantile / (2 * trials), 1 + quantile * quantile / trials
+    return (centre - spread) / scale, (centre + spread) / scale
 
 
 def mean_interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
@@ -87,10 +89,8 @@ def clustered_interval(rates: Sequence[float], trials: Sequence[int], confidence
     count = most if spread == 0 else min(most, mean * (1 - mean) / spread)
     count = max(count, 1.0)
     quantile = float(t.ppf(0.5 + confidence / 2, len(rates) - 1))
-    scale = 1 + quantile**2 / count
-    centre = (mean + quantile**2 / (2 * count)) / scale
-    half = quantile / scale * math.sqrt(mean * (1 - mean) / count + quantile**2 / (4 * count**2))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    low, high = _score_interval(mean, count, quantile)
+    return max(0.0, low), min(1.0, high)
 
 
 def gain_interval(

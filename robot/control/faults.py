@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-import os
 import secrets
 import threading
 import time
@@ -19,6 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from trajectories.durable import swap_file
 from trajectories.errors import SafetyError
 
 Kind = Literal["hold", "fault", "rest"]
@@ -174,6 +174,11 @@ def reason_of(faults: Iterable[Fault]) -> str | None:
     return " ".join(fault.reason for fault in faults) or None
 
 
+def caused(faults: Iterable[Fault]) -> tuple[str, ...]:
+    """Ids of what no person said: who stands in for people may clear these, never a hold."""
+    return tuple(fault.id for fault in faults if fault.kind != "hold")
+
+
 def require_person(person: str) -> None:
     """Refuse a word that nobody gave.
 
@@ -240,8 +245,6 @@ def _write_record(path: Path, standing: tuple[Fault, ...]) -> None:
             path.unlink(missing_ok=True)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(f"{path.name}.{os.getpid()}.new")
-        new.write_text(json.dumps({"faults": [fault.to_dict() for fault in standing]}), encoding="utf-8")
-        new.replace(path)
+        swap_file(path, json.dumps({"faults": [fault.to_dict() for fault in standing]}).encode())
     except OSError as error:
         _log.error("What stands couldn't be recorded in %s (%s): it would be lost with this process.", path, error)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from robot.interfaces import Receipt
+from trajectories.durable import swap_file
 from trajectories.types import Direction, Episode
 
 logger = logging.getLogger(__name__)
@@ -88,9 +88,7 @@ class ActorStatus:
 
     def write(self, path: Path) -> None:
         """Replace the file in one go: a reader never sees half of it."""
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        partial.write_text(json.dumps({**asdict(self), "updated_s": time.time()}, indent=1), encoding="utf-8")
-        partial.replace(path)
+        swap_file(path, json.dumps({**asdict(self), "updated_s": time.time()}, indent=1).encode())
 
     @classmethod
     def read(cls, path: Path) -> ActorStatus:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from robot.control.faults import Clearance, Fault
+from robot.control.faults import Clearance, Fault, caused
 from robot.interfaces import Clock
 from robot.rollout.environment import RobotEnv
 from sim.virtual.client import VirtualWorld
@@ -40,7 +40,7 @@ class VirtualOperator:
 
     def recover(self, faults: Sequence[Fault]) -> Clearance | None:
         """Take responsibility for what the virtual robot caused; a hold was said by a person, who clears it."""
-        mine = tuple(fault.id for fault in faults if fault.kind != "hold")
+        mine = caused(faults)
         return Clearance("the virtual arm's operator", mine) if mine else None
 
     def resume(self, reason: str) -> None:

@@ -128,3 +128,11 @@ def clear(arm, person="Ada"):
 
 
 TICK = RAD_PER_TICK
+
+
+def following_rig():
+    """A rig whose arm has followed commands to `UP`."""
+    rig = Rig()
+    rig.arm()
+    rig.drive(UP, seconds=0.3)
+    return rig

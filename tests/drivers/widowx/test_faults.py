@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers.widowx_setup import TICK, UP, Rig, clear
+from helpers.widowx_setup import TICK, UP, Rig, clear, following_rig
 
 from drivers.dynamixel.messages import HardwareError
 from drivers.dynamixel.registers import ticks_to_rad
@@ -17,10 +17,7 @@ from trajectories.errors import DeviceError, SafetyError, StaleDataError
 
 @pytest.fixture
 def rig():
-    rig = Rig()
-    rig.arm()
-    rig.drive(UP, seconds=0.3)
-    return rig
+    return following_rig()
 
 
 def follows_again(rig, arm):

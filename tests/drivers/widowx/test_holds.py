@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers.widowx_setup import GRIPPER, TICK, UP, Rig, clear
+from helpers.widowx_setup import GRIPPER, TICK, UP, Rig, clear, following_rig
 
 from drivers.dynamixel.messages import HardwareError
 from drivers.dynamixel.servo_map import WX250S
@@ -17,10 +17,7 @@ STOPS_S = 0.6
 
 @pytest.fixture
 def rig():
-    rig = Rig()
-    rig.arm()
-    rig.drive(UP, seconds=0.3)
-    return rig
+    return following_rig()
 
 
 def goals(rig):
