@@ -85,8 +85,8 @@ class BackboneTraining:
         seed: Seed of everything random.
         report_every: Steps between two progress lines and checkpoints.
         max_seconds: Stop early, with the schedule squeezed into this time; 0 for no limit.
-        train_text: Whether the text tower learns, too. Policies have learned from what it says: those of a text tower that
-            changed are worth nothing.
+        train_text: Whether the text tower learns, too. Policies have learned from what it says: where it changes, the
+            earlier ones are worth nothing.
     """
 
     steps: int = 1_000_000
