@@ -8,17 +8,21 @@ import os
 import re
 import signal
 import sys
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from commands.broken_pipe import quiet_when_unread
 from commands.outside_configs import ROOT, add_outside_configs, choices
 from commands.overrides import prints_only, require_readable
 from commands.seeds import require_seeds
 from commands.settings.listing import close_keys, default_groups, read_settings
+from commands.settings.typed import require_typed
 from commands.standard_streams import lasting_streams
-from commands.verbs import VERBS
+from commands.verbs import VERBS, Verb
 from robot.signals import interrupt_once, on_signals
 from trajectories.errors import RegraspError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 USAGE = """regrasp: a pre-trained manipulation policy, made good at your task, by itself
 
@@ -137,7 +141,7 @@ def _run(name: str, rest: list[str]) -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # idle threads of torch soon leave the core to others
     import hydra
     from hydra.errors import HydraException
-    from omegaconf import DictConfig, OmegaConf
+    from omegaconf import OmegaConf
 
     OmegaConf.register_new_resolver("cores", lambda: max(1, len(os.sched_getaffinity(0))), replace=True)
     if prints_only(rest):
@@ -159,6 +163,8 @@ def _run(name: str, rest: list[str]) -> None:
         try:
             with on_signals(interrupt_once(), signal.SIGTERM, signal.SIGHUP), quiet_when_unread():
                 require_seeds(config)  # quiet: Hydra would print a traceback
+                if verb.config_module == ROOT:
+                    _require_typed(config, verb)
                 importlib.import_module(verb.module).run(config)
         except RegraspError as error:
             fail(str(error))
@@ -171,6 +177,24 @@ def _run(name: str, rest: list[str]) -> None:
         hydra.main(version_base="1.3", config_path=f"pkg://{verb.config_module}", config_name=verb.config_name)(task)()
     except HydraException as error:
         fail(not_composed(name, error))
+
+
+def _require_typed(config: DictConfig, verb: Verb) -> None:
+    """Refuse typed settings that are of another kind than their defaults.
+
+    Raises:
+        ConfigError: With the key.
+    """
+    from hydra import compose
+    from hydra.core.hydra_config import HydraConfig
+
+    asked = HydraConfig.get()
+    groups = list(asked.runtime.choices)
+    chosen = [one for one in asked.overrides.task if one.partition("=")[0].lstrip("+~").partition("@")[0] in groups]
+    typed = [one for one in asked.overrides.task if one not in chosen]
+    if typed:
+        base = compose(verb.config_name, [*asked.overrides.hydra, *chosen])
+        require_typed(config, typed, groups, base)
 
 
 if __name__ == "__main__":
