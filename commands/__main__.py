@@ -90,6 +90,9 @@ def not_composed(name: str, error: Exception) -> str:
     if unknown is None:
         return text
     key = unknown[1].lstrip("+~")
+    inside = re.search(r"full_key: (\S+)", text)
+    if inside is not None and inside[1].startswith(f"{key}."):
+        return f"{inside[1]} is in none of the files, so it has to be added, with a plus: +{inside[1]}=value."
     if f"+{key}" in {setting.key for setting in read_settings(VERBS[name])}:
         return f"{key} is in none of the files, so it has to be added, with a plus: +{key}=value."
     close = close_keys(VERBS[name], key)

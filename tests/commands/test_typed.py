@@ -50,8 +50,8 @@ def test_a_text_that_looks_like_something_else_stays_as_typed(name):
 
 
 def test_what_fits_is_left_alone():
-    config = typed("collect.demos=3", "collect.noise=1", "task.prior=[]", "robot.limits={max_joint_speed: 1.5}",
-                   "+robot.extra=a", "method.utd=null", verb="demo", chosen=["robot=virtual"])  # fmt: skip
+    config = typed("collect.demos=3", "collect.noise=1", "task.prior=[]", "+robot.limits.max_joint_speed=1.5",
+                   "+robot.extra=a", "method.utd=null", verb="finetune", chosen=["robot=virtual"])  # fmt: skip
     assert (config.collect.demos, config.robot.limits.max_joint_speed) == (3, 1.5)
     assert typed("pretrain.held_out=0.1", verb="pretrain").pretrain.held_out == 0.1
 
