@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from drivers.cameras.registry import SourceSettings
     from sim.virtual.client import WorldCamera
 
-_SHARED = ("crop", "latency_ms", "patience")
+SHARED = ("crop", "latency_ms", "patience")
 """Settings that cameras of all kinds have in YAML, beside their kind's own."""
 
 
@@ -38,7 +38,7 @@ def camera_settings(name: str, settings: DictConfig, size: int) -> CameraConfig:
     kind = raw.pop("kind", None)
     if kind not in KINDS:
         raise ConfigError(f"{where}.kind is {kind!r}, expected one of {', '.join(KINDS)}.")
-    shared = {key: raw.pop(key) for key in _SHARED if key in raw}
+    shared = {key: raw.pop(key) for key in SHARED if key in raw}
     if shared.get("crop") is not None:
         shared["crop"] = tuple(shared["crop"])
     shared["patience"] = merged(Patience(), shared.get("patience") or {}, f"{where}.patience")
