@@ -16,12 +16,15 @@ from factory.reward import reward_kind, reward_of
 from factory.run_folders import reward_folder
 from factory.spec import spec_of
 from factory.twin import TwinSettings, cached_twin, require_twin
+from sim.experts.failures import Failure
 from trajectories.durable import replace_file
 from trajectories.kinds import AFTERMATH
 from trajectories.types import DIRECTIONS, Episode, Observation
 
 
-def held_out_jobs(task: str, failures: tuple[str, ...], episodes: int, seed: int, max_steps: int) -> list[CollectJob]:
+def held_out_jobs(
+    task: str, failures: tuple[Failure, ...], episodes: int, seed: int, max_steps: int
+) -> list[CollectJob]:
     """`episodes` successes, failures and looks at what was left of each direction, on scenes of their own seeds."""
     jobs: list[CollectJob] = []
     for direction in DIRECTIONS:

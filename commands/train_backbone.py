@@ -35,7 +35,7 @@ def render(count: int, seed: int) -> CaptionedImages:
 
 
 def train_backbone(
-    path: Path, *, minutes: float, images: int, held_out: int, seed: int, resume: bool
+    path: Path, *, minutes: float, images: int, held_out: int, seed: int, resume: bool, train_text: bool = True
 ) -> list[Progress]:
     """Train the embedded backbone and save it.
 
@@ -46,6 +46,7 @@ def train_backbone(
         held_out: Images of other scenes for the progress lines.
         seed: Of the weights, the scenes and the order.
         resume: Go on from the weights in `path` with other scenes, instead of from random ones.
+        train_text: Whether the text tower learns, too, see `rewards.train_backbone.BackboneTraining`.
 
     Returns:
         The progress lines.
@@ -66,7 +67,7 @@ def train_backbone(
             f"balanced accuracy on new scenes {line.balanced_accuracy:.3f}"
         )
 
-    train(model, data, checked, BackboneTraining(max_seconds=60 * minutes, seed=seed), report)
+    train(model, data, checked, BackboneTraining(max_seconds=60 * minutes, seed=seed, train_text=train_text), report)
     return lines
 
 
@@ -81,5 +82,6 @@ def run(config: DictConfig) -> None:
         held_out=int(settings.held_out),
         seed=int(config.seed),
         resume=bool(settings.resume),
+        train_text=bool(settings.train_text),
     )
     print(f"The backbone is in {path}; use it with reward.pretrained={path}.")

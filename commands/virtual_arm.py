@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from factory.virtual_robot import world_settings
-from robot.signals import on_signals
+from robot.signals import ENDINGS, on_signals
 from trajectories.errors import ConfigError
 from trajectories.numbers import positive
 
@@ -32,21 +31,43 @@ def announcement(world: World) -> str:
     return "\n".join(lines)
 
 
+class _Ending:
+    """Takes the signals: the world is told to stop, and nothing is cut short by an exception."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self.world: World | None = None
+
+    def end(self) -> None:
+        """Stop the world, or let it not begin."""
+        self.asked = True
+        if self.world is not None:
+            self.world.stop()
+
+
 def run(config: DictConfig) -> None:
-    """Serve until Ctrl-C, another signal that ends a verb, or until a client says stop."""
+    """Serve until Ctrl-C, another signal that ends a verb, or until a client says stop.
+
+    Raises:
+        KeyboardInterrupt: After the orderly end, when a signal asked for it.
+        ConfigError: For settings that make no sense.
+    """
     from sim.virtual.world import World
 
     settings = world_settings(config)
     positive("every", config.every)
     if config.robot.world is not None:
         raise ConfigError("robot.world names a running virtual arm; to choose where this one appears, set folder.")
-    folder = Path(config.folder) if config.folder else Path(tempfile.mkdtemp(prefix="regrasp-"))
-    try:
-        with World(settings, folder.absolute()) as world:
-            print(announcement(world), flush=True)
-            while world.serve(float(config.every)):
-                print(world.status(), flush=True)
-    finally:
-        if not config.folder:
-            with on_signals(lambda: None, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # whoever asks twice, too
+    ending = _Ending()
+    with on_signals(ending.end, *ENDINGS):
+        folder = Path(config.folder) if config.folder else Path(tempfile.mkdtemp(prefix="regrasp-"))
+        try:
+            with World(settings, folder.absolute()) as ending.world:
+                print(announcement(ending.world), flush=True)
+                while not ending.asked and ending.world.serve(float(config.every)):
+                    print(ending.world.status(), flush=True)
+        finally:
+            if not config.folder:
                 shutil.rmtree(folder, ignore_errors=True)
+    if ending.asked:
+        raise KeyboardInterrupt

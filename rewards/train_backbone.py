@@ -36,6 +36,7 @@ ARCHITECTURE: dict[str, Any] = {
     "init_logit_bias": -4.0,
 }
 """open_clip's configuration of the embedded model: 3.8 M parameters, 62 % of them the token table."""
+_NOT_TEXT = ("visual.", "logit_")
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ class BackboneTraining:
         seed: Seed of everything random.
         report_every: Steps between two progress lines and checkpoints.
         max_seconds: Stop early, with the schedule squeezed into this time; 0 for no limit.
+        train_text: Whether the text tower learns, too. Policies have learned from what it says: where it changes, the
+            earlier ones are worth nothing.
     """
 
     steps: int = 1_000_000
@@ -97,6 +100,7 @@ class BackboneTraining:
     seed: int = 0
     report_every: int = 100
     max_seconds: float = 0.0
+    train_text: bool = True
 
 
 @dataclass(frozen=True)
@@ -180,8 +184,8 @@ def train(
     """
     rng = np.random.default_rng(settings.seed)
     generator = torch.Generator().manual_seed(settings.seed)
-    matrices = [p for p in model.parameters() if p.ndim > 1]
-    others = [p for p in model.parameters() if p.ndim <= 1]
+    learning = [p for name, p in model.named_parameters() if settings.train_text or name.startswith(_NOT_TEXT)]
+    matrices, others = [p for p in learning if p.ndim > 1], [p for p in learning if p.ndim <= 1]
     groups = [
         {"params": matrices, "weight_decay": settings.weight_decay},
         {"params": others, "weight_decay": 0.0},
@@ -203,9 +207,9 @@ def train(
         batch = standardise(resize(changed, side), CLIP_MEAN, CLIP_STD)
         image, text, scale, bias = model(batch, tokens[columns])
         loss = pairwise_loss(scale * image @ text.T + bias, truth[rows][:, columns], settings.positive_weight)
-        optimiser.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        nn.utils.clip_grad_norm_(learning, 5.0)
         optimiser.step()
         with torch.no_grad():
             model.logit_scale.clamp_(0.0, math.log(50.0))

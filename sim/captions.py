@@ -169,7 +169,7 @@ def _standing(twin: Twin, rng: np.random.Generator) -> Facts:
     task, scene = twin.task, twin.scene
     direction = DIRECTIONS[int(rng.integers(2))]
     goal = task.goals[direction]
-    kind = rng.choice(["goal", "edge", "anywhere"], p=[0.55, 0.25, 0.2])
+    kind = rng.choice(["goal", "edge", "anywhere"], p=[0.45, 0.35, 0.2])
     name, height = task.object, 0.0005
     if kind == "goal" and goal.on_top_of:
         base = scene.physics.body_pose(goal.on_top_of)[0]

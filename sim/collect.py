@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
 from robot.control.home import HomeRegion, action_towards
 from robot.control.pose import Pose
+from sim.experts.failures import Failure
 from sim.experts.scripted import ScriptedExpert, Step
 from sim.tasks.task import REACH_X, REACH_Y
 from sim.twin import Twin
@@ -28,7 +28,7 @@ def collect_episode(
     rng: np.random.Generator,
     *,
     noise: float = 0.0,
-    failure: Any = None,
+    failure: Failure | None = None,
     max_steps: int,
 ) -> Episode:
     """One scripted episode from a reset; it ends a few steps after success or when time is up.
@@ -73,7 +73,13 @@ def _finish(recorder: Recorder, twin: Twin, direction: Direction) -> Episode:
 
 
 def aftermath(
-    twin: Twin, direction: Direction, rng: np.random.Generator, *, noise: float = 0.0, max_steps: int
+    twin: Twin,
+    direction: Direction,
+    rng: np.random.Generator,
+    *,
+    noise: float = 0.0,
+    failure: Failure | None = None,
+    max_steps: int,
 ) -> Episode:
     """What a demonstration left, seen by the arm from home: a few steps of wandering between home poses.
 
@@ -84,9 +90,10 @@ def aftermath(
         direction: "forward" or "backward", the demonstrated one.
         rng: Draws everything.
         noise: The expert's action noise.
+        failure: How the demonstration fails, or None.
         max_steps: Time limit of the demonstration.
     """
-    collect_episode(twin, direction, rng, noise=noise, max_steps=max_steps)
+    collect_episode(twin, direction, rng, noise=noise, failure=failure, max_steps=max_steps)
     try:
         twin.env.go_home(rng)
     except SafetyError:

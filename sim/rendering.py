@@ -17,6 +17,8 @@ import ctypes
 import importlib
 import importlib.util
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,13 +53,26 @@ def _make_current() -> None:
         if backend not in BACKENDS:
             raise ConfigError(f"MUJOCO_GL is {backend!r}; Regrasp can draw with one of {BACKENDS}.")
         try:
-            _context.append(importlib.import_module(f"mujoco.{backend}").GLContext(MAX_SIZE, MAX_SIZE))
+            with _interruptible():
+                _context.append(importlib.import_module(f"mujoco.{backend}").GLContext(MAX_SIZE, MAX_SIZE))
         except Exception as error:
             raise MissingDependencyError(
                 f"Can't create an off-screen OpenGL context ({error}). Install the system packages libegl1 "
                 "and libgl1-mesa-dri, or set MUJOCO_GL to a renderer that this machine has (egl, osmesa)."
             ) from error
-    _context[0].make_current()
+    with _interruptible():
+        _context[0].make_current()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Let a Ctrl-C through: to ctypes, whatever is raised while it converts arguments is an ArgumentError."""
+    try:
+        yield
+    except ctypes.ArgumentError as error:
+        if "KeyboardInterrupt" in str(error):
+            raise KeyboardInterrupt from error
+        raise
 
 
 class SceneRenderer:

@@ -70,11 +70,13 @@ class Person:
     Attributes:
         gone: Set when the cause is removed.
         reasons: Why somebody was asked to clear.
+        ends_holds: Whether it was this person who said hold, so that it may end that, too.
     """
 
     def __init__(self) -> None:
         self.gone = threading.Event()
         self.reasons: list[str] = []
+        self.ends_holds = False
 
     def trouble(self) -> None:
         """None."""
@@ -83,10 +85,10 @@ class Person:
         """Not asked for here."""
 
     def recover(self, faults: Sequence[Fault]) -> Clearance | None:
-        """Wait until the cause is removed, then take responsibility for the faults that it caused; never for a hold."""
+        """Wait until the cause is removed, then take responsibility for what it caused, and for a hold of one's own."""
         self.reasons.append(reason_of(faults) or "")
         self.gone.wait()
-        mine = caused(faults)
+        mine = tuple(fault.id for fault in faults) if self.ends_holds else caused(faults)
         return Clearance(PERSON, mine) if mine else None
 
     def resume(self, reason: str) -> None:
@@ -130,8 +132,12 @@ class Bench:
         """Open drivers and environment on the world."""
         stop = threading.Event()
         self._station = self._devices.enter_context(open_virtual(self._config, lambda line: None, stop))
-        self.station.wake()
         self.recovery = Recovery(self.env, self.person, self.tell, stop, most=100)
+        try:
+            self.station.wake()
+        except RECOVERABLE as error:  # something stands from before
+            self.recovery.after(error)
+            self.station.wake()
 
     def shut(self) -> None:
         """Close them as a session does; the world goes on."""

@@ -17,6 +17,7 @@ from trajectories.numbers import NS_PER_S
 
 _BEFORE_S = 0.8
 _AFTER_S = 0.5
+_UNTIL_KILL_S = 1.0
 _AGAIN = 4
 
 
@@ -83,6 +84,7 @@ def play(row: Row, bench: Bench) -> Course:
         RegraspError: When the robot didn't even work before, or the fault couldn't be injected.
     """
     bench.ready()
+    bench.person.ends_holds = row.ends_holds
     return _play_killed(row, bench) if row.kills_session else _play(row, bench)
 
 
@@ -110,11 +112,16 @@ def _play_killed(row: Row, bench: Bench) -> Course:
     with Session(bench.world.folder) as session, watched(bench.world.folder, bench.arm_state) as record:
         course = Course(record)
         time.sleep(_BEFORE_S)
+        row.inject(bench)
+        time.sleep(_UNTIL_KILL_S)
         course.begin_ns = session.kill()
         time.sleep(row.lasts_s)
+        row.heal(bench)
         course.end_ns = time.monotonic_ns()
+        bench.person.gone.set()
         bench.open()
         _prove(bench, course)
+        course.reasons = list(bench.person.reasons)
         course.told = sorted((*session.told, *bench.told))
     return course
 

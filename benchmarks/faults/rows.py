@@ -56,7 +56,8 @@ class Row:
         counted: Its name.
         heal: Removes the cause.
         passes: Whether the robot may go on before the cause is gone: what brings it back needs nobody.
-        kills_session: Whether the session itself dies, and another takes the arm over.
+        kills_session: Whether the session itself dies a second later, and another takes the arm over.
+        ends_holds: Whether the person who clears it is the one who said hold.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Row:
     heal: Callable[[Bench], None] = heal
     passes: bool = False
     kills_session: bool = False
+    ends_holds: bool = False
 
 
 def _disturbed(bench: Bench) -> int:
@@ -89,6 +91,22 @@ def _late(bench: Bench) -> int:
 
 def _kill_controller(bench: Bench) -> None:
     os.kill(bench.arm.pid, signal.SIGKILL)
+
+
+def _say_hold(bench: Bench) -> None:
+    bench.env.stop("The person at the bench said hold.")
+
+
+def _hold_and_kill_controller(bench: Bench) -> None:
+    _say_hold(bench)
+    time.sleep(1.0)
+    _kill_controller(bench)
+
+
+def _silence_and_overload(bench: Bench) -> None:
+    bench.world.fault("silent", servo=7)
+    time.sleep(1.0)
+    bench.world.fault("overload", servo=2)
 
 
 def _talk_nonsense(bench: Bench) -> None:
@@ -266,5 +284,45 @@ ROWS = (
         0.6,
         kills_session=True,
         heal=_nothing,
+    ),
+    Row(
+        "hold",
+        "a person says hold",
+        _say_hold,
+        Answer.HOLDS,
+        0.6,
+        person=True,
+        heal=_nothing,
+        ends_holds=True,
+    ),
+    Row(
+        "hold-kill-controller",
+        "a person says hold; a second later kill -9 of the arm's process",
+        _hold_and_kill_controller,
+        Answer.HOLDS,
+        0.6,
+        lasts_s=6.0,
+        person=True,
+        heal=_nothing,
+        ends_holds=True,
+    ),
+    Row(
+        "second-fault",
+        "servo 7 (wrist angle) falls silent; a second later servo 2 (shoulder) trips for overload",
+        _silence_and_overload,
+        Answer.HOLDS,
+        0.6,
+        person=True,
+        frees=frozenset((2,)),
+        trips=frozenset((2,)),
+    ),
+    Row(
+        "fault-kill-actor",
+        "servo 7 (wrist angle) falls silent; a second later kill -9 of the actor (the session)",
+        injected("silent", servo=7),
+        Answer.HOLDS,
+        0.6,
+        person=True,
+        kills_session=True,
     ),
 )

@@ -32,7 +32,9 @@ def record(job: tuple[TwinSettings, CollectJob]) -> Episode:
     if wanted.kind == PLAY:
         episode = play_cycle(twin, rng)
     elif wanted.kind == AFTERMATH:
-        episode = aftermath(twin, wanted.direction, rng, noise=wanted.noise, max_steps=wanted.max_steps)
+        episode = aftermath(
+            twin, wanted.direction, rng, noise=wanted.noise, failure=wanted.failure, max_steps=wanted.max_steps
+        )
     else:
         episode = collect_episode(
             twin, wanted.direction, rng, noise=wanted.noise, failure=wanted.failure, max_steps=wanted.max_steps

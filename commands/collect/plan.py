@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from sim.experts.failures import Failure
 from trajectories.types import DIRECTIONS, Direction
 
 Kind = Literal["demo", "failure", "prior", "play", "aftermath"]
@@ -31,7 +32,7 @@ class CollectJob:
     task: str
     direction: Direction
     kind: Kind
-    failure: str | None
+    failure: Failure | None
     noise: float
     seed: int
     max_steps: int
@@ -45,7 +46,7 @@ def collect_plan(
     *,
     task: str,
     prior_tasks: Sequence[str],
-    failures: Sequence[str],
+    failures: Sequence[Failure],
     demos: int,
     demo_failures: int,
     prior_episodes: int,
@@ -65,16 +66,17 @@ def collect_plan(
         demo_failures: Deliberate failures per direction of the target task (for the reward model).
         prior_episodes: Episodes per prior task and direction; every fourth is a deliberate failure.
         play: Play episodes of the target task.
-        aftermath: Looks from home at what a demonstration left, per direction of the target task (for the reward
-            model).
+        aftermath: Looks from home at what a demonstration left, per direction of the target task, and as many at what
+            was left on the goal's border (for the reward model).
         noise: The expert's action noise.
         seed: Run seed.
         max_steps: Time limit of an episode, control steps (play has its own).
     """
     jobs: list[CollectJob] = []
 
-    def add(name: str, direction: Direction, kind: Kind, index: int, failure: str | None) -> None:
-        key = f"{name}/{direction}/{kind}/{index}/seed{seed}"
+    def add(name: str, direction: Direction, kind: Kind, index: int, failure: Failure | None) -> None:
+        what = "edge_aftermath" if kind == "aftermath" and failure else kind
+        key = f"{name}/{direction}/{what}/{index}/seed{seed}"
         jobs.append(CollectJob(key, name, direction, kind, failure, noise, _seed(key), max_steps))
 
     for index in range(play):
@@ -84,8 +86,9 @@ def collect_plan(
             add(task, direction, "demo", index, None)
         for index in range(demo_failures):
             add(task, direction, "failure", index, failures[index % len(failures)])
-        for index in range(aftermath):
+        for index in range(aftermath):  # what was done and what nearly was: a judge has to tell them apart
             add(task, direction, "aftermath", index, None)
+            add(task, direction, "aftermath", index, "edge")
     for name in prior_tasks:
         for direction in DIRECTIONS:
             for index in range(prior_episodes):

@@ -165,12 +165,14 @@ class Host:
             self._alone_ns = now
             self._speak_for_itself()
             if self._closing is None:
-                if not self._arm.faults:  # a rest goes on protecting the servos
+                stands = bool(self._arm.faults)
+                if not stands:  # a rest goes on protecting the servos
                     self._arm.hold()
+                closing = "without a motion, since something stands" if stands else f"on_close: {self._arm.on_close}"
                 _log.warning(
                     "The arm's session (process %d) ended without closing the arm: it holds where it is. Start a "
-                    "session to take it over there; after %.0f s, or kill %d, it closes by itself (on_close: %s).",
-                    self._parent, self._orphan.patience_s, os.getpid(), self._arm.on_close,
+                    "session to take it over there; after %.0f s, or kill %d, it closes by itself (%s).",
+                    self._parent, self._orphan.patience_s, os.getpid(), closing,
                 )  # fmt: skip
         if self._told_to_end or now - self._alone_ns >= self._orphan.patience_s * NS_PER_S:
             self._close()

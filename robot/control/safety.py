@@ -178,7 +178,7 @@ class SafetyFilter:
         fault = self.fault
         if fault is not None:
             raise SafetyError(
-                f"The arm holds its pose because of a fault: {fault}. Remove the cause, then let a "
+                f"The arm holds its pose because of a fault: {fault.rstrip('.')}. Remove the cause, then let a "
                 "person clear it (RobotEnv.clear_faults('name', ids))."
             )
 

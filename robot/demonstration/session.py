@@ -155,8 +155,8 @@ class DemonstrationSession:
         verdict, observation = self._wait(observation)
         if verdict is Verdict.BEGIN:
             episode = self._record(observation)
-            if episode is not None and episode.outcome == "success" and self._options.aftermath_steps:
-                self._look_back()
+            if episode is not None and episode.outcome != "unknown" and self._options.aftermath_steps:
+                self._look_back(episode.outcome)
             self._recovery.succeeded()
             return episode
         if verdict is Verdict.END:
@@ -238,12 +238,12 @@ class DemonstrationSession:
         self._tell(f"{outcome}: {self._direction}, {len(episode)} steps, {episode.instruction!r} ({self.tally})")
         return episode
 
-    def _look_back(self) -> None:
+    def _look_back(self, outcome: Outcome) -> None:
         """Go home and record what was left, beside the demonstration."""
         self._show(Phase.PREPARING)
         with self._others():
             look = record_post_episode(
-                self._env, self._rng, task=self._task, direction=self._direction, outcome="success",
+                self._env, self._rng, task=self._task, direction=self._direction, outcome=outcome,
                 steps=self._options.aftermath_steps, source=Source.PERSON,
                 parent=self._kept[-1][0][0], metadata=self._metadata,
             )  # fmt: skip

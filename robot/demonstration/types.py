@@ -92,7 +92,7 @@ class DemonstrationOptions:
         max_steps: Control steps after which an episode stops and the mark is asked for.
         start_by: "key": the recording begins at a key; "motion": also when the device is moved after it was at rest.
         debounce_s: A key that is pressed again within this time counts once.
-        aftermath_steps: Control steps for which the arm looks from home at what a success left, recorded for the
+        aftermath_steps: Control steps for which the arm looks from home at what an episode left, recorded for the
             success classifier (`robot.rollout.post_episode`); 0: none.
     """
 

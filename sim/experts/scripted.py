@@ -12,7 +12,7 @@ from robot.control.home import action_towards
 from robot.control.pose import Pose
 from sim.experts.failures import FAILURES, Failure
 from sim.experts.noise import ActionNoise
-from sim.tasks.task import REACH_X, REACH_Y, yaw_of
+from sim.tasks.task import OVERHANG, REACH_X, REACH_Y, yaw_of
 from sim.twin import Twin
 from trajectories.errors import ConfigError
 from trajectories.types import Direction, Float32, Float64, Observation
@@ -30,6 +30,8 @@ FINGER_LENGTH = 0.012
 """How far the fingers reach below the tip, with a little air, m."""
 _NEAR, _ROUGHLY = 0.012, 0.03
 _HOLDING_WIDTH = 0.004
+_BEYOND = 0.012
+"""How far from a surface's border, at most, the failure "edge" lets go outside it, m."""
 
 Step = tuple[Float32, bool]
 """An action (7,) and whether it needs care (less noise)."""
@@ -272,18 +274,27 @@ class ScriptedExpert:
         return middle + 0.5 * (goal - middle)
 
     def _edge_of(self, fixture: str) -> Float64:
-        """A point just outside the fixture's surface, towards the middle of the table (or beside the other object)."""
+        """A point on the border of the fixture's surface, on any side (or beside the other object).
+
+        The object stands across the border there, by anything between a sliver and more than half of it: it is such
+        places that a reward model has to tell from the surface itself, and the arm gets to all of its sides.
+        """
+        angle = self._rng.uniform(0, 2 * math.pi)
         if not fixture:
-            angle = self._rng.uniform(0, 2 * math.pi)
             base = self._twin.scene.physics.body_pose(self._goal_object)[0][:2]
             return base + 0.03 * np.array([math.cos(angle), math.sin(angle)])
-        info = self._twin.scene.fixture(fixture)
-        inward = -math.copysign(1.0, float(info.position[1]))
-        offset = info.half_extent[1] + float(self._rng.uniform(0.0, 0.012))
-        x = float(info.position[0] + self._rng.uniform(-0.5, 0.5) * info.half_extent[0])
-        return np.clip(
-            np.array([x, info.position[1] + inward * offset]), (REACH_X[0], REACH_Y[0]), (REACH_X[1], REACH_Y[1])
-        )
+        info, item = self._twin.scene.fixture(fixture), self._twin.scene.object(self._object)
+        across = float(self._rng.uniform(-max(item.half_extent) + OVERHANG, _BEYOND))
+        half = np.array(info.half_extent) + across
+        if info.is_round:
+            offset = half[0] * np.array([math.cos(angle), math.sin(angle)])
+        else:
+            offset = half * self._rng.uniform(-0.8, 0.8, 2)
+            axis = int(self._rng.integers(2))
+            offset[axis] = math.copysign(half[axis], math.cos(angle))
+        cos, sin = math.cos(info.yaw), math.sin(info.yaw)
+        place = info.position[:2] + np.array([cos * offset[0] - sin * offset[1], sin * offset[0] + cos * offset[1]])
+        return np.clip(place, (REACH_X[0], REACH_Y[0]), (REACH_X[1], REACH_Y[1]))
 
     def _descend(self, offset: Float64) -> Iterator[Step]:
         """Down onto the grasp; above the object the fingers wait until they are astride it."""

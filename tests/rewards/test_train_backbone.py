@@ -121,3 +121,13 @@ def test_augmentation_shifts_by_whole_pixels_and_keeps_the_type():
     assert len(places) > 15
     same = augment(image, shift=0, strength=0.0, generator=torch.Generator())
     assert torch.equal(same, image)
+
+
+def test_a_text_tower_that_stays_says_what_it_said(tmp_path):
+    torch.set_num_threads(1)
+    model = build_model(SMALL)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    train(model, captioned(40, seed=0), captioned(20, seed=1), BackboneTraining(steps=3, batch=16, train_text=False))
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert any(name.startswith("visual.") for name in changed)
+    assert not any(name.startswith(("token_", "positional_", "transformer.", "ln_final", "text_")) for name in changed)

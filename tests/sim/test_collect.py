@@ -43,6 +43,16 @@ def test_the_aftermath_of_a_demonstration_shows_the_goal_reached_and_the_arm_at_
     twin.close()
 
 
+def test_what_is_left_on_the_border_is_looked_at_too():
+    twin = make_twin("pot_pick_place", seed=0)
+    episode = aftermath(twin, "backward", np.random.default_rng(1), failure="edge", max_steps=40)
+    assert episode.outcome == "failure"
+    sink, (x, y, _) = twin.scene.fixture("sink"), twin.scene.physics.body_pose("pot")[0]
+    assert sink.contains(x, y, -0.05)
+    assert not twin.task.at_goal(twin.scene, "backward")
+    twin.close()
+
+
 def test_a_failure_is_marked_as_one():
     twin = make_twin("pot_pick_place", seed=0)
     episode = collect_episode(twin, "backward", np.random.default_rng(4), failure="hover", max_steps=40)

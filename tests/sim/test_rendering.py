@@ -1,5 +1,6 @@
 """What the cameras see."""
 
+import ctypes
 import importlib.util
 import subprocess
 import sys
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from helpers import ROOT
 
+from sim import rendering
 from sim.rendering import SceneRenderer
 from sim.scene.scene import Scene
 from sim.scene.spec import FixtureSpec, ObjectSpec, SceneSpec
@@ -105,3 +107,22 @@ def test_torch_compiler_can_be_loaded_after_drawing():
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.stdout.strip() == "alive", f"exit code {done.returncode}: {done.stderr[-500:]}"
+
+
+def test_ctrl_c_during_an_opengl_call_is_ctrl_c(monkeypatch):
+    class Interrupted:
+        @classmethod
+        def from_param(cls, value):
+            raise KeyboardInterrupt
+
+    class Context:
+        def make_current(self):
+            call = ctypes.CDLL(None).abs
+            call.argtypes = [Interrupted]
+            call(1)
+
+    with pytest.raises(ctypes.ArgumentError):  # what ctypes makes of it
+        Context().make_current()
+    monkeypatch.setattr(rendering, "_context", [Context()])
+    with pytest.raises(KeyboardInterrupt):
+        rendering._make_current()

@@ -12,10 +12,11 @@ SETTINGS = {
 
 def test_counts_and_unique_keys():
     jobs = collect_plan(**SETTINGS)
-    assert Counter(job.kind for job in jobs) == {"play": 5, "demo": 6, "failure": 4, "prior": 16, "aftermath": 6}
+    assert Counter(job.kind for job in jobs) == {"play": 5, "demo": 6, "failure": 4, "prior": 16, "aftermath": 12}
     assert len({job.key for job in jobs}) == len(jobs) == len({job.seed for job in jobs})
     assert [job.failure for job in jobs if job.kind == "failure"] == ["miss", "drop"] * 2
     assert sum(job.failure is not None for job in jobs if job.kind == "prior") == 4
+    assert Counter(job.failure for job in jobs if job.kind == "aftermath") == {None: 6, "edge": 6}
 
 
 def test_the_same_settings_give_the_same_plan_and_another_seed_another():

@@ -57,3 +57,21 @@ def test_noise_is_smaller_where_care_is_needed_and_never_moves_the_gripper_entry
     np.testing.assert_allclose(careful[:, :3].std(), 0.3 * noise.careful, rtol=0.05)
     assert (free[:, 6] == -1).all()
     assert np.abs(free).max() <= 1.0
+
+
+@pytest.mark.parametrize("name", ["pot_pick_place", "cube_to_plate"])
+def test_the_edge_is_on_every_side_of_the_goal_and_partly_over_it(name):
+    twin = make_twin(name, seed=0)
+    twin.reset("forward", np.random.default_rng(0))
+    goal, item = twin.scene.fixture(twin.task.goals["forward"].fixture), twin.scene.object(twin.task.object)
+    places = []
+    for seed in range(60):
+        expert = ScriptedExpert(twin, "forward", np.random.default_rng(seed), failure="edge")
+        places.append(expert._goal - goal.position[:2])
+    angles = np.degrees([np.arctan2(y, x) for x, y in places])
+    assert {int(quarter) for quarter in np.floor(angles % 360 / 90)} == {0, 1, 2, 3}
+    for x, y in places + goal.position[:2]:
+        assert not goal.contains(x, y, max(item.half_extent) - 0.002)
+        assert goal.contains(x, y, -0.0121) or not (0.206 < x < 0.354 and -0.174 < y < 0.174)
+    assert 0.3 < np.mean([goal.contains(x, y) for x, y in places + goal.position[:2]]) < 0.9
+    twin.close()
