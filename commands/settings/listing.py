@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
 
+import yaml
+
 from commands.settings.reads import Keys, is_read, keys_read
 from commands.settings.schemas import described_settings, optional_settings
 from commands.settings.setting import WORDS, Setting
@@ -35,8 +37,10 @@ def all_settings(verb: Verb) -> list[Setting]:
     for text, prefix in texts_of(files(verb.config_module), verb.config_name, ""):
         for setting in settings_in(text, prefix):
             earlier = found.get(setting.key)
-            meaning = setting.meaning or (earlier.meaning if earlier else "")
-            found[setting.key] = Setting(setting.key, setting.default, setting.kind, meaning)
+            if earlier is not None:
+                said = (setting.kind or earlier.kind, setting.meaning or earlier.meaning)
+                setting = Setting(setting.key, setting.default, *said)
+            found[setting.key] = setting
     known = {one.key: one for one in described_settings()}
     return [_described(setting, known) for setting in found.values() if setting.key.partition(".")[0] != "hydra"]
 
@@ -81,9 +85,10 @@ def no_such_setting(name: str, key: str, others: Sequence[str] = ()) -> str:
 
 
 def _described(setting: Setting, known: Mapping[str, Setting]) -> Setting:
-    """The same with the type and, where the file says none, the meaning that the code gives it."""
-    code = known.get(setting.key)
-    return setting if code is None else replace(setting, kind=code.kind, meaning=setting.meaning or code.meaning)
+    """The same with type and meaning: as its file says, otherwise as the code does, then as its default is."""
+    code = known.get(setting.key, setting)
+    kind = setting.kind or code.kind or WORDS.get(type(yaml.safe_load(setting.default)), WORDS[str])
+    return replace(setting, kind=kind, meaning=setting.meaning or code.meaning)
 
 
 def default_groups(verb: Verb) -> list[tuple[str, str]]:

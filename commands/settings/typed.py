@@ -41,12 +41,12 @@ def _default(entry: Field[Any]) -> Any:
 
 
 def _attributes(cls: type) -> dict[str, str]:
-    """Meanings of the attributes that the docstrings of a class and of its bases describe."""
+    """Meanings of the attributes that the docstrings of a class and of its bases describe, in the words of YAML."""
     found: dict[str, str] = {}
     for one in reversed(cls.__mro__):
         text = (one.__doc__ or "").partition("Attributes:\n")[2]
         for name, meaning in re.findall(r"^ {8}(\w+): (.*(?:\n {12}.*)*)", text, re.MULTILINE):
-            found[name] = " ".join(meaning.split())
+            found[name] = re.sub(r"\bNone\b", "null", " ".join(meaning.split()))
     return found
 
 

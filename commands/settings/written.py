@@ -12,6 +12,11 @@ import yaml
 
 from commands.settings.setting import WORDS, Setting
 
+_CHOICES = r"[\w.-]+(?:\|[\w.-]+)+"
+_TYPE = rf"(?:{'|'.join(WORDS.values())}|{_CHOICES})"
+_TYPED = re.compile(rf"({_TYPE}(?: or (?:{_TYPE}|\w+))*); (.+)")
+"""A comment that begins with the type of its setting: `text or null; ...`, `auto|cpu|cuda; ...`."""
+
 
 def texts_of(
     root: Traversable, name: str, prefix: str, instead: Mapping[str, str] | None = None
@@ -79,12 +84,17 @@ def _leaves(node: yaml.MappingNode, prefix: str, lines: Sequence[str]) -> Iterat
         if isinstance(value, yaml.MappingNode) and value.value:
             yield from _leaves(value, f"{key}.", lines)
         else:
-            plain = yaml.safe_load(yaml.serialize(value))
             text = lines[value.start_mark.line][value.start_mark.column : value.end_mark.column].strip()
-            kind = "" if plain is None else WORDS.get(type(plain), "text")
-            yield Setting(
-                key, text if value.start_mark.line == value.end_mark.line else str(plain), kind, _comment(lines, value)
-            )
+            if value.start_mark.line != value.end_mark.line:
+                plain = yaml.safe_load(yaml.serialize(value))
+                text = yaml.safe_dump(plain, default_flow_style=True, width=10**6).strip()
+            yield Setting(key, text, *_said(_comment(lines, value)))
+
+
+def _said(comment: str) -> tuple[str, str]:
+    """The type and the meaning that a comment `type; meaning` says; without a type "" and the whole comment."""
+    match = _TYPED.fullmatch(comment)
+    return (match[1], match[2]) if match else ("", comment)
 
 
 def _comment(lines: Sequence[str], node: yaml.Node) -> str:

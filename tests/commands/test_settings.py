@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from helpers import ENVIRONMENT, ROOT
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
@@ -15,6 +16,7 @@ from commands.__main__ import not_composed, verb_help
 from commands.settings.known import require_known_settings
 from commands.settings.listing import all_settings, close_keys, paths_read, read_settings
 from commands.settings.reads import is_read
+from commands.settings.written import settings_in
 from commands.verbs import VERBS
 from trajectories.errors import ConfigError
 
@@ -67,11 +69,78 @@ def test_a_setting_is_said_with_its_default_type_and_meaning():
     found = {setting.key: setting for setting in read_settings(VERBS["finetune"])}
     steps = found["finetune.steps"]
     assert (steps.default, steps.kind, steps.meaning) == ("6000", "whole number", "environment steps of the robot")
+    assert (found["agent.compile"].default, found["agent.compile"].kind) == ("auto", "auto|true|false")
     assert found["method.offline"].kind == "target|successes|all"
     assert found["method.registry"].kind == "text or null"
     assert found["+agent.networks.critic_norm"].kind == "true or false"
     held_out = next(s for s in all_settings(VERBS["pretrain"]) if s.key == "pretrain.held_out")
     assert held_out.meaning.endswith("With dozens of them 0.1 is a good share")  # of the line below, too
+
+
+def fits(value, kind):
+    """Whether a default, as YAML reads it, is of the type or among the values that the list says it has."""
+    if isinstance(value, str) and "${" in value:
+        return True
+    number = not isinstance(value, bool) and re.fullmatch(r"-?\d+(\.\d*)?(e-?\d+)?", str(value))
+    types = {
+        "true or false": isinstance(value, bool),
+        "whole number": bool(number) and float(value) == int(float(value)),
+        "number": bool(number),
+        "text": isinstance(value, str),
+        "list": isinstance(value, list),
+        "settings": isinstance(value, dict),
+        "null": value is None,
+    }
+    parts = re.split(r"(?<!true) or ", kind)
+    choices = {choice for part in parts if part not in types for choice in part.split("|")}
+    return any(types.get(part, False) for part in parts) or str(value).lower() in choices
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_no_setting_is_without_a_meaning_and_a_type_that_its_default_has(verb):
+    listed = read_settings(VERBS[verb])
+    assert [one.key for one in listed if len(one.meaning.split()) < 2 or "None" in one.meaning] == []
+    assert {one.key: one.kind for one in listed if one.kind in ("", "null")} == {}
+    given = [(one, yaml.safe_load(one.default)) for one in listed if one.default != "?"]
+    assert {one.key: (one.default, one.kind) for one, value in given if not fits(value, one.kind)} == {}
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("auto", "auto|true|false"), (True, "auto|true|false"), ("2e9", "whole number"), (None, "text or null"),
+        ("auto", "whole number or auto"), (0, "number"), (False, "true or false or null"), (None, "a|b or null"),
+    ],
+)  # fmt: skip
+def test_a_type_that_fits(value, kind):
+    assert fits(value, kind)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        (0.5, "whole number"), (None, "text"), ("on", "true or false"), ("none", "auto|true|false"), (True, "number"),
+        ([1], "settings or null"), ("c", "a|b or null"), (0, "true or false or null"),
+    ],
+)  # fmt: skip
+def test_a_type_that_does_not_fit(value, kind):
+    assert not fits(value, kind)
+
+
+@pytest.mark.parametrize(
+    ("comment", "kind", "meaning"),
+    [
+        ("text or null; a file: draw it", "text or null", "a file: draw it"),
+        ("auto|cpu|cuda; where; or not", "auto|cpu|cuda", "where; or not"),
+        ("whole number or auto; threads", "whole number or auto", "threads"),
+        ("true or false or null; whether", "true or false or null", "whether"),
+        ("film: scales maps; concat: adds", "", "film: scales maps; concat: adds"),
+        ("nats; below", "", "nats; below"),
+    ],
+)
+def test_a_comment_may_begin_with_the_type(comment, kind, meaning):
+    (setting,) = settings_in(f"key: x  # {comment}\n", "group.")
+    assert (setting.key, setting.kind, setting.meaning) == ("group.key", kind, meaning)
 
 
 @pytest.mark.parametrize(
