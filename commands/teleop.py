@@ -117,7 +117,7 @@ def demonstrate(
         on_progress: Told where the session is, after the screen.
     """
     from drivers.teleop.demonstrator import Demonstrator
-    from drivers.teleop.legend import legend
+    from drivers.teleop.legend import legend, motions
     from robot.demonstration.session import DemonstrationSession
 
     settings, wanted, task = config.teleop, int(config.episodes), str(config.task.name)
@@ -130,7 +130,9 @@ def demonstrate(
         around.view.on_observation(observation)
         pace()
 
-    with Screen(wanted, tally, legend(plain(config.device))) as screen:
+    held: dict[Key | str, str] = dict(motions(plain(config.device)).items())
+    tqdm.write(f"What the cameras see: `regrasp watch run_dir={config.run_dir}` in another terminal.")
+    with Screen(wanted, tally, held | legend(plain(config.device))) as screen:
 
         def show(progress: Progress) -> None:
             screen.show(progress)
