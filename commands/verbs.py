@@ -242,3 +242,11 @@ VERBS: dict[str, Verb] = {
         "The last checkpoint is kept; the same command starts again from it.",
     ),
 }
+
+ELSEWHERE = " env=ID"
+"""End of the name of a verb that is typed without it, with an environment among its settings."""
+
+
+def verb_word(name: str) -> str:
+    """What is typed for a verb before its settings: "pretrain" for "pretrain env=ID"."""
+    return name.removesuffix(ELSEWHERE)
