@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import io
 import os
 import re
 import signal
@@ -17,6 +16,7 @@ from commands.overrides import added_folders, prints_only, require_readable
 from commands.seeds import require_seeds
 from commands.settings.known import require_known_settings
 from commands.settings.listing import default_groups, no_such_setting, read_settings
+from commands.standard_streams import lasting_streams
 from commands.verbs import ELSEWHERE, VERBS, verb_word
 from robot.signals import interrupt_once, on_signals
 from trajectories.errors import RegraspError
@@ -94,11 +94,7 @@ def fail(message: str) -> NoReturn:
 
 def main() -> None:
     """Entry point of the `regrasp` command."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A pipe or a log file gets every line when it is said; a character that the terminal lacks becomes \\u....
-            stream.reconfigure(line_buffering=True, errors="backslashreplace")
-    with quiet_when_unread():
+    with lasting_streams(), quiet_when_unread():
         _main(sys.argv[1:])
 
 

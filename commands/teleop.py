@@ -299,8 +299,9 @@ class Screen:
         if progress.problem != self._problem:
             tqdm.write(f"device: {progress.problem}" if progress.problem else "device: back")
             self._problem = progress.problem
-        if progress.phase is not self._phase:
-            self._phase = progress.phase
+        asked = (progress.direction, progress.instruction)
+        if progress.phase is not self._phase or (progress.phase is Phase.PREPARING and asked != self._shown):
+            self._phase, self._shown = progress.phase, asked
             self._announce(progress)
         self._bar.set_postfix_str(
             f"{progress.phase.value}, {progress.elapsed_s:.1f} s, {self._tally}", refresh=progress.steps % 5 == 0
