@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 from commands.broken_pipe import quiet_when_unread
 from commands.outside_configs import ROOT, add_outside_configs, choices
-from commands.overrides import prints_only, require_readable
+from commands.overrides import added_folders, prints_only, require_readable
 from commands.seeds import require_seeds
-from commands.settings.listing import close_keys, default_groups, read_settings
-from commands.settings.typed import require_typed
+from commands.settings.kinds import require_kinds
+from commands.settings.known import require_known_settings
+from commands.settings.listing import default_groups, no_such_setting, read_settings
 from commands.standard_streams import lasting_streams
-from commands.verbs import VERBS, Verb
+from commands.verbs import ELSEWHERE, VERBS, Verb, verb_word
 from robot.signals import interrupt_once, on_signals
 from trajectories.errors import RegraspError
 
@@ -34,7 +35,6 @@ Start with:  regrasp demo                            the whole path in the twin,
 Then:        regrasp evaluate evaluate.episodes=100  one setting changed
              regrasp demo task=bin_weight            another task
 """
-_ELSEWHERE = " env=ID"
 _RAISE = "HYDRA_FULL_ERROR"
 """Set while settings are composed: Hydra then raises its errors instead of printing them."""
 
@@ -54,15 +54,10 @@ def verb_of(arguments: list[str]) -> tuple[str, list[str]]:
     if two in VERBS:
         return two, arguments[2:]
     name, rest = arguments[0], arguments[1:]
-    elsewhere = name + _ELSEWHERE
+    elsewhere = name + ELSEWHERE
     if elsewhere in VERBS and any(argument.startswith("env=") for argument in rest):
         return elsewhere, rest
     return name, rest
-
-
-def verb_word(name: str) -> str:
-    """What is typed for a verb before its settings: "pretrain" for "pretrain env=ID"."""
-    return name.removesuffix(_ELSEWHERE)
 
 
 def verb_help(name: str) -> str:
@@ -95,9 +90,7 @@ def not_composed(name: str, error: Exception) -> str:
         return f"{inside[1]} is in none of the files, so it has to be added, with a plus: +{inside[1]}=value."
     if f"+{key}" in {setting.key for setting in read_settings(VERBS[name])}:
         return f"{key} is in none of the files, so it has to be added, with a plus: +{key}=value."
-    close = close_keys(VERBS[name], key)
-    hint = f" Did you mean {' or '.join(close)}?" if close else ""
-    return f"{verb_word(name)} has no setting {key!r}.{hint} `regrasp {verb_word(name)} --help` lists all."
+    return no_such_setting(name, key)
 
 
 def fail(message: str) -> NoReturn:
@@ -143,6 +136,7 @@ def _run(name: str, rest: list[str]) -> None:
     os.environ.setdefault("MUJOCO_GL", "egl")
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # idle threads of torch soon leave the core to others
     import hydra
+    from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
     from omegaconf import OmegaConf
 
@@ -165,9 +159,12 @@ def _run(name: str, rest: list[str]) -> None:
             os.environ.setdefault("TQDM_MININTERVAL", "10")  # a log file needs no moving bar
         try:
             with on_signals(interrupt_once(), signal.SIGTERM, signal.SIGHUP), quiet_when_unread():
+                given = HydraConfig.get()
+                groups = {group.partition("@")[0] for group in given.runtime.choices}
+                require_known_settings(name, config, given.overrides.task, groups, added_folders())
                 require_seeds(config)  # quiet: Hydra would print a traceback
                 if verb.config_module == ROOT:
-                    _require_typed(config, verb)
+                    _require_kinds(config, verb)
                 importlib.import_module(verb.module).run(config)
         except RegraspError as error:
             fail(str(error))
@@ -182,7 +179,7 @@ def _run(name: str, rest: list[str]) -> None:
         fail(not_composed(name, error))
 
 
-def _require_typed(config: DictConfig, verb: Verb) -> None:
+def _require_kinds(config: DictConfig, verb: Verb) -> None:
     """Refuse typed settings that are of another kind than their defaults.
 
     Raises:
@@ -192,12 +189,12 @@ def _require_typed(config: DictConfig, verb: Verb) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     asked = HydraConfig.get()
-    groups = list(asked.runtime.choices)
+    groups = {group.partition("@")[0] for group in asked.runtime.choices}
     chosen = [one for one in asked.overrides.task if one.partition("=")[0].lstrip("+~").partition("@")[0] in groups]
     typed = [one for one in asked.overrides.task if one not in chosen]
     if typed:
         base = compose(verb.config_name, [*asked.overrides.hydra, *chosen])
-        require_typed(config, typed, groups, base)
+        require_kinds(config, typed, groups, base)
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ def demonstrate(
         on_progress: Told where the session is, after the screen.
     """
     from drivers.teleop.demonstrator import Demonstrator
-    from drivers.teleop.legend import legend
+    from drivers.teleop.legend import legend, motions
     from robot.demonstration.session import DemonstrationSession
 
     settings, wanted, task = config.teleop, int(config.episodes), str(config.task.name)
@@ -130,7 +130,9 @@ def demonstrate(
         around.view.on_observation(observation)
         pace()
 
-    with Screen(wanted, tally, legend(plain(config.device))) as screen:
+    held: dict[Key | str, str] = dict(motions(plain(config.device)).items())
+    tqdm.write(f"What the cameras see: `regrasp watch run_dir={config.run_dir}` in another terminal.")
+    with Screen(wanted, tally, held | legend(plain(config.device))) as screen:
 
         def show(progress: Progress) -> None:
             screen.show(progress)
@@ -297,8 +299,9 @@ class Screen:
         if progress.problem != self._problem:
             tqdm.write(f"device: {progress.problem}" if progress.problem else "device: back")
             self._problem = progress.problem
-        if progress.phase is not self._phase:
-            self._phase = progress.phase
+        asked = (progress.direction, progress.instruction)
+        if progress.phase is not self._phase or (progress.phase is Phase.PREPARING and asked != self._shown):
+            self._phase, self._shown = progress.phase, asked
             self._announce(progress)
         self._bar.set_postfix_str(
             f"{progress.phase.value}, {progress.elapsed_s:.1f} s, {self._tally}", refresh=progress.steps % 5 == 0

@@ -1,73 +1,64 @@
-"""Types of typed settings: each must be of the kind of its default, whoever reads it later."""
+"""The settings that a dataclass is built from: the default, the type and the meaning of each field."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
+import json
+import re
+import typing
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
+from commands.settings.setting import WORDS, Setting
 
-from trajectories.errors import ConfigError
-
-CHECKED_LATER = ("agent", "method", "encoder", "reward", "finetune", "device", "hydra")
-"""Groups that are built into dataclasses, which check types themselves and allow more than the default's."""
-_FRACTIONS = ("pretrain.held_out", "train_backbone.minutes")
-"""Whole numbers in their files, and fractions all the same."""
+FREE = "settings by names of one's own"
+"""Kind of a setting whose keys a person chooses."""
 
 
-def require_typed(config: DictConfig, overrides: Sequence[str], choices: Sequence[str], base: DictConfig) -> None:
-    """Refuse settings that are of another kind than their defaults; a text that looks like a number becomes a text.
+def settings_of(cls: type, prefix: str, defaults: object = None) -> Iterator[Setting]:
+    """The fields of a dataclass, and of those inside it, in their order.
 
     Args:
-        config: As composed with `overrides`; a text that Hydra took for a number (run_dir=007) is put right in it.
-        overrides: As typed.
-        choices: Names of the groups, whose choices are no values.
-        base: Composed with the same choices, without the other overrides.
-
-    Raises:
-        ConfigError: With the key, what was expected and what was given.
+        cls: The dataclass.
+        prefix: In front of the names of its fields, with the dot.
+        defaults: An instance whose values are the defaults; None for those of the fields.
     """
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    parser = OverridesParser.create()
-    for typed in overrides:
-        override = parser.parse_override(typed)
-        key = override.key_or_group
-        if override.is_delete() or override.is_add() or override.is_force_add() or key in choices:
-            continue
-        wanted, given = OmegaConf.select(base, key), OmegaConf.select(config, key)
-        if key.partition(".")[0] in CHECKED_LATER or wanted is None:
-            continue
-        if isinstance(wanted, str) and isinstance(given, bool | int | float):
-            OmegaConf.update(config, key, typed.partition("=")[2])
-            continue
-        expected = misfit(wanted, given, whole=key not in _FRACTIONS)
-        if expected is not None:
-            raise ConfigError(f"{key} must be {expected}, got {typed.partition('=')[2]!r}; the default is {wanted!r}.")
+    hints, meanings = typing.get_type_hints(cls), _attributes(cls)
+    for entry in fields(cls):
+        hint, key = hints[entry.name], f"{prefix}{entry.name}"
+        value = _default(entry) if defaults is None else getattr(defaults, entry.name)
+        shown = "?" if value is MISSING else json.dumps(value, default=str).strip('"')
+        yield Setting(key, shown, _word(hint), meanings.get(entry.name, ""))
+        for part in (hint, *typing.get_args(hint)):
+            if is_dataclass(part):
+                inside = typing.cast(type, part)
+                yield from settings_of(inside, f"{key}.", value if isinstance(value, inside) else None)
 
 
-def misfit(wanted: Any, given: Any, whole: bool = True) -> str | None:
-    """What was expected where a value is of another kind than the default `wanted`; None where it fits.
-
-    Args:
-        wanted: The default, not None.
-        given: The value.
-        whole: Whether a default that is a whole number stands for whole numbers alone.
-    """
-    kinds: list[tuple[type | tuple[type, ...], str, Callable[[Any], bool]]] = [
-        (bool, "true or false", lambda value: isinstance(value, bool)),
-        (int, "a whole number", lambda value: _is_number(value) and (value == int(value) or not whole)),
-        (float, "a number", _is_number),
-        (str, "a text", lambda value: isinstance(value, str)),
-        ((ListConfig, list), "a list, [a,b]", lambda value: isinstance(value, ListConfig | list)),
-        ((DictConfig, dict), "settings, {key: value}", lambda value: isinstance(value, DictConfig | dict)),
-    ]
-    for kind, expected, fits in kinds:
-        if isinstance(wanted, kind):
-            return None if fits(given) or (given == "auto" and kind is int) else expected
-    return None
+def _default(entry: Field[Any]) -> Any:
+    """The default of a field, MISSING where it has none."""
+    return entry.default if entry.default_factory is MISSING else entry.default_factory()
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _attributes(cls: type) -> dict[str, str]:
+    """Meanings of the attributes that the docstrings of a class and of its bases describe, in the words of YAML."""
+    found: dict[str, str] = {}
+    for one in reversed(cls.__mro__):
+        text = (one.__doc__ or "").partition("Attributes:\n")[2]
+        for name, meaning in re.findall(r"^ {8}(\w+): (.*(?:\n {12}.*)*)", text, re.MULTILINE):
+            found[name] = re.sub(r"\bNone\b", "null", " ".join(meaning.split()))
+    return found
+
+
+def _word(hint: Any) -> str:
+    """What a person calls the values of a type."""
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        return "|".join(map(str, parts))
+    if origin is tuple or hint is tuple:
+        return "list"
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return FREE
+    if parts:
+        return " or ".join(_word(part) for part in parts)
+    return WORDS.get(hint, WORDS[dict])
