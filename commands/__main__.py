@@ -14,7 +14,7 @@ from commands.broken_pipe import quiet_when_unread
 from commands.outside_configs import ROOT, add_outside_configs, choices
 from commands.overrides import added_folders, prints_only, require_readable
 from commands.seeds import require_seeds
-from commands.settings.kinds import require_kinds
+from commands.settings.kinds import require_typed
 from commands.settings.known import require_known_settings
 from commands.settings.listing import default_groups, no_such_setting, read_settings
 from commands.standard_streams import lasting_streams
@@ -164,7 +164,7 @@ def _run(name: str, rest: list[str]) -> None:
                 require_known_settings(name, config, given.overrides.task, groups, added_folders())
                 require_seeds(config)  # quiet: Hydra would print a traceback
                 if verb.config_module == ROOT:
-                    _require_kinds(config, verb)
+                    _require_typed(config, verb)
                 importlib.import_module(verb.module).run(config)
         except RegraspError as error:
             fail(str(error))
@@ -179,7 +179,7 @@ def _run(name: str, rest: list[str]) -> None:
         fail(not_composed(name, error))
 
 
-def _require_kinds(config: DictConfig, verb: Verb) -> None:
+def _require_typed(config: DictConfig, verb: Verb) -> None:
     """Refuse typed settings that are of another kind than their defaults.
 
     Raises:
@@ -189,12 +189,12 @@ def _require_kinds(config: DictConfig, verb: Verb) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     asked = HydraConfig.get()
-    groups = {group.partition("@")[0] for group in asked.runtime.choices}
+    groups = list(asked.runtime.choices)
     chosen = [one for one in asked.overrides.task if one.partition("=")[0].lstrip("+~").partition("@")[0] in groups]
     typed = [one for one in asked.overrides.task if one not in chosen]
     if typed:
         base = compose(verb.config_name, [*asked.overrides.hydra, *chosen])
-        require_kinds(config, typed, groups, base)
+        require_typed(config, typed, groups, base)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -16,7 +16,7 @@ _FRACTIONS = ("pretrain.held_out", "train_backbone.minutes")
 """Whole numbers in their files, and fractions all the same."""
 
 
-def require_kinds(config: DictConfig, overrides: Sequence[str], choices: Collection[str], base: DictConfig) -> None:
+def require_typed(config: DictConfig, overrides: Sequence[str], choices: Sequence[str], base: DictConfig) -> None:
     """Refuse settings that are of another kind than their defaults; a text that looks like a number becomes a text.
 
     Args:

@@ -7,7 +7,7 @@ import pytest
 from helpers import ENVIRONMENT
 from hydra import compose, initialize_config_module
 
-from commands.settings.kinds import require_kinds
+from commands.settings.kinds import require_typed
 from trajectories.errors import ConfigError
 
 GROUPS = ["task", "robot", "reward", "profile", "encoder", "method", "agent"]
@@ -23,7 +23,7 @@ def typed(*overrides, verb="collect", chosen=()):
     with initialize_config_module("configs", version_base="1.3"):
         config, base = compose(verb, [*chosen, *overrides]), compose(verb, list(chosen))
         config.workers = base.workers = 1
-        require_kinds(config, overrides, GROUPS, base)
+        require_typed(config, overrides, GROUPS, base)
         return config
 
 
