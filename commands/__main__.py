@@ -17,6 +17,7 @@ from commands.seeds import require_seeds
 from commands.settings.kinds import require_typed
 from commands.settings.known import require_known_settings
 from commands.settings.listing import default_groups, no_such_setting, read_settings
+from commands.settings.schemas import device_settings
 from commands.standard_streams import lasting_streams
 from commands.verbs import ELSEWHERE, VERBS, Verb, verb_word
 from robot.signals import interrupt_once, on_signals
@@ -88,7 +89,9 @@ def not_composed(name: str, error: Exception) -> str:
     inside = re.search(r"full_key: (\S+)", text)
     if inside is not None and inside[1].startswith(f"{key}."):
         return f"{inside[1]} is in none of the files, so it has to be added, with a plus: +{inside[1]}=value."
-    if f"+{key}" in {setting.key for setting in read_settings(VERBS[name])}:
+    verb = VERBS[name]
+    optional = [*read_settings(verb), *(device_settings() if verb.config_module == ROOT else ())]
+    if key in {setting.key.lstrip("+") for setting in optional}:
         return f"{key} is in none of the files, so it has to be added, with a plus: +{key}=value."
     return no_such_setting(name, key)
 
@@ -168,6 +171,10 @@ def _run(name: str, rest: list[str]) -> None:
                 importlib.import_module(verb.module).run(config)
         except RegraspError as error:
             fail(str(error))
+        except OSError as error:
+            if error.filename is None or os.environ.get("HYDRA_FULL_ERROR"):
+                raise
+            fail(f"{error.filename!r}: {error.strerror}. HYDRA_FULL_ERROR=1 before the command shows where.")
         except KeyboardInterrupt:
             print(f"\nregrasp: stopped. {verb.resume}", file=sys.stderr)
             sys.exit(130)
@@ -194,7 +201,7 @@ def _require_typed(config: DictConfig, verb: Verb) -> None:
     typed = [one for one in asked.overrides.task if one not in chosen]
     if typed:
         base = compose(verb.config_name, [*asked.overrides.hydra, *chosen])
-        require_typed(config, typed, groups, base)
+        require_typed(config, typed, groups, base, {setting.key: setting.kind for setting in read_settings(verb)})
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -16,7 +16,19 @@ _FRACTIONS = ("pretrain.held_out", "train_backbone.minutes")
 """Whole numbers in their files, and fractions all the same."""
 
 
-def require_typed(config: DictConfig, overrides: Sequence[str], choices: Sequence[str], base: DictConfig) -> None:
+_PROTOTYPES: dict[str, Any] = {
+    "text": "", "list": [], "whole number": 0, "number": 0.5, "true or false": False, "settings": {},
+}  # fmt: skip
+"""A value of each kind of setting, as the list of settings calls it."""
+
+
+def require_typed(
+    config: DictConfig,
+    overrides: Sequence[str],
+    choices: Sequence[str],
+    base: DictConfig,
+    kinds: Mapping[str, str],
+) -> None:
     """Refuse settings that are of another kind than their defaults; a text that looks like a number becomes a text.
 
     Args:
@@ -24,6 +36,7 @@ def require_typed(config: DictConfig, overrides: Sequence[str], choices: Sequenc
         overrides: As typed.
         choices: Names of the groups, whose choices are no values.
         base: Composed with the same choices, without the other overrides.
+        kinds: Key -> kind in words (`commands.settings.listing`), for those whose default is null.
 
     Raises:
         ConfigError: With the key, what was expected and what was given.
@@ -37,14 +50,18 @@ def require_typed(config: DictConfig, overrides: Sequence[str], choices: Sequenc
         if override.is_delete() or override.is_add() or override.is_force_add() or key in choices:
             continue
         wanted, given = OmegaConf.select(base, key), OmegaConf.select(config, key)
-        if key.partition(".")[0] in CHECKED_LATER or wanted is None:
+        if key.partition(".")[0] in CHECKED_LATER:
             continue
+        if wanted is None and given is not None:
+            wanted = _PROTOTYPES.get(kinds.get(key, "").removesuffix(" or null"))
         if isinstance(wanted, str) and isinstance(given, bool | int | float):
             OmegaConf.update(config, key, typed.partition("=")[2])
             continue
-        expected = misfit(wanted, given, whole=key not in _FRACTIONS)
+        expected = None if wanted is None else misfit(wanted, given, whole=key not in _FRACTIONS)
         if expected is not None:
-            raise ConfigError(f"{key} must be {expected}, got {typed.partition('=')[2]!r}; the default is {wanted!r}.")
+            default = OmegaConf.select(base, key)
+            default = "null" if default is None else repr(default)
+            raise ConfigError(f"{key} must be {expected}, got {typed.partition('=')[2]!r}; the default is {default}.")
 
 
 def misfit(wanted: Any, given: Any, whole: bool = True) -> str | None:

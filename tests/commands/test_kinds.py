@@ -8,6 +8,8 @@ from helpers import ENVIRONMENT
 from hydra import compose, initialize_config_module
 
 from commands.settings.kinds import require_typed
+from commands.settings.listing import read_settings
+from commands.verbs import VERBS
 from trajectories.errors import ConfigError
 
 GROUPS = ["task", "robot", "reward", "profile", "encoder", "method", "agent"]
@@ -23,7 +25,8 @@ def typed(*overrides, verb="collect", chosen=()):
     with initialize_config_module("configs", version_base="1.3"):
         config, base = compose(verb, [*chosen, *overrides]), compose(verb, list(chosen))
         config.workers = base.workers = 1
-        require_typed(config, overrides, GROUPS, base)
+        kinds = {setting.key: setting.kind for setting in read_settings(VERBS[verb.replace("_", "-")])}
+        require_typed(config, overrides, GROUPS, base, kinds)
         return config
 
 
@@ -47,6 +50,26 @@ def test_another_kind_than_the_defaults_is_refused_with_the_key(setting, expecte
 @pytest.mark.parametrize("name", ["007", "1e3", "true", "-1"])
 def test_a_text_that_looks_like_something_else_stays_as_typed(name):
     assert typed(f"run_dir={name}").run_dir == name
+
+
+def test_settings_without_a_default_are_checked_by_what_they_are_said_to_be():
+    assert typed("board=5", verb="calibrate").board == "5"
+    assert typed("calibrate.intrinsics=null", verb="calibrate").calibrate.intrinsics is None
+    with pytest.raises(
+        ConfigError, match=r"calibrate.intrinsics must be a list, .* got .abc.; the default is null"
+    ):
+        typed("calibrate.intrinsics=abc", verb="calibrate")
+    with pytest.raises(ConfigError, match=r"runs must be a list, \[a,b\], got '5'; the default is null"):
+        typed("runs=5", verb="compare")
+
+
+def test_a_path_that_the_system_refuses_is_named_without_a_traceback(tmp_path):
+    long = "x" * 300
+    refused = regrasp("collect", f"run_dir={tmp_path}/{long}", "progress=false", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(f"regrasp: '{tmp_path}/{long}")
+    assert "File name too long" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 def test_what_fits_is_left_alone():

@@ -307,6 +307,7 @@ def test_a_verb_that_hands_its_settings_on_refuses_before_it_does_anything(tmp_p
     ("typed", "key"),
     [
         ("robot.limits={max_joint_speed: 1.5}", "robot.limits.max_joint_speed"),
+        ("robot.limits.max_joint_speed=1", "robot.limits.max_joint_speed"),
         ("robot.arm={rate_hz: 50}", "robot.arm.rate_hz"),
     ],
 )
