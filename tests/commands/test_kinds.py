@@ -55,9 +55,7 @@ def test_a_text_that_looks_like_something_else_stays_as_typed(name):
 def test_settings_without_a_default_are_checked_by_what_they_are_said_to_be():
     assert typed("board=5", verb="calibrate").board == "5"
     assert typed("calibrate.intrinsics=null", verb="calibrate").calibrate.intrinsics is None
-    with pytest.raises(
-        ConfigError, match=r"calibrate.intrinsics must be a list, .* got .abc.; the default is null"
-    ):
+    with pytest.raises(ConfigError, match=r"calibrate.intrinsics must be a list, .* got .abc.; the default is null"):
         typed("calibrate.intrinsics=abc", verb="calibrate")
     with pytest.raises(ConfigError, match=r"runs must be a list, \[a,b\], got '5'; the default is null"):
         typed("runs=5", verb="compare")
