@@ -74,9 +74,7 @@ def borders(classifier: SuccessClassifier, task: str, states: int, seed: int) ->
                 done = bool(probability >= classifier.threshold.value)
                 rows[direction].append((over, twin.task.at_goal(twin.scene, direction), done))
         twin.close()
-    lines = [
-        "| direction | at the goal: called done | not: called done | of these over by < 0, 1, 2, 3 cm, more |"
-    ]
+    lines = ["| direction | at the goal: called done | not: called done | of these over by < 0, 1, 2, 3 cm, more |"]
     lines.append("|---|---|---|---|")
     for direction, found in rows.items():
         right = [done for _, at, done in found if at]
