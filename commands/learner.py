@@ -128,6 +128,7 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
         device=device_of(config),
         seed=int(config.seed),
         calibration=mark_in_use(config),
+        notify=lambda line: tqdm.write(f"{SAID}{line}"),
     )
 
 

@@ -301,3 +301,21 @@ def test_a_verb_that_hands_its_settings_on_refuses_before_it_does_anything(tmp_p
     assert ran.returncode == 2
     assert "regrasp: finetune has no setting 'reward.fold'. Did you mean +reward.folds" in ran.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "key"),
+    [
+        ("robot.limits={max_joint_speed: 1.5}", "robot.limits.max_joint_speed"),
+        ("robot.limits.max_joint_speed=1", "robot.limits.max_joint_speed"),
+        ("robot.arm={rate_hz: 50}", "robot.arm.rate_hz"),
+    ],
+)
+def test_a_setting_inside_settings_that_no_file_names_is_said_to_need_a_plus(typed, key):
+    with initialize_config_module("configs", version_base="1.3"), pytest.raises(Exception, match="override") as caught:
+        compose("teleop", ["robot=virtual", typed])
+    assert not_composed("teleop", caught.value) == (
+        f"{key} is in none of the files, so it has to be added, with a plus: +{key}=value."
+    )
+    with initialize_config_module("configs", version_base="1.3"):
+        assert OmegaConf.select(compose("teleop", ["robot=virtual", f"+{key}=2"]), key) == 2

@@ -136,6 +136,11 @@ def test_videos_that_cannot_be_are_refused_and_leave_no_file(tmp_path):
         with pytest.raises(InvalidEpisodeError):
             write_mp4(tmp_path / "a.mp4", frames, 5.0)
     assert list(tmp_path.iterdir()) == []
+    write_mp4(tmp_path / "a.mp4", [good] * 2, 5.0)
+    whole = (tmp_path / "a.mp4").read_bytes()
+    with pytest.raises(InvalidEpisodeError):
+        write_mp4(tmp_path / "a.mp4", [good, good[:8]], 5.0)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.mp4", whole)]
 
 
 def test_spread_prefers_variety_then_the_newest():
