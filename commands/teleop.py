@@ -18,12 +18,14 @@ from tqdm import tqdm
 from commands.attendance import Attended, attended, latch_of
 from factory.data import open_data, require_robot
 from factory.reward import require_readable_task
+from factory.run_folders import data_folder
 from factory.spec import plain
 from robot.control.faults import FaultLatch
 from robot.demonstration.types import DemonstrationOptions, Progress, Tally
 from robot.demonstration.words import Phase
 from trajectories.errors import MissingDependencyError, SafetyError
 from trajectories.kinds import AFTERMATH, KIND_KEY, kind_of
+from trajectories.layout import require_unwritten
 from trajectories.store import TrajectoryStore
 from trajectories.summary import summarise, summary_table
 from trajectories.types import Direction, Episode, Observation, Outcome
@@ -41,9 +43,10 @@ _DRAWS = 21  # keeps the draws of this verb apart from those of others with the 
 
 def run(config: DictConfig) -> None:
     """Record until the store holds the demonstrations that are asked for, or the person ends the session."""
+    require_robot(config)  # before anything moves
+    require_unwritten(data_folder(Path(config.run_dir)))
     check_instructions(config)
     stop = threading.Event()
-    require_robot(config)  # before anything moves
     with (
         listening(config) as (device, keys),
         opened(config, keys, stop) as around,

@@ -28,6 +28,7 @@ from policies.learner.learner_status import LearnerStatus
 from policies.learner.online_trainer import OnlineTrainer
 from policies.learner.published_policies import PublishedPolicies
 from policies.learner.run_checkpoint import RunCheckpoint
+from policies.learner.run_conditions import keep_run_conditions
 from policies.learner.run_folder import RunFolder
 from policies.learner.run_metrics import RunMetrics
 from policies.perception.rewording import Wordings
@@ -39,7 +40,6 @@ from policies.replay.run_replay import RunReplay
 from policies.replay.source_weights import SourceWeights
 from robot.control.calibration import CalibrationMark
 from robot.interfaces import Receipt
-from trajectories.conditions import keep_conditions
 from trajectories.disk_full import retry_while_disk_is_full
 from trajectories.errors import CheckpointError
 from trajectories.store import TrajectoryStore
@@ -115,7 +115,7 @@ class Learner:
         with contextlib.ExitStack() as opened:
             self.store = opened.enter_context(TrajectoryStore(self.folder.episodes, spec))
             state = file.begin_or_resume(pretrained, self.digest)
-            self._keep_conditions(state.agent.config, task, seed)
+            keep_run_conditions(self.folder.path, config, state.agent.config, task, seed, self.digest)
             self._snapshot_steps = int(state.progress.get("snapshot_steps", 0))
             self._metrics = RunMetrics(self.folder.metrics, state.progress)
             opened.callback(self._metrics.close)
@@ -130,16 +130,6 @@ class Learner:
             if self.trainer.updates > 0:
                 self._publish()
             opened.pop_all()
-
-    def _keep_conditions(self, agent: AgentConfig, task: str | None, seed: int) -> None:
-        keep_conditions(
-            self.folder.conditions,
-            {**self.config.conditions(agent), "policy": self.digest, "task": task, "seed": seed},
-            f"The run in {self.folder.path}",
-            "Go on with the settings of then, give another run_dir, or accept the change with "
-            "finetune.accept_changes=true: both are kept then.",
-            accept=self.config.accept_changes,
-        )
 
     # -- what actors call --------------------------------------------------------------------------------------
 
