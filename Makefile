@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RUN := MUJOCO_GL=egl
+TOGETHER := tests/policies tests/rewards tests/trajectories tests/factory tests/sim/experts tests/sim/scene tests/sim/tasks
 MAKEFLAGS += --no-builtin-rules
 
 .PHONY: demo test check format lock clean
@@ -11,8 +12,9 @@ MAKEFLAGS += --no-builtin-rules
 demo: $(READY)  ## the whole path in the twin; prints the path of an HTML report
 	$(RUN) $(BIN)/regrasp demo $(ARGS)
 
-test: $(READY)  ## every test
-	$(RUN) $(BIN)/python -m pytest $(ARGS)
+test: $(READY)  ## every test: first, two at once, those in which no time is measured
+	$(RUN) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(TOGETHER)
+	$(RUN) $(BIN)/python -m pytest $(foreach folder,$(TOGETHER),--ignore=$(folder))
 
 check: $(READY)  ## format, lint and types, exactly as CI runs them
 	$(BIN)/ruff format --check .
