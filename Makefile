@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RUN := MUJOCO_GL=egl
-TOGETHER := tests/policies tests/rewards tests/trajectories tests/factory tests/sim/experts tests/sim/scene tests/sim/tasks
+TOGETHER := tests/policies tests/rewards tests/trajectories tests/sim/experts tests/sim/scene tests/sim/tasks tests/commands/gym \
+	tests/commands/test_settings.py tests/commands/test_kinds.py tests/commands/test_configs.py tests/commands/test_instructions.py
 MAKEFLAGS += --no-builtin-rules
 
 .PHONY: demo test check format lock clean
