@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RUN := MUJOCO_GL=egl
 TOGETHER := tests/policies tests/rewards tests/trajectories tests/sim/experts tests/sim/scene tests/sim/tasks tests/commands/gym \
-	tests/commands/test_settings.py tests/commands/test_kinds.py tests/commands/test_configs.py tests/commands/test_instructions.py
+	tests/commands/test_settings.py tests/commands/test_kinds.py tests/commands/test_configs.py tests/commands/test_instructions.py \
+	tests/commands/test_command_line.py tests/commands/test_finetune.py tests/test_outside_package.py tests/test_walks.py tests/drivers/widowx/test_holds_always.py
 MAKEFLAGS += --no-builtin-rules
 
 .PHONY: demo test check format lock clean
