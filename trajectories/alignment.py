@@ -120,14 +120,14 @@ class Alignment:
         return cls(target, missing, cameras, columns)
 
     def apply(self, episode: Episode) -> Episode:
-        """The episode with the target's cameras, sizes and proprioception; labels and actions stay.
+        """The episode with the target's cameras, sizes and proprioception; labels and actions stay, depth goes.
 
         Missing entries of the proprioception are NaN, missing cameras have no images.
         """
         images = {
             name: fit_frames(episode.images[there], self.spec.cameras[name]) for name, there in self.cameras.items()
         }
-        return replace(episode, images=images, proprio=self._proprio(episode.proprio))
+        return replace(episode, images=images, proprio=self._proprio(episode.proprio), depth={})
 
     def _proprio(self, recorded: Float32) -> Float32:
         proprio = np.full((len(recorded), len(self.spec.proprio)), np.nan, np.float32)
