@@ -21,7 +21,7 @@ from robot.control.safety_limits import SafetyLimits
 from trajectories.errors import ConfigError
 from trajectories.settings import merged
 
-COMPUTER = {"python", "packages", "gpu", "rendering", "disk", "processor", "clock"}
+COMPUTER = {"python", "packages", "gpu", "rendering", "disk", "processor", "threads", "clock"}
 SERVOS = {"port", "latency", "servos", "models", "errors", "temperature", "voltage", "torque", "settings", "pairs"}
 
 
