@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import io
 import os
 import re
 import signal
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from commands.broken_pipe import quiet_when_unread
 from commands.outside_configs import ROOT, add_outside_configs, choices
-from commands.overrides import prints_only, require_readable
+from commands.overrides import added_folders, prints_only, require_readable
 from commands.seeds import require_seeds
-from commands.settings.listing import close_keys, default_groups, read_settings
-from commands.verbs import VERBS
+from commands.settings.kinds import require_typed
+from commands.settings.known import require_known_settings
+from commands.settings.listing import default_groups, no_such_setting, read_settings
+from commands.settings.schemas import device_settings
+from commands.standard_streams import lasting_streams
+from commands.verbs import ELSEWHERE, VERBS, Verb, verb_word
 from robot.signals import interrupt_once, on_signals
 from trajectories.errors import RegraspError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 USAGE = """regrasp: a pre-trained manipulation policy, made good at your task, by itself
 
@@ -38,7 +44,6 @@ ENVIRONMENT = {
     "TORCHINDUCTOR_CACHE_DIR": str(_CACHE / "regrasp" / "compiled"),
 }
 """For this process and those that it starts, before the libraries that read them load; what is set already stays."""
-_ELSEWHERE = " env=ID"
 _RAISE = "HYDRA_FULL_ERROR"
 """Set while settings are composed: Hydra then raises its errors instead of printing them."""
 
@@ -58,15 +63,10 @@ def verb_of(arguments: list[str]) -> tuple[str, list[str]]:
     if two in VERBS:
         return two, arguments[2:]
     name, rest = arguments[0], arguments[1:]
-    elsewhere = name + _ELSEWHERE
+    elsewhere = name + ELSEWHERE
     if elsewhere in VERBS and any(argument.startswith("env=") for argument in rest):
         return elsewhere, rest
     return name, rest
-
-
-def verb_word(name: str) -> str:
-    """What is typed for a verb before its settings: "pretrain" for "pretrain env=ID"."""
-    return name.removesuffix(_ELSEWHERE)
 
 
 def verb_help(name: str) -> str:
@@ -94,11 +94,14 @@ def not_composed(name: str, error: Exception) -> str:
     if unknown is None:
         return text
     key = unknown[1].lstrip("+~")
-    if f"+{key}" in {setting.key for setting in read_settings(VERBS[name])}:
+    inside = re.search(r"full_key: (\S+)", text)
+    if inside is not None and inside[1].startswith(f"{key}."):
+        return f"{inside[1]} is in none of the files, so it has to be added, with a plus: +{inside[1]}=value."
+    verb = VERBS[name]
+    optional = [*read_settings(verb), *(device_settings() if verb.config_module == ROOT else ())]
+    if key in {setting.key.lstrip("+") for setting in optional}:
         return f"{key} is in none of the files, so it has to be added, with a plus: +{key}=value."
-    close = close_keys(VERBS[name], key)
-    hint = f" Did you mean {' or '.join(close)}?" if close else ""
-    return f"{verb_word(name)} has no setting {key!r}.{hint} `regrasp {verb_word(name)} --help` lists all."
+    return no_such_setting(name, key)
 
 
 def fail(message: str) -> NoReturn:
@@ -109,11 +112,7 @@ def fail(message: str) -> NoReturn:
 
 def main() -> None:
     """Entry point of the `regrasp` command."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # A pipe or a log file gets every line when it is said; a character that the terminal lacks becomes \\u....
-            stream.reconfigure(line_buffering=True, errors="backslashreplace")
-    with quiet_when_unread():
+    with lasting_streams(), quiet_when_unread():
         _main(sys.argv[1:])
 
 
@@ -148,8 +147,9 @@ def _run(name: str, rest: list[str]) -> None:
     for variable, value in ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
     import hydra
+    from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
-    from omegaconf import DictConfig, OmegaConf
+    from omegaconf import OmegaConf
 
     OmegaConf.register_new_resolver("cores", lambda: max(1, len(os.sched_getaffinity(0))), replace=True)
     if prints_only(rest):
@@ -170,10 +170,19 @@ def _run(name: str, rest: list[str]) -> None:
             os.environ.setdefault("TQDM_MININTERVAL", "10")  # a log file needs no moving bar
         try:
             with on_signals(interrupt_once(), signal.SIGTERM, signal.SIGHUP), quiet_when_unread():
+                given = HydraConfig.get()
+                groups = {group.partition("@")[0] for group in given.runtime.choices}
+                require_known_settings(name, config, given.overrides.task, groups, added_folders())
                 require_seeds(config)  # quiet: Hydra would print a traceback
+                if verb.config_module == ROOT:
+                    _require_typed(config, verb)
                 importlib.import_module(verb.module).run(config)
         except RegraspError as error:
             fail(str(error))
+        except OSError as error:
+            if error.filename is None or os.environ.get("HYDRA_FULL_ERROR"):
+                raise
+            fail(f"{error.filename!r}: {error.strerror}. HYDRA_FULL_ERROR=1 before the command shows where.")
         except KeyboardInterrupt:
             print(f"\nregrasp: stopped. {verb.resume}", file=sys.stderr)
             sys.exit(130)
@@ -183,6 +192,24 @@ def _run(name: str, rest: list[str]) -> None:
         hydra.main(version_base="1.3", config_path=f"pkg://{verb.config_module}", config_name=verb.config_name)(task)()
     except HydraException as error:
         fail(not_composed(name, error))
+
+
+def _require_typed(config: DictConfig, verb: Verb) -> None:
+    """Refuse typed settings that are of another kind than their defaults.
+
+    Raises:
+        ConfigError: With the key.
+    """
+    from hydra import compose
+    from hydra.core.hydra_config import HydraConfig
+
+    asked = HydraConfig.get()
+    groups = list(asked.runtime.choices)
+    chosen = [one for one in asked.overrides.task if one.partition("=")[0].lstrip("+~").partition("@")[0] in groups]
+    typed = [one for one in asked.overrides.task if one not in chosen]
+    if typed:
+        base = compose(verb.config_name, [*asked.overrides.hydra, *chosen])
+        require_typed(config, typed, groups, base, {setting.key: setting.kind for setting in read_settings(verb)})
 
 
 if __name__ == "__main__":

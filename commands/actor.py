@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from commands.attendance import Attended, attended
-from commands.learner import learner_settings
+from commands.learner import require_same_settings
 from factory.calibration import mark_in_use
 from factory.judging import SessionJudge, session_judge
 from factory.link import tls_of
@@ -27,6 +27,7 @@ from robot.rollout.policy_watch import WatchedPolicy
 from robot.rollout.recovering_session import RecoveringSession
 from trajectories.disk_full import retry_while_disk_is_full
 from trajectories.durable import replace_file
+from trajectories.layout import require_unwritten
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode
 
@@ -99,10 +100,11 @@ def run(config: DictConfig) -> None:
     from robot.rollout.actor import Actor, ActorOptions
 
     torch.set_num_threads(1)
-    require_readable_task(config)
     require_online(config)
-    learner_settings(config)  # a learner with these would refuse them, and this actor would wait for it
+    require_same_settings(config)  # a learner with these would refuse them, and this actor would wait for it
     folder = finetune_folder(config)
+    require_unwritten(folder / OUTBOX)
+    require_readable_task(config)
     folder.mkdir(parents=True, exist_ok=True)
     pretrained = find_policy(config, "pretrained")
     policy = load_policy(pretrained, spec_of(config), int(config.seed), mark_in_use(config))

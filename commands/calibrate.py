@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from commands.attendance import attended
+from commands.calibrate_latency import calibrate_latency
 from factory.arm import arm_of
 from factory.calibration import arm_name
 from robot.control.calibration import MOUNTS, Calibration, Intrinsics, Mount, newest_calibration, now
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from drivers.dynamixel.servo_map import ServoMap
     from robot.rollout.environment import RobotEnv
 
-WHATS = ("camera", "joints", "shadows")
+WHATS = ("camera", "joints", "shadows", "latency")
 _PIXELS_PER_MM = 8
 _LARGEST_REHEARSED = 0.04
 """rad: joint offsets that the twin gets for rehearsal."""
@@ -62,12 +63,14 @@ def run(config: DictConfig) -> None:
         )
     elif settings.what == "shadows":
         calibrate_pairs(config, ask_person)
+    elif settings.what == "latency":
+        calibrate_latency(config, ask_person)
     elif config.robot.name == "twin":
         rehearse(config, board)
     elif config.robot.name == "virtual":
         raise ConfigError(
             "The virtual arm's scene has no board in it: rehearse with robot=twin. calibrate.what=shadows works with "
-            "the port of `regrasp virtual-arm`."
+            "the port of `regrasp virtual-arm`, calibrate.what=latency as it is."
         )
     else:
         measure(config, board, ask_person)

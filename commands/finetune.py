@@ -17,18 +17,21 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from commands.actor import STATUS_FILE, describe
+from commands.actor import OUTBOX, STATUS_FILE, describe
 from commands.attendance import standing_of
-from commands.learner import SAID, learner_settings
+from commands.learner import SAID, require_same_settings
 from commands.overrides import search_path_options
 from drivers.parent_link import die_with_parent
 from factory.policy import require_online
 from factory.reward import require_readable_task
 from factory.run_folders import finetune_folder, tuning_name
+from policies.learner.run_folder import EPISODES
 from robot.control.faults import Fault, reason_of
 from robot.rollout.actor_status import ActorStatus
 from robot.signals import on_signals
 from trajectories.errors import RegraspError
+from trajectories.layout import require_unwritten
+from trajectories.writer_lock import only_writer, require_no_writer
 
 _POLL_S = 0.5
 _STARTS = 5
@@ -194,14 +197,22 @@ def finetune(config: DictConfig, overrides: list[str]) -> None:
 
     Raises:
         KeyboardInterrupt: When it was ended by a signal: first the actor ended, then the learner, both in order.
-        RegraspError: When one of them refused to run, or died too often.
+        RegraspError: When the run was begun with other settings, a command already runs there, or one of the two
+            refused to run or died too often.
     """
     require_online(config)
-    require_readable_task(config)
-    learner_settings(config)  # refused here rather than in a child that the other one waits for
+    require_same_settings(config)  # refused here rather than in a child that the other one waits for
     folder = finetune_folder(config)
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = [*overrides, f"link.address=127.0.0.1:{free_port()}"]
+    require_no_writer(folder)
+    require_unwritten(folder / EPISODES, folder / OUTBOX)  # of a learner or an actor that runs by itself
+    require_readable_task(config)
+    with only_writer(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        _run_both(config, folder, [*overrides, f"link.address=127.0.0.1:{free_port()}"])
+
+
+def _run_both(config: DictConfig, folder: Path, settings: list[str]) -> None:
+    """Start learner and actor, watch them, end them in order."""
     status_path = folder / STATUS_FILE
     workers: list[Worker] = []
     ending = Ending()

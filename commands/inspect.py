@@ -8,6 +8,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from trajectories.inspect import inspect_store
+from trajectories.kinds import AFTERMATH, kind_of
 from trajectories.store import TrajectoryStore
 
 
@@ -17,9 +18,9 @@ def run(config: DictConfig) -> None:
     if config.restore is not None:
         with TrajectoryStore(path) as store:
             print(f"{store.restore(None if config.restore == 'all' else [str(config.restore)])}\n")
-    if episode == "last":
-        with TrajectoryStore(path, read_only=True) as store:
-            episode = next(reversed(store.ids()), None)
+    with TrajectoryStore(path, read_only=True) as store:  # refused here, before there is a bar
+        if episode == "last":
+            episode = newest_attempt(store)
     with tqdm(desc="verifying", unit="episode", dynamic_ncols=True) as bar:
 
         def show(done: int, total: int) -> None:
@@ -28,3 +29,9 @@ def run(config: DictConfig) -> None:
 
         report = inspect_store(path, Path(config.out), episode, show)
     print(report)
+
+
+def newest_attempt(store: TrajectoryStore) -> str | None:
+    """The id of the newest episode that is no look back at another; None without one."""
+    attempts = [info.id for info in store.infos() if kind_of(info) != AFTERMATH]
+    return max(attempts, default=None)

@@ -21,6 +21,7 @@ from factory.spec import device_of, plain, spec_of
 from factory.task import instructions_of
 from factory.threads import learner_threads
 from trajectories.errors import ConfigError
+from trajectories.layout import require_unwritten
 from trajectories.settings import build, require_known
 from trajectories.store import TrajectoryStore
 
@@ -71,6 +72,23 @@ def _require_steps_to_learn_in(finetune: Mapping[str, Any]) -> None:
         )
 
 
+def require_same_settings(config: DictConfig) -> LearnerConfig:
+    """Refuse, before anything is loaded, settings of which the run's learner would say that they have changed.
+
+    Returns:
+        The settings of the learner, but for the agent's.
+
+    Raises:
+        ConfigError: The run was begun with others, or see `learner_settings`.
+    """
+    from policies.learner.run_conditions import require_run_conditions
+
+    settings = learner_settings(config)
+    run, task = finetune_folder(config), str(config.task.name)
+    require_run_conditions(run, settings, agent_config(config), task, int(config.seed))
+    return settings
+
+
 def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
     """The learner of the run, new or resumed.
 
@@ -80,15 +98,16 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
 
     Raises:
         CheckpointError: When there is no pre-trained policy.
-        ConfigError: When the method doesn't go online.
+        ConfigError: When the method doesn't go online, the run was begun with other settings, or has a learner.
     """
     from policies.agent.compile_choice import Workload
     from policies.learner.learner import Learner
-    from policies.learner.run_folder import CHECKPOINT
+    from policies.learner.run_folder import CHECKPOINT, EPISODES
 
     run_dir, spec = Path(config.run_dir), spec_of(config)
     require_online(config)
-    agent, settings = agent_config(config), learner_settings(config)
+    agent, settings = agent_config(config), require_same_settings(config)
+    require_unwritten(finetune_folder(config) / EPISODES)
     pretrained = find_policy(config, "pretrained")
     if line := other_robot(config):
         print(line)
@@ -110,6 +129,7 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
         device=device_of(config),
         seed=int(config.seed),
         calibration=mark_in_use(config),
+        notify=lambda line: tqdm.write(f"{SAID}{line}"),
     )
 
 

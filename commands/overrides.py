@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Sequence
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
 
+from commands.outside_configs import ENTRY_POINTS
 from trajectories.errors import ConfigError
 
 _ASSIGNMENT = re.compile(r"(?P<key>[+~]{0,2}[\w./@-]+)=(?P<value>.*)", re.DOTALL)
@@ -37,6 +41,16 @@ def search_path_options() -> list[str]:
     given = [source.path for source in settings.runtime.config_sources if source.provider == "command-line"]
     searched = [override for override in settings.overrides.hydra if "hydra.searchpath" in override.partition("=")[0]]
     return [*(f"--config-dir={path}" for path in given), *searched]
+
+
+def added_folders() -> list[Traversable]:
+    """Folders of YAML files that Hydra was told of on the command line: --config-dir and its search path."""
+    from hydra.core.hydra_config import HydraConfig
+
+    own = ("hydra", "main", ENTRY_POINTS)
+    sources = [source for source in HydraConfig.get().runtime.config_sources if source.provider not in own]
+    found = [Path(source.path) for source in sources if source.schema == "file"]
+    return [*found, *(files(source.path) for source in sources if source.schema == "pkg")]
 
 
 def require_readable(word: str, arguments: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, cast
@@ -127,10 +128,11 @@ def run(config: DictConfig) -> None:
     bars.close()
     errors = about["encoder_errors"]
     if errors:
-        print(
-            f"encoder, on held-out episodes: pick point within {errors['pick_cm']:.2f} cm, place point within "
-            f"{errors['place_cm']:.2f} cm on average"
+        within = ", ".join(
+            f"{point} point " + (f"within {cm:.2f} cm" if math.isfinite(cm) else "not measured (too few episodes)")
+            for point, cm in (("pick", errors["pick_cm"]), ("place", errors["place_cm"]))
         )
+        print(f"encoder, on held-out episodes, on average: {within}")
     if about["held_out"]["episodes"]:
         print(held_out_line(about["held_out"]))
     print(f"Saved in {pretrained_folder(config)}")

@@ -18,12 +18,14 @@ from tqdm import tqdm
 from commands.attendance import Attended, attended, latch_of
 from factory.data import open_data, require_robot
 from factory.reward import require_readable_task
+from factory.run_folders import data_folder
 from factory.spec import plain
 from robot.control.faults import FaultLatch
 from robot.demonstration.types import DemonstrationOptions, Progress, Tally
 from robot.demonstration.words import Phase
 from trajectories.errors import MissingDependencyError, SafetyError
 from trajectories.kinds import AFTERMATH, KIND_KEY, kind_of
+from trajectories.layout import require_unwritten
 from trajectories.store import TrajectoryStore
 from trajectories.summary import summarise, summary_table
 from trajectories.types import Direction, Episode, Observation, Outcome
@@ -41,9 +43,10 @@ _DRAWS = 21  # keeps the draws of this verb apart from those of others with the 
 
 def run(config: DictConfig) -> None:
     """Record until the store holds the demonstrations that are asked for, or the person ends the session."""
+    require_robot(config)  # before anything moves
+    require_unwritten(data_folder(Path(config.run_dir)))
     check_instructions(config)
     stop = threading.Event()
-    require_robot(config)  # before anything moves
     with (
         listening(config) as (device, keys),
         opened(config, keys, stop) as around,
@@ -117,7 +120,7 @@ def demonstrate(
         on_progress: Told where the session is, after the screen.
     """
     from drivers.teleop.demonstrator import Demonstrator
-    from drivers.teleop.legend import legend
+    from drivers.teleop.legend import legend, motions
     from robot.demonstration.session import DemonstrationSession
 
     settings, wanted, task = config.teleop, int(config.episodes), str(config.task.name)
@@ -130,7 +133,9 @@ def demonstrate(
         around.view.on_observation(observation)
         pace()
 
-    with Screen(wanted, tally, legend(plain(config.device))) as screen:
+    held: dict[Key | str, str] = dict(motions(plain(config.device)).items())
+    tqdm.write(f"What the cameras see: `regrasp watch run_dir={config.run_dir}` in another terminal.")
+    with Screen(wanted, tally, held | legend(plain(config.device))) as screen:
 
         def show(progress: Progress) -> None:
             screen.show(progress)
@@ -297,8 +302,9 @@ class Screen:
         if progress.problem != self._problem:
             tqdm.write(f"device: {progress.problem}" if progress.problem else "device: back")
             self._problem = progress.problem
-        if progress.phase is not self._phase:
-            self._phase = progress.phase
+        asked = (progress.direction, progress.instruction)
+        if progress.phase is not self._phase or (progress.phase is Phase.PREPARING and asked != self._shown):
+            self._phase, self._shown = progress.phase, asked
             self._announce(progress)
         self._bar.set_postfix_str(
             f"{progress.phase.value}, {progress.elapsed_s:.1f} s, {self._tally}", refresh=progress.steps % 5 == 0

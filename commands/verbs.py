@@ -60,7 +60,8 @@ VERBS: dict[str, Verb] = {
         "teleop",
         "record demonstrations and failures by teleoperation: SpaceMouse, gamepad, keyboard or leader arm",
         "Shows an instruction, records what a person does, and stores it with the person's mark where `collect`\n"
-        "stores its own. Both directions in turn. Draw back from the object before you mark a success.",
+        "stores its own. Both directions in turn. Draw back from the object before you mark a success. The keys are\n"
+        "listed at the start; `regrasp watch` with the same run_dir shows the cameras.",
         "device=gamepad robot=twin episodes=50",
         "What was recorded is in the store, an episode under way as unknown; the same command goes on.",
     ),
@@ -241,3 +242,11 @@ VERBS: dict[str, Verb] = {
         "The last checkpoint is kept; the same command starts again from it.",
     ),
 }
+
+ELSEWHERE = " env=ID"
+"""End of the name of a verb that is typed without it, with an environment among its settings."""
+
+
+def verb_word(name: str) -> str:
+    """What is typed for a verb before its settings: "pretrain" for "pretrain env=ID"."""
+    return name.removesuffix(ELSEWHERE)

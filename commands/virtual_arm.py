@@ -25,8 +25,9 @@ def announcement(world: World) -> str:
         lines.append(f"  camera   {name} ({world.settings.cameras[name]}): {camera.device}")
     settings = world.settings
     lines.append(
-        f"\nIn another terminal:  regrasp finetune task={settings.task} seed={settings.seed} robot=virtual "
-        f"robot.world={world.folder}\nCtrl-C ends it.\n"
+        "\nIn another terminal, with the other settings of your run (profile=, method=, run_dir=) where you gave any:\n"
+        f"  regrasp finetune task={settings.task} seed={settings.seed} robot=virtual robot.world={world.folder}\n"
+        "Ctrl-C ends it.\n"
     )
     return "\n".join(lines)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from drivers.cameras.registry import SourceSettings
     from sim.virtual.client import WorldCamera
 
-_SHARED = ("crop", "latency_ms", "patience")
+SHARED = ("crop", "latency_ms", "patience")
 """Settings that cameras of all kinds have in YAML, beside their kind's own."""
 
 
@@ -38,7 +39,7 @@ def camera_settings(name: str, settings: DictConfig, size: int) -> CameraConfig:
     kind = raw.pop("kind", None)
     if kind not in KINDS:
         raise ConfigError(f"{where}.kind is {kind!r}, expected one of {', '.join(KINDS)}.")
-    shared = {key: raw.pop(key) for key in _SHARED if key in raw}
+    shared = {key: raw.pop(key) for key in SHARED if key in raw}
     if shared.get("crop") is not None:
         shared["crop"] = tuple(shared["crop"])
     shared["patience"] = merged(Patience(), shared.get("patience") or {}, f"{where}.patience")
@@ -55,15 +56,37 @@ def cameras_of(config: DictConfig) -> dict[str, CameraConfig]:
     return {str(key): camera_settings(str(key), raw, int(robot.image_size)) for key, raw in robot.cameras.items()}
 
 
-def virtual_camera(name: str, camera: WorldCamera, size: int) -> CameraConfig:
-    """The driver's settings for a camera of the virtual world."""
+def virtual_cameras(config: DictConfig, world: Mapping[str, WorldCamera]) -> dict[str, CameraConfig]:
+    """The drivers' settings for the cameras of `robot=virtual`, the first first.
+
+    Args:
+        config: Settings.
+        world: Name -> camera of the virtual world.
+
+    Raises:
+        ConfigError: When depth is asked of a kind that has none.
+    """
+    robot = config.robot
+    return {
+        str(name): _virtual_camera(str(name), world[str(name)], int(robot.image_size), bool(camera.get("depth", False)))
+        for name, camera in robot.cameras.items()
+    }
+
+
+def _virtual_camera(name: str, camera: WorldCamera, size: int, depth: bool) -> CameraConfig:
     from drivers.cameras.config import CameraConfig
     from drivers.cameras.realsense_config import RealSenseConfig
     from drivers.cameras.uvc import UvcConfig
 
     source: SourceSettings
     if camera.kind == "realsense":
-        source = RealSenseConfig(camera.device, camera.resolution, round(camera.fps), stand_in=camera.stand_in)
+        fps = round(camera.fps)
+        source = RealSenseConfig(camera.device, camera.resolution, fps, depth=depth, stand_in=camera.stand_in)
+    elif depth:
+        raise ConfigError(
+            f"robot.cameras.{name}.depth=true needs a camera with depth, and kind {camera.kind} has none. Give "
+            f"robot.cameras.{name}.kind=realsense, or leave it out."
+        )
     else:
         source = UvcConfig(camera.device, camera.resolution, camera.fps, stand_in=camera.stand_in)
     return CameraConfig(name, source, (size, size))

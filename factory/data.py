@@ -11,6 +11,7 @@ from factory.run_folders import data_folder
 from factory.spec import spec_of
 from trajectories.conditions import differences, keep_conditions, read_conditions, require_same_identity
 from trajectories.errors import ConfigError
+from trajectories.layout import require_unwritten
 from trajectories.store import TrajectoryStore
 
 ROBOT_FILE = ".robot.json"
@@ -57,11 +58,13 @@ def open_data(config: DictConfig, *, read_only: bool) -> TrajectoryStore:
     """Open the store that `collect` and `teleop` fill, of the settings' robot; a writer makes it where there is none.
 
     Raises:
-        ConfigError: Another robot recorded it.
+        ConfigError: Another robot recorded it, or another process writes into it.
         SpecMismatchError, StoreError: See `TrajectoryStore`.
     """
-    require_robot(config)
     folder = data_folder(Path(config.run_dir))
+    require_robot(config)
+    if not read_only:
+        require_unwritten(folder)
     store = TrajectoryStore(folder, spec_of(config), read_only=read_only)
     if not read_only:
         keep_conditions(folder / ROBOT_FILE, robot_of(config), f"What is recorded in {folder}", _ADVICE)

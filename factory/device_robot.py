@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 
 from factory.arm import arm_of
 from factory.calibration import calibration_in_use
-from factory.cameras import cameras_of, virtual_camera
+from factory.cameras import cameras_of, virtual_cameras
 from factory.spec import plain, spec_of
 from factory.task import instructions_of
 from factory.virtual_robot import world_settings
@@ -130,8 +130,7 @@ def open_virtual(config: DictConfig, notify: Callable[[str], None], stop: thread
                 f"The virtual arm in {robot.world} is a {world.settings.arm}, the settings say robot.model="
                 f"{arm_of(config).name}. Give robot.model={world.settings.arm}, or start another one."
             )
-        size = int(robot.image_size)
-        cameras = {str(name): virtual_camera(str(name), world.cameras[str(name)], size) for name in robot.cameras}
+        cameras = virtual_cameras(config, world.cameras)
         env, arm, opened = _open(config, world.port, cameras, stack)
         operator = VirtualOperator(world, env, WallClock(), np.random.default_rng([int(config.seed), 17]))
         yield DeviceStation(

@@ -22,7 +22,7 @@ class MethodSettings:
     """How a policy is trained; configs/method and configs/published/arm.yaml say what each key is, null included.
 
     Attributes:
-        name: Of the method.
+        name: Its name, for what is written about a run.
         registry: Name in `policies.agent.methods.METHODS`; None for networks and losses of the group `agent`.
         family: Kind of task that the registry's values are for.
         hidden: Widths of hidden layers, with a registry.

@@ -120,7 +120,7 @@ def find_policy(config: DictConfig, name: str) -> Path:
         if not found:
             raise CheckpointError(
                 f"Fine-tuning has left no policy in {folder} yet. Run `regrasp finetune` "
-                "first, or evaluate the pre-trained policy with `checkpoint=pretrained`."
+                "with the same settings first, or evaluate the pre-trained policy with `checkpoint=pretrained`."
             )
         return found[-1][1]
     folder = Path(name)

@@ -27,7 +27,10 @@ def instructions_of(config: DictConfig) -> Mapping[Direction, Sequence[str]]:
     for direction, texts in wordings.items():
         if not texts or not all(text.strip() for text in texts):
             raise ConfigError(
-                f"task.instructions.{direction} is {texts}, expected at least one wording, such as "
-                "['put the sponge into the bowl']. The robot needs one for undoing the task, too."
+                f"task.instructions.{direction} is {list(texts)}, expected at least one wording, such as "
+                "['put the sponge into the bowl']. Write it into the task's file, "
+                f"configs/task/{config.task.name}.yaml or the one of your own, or give it with the command: "
+                f"\"task.instructions.{direction}=['put the sponge into the bowl']\". The robot needs one for undoing "
+                "the task, too."
             )
     return wordings

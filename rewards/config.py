@@ -20,7 +20,7 @@ class RewardConfig:
         least_probability: The threshold is never lower than this, even if recall suffers.
         success_frames: Positive frames at the end of a demonstration that succeeded. The gripper should be clear of
             the object in them, so demonstrations should go on for some steps after success.
-        gap: Frames before those that are left out.
+        gap: Frames before those positive ones that count as neither.
         frames_per_episode: Other frames used per episode of the prior data.
         folds: Parts K that the episodes are split into for cross-validation (`rewards.held_out`), which trains
             K (K + 1) / 2 ensembles beside the one that is deployed.
@@ -28,8 +28,8 @@ class RewardConfig:
         hidden: Width of each member's hidden layer.
         steps: Optimiser steps per round and member.
         batch: Pairs a step, half of them positive.
-        learning_rate: Of AdamW, cosine schedule.
-        weight_decay: Of AdamW.
+        learning_rate: AdamW's step size at the start of a cosine schedule.
+        weight_decay: AdamW's decay of the weights.
         augmentations: Changed copies of every training frame.
         shift: Augmentation: largest shift, pixels.
         colour: Augmentation: largest relative change of brightness and contrast.

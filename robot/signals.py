@@ -14,6 +14,8 @@ from types import FrameType
 ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """With which a person, the system or a terminal that is closed ends a command."""
 
+_AGAIN_S = 0.02
+
 
 @contextmanager
 def on_signals(handler: Callable[[], None], *numbers: signal.Signals) -> Iterator[None]:
@@ -32,6 +34,9 @@ def on_signals(handler: Callable[[], None], *numbers: signal.Signals) -> Iterato
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
+        if _in_finaliser(frame):  # what is raised there is printed and forgotten
+            threading.Timer(_AGAIN_S, os.kill, (os.getpid(), number)).start()
+            return
         if number == signal.SIGHUP:
             _leave_terminal()
         handler()
@@ -43,6 +48,15 @@ def on_signals(handler: Callable[[], None], *numbers: signal.Signals) -> Iterato
     finally:
         for number, before in earlier.items():
             signal.signal(number, before)
+
+
+def _in_finaliser(frame: FrameType | None) -> bool:
+    """Whether a `__del__` is running."""
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            return True
+        frame = frame.f_back
+    return False
 
 
 def interrupt_once() -> Callable[[], None]:

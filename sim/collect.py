@@ -6,13 +6,15 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from robot.control.home import HomeRegion, action_towards
+from robot.control.home import action_towards
 from robot.control.pose import Pose
+from robot.rollout.post_episode import look, wander
 from sim.experts.failures import Failure
 from sim.experts.scripted import ScriptedExpert, Step
 from sim.tasks.task import REACH_X, REACH_Y
 from sim.twin import Twin
 from trajectories.errors import SafetyError
+from trajectories.kinds import AFTERMATH, KIND_KEY
 from trajectories.recorder import Recorder
 from trajectories.types import Direction, Episode, Outcome, Source
 
@@ -98,15 +100,9 @@ def aftermath(
         twin.env.go_home(rng)
     except SafetyError:
         twin.clear_own_faults()
-    home = HomeRegion()
-    recorder = Recorder(twin.env.robot_spec)
-    recorder.begin(twin.env.observe(), task=twin.task.name, direction=direction)
-    while len(recorder) < AFTERMATH_STEPS:
-        goal = home.sample(rng)
-        for _ in range(2):
-            action, _ = action_towards(twin.env.target.pose, goal, twin.env.robot_spec.action_scale, 1.0, True)
-            applied = twin.env.apply(action)
-            recorder.step(twin.env.observe(), action, applied.executed, source=Source.EXPERT)
+    actions = wander(twin.env, rng, AFTERMATH_STEPS)
+    about = {KIND_KEY: AFTERMATH}
+    recorder = look(twin.env, actions, task=twin.task.name, direction=direction, source=Source.EXPERT, metadata=about)
     return _finish(recorder, twin, direction)
 
 

@@ -16,7 +16,10 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # else tests/drivers is found in place of drivers
 
 from helpers.held_machine import machine
 from hypothesis import HealthCheck, Phase, seed, settings
@@ -28,8 +31,8 @@ RATE_HZ = 40.0
 """Fewer cycles than on the arm, which makes 100 a second, so that more sequences fit into an hour."""
 
 
-def chunk(number):
-    """Counts of so many sequences, drawn from this seed.
+def chunk(number, size=CHUNK):
+    """Counts of `size` sequences, drawn from this seed.
 
     Raises:
         UnwantedMotionError: With the sequence.
@@ -37,7 +40,7 @@ def chunk(number):
     logging.disable(logging.CRITICAL)
     counts = {}
     plan = settings(
-        max_examples=CHUNK, stateful_step_count=STEPS, deadline=None, database=None, print_blob=False,
+        max_examples=size, stateful_step_count=STEPS, deadline=None, database=None, print_blob=False,
         suppress_health_check=list(HealthCheck), phases=(Phase.generate,),
     )  # fmt: skip
     with tempfile.TemporaryDirectory(dir="/dev/shm" if os.path.isdir("/dev/shm") else None) as folder:
@@ -55,7 +58,7 @@ def main():
     total, started = Counter(), time.monotonic()
     with multiprocessing.get_context("spawn").Pool(arguments.workers, maxtasksperchild=20) as pool:
         seeds = range(arguments.seed, arguments.seed + -(-arguments.sequences // CHUNK))
-        for counts in pool.imap_unordered(chunk, seeds):
+        for counts in pool.imap_unordered(partial(chunk, size=min(CHUNK, arguments.sequences)), seeds):
             total.update(counts)
             figures = {**total, "motions that should not have been": 0, "seconds": round(time.monotonic() - started)}
             print(f"{total['sequences']} sequences, {figures['seconds']} s", file=sys.stderr, flush=True)

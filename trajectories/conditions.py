@@ -70,10 +70,28 @@ def short_digest(conditions: Mapping[str, Any]) -> str:
     return digest_of(conditions)[:SHOWN_DIGITS]
 
 
+def require_conditions(path: Path, here: Mapping[str, Any], what: str, advice: str = GO_ON) -> None:
+    """Hold the conditions of now against those that `keep_conditions` wrote last; writes nothing.
+
+    Args:
+        path: File beside what is made; without one there is nothing to hold them against.
+        here: Plain JSON. What is not in it is not compared.
+        what: What is made, for the message.
+        advice: What to do where it differs.
+
+    Raises:
+        ConfigError: It was begun under other conditions, or the file is damaged.
+    """
+    history = read_conditions(path)
+    if history:
+        plain = json.loads(json.dumps(here))
+        require_same_identity(completed(history[-1], plain), plain, what, advice, ConfigError)
+
+
 def keep_conditions(
     path: Path, here: Mapping[str, Any], what: str, advice: str = GO_ON, *, accept: bool = False
 ) -> None:
-    """Write down what something is made with, or hold what was written then against it.
+    """Write down what something is made with, or hold what was written then against it (`require_conditions`).
 
     Args:
         path: File beside what is made. Its folder is made with it.
@@ -86,15 +104,14 @@ def keep_conditions(
         ConfigError: It was begun under other conditions, or the file is damaged.
         OSError: The disk refuses.
     """
+    if not accept:
+        require_conditions(path, here, what, advice)
     plain = json.loads(json.dumps(here))
     history = read_conditions(path)
     if history:
-        known = completed(history[-1], plain)
-        if not accept:
-            require_same_identity(known, plain, what, advice, ConfigError)
         if plain == history[-1]:
             return
-        if plain == known:  # written by a version that didn't know them all
+        if plain == completed(history[-1], plain):  # written by a version that didn't know them all
             history.pop()
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {"sha256": digest_of(plain), "conditions": plain, "before": history}

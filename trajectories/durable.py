@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import glob
 import os
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _PART = ".part"
+_MODE = 0o644
+"""Others may read what is written here; the umask may take that away."""
 _ABANDONED_S = 3600.0
 """Nobody writes one file for so long without a pause that shows in its time."""
 OPEN_FILES = 64  # files written before the first of them is synced; bounds the number of open descriptors
@@ -51,7 +53,7 @@ def write_tree(folder: Path, files: Mapping[str, bytes]) -> None:
                 if path.parent not in parents:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     parents |= {parent for parent in path.parents if folder in parent.parents}
-                descriptors.append(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
+                descriptors.append(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE))
                 _write_all(descriptors[-1], files[name])
             for descriptor in descriptors:
                 os.fsync(descriptor)
@@ -76,7 +78,7 @@ def replace_file(path: Path, content: bytes) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     partial.unlink(missing_ok=True)
     try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
         try:
             _write_all(descriptor, content)
             os.fsync(descriptor)
@@ -108,15 +110,15 @@ def replacing(path: Path) -> Iterator[Path]:
         with suppress(FileNotFoundError):
             if time.time() - left.stat().st_mtime > _ABANDONED_S:
                 left.unlink()
-    handle, part = tempfile.mkstemp(prefix=f".{path.name}.", suffix=_PART, dir=path.parent)
-    os.close(handle)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PART}")
+    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE))
     try:
-        yield Path(part)
-        with open(part, "rb") as file:
+        yield part
+        with part.open("rb") as file:
             os.fsync(file.fileno())
-        move(Path(part), path)
+        move(part, path)
     except BaseException:
-        Path(part).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from trajectories.durable import sync_folder
 from trajectories.errors import StoreError
-from trajectories.writer_lock import LockedError, lock_file
+from trajectories.writer_lock import LockedError, lock_file, require_no_writer
 
 HEADER = "store.json"
-_PARTS = frozenset({HEADER, "writer.lock", "episodes", ".staging", "quarantine"})
+_LOCK = "writer.lock"
+_PARTS = frozenset({HEADER, _LOCK, "episodes", ".staging", "quarantine"})
 
 
 class Layout:
@@ -26,7 +27,7 @@ class Layout:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.header = root / HEADER
-        self.lock = root / "writer.lock"
+        self.lock = root / _LOCK
         self.episodes = root / "episodes"
         self.staging = root / ".staging"
         self.quarantine = root / "quarantine"
@@ -66,3 +67,16 @@ class Layout:
                 f"Another writer (process {error.owner}) has the store {self.root} open. Close it first, or open the "
                 "store with read_only=True."
             ) from error
+
+
+def require_unwritten(*stores: Path) -> None:
+    """Refuse to begin a session of which another process already writes a store, before anything is opened.
+
+    Args:
+        stores: Folders of stores, which need not exist.
+
+    Raises:
+        ConfigError: Another process writes into one of them, with its number; for a person.
+    """
+    for root in stores:
+        require_no_writer(root, root / _LOCK)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import chain
@@ -16,6 +15,7 @@ from av.video.stream import VideoStream
 from PIL import Image, ImageDraw, ImageFont
 
 from trajectories.checks import check_array
+from trajectories.durable import replacing
 from trajectories.errors import InvalidEpisodeError, MissingDependencyError
 from trajectories.types import Episode, Source, UInt8
 
@@ -91,7 +91,7 @@ def annotated_frames(episode: Episode, control_hz: float, height: int = VIDEO_HE
 def write_mp4(path: str | Path, frames: Iterable[UInt8], fps: float) -> None:
     """Write a video that browsers play (H.264; MPEG-4 part 2 where FFmpeg has no x264).
 
-    The file appears when it is complete. Odd heights and widths lose their last row or column.
+    The file appears when it is complete and on the disk. Odd heights and widths lose their last row or column.
 
     Args:
         path: Of the MP4; its folder must exist.
@@ -108,22 +108,17 @@ def write_mp4(path: str | Path, frames: Iterable[UInt8], fps: float) -> None:
         raise InvalidEpisodeError(f"There are no frames to write to {path}.")
     check_array(first, "video frame", (*first.shape[:2], 3), np.uint8)
     height, width = first.shape[0] // 2 * 2, first.shape[1] // 2 * 2  # 4:2:0 halves the colour's resolution
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with av.open(str(partial), "w", format="mp4", options={"movflags": "faststart"}) as container:
-            encoder = _encoder()
-            stream = cast(VideoStream, container.add_stream(encoder, Fraction(fps).limit_denominator(1001)))
-            stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-            if encoder == "libx264":
-                stream.options = {"crf": "20", "preset": "veryfast"}
-            for frame in chain([first], remaining):
-                check_array(frame, "video frame", first.shape, np.uint8)
-                even = np.ascontiguousarray(frame[:height, :width])
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
-            container.mux(stream.encode(None))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as part, av.open(str(part), "w", format="mp4", options={"movflags": "faststart"}) as container:
+        encoder = _encoder()
+        stream = cast(VideoStream, container.add_stream(encoder, Fraction(fps).limit_denominator(1001)))
+        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+        if encoder == "libx264":
+            stream.options = {"crf": "20", "preset": "veryfast"}
+        for frame in chain([first], remaining):
+            check_array(frame, "video frame", first.shape, np.uint8)
+            even = np.ascontiguousarray(frame[:height, :width])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(even, format="rgb24")))
+        container.mux(stream.encode(None))
 
 
 def _encoder() -> str:

@@ -78,7 +78,10 @@ class TrajectoryStore:
         self._mutex = threading.RLock()
         self._release: weakref.finalize | None = None
         if spec is None and not self._layout.header.exists():
-            raise StoreError(f"There is no trajectory store in {self.path}; to make one, state its RobotSpec.")
+            raise StoreError(
+                f"There is no trajectory store in {self.path}. `regrasp demo`, "
+                "`collect` and `teleop` make one (in code: state its RobotSpec)."
+            )
         try:
             if not read_only:
                 self._layout.create()

@@ -10,6 +10,7 @@ from typing import get_args
 
 import numpy as np
 
+from trajectories.kinds import AFTERMATH, kind_of
 from trajectories.manifest import EpisodeInfo
 from trajectories.types import Direction, Episode, Outcome, Source
 
@@ -23,12 +24,14 @@ class Summary:
     Attributes:
         task: Task name.
         direction: "forward" or "backward".
+        looks_back: Whether they are looks at what was left (`trajectories.kinds.AFTERMATH`), no attempts.
         lengths: Number of steps of each episode, in the order given.
         outcomes: Number of episodes for each of success, failure and unknown, in this order.
     """
 
     task: str
     direction: Direction
+    looks_back: bool
     lengths: tuple[int, ...]
     outcomes: tuple[int, int, int]
 
@@ -50,41 +53,44 @@ class Summary:
 
 
 def summarise(infos: Iterable[EpisodeInfo]) -> list[Summary]:
-    """One summary for each task and direction, sorted by task, forward before backward."""
-    groups: dict[tuple[str, Direction], list[EpisodeInfo]] = {}
+    """One summary for each task and direction, sorted by task, forward before backward; then those of looks back."""
+    groups: dict[tuple[bool, str, Direction], list[EpisodeInfo]] = {}
     for info in infos:
-        groups.setdefault((info.task, info.direction), []).append(info)
+        groups.setdefault((kind_of(info) == AFTERMATH, info.task, info.direction), []).append(info)
     summaries = []
-    for (task, direction), group in sorted(groups.items(), key=lambda item: (item[0][0], item[0][1] != "forward")):
+    order = sorted(groups.items(), key=lambda item: (*item[0][:2], item[0][2] != "forward"))
+    for (looks_back, task, direction), group in order:
         counts = Counter(info.outcome for info in group)
         success, failure, unknown = (counts[outcome] for outcome in OUTCOMES)
         lengths = tuple(info.length for info in group)
-        summaries.append(Summary(task, direction, lengths, (success, failure, unknown)))
+        summaries.append(Summary(task, direction, looks_back, lengths, (success, failure, unknown)))
     return summaries
 
 
 def summary_table(summaries: Sequence[Summary]) -> str:
-    """The summaries as a text table with a line of totals."""
+    """The summaries as a text table with a line of totals of the attempts; looks back stand below it."""
+    attempts = [summary for summary in summaries if not summary.looks_back]
     header = ["task", "direction", "episodes", "steps", *OUTCOMES, "success %", "length min/mean/max"]
-    rows = [header]
-    for summary in summaries:
-        rate, lengths = summary.success_rate, summary.lengths
-        rows.append(
-            [
-                summary.task,
-                summary.direction,
-                str(summary.episodes),
-                str(summary.steps),
-                *(str(count) for count in summary.outcomes),
-                "-" if rate is None else f"{100 * rate:.0f}",
-                f"{min(lengths)}/{sum(lengths) / len(lengths):.1f}/{max(lengths)}",
-            ]
-        )
-    if len(summaries) > 1:
-        totals = [sum(summary.outcomes[i] for summary in summaries) for i in range(len(OUTCOMES))]
-        counts = [sum(s.episodes for s in summaries), sum(s.steps for s in summaries), *totals]
+    rows = [header, *(_row(summary) for summary in attempts)]
+    if len(attempts) > 1:
+        totals = [sum(summary.outcomes[i] for summary in attempts) for i in range(len(OUTCOMES))]
+        counts = [sum(s.episodes for s in attempts), sum(s.steps for s in attempts), *totals]
         rows.append(["all", "", *(str(count) for count in counts), "", ""])
-    return _align(rows)
+    return _align([*rows, *(_row(summary) for summary in summaries if summary.looks_back)])
+
+
+def _row(summary: Summary) -> list[str]:
+    """The cells of a group; the outcomes of looks back say how the scene was left, which is no rate of success."""
+    rate, lengths = summary.success_rate, summary.lengths
+    return [
+        summary.task,
+        summary.direction + (", looks back" if summary.looks_back else ""),
+        str(summary.episodes),
+        str(summary.steps),
+        *(str(count) for count in summary.outcomes),
+        "-" if rate is None or summary.looks_back else f"{100 * rate:.0f}",
+        f"{min(lengths)}/{sum(lengths) / len(lengths):.1f}/{max(lengths)}",
+    ]
 
 
 def describe_episode(episode: Episode) -> str:

@@ -53,12 +53,41 @@ def only_writer(folder: Path) -> Iterator[None]:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
-        descriptor = lock_file(folder.parent / f".{folder.name}.lock")
+        descriptor = lock_file(_lock_beside(folder))
     except LockedError as error:
-        raise ConfigError(
-            f"Process {error.owner} is writing into {folder} now. Wait for its end, end it, or give another run_dir."
-        ) from error
+        raise _taken(folder, error) from error
     try:
         yield
     finally:
         os.close(descriptor)
+
+
+def require_no_writer(folder: Path, lock: Path | None = None) -> None:
+    """Refuse to begin where another process writes into `folder`; an early word that leaves everything as it is.
+
+    Args:
+        folder: Need not exist.
+        lock: The file that its writer locks; None for that of `only_writer`.
+
+    Raises:
+        ConfigError: When another process writes there, with its number.
+    """
+    lock = lock or _lock_beside(folder)
+    if not lock.is_file():
+        return  # nobody ever did
+    with contextlib.suppress(OSError):  # whoever opens the file for writing says why that can't be
+        try:
+            os.close(lock_file(lock))
+        except LockedError as error:
+            raise _taken(folder, error) from error
+
+
+def _lock_beside(folder: Path) -> Path:
+    return folder.parent / f".{folder.name}.lock"
+
+
+def _taken(folder: Path, error: LockedError) -> ConfigError:
+    return ConfigError(
+        f"A command already runs in {folder} (process {error.owner}): wait for its end, end it, or give another "
+        "run_dir."
+    )

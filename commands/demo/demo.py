@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from commands import evaluate_reward, finetune, pretrain, train_reward
 from commands.collect import collect
@@ -23,6 +26,7 @@ from factory.run_folders import (
     snapshots,
 )
 from trajectories.durable import replace_file
+from trajectories.writer_lock import only_writer, require_no_writer
 
 _SESSION = ("robot.help_after", "robot.max_lag")
 """What only a session of fine-tuning reads."""
@@ -35,19 +39,35 @@ _ONLINE = ("pretrain.held_out_every", "pretrain.checkpoint_every")
 
 def run(config: DictConfig) -> None:
     """Run what is not done yet, then write the report."""
-    require_readable_task(config)
     run_dir, overrides = Path(config.run_dir), list(HydraConfig.get().overrides.task)
     require_online(config)
-    stages, planned = Stages(run_dir), stages_of(config, overrides)
+    stages, planned = Stages(run_dir, other_profile(config)), stages_of(config, overrides)
     for stage in planned:
-        stages.check(stage)  # before anything is done or written
-    run_dir.mkdir(parents=True, exist_ok=True)
-    replace_file(settings_file(config), OmegaConf.to_yaml(config, resolve=True).encode())
-    for stage in planned:
-        stages.run(stage)
-    command = shlex.join(["regrasp", "demo", *overrides])
-    path = report.write(config, run_dir, stages.seconds, command, settings_file(config))
+        stages.check(stage)  # before anything is loaded, done or written
+    for folder in (run_dir, finetune_folder(config)):
+        require_no_writer(folder)
+    require_readable_task(config)
+    with only_writer(run_dir):
+        run_dir.mkdir(parents=True, exist_ok=True)
+        replace_file(settings_file(config), OmegaConf.to_yaml(config, resolve=True).encode())
+        for stage in planned:
+            stages.run(stage)
+        command = shlex.join(["regrasp", "demo", *overrides])
+        path = report.write(config, run_dir, stages.seconds, command, settings_file(config))
     print(f"\nReport: {path.resolve()}")
+
+
+def other_profile(config: DictConfig) -> str:
+    """The profile that a demo in the run folder was last done with, "profile=NAME", where it is not that of `config`.
+
+    Empty where it is the same, or no file says it.
+    """
+    for path in sorted(Path(config.run_dir).glob("settings*.yaml")):
+        with suppress(OSError, YAMLError, OmegaConfBaseException):
+            name = OmegaConf.select(OmegaConf.load(path), "profile")
+            if name is not None:
+                return "" if name == config.profile else f"profile={name}"
+    return ""
 
 
 def settings_file(config: DictConfig) -> Path:

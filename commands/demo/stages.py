@@ -73,9 +73,15 @@ class Stage:
 
 
 class Stages:
-    """What has been done in a run folder, with seconds and settings, in `stages.json`."""
+    """What has been done in a run folder, with seconds and settings, in `stages.json`.
 
-    def __init__(self, run_dir: Path) -> None:
+    Args:
+        run_dir: The folder.
+        then: Settings in one word that the run has unlike those of now ("profile=tiny"), for messages; empty for none.
+    """
+
+    def __init__(self, run_dir: Path, then: str = "") -> None:
+        self._then = f" (the run has {then})" if then else ""
         self._path = run_dir / "stages.json"
         self._asked: set[str] = set()
         self._done: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8")) if self._path.exists() else {}
@@ -107,7 +113,7 @@ class Stages:
             was = ", ".join(f"{name}={changed[name]} (now {noted[name]})" for name in wrong)
             raise ConfigError(
                 f"The stage {stage.name!r} in {self._path.parent} was done with {was}, and what is there rests on it. "
-                "Give the same settings, or another run_dir=... for a run of its own."
+                f"Give the same settings{self._then}, or another run_dir=... for a run of its own."
             )
         return not changed
 

@@ -13,15 +13,17 @@ from commands.doctor.report import Finding, fail, ok, warn
 from drivers.cameras.camera import CameraStatus, ProcessCamera
 from drivers.cameras.config import CameraConfig
 from drivers.cameras.find import Attached
+from drivers.cameras.latency import skew_ns
 from drivers.cameras.realsense_config import RealSenseConfig
 from drivers.cameras.registry import KINDS
 from drivers.cameras.watchdog import State
 from factory.cameras import camera_settings
-from trajectories.errors import ConfigError, RegraspError
+from trajectories.errors import ConfigError, RegraspError, StaleDataError
 
 _SAMPLE_S = 0.02
 _MUCH_SLOWER = 0.9
 """Fraction of the frame rate asked for below which it is called slow."""
+_ANY_AGE_NS = 10**12
 _CABLE = "Plug it in, straight into the computer; `regrasp doctor` lists what is attached."
 
 
@@ -151,14 +153,20 @@ def check_streams(
                 watched[name] = _Watched(camera)
         for one in watched.values():
             one.first_frames = one.camera.status().frames
+        skews_ms: list[float] = []
         start = time.monotonic()
         while time.monotonic() < start + seconds:
             for one in watched.values():
                 _sample(one, one.camera.status())
+            skews_ms += _skew(watched)
             time.sleep(_SAMPLE_S)
         elapsed = time.monotonic() - start
         for name, one in watched.items():
             yield _judge(name, cameras[name], one, elapsed, max_age_s)
+            if cameras[name].source.depth:
+                yield _depth(name, one.camera)
+        if skews_ms:
+            yield _judge_skew(sorted(skews_ms), min(cameras[name].source.fps for name in watched))
 
 
 def without_reset(config: CameraConfig) -> CameraConfig:
@@ -173,6 +181,43 @@ def _sample(one: _Watched, status: CameraStatus) -> None:
         one.ages_ms.append(status.age_ms)
     if status.exposure_us is not None:
         one.exposures_us.add(status.exposure_us)
+
+
+def _skew(watched: Mapping[str, _Watched]) -> list[float]:
+    """Time between the oldest and the newest of the cameras' newest frames, ms; nothing without two that stream."""
+    if len(watched) < 2:
+        return []
+    try:
+        return [skew_ns({name: one.camera.latest(_ANY_AGE_NS).t_ns for name, one in watched.items()}) / 1e6]
+    except StaleDataError:  # said of the camera itself
+        return []
+
+
+def _judge_skew(values_ms: Sequence[float], slowest_fps: float) -> Finding:
+    """Cameras run free of each other, so that up to a period of the slowest one lies between their frames."""
+    half, period_ms = values_ms[len(values_ms) // 2], 1e3 / slowest_fps
+    found = f"{half:.0f} ms between the cameras' newest frames (at most {values_ms[-1]:.0f})"
+    if half <= period_ms:
+        return ok("skew", found)
+    return warn(
+        "skew",
+        f"{found}, expected a frame's {period_ms:.0f} or less",
+        "One camera is late: raise its frame rate, give it a USB controller of its own, or measure each one's latency "
+        "with `regrasp calibrate calibrate.what=latency`.",
+    )
+
+
+def _depth(name: str, camera: ProcessCamera) -> Finding:
+    """How much of one depth image was measured, and from where to where."""
+    try:
+        frame = camera.depth(_ANY_AGE_NS)
+    except RegraspError as error:
+        return fail(f"{name} depth", str(error), "Do what the message says, or leave out depth: true.")
+    metres = frame.depth[frame.depth > 0] * frame.unit_m
+    if not metres.size:
+        return warn(f"{name} depth", "nothing was measured", "Is it covered, or nearer than 0.3 m to everything?")
+    share = metres.size / frame.depth.size
+    return ok(f"{name} depth", f"{share:.0%} of the pixels measured, {metres.min():.2f} ... {metres.max():.2f} m")
 
 
 def _judge(name: str, config: CameraConfig, one: _Watched, elapsed: float, max_age_s: float) -> Finding:

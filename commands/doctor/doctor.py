@@ -20,7 +20,7 @@ from commands.doctor.packages import check_packages, check_python
 from commands.doctor.report import Check, Finding, as_json, examine, ok, summary
 from drivers.cameras.find import Attached
 from factory.arm import arm_of
-from factory.cameras import virtual_camera
+from factory.cameras import virtual_cameras
 from factory.device_robot import arm_settings_of
 from factory.robot import ROBOTS
 from trajectories.durable import replace_file
@@ -118,8 +118,7 @@ def _virtual(config: DictConfig) -> Iterator[Finding]:
             world = stack.enter_context(VirtualWorld.start(world_settings(config)))
         yield ok("world", f"a virtual arm runs as process {world.pid} in {world.folder}")
         yield from _arm(config, world.port, world.pid)
-        size = int(robot.image_size)
-        cameras = {str(name): virtual_camera(str(name), world.cameras[str(name)], size) for name in robot.cameras}
+        cameras = virtual_cameras(config, world.cameras)
         yield from examine("cameras", lambda: check_streams(cameras, config.doctor.seconds, float(robot.max_age)))
 
 

@@ -50,10 +50,10 @@ def success_chart(stream: Stream, points: list[CurvePoint], mode: str = "stochas
     if len(stream.steps) > 1:
         top = axes.twiny()
         top.set_xlim(axes.get_xlim())
-        last = stream.minutes[-1]
-        ticks = np.linspace(0, last, 6)
-        top.set_xticks(np.interp(ticks, stream.minutes, stream.steps), [f"{t:.1f}" for t in ticks])
-        top.set_xlabel("minutes of fine-tuning on this machine")
+        unit, spent = ("minutes", stream.minutes) if stream.minutes[-1] >= 1 else ("seconds", 60 * stream.minutes)
+        ticks = np.linspace(0, spent[-1], 6)
+        top.set_xticks(np.interp(ticks, spent, stream.steps), [f"{t:.1f}" for t in ticks])
+        top.set_xlabel(f"{unit} of fine-tuning on this machine")
     return _svg(figure)
 
 

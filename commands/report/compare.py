@@ -72,7 +72,7 @@ def run(config: DictConfig) -> None:
     if not runs:
         raise CheckpointError(
             f"No run with evaluations before and after fine-tuning in {[str(f) for f in folders] or out}. "
-            "`regrasp demo seed=1` makes one; `regrasp demo seed=1 method=retention` adds a method to it."
+            f"`regrasp demo task={config.task.name} seed=1` makes one; with method=retention it adds a method to it."
         )
     rows = rows_of(runs)
     text = markdown(rows, runs)

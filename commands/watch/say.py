@@ -25,7 +25,8 @@ def run(config: DictConfig) -> None:
         state = ConsoleState.from_dict(client.state())
         stands = "\n".join(f"  {fault.id}: {fault.reason}" for fault in state.faults) or "  nothing"
         raise ConfigError(
-            f"Which fault? Look at the arm, then name what you saw, fault=ID or 'fault=[ID,ID]'. What stands:\n{stands}"
+            "Which fault? Look at the arm, then name what you saw and yourself, by=NAME and fault=ID or "
+            f"'fault=[ID,ID]'. What stands:\n{stands}"
         )
     named = config.fault if isinstance(config.fault, ListConfig) else [config.fault]
     print(client.say(word, by, [str(one) for one in named]))

@@ -12,12 +12,15 @@ from robot.rollout.actor_status import Tally
 
 def text_of(state: ConsoleState, light: Light) -> str:
     """Everything that the web page shows but the pictures."""
-    heading = " ".join(part for part in (f"{light.title}: {light.text}", light.advice) if part)
+    said = f"{light.title}: {light.text}"
+    if light.advice and not said.endswith((".", "!", "?", ":")):
+        said += "."
+    heading = " ".join(part for part in (said, light.advice) if part)
     return "\n".join([heading, *(f"{name:10} {rest}".rstrip() for name, rest in _lines(state))])
 
 
 def _lines(state: ConsoleState) -> Iterator[tuple[str, str]]:
-    yield "task", f"{state.task}, {state.direction}: {state.instruction}"
+    yield "task", f"{state.task}, {state.direction}: {state.instruction}" if state.instruction else state.task
     limit = f" of {state.max_steps}" if state.max_steps else ""
     yield "acting", f"{state.acting}, step {state.step}{limit}, policy version {state.policy_version}"
     yield "judge", f"success probability {_number(state.success_probability, '.2f')}"

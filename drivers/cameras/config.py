@@ -56,7 +56,8 @@ class CameraConfig:
         size: (height, width) of the frames, as the `RobotSpec` wants them.
         crop: (top, left, height, width) of the device's image that is used; None: as much of the middle as has the
             shape of `size`.
-        latency_ms: From light to receipt, subtracted from every stamp; `drivers.cameras.latency` measures it.
+        latency_ms: From light to receipt, subtracted from every stamp; `regrasp calibrate calibrate.what=latency`
+            measures it.
         patience: Time limits.
     """
 

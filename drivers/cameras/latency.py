@@ -11,14 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drivers.errors import CameraError
 from trajectories.types import Float64, Int64, UInt8
 
 _STEP_NS = 1_000_000
+_EARLIEST_NS = 50_000_000  # so that a latency of 0 has a peak on both sides
 _MIN_FRAMES = 30
 _MIN_CORRELATION = 0.5
-_SIDE_NS = 30_000_000  # a second peak only counts as another one this far from the best
+_LOBE = 0.8  # a second peak only counts as another one where the correlation was below this share of the best between
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,9 @@ def joint_motion(joint_t_ns: Int64, joints: Float64, t_ns: Float64) -> Float64:
 def measure_latency(
     joint_t_ns: Int64, joints: Float64, frame_t_ns: Int64, motion: Float64, longest_ns: int = 400_000_000
 ) -> Latency:
-    """The shift between 0 and `longest_ns` at which image motion follows joint motion best.
+    """The shift at which image motion follows joint motion best, between a little below 0 and `longest_ns`.
+
+    A latency below 0 says that there is none that can be told from the clocks' and the series' own errors.
 
     Args:
         joint_t_ns: (N,) monotonic ns of the joint measurements, increasing.
@@ -71,22 +75,25 @@ def measure_latency(
         CameraError: When the series don't fit each other, are too short, stand still, or show no clear single peak.
     """
     _check(joint_t_ns, joints, frame_t_ns, motion, longest_ns)
-    inside = (frame_t_ns - longest_ns >= joint_t_ns[0]) & (frame_t_ns <= joint_t_ns[-1])
+    inside = (frame_t_ns - longest_ns >= joint_t_ns[0]) & (frame_t_ns + _EARLIEST_NS <= joint_t_ns[-1])
     first, last = np.flatnonzero(inside)[[0, -1]]
-    times, seen = frame_t_ns[first : last + 1].astype(np.float64), motion[first:last]
-    shifts = np.arange(0, longest_ns + _STEP_NS, _STEP_NS)
-    scores = np.array([_correlation(joint_motion(joint_t_ns, joints, times - shift), seen) for shift in shifts])
+    times, seen = frame_t_ns[first : last + 1].astype(np.float64), _softened(motion[first:last])
+    shifts = np.arange(-_EARLIEST_NS, longest_ns + _STEP_NS, _STEP_NS)
+    scores = np.array(
+        [_correlation(_softened(joint_motion(joint_t_ns, joints, times - shift)), seen) for shift in shifts]
+    )
     best = int(scores.argmax())
     if scores[best] < _MIN_CORRELATION:
         raise CameraError(
             f"Image and joint motion hardly agree (correlation {scores[best]:.2f}, expected {_MIN_CORRELATION} or "
             "more): move the arm alone, irregularly and in full view, under steady light."
         )
-    far = np.abs(shifts - shifts[best]) > _SIDE_NS
-    if scores[far].max(initial=-1.0) > 0.9 * scores[best] or best in (0, len(shifts) - 1):
+    lobe = _lobe(scores, best)
+    if scores[~lobe].max(initial=-1.0) > 0.9 * scores[best] or (lobe[0] and lobe[-1]) or best in (0, len(shifts) - 1):
         raise CameraError(
-            "The latency is ambiguous: the motion is too regular, or the latency lies outside 0 to "
-            f"{longest_ns / 1e6:.0f} ms. Move irregularly, with pauses; check both series' clocks."
+            "The latency is ambiguous: the motion is too regular, or the latency lies outside "
+            f"-{_EARLIEST_NS / 1e6:.0f} to {longest_ns / 1e6:.0f} ms. Move irregularly, with pauses; check both "
+            "series' clocks."
         )
     return Latency(int(shifts[best]), float(scores[best]))
 
@@ -100,6 +107,20 @@ def skew_ns(t_ns: Mapping[str, int]) -> int:
     if not t_ns:
         raise CameraError("An observation without sources has no skew; expected t_ns of the joints and each camera.")
     return max(t_ns.values()) - min(t_ns.values())
+
+
+def _softened(motion: Float64) -> Float64:
+    """The root of what is above the smallest value: an image that changes altogether changes no more with speed."""
+    return np.sqrt(motion - motion.min())
+
+
+def _lobe(scores: Float64, best: int) -> NDArray[np.bool_]:
+    """Mark the shifts around the best one up to where the correlation first falls well below its value there."""
+    low = np.flatnonzero(scores < _LOBE * scores[best])
+    inside = np.ones(len(scores), dtype=np.bool_)
+    inside[: low[low < best].max(initial=-1) + 1] = False
+    inside[low[low > best].min(initial=len(scores)) :] = False
+    return inside
 
 
 def _correlation(a: Float64, b: Float64) -> float:
@@ -117,7 +138,7 @@ def _check(joint_t_ns: Int64, joints: Float64, frame_t_ns: Int64, motion: Float6
         )
     if len(joint_t_ns) < 2 or (np.diff(joint_t_ns) <= 0).any() or (np.diff(frame_t_ns) <= 0).any():
         raise CameraError("Times must increase, with two or more joint measurements; leave out repeated frames.")
-    inside = (frame_t_ns - longest_ns >= joint_t_ns[0]) & (frame_t_ns <= joint_t_ns[-1])
+    inside = (frame_t_ns - longest_ns >= joint_t_ns[0]) & (frame_t_ns + _EARLIEST_NS <= joint_t_ns[-1])
     if inside.sum() < _MIN_FRAMES:
         raise CameraError(
             f"Only {inside.sum()} frames fall into the time of the joint measurements (less the longest latency), "

@@ -75,7 +75,10 @@ def fresh(
     """
     age_s = float("inf") if state is None else (now_ns - state.t_ns) / NS_PER_S
     if state is None or age_s > max_age_s:
-        runs = now_ns - beat_ns < 0.5 * max_age_s * NS_PER_S  # a beat that stopped is a little younger than the state
+        limit_ns = max_age_s * NS_PER_S
+        runs = now_ns - beat_ns < 0.5 * limit_ns  # a beat that stopped is a little younger than the state
+        if state is not None:  # cycles that wait for servos take long, and end without a new state
+            runs = runs or beat_ns - state.t_ns > 0.25 * limit_ns
         raise StaleDataError(
             f"The arm's joint state is {age_s * 1e3:.0f} ms old, at most {max_age_s * 1e3:.0f} ms are allowed. "
             f"{fault or (silent if runs else _STARVED)}"

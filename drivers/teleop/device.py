@@ -15,13 +15,20 @@ from drivers.teleop.spacemouse import SpaceMouseConfig, spacemouse
 from trajectories.errors import ConfigError
 from trajectories.settings import merged
 
-_MAKERS: dict[str, tuple[Callable[[], Any], Callable[[Any], TeleopDevice]]] = {
-    "gamepad": (GamepadConfig, gamepad),
-    "keyboard": (KeyboardConfig, keyboard),
-    "leader": (LeaderConfig, leader),
-    "spacemouse": (SpaceMouseConfig, spacemouse),
+SETTINGS: Mapping[str, type] = {
+    "gamepad": GamepadConfig,
+    "keyboard": KeyboardConfig,
+    "leader": LeaderConfig,
+    "spacemouse": SpaceMouseConfig,
 }
-DEVICES = tuple(sorted(_MAKERS))
+"""Name of a device -> class of its settings."""
+_MAKERS: Mapping[str, Callable[[Any], TeleopDevice]] = {
+    "gamepad": gamepad,
+    "keyboard": keyboard,
+    "leader": leader,
+    "spacemouse": spacemouse,
+}
+DEVICES = tuple(sorted(SETTINGS))
 
 
 def make_device(config: Mapping[str, Any]) -> TeleopDevice:
@@ -41,7 +48,7 @@ def make_device(config: Mapping[str, Any]) -> TeleopDevice:
     if keys_from is not None:
         return CombinedDevice(make_device(settings), make_device(keys_from))
     checked = device_settings(settings)
-    return _MAKERS[settings["device"]][1](checked)
+    return _MAKERS[settings["device"]](checked)
 
 
 def device_settings(config: Mapping[str, Any]) -> Any:
@@ -55,9 +62,9 @@ def device_settings(config: Mapping[str, Any]) -> Any:
     settings = dict(config)
     name = settings.pop("device", None)
     settings.pop("takeover", None)
-    if name not in _MAKERS:
+    if name not in SETTINGS:
         raise ConfigError(f"device is {name!r}, expected one of {', '.join(DEVICES)}.")
-    return merged(_MAKERS[name][0](), settings, name)
+    return merged(SETTINGS[name](), settings, name)
 
 
 def open_device(config: Mapping[str, Any], on_key: Callable[[Key], None] | None = None) -> TeleopDevice:

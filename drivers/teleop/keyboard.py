@@ -64,7 +64,8 @@ class KeyboardConfig:
     Attributes:
         path: /dev/input/by-id/...-event-kbd, a named pipe, "auto" for the first keyboard, or "terminal".
         controls: What the keys mean.
-        held_s: In the terminal a key counts as held for this long after each of its characters.
+        held_s: In the terminal a key counts as held for this long after each of its characters. Shorter than the wait
+            before a held key repeats, since the arm goes on for that long after a release, which no terminal tells of.
         reconnect_s: Pause between attempts to open it again.
     """
 

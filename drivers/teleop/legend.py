@@ -25,6 +25,14 @@ _NAMES = {
     "ABS_RZ": "right trigger",
 }
 _PREFIXES = ("KEY_", "BTN_", "ABS_")
+_MOTIONS = {
+    "dx": "move forward / back",
+    "dy": "move left / right",
+    "dz": "move up / down",
+    "droll": "roll + / -",
+    "dpitch": "pitch + / -",
+    "dyaw": "turn left / right",
+}
 
 
 def legend(config: Mapping[str, Any]) -> dict[Key | str, str]:
@@ -45,6 +53,27 @@ def legend(config: Mapping[str, Any]) -> dict[Key | str, str]:
             if meaning in ("hold to move", "fine motion"):
                 continue  # of a motion that doesn't count
             found[meaning] = f"{found[meaning]} or {button}" if meaning in found else button
+    return found
+
+
+def motions(config: Mapping[str, Any]) -> dict[str, str]:
+    """Motion of the arm -> the two keys that drive it, for devices whose keys do; empty for sticks and leader arms.
+
+    Args:
+        config: As for `open_device`.
+
+    Raises:
+        ConfigError: As `make_device`.
+    """
+    settings = device_settings({name: value for name, value in config.items() if name != "keys_from"})
+    controls = getattr(settings, "controls", None)
+    if not isinstance(controls, ControlsConfig):
+        return {}
+    found: dict[str, str] = {}
+    for axis, meaning in _MOTIONS.items():
+        terms = sorted(controls.axes.get(axis, "").split())  # "+" before "-"
+        if len(terms) == 2 and terms[0].startswith("+KEY_") and terms[1].startswith("-KEY_"):
+            found[meaning] = " / ".join(control_name(term[1:]) for term in terms)
     return found
 
 

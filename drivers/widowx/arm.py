@@ -161,12 +161,13 @@ class WidowX:
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
+        off = False
         try:
-            self.farewell = self._loop.release()
+            off, self.farewell = self._loop.release()
         except DeviceError as error:
             self.farewell = f"The servos could not be told anything any more ({error}). They HOLD WITH TORQUE ON."
         self._loop.bus.close()
-        _log.warning("Arm closed. %s", self.farewell)
+        _log.log(logging.INFO if off else logging.WARNING, "Arm closed. %s", self.farewell)
 
     # -- beyond the interface -----------------------------------------------------------------------
     @property

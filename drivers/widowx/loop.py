@@ -207,8 +207,8 @@ class ControlLoop:
             raise
         self._mode = Mode.FOLLOW
 
-    def release(self) -> str:
-        """Prepare for closing: torque off if the arm lies in its sleep pose, otherwise it goes on holding; says which.
+    def release(self) -> tuple[bool, str]:
+        """Prepare for closing: torque off if the arm lies in its sleep pose, else it holds; whether off, and in words.
 
         Raises:
             DeviceError: When servos don't answer.
@@ -218,8 +218,8 @@ class ControlLoop:
         if self._mode is Mode.SLEEP and self.sleeping and not self.latch.standing:
             for servo in self.model.servos:
                 self.bus.write(servo, "torque_enable", 0)
-            return "The arm lies in its sleep pose; torque is off."
-        return "The arm is not in its sleep pose: it HOLDS WITH TORQUE ON. Support it before you switch the power off."
+            return True, "The arm lies in its sleep pose; torque is off."
+        return False, "The arm is not in its sleep pose: it HOLDS WITH TORQUE ON. Support it before you switch it off."
 
     # -- the cycle ----------------------------------------------------------------------------------
     def cycle(self) -> None:

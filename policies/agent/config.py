@@ -47,9 +47,9 @@ class AgentConfig:
         temperature_lr: Adam's step size for the temperature.
         lagrange_lr: Adam's step size for the Lagrange multiplier of `cql_gap`; None for the temperature's.
         initial_temperature: Entropy weight at the start.
-        target_entropy: Nats; None for minus the number of action dimensions.
+        target_entropy: Entropy that the policy is held at, nats; None for minus the number of action dimensions.
         target_critics: Target critics whose minimum bootstraps, drawn anew for each update; None for all of them.
-        distinct_targets: Draw them without replacement (REDQ, RLPD); else with (WSRL).
+        distinct_targets: Draw the target critics without replacement (REDQ, RLPD); else with (WSRL).
         target_range: Clamp of the TD targets, e.g. `value_range(gamma)` for rewards in {-1, 0}; None for none.
         action_limit: Actions are clipped to +- this before their log-probability is taken.
         offline: Terms of the losses in pre-training.

@@ -17,9 +17,9 @@ class HistogramConfig:
     """The bins of critics that classify, arXiv 2403.03950.
 
     Attributes:
-        bins: Their number.
-        low: Lower end of the support.
-        high: Upper end; the support should reach some bins beyond the values, see `losses.hl_gauss.project`.
+        bins: Number of bins.
+        low: Lower end of the values that the bins cover.
+        high: Upper end of those; they should reach some bins beyond the values, see `losses.hl_gauss.project`.
         sigma: Standard deviation of the target's Gaussian in widths of a bin; 0.75 in the paper.
     """
 
@@ -49,15 +49,15 @@ class NetworkConfig:
         critics: Number of critics N in the ensemble.
         instruction_width: Width that the instruction embedding is projected to before it joins the state.
         log_std_min: Lower end of the policy's log standard deviation (before the tanh, where there is one).
-        log_std_max: Upper end of the same.
+        log_std_max: Upper end of the policy's log standard deviation.
         actor_norm: LayerNorm before each of the actor's activations.
         critic_norm: LayerNorm before each activation of the critics and of the value network.
         policy: "tanh_gaussian" (SAC), "gaussian" (unsquashed, with a tanh on the mean: IQL, AWAC) or "deterministic"
             (TD3).
         std: "state": a Gaussian's standard deviation depends on the state; "shared": one for all states.
-        std_bound: How its log is kept between the two ends. "clip" starts at 0 (or, where 0 isn't inside, half-way
-            between the ends) and learns no more once it is beyond one; "sigmoid", min + sigmoid(raw) (max - min),
-            starts half-way and always learns.
+        std_bound: How the log of that deviation is kept between its two ends. "clip" starts at 0 (or, where 0 isn't
+            inside, half-way between the ends) and learns no more once it is beyond one; "sigmoid",
+            min + sigmoid(raw) (max - min), starts half-way and always learns.
         exploration_noise: Standard deviation of the noise that a deterministic policy acts with.
         target_policy: Keep a slow copy of the actor, which the next actions in the TD targets come from (TD3).
         value_hidden: Widths of the hidden layers of a state-value network V(s) (IQL); None for no such network.

@@ -27,7 +27,7 @@ class TargetTerms:
         max_target_backup: Bootstrap from the best of `cql_actions` next actions instead of a single one.
         entropy_backup: Add the entropy bonus of the next action to the target (times the discount).
         target_noise: Standard deviation of the noise on the next action of a deterministic policy (TD3).
-        target_noise_clip: That noise is clipped to +- this.
+        target_noise_clip: The noise on the next action is clipped to +- this.
     """
 
     expectile: float | None = None
@@ -47,10 +47,10 @@ class ConservativeTerms:
     """The regulariser of CQL and Cal-QL.
 
     Attributes:
-        cql_alpha: Its weight; 0 leaves it out.
+        cql_alpha: Weight of the regulariser; 0 leaves it out.
         cql_gap: With a number, `cql_alpha` is only the start of a learned Lagrange multiplier that keeps the
             regulariser at this value.
-        calibrated: Bound its policy actions from below by the Monte-Carlo return (Cal-QL).
+        calibrated: Bound the values of its policy actions from below by the Monte-Carlo return (Cal-QL).
         cql_actions: Actions drawn a state from each of: uniform, current policy, next state's policy.
         cql_critics: Critics (drawn with replacement) that get the regulariser in one update, as in WSRL's
             reference; None for all. The expected gradient is the same; the cost is not.
@@ -114,7 +114,8 @@ class CloningTerms:
 
     Attributes:
         bc_weight: Weight of the behaviour-cloning term; 0 leaves it out.
-        bc_balance: That weight is relative to the reinforcement term's size (RoboFuME); else it is absolute.
+        bc_balance: The weight of behaviour cloning is relative to the reinforcement term's size (RoboFuME); else it is
+            absolute.
         bc_loss: "nll" of the demonstrated action, or "mse" of the policy's mode (with the spread fitted by nll).
         clone_all: Clone every transition, not only those that `Batch.imitate` marks.
     """
@@ -134,8 +135,8 @@ class AnchorTerms:
     """What keeps the policy near the one that the phase began with: KL(policy || anchor) on the batch's own states.
 
     Attributes:
-        anchor_weight: Its weight at the start of the phase.
-        anchor_final: Weight after `anchor_steps`.
+        anchor_weight: Weight of that KL at the start of the phase.
+        anchor_final: Weight of that KL after `anchor_steps`.
         anchor_steps: Actor updates over which the weight goes linearly from the one to the other.
         anchor_tau: Step of the anchor towards the policy after each actor update; 0 leaves it where it was, more
             makes it a trust region that moves along.

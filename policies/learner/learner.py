@@ -9,14 +9,17 @@ and replay belong to the training thread alone, but for the trainer's pace, whic
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from policies.agent.config import AgentConfig
+from policies.common.refused_writes import RefusedWrites, refused_as_such
 from policies.learner.divergence import require_finite
 from policies.learner.kept_data import KeptData
 from policies.learner.lag import seconds_an_update
@@ -25,6 +28,7 @@ from policies.learner.learner_status import LearnerStatus
 from policies.learner.online_trainer import OnlineTrainer
 from policies.learner.published_policies import PublishedPolicies
 from policies.learner.run_checkpoint import RunCheckpoint
+from policies.learner.run_conditions import keep_run_conditions
 from policies.learner.run_folder import RunFolder
 from policies.learner.run_metrics import RunMetrics
 from policies.perception.rewording import Wordings
@@ -36,11 +40,12 @@ from policies.replay.run_replay import RunReplay
 from policies.replay.source_weights import SourceWeights
 from robot.control.calibration import CalibrationMark
 from robot.interfaces import Receipt
-from trajectories.conditions import keep_conditions
+from trajectories.disk_full import retry_while_disk_is_full
 from trajectories.errors import CheckpointError
 from trajectories.store import TrajectoryStore
 from trajectories.types import DIRECTIONS, Episode, RobotSpec, Weights
 
+logger = logging.getLogger(__name__)
 _SPARE_FRAMES = 10_000
 _ADVICE = "Go on with a smaller +agent.critic_lr or +agent.actor_lr (3e-4) and finetune.accept_changes=true."
 
@@ -52,6 +57,7 @@ class Learner:
         config: Settings.
         spec: The robot.
         folder: Of the run.
+        given_up: Whether somebody ends the learner while it waits for room on the disk with the last policy.
         perception: What the policies see through.
         digest: Of the pre-trained policy.
         store: Every episode of the run.
@@ -71,6 +77,7 @@ class Learner:
         device: torch.device | str = "cpu",
         seed: int = 0,
         calibration: CalibrationMark | None = None,
+        notify: Callable[[str], None] = logger.warning,
     ) -> None:
         """Start a run, or go on with the one that is in the folder.
 
@@ -85,6 +92,7 @@ class Learner:
             device: Where the agent lives.
             seed: Of the draws from the replay.
             calibration: Of the arm; None keeps that of the pre-trained policy.
+            notify: Gets a line for people when the disk refuses what is written on the way, and when it is over.
 
         Raises:
             CheckpointError: A checkpoint is missing, damaged or of another pre-trained policy.
@@ -100,12 +108,14 @@ class Learner:
             self.folder.checkpoint, spec, self.perception, config.agent, config.freeze_encoder, calibration, device
         )
         self._published = PublishedPolicies(self.folder, self.perception, calibration, config.method)
-        self._put = threading.Lock()
+        self._put, self._told = threading.Lock(), threading.Event()
+        self._writes, self._notify = RefusedWrites(notify), notify
+        self.given_up: Callable[[], bool] = lambda: False
         self._incoming: deque[tuple[Episode, ReplayEpisode]] = deque()
         with contextlib.ExitStack() as opened:
             self.store = opened.enter_context(TrajectoryStore(self.folder.episodes, spec))
             state = file.begin_or_resume(pretrained, self.digest)
-            self._keep_conditions(state.agent.config, task, seed)
+            keep_run_conditions(self.folder.path, config, state.agent.config, task, seed, self.digest)
             self._snapshot_steps = int(state.progress.get("snapshot_steps", 0))
             self._metrics = RunMetrics(self.folder.metrics, state.progress)
             opened.callback(self._metrics.close)
@@ -116,19 +126,10 @@ class Learner:
                 state, file, config.schedule, source,
                 steps=self._metrics.steps, log_every=config.log_every, log=self._log_losses, advice=_ADVICE,
             )  # fmt: skip
+            self._saved_updates = self.trainer.updates
             if self.trainer.updates > 0:
                 self._publish()
             opened.pop_all()
-
-    def _keep_conditions(self, agent: AgentConfig, task: str | None, seed: int) -> None:
-        keep_conditions(
-            self.folder.conditions,
-            {**self.config.conditions(agent), "policy": self.digest, "task": task, "seed": seed},
-            f"The run in {self.folder.path}",
-            "Go on with the settings of then, give another run_dir, or accept the change with "
-            "finetune.accept_changes=true: both are kept then.",
-            accept=self.config.accept_changes,
-        )
 
     # -- what actors call --------------------------------------------------------------------------------------
 
@@ -171,7 +172,9 @@ class Learner:
 
     def finished(self) -> bool:
         """See `LearnerEndpoint.finished`."""
-        return self.trainer.pace.steps >= self.config.steps
+        if self._all_in:
+            self._told.set()
+        return self._all_in
 
     # -- learning ----------------------------------------------------------------------------------------------
     @property
@@ -182,7 +185,16 @@ class Learner:
     @property
     def complete(self) -> bool:
         """All steps are in and learned from."""
-        return self.finished() and self.owed == 0
+        return self._all_in and self.owed == 0
+
+    @property
+    def told_an_actor(self) -> bool:
+        """Whether an actor has asked since all steps are in."""
+        return self._told.is_set()
+
+    @property
+    def _all_in(self) -> bool:
+        return self.trainer.pace.steps >= self.config.steps
 
     @property
     def status(self) -> LearnerStatus:
@@ -198,8 +210,14 @@ class Learner:
     def train(self, budget: int | None = None) -> int:
         """Do the updates that are due, at most `budget`; returns how many.
 
+        A disk that refuses doesn't end the learning: what was written before stays, and it is tried again. Only what
+        the run ends with is waited for.
+
+        Args:
+            budget: Most updates; None for all that are due.
+
         Raises:
-            CheckpointError: The agent isn't finite any more, or the disk refuses; the checkpoint before stays.
+            CheckpointError: The agent isn't finite any more; the checkpoint before stays.
         """
         done = 0
         while budget is None or done < budget:
@@ -230,6 +248,7 @@ class Learner:
         self.trainer.save({"wall_s": self._metrics.wall_s, "snapshot_steps": self._snapshot_steps})
         self._kept.save()
         self._metrics.flush()
+        self._saved_updates = self.trainer.updates
 
     def close(self) -> None:
         """Save, and let another learner have the run."""
@@ -266,18 +285,27 @@ class Learner:
         """Publish, keep and save the policy where it is time to, after an update."""
         config, updates, trained = self.config, self.trainer.updates, self.trainer.pace.trained_steps
         if updates % config.publish_every == 0:
-            self._publish()
+            self._writes.attempt("the policy for actors", self._publish)
         if trained // config.snapshot_every > self._snapshot_steps // config.snapshot_every:
-            self._snapshot(trained - trained % config.snapshot_every)
+            self._writes.attempt(
+                "the policy of the way", partial(self._snapshot, trained - trained % config.snapshot_every)
+            )
         if updates % config.checkpoint_every == 0:
-            self.save()
+            self._writes.attempt("the checkpoint", self.save)
 
     def _finish(self) -> None:
-        """The last policy: published, kept and checkpointed."""
+        """The last policy: published, kept and checkpointed; waits for a disk that refuses."""
+        if self._snapshot_steps < self.config.steps or self._saved_updates < self.trainer.updates:
+            retry_while_disk_is_full(
+                partial(refused_as_such, self._write_last), self._notify, self.given_up, what="the last policy",
+                work="the learner",
+            )  # fmt: skip
+
+    def _write_last(self) -> None:
         if self._snapshot_steps < self.config.steps:
             self._publish()
             self._snapshot(self.config.steps)
-            self.save()
+        self.save()
 
     def _publish(self) -> None:
         self._require_finite()

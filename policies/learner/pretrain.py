@@ -19,6 +19,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ from policies.agent.agent import Agent
 from policies.agent.checkpoint import save_agent
 from policies.common.kept_checkpoints import KeptCheckpoint, KeptCheckpoints, checkpoint_files
 from policies.common.progress import Progress
-from policies.common.tensor_file import refused_by_disk
+from policies.common.refused_writes import refused_as_such
 from policies.learner.held_out import HeldOutEpisodes
 from policies.learner.keypoint_stage import KeypointStage
 from policies.learner.offline_data import offline_data
@@ -45,7 +46,7 @@ from policies.replay.dataset import fill_replay, for_replay
 from robot.control.calibration import CalibrationMark
 from trajectories.disk_full import retry_while_disk_is_full
 from trajectories.durable import replace_file
-from trajectories.errors import CheckpointError, DiskError
+from trajectories.errors import CheckpointError
 from trajectories.store import TrajectoryStore
 
 AGENT_FILE = "agent.safetensors"
@@ -209,16 +210,10 @@ class _Pretraining:
         self, agent: Agent, perception: Perception, about: dict[str, Any], calibration: CalibrationMark | None
     ) -> None:
         """Write the policy folder; while the disk refuses, it is tried again."""
-
-        def write() -> None:
-            try:
-                save_pretrained(self.folder, agent, perception, about, calibration)
-            except (CheckpointError, OSError) as error:
-                if refused_by_disk(error):
-                    raise DiskError(str(error)) from error
-                raise
-
-        retry_while_disk_is_full(write, self.notify, lambda: False, what="the policy", work="the command")
+        write = partial(save_pretrained, self.folder, agent, perception, about, calibration)
+        retry_while_disk_is_full(
+            partial(refused_as_such, write), self.notify, lambda: False, what="the policy", work="the command"
+        )
 
 
 def seen_in_words(perception: Perception) -> str:

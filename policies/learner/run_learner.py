@@ -29,6 +29,7 @@ def run_learner(
     say: Callable[[str], None] = logger.warning,
     on_ready: Callable[[str], None] | None = None,
     linger_s: float = 5.0,
+    actor_s: float = 120.0,
     stop: threading.Event | None = None,
 ) -> bool:
     """Serve and train until everything is learned, or SIGINT, SIGTERM or SIGHUP come; saves and closes the learner.
@@ -41,6 +42,8 @@ def run_learner(
         say: Told in words whether the learner keeps up with the robot, at the start and while it runs.
         on_ready: Told the address once actors can connect.
         linger_s: How long actors can still ask after the end.
+        actor_s: How long it waits at the end for the first actor that asks: one that is just starting would else wait
+            for a learner that is gone.
         stop: Ends the run once set, like a signal.
 
     Returns:
@@ -51,6 +54,7 @@ def run_learner(
     """
     stop = stop or threading.Event()
     tell = on_status or _ignore
+    learner.given_up = stop.is_set
     lag = LagWatch(learner.config.max_lag, learner.spec.control_hz, say)
     with on_signals(partial(set_from_handler, stop), *ENDINGS):
         try:
@@ -68,15 +72,16 @@ def run_learner(
                 complete = learner.complete
                 tell(learner.status)
                 if complete:
+                    _linger(actor_s, stop, lambda: learner.told_an_actor)
                     _linger(linger_s, stop)
         finally:
             learner.close()
     return complete
 
 
-def _linger(seconds: float, stop: threading.Event) -> None:
+def _linger(seconds: float, stop: threading.Event, over: Callable[[], bool] = lambda: False) -> None:
     until = time.monotonic() + seconds
-    while time.monotonic() < until and not stop.is_set():
+    while time.monotonic() < until and not stop.is_set() and not over():
         stop.wait(0.1)
 
 

@@ -10,9 +10,11 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+import os
 import secrets
 import threading
 import time
+import zlib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -36,7 +38,8 @@ class Fault:
         kind: "hold": a person said so. "fault": something failed. "rest": the arm may still go to its sleep pose to
             protect its servos, and takes no commands; nothing else moves it.
         key: What it is about; of one key only the newest instance stands.
-        since_ns: When it came, Unix ns: which of two is newer, also when they meet late.
+        since_ns: When it came, Unix ns: which of two is newer, also when they meet late. After all that stood when it
+            came, even by a clock that was set back.
     """
 
     id: str
@@ -113,7 +116,8 @@ class FaultLatch:
             before = next((fault for fault in self._standing if (fault.kind, fault.key) == (kind, key)), None)
             if before is not None and kind != "hold" and (not renew or before.reason == reason):
                 return before
-            fault = Fault(f"{self._name}{next(self._numbers)}", reason, kind, key, time.time_ns())
+            now_ns = max(time.time_ns(), *(1 + one.since_ns for one in self._standing), 0)
+            fault = Fault(f"{self._name}{next(self._numbers)}", reason, kind, key, now_ns)
             self._cleared.update(() if before is None else (before.id,))
             self._set((*(one for one in self._standing if one is not before), fault))
         return fault
@@ -227,15 +231,16 @@ def inherited(raws: Iterable[Mapping[str, Any]]) -> tuple[Fault, ...]:
 def read_record(path: Path) -> tuple[Fault, ...]:
     """What stood when the last process wrote the record; nothing without one.
 
-    A record that can't be read is a fault itself: what stood isn't known.
+    A record that can't be read is a fault itself, with an id that only its path decides: what stood isn't known.
     """
     try:
         return inherited(json.loads(path.read_text(encoding="utf-8"))["faults"])
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         reason = f"The record of holds and faults, {path}, can't be read ({error}), so one may stand. Look at the arm."
-        return (Fault("record", reason, key="record"),)
+        number = zlib.crc32(os.fsencode(path.absolute())) % 10_000
+        return (Fault(f"record{number}", reason, key=f"record {path.absolute()}"),)
 
 
 def _write_record(path: Path, standing: tuple[Fault, ...]) -> None:

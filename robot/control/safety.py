@@ -178,8 +178,8 @@ class SafetyFilter:
         fault = self.fault
         if fault is not None:
             raise SafetyError(
-                f"The arm holds its pose because of a fault: {fault.rstrip('.')}. Remove the cause, then let a "
-                "person clear it (RobotEnv.clear_faults('name', ids))."
+                f"The arm holds its pose because something stands: {fault.rstrip('.')}. A person has to look at "
+                "the arm and clear it by name."
             )
 
     def require_possible(self, state: ArmState) -> None:

@@ -240,7 +240,7 @@ class DemonstrationSession:
 
     def _look_back(self, outcome: Outcome) -> None:
         """Go home and record what was left, beside the demonstration."""
-        self._show(Phase.PREPARING)
+        self._tell("the arm goes home and looks at what was left")
         with self._others():
             look = record_post_episode(
                 self._env, self._rng, task=self._task, direction=self._direction, outcome=outcome,

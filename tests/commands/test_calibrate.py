@@ -9,6 +9,8 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from commands import attendance, calibrate
+from commands.calibrate_latency import calibrate_latency, describe
+from drivers.cameras.latency import Latency
 from drivers.dynamixel.bus import DynamixelBus
 from drivers.dynamixel.registers import RAD_PER_TICK
 from drivers.dynamixel.servo_map import WX250S
@@ -62,10 +64,11 @@ def test_the_board_is_drawn_and_nothing_else_happens(tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["calibrate.what=elbow"], "expected one of camera, joints, shadows"),
+        (["calibrate.what=elbow"], "expected one of camera, joints, shadows, latency"),
         (["calibrate.mount=ceiling"], "expected one of base, gripper"),
         (["calibrate.mount=gripper"], "needs calibrate.mount=base"),
         (["robot.name=virtual"], "rehearse with robot=twin"),
+        (["calibrate.what=latency"], "Pictures of the twin have no latency"),
         (["robot.name=widowx", "robot.model=nope"], "no arm 'nope'; there are"),
         (["calibrate.what=shadows"], "calibrate.person=NAME"),
         (["robot.name=widowx", "calibrate.what=joints"], "calibrate.person=NAME"),
@@ -216,3 +219,26 @@ def test_pairs_are_made_to_agree(tmp_path, virtual, monkeypatch, capsys):
     assert abs(virtual.servos[5].memory.get("homing_offset")) <= 2
     assert "5: " in capsys.readouterr().out
     assert all("torque must be off" in text for text in asked)
+
+
+def test_the_latency_of_the_virtual_arms_cameras_is_measured_by_its_own_motion(tmp_path, capsys):
+    """Real drivers on both sides: servos on a pseudo-terminal, frames through the cameras' processes."""
+    with initialize_config_module("configs", version_base="1.3"):
+        overrides = ["robot=virtual", "calibrate.what=latency", "robot.image_size=96", "robot.fps=30"]
+        config = compose("calibrate", [f"run_dir={tmp_path}", "calibrate.speed=0.6", *overrides])
+    asked = []
+    found = calibrate_latency(config, asked.append)
+    assert len(asked) == 1
+    assert "Clear its way" in asked[0]
+    said = capsys.readouterr().out
+    assert set(found) == {"front"}, said
+    assert -50 <= found["front"].latency_ns / 1e6 <= 150  # rendering, socket and receipt; more where others compute
+    assert found["front"].correlation > 0.5
+    assert "Set robot.cameras.front.latency_ms=" in said
+
+
+def test_a_latency_is_said_with_the_setting_that_takes_it_off():
+    assert describe("front", Latency(41_600_000, 0.934)) == (
+        "front: 42 ms from light to receipt (correlation 0.93). Set robot.cameras.front.latency_ms=42"
+    )
+    assert describe("wrist", Latency(-3_000_000, 0.9)).endswith("latency_ms=0")

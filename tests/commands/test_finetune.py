@@ -1,16 +1,25 @@
 """`regrasp finetune` and its two processes: their settings, and why one ended."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 from helpers import ENVIRONMENT
+from helpers.trajectory_samples import SPEC
 from hydra import compose, initialize_config_module
 
 from commands import actor, finetune, learner
+from commands.actor import OUTBOX
 from commands.finetune import reason_in
-from commands.learner import learner_settings
+from commands.learner import learner_settings, require_same_settings
+from factory.policy import agent_config
+from factory.run_folders import finetune_folder
+from policies.learner.run_conditions import keep_run_conditions
+from policies.learner.run_folder import CONDITIONS, EPISODES
 from trajectories.errors import ConfigError
+from trajectories.store import TrajectoryStore
+from trajectories.writer_lock import only_writer
 
 COMMAND = [sys.executable, "-m", "commands"]
 MINE = """
@@ -72,5 +81,39 @@ def test_neither_side_waits_for_another_that_refused_the_same_settings(verb, tmp
     monkeypatch.chdir(tmp_path)
     settings = config("finetune.steps=400")
     with pytest.raises(ConfigError, match=r"warmup_steps=500 leaves none of the finetune\.steps=400"):
-        verb.finetune(settings, []) if verb is finetune else verb.run(settings)
+        begin(verb, settings)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", [learner, actor, finetune])
+def test_settings_of_another_profile_are_refused_before_anything_is_started_or_loaded(verb, tmp_path):
+    begun, other = (config(f"profile={name}", "robot=virtual", f"run_dir={tmp_path}/run") for name in ("tiny", "quick"))
+    run = finetune_folder(begun)
+    keep_run_conditions(run, learner_settings(begun), agent_config(begun), str(begun.task.name), int(begun.seed), "abc")
+    with pytest.raises(
+        ConfigError, match=r"warmup_steps = 60, the settings ask for 500.*finetune\.accept_changes=true"
+    ):
+        begin(verb, other)
+    assert [path.name for path in run.iterdir()] == [CONDITIONS]
+    require_same_settings(begun)
+    other.finetune.accept_changes = True
+    require_same_settings(other)
+
+
+@pytest.mark.parametrize(
+    ("verb", "store"),
+    [(learner, EPISODES), (actor, OUTBOX), (finetune, EPISODES), (finetune, OUTBOX), (finetune, None)],
+)
+def test_a_second_session_in_a_folder_is_refused_before_anything_is_started_or_loaded(verb, store, tmp_path):
+    settings = config(f"run_dir={tmp_path}/run")
+    run = finetune_folder(settings)
+    other = only_writer(run) if store is None else TrajectoryStore(run / store, SPEC)
+    words = rf"already runs in .*finetune_regrasp.* \(process {os.getpid()}\): .* end it, or give another run_dir"
+    with other, pytest.raises(ConfigError, match=words):
+        begin(verb, settings)
+    assert not run.is_dir() if store is None else [path.name for path in run.iterdir()] == [store]
+
+
+def begin(verb, settings):
+    """Run a verb, without what Hydra knows of its overrides."""
+    verb.finetune(settings, []) if verb is finetune else verb.run(settings)

@@ -2,11 +2,13 @@
 
 import importlib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from helpers.sliding_square import SPEC, make_episode
 from hydra import compose, initialize_config_module
+from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from commands.finetune import finetune
@@ -33,7 +35,9 @@ def composed(verb, *overrides):
     ("verb", "module"),
     [(name, f"commands.{name}") for name in ("pretrain", "actor", "teleop")] + [("demo", "commands.demo.demo")],
 )
-def test_words_that_the_tower_never_learned_are_refused_at_once(verb, module, tmp_path):
+def test_words_that_the_tower_never_learned_are_refused_at_once(verb, module, tmp_path, monkeypatch):
+    given = SimpleNamespace(overrides=SimpleNamespace(task=[]))
+    monkeypatch.setattr(HydraConfig, "get", staticmethod(lambda: given))
     run_dir = tmp_path / "run"
     with pytest.raises(ConfigError, match=r"never learned 'fold', 'towel' in 'fold the towel'.* reward=clip"):
         importlib.import_module(module).run(composed(verb, f"run_dir={run_dir}", *OWN))

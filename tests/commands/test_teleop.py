@@ -205,6 +205,7 @@ def test_the_screen_shows_the_instruction_the_keys_and_the_device(capsys):
         tally.outcomes["forward"]["success"] = 1
         screen.show(Progress(Phase.ASKING, "forward", "put it in", 7, 1.4, None))
         screen.show(Progress(Phase.PREPARING, "backward", "take it out", 0, 0.0, None))
+        screen.show(Progress(Phase.PREPARING, "backward", "get it out", 0, 0.0, None))  # another without a start
     shown = capsys.readouterr().out
     for line in (
         "  enter                    start",
@@ -216,6 +217,8 @@ def test_the_screen_shows_the_instruction_the_keys_and_the_device(capsys):
         "device: gamepad: unplugged",
         "device: back",
         "2 of 50, backward: the scene is being prepared",
+        "    TAKE IT OUT",
+        "    GET IT OUT",
     ):
         assert f"{line}\n" in shown
 

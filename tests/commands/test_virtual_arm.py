@@ -41,6 +41,7 @@ def test_it_says_where_to_connect():
     text = announcement(world)
     assert "/tmp/x/arm" in text
     assert "front (uvc): /tmp/x/front.cam" in text
+    assert "with the other settings of your run (profile=, " in text
     assert "regrasp finetune task=bin_weight seed=3 robot=virtual robot.world=/tmp/x" in text
 
 

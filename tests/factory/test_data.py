@@ -1,5 +1,7 @@
 """A run's data are one robot's: a rehearsal is never taken for real demonstrations."""
 
+import os
+
 import pytest
 from helpers.trajectory_samples import sample_episode
 from hydra import compose, initialize_config_module
@@ -52,6 +54,15 @@ def test_collect_refuses_the_data_of_an_arm(tmp_path):
     recorded(settings(tmp_path, "robot=widowx"))
     with pytest.raises(ConfigError, match="robot = 'widowx'"):
         collect.run(settings(tmp_path, verb="collect"))
+
+
+@pytest.mark.parametrize("verb", [teleop, collect])
+def test_a_second_session_that_records_is_refused_before_anything_else(tmp_path, verb):
+    config = settings(tmp_path, verb=verb.__name__.split(".")[-1])
+    with open_data(config, read_only=False):
+        with pytest.raises(ConfigError, match=rf"already runs in .*data \(process {os.getpid()}\): .*another run_dir"):
+            verb.run(config)
+        open_data(config, read_only=True).close()
 
 
 def test_episodes_that_an_earlier_version_collected_are_the_twins(tmp_path):

@@ -74,6 +74,9 @@ def test_a_task_of_ones_own_is_said_in_both_directions():
         "task=own", "task.instructions.forward=[put it in]", "task.instructions.backward=[take it out, remove it]"
     )
     assert instructions_of(config) == {"forward": ("put it in",), "backward": ("take it out", "remove it")}
+    words = r"forward is \[\], .*configs/task/own\.yaml.*\"task\.instructions\.forward=\['put the sponge"
+    with pytest.raises(ConfigError, match=words):
+        instructions_of(settings("task=own"))
     with pytest.raises(ConfigError, match=r"task.instructions.backward"):
         instructions_of(settings("task=own", "task.instructions.forward=[put it in]"))
 

@@ -20,7 +20,7 @@ from trajectories.errors import CheckpointError, ConfigError, SpecMismatchError
 from trajectories.kinds import AFTERMATH
 from trajectories.types import Observation, RobotSpec
 
-CONFIG = RewardConfig(steps=60, folds=3, members=2, shift=1, require_open_gripper=False)
+CONFIG = RewardConfig(steps=100, folds=3, members=2, shift=1, require_open_gripper=False)
 
 
 @pytest.fixture(scope="module")

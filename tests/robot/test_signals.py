@@ -90,3 +90,19 @@ def test_after_a_hang_up_writing_fails_no_more(tmp_path):
     finally:
         process.kill()
         process.wait()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_while_an_object_is_finalised_ends_the_work_all_the_same():
+    class Closing:
+        def __del__(self):
+            send(signal.SIGTERM)
+
+    def work():
+        thing = Closing()
+        del thing
+        for _ in range(500):
+            threading.Event().wait(0.02)
+
+    with on_signals(interrupt_once(), signal.SIGTERM), pytest.raises(KeyboardInterrupt):
+        work()

@@ -31,7 +31,7 @@ def test_the_aftermath_of_a_demonstration_shows_the_goal_reached_and_the_arm_at_
     twin = make_twin("pot_pick_place", seed=0)
     episode = aftermath(twin, "forward", np.random.default_rng(4), noise=0.2, max_steps=40)
     assert episode.outcome == "success"
-    assert episode.metadata["evaluation"] == {"success": True}
+    assert episode.metadata == {"evaluation": {"success": True}, "kind": "aftermath"}
     assert len(episode) == AFTERMATH_STEPS
     assert episode.instruction in twin.task.instructions["forward"]
     home, slack = HomeRegion(), 0.02  # the arm is still moving when it is looked at

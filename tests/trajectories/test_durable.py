@@ -3,9 +3,11 @@
 import os
 import time
 
+import numpy as np
 import pytest
 
-from trajectories.durable import replacing
+from trajectories.durable import replace_file, replacing, write_tree
+from trajectories.media import write_mp4
 
 
 def test_the_file_is_replaced_or_stays(tmp_path):
@@ -29,3 +31,18 @@ def test_what_a_killed_writer_left_long_ago_is_deleted(tmp_path):
     assert not long_ago.exists()
     assert now.exists()  # somebody may be writing it
     assert foreign.exists()
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_others_may_read_what_is_written_unless_the_umask_says_no(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        with replacing(tmp_path / "a") as part:
+            part.write_bytes(b"a")
+        replace_file(tmp_path / "b", b"b")
+        write_tree(tmp_path / "tree", {"c": b"c"})
+        write_mp4(tmp_path / "d.mp4", [np.zeros((16, 16, 3), np.uint8)] * 2, 5.0)
+    finally:
+        os.umask(before)
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert {file.name: file.stat().st_mode & 0o777 for file in files} == dict.fromkeys(["a", "b", "c", "d.mp4"], mode)

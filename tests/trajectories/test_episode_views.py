@@ -15,8 +15,8 @@ from trajectories.summary import describe_episode, summarise, summary_table
 from trajectories.types import RobotSpec
 
 
-def info(number: int, task="pot", direction="forward", outcome="success", length=10) -> EpisodeInfo:
-    return EpisodeInfo(f"{number:020d}-00000000", task, "words", direction, outcome, length, {})
+def info(number: int, task="pot", direction="forward", outcome="success", length=10, metadata=None) -> EpisodeInfo:
+    return EpisodeInfo(f"{number:020d}-00000000", task, "words", direction, outcome, length, metadata or {})
 
 
 def decode(path) -> list[np.ndarray]:
@@ -46,6 +46,18 @@ def test_summaries_count_by_task_and_direction():
     assert rows[2] == ["pot", "forward", "3", "75", "1", "1", "1", "50", "10/25.0/40"]
     assert rows[3] == ["pot", "backward", "1", "10", "0", "0", "1", "-", "10/10.0/10"]
     assert rows[4] == ["all", "5", "95", "2", "1", "2"]
+
+
+def test_looks_back_are_counted_apart_from_attempts():
+    look = {"kind": "aftermath"}
+    infos = [info(1), info(2, metadata=look, length=3), info(3, direction="backward", outcome="failure")]
+    summaries = summarise([*infos, info(4, metadata=look, length=3)])
+    assert [(s.direction, s.looks_back, s.episodes) for s in summaries] == [
+        ("forward", False, 1), ("backward", False, 1), ("forward", True, 2),
+    ]  # fmt: skip
+    rows = [line.split() for line in summary_table(summaries).splitlines()]
+    assert rows[3] == ["all", "2", "20", "1", "1", "0"]
+    assert rows[4] == ["pot", "forward,", "looks", "back", "2", "6", "2", "0", "0", "-", "3/3.0/3"]
 
 
 def test_an_episode_in_words():
@@ -124,6 +136,11 @@ def test_videos_that_cannot_be_are_refused_and_leave_no_file(tmp_path):
         with pytest.raises(InvalidEpisodeError):
             write_mp4(tmp_path / "a.mp4", frames, 5.0)
     assert list(tmp_path.iterdir()) == []
+    write_mp4(tmp_path / "a.mp4", [good] * 2, 5.0)
+    whole = (tmp_path / "a.mp4").read_bytes()
+    with pytest.raises(InvalidEpisodeError):
+        write_mp4(tmp_path / "a.mp4", [good, good[:8]], 5.0)
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a.mp4", whole)]
 
 
 def test_spread_prefers_variety_then_the_newest():

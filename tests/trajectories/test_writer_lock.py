@@ -8,16 +8,20 @@ import pytest
 from helpers import ROOT
 
 from trajectories.errors import ConfigError
-from trajectories.writer_lock import only_writer
+from trajectories.writer_lock import only_writer, require_no_writer
 
 
 def test_a_second_writer_is_refused_with_the_first_ones_number_and_may_come_after(tmp_path):
     folder = tmp_path / "pretrained"
     with only_writer(folder):
-        with pytest.raises(ConfigError, match=rf"Process {os.getpid()} is writing into .*pretrained now"):
+        with pytest.raises(ConfigError, match=rf"already runs in .*pretrained \(process {os.getpid()}\)"):
             only_writer(folder).__enter__()
+        with pytest.raises(ConfigError, match=rf"already runs in .*pretrained \(process {os.getpid()}\)"):
+            require_no_writer(folder)
         with only_writer(tmp_path / "other"):
             pass
+    require_no_writer(folder)
+    require_no_writer(tmp_path / "nowhere" / "pretrained")
     with only_writer(folder):
         assert not folder.exists()
 

@@ -1,6 +1,7 @@
 """Stages run once; other settings are noticed before anything is done or written."""
 
 import json
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -9,7 +10,9 @@ from omegaconf import OmegaConf
 
 from commands.demo import demo
 from commands.demo.stages import Stage, Stages, chosen
+from factory.run_folders import finetune_folder
 from trajectories.errors import ConfigError
+from trajectories.writer_lock import only_writer
 
 
 def stage(name, settings, work=lambda: None, **more):
@@ -107,6 +110,35 @@ def test_a_demo_refuses_changed_settings_and_leaves_the_recorded_ones(tmp_path, 
     with pytest.raises(ConfigError, match=rf"{name}=.*\(now "):
         demo.run(composed(tmp_path, changed))
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.fixture
+def run_demo(tmp_path, monkeypatch):
+    """Runs the verb with these settings, up to what is too slow for a test."""
+    overrides = SimpleNamespace(overrides=SimpleNamespace(task=[]))
+    monkeypatch.setattr(demo.HydraConfig, "get", staticmethod(lambda: overrides))
+    monkeypatch.setattr(demo, "require_readable_task", lambda config: pytest.fail("nothing is loaded before a refusal"))
+    return lambda *changes: demo.run(composed(tmp_path, *changes))
+
+
+def test_a_refusal_comes_before_anything_slow_and_names_the_profile_of_the_run(tmp_path, run_demo):
+    done_with(tmp_path)
+    demo.settings_file(composed(tmp_path)).write_text(OmegaConf.to_yaml(composed(tmp_path), resolve=True))
+    with pytest.raises(ConfigError, match=r"demos=3 \(now 4\).* same settings \(the run has profile=tiny\), or"):
+        run_demo("method=rlpd", "profile=quick")
+    with pytest.raises(ConfigError, match=r"Give the same settings, or"):
+        run_demo("collect.demos=9")
+    demo.settings_file(composed(tmp_path)).write_text("profile: [")
+    with pytest.raises(ConfigError, match=r"Give the same settings, or"):
+        run_demo("profile=quick")
+
+
+def test_a_second_demo_and_a_demo_beside_fine_tuning_are_refused(tmp_path, run_demo):
+    for folder in (tmp_path, finetune_folder(composed(tmp_path))):
+        words = rf"already runs in {folder} \(process {os.getpid()}\)"
+        with only_writer(folder), pytest.raises(ConfigError, match=words):
+            run_demo()
+    assert not demo.settings_file(composed(tmp_path)).exists()
 
 
 @pytest.mark.parametrize(

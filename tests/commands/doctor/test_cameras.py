@@ -1,5 +1,6 @@
 """What the doctor says about cameras and teleoperation devices."""
 
+import re
 from dataclasses import replace
 
 import cv2
@@ -105,7 +106,7 @@ def test_cameras_are_watched_together(film):
         "side": CameraConfig("side", UvcConfig(film, (48, 64), fps=20), (48, 48)),
     }
     found = {finding.name: finding for finding in check_streams(cameras, 0.5, 60.0)}
-    assert set(found) == set(cameras)
+    assert set(found) == {*cameras, "skew"}
     for name in ("front", "side"):
         assert found[name].state in ("ok", "warn"), found[name]
         assert "of 20 frames/s, age " in found[name].found
@@ -153,3 +154,31 @@ def test_teleoperation_devices_that_are_missing_say_what_to_do(tmp_path, monkeyp
     assert all(finding.state == "warn" for finding in found.values())
     assert "Plug one in" in found["gamepad"].advice
     assert "terminal" in found["keyboard"].advice
+
+
+def test_two_cameras_are_said_to_be_in_step_or_not(film):
+    cameras = {
+        name: CameraConfig(name, UvcConfig(film, (48, 64), fps=20), (48, 48), latency_ms=late)
+        for name, late in (("front", 0.0), ("side", 400.0))
+    }
+    found = {finding.name: finding for finding in check_streams(cameras, 0.5, 60.0)}
+    assert set(found) == {"front", "side", "skew"}
+    assert found["skew"].state == "warn"  # one stamps its frames 400 ms earlier
+    assert re.match(
+        r"[34]\d\d ms between the cameras' newest frames \(at most \d+\), expected a frame's 50", found["skew"].found
+    )
+    assert "calibrate.what=latency" in found["skew"].advice
+    (alone,) = check_streams({"front": cameras["front"]}, 0.3, 60.0)
+    assert alone.name == "front"
+
+
+def test_what_a_depth_camera_measured_is_said():
+    source = RealSenseConfig("feed", (HEIGHT, WIDTH), 30, depth=True, stand_in="helpers.camera_stand_ins:GoodFeed")
+    found = {f.name: f for f in check_streams({"wrist": CameraConfig("wrist", source, (HEIGHT, WIDTH))}, 0.3, 60.0)}
+    assert set(found) == {"wrist", "wrist depth"}
+    assert found["wrist depth"].state == "ok"
+    share, low, high = re.match(
+        r"(\d+)% of the pixels measured, ([\d.]+) \.\.\. ([\d.]+) m", found["wrist depth"].found
+    ).groups()
+    assert 0 < int(share) <= 100
+    assert 0 <= float(low) <= float(high)

@@ -15,14 +15,18 @@ from drivers.dynamixel.messages import HardwareError
 from drivers.dynamixel.servo_map import servo_map
 from drivers.widowx.guard import ADVICE
 from drivers.widowx.settings import ArmSettings
-from factory.cameras import camera_settings
+from factory.cameras import camera_settings, virtual_cameras
 from factory.spec import plain, spec_of
 from robot.control.safety_limits import SafetyLimits
+from sim.virtual.client import WorldCamera
 from trajectories.errors import ConfigError
 from trajectories.settings import merged
 
 COMPUTER = {"python", "packages", "gpu", "rendering", "disk", "processor", "threads", "clock"}
 SERVOS = {"port", "latency", "servos", "models", "errors", "temperature", "voltage", "torque", "settings", "pairs"}
+
+
+WEBCAM = WorldCamera("uvc", "front.cam", (96, 96), 15.0)
 
 
 def composed(*overrides):
@@ -53,10 +57,18 @@ def test_without_devices_the_list_says_what_to_do(tmp_path, capsys, monkeypatch)
 
 
 def test_the_virtual_arm_is_looked_at_by_the_same_checks():
-    found = {finding.name: finding for finding in _virtual(composed("robot=virtual", "doctor.seconds=0.5"))}
-    assert SERVOS | {"world", "line", "front"} == set(found)
+    config = composed("robot=virtual", "doctor.seconds=0.5", "+robot.cameras.wrist={kind: realsense, depth: true}")
+    found = {finding.name: finding for finding in _virtual(config)}
+    assert SERVOS | {"world", "line", "front", "wrist", "wrist depth", "skew"} == set(found)
+    assert re.match(r"\d+% of the pixels measured, 0\.\d\d \.\.\. \d\.\d\d m", found["wrist depth"].found)
+    assert "ms between the cameras' newest frames" in found["skew"].found
     assert {name: found[name] for name in SERVOS if found[name].state != "ok"} == {}
     assert "15 frames/s" in found["front"].found
+
+
+def test_depth_of_a_camera_that_has_none_is_refused():
+    with pytest.raises(ConfigError, match=r"robot\.cameras\.front\.depth=true needs a camera with depth"):
+        virtual_cameras(composed("robot=virtual", "+robot.cameras.front.depth=true"), {"front": WEBCAM})
 
 
 def test_an_unknown_robot_is_refused():

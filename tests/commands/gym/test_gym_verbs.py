@@ -233,6 +233,6 @@ def test_a_second_training_in_one_folder_is_refused(verb, part, tmp_path, monkey
     settings = config(name, "env=umaze", f"method={method}", f"dataset={path}", f"run_dir={tmp_path}/run", "steps=5")
     (tmp_path / "run" / part).mkdir(parents=True)
     (tmp_path / "run" / part / "metrics").write_text("the first one's")
-    with only_writer(tmp_path / "run" / part), pytest.raises(ConfigError, match=r"is writing into .*another run_dir"):
+    with only_writer(tmp_path / "run" / part), pytest.raises(ConfigError, match=r"already runs in .*another run_dir"):
         verb.run(settings)
     assert (tmp_path / "run" / part / "metrics").read_text() == "the first one's"

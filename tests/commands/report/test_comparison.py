@@ -4,9 +4,11 @@ import math
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from matplotlib import rcParams
 
-from commands.report.charts import method_chart
+from commands.report.charts import method_chart, success_chart
 from commands.report.compare import markdown
 from commands.report.comparison import MethodRun, by_method, mean_curve, rows_of
 from commands.report.data import stream_of
@@ -52,6 +54,22 @@ def test_a_pause_takes_no_minutes():
     stream = stream_of([info(1.0), info(1.5), info(31.5), info(32.0)])
     assert stream.minutes == pytest.approx([0.0, 0.5, 0.5, 1.0])
     assert stream.steps.tolist() == [5, 10, 15, 20]
+
+
+@pytest.mark.parametrize(("minutes", "said"), [(0.02, "seconds"), (1.5, "minutes")])
+def test_a_run_of_seconds_has_seconds_below_its_chart(minutes, said, monkeypatch):
+    def info(minute):
+        return SimpleNamespace(
+            id=f"{round(minute * 60e9)}-x", length=5, direction="forward", outcome="success", metadata={}
+        )
+
+    monkeypatch.setitem(rcParams, "svg.fonttype", "none")  # text as text
+    chart = success_chart(stream_of([info(1.0), info(1.0 + minutes)]), [])
+    assert f"{said} of fine-tuning on this machine" in chart
+    last = {"seconds": 1.2, "minutes": 1.5}[said]
+    ticks = [f"{tick:.1f}" for tick in np.linspace(0, last, 6)]
+    assert len(set(ticks)) == 6
+    assert all(f">{tick}</text>" in chart for tick in ticks)
 
 
 def test_the_curve_has_the_common_points():

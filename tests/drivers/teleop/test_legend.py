@@ -4,7 +4,7 @@ import pytest
 
 from drivers.teleop.device import DEVICES
 from drivers.teleop.keys import Key
-from drivers.teleop.legend import control_name, legend
+from drivers.teleop.legend import control_name, legend, motions
 from trajectories.errors import ConfigError
 
 
@@ -34,6 +34,15 @@ def test_gripper_fine_motion_and_enable_are_named():
     assert found["close gripper"] == "right trigger"
     assert found["hold to move"] == "left trigger"
     assert "open gripper" not in found
+
+
+def test_keys_that_move_the_arm_are_named():
+    found = motions({"device": "keyboard"})
+    assert found["move forward / back"] == "w / s"
+    assert found["move up / down"] == "r / f"
+    assert len(found) == 6
+    assert motions({"device": "gamepad"}) == {}  # sticks
+    assert motions({"device": "leader", "port": "x"}) == {}
 
 
 def test_two_devices_share_a_legend():

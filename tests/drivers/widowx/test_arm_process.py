@@ -61,7 +61,8 @@ def test_it_is_taken_over_where_it_is_moves_and_tells_of_itself(bench, caplog):
         with caplog.at_level(logging.WARNING):
             arm.close()
         assert "TORQUE ON" in arm.farewell
-        assert "Arm closed. The arm is not in its sleep pose" in caplog.text  # logged there, heard here
+        said = {record.message[:45]: record.levelname for record in caplog.records}  # logged there, heard here
+        assert said["Arm closed. The arm is not in its sleep pose:"] == "WARNING"
         assert arm.report().cycles >= report.cycles
         for use in (arm.hold, lambda: arm.send(command(goal)), lambda: arm.sleep(), lambda: clear(arm)):
             with pytest.raises(PortLostError, match="closed; connect again"):
@@ -172,10 +173,12 @@ def test_the_session_sees_what_came_of_its_wish_when_it_is_answered(bench):
         arm.close()
 
 
-def test_close_folds_up_whatever_was_ordered_before(bench):
-    with bench.arm(on_close="sleep") as arm:
+def test_close_folds_up_whatever_was_ordered_before(bench, caplog):
+    with bench.arm(on_close="sleep") as arm, caplog.at_level(logging.INFO, "drivers.widowx.arm"):
         arm.send(command(NEARLY_ASLEEP + 0.2))
         arm.close()  # at once: the order is void
+        said = {record.message: record.levelname for record in caplog.records}
+        assert said["Arm closed. The arm lies in its sleep pose; torque is off."] == "INFO"
         assert "sleep pose; torque is off" in arm.farewell
         farewell = arm.farewell
         arm.close()

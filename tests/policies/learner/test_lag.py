@@ -98,7 +98,7 @@ def test_the_process_says_it_at_the_start_and_while_it_runs(open_learner, tmp_pa
     for number in range(15):
         learner.put_episode(replace(episode, id=f"{number:032x}"))
     said = []
-    assert run_learner(learner, "127.0.0.1:0", run_pair(tmp_path), say=said.append, linger_s=0.0)
+    assert run_learner(learner, "127.0.0.1:0", run_pair(tmp_path), say=said.append, linger_s=0.0, actor_s=0.0)
     assert "an update takes" in said[0]
     assert "282 updates behind" in said[1]  # 300 steps - 10 of the warm-up - 8 of the first turn
     assert "the robot waits for it (robot.max_lag=250)" in said[1]

@@ -1,5 +1,7 @@
 """The learner as actors see it: durable, without doubles, paced, resumable."""
 
+import errno
+import os
 import threading
 from dataclasses import replace
 from functools import partial
@@ -367,6 +369,57 @@ def test_the_process_serves_trains_and_ends_with_policies_of_the_way(make, tmp_p
     snapshots = sorted(path.name for path in (tmp_path / "run" / "snapshots").iterdir())
     assert snapshots == ["step_100", "step_200"]
     load_policy(tmp_path / "run" / "snapshots" / "step_200", SPEC)
+
+
+def test_a_run_that_is_complete_waits_for_the_actor_that_is_only_starting(make, tmp_path):
+    learner = make()
+    for episode in online(10, seed=12):
+        learner.put_episode(episode)
+    learner.train()
+    learner.close()
+    again, told = make(), []
+    assert again.complete
+
+    def on_ready(where):
+        def actor():
+            learner_has_time.wait(20)
+            with LearnerClient(where, run_pair(tmp_path)) as client:
+                client.hello(SPEC, again.digest)
+                told.append(client.finished())
+
+        thread.append(threading.Thread(target=actor))
+        thread[0].start()
+
+    learner_has_time, thread = threading.Event(), []
+    threading.Timer(0.5, learner_has_time.set).start()
+    assert run_learner(again, "127.0.0.1:0", run_pair(tmp_path), on_ready=on_ready, linger_s=0.2)
+    thread[0].join()
+    assert told == [True]
+
+
+def test_a_full_disk_ends_no_learning_and_the_last_policy_waits_for_room(make, tmp_path, monkeypatch):
+    said = []
+    learner = make(notify=said.append)
+    write, refused = learner.trainer.save, []
+
+    def save(progress):
+        if len(refused) < 17:  # all 16 on the way, and once at the end
+            refused.append(progress)
+            error = CheckpointError("learner.safetensors can't be written (No space left on device).")
+            raise error from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(progress)
+
+    monkeypatch.setattr(learner.trainer, "save", save)
+    monkeypatch.setattr(learner._writes, "_pause_ns", 0)
+    for episode in online(10, seed=12):
+        learner.put_episode(episode)
+    assert learner.train() == 160
+    assert len(refused) == 17
+    assert "Learning goes on; the checkpoint is tried again until the disk has room." in said[0]
+    assert len(said) == 3
+    assert "The disk has room again" in said[-1]
+    learner.close()
+    assert make().status.updates == 160
 
 
 def test_a_stop_saves(make, tmp_path):

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from helpers import ROOT
@@ -77,6 +78,19 @@ def test_of_two_that_meet_late_the_newer_one_stands():
     assert arm.standing == (new,)
 
 
+def test_a_hold_said_after_the_clock_was_set_back_is_the_newer_one(monkeypatch):
+    session, arm = FaultLatch(), FaultLatch()
+    session.trip("Ada said hold", "hold")
+    arm.add(session.standing)
+    long_ago = time.time_ns() - 10**15
+    monkeypatch.setattr("robot.control.faults.time.time_ns", lambda: long_ago)
+    again = session.trip("Ada said hold", "hold")
+    arm.add(session.standing)
+    assert arm.standing == session.standing == (again,)
+    arm.clear("Ada", [again.id])
+    assert arm.standing == ()
+
+
 def test_listeners_hear_what_stands_now_and_every_change():
     latch, heard = FaultLatch(), []
     first = latch.trip("overload")
@@ -118,7 +132,14 @@ def test_a_record_outlives_the_kill_of_its_process(tmp_path):
     assert list(record.parent.iterdir()) == []
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"faults": 3}', '{"faults": [{}]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "{", "[]", '{"faults": 3}', '{"faults": [{}]}', '{"faults": ["a"]}', "[" * 100_000,
+        '{"faults": [{"id": "a", "reason": "b", "since_ns": 1e400}]}',
+    ],
+    ids=range(8),
+)  # fmt: skip
 def test_a_record_that_cannot_be_read_stands_for_a_fault(tmp_path, text):
     record = tmp_path / "arm.faults"
     record.write_text(text)
@@ -126,6 +147,15 @@ def test_a_record_that_cannot_be_read_stands_for_a_fault(tmp_path, text):
     assert "can't be read" in latch.reason
     latch.clear("Ada", ids(latch))
     assert FaultLatch(record).standing == ()
+
+
+def test_two_records_that_cannot_be_read_are_two_faults(tmp_path):
+    latch = FaultLatch()
+    for name in ("run", "arm"):
+        (tmp_path / name).write_text("{")
+        latch.add(FaultLatch(tmp_path / name).standing)
+    latch.clear("Ada", ids(latch)[:1])
+    assert "arm, can't be read" in latch.reason
 
 
 def test_rests_of_several_processes_stand_side_by_side(tmp_path):

@@ -97,6 +97,14 @@ class Rig:
         return "\n".join(self.said)
 
 
+def test_after_a_look_back_the_person_is_asked_for_the_next_direction():
+    options = DemonstrationOptions(max_steps=6, debounce_s=0.01, aftermath_steps=2)
+    rig = Rig(*EPISODE, *EPISODE, options=options)
+    rig.run(2)
+    asked = [p.direction for p in rig.shown if p.phase is Phase.PREPARING]
+    assert asked == ["forward"] * 2 + ["backward"] * 2
+
+
 def test_directions_alternate_and_every_step_is_the_persons():
     rig = Rig(*EPISODE * 4)
     episodes = rig.run(4)

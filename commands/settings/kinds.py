@@ -1,0 +1,90 @@
+"""Types of typed settings: each must be of the kind of its default, whoever reads it later."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from trajectories.errors import ConfigError
+
+CHECKED_LATER = ("agent", "method", "encoder", "reward", "finetune", "device", "hydra")
+"""Groups that are built into dataclasses, which check types themselves and allow more than the default's."""
+_FRACTIONS = ("pretrain.held_out", "train_backbone.minutes")
+"""Whole numbers in their files, and fractions all the same."""
+
+
+_PROTOTYPES: dict[str, Any] = {
+    "text": "", "list": [], "whole number": 0, "number": 0.5, "true or false": False, "settings": {},
+}  # fmt: skip
+"""A value of each kind of setting, as the list of settings calls it."""
+
+
+def require_typed(
+    config: DictConfig,
+    overrides: Sequence[str],
+    choices: Sequence[str],
+    base: DictConfig,
+    kinds: Mapping[str, str],
+) -> None:
+    """Refuse settings that are of another kind than their defaults; a text that looks like a number becomes a text.
+
+    Args:
+        config: As composed with `overrides`; a text that Hydra took for a number (run_dir=007) is put right in it.
+        overrides: As typed.
+        choices: Names of the groups, whose choices are no values.
+        base: Composed with the same choices, without the other overrides.
+        kinds: Key -> kind in words (`commands.settings.listing`), for those whose default is null.
+
+    Raises:
+        ConfigError: With the key, what was expected and what was given.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parser = OverridesParser.create()
+    for typed in overrides:
+        override = parser.parse_override(typed)
+        key = override.key_or_group
+        if override.is_delete() or override.is_add() or override.is_force_add() or key in choices:
+            continue
+        wanted, given = OmegaConf.select(base, key), OmegaConf.select(config, key)
+        if key.partition(".")[0] in CHECKED_LATER:
+            continue
+        if wanted is None and given is not None:
+            wanted = _PROTOTYPES.get(kinds.get(key, "").removesuffix(" or null"))
+        if isinstance(wanted, str) and isinstance(given, bool | int | float):
+            OmegaConf.update(config, key, typed.partition("=")[2])
+            continue
+        expected = None if wanted is None else misfit(wanted, given, whole=key not in _FRACTIONS)
+        if expected is not None:
+            default = OmegaConf.select(base, key)
+            default = "null" if default is None else repr(default)
+            raise ConfigError(f"{key} must be {expected}, got {typed.partition('=')[2]!r}; the default is {default}.")
+
+
+def misfit(wanted: Any, given: Any, whole: bool = True) -> str | None:
+    """What was expected where a value is of another kind than the default `wanted`; None where it fits.
+
+    Args:
+        wanted: The default, not None.
+        given: The value.
+        whole: Whether a default that is a whole number stands for whole numbers alone.
+    """
+    kinds: list[tuple[type | tuple[type, ...], str, Callable[[Any], bool]]] = [
+        (bool, "true or false", lambda value: isinstance(value, bool)),
+        (int, "a whole number", lambda value: _is_number(value) and (value == int(value) or not whole)),
+        (float, "a number", _is_number),
+        (str, "a text", lambda value: isinstance(value, str)),
+        ((ListConfig, list), "a list, [a,b]", lambda value: isinstance(value, ListConfig | list)),
+        ((DictConfig, dict), "settings, {key: value}", lambda value: isinstance(value, DictConfig | dict)),
+    ]
+    for kind, expected, fits in kinds:
+        if isinstance(wanted, kind):
+            return None if fits(given) or (given == "auto" and kind is int) else expected
+    return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
