@@ -45,4 +45,17 @@ say "installing the locked packages (about 7 GB with the CUDA libraries, minutes
 "$venv/bin/python" -m pip install -q --disable-pip-version-check --require-hashes -r bootstrap.lock
 "$venv/bin/uv" pip install -q --python "$venv/bin/python" --require-hashes -r requirements.lock
 "$venv/bin/uv" pip install -q --python "$venv/bin/python" --no-deps --no-build-isolation --editable .
+say "compiling the bytecode of what the commands import, so that each starts in half the time"
+env -u PYTHONDONTWRITEBYTECODE "$venv/bin/python" - <<'PY' || say "not compiled: commands start slower"
+import contextlib
+import importlib
+import pkgutil
+
+for library in ("hydra", "torch._dynamo"):  # imported late
+    importlib.import_module(library)
+for room in ("trajectories", "robot", "drivers", "sim", "rewards", "policies", "factory", "commands"):
+    for module in pkgutil.walk_packages(importlib.import_module(room).__path__, f"{room}."):
+        with contextlib.suppress(Exception):  # a device's library that this machine lacks
+            importlib.import_module(module.name)
+PY
 say "done"

@@ -44,12 +44,10 @@ def overhang_m(twin: Twin, direction: Direction) -> float | None:
     if not goal.fixture:
         return None
     info, item = twin.scene.fixture(goal.fixture), twin.scene.object(twin.task.object)
-    away = twin.scene.physics.body_pose(item.name)[0][:2] - info.position[:2]
-    if info.is_round:
-        return float(np.linalg.norm(away) - info.half_extent[0] + max(item.half_extent))
-    cos, sin = np.cos(info.yaw), np.sin(info.yaw)
-    inside = np.abs([cos * away[0] + sin * away[1], cos * away[1] - sin * away[0]])
-    return float((inside - info.half_extent).max() + max(item.half_extent))
+    x, y, _ = twin.scene.physics.body_pose(item.name)[0]
+    away = np.abs(info.local(x, y))
+    beyond = np.linalg.norm(away) - info.half_extent[0] if info.is_round else (away - info.half_extent).max()
+    return float(beyond + max(item.half_extent))
 
 
 def borders(classifier: SuccessClassifier, task: str, states: int, seed: int) -> str:

@@ -25,6 +25,9 @@ from robot.signals import interrupt_once, on_signals
 from trajectories.errors import RegraspError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from hydra.conf import OverridesConf
     from omegaconf import DictConfig
 
 USAGE = """regrasp: a pre-trained manipulation policy, made good at your task, by itself
@@ -170,12 +173,12 @@ def _run(name: str, rest: list[str]) -> None:
             os.environ.setdefault("TQDM_MININTERVAL", "10")  # a log file needs no moving bar
         try:
             with on_signals(interrupt_once(), signal.SIGTERM, signal.SIGHUP), quiet_when_unread():
-                given = HydraConfig.get()
-                groups = {group.partition("@")[0] for group in given.runtime.choices}
-                require_known_settings(name, config, given.overrides.task, groups, added_folders())
+                asked = HydraConfig.get()
+                groups = {group.partition("@")[0] for group in asked.runtime.choices}
+                require_known_settings(name, config, asked.overrides.task, groups, added_folders())
                 require_seeds(config)  # quiet: Hydra would print a traceback
                 if verb.config_module == ROOT:
-                    _require_typed(config, verb)
+                    _require_typed(config, verb, asked.overrides, groups)
                 importlib.import_module(verb.module).run(config)
         except RegraspError as error:
             fail(str(error))
@@ -194,22 +197,19 @@ def _run(name: str, rest: list[str]) -> None:
         fail(not_composed(name, error))
 
 
-def _require_typed(config: DictConfig, verb: Verb) -> None:
+def _require_typed(config: DictConfig, verb: Verb, overrides: OverridesConf, groups: Collection[str]) -> None:
     """Refuse typed settings that are of another kind than their defaults.
 
     Raises:
         ConfigError: With the key.
     """
     from hydra import compose
-    from hydra.core.hydra_config import HydraConfig
 
-    asked = HydraConfig.get()
-    groups = list(asked.runtime.choices)
-    chosen = [one for one in asked.overrides.task if one.partition("=")[0].lstrip("+~").partition("@")[0] in groups]
-    typed = [one for one in asked.overrides.task if one not in chosen]
+    chosen = [one for one in overrides.task if one.partition("=")[0].lstrip("+~").partition("@")[0] in groups]
+    typed = [one for one in overrides.task if one not in chosen]
     if typed:
-        base = compose(verb.config_name, [*asked.overrides.hydra, *chosen])
-        require_typed(config, typed, groups, base, {setting.key: setting.kind for setting in read_settings(verb)})
+        base = compose(verb.config_name, [*overrides.hydra, *chosen])
+        require_typed(config, typed, groups, base, verb)
 
 
 if __name__ == "__main__":

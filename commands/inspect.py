@@ -11,6 +11,9 @@ from trajectories.inspect import inspect_store
 from trajectories.kinds import AFTERMATH, kind_of
 from trajectories.store import TrajectoryStore
 
+_DELAY_S = 1e-3
+"""The bar comes with the first episode, so that there is none where there is no store."""
+
 
 def run(config: DictConfig) -> None:
     """Bring back what `config.restore` names, then print the report; pictures and a video go to `config.out`."""
@@ -18,10 +21,10 @@ def run(config: DictConfig) -> None:
     if config.restore is not None:
         with TrajectoryStore(path) as store:
             print(f"{store.restore(None if config.restore == 'all' else [str(config.restore)])}\n")
-    with TrajectoryStore(path, read_only=True) as store:  # refused here, before there is a bar
-        if episode == "last":
+    if episode == "last":
+        with TrajectoryStore(path, read_only=True) as store:
             episode = newest_attempt(store)
-    with tqdm(desc="verifying", unit="episode", dynamic_ncols=True) as bar:
+    with tqdm(desc="verifying", unit="episode", dynamic_ncols=True, delay=_DELAY_S) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total

@@ -1,7 +1,9 @@
 """The twin's tasks with flat observations, for libraries that know boxes only: `regrasp/PotPickPlaceFlat-v0` and so on.
 
-import gymnasium
-env = gymnasium.make("sim.flat_env:regrasp/BinWeightFlat-v0")
+    import gymnasium
+    env = gymnasium.make("sim.flat_env:regrasp/BinWeightFlat-v0")
+
+Rewards and ends are those of `sim.register`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from trajectories.errors import DiskError
 
-_AGAIN_S = 2.0
+AGAIN_S = 2.0
+"""Pause between two attempts, s."""
 _LOOK_S = 0.05
 
 
@@ -26,7 +27,7 @@ def retry_while_disk_is_full(
     keep: Callable[[], None],
     notify: Callable[[str], None],
     given_up: Callable[[], bool],
-    again_s: float = _AGAIN_S,
+    again_s: float = AGAIN_S,
     what: str = "the episode",
     work: str = "the session",
 ) -> None:

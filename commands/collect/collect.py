@@ -31,12 +31,9 @@ def record(job: tuple[TwinSettings, CollectJob]) -> Episode:
     rng = np.random.default_rng(wanted.seed)
     if wanted.kind == PLAY:
         episode = play_cycle(twin, rng)
-    elif wanted.kind == AFTERMATH:
-        episode = aftermath(
-            twin, wanted.direction, rng, noise=wanted.noise, failure=wanted.failure, max_steps=wanted.max_steps
-        )
     else:
-        episode = collect_episode(
+        act = aftermath if wanted.kind == AFTERMATH else collect_episode
+        episode = act(
             twin, wanted.direction, rng, noise=wanted.noise, failure=wanted.failure, max_steps=wanted.max_steps
         )
     about = {KIND_KEY: wanted.kind, "job": wanted.key, "conditions": conditions_of(settings, wanted)}

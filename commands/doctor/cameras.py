@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from omegaconf import DictConfig
 
 from commands.doctor.report import Finding, fail, ok, warn
-from drivers.cameras.camera import CameraStatus, ProcessCamera
+from drivers.cameras.camera import ANY_AGE_NS, CameraStatus, ProcessCamera
 from drivers.cameras.config import CameraConfig
 from drivers.cameras.find import Attached
 from drivers.cameras.latency import skew_ns
@@ -23,7 +23,6 @@ from trajectories.errors import ConfigError, RegraspError, StaleDataError
 _SAMPLE_S = 0.02
 _MUCH_SLOWER = 0.9
 """Fraction of the frame rate asked for below which it is called slow."""
-_ANY_AGE_NS = 10**12
 _CABLE = "Plug it in, straight into the computer; `regrasp doctor` lists what is attached."
 
 
@@ -188,7 +187,7 @@ def _skew(watched: Mapping[str, _Watched]) -> list[float]:
     if len(watched) < 2:
         return []
     try:
-        return [skew_ns({name: one.camera.latest(_ANY_AGE_NS).t_ns for name, one in watched.items()}) / 1e6]
+        return [skew_ns({name: one.camera.latest(ANY_AGE_NS).t_ns for name, one in watched.items()}) / 1e6]
     except StaleDataError:  # said of the camera itself
         return []
 
@@ -210,7 +209,7 @@ def _judge_skew(values_ms: Sequence[float], slowest_fps: float) -> Finding:
 def _depth(name: str, camera: ProcessCamera) -> Finding:
     """How much of one depth image was measured, and from where to where."""
     try:
-        frame = camera.depth(_ANY_AGE_NS)
+        frame = camera.depth(ANY_AGE_NS)
     except RegraspError as error:
         return fail(f"{name} depth", str(error), "Do what the message says, or leave out depth: true.")
     metres = frame.depth[frame.depth > 0] * frame.unit_m

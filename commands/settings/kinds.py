@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from importlib.resources import files
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
+from commands.settings.setting import WORDS
+from commands.settings.written import settings_in, texts_of
+from commands.verbs import Verb
 from trajectories.errors import ConfigError
 
 CHECKED_LATER = ("agent", "method", "encoder", "reward", "finetune", "device", "hydra")
@@ -16,18 +20,16 @@ _FRACTIONS = ("pretrain.held_out", "train_backbone.minutes")
 """Whole numbers in their files, and fractions all the same."""
 
 
-_PROTOTYPES: dict[str, Any] = {
-    "text": "", "list": [], "whole number": 0, "number": 0.5, "true or false": False, "settings": {},
-}  # fmt: skip
-"""A value of each kind of setting, as the list of settings calls it."""
+_PROTOTYPES: Mapping[str, Any] = {word: kind() for kind, word in WORDS.items() if kind is not type(None)}
+"""A value of each kind of setting, by what a person calls it."""
 
 
 def require_typed(
     config: DictConfig,
     overrides: Sequence[str],
-    choices: Sequence[str],
+    choices: Collection[str],
     base: DictConfig,
-    kinds: Mapping[str, str],
+    verb: Verb,
 ) -> None:
     """Refuse settings that are of another kind than their defaults; a text that looks like a number becomes a text.
 
@@ -36,7 +38,7 @@ def require_typed(
         overrides: As typed.
         choices: Names of the groups, whose choices are no values.
         base: Composed with the same choices, without the other overrides.
-        kinds: Key -> kind in words (`commands.settings.listing`), for those whose default is null.
+        verb: Whose files say of what kind a setting is whose default is null.
 
     Raises:
         ConfigError: With the key, what was expected and what was given.
@@ -53,7 +55,7 @@ def require_typed(
         if key.partition(".")[0] in CHECKED_LATER:
             continue
         if wanted is None and given is not None:
-            wanted = _PROTOTYPES.get(kinds.get(key, "").removesuffix(" or null"))
+            wanted = _PROTOTYPES.get(_written_kind(verb, key).removesuffix(" or null"))
         if isinstance(wanted, str) and isinstance(given, bool | int | float):
             OmegaConf.update(config, key, typed.partition("=")[2])
             continue
@@ -62,6 +64,13 @@ def require_typed(
             default = OmegaConf.select(base, key)
             default = "null" if default is None else repr(default)
             raise ConfigError(f"{key} must be {expected}, got {typed.partition('=')[2]!r}; the default is {default}.")
+
+
+def _written_kind(verb: Verb, key: str) -> str:
+    """What the files of a verb call the values of a setting; "" where they don't say."""
+    texts = texts_of(files(verb.config_module), verb.config_name, "")
+    said = [one.kind for text, prefix in texts for one in settings_in(text, prefix) if one.key == key and one.kind]
+    return said[-1] if said else ""
 
 
 def misfit(wanted: Any, given: Any, whole: bool = True) -> str | None:

@@ -15,6 +15,8 @@ from robot.interfaces import Frame
 from trajectories.errors import ConfigError, MissingDependencyError, StaleDataError
 from trajectories.numbers import NS_PER_S
 
+ANY_AGE_NS = 10**12
+"""An age that no frame has: for whoever wants the newest one, however old."""
 _POLL_S = 0.01
 _ADVICE = {
     State.STARTING: "It is being opened; wait a moment.",

@@ -10,14 +10,13 @@ from types import TracebackType
 
 import numpy as np
 
-from drivers.cameras.camera import ProcessCamera
+from drivers.cameras.camera import ANY_AGE_NS, ProcessCamera
 from drivers.cameras.latency import Latency, image_motion, measure_latency
 from robot.interfaces import Arm, LatchingArm
 from trajectories.errors import StaleDataError
 from trajectories.types import Float64, UInt8
 
 _POLL_S = 0.004
-_ANY_AGE_NS = 10**12
 
 
 class MotionRecording:
@@ -76,7 +75,7 @@ class MotionRecording:
             time.sleep(_POLL_S)
 
     def _look(self, name: str, camera: ProcessCamera) -> None:
-        frame, times = camera.latest(_ANY_AGE_NS), self._frame_t_ns[name]
+        frame, times = camera.latest(ANY_AGE_NS), self._frame_t_ns[name]
         if times and frame.t_ns <= times[-1]:
             return
         if name in self._before:

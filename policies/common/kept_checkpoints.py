@@ -13,13 +13,13 @@ from typing import Any
 
 from torch import Tensor
 
+from policies.common.refused_writes import wait_for_room
 from policies.common.tensor_file import read_tensors, write_tensors
 from trajectories.conditions import require_same_identity
-from trajectories.disk_full import retry_while_disk_is_full
-from trajectories.errors import CheckpointError, DiskError
+from trajectories.disk_full import AGAIN_S
+from trajectories.errors import CheckpointError
 
 KEPT = 2
-_AGAIN_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class KeptCheckpoints:
         kind: str,
         identity: Mapping[str, Any],
         notify: Callable[[str], None],
-        again_s: float = _AGAIN_S,
+        again_s: float = AGAIN_S,
     ) -> None:
         """Name the checkpoints of a training; nothing is read or written yet.
 
@@ -105,17 +105,14 @@ class KeptCheckpoints:
         whole = {"identity": self._identity, "content": dict(header)}
 
         def write() -> None:
-            try:
-                write_tensors(self.folder / f"{self._stem}_{number}.safetensors", self._kind, tensors, whole)
-            except CheckpointError as error:
-                raise DiskError(str(error)) from error  # `write_tensors` raises for the disk alone
+            write_tensors(self.folder / f"{self._stem}_{number}.safetensors", self._kind, tensors, whole)
 
         if last:
-            retry_while_disk_is_full(write, self._notify, _never, self._again_s, "the checkpoint", "the command")
+            wait_for_room(write, self._notify, what="the checkpoint", work="the command", again_s=self._again_s)
         else:
             try:
                 write()
-            except DiskError as error:
+            except CheckpointError as error:  # `write_tensors` raises for the disk alone
                 if not self._waiting:
                     self._notify(f"{error} Training goes on; the next checkpoint is tried as usual.")
                 self._waiting = True
@@ -136,7 +133,3 @@ def checkpoint_files(folder: Path, stem: str) -> dict[int, Path]:
     pattern = re.compile(rf"{re.escape(stem)}_(\d+)\.safetensors")
     matches = [(pattern.fullmatch(path.name), path) for path in folder.glob(f"{stem}_*.safetensors")]
     return {int(match[1]): path for match, path in matches if match}
-
-
-def _never() -> bool:
-    return False

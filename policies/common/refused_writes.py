@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from policies.common.tensor_file import refused_by_disk
+from trajectories.disk_full import AGAIN_S, retry_while_disk_is_full
 from trajectories.errors import CheckpointError, DiskError
 from trajectories.numbers import NS_PER_S
 
@@ -51,15 +52,28 @@ class RefusedWrites:
         return True
 
 
-def refused_as_such(write: Callable[[], None]) -> None:
-    """Write, for `trajectories.disk_full.retry_while_disk_is_full`.
+def wait_for_room(
+    write: Callable[[], None],
+    notify: Callable[[str], None],
+    given_up: Callable[[], bool] = lambda: False,
+    *,
+    what: str,
+    work: str,
+    again_s: float = AGAIN_S,
+) -> None:
+    """Write, and while the disk refuses try again, for a write that raises CheckpointError or OSError.
 
     Raises:
-        DiskError: The disk refuses.
+        CheckpointError: Whatever else keeps it from being written.
+        DiskError: It was given up.
     """
-    try:
-        write()
-    except (CheckpointError, OSError) as error:
-        if refused_by_disk(error):
-            raise DiskError(str(error)) from error
-        raise
+
+    def attempt() -> None:
+        try:
+            write()
+        except (CheckpointError, OSError) as error:
+            if refused_by_disk(error):
+                raise DiskError(str(error)) from error
+            raise
+
+    retry_while_disk_is_full(attempt, notify, given_up, again_s, what, work)

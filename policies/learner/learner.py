@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 
 from policies.agent.config import AgentConfig
-from policies.common.refused_writes import RefusedWrites, refused_as_such
+from policies.common.refused_writes import RefusedWrites, wait_for_room
 from policies.learner.divergence import require_finite
 from policies.learner.kept_data import KeptData
 from policies.learner.lag import seconds_an_update
@@ -40,7 +40,6 @@ from policies.replay.run_replay import RunReplay
 from policies.replay.source_weights import SourceWeights
 from robot.control.calibration import CalibrationMark
 from robot.interfaces import Receipt
-from trajectories.disk_full import retry_while_disk_is_full
 from trajectories.errors import CheckpointError
 from trajectories.store import TrajectoryStore
 from trajectories.types import DIRECTIONS, Episode, RobotSpec, Weights
@@ -296,10 +295,7 @@ class Learner:
     def _finish(self) -> None:
         """The last policy: published, kept and checkpointed; waits for a disk that refuses."""
         if self._snapshot_steps < self.config.steps or self._saved_updates < self.trainer.updates:
-            retry_while_disk_is_full(
-                partial(refused_as_such, self._write_last), self._notify, self.given_up, what="the last policy",
-                work="the learner",
-            )  # fmt: skip
+            wait_for_room(self._write_last, self._notify, self.given_up, what="the last policy", work="the learner")
 
     def _write_last(self) -> None:
         if self._snapshot_steps < self.config.steps:

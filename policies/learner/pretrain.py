@@ -29,7 +29,7 @@ from policies.agent.agent import Agent
 from policies.agent.checkpoint import save_agent
 from policies.common.kept_checkpoints import KeptCheckpoint, KeptCheckpoints, checkpoint_files
 from policies.common.progress import Progress
-from policies.common.refused_writes import refused_as_such
+from policies.common.refused_writes import wait_for_room
 from policies.learner.held_out import HeldOutEpisodes
 from policies.learner.keypoint_stage import KeypointStage
 from policies.learner.offline_data import offline_data
@@ -44,7 +44,6 @@ from policies.perception.text_table import EncodeText, TextTable
 from policies.policy import save_policy
 from policies.replay.dataset import fill_replay, for_replay
 from robot.control.calibration import CalibrationMark
-from trajectories.disk_full import retry_while_disk_is_full
 from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError
 from trajectories.store import TrajectoryStore
@@ -211,9 +210,7 @@ class _Pretraining:
     ) -> None:
         """Write the policy folder; while the disk refuses, it is tried again."""
         write = partial(save_pretrained, self.folder, agent, perception, about, calibration)
-        retry_while_disk_is_full(
-            partial(refused_as_such, write), self.notify, lambda: False, what="the policy", work="the command"
-        )
+        wait_for_room(write, self.notify, what="the policy", work="the command")
 
 
 def seen_in_words(perception: Perception) -> str:

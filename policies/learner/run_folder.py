@@ -38,7 +38,6 @@ class RunFolder:
         self.checkpoint = self.path / CHECKPOINT
         self.replay = self.path / REPLAY
         self.metrics = self.path / METRICS
-        self.conditions = self.path / CONDITIONS
 
     def snapshot(self, steps: int) -> Path:
         """Folder of the policy after `steps` environment steps."""

@@ -42,6 +42,8 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _LONGEST_COMMON_NAME = 64  # RFC 5280, upper bound in appendix A.1
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
 _DNS = re.compile(rf"{_LABEL}(\.{_LABEL})*", re.IGNORECASE)
+_NUMBERS = re.compile(r"[0-9]+(\.[0-9]+)+")
+"""A mistyped IP address: no host is called so (RFC 1123, 2.1)."""
 _Key = ec.EllipticCurvePrivateKey
 
 
@@ -241,7 +243,7 @@ def _general_name(name: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         pass
-    if not _DNS.fullmatch(name):
+    if not _DNS.fullmatch(name) or _NUMBERS.fullmatch(name):
         raise ConfigError(f"names: {name!r} is neither a host name (robot.lab.example) nor an IP address (192.168.1.7)")
     return x509.DNSName(name)
 

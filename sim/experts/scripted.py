@@ -292,8 +292,7 @@ class ScriptedExpert:
             offset = half * self._rng.uniform(-0.8, 0.8, 2)
             axis = int(self._rng.integers(2))
             offset[axis] = math.copysign(half[axis], math.cos(angle))
-        cos, sin = math.cos(info.yaw), math.sin(info.yaw)
-        place = info.position[:2] + np.array([cos * offset[0] - sin * offset[1], sin * offset[0] + cos * offset[1]])
+        place = info.point(*offset)
         return np.clip(place, (REACH_X[0], REACH_Y[0]), (REACH_X[1], REACH_Y[1]))
 
     def _descend(self, offset: Float64) -> Iterator[Step]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from trajectories.types import Float64
 
 Colour = tuple[float, float, float]
@@ -109,12 +111,21 @@ class FixtureInfo:
 
     def contains(self, x: float, y: float, margin: float = 0.0) -> bool:
         """Whether a point of the base frame lies over the surface, at least `margin` (m) inside its edge."""
-        dx, dy = x - float(self.position[0]), y - float(self.position[1])
         if self.is_round:
-            return math.hypot(dx, dy) <= self.half_extent[0] - margin
-        cos, sin = math.cos(self.yaw), math.sin(self.yaw)
-        along, across = cos * dx + sin * dy, cos * dy - sin * dx
+            return math.hypot(x - float(self.position[0]), y - float(self.position[1])) <= self.half_extent[0] - margin
+        along, across = self.local(x, y)
         return abs(along) <= self.half_extent[0] - margin and abs(across) <= self.half_extent[1] - margin
+
+    def local(self, x: float, y: float) -> tuple[float, float]:
+        """A point of the base frame in the fixture's own frame, m."""
+        dx, dy = x - float(self.position[0]), y - float(self.position[1])
+        cos, sin = math.cos(self.yaw), math.sin(self.yaw)
+        return cos * dx + sin * dy, cos * dy - sin * dx
+
+    def point(self, along: float, across: float) -> Float64:
+        """A point of the fixture's own frame in the base frame: (2,) m."""
+        cos, sin = math.cos(self.yaw), math.sin(self.yaw)
+        return self.position[:2] + np.array([cos * along - sin * across, sin * along + cos * across])
 
 
 @dataclass(frozen=True)

@@ -159,12 +159,8 @@ class Task:
         room = [max(0.004, extent - margin) for extent in fixture.half_extent]
         if fixture.is_round:
             angle, radius = rng.uniform(0, 2 * math.pi), room[0] * math.sqrt(rng.random())
-            offset = np.array([radius * math.cos(angle), radius * math.sin(angle)])
-        else:
-            x, y = rng.uniform(-room[0], room[0]), rng.uniform(-room[1], room[1])
-            cos, sin = math.cos(fixture.yaw), math.sin(fixture.yaw)
-            offset = np.array([cos * x - sin * y, sin * x + cos * y])
-        return fixture.position[:2] + offset
+            return fixture.position[:2] + np.array([radius * math.cos(angle), radius * math.sin(angle)])
+        return fixture.point(rng.uniform(-room[0], room[0]), rng.uniform(-room[1], room[1]))
 
     def free_place(self, scene: Scene, rng: np.random.Generator, name: str, avoid: str) -> Float64:
         """(2,) m, anywhere reachable where the object stands flat: wholly on or wholly off each fixture.

@@ -4,11 +4,10 @@ import subprocess
 import sys
 
 import pytest
-from helpers import ENVIRONMENT
+from helpers import ENVIRONMENT, ROOT
 from hydra import compose, initialize_config_module
 
 from commands.settings.kinds import require_typed
-from commands.settings.listing import read_settings
 from commands.verbs import VERBS
 from trajectories.errors import ConfigError
 
@@ -25,8 +24,7 @@ def typed(*overrides, verb="collect", chosen=()):
     with initialize_config_module("configs", version_base="1.3"):
         config, base = compose(verb, [*chosen, *overrides]), compose(verb, list(chosen))
         config.workers = base.workers = 1
-        kinds = {setting.key: setting.kind for setting in read_settings(VERBS[verb.replace("_", "-")])}
-        require_typed(config, overrides, GROUPS, base, kinds)
+        require_typed(config, overrides, GROUPS, base, VERBS[verb.replace("_", "-")])
         return config
 
 
@@ -84,3 +82,17 @@ def test_the_command_line_says_it_and_takes_numbers_for_folders(tmp_path):
         "regrasp: collect.demos must be a whole number, got 'abc'; the default is 4.\n",
     )
     assert "No session of 007 runs" in regrasp("say", "run_dir=007", "word=hold", cwd=tmp_path).stderr
+
+
+def test_a_word_to_a_session_waits_for_no_library_of_learning(tmp_path):
+    code = (
+        "import sys\n"
+        f"sys.argv = ['regrasp', 'say', 'word=hold', 'by=Anna', {f'run_dir={tmp_path}'!r}]\n"
+        "from commands.__main__ import main\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit as end:\n"
+        "    print(end.code, 'torch' in sys.modules)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=ENVIRONMENT)
+    assert ran.stdout == "2 False\n", ran.stderr

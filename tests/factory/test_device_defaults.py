@@ -47,7 +47,7 @@ def test_what_the_yaml_of_a_camera_says_is_its_default():
     made = camera_settings("front", said, 96)
     assert differences(made, CameraConfig("front", RealSenseConfig("77"), (96, 96))) == []
     documented = set(said) - {"kind", "crop", "latency_ms", "patience"}
-    assert documented == {field.name for field in fields(RealSenseConfig)} - {"depth", "stand_in"}
+    assert documented == {field.name for field in fields(RealSenseConfig)} - {"stand_in"}
 
 
 def test_a_cameras_patience_can_be_set():

@@ -17,7 +17,7 @@ from policies.learner.learner import Learner
 from policies.learner.learner_config import LearnerConfig
 from policies.learner.metrics import read_metrics
 from policies.learner.rate_limiter import UpdateRateLimiter
-from policies.learner.run_folder import RunFolder
+from policies.learner.run_folder import CONDITIONS, RunFolder
 from policies.learner.run_learner import run_learner
 from policies.policy import load_policy, save_policy
 from robot.link.certificates import run_pair
@@ -261,7 +261,7 @@ def test_losses_of_a_run_do_not_change_unless_a_person_accepts_it(make, tmp_path
     with pytest.raises(ConfigError, match=r"agent\.critic_lr = 0\.0003, the settings ask for 0\.00015"):
         make(config=slower)
     make(config=replace(slower, accept_changes=True)).close()
-    before, after = read_conditions(RunFolder(tmp_path / "run").conditions)
+    before, after = read_conditions(tmp_path / "run" / CONDITIONS)
     assert (before["agent"]["critic_lr"], after["agent"]["critic_lr"]) == (0.0003, 0.00015)
     make(config=slower).close()
 

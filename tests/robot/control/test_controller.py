@@ -299,7 +299,7 @@ def test_an_impossible_measurement_latches_and_holds_from_the_first_step_on(brok
     arm.joints = broken
     with pytest.raises(SafetyError):
         env.observe()
-    with pytest.raises(SafetyError, match="person clear it"):
+    with pytest.raises(SafetyError, match="clear it by name"):
         env.apply(action(0.1))
     assert arm.holds == 1
     assert arm.sent == []

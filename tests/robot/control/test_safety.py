@@ -198,7 +198,7 @@ def test_lasting_effort_latches_a_fault_until_a_person_clears_it():
         safe.check(action(), target, heavy, PERIOD)
     with pytest.raises(SafetyError, match=r"shoulder pushed with -8.00 N m"):
         safe.check(action(), target, heavy, PERIOD)
-    with pytest.raises(SafetyError, match="person clear it"):
+    with pytest.raises(SafetyError, match="clear it by name"):
         safe.check(action(), target, state_at(START), PERIOD)  # latched though the load is gone
     with pytest.raises(SafetyError, match="name"):
         safe.clear("  ", [fault.id for fault in safe.faults.standing])

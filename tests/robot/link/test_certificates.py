@@ -108,7 +108,9 @@ def test_a_machine_has_a_host_name(lab, machine):
     assert sorted(path.name for path in lab.iterdir()) == ["authority.key", "authority.pem"]
 
 
-@pytest.mark.parametrize("name", ["", "http://robot", "robot:8080", "1.2.3.4/24", "ro bot", "*.lab"])
+@pytest.mark.parametrize(
+    "name", ["", "http://robot", "robot:8080", "1.2.3.4/24", "ro bot", "*.lab", "300.1.1.1", "1.2.3"]
+)
 def test_names_are_host_names_or_addresses(lab, name):
     with pytest.raises(ConfigError, match=re.escape(repr(name)) + " is neither"):
         make_machine(lab, "robot", [name])

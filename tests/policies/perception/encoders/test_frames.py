@@ -73,7 +73,7 @@ def test_an_episode_is_encoded_to_what_the_frames_give(network):
         rows = slice(start, start + 8)
         assert torch.equal(stored[rows], encoder(*as_batch(images, proprio, rows), TABLE[1].expand(8, -1)))
     alone = encoder(*as_batch(images, proprio, slice(5, 6)), TABLE[1:2])
-    assert torch.allclose(stored[5:6], alone, atol=1e-5)
+    assert (stored[5:6] - alone).abs().max() < 1e-4  # other sizes of a batch are summed in another order
 
 
 def test_nothing_of_a_frozen_encoder_is_trained_and_its_updates_see_states():
