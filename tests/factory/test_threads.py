@@ -11,6 +11,8 @@ from factory import threads
 from factory.threads import learner_threads, training_threads
 from trajectories.errors import ConfigError
 
+LARGE = ["agent.networks.critic_hidden=[256,256]"]
+
 
 def composed(verb, overrides):
     with initialize_config_module("configs", version_base="1.3"):
@@ -28,15 +30,20 @@ def cores(monkeypatch):
 @pytest.mark.parametrize(
     ("there", "overrides", "expected"),
     [
-        (1, [], 1),
-        (2, [], 1),
-        (4, [], 3),
-        (16, [], 4),
-        (4, ["robot=virtual"], 1),
-        (6, ["robot=virtual"], 3),
-        (6, ["robot=virtual", "reward.threads=2"], 2),
-        (4, ["link.address=0.0.0.0:50051"], 4),
+        (1, LARGE, 1),
+        (2, LARGE, 1),
+        (4, LARGE, 3),
+        (16, LARGE, 4),
+        (4, ["robot=virtual", *LARGE], 1),
+        (6, ["robot=virtual", *LARGE], 3),
+        (6, ["robot=virtual", "reward.threads=2", *LARGE], 2),
+        (4, ["link.address=0.0.0.0:50051", *LARGE], 4),
         (2, ["threads=3"], 3),
+        (16, [], 1),  # 256 transitions x 10 critics x 128 x 128: 42 million multiply-adds
+        (16, ["finetune.freeze_encoder=false"], 4),
+        (16, ["agent.networks.critic_hidden=[256,242]"], 4),  # 159 million
+        (16, ["agent.networks.critic_hidden=[256,228]"], 1),  # 149 million
+        (16, ["+agent.online.cql_alpha=1", "+agent.online.cql_actions=2"], 4),  # 7 actions: 294 million
     ],
 )
 def test_the_learner_gets_what_the_others_leave(there, overrides, expected, cores):
@@ -52,8 +59,8 @@ def test_what_runs_alone_gets_all_cores(cores):
 
 def test_the_line_says_who_needs_the_rest(cores):
     cores(8)
-    line = learner_threads(composed("learner", ["robot=virtual"])).why
-    assert line == "threads=auto: 4 of 8 cores, beside actor 1, arm's loop 1, judge 1."
+    line = learner_threads(composed("learner", ["robot=virtual", *LARGE])).why
+    assert line == "threads=auto: 4 of 8 cores, beside actor 1, arm's loop 1, judge 1; more would not be faster."
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "true", "many", "1.5"])
