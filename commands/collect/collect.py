@@ -42,7 +42,7 @@ def record(job: tuple[TwinSettings, CollectJob]) -> Episode:
 
 
 def ids_of(jobs: Sequence[CollectJob], began: int) -> dict[str, str]:
-    """Key of a job -> an id; ids sort as jobs do, whichever worker ends first: what is learned depends on their order.
+    """Key of a job -> an id. Ids sort as jobs do, whichever worker ends first: what is learned depends on the order.
 
     Args:
         jobs: What is recorded, each with a key of its own.
