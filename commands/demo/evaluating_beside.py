@@ -42,9 +42,7 @@ def evaluating_beside(config: DictConfig) -> Iterator[None]:
     log.parent.mkdir(parents=True, exist_ok=True)
     print(f"   evaluating beside it, workers={workers}: {log}", flush=True)
     settings: dict[str, Any] = {**OmegaConf.to_container(config, resolve=True), "workers": workers}  # type: ignore[dict-item]
-    process = multiprocessing.get_context("spawn").Process(
-        target=_evaluate_all, args=(settings, str(log), os.getpid())
-    )
+    process = multiprocessing.get_context("spawn").Process(target=_evaluate_all, args=(settings, str(log), os.getpid()))
     process.start()
     try:
         yield
