@@ -13,6 +13,7 @@ from factory.reward import train_reward_model
 from factory.run_folders import reward_folder
 from factory.sources import open_sources
 from factory.spec import camera_names, spec_of
+from factory.threads import training_threads
 from trajectories.alignment import EpisodeSource, missing_of
 from trajectories.errors import ConfigError, CorruptEpisodeError
 from trajectories.kinds import AFTERMATH, kind_of
@@ -53,7 +54,9 @@ def run(config: DictConfig) -> None:
     """Train, print the figures on held-out folds, save."""
     import torch
 
-    torch.set_num_threads(int(config.workers))
+    threads = training_threads(config)
+    torch.set_num_threads(threads.threads)
+    print(threads.why)
     run_dir, spec = Path(config.run_dir), spec_of(config)
     camera = str(config.reward.get("camera") or camera_names(config)[0])
     with (
