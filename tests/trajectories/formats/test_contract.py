@@ -113,6 +113,7 @@ def test_closing_and_aborting_twice_does_nothing(tmp_path, kind):
     sink = sink_of(kind, tmp_path)
     sink.write(SAMPLES[kind][0]())
     sink.close()
+    sink.close()
     sink.abort()
     assert open_source(tmp_path / SAMPLES[kind][1]).describe().episodes == 1
 
@@ -125,6 +126,7 @@ def test_rows_that_fit_no_step_are_refused(tmp_path, kind):
         ({**sample.columns, "more": np.zeros(9)}, "rows {'more': 9}"),
         ({k: v for k, v in sample.columns.items() if k != key}, "has no 'actions'"),
         ({**sample.columns, key: sample.columns[key][:0]}, "has no"),
+        ({**sample.columns, "more": np.full(3, "text")}, "only numbers are written"),
     ]:
         with pytest.raises(FormatError, match=message), sink_of(kind, tmp_path) as sink:
             sink.write(replace(sample, columns=columns))

@@ -42,7 +42,7 @@ class BridgeSink(ForeignSink):
     def __init__(self, path: Path, settings: SinkSettings) -> None:
         self._staged = Staged(path)
         self._keys = SameKeys()
-        self._count = 0
+        self._count, self._closed = 0, False
         now = datetime.now()
         self._run = self._staged.path / now.strftime(DATE_FORMAT)
         self._config = {"agent": {"env": ["", {"move_duration": 1 / settings.fps}]}, "save_format": ["raw"]}
@@ -69,11 +69,14 @@ class BridgeSink(ForeignSink):
 
     def close(self) -> None:
         """See `ForeignSink.close`."""
+        if self._closed:
+            return
         if self._count == 0:
             self.abort()
             raise FormatError(f"No episode was written to {self._staged.final}; nothing is left there.")
         for name, value in (("config.json", self._config), ("collection_metadata.json", self._metadata)):
             (self._run / name).write_text(json.dumps(value, indent=4), encoding="utf-8")
+        self._closed = True
         self._staged.commit()
 
     def abort(self) -> None:

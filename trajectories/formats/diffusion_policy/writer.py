@@ -47,6 +47,7 @@ class ReplayBufferSink(ForeignSink):
         self._folder = self._staged.path.with_suffix(".folder.partial") if self._zipped else self._staged.path
         self._keys = SameKeys()
         self._ends: list[int] = []
+        self._closed = False
         self._instructions: list[list[str]] = []
         robot = {} if settings.robot_type is None else {"robot_type": settings.robot_type}
         try:
@@ -79,6 +80,8 @@ class ReplayBufferSink(ForeignSink):
 
     def close(self) -> None:
         """See `ForeignSink.close`."""
+        if self._closed:
+            return
         if not self._ends:
             self.abort()
             raise FormatError(f"No episode was written to {self._staged.final}; nothing is left there.")
@@ -93,6 +96,7 @@ class ReplayBufferSink(ForeignSink):
                 shutil.rmtree(self._folder)
         except OSError as error:
             raise FormatError(f"{self._staged.final} can't be written: {error}. Make room on the disk.") from error
+        self._closed = True
         self._staged.commit()
 
     def abort(self) -> None:

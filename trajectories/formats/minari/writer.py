@@ -42,7 +42,7 @@ class MinariSink(ForeignSink):
         self._settings = settings
         self._keys = SameKeys()
         self._storage: Any = None
-        self._count = 0
+        self._count, self._closed = 0, False
 
     def write(self, episode: ForeignEpisode) -> None:
         """See `ForeignSink.write`."""
@@ -93,9 +93,12 @@ class MinariSink(ForeignSink):
 
     def close(self) -> None:
         """See `ForeignSink.close`."""
+        if self._closed:
+            return
         if self._count == 0:
             self.abort()
             raise FormatError(f"No episode was written to {self._staged.final}; nothing is left there.")
+        self._closed = True
         self._staged.commit()
 
     def abort(self) -> None:
