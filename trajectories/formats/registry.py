@@ -9,9 +9,20 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from trajectories.formats.foreign import ForeignSink, ForeignSource, Format, FormatError, SinkSettings
+from trajectories.formats.lerobot.reader import LeRobotSource, is_lerobot_v2, is_lerobot_v3
+from trajectories.formats.lerobot.writer import create_v2, create_v3
 from trajectories.registry import Registry
 
-FORMATS: Registry[Format] = Registry("regrasp.formats", "format", {})
+FORMATS: Registry[Format] = Registry(
+    "regrasp.formats",
+    "format",
+    {
+        "lerobot_v3": Format(
+            "a folder with meta/info.json of codebase_version v3.0", is_lerobot_v3, LeRobotSource, create_v3
+        ),
+        "lerobot_v2": Format("a folder with meta/info.json of v2.1 or v2.0", is_lerobot_v2, LeRobotSource, create_v2),
+    },
+)
 
 
 def recognise(path: Path, formats: Mapping[str, Format] = FORMATS) -> str:
