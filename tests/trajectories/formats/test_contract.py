@@ -40,7 +40,16 @@ def write(kind, folder, episodes, settings=EXACT):
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(kind=st.sampled_from(sorted(SAMPLES)), steps=st.lists(st.integers(1, 5), min_size=1, max_size=3))
 def test_what_was_written_is_read(tmp_path_factory, kind, steps):
+    noted = {
+        "outcome": "failure",
+        "direction": "backward",
+        "task": "pot",
+        "id": "e7",
+        "success_rate": 0.5,
+        "real": True,
+    }
     episodes = [SAMPLES[kind][0](count, seed) for seed, count in enumerate(steps)]
+    episodes = [replace(episode, attributes={**episode.attributes, **noted}) for episode in episodes]
     source = open_source(write(kind, tmp_path_factory.mktemp("out"), episodes))
     names = source.names()
     assert len(names) == len(set(names)) == source.describe().episodes == len(steps)
@@ -49,6 +58,7 @@ def test_what_was_written_is_read(tmp_path_factory, kind, steps):
         assert found.name == name
         assert found.fps == 10
         same(found, expected, lossless=kind != "bridge")
+        assert noted.items() <= found.attributes.items()
 
 
 @KINDS
