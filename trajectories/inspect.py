@@ -10,6 +10,7 @@ from PIL import Image
 
 from trajectories.manifest import EpisodeInfo
 from trajectories.media import annotated_frames, contact_sheet, write_mp4
+from trajectories.provenance import describe_origins
 from trajectories.store import TrajectoryStore
 from trajectories.summary import describe_episode, summarise, summary_table
 
@@ -85,6 +86,7 @@ def _overview(store: TrajectoryStore) -> str:
         f"{spec.control_hz:g} Hz), "
         f"{store.bytes_on_disk / 1e6:.1f} MB",
         f"Cameras: {cameras}.{depth} Proprioception: {len(spec.proprio)} numbers. RobotSpec {spec.digest[:12]}.",
+        *describe_origins(infos),
     ]
     return "\n".join([*lines, "", summary_table(summarise(infos))] if infos else lines)
 
