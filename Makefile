@@ -4,9 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RUN := MUJOCO_GL=egl
-TOGETHER := tests/policies tests/rewards tests/trajectories tests/sim/experts tests/sim/scene tests/sim/tasks tests/commands/gym \
+TOGETHER := tests/test_end_to_end.py tests/test_outside_package.py tests/factory tests/test_walks.py tests/drivers/widowx/test_holds_always.py \
+	tests/policies tests/rewards tests/trajectories tests/sim/experts tests/sim/scene tests/sim/tasks tests/commands/gym \
 	tests/commands/test_settings.py tests/commands/test_kinds.py tests/commands/test_configs.py tests/commands/test_instructions.py \
-	tests/commands/test_command_line.py tests/commands/test_finetune.py tests/test_outside_package.py tests/test_walks.py tests/drivers/widowx/test_holds_always.py
+	tests/commands/test_command_line.py tests/commands/test_finetune.py tests/commands/report tests/commands/demo tests/commands/doctor \
+	tests/commands/watch tests/robot/arms tests/robot/control tests/drivers/calibration tests/test_house.py
 MAKEFLAGS += --no-builtin-rules
 
 .PHONY: demo test check format lock clean
@@ -15,7 +17,7 @@ demo: $(READY)  ## the whole path in the twin; prints the path of an HTML report
 	$(RUN) $(BIN)/regrasp demo $(ARGS)
 
 test: $(READY)  ## every test: first, two at once, those in which no time is measured
-	$(RUN) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(TOGETHER)
+	$(RUN) OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(TOGETHER)
 	$(RUN) $(BIN)/python -m pytest $(foreach folder,$(TOGETHER),--ignore=$(folder))
 
 check: $(READY)  ## format, lint and types, exactly as CI runs them

@@ -19,6 +19,7 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from commands import pretrain
+from commands.collect import collect
 from commands.evaluate import evaluate
 from policies.perception.loading import load_perception
 from trajectories.store import TrajectoryStore
@@ -45,7 +46,7 @@ def finished(process, seconds=500):
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "demo"
-    output = finished(regrasp(folder, "demo"))
+    output = finished(regrasp(folder, "demo", "workers=3"))  # one more than actor and learner: it evaluates meanwhile
     assert "Report:" in output
     return folder
 
@@ -55,6 +56,10 @@ def test_a_tiny_demo_leaves_a_report_with_everything_in_it(run_dir):
     page = (run_dir / "report.html").read_text()
     for part in ("<svg", "data:video/mp4", "false positives", "no privileged state", "Resets"):
         assert part in page
+    with initialize_config_module("configs", version_base="1.3"):
+        plan = [job.key for job in collect.plan_of(compose("demo", ["profile=tiny", "workers=2"]))]
+    with TrajectoryStore(run_dir / "data", read_only=True) as store:
+        assert [info.metadata["job"] for info in store.infos()] == plan  # two workers recorded it
     (folder,) = (run_dir / "evaluations").iterdir()  # of the conditions, the same before and after
     result = json.loads((folder / "pretrained" / "result.json").read_text())
     assert folder.name == result["conditions_digest"]
@@ -64,6 +69,7 @@ def test_a_tiny_demo_leaves_a_report_with_everything_in_it(run_dir):
     assert all(cell["episodes"] == 2 for cell in result["cells"].values())
     status = json.loads((run_dir / "finetune_regrasp" / "actor.json").read_text())
     assert status["steps"] >= 160
+    assert "evaluating pretrained" in (run_dir / "finetune_regrasp" / "evaluations.log").read_text()
     assert (run_dir / "stages.json").exists()
 
 
@@ -95,7 +101,7 @@ def test_an_image_encoder_goes_the_same_way(run_dir, tmp_path):
 def test_kills_lose_and_double_nothing(run_dir):
     """Actor, learner, then both are killed; the same command goes on and every episode counts once."""
     folder = run_dir / "finetune_regrasp"
-    longer = "finetune.steps=400"
+    longer = "finetune.steps=280"
     process = regrasp(run_dir, "finetune", longer)
     episodes = folder / "episodes"
 
@@ -122,7 +128,7 @@ def test_kills_lose_and_double_nothing(run_dir):
     finished(process)
     now = stored()
     assert seen.items() <= now.items()
-    assert sum(now.values()) >= 400
+    assert sum(now.values()) >= 280
     assert json.loads((folder / "actor.json").read_text())["steps"] == sum(now.values())
     with TrajectoryStore(folder / "outbox", read_only=True) as outbox:
         assert len(outbox) == 0

@@ -41,13 +41,17 @@ class Catalogue:
         self._saved = set(self._entries)
 
     def marks(self) -> dict[str, Mark]:
-        """Name -> mark of everything in the folder of the episodes.
+        """Name -> mark of everything in the folder of the episodes; what another process removes meanwhile is left out.
 
         Raises:
             OSError: When it can't be listed.
         """
+        found: dict[str, Mark] = {}
         with os.scandir(self._episodes) as entries:
-            return {entry.name: _mark(entry.stat(follow_symlinks=False)) for entry in entries}
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    found[entry.name] = _mark(entry.stat(follow_symlinks=False))
+        return found
 
     def known(self, id: str, mark: Mark) -> Manifest | None:
         """The manifest of an episode whose folder is as it was when it was catalogued; None of any other."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,8 +25,6 @@ from trajectories.types import Episode
 
 def record(job: tuple[TwinSettings, CollectJob]) -> Episode:
     """Record one episode in this process' twin of the job's task."""
-    from dataclasses import replace
-
     from sim.collect import aftermath, collect_episode, play_cycle
 
     settings, wanted = job
@@ -38,6 +39,19 @@ def record(job: tuple[TwinSettings, CollectJob]) -> Episode:
         )
     about = {KIND_KEY: wanted.kind, "job": wanted.key, "conditions": conditions_of(settings, wanted)}
     return replace(episode, metadata={**episode.metadata, **about})
+
+
+def ids_of(jobs: Sequence[CollectJob], began: int) -> dict[str, str]:
+    """Key of a job -> an id. Ids sort as jobs do, whichever worker ends first: what is learned depends on the order.
+
+    Args:
+        jobs: What is recorded, each with a key of its own.
+        began: Unix time, ns, that the first id tells.
+    """
+    tails = [hashlib.sha256(job.key.encode()).hexdigest()[:8] for job in jobs]
+    return {
+        job.key: f"{began + number:020d}-{tail}" for number, (job, tail) in enumerate(zip(jobs, tails, strict=True))
+    }
 
 
 def conditions_of(settings: TwinSettings, job: CollectJob) -> dict[str, Any]:
@@ -75,13 +89,11 @@ def missing_jobs(store: TrajectoryStore, settings: TwinSettings, jobs: Sequence[
     return [job for job in jobs if job.key not in have]
 
 
-def run(config: DictConfig) -> None:
-    """Record what the plan wants and the store lacks."""
+def plan_of(config: DictConfig) -> list[CollectJob]:
+    """What the settings of `collect` ask for."""
     from sim.experts.failures import FAILURES
 
-    require_twin(config, "`regrasp collect` records the scripted expert", "a person: `regrasp teleop`")
-    settings = TwinSettings.from_config(config)
-    jobs = collect_plan(
+    return collect_plan(
         task=config.task.name,
         prior_tasks=list(config.task.prior),
         failures=FAILURES,
@@ -94,10 +106,17 @@ def run(config: DictConfig) -> None:
         seed=config.seed,
         max_steps=int(config.task.max_steps),
     )
+
+
+def run(config: DictConfig) -> None:
+    """Record what the plan wants and the store lacks."""
+    require_twin(config, "`regrasp collect` records the scripted expert", "a person: `regrasp teleop`")
+    settings = TwinSettings.from_config(config)
+    jobs = plan_of(config)
     with open_data(config, read_only=False) as store:
         missing = missing_jobs(store, settings, jobs)
         if missing:
-            work = [(settings, job) for job in missing]
-            for _, episode in run_jobs(record, work, config.workers, "collecting"):
-                store.commit(episode)
+            work, ids = [(settings, job) for job in missing], ids_of(missing, time.time_ns())
+            for (_, job), episode in run_jobs(record, work, config.workers, "collecting"):
+                store.commit(replace(episode, id=ids[job.key]))
         print(summary_table(summarise(store.infos())))

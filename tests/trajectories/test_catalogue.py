@@ -2,12 +2,13 @@
 
 import os
 import shutil
+import threading
 
 import pytest
 from helpers.trajectory_samples import SPEC, assert_same_episode, sample_episode
 
 from trajectories import store as store_module
-from trajectories.catalogue import CATALOGUE
+from trajectories.catalogue import CATALOGUE, Catalogue
 from trajectories.errors import CorruptEpisodeError
 from trajectories.store import TrajectoryStore
 
@@ -96,3 +97,24 @@ def test_damage_of_a_catalogued_episode_is_found_by_reading_it(path, damage):
         assert [entry.id for entry in store.quarantined()] == [SECOND.id]
         assert store.ids() == [FIRST.id]
     assert TrajectoryStore(path, read_only=True).ids() == [FIRST.id]
+
+
+def test_what_goes_while_the_folder_is_listed_is_left_out(tmp_path):
+    episodes = tmp_path / "episodes"
+    (episodes / "stays").mkdir(parents=True)
+    catalogue, stop = Catalogue(tmp_path), threading.Event()
+
+    def come_and_go():
+        while not stop.is_set():
+            for number in range(40):
+                (episodes / f"goes{number}").mkdir()
+            for number in range(40):
+                (episodes / f"goes{number}").rmdir()
+
+    thread = threading.Thread(target=come_and_go)
+    thread.start()
+    try:
+        assert all("stays" in catalogue.marks() for _ in range(300))
+    finally:
+        stop.set()
+        thread.join()

@@ -20,6 +20,7 @@ from factory.doors.mapping import mapping_of
 from trajectories.errors import ConfigError
 from trajectories.formats.foreign import FormatError
 from trajectories.formats.hub import Repository
+from trajectories.formats.registry import open_source
 from trajectories.inspect import inspect_store
 from trajectories.labels import sparse_labels
 from trajectories.provenance import origin_of
@@ -101,6 +102,51 @@ def test_out_and_in_again_is_the_same_bit_by_bit(store, tmp_path, format):
         np.testing.assert_array_equal(found.images["front"], original.images["front"])
         assert (found.instruction, found.outcome) == (original.instruction, original.outcome)
         assert (found.task, found.direction) == (original.task, original.direction)
+
+
+DELTAS = (
+    "doors.action.form=delta",
+    "doors.action.position={key: actions, entries: [0, 1, 2]}",
+    "doors.action.rotation={key: actions, entries: [3, 4, 5], form: rpy}",
+)
+
+
+def test_bridge_data_out_and_in_again_has_the_same_poses_actions_and_outcomes(store, tmp_path):
+    """Pictures are JPEG files there. The recorded actions come back as deltas; the preset relabels them."""
+    do_export(store, tmp_path / "pot", "outcomes=[success]", format="bridge")
+    do_import(tmp_path / "pot", tmp_path / "back", "image_size=32", *DELTAS, doors="bridge")
+    originals = [episode for episode in episodes_of(store) if episode.outcome == "success"]
+    for found, original in zip(episodes_of(tmp_path / "back"), originals, strict=True):
+        np.testing.assert_allclose(found.executed, original.executed, atol=1e-6)
+        np.testing.assert_allclose(found.proprio[:, :7], original.proprio[:, :7], atol=1e-6)
+        assert found.instruction == original.instruction
+        difference = np.abs(found.images["front"].astype(int) - original.images["front"].astype(int))
+        assert difference.mean() < 3
+
+
+@pytest.mark.parametrize(
+    ("format", "keys"),
+    [
+        (
+            "robomimic",
+            {"obs/robot0_eef_pos", "obs/robot0_eef_quat", "obs/robot0_gripper_qpos", "obs/proprio", "actions"},
+        ),
+        ("minari", {"observations/proprio", "actions", "rewards", "terminations", "truncations"}),
+        ("diffusion_policy", {"state", "robot_eef_pose", "action"}),
+    ],
+)
+def test_the_other_formats_are_written_and_read(store, tmp_path, format, keys):
+    place = tmp_path / {"robomimic": "pot.hdf5", "minari": "pot-v0", "diffusion_policy": "pot.zarr"}[format]
+    do_export(store, place, "lossless=true", format=format)
+    source = open_source(place)
+    assert (source.describe().format, len(source.names())) == (format, 5)
+    for name, original in zip(source.names(), episodes_of(store), strict=True):
+        found = source.read(name)
+        assert keys <= set(found.columns)
+        actions = found.columns["action" if format == "diffusion_policy" else "actions"]
+        np.testing.assert_array_equal(actions, original.executed)
+        (frames,) = found.images.values()
+        np.testing.assert_array_equal(frames.read(), original.images["front"][: frames.shape[0]])
 
 
 def test_import_into_a_store_that_is_there_keeps_its_specification(store, exported, tmp_path):

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajectories.formats.foreign import DamagedEpisodeError
+from trajectories.formats.images import reduction
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_REDUCTIONS = (8, 4, 2)
 _PNG_LEVEL = 3
 
 
@@ -64,14 +64,6 @@ class ColumnFrames:
             found = "can't be decoded" if pixels is None else f"is {pixels.dtype} {pixels.shape}"
             raise DamagedEpisodeError(f"Frame {index} of {self.where} {found}; expected {self.dtype} {size}.")
         return pixels if self.depth else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
-
-
-def reduction(size: tuple[int, int], at_least: tuple[int, int] | None) -> int:
-    """1, 2, 4 or 8: the most that both sides can be divided by (rounded up) without falling below `at_least`."""
-    if at_least is None:
-        return 1
-    enough = (f for f in _REDUCTIONS if all(-(-s // f) >= least for s, least in zip(size, at_least, strict=True)))
-    return next(enough, 1)
 
 
 def encode_image(image: NDArray[Any]) -> bytes:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from trajectories.errors import MissingDependencyError
 from trajectories.formats.foreign import DamagedEpisodeError, FormatError
-from trajectories.formats.lerobot.images import reduction
+from trajectories.formats.images import reduction
 
 _TOLERANCE = 0.25
 """Of the time between two frames, by which one may miss its time."""
