@@ -43,7 +43,7 @@ def recorded(number: int, steps: int) -> Episode:
     executed = rng.uniform(-1, 1, (steps, 7)).astype(np.float32)
     executed[:, 6] = np.sign(executed[:, 6])
     proprio = rng.uniform(-0.3, 0.3, (steps + 1, 13)).astype(np.float32)
-    proprio[:, 6] = rng.uniform(0, 0.07, steps + 1)
+    proprio[:, 6] = rng.uniform(0, 0.04, steps + 1)
     ramp = np.linspace(0, 200, 32 * 32 * 3).reshape(32, 32, 3)
     images = np.stack([ramp + 50 * t / steps for t in range(steps + 1)]).astype(np.uint8)
     return Episode(
