@@ -211,9 +211,9 @@ class DoorMapping:
     proprio: Mapping[str, Entries | float] = field(default_factory=dict)
     max_clipped: float = 0.05
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return asdict(self)
+    def conditions(self) -> dict[str, Any]:
+        """Everything that decides how an episode comes out, plain JSON types."""
+        return {name: value for name, value in asdict(self).items() if name != "max_clipped"}
 
 
 def mapping_of(raw: Mapping[str, Any]) -> DoorMapping:

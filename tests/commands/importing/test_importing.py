@@ -242,6 +242,8 @@ def test_what_isnt_said_is_refused_with_the_key_to_set(exported, tmp_path, overr
         return
     with pytest.raises(ConfigError, match=match):
         do_import(exported, tmp_path / "back", *others, doors=doors)
+    assert not (tmp_path / "back").exists()
+    do_import(exported, tmp_path / "back", "episodes=1")
 
 
 def test_a_store_that_wants_more_than_the_mapping_gives_is_refused(exported, tmp_path):
@@ -266,7 +268,7 @@ def test_every_preset_is_a_mapping_or_says_what_it_lacks(name):
         raw["action"]["gripper"] = {"key": "a", "open": 1, "closed": 0}
         raw["action"]["form"], raw["arm"] = "joints", "wx250s"
     mapping = mapping_of(raw)
-    assert yaml.safe_load(yaml.safe_dump(OmegaConf.to_container(OmegaConf.create(mapping.to_dict()))))
+    assert yaml.safe_load(yaml.safe_dump(OmegaConf.to_container(OmegaConf.create(mapping.conditions()))))
 
 
 def test_a_mapping_of_ones_own_is_found(exported, tmp_path):
