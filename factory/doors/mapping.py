@@ -166,10 +166,14 @@ class CameraKey:
         key: Of the source's camera.
         crop: (top, left, height, width) of what is used, pixels; None: as much as fits of the target's shape, in the
             middle.
+        depth: Key of the source's frames of depth, seen from the same place; None: none is taken.
+        depth_scale: mm that 1 means in them.
     """
 
     key: str
     crop: tuple[int, int, int, int] | None = None
+    depth: str | None = None
+    depth_scale: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,23 @@ def test_out_and_in_again_is_the_same_bit_by_bit(store, tmp_path, format):
         assert (found.task, found.direction) == (original.task, original.direction)
 
 
+@pytest.mark.parametrize(
+    ("format", "doors", "key"),
+    [("lerobot_v3", "regrasp_lerobot", "observation.images.front_depth"), ("bridge", "bridge", "depth_images0")],
+)
+def test_depth_goes_out_and_in_bit_by_bit(tmp_path, format, doors, key):
+    depth = np.random.default_rng(0).integers(0, 2**16, (4, 32, 32), np.uint16)
+    with TrajectoryStore(tmp_path / "deep", replace(SPEC, depth=("front",))) as opened:
+        opened.commit(replace(recorded(0, 3), depth={"front": depth}))
+    do_export(tmp_path / "deep", tmp_path / "out", format=format)
+    given = [f"+doors.cameras.front.depth={key}", "image_size=32", "doors.max_clipped=1.0"]
+    do_import(tmp_path / "out", tmp_path / "back", *given, doors=doors)
+    (found,) = episodes_of(tmp_path / "back")
+    np.testing.assert_array_equal(found.depth["front"], depth)
+    with pytest.raises(ConfigError, match=r"has depth of the camera front.*doors\.cameras\.front\.depth"):
+        do_import(tmp_path / "out", tmp_path / "back", doors=doors)
+
+
 DELTAS = (
     "doors.action.form=delta",
     "doors.action.position={key: actions, entries: [0, 1, 2]}",
