@@ -1,11 +1,11 @@
 """lerobot's own `LeRobotDataset` opens what we export, and we read what lerobot's own code recorded.
 
-    python benchmarks/doors/lerobot_oracle.py [--folder FOLDER] [--fixtures FOLDER] [--json]
+    python benchmarks/doors/lerobot_oracle.py [--folder FOLDER] [--newer PYTHON] [--fixtures FOLDER] [--json]
 
 An environment for each version of lerobot is made below FOLDER from package names, and kept for the next time: 0.4.4,
 which writes v3.0, and 0.3.3, the last that reads and writes v2.1; both borrow torch from the environment that runs
-this. 0.6.1 needs Python 3.12 (`python3.12` in the path; left out without) and a torch of its own. --fixtures writes the
-small data sets in tests/data/lerobot anew.
+this. 0.6.1 needs Python 3.12 (--newer PYTHON; python3.12 in the path where it runs; else left out) and its own torch.
+--fixtures writes the small data sets in tests/data/lerobot anew.
 """
 
 from __future__ import annotations
@@ -43,48 +43,49 @@ class Version:
 
     Attributes:
         name: Of the release.
-        python: Interpreter's name; None: the one that runs this, whose torch is borrowed.
+        newer: Whether it needs the newer interpreter and a torch of its own; else those of what runs this are borrowed.
         format: What it records and opens.
         packages: Besides `COMMON`.
     """
 
     name: str
-    python: str | None
+    newer: bool
     format: str
     packages: tuple[str, ...]
 
 
 VERSIONS = (
     Version(
-        "0.4.4", None, "lerobot_v3",
+        "0.4.4", False, "lerobot_v3",
         ("datasets>=4,<5", "huggingface-hub<0.36", "draccus==0.10.0", "av>=15,<16", "pandas<3", "gymnasium<2"),
     ),
     Version(
-        "0.3.3", None, "lerobot_v2",
+        "0.3.3", False, "lerobot_v2",
         ("datasets<=3.6.0", "huggingface-hub<0.36", "draccus==0.10.0", "av>=14.2,<16", "pandas<3", "gymnasium<2"),
     ),
     Version(
-        "0.6.1", "python3.12", "lerobot_v3",
+        "0.6.1", True, "lerobot_v3",
         ("datasets>=4.8,<5", "huggingface-hub>=1.6,<2", "draccus>=0.11.6,<0.12", "av>=15,<16", "pandas<3",
          "gymnasium<2", "torch", "torchvision", "safetensors", "opencv-python-headless<4.14"),
     ),
 )  # fmt: skip
 
 
-def environment(folder: Path, version: Version) -> Path:
+def environment(folder: Path, version: Version, newer: str) -> Path:
     """The interpreter of an environment with this version, made once."""
     place = folder / f"lerobot-{version.name}"
     python, ready = place / "bin/python", place / "ready.json"
-    wanted = json.dumps([version.python, COMMON, version.packages])
+    wanted = json.dumps([version.newer, COMMON, version.packages])
     if ready.is_file() and ready.read_text(encoding="utf-8") == wanted:
         return python
     shutil.rmtree(place, ignore_errors=True)
     uv = [str(Path(sys.executable).parent / "uv")]
-    subprocess.run([*uv, "venv", "-q", "--python", version.python or sys.executable, str(place)], check=True)
+    interpreter = newer if version.newer else sys.executable
+    subprocess.run([*uv, "venv", "-q", "--no-python-downloads", "--python", interpreter, str(place)], check=True)
     install = [*uv, "pip", "install", "-q", "--python", str(python)]
     subprocess.run([*install, *COMMON, *version.packages], check=True)
     subprocess.run([*install, "--no-deps", "accelerate<2", f"lerobot=={version.name}"], check=True)
-    if version.python is None:
+    if not version.newer:
         found = subprocess.check_output([str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
         borrowed = Path(found.decode().strip()) / "borrowed.pth"
         borrowed.write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
@@ -184,15 +185,22 @@ def rows(folder: Path, pythons: dict[str, Path], versions: Sequence[Version]) ->
     return found
 
 
+def runs(interpreter: str) -> bool:
+    """Whether an interpreter is there and is no stand-in that only says which others there are."""
+    found = shutil.which(interpreter)
+    return found is not None and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0
+
+
 def main() -> None:
     """Make the environments, compare, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()) / "regrasp-oracles")
+    parser.add_argument("--newer", default="python3.12", metavar="PYTHON")
     parser.add_argument("--fixtures", type=Path)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    versions = [version for version in VERSIONS if version.python is None or shutil.which(version.python)]
-    pythons = {version.name: environment(options.folder, version) for version in versions}
+    versions = [version for version in VERSIONS if not version.newer or runs(options.newer)]
+    pythons = {version.name: environment(options.folder, version, options.newer) for version in versions}
     with tempfile.TemporaryDirectory() as made:
         found = rows(Path(made), pythons, versions)
     if options.fixtures is not None:

@@ -14,7 +14,7 @@ from commands.importing.plan import Opened, Plan, plan_of
 from factory.doors.inward import content_digest, prepare, to_episode
 from factory.doors.mapping import WHERE
 from factory.doors.motion import UnfitEpisodeError
-from trajectories.conditions import keep_conditions
+from trajectories.conditions import keep_conditions, require_conditions
 from trajectories.errors import ConfigError
 from trajectories.formats.foreign import DamagedEpisodeError
 from trajectories.layout import require_unwritten
@@ -25,6 +25,7 @@ from trajectories.summary import summarise, summary_table
 SKIPPED = 1
 """Exit status where a damaged episode was left out; what fits was imported."""
 _SHOWN = 20
+_ADVICE = f"Go on with the mapping of then ({WHERE}=...), or import into another store."
 
 
 @dataclass
@@ -64,6 +65,8 @@ def run(config: DictConfig) -> None:
         return
     if plan.exists:
         require_unwritten(plan.store)
+    for opened in plan.sources:
+        try_first(opened, plan)
     skipped = False
     with TrajectoryStore(plan.store, plan.spec) as store:
         for opened in plan.sources:
@@ -75,6 +78,22 @@ def run(config: DictConfig) -> None:
         sys.exit(SKIPPED)
 
 
+def try_first(opened: Opened, plan: Plan) -> None:
+    """Read the first whole episode of a source, so that a mapping that doesn't fit leaves no store behind.
+
+    Raises:
+        ConfigError: Something that every episode needs isn't there, or isn't said.
+    """
+    for name in opened.chosen:
+        try:
+            prepare(opened.source.read(name), opened.description, plan.mapping, plan.spec)
+        except DamagedEpisodeError:
+            continue
+        except UnfitEpisodeError:
+            pass
+        return
+
+
 def import_source(opened: Opened, plan: Plan, store: TrajectoryStore) -> Tally:
     """Commit the episodes of a source that the store lacks.
 
@@ -82,12 +101,9 @@ def import_source(opened: Opened, plan: Plan, store: TrajectoryStore) -> Tally:
         ConfigError: Something that every episode needs isn't said, or the source or mapping isn't that of before.
         DiskError: The disk refuses; what was imported stays.
     """
-    keep_conditions(
-        plan.store / f".imported.{opened.name}.json",
-        plan.mapping.to_dict(),
-        f"What is imported from {opened.name} into {plan.store}",
-        f"Go on with the mapping of then ({WHERE}=...), or import into another store.",
-    )
+    path, here = plan.store / f".imported.{opened.name}.json", plan.mapping.conditions()
+    what = f"What is imported from {opened.name} into {plan.store}"
+    require_conditions(path, here, what, _ADVICE)
     tally = Tally()
     have = imported_before(opened.name, store)
     _require_same_source(opened, have)
@@ -97,7 +113,10 @@ def import_source(opened: Opened, plan: Plan, store: TrajectoryStore) -> Tally:
             continue
         try:
             ready = prepare(opened.source.read(name), opened.description, plan.mapping, plan.spec)
-            store.commit(to_episode(ready, opened.description, plan.mapping, plan.spec, opened.name))
+            episode = to_episode(ready, opened.description, plan.mapping, plan.spec, opened.name)
+            if not have and not tally.imported:
+                keep_conditions(path, here, what, _ADVICE)
+            store.commit(episode)
             tally.imported += 1
         except UnfitEpisodeError as error:
             tally.unfit.append((name, str(error)))

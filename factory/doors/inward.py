@@ -13,7 +13,7 @@ import numpy as np
 from factory.doors.columns import Columns
 from factory.doors.mapping import WHERE, DoorMapping, Entries
 from factory.doors.motion import Clock, Motion, UnfitEpisodeError, clock_of, read_motion
-from factory.doors.pictures import frames_of, pictures
+from factory.doors.pictures import depth_frames_of, depths, frames_of, pictures
 from robot.arms.registry import arm_model
 from trajectories.errors import ConfigError
 from trajectories.formats.foreign import DamagedEpisodeError, Description, ForeignEpisode
@@ -81,7 +81,8 @@ def new_store_spec(
     """The specification of a store that is made for a source: what the mapping gives, nothing else."""
     names = arm_model(mapping.arm).joints if mapping.arm is not None else joints
     cameras = dict.fromkeys(mapping.cameras, size)
-    return RobotSpec(joints=names, cameras=cameras, proprio=given_proprio(mapping), control_hz=control_hz)
+    deep = tuple(role for role, camera in mapping.cameras.items() if camera.depth is not None)
+    return RobotSpec(joints=names, cameras=cameras, proprio=given_proprio(mapping), control_hz=control_hz, depth=deep)
 
 
 def require_fits(mapping: DoorMapping, spec: RobotSpec, store: str) -> None:
@@ -95,6 +96,13 @@ def require_fits(mapping: DoorMapping, spec: RobotSpec, store: str) -> None:
             f"{store} has the cameras {', '.join(sorted(spec.cameras))}, the mapping "
             f"{', '.join(sorted(mapping.cameras))}: "
             f"set {WHERE}.cameras to the same roles, or import into a store of its own."
+        )
+    flat = [role for role in spec.depth if mapping.cameras[role].depth is None]
+    if flat:
+        raise ConfigError(
+            f"{store} has depth of the camera {flat[0]}, which the mapping doesn't give: set "
+            f"{WHERE}.cameras.{flat[0]}.depth "
+            "to its key in the source, or import into a store of its own."
         )
     missing = [name for name in spec.proprio if name not in given_proprio(mapping)]
     if missing:
@@ -126,6 +134,8 @@ def prepare(foreign: ForeignEpisode, description: Description, mapping: DoorMapp
     columns = Columns(foreign, description)
     cameras = {role: frames_of(foreign, camera, role) for role, camera in mapping.cameras.items()}
     lengths = {role: frames.shape[0] for role, frames in cameras.items()}
+    for role in spec.depth:
+        lengths[f"{role}, depth"] = depth_frames_of(foreign, mapping.cameras[role], role).shape[0]
     if len(set(lengths.values())) != 1:
         raise DamagedEpisodeError(f"Its cameras have {lengths} frames; expected the same number.")
     observations = next(iter(lengths.values()))
@@ -176,6 +186,16 @@ def to_episode(
         role: pictures(frames_of(foreign, camera, role), clock.frames.tolist(), camera.crop, spec.cameras[role], role)
         for role, camera in mapping.cameras.items()
     }
+    deep = {
+        role: depths(
+            depth_frames_of(foreign, mapping.cameras[role], role),
+            clock.frames.tolist(),
+            mapping.cameras[role],
+            spec.cameras[role],
+            role,
+        )
+        for role in spec.depth
+    }
     return Episode(
         id=new_episode_id(),
         task=mapping.task or str(foreign.attributes.get("task") or source),
@@ -183,6 +203,7 @@ def to_episode(
         direction=_direction(foreign, mapping),
         outcome=ready.outcome,
         images=images,
+        depth=deep,
         proprio=ready.proprio,
         t_ns=dict.fromkeys(("joints", *spec.cameras), clock.times_ns),
         proposed=ready.motion.actions,

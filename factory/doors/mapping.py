@@ -166,10 +166,14 @@ class CameraKey:
         key: Of the source's camera.
         crop: (top, left, height, width) of what is used, pixels; None: as much as fits of the target's shape, in the
             middle.
+        depth: Key of the source's frames of depth, seen from the same place; None: none is taken.
+        depth_scale: mm that 1 means in them.
     """
 
     key: str
     crop: tuple[int, int, int, int] | None = None
+    depth: str | None = None
+    depth_scale: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -211,9 +215,9 @@ class DoorMapping:
     proprio: Mapping[str, Entries | float] = field(default_factory=dict)
     max_clipped: float = 0.05
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return asdict(self)
+    def conditions(self) -> dict[str, Any]:
+        """Everything that decides how an episode comes out, plain JSON types."""
+        return {name: value for name, value in asdict(self).items() if name != "max_clipped"}
 
 
 def mapping_of(raw: Mapping[str, Any]) -> DoorMapping:

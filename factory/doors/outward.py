@@ -91,8 +91,11 @@ def _bridge(episode: Episode, spec: RobotSpec, arm: ArmModel) -> Parts:
         "time_stamp": episode.t_ns["joints"] / 1e9,
         "actions": actions,
     }
-    numbered = enumerate(spec.cameras)
-    return columns, {f"images{i}": ArrayFrames(episode.images[camera]) for i, camera in numbered}
+    images: dict[str, FrameSource] = {
+        f"images{i}": ArrayFrames(episode.images[camera]) for i, camera in enumerate(spec.cameras)
+    }
+    deep = enumerate(spec.depth)
+    return columns, images | {f"depth_images{i}": ArrayFrames(episode.depth[camera]) for i, camera in deep}
 
 
 def _robomimic(episode: Episode, spec: RobotSpec, arm: ArmModel) -> Parts:
@@ -110,7 +113,9 @@ def _robomimic(episode: Episode, spec: RobotSpec, arm: ArmModel) -> Parts:
     if "gripper_width" in spec.proprio:
         half = 0.5 * _entries(episode, spec, ("gripper_width",))
         columns["obs/robot0_gripper_qpos"] = np.concatenate([half, -half], 1)
-    return columns, _images(episode, "obs/{}_image")
+    return columns, {
+        k.replace("_depth_image", "_depth"): found for k, found in _images(episode, "obs/{}_image").items()
+    }
 
 
 def _minari(episode: Episode, spec: RobotSpec, arm: ArmModel) -> Parts:
@@ -146,7 +151,9 @@ LAYOUTS: Mapping[str, Callable[[Episode, RobotSpec, ArmModel], Parts]] = {
 
 
 def _images(episode: Episode, key: str) -> dict[str, FrameSource]:
-    return {key.format(camera): ArrayFrames(images) for camera, images in episode.images.items()}
+    """Colour under `key`, depth under `key` with _depth in its name."""
+    images: dict[str, FrameSource] = {key.format(name): ArrayFrames(found) for name, found in episode.images.items()}
+    return images | {key.format(f"{name}_depth"): ArrayFrames(found) for name, found in episode.depth.items()}
 
 
 def _attributes(episode: Episode) -> dict[str, Any]:

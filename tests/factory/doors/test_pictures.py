@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from helpers.lerobot_samples import gradient_frames
 
-from factory.doors.pictures import centred, pictures
+from factory.doors.mapping import CameraKey
+from factory.doors.pictures import centred, depths, pictures
 from trajectories.errors import ConfigError
 from trajectories.formats.foreign import ArrayFrames
 
@@ -34,6 +35,16 @@ def test_a_crop_beyond_the_frame_is_refused():
 
 def test_smaller_frames_are_enlarged():
     assert pictures(ArrayFrames(gradient_frames(1, (8, 8))), [0], None, (16, 16), "front").shape == (1, 16, 16, 3)
+
+
+def test_depth_is_cropped_alike_and_never_averaged():
+    frames = np.random.default_rng(0).integers(0, 9000, (2, 64, 48), np.uint16)
+    found = depths(ArrayFrames(frames), [1], CameraKey("a", (16, 8, 32, 32), "b"), (16, 16), "front")[0]
+    np.testing.assert_array_equal(found, frames[1, 17:48:2, 9:40:2])
+    scaled = depths(ArrayFrames(frames), [1], CameraKey("a", (16, 8, 32, 32), "b", 0.5), (16, 16), "front")[0]
+    np.testing.assert_array_equal(scaled, np.rint(found * 0.5))
+    with pytest.raises(ConfigError, match="outside of frames"):
+        depths(ArrayFrames(frames), [1], CameraKey("a", (40, 8, 32, 32), "b"), (16, 16), "front")
 
 
 class Reduced(ArrayFrames):
