@@ -211,12 +211,18 @@ def fixtures(source: Path, target: Path) -> None:
     shutil.copy(source / "buffer.zarr.zip", target / "zarr2_buffer.zarr.zip")
     shutil.copy(source / "buffer.npz", target / "zarr2_buffer.npz")
     if (source / "theirs.hdf5").is_file():
-        with h5py.File(source / "theirs.hdf5") as old, h5py.File(target / "robomimic_lift.hdf5", "w") as new:
-            for name in old:
-                old.copy(name, new)
+        with (
+            h5py.File(source / "theirs.hdf5") as old,
+            h5py.File(target / "robomimic_lift.hdf5", "w") as new,
+        ):
+            for name in old:  # without attributes first: what is overwritten later stays in the file's bytes
+                old.copy(name, new, without_attrs=True)
             new["data"].attrs.update(old["data"].attrs)
-            for demo in new["data"].values():
-                demo.attrs["model_file"] = demo.attrs["model_file"][:MODEL_CHARACTERS]
+            for name, demo in old["data"].items():
+                kept = {
+                    key: value[:MODEL_CHARACTERS] if key == "model_file" else value for key, value in demo.attrs.items()
+                }
+                new[f"data/{name}"].attrs.update(kept)
 
 
 def main() -> None:
