@@ -21,6 +21,7 @@ from commands.settings.listing import default_groups, no_such_setting, read_sett
 from commands.settings.schemas import device_settings
 from commands.standard_streams import lasting_streams
 from commands.verbs import ELSEWHERE, VERBS, Verb, verb_word
+from factory.task import settle_task
 from robot.signals import interrupt_once, on_signals
 from trajectories.errors import RegraspError
 
@@ -180,6 +181,7 @@ def _run(name: str, rest: list[str]) -> None:
                 require_seeds(config)  # quiet: Hydra would print a traceback
                 if verb.config_module == ROOT:
                     _require_typed(config, verb, asked.overrides, groups)
+                    settle_task(config)
                 importlib.import_module(verb.module).run(config)
         except RegraspError as error:
             fail(str(error))

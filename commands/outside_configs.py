@@ -4,6 +4,9 @@ A package names its folder of YAML files, which has the groups of `configs/` as 
 
     [project.entry-points."regrasp.configs"]
     my_package = "my_package.configs"
+
+A person's own tasks (`regrasp new-task`) are YAML files in the folder `task` of the working folder; every verb that is
+started there finds them, and so do the processes that a verb starts.
 """
 
 from __future__ import annotations
@@ -13,12 +16,17 @@ import importlib.resources
 from collections import defaultdict
 from functools import lru_cache
 from importlib.resources.abc import Traversable
+from pathlib import Path
 
 from trajectories.errors import ConfigError
 
 ENTRY_POINTS = "regrasp.configs"
 ROOT = "configs"
 """The package of our own YAML files."""
+OWN_TASKS = "task"
+"""Folder of a person's own tasks, in the working folder; the name of their group."""
+WORKING_FOLDER = "working-folder"
+"""What Hydra calls the working folder as a source of YAML files."""
 
 
 def config_modules() -> list[str]:
@@ -40,11 +48,14 @@ def _with_yaml(group: str) -> set[str]:
     for module in [ROOT, *config_modules()]:
         for name in _yaml_names(_folder(module) / group):
             found[name].append(module)
+    if group == OWN_TASKS:
+        for name in own_tasks():
+            found[name].append(str(Path(OWN_TASKS, f"{name}.yaml")))
     for name, modules in found.items():
         if len(modules) > 1:
             raise ConfigError(
-                f"{group}={name} is in {' and in '.join(modules)}; Regrasp and the packages installed beside it must "
-                "give different names. Rename or uninstall one of them."
+                f"{group}={name} is in {' and in '.join(modules)}; Regrasp, the packages installed beside it and your "
+                "own files must give different names. Rename or uninstall one of them."
             )
     return set(found)
 
@@ -62,13 +73,19 @@ def add_outside_configs() -> None:
     from hydra.core.plugins import Plugins
 
     modules = config_modules()
-    if modules:
-        for group in {folder.name for module in modules for folder in _folder(module).iterdir() if folder.is_dir()}:
+    if modules or own_tasks():
+        groups = {folder.name for module in modules for folder in _folder(module).iterdir() if folder.is_dir()}
+        for group in {*groups, OWN_TASKS}:
             _with_yaml(group)
         Plugins.instance().register(_search_path_plugin())
     for name in _methods_outside() - _with_yaml("method"):
         node = {"defaults": ["/published/arm@_here_", "_self_"], "name": name, "registry": name}
         ConfigStore.instance().store(name=name, node=node, group="method")
+
+
+def own_tasks() -> list[str]:
+    """Names of the tasks that lie in the working folder, sorted."""
+    return sorted(_yaml_names(Path.cwd() / OWN_TASKS))
 
 
 def _methods_outside() -> set[str]:
@@ -81,12 +98,14 @@ def _search_path_plugin() -> type:
     from hydra.plugins.search_path_plugin import SearchPathPlugin
 
     class OutsideConfigs(SearchPathPlugin):
-        """Appends the packages' folders."""
+        """Appends the packages' folders, and the working folder where it has tasks."""
 
         def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
             """Append them."""
             for module in config_modules():
                 search_path.append(ENTRY_POINTS, f"pkg://{module}")
+            if own_tasks():
+                search_path.append(WORKING_FOLDER, f"file://{Path.cwd()}")
 
     return OutsideConfigs
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-from commands.outside_configs import ENTRY_POINTS
+from commands.outside_configs import ENTRY_POINTS, WORKING_FOLDER
 from trajectories.errors import ConfigError
 
 _ASSIGNMENT = re.compile(r"(?P<key>[+~]{0,2}[\w./@-]+)=(?P<value>.*)", re.DOTALL)
@@ -63,7 +63,7 @@ def added_folders() -> list[Traversable]:
     """Folders of YAML files that Hydra was told of on the command line: --config-dir and its search path."""
     from hydra.core.hydra_config import HydraConfig
 
-    own = ("hydra", "main", ENTRY_POINTS)
+    own = ("hydra", "main", ENTRY_POINTS, WORKING_FOLDER)  # the last one's files are all of tasks, which are closed
     sources = [source for source in HydraConfig.get().runtime.config_sources if source.provider not in own]
     found = [Path(source.path) for source in sources if source.schema == "file"]
     return [*found, *(files(source.path) for source in sources if source.schema == "pkg")]

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from commands.attendance import Attended, attended, latch_of
+from commands.needs import Watch, needs_of, recorded
 from factory.data import open_data, require_robot
 from factory.reward import require_readable_task
 from factory.run_folders import data_folder
@@ -54,6 +55,7 @@ def run(config: DictConfig) -> None:
     ):
         demonstrate(config, around, store, device, keys, stop)
         print(summary_table(summarise(store.infos())))
+        print(needs_of(config).table(recorded(store.infos(), str(config.task.name))))
 
 
 @contextmanager
@@ -134,6 +136,9 @@ def demonstrate(
         pace()
 
     held: dict[Key | str, str] = dict(motions(plain(config.device)).items())
+    needs = needs_of(config)
+    watch = Watch(needs, task, store.infos())
+    tqdm.write(needs.table(recorded(store.infos(), task)))
     tqdm.write(f"What the cameras see: `regrasp watch run_dir={config.run_dir}` in another terminal.")
     with Screen(wanted, tally, held | legend(plain(config.device))) as screen:
 
@@ -149,7 +154,7 @@ def demonstrate(
             station.instructions,
             prepare=station.prepare,
             recovery=around.recovery,
-            keep=partial(_keep, store),
+            keep=partial(_keep, store, watch),
             remove=store.remove,
             rng=np.random.default_rng([int(config.seed), _DRAWS, earlier]),
             options=options,
@@ -181,9 +186,11 @@ def _about(config: DictConfig) -> dict[str, str]:
     return {DEVICE_KEY: str(config.device.device), "robot": str(config.robot.name), "person": str(settings.person)}
 
 
-def _keep(store: TrajectoryStore, episode: Episode) -> None:
+def _keep(store: TrajectoryStore, watch: Watch, episode: Episode) -> None:
     """Store an episode under the kind that its outcome gives it, unless its metadata name one."""
     store.commit(replace(episode, metadata={KIND_KEY: KINDS[episode.outcome], **episode.metadata}))
+    if (said := watch.after(store.infos())) is not None:
+        tqdm.write(said)
 
 
 def tally_of(store: TrajectoryStore, task: str) -> tuple[Tally, int]:

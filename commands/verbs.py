@@ -50,6 +50,16 @@ VERBS: dict[str, Verb] = {
         "task=bin_weight seed=1",
         starts=("commands.learner", "commands.actor"),
     ),
+    "new-task": Verb(
+        "commands.new_task",
+        "new_task",
+        "write the YAML of a task of your own, with or without a scene to rehearse it in the twin",
+        "Writes task/NAME.yaml into the working folder, where every verb that is started there finds it as task=NAME;\n"
+        "from elsewhere with --config-dir=FOLDER. Every choice is in it, with a comment. Nothing is overwritten.",
+        "sponge_to_bowl scene=true",
+        "Nothing was written; run it again.",
+        words="names",
+    ),
     "collect": Verb(
         "commands.collect.collect",
         "collect",

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from factory.run_folders import reward_folder
 from factory.spec import plain
-from factory.task import instructions_of
+from factory.task import ends_open, instructions_of
 from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError
 from trajectories.types import Episode, RobotSpec
@@ -129,4 +129,9 @@ def _stored_kind(folder: Path) -> str:
 
 
 def _own_settings(config: DictConfig) -> dict[str, Any]:
-    return {key: value for key, value in plain(config.reward).items() if key != "kind"}
+    from rewards.registry import KINDS
+
+    given = {key: value for key, value in plain(config.reward).items() if key != "kind"}
+    if not ends_open(config) and _kind_name(config) in KINDS.own:
+        given.setdefault("require_open_gripper", False)
+    return given

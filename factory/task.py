@@ -1,13 +1,17 @@
-"""Find the instructions of the configured task, in words."""
+"""The configured task: its instructions in words, and its description for the twin where a YAML gives it a scene."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
+from factory.spec import plain
 from trajectories.errors import ConfigError
 from trajectories.types import DIRECTIONS, Direction
+
+SETTINGS = ("name", "prior", "max_steps", "cameras", "ends_open", "instructions", "scene")
+"""What a task that a YAML describes may have."""
 
 
 def instructions_of(config: DictConfig) -> Mapping[Direction, Sequence[str]]:
@@ -24,6 +28,9 @@ def instructions_of(config: DictConfig) -> Mapping[Direction, Sequence[str]]:
     wordings: dict[Direction, tuple[str, ...]] = {
         direction: tuple(str(text) for text in own.get(direction) or ()) for direction in DIRECTIONS
     }
+    for direction in DIRECTIONS:
+        if isinstance(own.get(direction), str):
+            raise ConfigError(f"task.instructions.{direction} is a text, expected a list: [{own[direction]!r}].")
     for direction, texts in wordings.items():
         if not texts or not all(text.strip() for text in texts):
             raise ConfigError(
@@ -34,3 +41,61 @@ def instructions_of(config: DictConfig) -> Mapping[Direction, Sequence[str]]:
                 "the task, too."
             )
     return wordings
+
+
+def description_of(config: DictConfig) -> str:
+    """What the twin makes the task from: "" for one of its own, otherwise `sim.tasks.described` of the settings.
+
+    Raises:
+        ConfigError: The task has no scene, or one that can't be.
+    """
+    from sim.tasks import TASKS
+    from sim.tasks.described import described
+
+    task = config.task
+    if not task.get("scene"):
+        if task.get("instructions") is None or str(task.name) in TASKS:
+            return ""
+        raise ConfigError(
+            f"task={task.name} has no scene, so nothing can be rehearsed in the twin (robot=twin, robot=virtual). Give "
+            f"its YAML a `scene:`, as `regrasp new-task NAME scene=true` writes one, or use robot=widowx."
+        )
+    return described(str(task.name), plain(task.scene), instructions_of(config), ends_open(config))
+
+
+def ends_open(config: DictConfig) -> bool:
+    """Whether the task is done only once the gripper is open."""
+    return bool(config.task.get("ends_open", True))
+
+
+def settle_task(config: DictConfig) -> None:
+    """Check a task that a YAML describes, and give the robot the task's cameras, in the task's order.
+
+    Raises:
+        ConfigError: The task has a setting that nothing reads, or names a camera that the robot doesn't have.
+    """
+    if config.task.get("instructions") is not None:
+        for where, keys, known in (
+            ("task", config.task, SETTINGS),
+            ("task.instructions", config.task.instructions, DIRECTIONS),
+        ):
+            unknown = sorted({str(key) for key in keys} - set(known))
+            if unknown:
+                raise ConfigError(f"{where} has no setting {unknown[0]!r}; there are {', '.join(known)}.")
+    _choose_cameras(config)
+
+
+def _choose_cameras(config: DictConfig) -> None:
+    wanted, cameras = config.task.get("cameras"), config.robot.get("cameras")
+    if not wanted or cameras is None:
+        return
+    if isinstance(cameras, ListConfig):  # the twin has a picture of every name that it knows
+        config.robot.cameras = list(wanted)
+        return
+    missing = [str(name) for name in wanted if name not in cameras]
+    if missing:
+        raise ConfigError(
+            f"task.cameras names {missing[0]!r}, which robot={config.robot.name} doesn't have; it has "
+            f'{", ".join(map(str, cameras))}. Add it: "+robot.cameras.{missing[0]}={{kind: uvc}}" with its device.'
+        )
+    config.robot.cameras = {name: cameras[name] for name in wanted}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from factory.arm import DEFAULT_ARM, arm_of
 from factory.spec import camera_names, depth_names
+from factory.task import description_of
 from trajectories.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class TwinSettings:
         spread: Width of the start distribution, "narrow" or "wide".
         arm: Name of the arm's model.
         depth: Those of the cameras that give depth, too.
+        description: Of a task that a YAML describes (`factory.task.description_of`), or "".
     """
 
     task: str
@@ -40,6 +42,7 @@ class TwinSettings:
     spread: Spread
     arm: str = DEFAULT_ARM
     depth: tuple[str, ...] = ()
+    description: str = ""
 
     @classmethod
     def from_config(cls, config: DictConfig) -> TwinSettings:
@@ -54,7 +57,12 @@ class TwinSettings:
             spread=robot.spread,
             arm=arm_of(config).name,
             depth=depth_names(config),
+            description=description_of(config),
         )
+
+    def of_task(self, task: str) -> TwinSettings:
+        """The same for another of the twin's tasks; for this one as it is."""
+        return self if task == self.task else replace(self, task=task, description="")
 
 
 def require_twin(config: DictConfig, what: str, instead: str) -> None:
@@ -81,4 +89,5 @@ def cached_twin(settings: TwinSettings) -> Twin:
         spread=settings.spread,
         arm=settings.arm,
         depth=settings.depth,
+        description=settings.description,
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from factory.arm import arm_of
+from factory.task import description_of
 from trajectories.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -34,4 +35,5 @@ def world_settings(config: DictConfig) -> WorldSettings:
         fps=float(robot.fps),
         wire=bool(robot.wire),
         arm=arm_of(config).name,
+        description=description_of(config),
     )

@@ -10,7 +10,8 @@ from robot.arms.registry import arm_model
 from robot.control.faults import Clearance, Fault, caused
 from robot.rollout.environment import RobotEnv
 from sim.scene.scene import Scene
-from sim.tasks import Task, find_task
+from sim.tasks import Task
+from sim.tasks.described import task_of
 from sim.tasks.task import Spread
 from trajectories.types import Direction, RobotSpec
 
@@ -140,6 +141,7 @@ def make_twin(
     max_steps: int = 40,
     arm: str = "wx250s",
     depth: Sequence[str] = (),
+    description: str = "",
 ) -> Twin:
     """Compile the twin of a task and reset it for the forward direction.
 
@@ -153,12 +155,13 @@ def make_twin(
         max_steps: Time limit of an episode through the Gymnasium interface.
         arm: Name in `robot.arms.registry.ARMS`.
         depth: Those of the cameras that give depth, too.
+        description: Of a task that is none of `TASKS`, as of `sim.tasks.described`.
 
     Raises:
         ConfigError: For an unknown task, camera, spread or arm.
     """
     rng = np.random.default_rng(seed)
-    chosen, model = find_task(task), arm_model(arm)
+    chosen, model = task_of(task, description), arm_model(arm)
     scene = Scene(chosen.scene, seed=seed, randomise=randomise, arm=model)
     size = (image_size, image_size)
     spec = RobotSpec(cameras=dict.fromkeys(cameras, size), joints=model.joints, depth=tuple(depth))

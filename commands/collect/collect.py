@@ -28,7 +28,7 @@ def record(job: tuple[TwinSettings, CollectJob]) -> Episode:
     from sim.collect import aftermath, collect_episode, play_cycle
 
     settings, wanted = job
-    twin = cached_twin(replace(settings, task=wanted.task))
+    twin = cached_twin(settings.of_task(wanted.task))
     rng = np.random.default_rng(wanted.seed)
     if wanted.kind == PLAY:
         episode = play_cycle(twin, rng)
@@ -65,6 +65,7 @@ def conditions_of(settings: TwinSettings, job: CollectJob) -> dict[str, Any]:
         "randomise": settings.randomise,
         "spread": settings.spread,
         **({"depth": list(settings.depth)} if settings.depth else {}),
+        **({"description": description} if (description := settings.of_task(job.task).description) else {}),
     }
 
 

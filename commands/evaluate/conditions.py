@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 
 from factory.arm import DEFAULT_ARM, arm_of
 from factory.spec import camera_names
+from factory.task import description_of
 from trajectories.conditions import SHOWN_DIGITS, completed, differences, short_digest
 from trajectories.errors import ConfigError
 
@@ -48,6 +49,7 @@ class Conditions:
         randomise: Whether looks varied; None where a person arranges the scene.
         seed: Of the starts.
         max_steps: Time limit, control steps.
+        description: Of a task that a YAML describes, for the twin; "" for the twin's own and with a person's scene.
     """
 
     task: str
@@ -61,10 +63,14 @@ class Conditions:
     randomise: bool | None
     seed: int
     max_steps: int
+    description: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return json.loads(json.dumps(asdict(self)))  # type: ignore[no-any-return]
+        """Plain JSON types; without an empty description, so that the twin's own tasks keep their digests."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        if not self.description:
+            del plain["description"]
+        return plain
 
     @property
     def digest(self) -> str:
@@ -94,6 +100,7 @@ def conditions_of(config: DictConfig, judge: str, reward: Path | None = None) ->
         randomise=None if arranged else bool(robot.randomise),
         seed=int(config.evaluate.seed),
         max_steps=int(config.task.max_steps),
+        description="" if arranged else description_of(config),
     )
 
 

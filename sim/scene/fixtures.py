@@ -184,6 +184,11 @@ def _line() -> FixtureKind:
     )
 
 
+def _spot() -> FixtureKind:
+    """A place on the bare table; nothing of it is seen or felt."""
+    return FixtureKind(shapes=(), colour=(0.5, 0.5, 0.5), half_extent=(0.05, 0.05), floor_height=0.0, rim_height=0.0)
+
+
 FIXTURES: dict[str, FixtureKind] = {
     "sink": _sink(),
     "rack": _rack(),
@@ -193,5 +198,6 @@ FIXTURES: dict[str, FixtureKind] = {
     "shelf": _shelf(),
     "pad": _pad(),
     "line": _line(),
+    "spot": _spot(),
 }
 """Kind name -> kind."""

@@ -28,6 +28,7 @@ STILL_NS, STILL_M, STILL_TILT = 400_000_000, 0.002, math.radians(2)
 OVERHANG = 0.002
 """How far an object may stick out over the edge of the surface that it stands on, m."""
 HEIGHT_TOLERANCE = 0.006
+FINGERS = ("left_finger_link", "right_finger_link")
 OPEN_COMMAND = 0.030
 """Finger gap asked for (m) from which the gripper counts as commanded open."""
 
@@ -39,12 +40,14 @@ class Goal:
     Attributes:
         fixture: Name of the fixture, or "".
         on_top_of: Name of the object to stand on, or "".
+        covering: Whether that object has to disappear below it, seen from above.
         phrase: In words, e.g. "in the sink".
     """
 
     phrase: str
     fixture: str = ""
     on_top_of: str = ""
+    covering: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Task:
         goals: Direction -> where the object has to be; the start of a direction is the other's goal.
         instructions: Direction -> wordings that mean the same.
         skill: How the scripted expert moves the object.
+        ends_open: Whether it is done only once the gripper is commanded open and off the object.
     """
 
     name: str
@@ -70,6 +74,7 @@ class Task:
     goals: Mapping[Direction, Goal]
     instructions: Mapping[Direction, tuple[str, ...]]
     skill: Skill = "pick"
+    ends_open: bool = True
 
     def start_of(self, direction: Direction) -> Goal:
         """Where the object is when `direction` begins."""
@@ -79,15 +84,17 @@ class Task:
     def success(self, scene: Scene, direction: Direction) -> bool:
         """Whether the object rests at the goal, upright, with the gripper commanded open and off the object.
 
+        Of a task that doesn't end open the gripper is not asked.
+
         "Rests" looks ahead: in the next 0.4 s, the servos keeping their goals, it moves by less than 2 mm and tilts by
         less than 2 degrees. An object in the middle of falling over, sliding or rocking is slow for an instant, too.
         """
         physics = scene.physics
-        if physics.gripper_goal() < OPEN_COMMAND or not self.at_goal(scene, direction):
+        if (self.ends_open and physics.gripper_goal() < OPEN_COMMAND) or not self.at_goal(scene, direction):
             return False
         if float(np.abs(physics.body_velocity(self.object)[:3]).max()) > MAX_SPEED:
             return False
-        if any(physics.in_contact(self.object, finger) for finger in ("left_finger_link", "right_finger_link")):
+        if self.ends_open and any(physics.in_contact(self.object, finger) for finger in FINGERS):
             return False
         position, quaternion = physics.body_pose(self.object)
         later, turned = physics.foresee(self.object, STILL_NS)
@@ -102,7 +109,10 @@ class Task:
         if goal.on_top_of:
             base, _ = scene.physics.body_pose(goal.on_top_of)
             below = scene.object(goal.on_top_of)
-            near = math.dist(base[:2], position[:2]) < 0.8 * min(below.half_extent)
+            room = 0.8 * min(below.half_extent)
+            if goal.covering:
+                room = min(scene.object(self.object).half_extent) - max(below.half_extent)
+            near = math.dist(base[:2], position[:2]) < room
             return near and abs(position[2] - base[2] - below.height) < HEIGHT_TOLERANCE
         fixture, item = scene.fixture(goal.fixture), scene.object(self.object)
         x, y, z = (float(value) for value in position)

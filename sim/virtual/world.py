@@ -79,6 +79,7 @@ class World:
                 randomise=settings.randomise,
                 spread=settings.spread,
                 arm=settings.arm,
+                description=settings.description,
             )
             stack.callback(self._twin.close)
             physics = self._twin.scene.physics

@@ -11,7 +11,7 @@ from typing import Any, get_args
 from drivers.dynamixel.servo_map import servo_map
 from sim.rendering import MAX_SIZE
 from sim.scene.scene import Scene
-from sim.tasks import find_task
+from sim.tasks.described import task_of
 from sim.tasks.task import Spread
 from sim.virtual.cameras import REALSENSE_STAND_IN, UVC_STAND_IN
 from trajectories.errors import ConfigError
@@ -35,6 +35,7 @@ class WorldSettings:
         fps: Frames per second of every camera.
         wire: Whether servo replies take the time that 1 Mbps needs.
         arm: Which arm, one of `drivers.dynamixel.servo_map.SERVO_MAPS`.
+        description: Of a task that is none of `TASKS`, as of `sim.tasks.described`.
     """
 
     task: str
@@ -46,6 +47,7 @@ class WorldSettings:
     fps: float = 15.0
     wire: bool = False
     arm: str = "wx250s"
+    description: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what can't be.
@@ -53,7 +55,7 @@ class WorldSettings:
         Raises:
             ConfigError: Naming it.
         """
-        find_task(self.task)
+        task_of(self.task, self.description)
         servo_map(self.arm)
         object.__setattr__(self, "cameras", dict(self.cameras))
         for name, kind in self.cameras.items():
@@ -94,6 +96,7 @@ class WorldSettings:
             *("--size", str(self.image_size), "--fps", str(self.fps)),
             *("--cameras", *(f"{name}:{kind}" for name, kind in self.cameras.items())),
             *(name for name, on in switches.items() if on),
+            *(("--description", self.description) if self.description else ()),
         ]
 
 
@@ -114,6 +117,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[WorldSettin
     parser.add_argument("--spread", default="wide", help="start distribution, wide or narrow (default wide)")
     parser.add_argument("--nominal", action="store_true", help="don't vary the scene")
     parser.add_argument("--wire", action="store_true", help="servo replies take their time at 1 Mbps")
+    parser.add_argument("--description", default="", help="JSON of a task that is not one of the twin's own")
     given = parser.parse_args(arguments)
     cameras = {name: kind for name, _, kind in (text.partition(":") for text in given.cameras)}
     settings = WorldSettings(
@@ -126,5 +130,6 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[WorldSettin
         given.fps,
         given.wire,
         given.arm,
+        given.description,
     )
     return settings, given.folder

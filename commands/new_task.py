@@ -1,0 +1,128 @@
+"""`regrasp new-task NAME`: the YAML of a person's own task, with every choice in it and what it means."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from commands.outside_configs import OWN_TASKS, choices
+from sim.scene.fixtures import FIXTURES
+from sim.scene.objects import OBJECTS
+from sim.tasks import TASKS
+from sim.tasks.described import BESIDE, RELATIONS
+from trajectories.durable import replace_file
+from trajectories.errors import ConfigError
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+TASK = """\
+# The task {name}, in words. Verbs that are started in the folder that holds task/ find it by its name; from
+# elsewhere add --config-dir=FOLDER. What each line means is behind it; docs/own_task.md goes through a whole task.
+name: {name}  # name of the task, in records and folders; keep it once something is recorded
+prior: []  # tasks of the twin whose data `collect` records, too (robot=twin), such as [cube_to_plate, carrot_to_bowl]
+max_steps: 40  # time limit of an episode, control steps at 5 Hz: 40 are 8 s
+cameras: null  # list or null; which of the robot's cameras, the one that policy and judge see first; null: all it has
+ends_open: true  # false: done may be with the gripper closed, as for pulling a drawer that it goes on holding
+
+# What the robot is asked to do, and what undoes it: it does both in turn, so nobody has to put things back.
+# Several wordings make the policy less picky; say what is where, in plain English.
+instructions:
+{instructions}
+"""
+
+WORDS = """\
+  forward: []   # list; e.g. ["put the sponge into the bowl", "move the sponge to the bowl"]
+  backward: []  # list; e.g. ["take the sponge out of the bowl", "move the sponge to the mat"]
+"""
+
+EXAMPLE = """\
+  forward: ["put the sponge in the bowl", "pick up the sponge and put it in the bowl"]  # list; one at least
+  backward: ["put the sponge on the mat", "take the sponge that is in the bowl and set it on the mat"]  # list; likewise
+"""
+
+SCENE = """
+# The scene to rehearse the task in, with robot=twin and robot=virtual; the arm never reads it. Places are in metres in
+# front of the arm's base: x forward, y to its left; the arm reaches x {x[0]} to {x[1]} and y {y[0]} to {y[1]}.
+scene:
+  fixtures:  # what stays where it is, by names of your own. Kinds: {fixtures}
+    mat: {{kind: pad, at: [0.28, 0.112]}}  # also yaw: (rad), scale: (0.5 to 1.5), colour: [red, green, blue], 0 to 1
+    bowl: {{kind: bowl, at: [0.28, -0.112]}}
+  objects:  # what can be picked up. Kinds: {objects}
+    sponge: {{kind: sponge}}  # also colour:
+  moves: sponge  # the object that the task moves
+  skill: pick  # pick|push; how the scripted demonstrator of `collect` moves it
+  # Where that object is at the end of each direction; the robot's left and right. One of:
+  # {relations}, each with a name behind it
+  forward: inside bowl
+  backward: on top of mat
+"""
+
+NO_SCENE = """
+# Without a scene the task is for the arm only. `regrasp new-task OTHER_NAME scene=true` shows how one is written.
+scene: {}
+"""
+
+
+def run(config: DictConfig) -> None:
+    """Write a YAML for every name.
+
+    Raises:
+        ConfigError: There is no name, one that can't be or that is taken, or a file is there already.
+    """
+    names, folder = [str(name) for name in config.names], Path(str(config.folder)).expanduser()
+    if not names:
+        raise ConfigError("The task needs a name: `regrasp new-task sponge_to_bowl`.")
+    for name in names:
+        _require_free(name, folder)
+    for name in names:
+        path = path_of(name, folder)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, text_of(name, scene=bool(config.scene)).encode())
+        print(_next_steps(name, path, folder, scene=bool(config.scene)))
+
+
+def path_of(name: str, folder: Path) -> Path:
+    """Where the YAML of a task lies."""
+    return folder / OWN_TASKS / f"{name}.yaml"
+
+
+def text_of(name: str, *, scene: bool) -> str:
+    """The YAML; with `scene` it is a whole task, without one its instructions are left to be filled in."""
+    begin = TASK.format(name=name, instructions=(EXAMPLE if scene else WORDS).rstrip())
+    if not scene:
+        return begin + NO_SCENE
+    from sim.tasks.task import REACH_X, REACH_Y
+
+    kinds = ", ".join(kind for kind in FIXTURES if kind != BESIDE)
+    return begin + SCENE.format(
+        x=REACH_X, y=REACH_Y, fixtures=kinds, objects=", ".join(OBJECTS), relations=", ".join(RELATIONS)
+    )
+
+
+def _require_free(name: str, folder: Path) -> None:
+    if _NAME.fullmatch(name) is None:
+        raise ConfigError(
+            f"{name!r} can't be the name of a task: it begins with a letter and has lower case letters, digits and _ "
+            "only, such as sponge_to_bowl."
+        )
+    path = path_of(name, folder)
+    if path.exists():
+        raise ConfigError(f"{path} is there already and stays as it is: edit it, or choose another name.")
+    if name in choices(OWN_TASKS) or name in TASKS:
+        raise ConfigError(f"There is a task {name!r} already; choose another name than {', '.join(sorted(_taken()))}.")
+
+
+def _taken() -> set[str]:
+    return {*choices(OWN_TASKS), *TASKS}
+
+
+def _next_steps(name: str, path: Path, folder: Path, *, scene: bool) -> str:
+    found = "" if folder.resolve() == Path.cwd().resolve() else f" --config-dir={folder}"
+    lines = [f"{path}: the task {name}. Open it, change what is not yours, then:"]
+    if scene:
+        lines.append(f"  regrasp collect task={name}{found}  # a scripted demonstrator does it in the twin")
+        lines.append(f"  regrasp teleop task={name}{found} robot=virtual  # you do it, on an arm that isn't there")
+    lines.append(f"  regrasp teleop task={name}{found} robot=widowx  # you do it on the arm")
+    return "\n".join(lines)

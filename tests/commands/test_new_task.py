@@ -1,0 +1,99 @@
+"""A task of a person's own: its YAML written, found where the verbs run, done in the twin and on the virtual arm."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+from helpers import ROOT
+
+from commands.new_task import path_of, text_of
+from commands.settings.written import settings_in
+from factory.task import SETTINGS
+from trajectories.store import TrajectoryStore
+
+PYTHONPATH = {**os.environ, "PYTHONPATH": str(ROOT)}
+SHORT = (
+    "task=to_bowl", "run_dir=run", "profile=tiny", "workers=2", "progress=false", "robot.image_size=64",
+    "collect.demos=2", "collect.failures=0", "collect.play=0", "collect.aftermath=0", "pretrain.encoder_steps=10",
+    "evaluate.episodes=1", "evaluate.modes=[deterministic]", "evaluate.videos=0",
+)  # fmt: skip
+
+
+def regrasp(folder, *arguments, code=0):
+    """What a verb prints, run in the folder."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "commands", *arguments],
+        cwd=folder, env=PYTHONPATH, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == code, (ran.stdout + ran.stderr)[-3000:]
+    return ran.stdout + ran.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A working folder with a task that has a scene, and one that has none."""
+    made = tmp_path_factory.mktemp("laboratory")
+    assert "task=to_bowl" in regrasp(made, "new-task", "to_bowl", "scene=true")
+    regrasp(made, "new-task", "on_the_arm")
+    return made
+
+
+@pytest.mark.parametrize("scene", [True, False])
+def test_the_file_has_every_choice_with_a_meaning(scene):
+    text = text_of("to_bowl", scene=scene)
+    assert set(yaml.safe_load(text)) == set(SETTINGS)
+    written = [one for one in settings_in(text, "task.") if one.key.count(".") == 1 and one.key != "task.scene"]
+    assert all(len(one.meaning.split()) > 3 for one in written)
+
+
+def test_nothing_is_overwritten_and_no_name_is_given_twice(folder):
+    path = path_of("to_bowl", folder)
+    before = path.read_bytes()
+    assert "stays as it is" in regrasp(folder, "new-task", "to_bowl", code=2)
+    assert path.read_bytes() == before
+    for name, words in (("bin_weight", "already"), ("cube_to_plate", "already"), ("To-Bowl", "lower case letters")):
+        assert words in regrasp(folder, "new-task", name, code=2)
+    assert "needs a name" in regrasp(folder, "new-task", code=2)
+
+
+def test_it_is_a_choice_where_it_lies_and_by_config_dir(folder, tmp_path):
+    assert "task=bin_weight|on_the_arm|own|pot_pick_place|to_bowl" in regrasp(folder, "collect", "--help")
+    assert "name: to_bowl" in regrasp(tmp_path, "collect", f"--config-dir={folder}", "task=to_bowl", "--cfg", "job")
+    assert "on_the_arm" not in regrasp(tmp_path, "collect", "--help")
+
+
+@pytest.mark.timeout(240)
+def test_it_is_collected_learned_and_evaluated_as_any_other(folder):
+    """Workers of `collect` make the scene from the description; the evaluation says whose figures it has."""
+    assert "to_bowl  backward" in regrasp(folder, "collect", *SHORT)
+    with TrajectoryStore(folder / "run" / "data", read_only=True) as store:
+        infos = store.infos()
+    assert [info.outcome for info in infos] == ["success"] * 4
+    assert {info.task for info in infos} == {"to_bowl"}
+    moved = "task.scene.fixtures.bowl.at=[0.26,-0.112]"
+    assert "was made with" in regrasp(folder, "collect", *SHORT, moved, code=2)
+    regrasp(folder, "pretrain", *SHORT)
+    assert "forward/deterministic" in regrasp(folder, "evaluate", *SHORT, "checkpoint=pretrained")
+    (result,) = (folder / "run").rglob("evaluations/**/result.json")
+    conditions = json.loads(result.read_text())["conditions"]
+    assert json.loads(conditions["description"])["scene"]["forward"] == "inside bowl"
+
+
+def test_without_a_scene_the_twin_says_what_is_missing(folder):
+    words = ["task.instructions.forward=[put it in]", "task.instructions.backward=[take it out]"]
+    for verb, robot in (("collect", "twin"), ("virtual-arm", "virtual")):
+        said = regrasp(folder, verb, "task=on_the_arm", f"robot={robot}", *words, code=2)
+        assert "task=on_the_arm has no scene" in said
+        assert "scene=true" in said
+
+
+def test_what_nothing_reads_is_refused(folder):
+    path = path_of("mistyped", folder)
+    try:
+        path.write_text(text_of("mistyped", scene=True).replace("ends_open:", "ends_opn:"))
+        assert "task has no setting 'ends_opn'" in regrasp(folder, "collect", "task=mistyped", code=2)
+    finally:
+        path.unlink()
