@@ -41,7 +41,8 @@ def test_verbs_are_found_by_one_word_two_or_their_environment():
     assert verb_of(["pretrain", "seed=1"]) == ("pretrain", ["seed=1"])
     assert verb_of(["pretrain", "seed=1", "env=X-v0"]) == ("pretrain env=ID", ["seed=1", "env=X-v0"])
     assert verb_of(["bench", "data", "env=pot"]) == ("bench data", ["env=pot"])
-    assert verb_of(["evaluate", "env=X-v0"]) == ("evaluate", ["env=X-v0"])
+    assert verb_of(["evaluate", "env=X-v0"]) == ("evaluate env=ID", ["env=X-v0"])
+    assert verb_of(["inspect", "env=X-v0"]) == ("inspect", ["env=X-v0"])
 
 
 @pytest.mark.parametrize("verb", VERBS)
