@@ -8,10 +8,34 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from trajectories.formats.bridge.reader import BridgeSource, is_bridge
+from trajectories.formats.bridge.writer import BridgeSink
+from trajectories.formats.diffusion_policy.reader import ReplayBufferSource, is_replay_buffer
+from trajectories.formats.diffusion_policy.writer import ReplayBufferSink
 from trajectories.formats.foreign import ForeignSink, ForeignSource, Format, FormatError, SinkSettings
+from trajectories.formats.minari.reader import MinariSource, is_minari_folder
+from trajectories.formats.minari.writer import MinariSink
+from trajectories.formats.robomimic.reader import RobomimicSource, is_robomimic
+from trajectories.formats.robomimic.writer import RobomimicSink
 from trajectories.registry import Registry
 
-FORMATS: Registry[Format] = Registry("regrasp.formats", "format", {})
+FORMATS: Registry[Format] = Registry(
+    "regrasp.formats",
+    "format",
+    {
+        "bridge": Format(
+            "a folder above traj_group0/traj0 with obs_dict.pkl in it", is_bridge, BridgeSource, BridgeSink
+        ),
+        "robomimic": Format("an HDF5 file with data/demo_0 in it", is_robomimic, RobomimicSource, RobomimicSink),
+        "diffusion_policy": Format(
+            "a folder .zarr or a file .zarr.zip with data and meta/episode_ends in it",
+            is_replay_buffer,
+            ReplayBufferSource,
+            ReplayBufferSink,
+        ),
+        "minari": Format("a folder with data/metadata.json", is_minari_folder, MinariSource, MinariSink),
+    },
+)
 
 
 def recognise(path: Path, formats: Mapping[str, Format] = FORMATS) -> str:

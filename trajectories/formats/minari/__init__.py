@@ -1,0 +1,1 @@
+"""Minari's data sets (https://minari.farama.org), HDF5 storage."""
