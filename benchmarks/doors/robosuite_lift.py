@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 from tqdm import tqdm
-from trajectories.formats.robomimic.writer import RobomimicSink
 
 from sim.robosuite.gym_env import RobosuiteEnv
 from trajectories.formats.foreign import ArrayFrames, ForeignEpisode, SinkSettings
+from trajectories.formats.robomimic.writer import RobomimicSink
 from trajectories.types import Float32, Float64
 
 STEP = 0.05

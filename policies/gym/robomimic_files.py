@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from trajectories.formats.robomimic.reader import RobomimicSource
 
 from policies.gym.images import as_rgb
 from policies.gym.minari_files import flatten_all
@@ -16,6 +15,7 @@ from policies.gym.observation_spaces import Layout, Part
 from trajectories.flat.episode import FlatDataset, FlatEpisode, require_finite
 from trajectories.flat.errors import DatasetError
 from trajectories.formats.foreign import DamagedEpisodeError, ForeignEpisode, FormatError
+from trajectories.formats.robomimic.reader import RobomimicSource
 
 _NOW, _AFTER = "obs/", "next_obs/"
 _FLAT = "flat"
