@@ -4,6 +4,7 @@
     python benchmarks/arm_loop.py --json                    one JSON object on standard output
     python benchmarks/arm_loop.py --minutes 60 --rate 50    soak: only the process, for that long
     python benchmarks/arm_loop.py --idle                    the session only sends and reads
+    python benchmarks/arm_loop.py --idle --learner 1        beside a learner at full load, of one thread
 
 The nine servos are virtual, on a pseudo-terminal, in a process of their own; replies take the time that 1 Mbps takes.
 Real servos don't share the computer's processor: where permitted, the virtual ones get real-time priority.
@@ -19,6 +20,7 @@ import argparse
 import contextlib
 import json
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -77,6 +79,27 @@ def busy(wanted: bool) -> Iterator[None]:
         stop.set()
         if wanted:
             thread.join()
+
+
+@contextmanager
+def learner(threads: int | None) -> Iterator[None]:
+    """Updates without a break in another process, with that many threads; None: no learner.
+
+    Idle threads sleep, as in a learner that `regrasp` starts, unless OMP_WAIT_POLICY says otherwise.
+    """
+    if threads is None:
+        yield
+        return
+    environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ}
+    command = [sys.executable, "-m", "benchmarks.updates.endless", str(threads)]
+    root = Path(__file__).resolve().parents[1]
+    with subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        try:
+            yield
+        finally:
+            process.kill()
 
 
 class Session:
@@ -192,14 +215,19 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="of each of the two (default 60)")
     parser.add_argument("--minutes", type=float, help="soak: only the process, for so long")
     parser.add_argument("--idle", action="store_true", help="without the thread that computes")
+    parser.add_argument(
+        "--learner", type=int, metavar="THREADS", help="beside a learner that computes with so many threads"
+    )
     options = parser.parse_args()
     kinds = ("process",) if options.minutes else ("thread", "process")
     seconds = 60.0 * options.minutes if options.minutes else options.seconds
-    results = {who: run(who, options.rate, seconds, not options.idle) for who in kinds}
+    with learner(options.learner):
+        results = {who: run(who, options.rate, seconds, not options.idle) for who in kinds}
     if options.json:
-        print(json.dumps({"rate_hz": options.rate, "seconds": seconds, "idle": options.idle, **results}))
+        told = {"rate_hz": options.rate, "seconds": seconds, "idle": options.idle, "learner": options.learner}
+        print(json.dumps({**told, **results}))
         return
-    session = "idle" if options.idle else "busy"
+    session = ("idle" if options.idle else "busy") + (f", learner of {options.learner}" if options.learner else "")
     print(f"{options.rate:.0f} Hz, {seconds:.0f} s, {session} session; ms" + "".join(f"{who:>15}" for who in kinds))
     for name in next(iter(results.values())):
         values = [results[who][name] for who in kinds]

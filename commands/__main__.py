@@ -8,6 +8,7 @@ import os
 import re
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from commands.broken_pipe import quiet_when_unread
@@ -39,6 +40,13 @@ Start with:  regrasp demo                            the whole path in the twin,
 Then:        regrasp evaluate evaluate.episodes=100  one setting changed
              regrasp demo task=bin_weight            another task
 """
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+ENVIRONMENT = {
+    "MUJOCO_GL": "egl",
+    "OMP_WAIT_POLICY": "PASSIVE",  # idle threads of torch sleep; spinning, two of them halt each other on a busy core
+    "TORCHINDUCTOR_CACHE_DIR": str(_CACHE / "regrasp" / "compiled"),
+}
+"""For this process and those that it starts, before the libraries that read them load; what is set already stays."""
 _RAISE = "HYDRA_FULL_ERROR"
 """Set while settings are composed: Hydra then raises its errors instead of printing them."""
 
@@ -142,8 +150,8 @@ def _run(name: str, rest: list[str]) -> None:
     Raises:
         RegraspError: Settings of packages outside can't be found. What the verb itself raises is said here.
     """
-    os.environ.setdefault("MUJOCO_GL", "egl")
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # idle threads of torch soon leave the core to others
+    for variable, value in ENVIRONMENT.items():
+        os.environ.setdefault(variable, value)
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException

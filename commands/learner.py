@@ -19,6 +19,7 @@ from factory.policy import agent_config, feeding_of, require_online, with_compil
 from factory.run_folders import data_folder, find_policy, finetune_folder
 from factory.spec import device_of, plain, spec_of
 from factory.task import instructions_of
+from factory.threads import learner_threads
 from trajectories.errors import ConfigError
 from trajectories.layout import require_unwritten
 from trajectories.settings import build, require_known
@@ -139,7 +140,9 @@ def run(config: DictConfig) -> None:
     from policies.agent.allocator import keep_freed_memory
     from policies.learner.run_learner import run_learner
 
-    torch.set_num_threads(1)
+    threads = learner_threads(config)
+    torch.set_num_threads(threads.threads)
+    tqdm.write(f"{SAID}{threads.why}")
     keep_freed_memory()
     with contextlib.ExitStack() as stack:
         learner = open_learner(config, stack)

@@ -17,6 +17,7 @@ from factory.reward import backbone_of, require_readable_task
 from factory.run_folders import data_folder, pretrained_folder
 from factory.spec import camera_names, device_of, plain
 from factory.task import instructions_of
+from factory.threads import training_threads
 from policies.agent.compile_choice import Workload
 from policies.learner.pretrain import policy_checkpoint, pretrain
 from policies.learner.pretrain_config import PretrainConfig
@@ -93,7 +94,9 @@ def run(config: DictConfig) -> None:
     from policies.agent.allocator import keep_freed_memory
 
     require_robot(config)
-    torch.set_num_threads(int(config.workers))
+    threads = training_threads(config)
+    torch.set_num_threads(threads.threads)
+    print(threads.why)
     keep_freed_memory()
     run_dir = Path(config.run_dir)
     backbone, encoder = backbone_of(config), encoder_config(config)

@@ -12,6 +12,7 @@ from factory.data import open_data
 from factory.reward import train_reward_model
 from factory.run_folders import reward_folder
 from factory.spec import spec_of
+from factory.threads import training_threads
 from trajectories.errors import CorruptEpisodeError
 from trajectories.kinds import AFTERMATH, kind_of
 from trajectories.store import TrajectoryStore
@@ -32,7 +33,9 @@ def run(config: DictConfig) -> None:
     """Train, print the figures on held-out folds, save."""
     import torch
 
-    torch.set_num_threads(int(config.workers))
+    threads = training_threads(config)
+    torch.set_num_threads(threads.threads)
+    print(threads.why)
     run_dir, spec = Path(config.run_dir), spec_of(config)
     with (
         open_data(config, read_only=True) as store,

@@ -32,15 +32,17 @@ class SimArm:
         self._physics = physics
         self._joints = physics.arm.size
         self._gripper_limit = float(physics.model.actuator("gripper").forcerange[1])
+        data, n = physics.data, physics.arm.size
+        self._angles, self._velocities, self._forces = data.qpos[:n], data.qvel[:n], data.actuator_force[: n + 1]
 
     def read(self) -> ArmState:
         """Joint state at the physics' present time."""
-        data, n = self._physics.data, self._joints
-        effort = -float(data.actuator_force[n]) / self._gripper_limit
+        forces = self._forces.copy()
+        effort = -float(forces[-1]) / self._gripper_limit
         return ArmState(
-            joints=data.qpos[:n].copy(),
-            velocities=data.qvel[:n].copy(),
-            efforts=data.actuator_force[:n].copy(),
+            joints=self._angles.copy(),
+            velocities=self._velocities.copy(),
+            efforts=forces[:-1],
             gripper_width=max(self._physics.gripper_width(), 0.0),
             gripper_effort=min(max(effort, -1.0), 1.0),
             t_ns=self._physics.now_ns,

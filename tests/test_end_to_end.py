@@ -46,7 +46,7 @@ def finished(process, seconds=500):
 @pytest.fixture(scope="module")
 def run_dir(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "demo"
-    output = finished(regrasp(folder, "demo"))
+    output = finished(regrasp(folder, "demo", "workers=3"))  # one more than actor and learner: it evaluates meanwhile
     assert "Report:" in output
     return folder
 
@@ -69,6 +69,7 @@ def test_a_tiny_demo_leaves_a_report_with_everything_in_it(run_dir):
     assert all(cell["episodes"] == 2 for cell in result["cells"].values())
     status = json.loads((run_dir / "finetune_regrasp" / "actor.json").read_text())
     assert status["steps"] >= 160
+    assert "evaluating pretrained" in (run_dir / "finetune_regrasp" / "evaluations.log").read_text()
     assert (run_dir / "stages.json").exists()
 
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 import torch
 
 from benchmarks.timing import best_ms
+from policies.agent.stacked_product import onednn_is_wider, stacked_product
 
 
 def matmul_rate(device: torch.device, size: int = 1024, rounds: int = 20) -> float:
@@ -15,6 +16,14 @@ def matmul_rate(device: torch.device, size: int = 1024, rounds: int = 20) -> flo
     a, b = torch.randn(2, size, size, device=device)
     out = torch.empty(size, size, device=device)
     return 2e3 * size**3 / best_ms(lambda: torch.mm(a, b, out=out), device, rounds, warm=1)
+
+
+def onednn_rate(device: torch.device, size: int = 1024, rounds: int = 20) -> float:
+    """The same of oneDNN where it is the wider library (`policies.agent.stacked_product`); else `matmul_rate`."""
+    if device.type != "cpu" or not onednn_is_wider():
+        return matmul_rate(device, size, rounds)
+    a, b = torch.randn(2, 1, size, size)
+    return 2e3 * size**3 / best_ms(lambda: stacked_product(a, b), device, rounds, warm=1)
 
 
 def layers(widths: Sequence[int]) -> list[int]:
@@ -42,10 +51,17 @@ def backward(widths: Sequence[int], rows: int, *, weights: bool, inputs: int) ->
 
 
 def wsrl_operations(
-    state: int, action: int, hidden: tuple[int, ...], critics: int, subset: int, batch: int, utd: int
+    state: int,
+    action: int,
+    hidden: tuple[int, ...],
+    actor_hidden: tuple[int, ...],
+    critics: int,
+    subset: int,
+    batch: int,
+    utd: int,
 ) -> float:
     """Operations of one WSRL step: `utd` critic updates on `batch` rows, one actor update on all of them."""
-    critic, actor = (state + action, *hidden, 1), (state, *hidden, 2 * action)
+    critic, actor = (state + action, *hidden, 1), (state, *actor_hidden, 2 * action)
     of_critics = forward(actor, batch) + subset * forward(critic, batch)
     of_critics += critics * (forward(critic, batch) + backward(critic, batch, weights=True, inputs=0))
     rows = batch * utd
@@ -55,14 +71,23 @@ def wsrl_operations(
 
 
 def calql_operations(
-    state: int, action: int, hidden: tuple[int, ...], critics: int, subset: int | None, batch: int, actions: int
+    state: int,
+    action: int,
+    hidden: tuple[int, ...],
+    actor_hidden: tuple[int, ...],
+    critics: int,
+    subset: int | None,
+    batch: int,
+    actions: int,
 ) -> float:
     """Operations of one Cal-QL update with `actions` from each of uniform, this and the next state's policy.
 
     The state's part of the first layer is counted once for all actions of a state: it need not be done again.
     """
-    step = wsrl_operations(state, action, hidden, critics, critics if subset is None else subset, batch, 1)
+    step = wsrl_operations(
+        state, action, hidden, actor_hidden, critics, critics if subset is None else subset, batch, 1
+    )
     rows = 3 * actions * batch
     tail = (action, *hidden, 1)
     regulariser = critics * (forward(tail, rows) + backward(tail, rows, weights=True, inputs=0))
-    return step + forward((state, *hidden, 2 * action), batch) + regulariser
+    return step + forward((state, *actor_hidden, 2 * action), batch) + regulariser

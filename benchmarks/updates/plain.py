@@ -71,11 +71,18 @@ class PlainAgent:
     """SAC with an ensemble; `wsrl` is one environment step's update, `calql` one pre-training update."""
 
     def __init__(
-        self, state: int, action: int, critics: int, hidden: tuple[int, ...], device: torch.device, subset: int | None
+        self,
+        state: int,
+        action: int,
+        critics: int,
+        hidden: tuple[int, ...],
+        actor_hidden: tuple[int, ...],
+        device: torch.device,
+        subset: int | None,
     ) -> None:
         """Random networks; `subset` target critics bootstrap, None for all."""
         torch.manual_seed(0)
-        self.actor = PlainActor(state, action, hidden).to(device)
+        self.actor = PlainActor(state, action, actor_hidden).to(device)
         self.critics = PlainCritics(critics, state, action, hidden).to(device)
         self.targets = PlainCritics(critics, state, action, hidden).to(device).requires_grad_(False)
         self.targets.load_state_dict(self.critics.state_dict())

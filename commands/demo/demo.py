@@ -15,6 +15,7 @@ from yaml import YAMLError
 
 from commands import evaluate_reward, finetune, pretrain, train_reward
 from commands.collect import collect
+from commands.demo.evaluating_beside import evaluate_on_the_way, evaluating_beside, spare_workers
 from commands.demo.stages import Stage, Stages, chosen, flat
 from commands.evaluate.evaluate import evaluate_in_twin, plan_of
 from commands.report import report
@@ -90,7 +91,19 @@ def stages_of(config: DictConfig, overrides: Sequence[str]) -> list[Stage]:
     of_method = "" if config.method.registry is None else f" ({method})"
     judged = chosen(config, "task", "robot", "evaluate", without=(*_SESSION, *_AMOUNTS))
     learned = chosen(config, "robot", "reward", "method", "finetune", without=(*_ELSEWHERE, *_AMOUNTS))
-    once = chosen(config, "evaluate.episodes")
+    before = Stage(
+        f"evaluate before{of_method}",
+        lambda: evaluate_in_twin(config, plan_of(config, pretrained_folder(config))),
+        judged,
+        chosen(config, "evaluate.episodes"),
+        again=True,
+    )
+    tune = Stage(
+        f"fine-tune ({method})",
+        lambda: _finetune(config, overrides),
+        learned | losses(config),
+        chosen(config, "finetune.steps"),
+    )
     return [
         Stage(
             "collect", lambda: collect.run(config), chosen(config, "task", "seed", "robot", "collect", without=_SESSION)
@@ -102,19 +115,7 @@ def stages_of(config: DictConfig, overrides: Sequence[str]) -> list[Stage]:
             chosen(config, "reward", without=("reward.allow_download",)),
         ),
         Stage("evaluate reward", lambda: evaluate_reward.run(config), chosen(config, "evaluate_reward"), again=True),
-        Stage(
-            f"evaluate before{of_method}",
-            lambda: evaluate_in_twin(config, plan_of(config, pretrained_folder(config))),
-            judged,
-            once,
-            again=True,
-        ),
-        Stage(
-            f"fine-tune ({method})",
-            lambda: finetune.finetune(config, list(overrides)),
-            learned | losses(config),
-            chosen(config, "finetune.steps"),
-        ),
+        *((tune, before) if spare_workers(config) else (before, tune)),
         Stage(
             f"evaluate after ({method})",
             lambda: _evaluate_after(config),
@@ -139,9 +140,13 @@ def losses(config: DictConfig, without: Sequence[str] = ("compile",)) -> dict[st
     return flat("agent", {name: value for name, value in whole.items() if name not in without})
 
 
+def _finetune(config: DictConfig, overrides: Sequence[str]) -> None:
+    """Fine-tune; where cores are left, what is to be evaluated is evaluated meanwhile."""
+    with evaluating_beside(config):
+        finetune.finetune(config, list(overrides))
+
+
 def _evaluate_after(config: DictConfig) -> None:
     """The last policy in full, those on the way with fewer episodes for the curve."""
-    found = snapshots(finetune_folder(config))
-    for _, folder in found[:-1]:
-        evaluate_in_twin(config, plan_of(config, folder, int(config.evaluate.curve_episodes), ("stochastic",), 0))
-    evaluate_in_twin(config, plan_of(config, found[-1][1]))
+    evaluate_on_the_way(config)
+    evaluate_in_twin(config, plan_of(config, snapshots(finetune_folder(config))[-1][1]))

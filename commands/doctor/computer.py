@@ -11,7 +11,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from omegaconf import DictConfig
+
 from commands.doctor.report import Finding, fail, ok, warn
+from factory.threads import learner_threads
 
 _GIB = 2**30
 _LEAST_FREE = 2 * _GIB
@@ -85,6 +88,20 @@ def check_processor(frequencies: Path = _FREQUENCIES) -> Iterator[Finding]:
         )
     else:
         yield ok("processor", found)
+
+
+def check_threads(config: DictConfig) -> Iterator[Finding]:
+    """How many threads the learner would compute with on this computer, and whether idle ones leave it to others."""
+    found = f"learner: {learner_threads(config).why}"
+    waiting = os.environ.get("OMP_WAIT_POLICY", "").upper()
+    if waiting == "PASSIVE" and os.environ.get("GOMP_SPINCOUNT", "0") == "0":
+        yield ok("threads", f"{found} Idle ones sleep.")
+    else:
+        yield warn(
+            "threads",
+            f"{found} Idle ones spin for a while",
+            "On a busy core they keep each other from working: unset OMP_WAIT_POLICY and GOMP_SPINCOUNT.",
+        )
 
 
 def check_priority() -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from commands.doctor.computer import check_clock, check_disk, check_priority, check_processor
+from commands.doctor.computer import check_clock, check_disk, check_priority, check_processor, check_threads
 from commands.doctor.graphics import check_gpu, check_rendering
 from commands.doctor.judge import check_judge
 from commands.doctor.packages import check_packages, check_python
@@ -59,6 +59,7 @@ def look(config: DictConfig) -> Iterator[Finding]:
         "rendering": check_rendering,
         "disk": lambda: check_disk(Path(config.run_dir)),
         "processor": check_processor,
+        "threads": lambda: check_threads(config),
         "clock": check_clock,
         "judge": lambda: check_judge(config),
     }

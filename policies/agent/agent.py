@@ -17,22 +17,23 @@ along (RoboFuME, arXiv 2310.15145); the actor's never does, except while cloning
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from policies.agent.agent_state import agent_state, encoder_tensors, load_agent_state
 from policies.agent.compiled import compiled, kept, new_step
 from policies.agent.config import PHASES, AgentConfig, Phase
 from policies.agent.distribution import act
 from policies.agent.draws import draw_critics, draw_for_actor, draw_for_critic
+from policies.agent.gradient_graph import GradientGraphs, Objective
 from policies.agent.losses.anchor import annealed
 from policies.agent.losses.lagrange import lagrange_loss
 from policies.agent.losses.temperature import raw_of, temperature_loss, temperature_of
-from policies.agent.networks import Actor, CriticEnsemble, ValueNetwork, select
+from policies.agent.networks import Actor, CriticEnsemble, ValueNetwork, follow, select
 from policies.agent.objectives import Metrics, Models, actor_objective, clone_objective, critic_objective
 from policies.common.batch import Batch
 from policies.perception.encoders.encoder import Encoder
@@ -116,8 +117,9 @@ class Agent:
         self.phase: Phase = "offline"
         self.critic_updates = self.actor_updates = self.phase_updates = 0
         self._optimise()
-        self._critic_objective = compiled(critic_objective, config.compile, self.device)
-        self._actor_objective = compiled(actor_objective, config.compile, self.device)
+        both: tuple[Objective, ...] = (critic_objective, actor_objective)
+        self._graphs = {objective: GradientGraphs(objective, config.compile, self.device) for objective in both}
+        self._compiled = {objective: compiled(objective, config.compile, self.device) for objective in both}
 
     def _optimise(self) -> None:
         def adam(parameters: Iterable[Tensor], rate: float) -> torch.optim.Adam:
@@ -237,12 +239,11 @@ class Agent:
             batch: With features: of an encoder that shall be trained, with their gradient (`encode_batch`).
         """
         phase = self.config.phase(self.phase)
-        models, draws = self.models(), draw_for_critic(self.config, phase, batch.action.shape, self.generator)
-        new_step(self.device)
-        with self._precision():
-            loss, metrics = self._critic_objective(self.config, phase, models, batch, draws, self._cql_weight())
-        metrics = kept(metrics, self.config.compile, self.device)
-        self._step(loss, "critics", *(["value"] if phase.expectile is not None else []), *self._encoder_optimiser())
+        draws = draw_for_critic(self.config, phase, batch.action.shape, self.generator)
+        value = ["value"] if phase.expectile is not None else []
+        (metrics,) = self._improve(
+            critic_objective, (self.models(), batch, draws, self._cql_weight()), "critics", *value
+        )
         self.critic_updates += 1
         if self.critic_updates % phase.actor_delay == 0:
             torch._foreach_lerp_(self._target_tensors, [t.detach() for t in self._critic_tensors], self.config.tau)
@@ -258,22 +259,16 @@ class Agent:
         weight = self._anchor_weight()
         anchor = self.anchor if weight > 0 else None
         models = replace(self.models(), critics=self._critics_for_actor(), anchor=anchor)
-        new_step(self.device)
-        with self._precision():
-            loss, log_prob, metrics = self._actor_objective(
-                self.config, phase, models, batch, noise, self._constant(weight)
-            )
-        metrics = kept(metrics, self.config.compile, self.device)
-        self._step(loss, "actor")
+        log_prob, metrics = self._improve(actor_objective, (models, batch, noise, self._constant(weight)), "actor")
         if log_prob is not None:
             self._step(temperature_loss(self.raw_temperature, log_prob, self.target_entropy), "temperature")
             metrics["actor/temperature"] = self.temperature
         if phase.anchor_tau > 0:
             for slow, fast in ((self.anchor, self.actor), (self.anchor_encoder, self.encoder)):
                 if slow is not None and fast is not None:
-                    _follow(slow, fast, phase.anchor_tau)
+                    follow(slow, fast, phase.anchor_tau)
         if self.target_actor is not None:
-            _follow(self.target_actor, self.actor, self.config.tau)
+            follow(self.target_actor, self.actor, self.config.tau)
         self.actor_updates += 1
         self.phase_updates += 1
         return metrics
@@ -313,7 +308,7 @@ class Agent:
             loss = clone_objective(self.config, self.config.phase(self.phase), mean, log_std, batch)
         self._step(loss, "actor", *self._encoder_optimiser())
         if self.target_actor is not None:
-            _follow(self.target_actor, self.actor, self.config.tau)
+            follow(self.target_actor, self.actor, self.config.tau)
         self.actor_updates += 1
         return {"actor/clone": loss.detach()}
 
@@ -377,17 +372,28 @@ class Agent:
         """A scalar that is made on the device: a copy from the host would wait for it."""
         return torch.full((), value, device=self.device)
 
+    def _improve(self, objective: Objective, arguments: Sequence[Any], *names: str) -> Sequence[Any]:
+        """Step of these optimisers down an objective's loss; returns what the objective gives beside it."""
+        constants = self.config, self.config.phase(self.phase)
+        with self._precision():
+            rest = self._graphs[objective].differentiate(constants, arguments, self._tensors_of(names))
+            if rest is not None:
+                for name in names:
+                    self.optimisers[name].step()
+                return rest
+            new_step(self.device)
+            loss, *rest, metrics = self._compiled[objective](*constants, *arguments)
+        metrics = kept(metrics, self.config.compile, self.device)
+        self._step(loss, *names, *(self._encoder_optimiser() if objective is critic_objective else []))
+        return [*rest, metrics]
+
+    def _tensors_of(self, names: Sequence[str]) -> list[Tensor]:
+        """What these optimisers train."""
+        return [tensor for name in names for tensor in self.optimisers[name].param_groups[0]["params"]]
+
     def _step(self, loss: Tensor, *names: str) -> None:
         for name in names:
             self.optimisers[name].zero_grad(set_to_none=True)
         loss.backward()
         for name in names:
             self.optimisers[name].step()
-
-
-@torch.no_grad()
-def _follow(slow: nn.Module, fast: nn.Module, step: float) -> None:
-    """Move what is trained of a network's slow copy towards it."""
-    pairs = zip(slow.parameters(), fast.parameters(), strict=True)
-    trained = [(behind, ahead) for behind, ahead in pairs if ahead.requires_grad]
-    torch._foreach_lerp_([behind for behind, _ in trained], [ahead for _, ahead in trained], step)

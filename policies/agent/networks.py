@@ -178,6 +178,14 @@ def select(tensors: Sequence[Tensor], index: Tensor) -> list[Tensor]:
     return [tensor[index] for tensor in tensors]
 
 
+@torch.no_grad()
+def follow(slow: nn.Module, fast: nn.Module, step: float) -> None:
+    """Move what is trained of a network's slow copy towards it, by that share of the way."""
+    pairs = zip(slow.parameters(), fast.parameters(), strict=True)
+    trained = [(behind, ahead) for behind, ahead in pairs if ahead.requires_grad]
+    torch._foreach_lerp_([behind for behind, _ in trained], [ahead for _, ahead in trained], step)
+
+
 def ensemble_values(
     config: NetworkConfig,
     tensors: Sequence[Tensor],

@@ -124,6 +124,9 @@ class FaultLatch:
 
     def add(self, faults: Iterable[Fault]) -> None:
         """Take over instances of another process; those that were cleared or replaced here don't come back."""
+        faults = tuple(faults)
+        if not faults:  # as before nearly every command
+            return
         with self._lock:
             standing = {(fault.kind, fault.key): fault for fault in self._standing}
             known = self._cleared | {fault.id for fault in self._standing}

@@ -175,8 +175,8 @@ class SafetyFilter:
         Raises:
             SafetyError: With it and what to do.
         """
-        fault = self.fault
-        if fault is not None:
+        if self.faults.standing:
+            fault = str(self.fault)
             raise SafetyError(
                 f"The arm holds its pose because something stands: {fault.rstrip('.')}. A person has to look at "
                 "the arm and clear it by name."

@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from commands.demo import demo
+from commands.demo.evaluating_beside import spare_workers
 from commands.demo.stages import Stage, Stages, chosen
 from factory.run_folders import finetune_folder
 from trajectories.errors import ConfigError
@@ -162,3 +163,12 @@ def test_the_stages_are_kept_with_their_digest(tmp_path):
 def test_each_method_has_a_settings_file_of_its_own(tmp_path):
     names = [demo.settings_file(composed(tmp_path, *method)).name for method in ([], ["method=rlpd"])]
     assert names == ["settings.yaml", "settings_rlpd.yaml"]
+
+
+@pytest.mark.parametrize(("workers", "spare"), [(1, 0), (2, 0), (3, 1), (16, 14)])
+def test_what_is_evaluated_beside_fine_tuning_is_asked_for_after_it(tmp_path, workers, spare):
+    config = composed(tmp_path, f"workers={workers}")
+    names = [planned.name.split()[0] + planned.name.split()[1] for planned in demo.stages_of(config, [])[4:]]
+    assert spare_workers(config) == spare
+    order = ["evaluatebefore", "fine-tune(regrasp)"]
+    assert names == [*(reversed(order) if spare else order), "evaluateafter"]

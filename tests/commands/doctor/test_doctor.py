@@ -22,7 +22,7 @@ from sim.virtual.client import WorldCamera
 from trajectories.errors import ConfigError
 from trajectories.settings import merged
 
-COMPUTER = {"python", "packages", "gpu", "rendering", "disk", "processor", "clock"}
+COMPUTER = {"python", "packages", "gpu", "rendering", "disk", "processor", "threads", "clock"}
 SERVOS = {"port", "latency", "servos", "models", "errors", "temperature", "voltage", "torque", "settings", "pairs"}
 
 
