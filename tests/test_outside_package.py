@@ -22,10 +22,10 @@ def installed(tmp_path_factory):
     return outside.install(tmp_path_factory.mktemp("outside"))
 
 
-def answer(installed, code):
+def answer(installed, code, *arguments):
     """What the code says as JSON on its last line, run where the package is installed."""
     ran = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, *arguments],
         cwd=ROOT,
         env=outside.environment(installed),
         capture_output=True,
@@ -73,6 +73,29 @@ def test_a_camera_kind(installed):
     assert said["latency_ms"] == 2.0
     for words in ("no setting 'hue'", "kind pattern has device, resolution, fps, colour"):
         assert words in said["refused"]
+
+
+FORMAT = """
+import json, sys
+from trajectories.errors import RegraspError
+from trajectories.formats.registry import creator, open_source
+
+source = open_source(sys.argv[1])
+episode = source.read(source.names()[0])
+try:
+    creator("text_table")
+except RegraspError as error:
+    refused = str(error)
+print(json.dumps({"name": episode.name, "numbers": episode.columns["numbers"].tolist(), "refused": refused}))
+"""
+
+
+def test_a_format_of_files(installed, tmp_path):
+    """A file is known by its name and opened by the package; what it doesn't write is refused."""
+    (tmp_path / "first.table.txt").write_text("1 2\n3 4\n")
+    said = answer(installed, FORMAT, str(tmp_path / "first.table.txt"))
+    assert (said["name"], said["numbers"]) == ("first", [[1.0, 2.0], [3.0, 4.0]])
+    assert "'text_table' is only read here" in said["refused"]
 
 
 def test_the_documentation_shows_the_package_and_every_open_list():
