@@ -31,7 +31,7 @@ print(f"{name}: Stable-Baselines3 {stable_baselines3.__version__}, check_env pas
 model = SAC("MultiInputPolicy", env, buffer_size=1000, learning_starts=50, batch_size=32, seed=0, verbose=0)
 before = [parameter.detach().clone() for parameter in model.actor.parameters()]
 model.learn(steps)
-moved = sum(float((now - then).abs().sum()) for now, then in zip(model.actor.parameters(), before))
+moved = sum(float((now - then).detach().abs().sum()) for now, then in zip(model.actor.parameters(), before))
 info = model.ep_info_buffer
 print(f"{name}: SAC, {model.num_timesteps} steps, {model._n_updates} updates, {len(info)} episodes, "
       f"mean return {sum(e['r'] for e in info) / len(info):.2f}; the actor moved by {moved:.3g}")

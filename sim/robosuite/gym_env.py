@@ -19,6 +19,7 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from robosuite import macros
 
+from sim.rendering import load_triton
 from sim.robosuite.controllers import controller_settings
 from sim.robosuite.draws import Draws
 from trajectories.errors import ConfigError
@@ -90,6 +91,8 @@ class RobosuiteEnv(gymnasium.Env[dict[str, Any], NDArray[Any]]):
         robots = [robots] if isinstance(robots, str) else list(robots)
         _require_known(task, robots, settings)
         rendered = bool(cameras) or render_mode == "rgb_array"
+        if rendered:
+            load_triton()
         self._draws = Draws(0)
         self._cameras = tuple(cameras)
         options: dict[str, Any] = {
@@ -136,6 +139,7 @@ class RobosuiteEnv(gymnasium.Env[dict[str, Any], NDArray[Any]]):
         super().reset(seed=seed)
         if seed is not None:
             self._draws.begin(int(self.np_random.integers(2**32)))
+        make_current(self._env)
         with self._draws.taken():
             seen = self._env.reset()
         self._steps = 0
@@ -143,6 +147,7 @@ class RobosuiteEnv(gymnasium.Env[dict[str, Any], NDArray[Any]]):
 
     def step(self, action: NDArray[Any]) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """One control step."""
+        make_current(self._env)
         with self._draws.taken():
             seen, reward, _, _ = self._env.step(np.asarray(action, np.float64))
         self._steps += 1
@@ -155,12 +160,14 @@ class RobosuiteEnv(gymnasium.Env[dict[str, Any], NDArray[Any]]):
         """The view of the first camera ("frontview" without one), uint8 (256, 256, 3); None without render mode."""
         if self.render_mode != "rgb_array":
             return None
+        make_current(self._env)
         camera = self._cameras[0] if self._cameras else "frontview"
         seen = self._env.sim.render(camera_name=camera, width=_RENDERED, height=_RENDERED)
         return np.ascontiguousarray(seen[::-1])
 
     def close(self) -> None:
         """Free the physics and renderers."""
+        make_current(self._env)
         self._env.close()
 
     def state(self) -> NDArray[np.float64]:
@@ -188,6 +195,16 @@ class RobosuiteEnv(gymnasium.Env[dict[str, Any], NDArray[Any]]):
             image = np.asarray(named[name], np.uint8)
             values[name] = np.ascontiguousarray(image[::-1] if self._upside_down else image)
         return values
+
+
+def make_current(world: Any) -> None:
+    """Make the OpenGL context of one of robosuite's environments the current one, if it has one.
+
+    robosuite does so only when it makes the context: it would draw in, and free what belongs to, another one's.
+    """
+    context = world.sim._render_context_offscreen
+    if context is not None:
+        context.gl_ctx.make_current()
 
 
 def _require_known(task: str, robots: Sequence[str], settings: dict[str, Any]) -> None:

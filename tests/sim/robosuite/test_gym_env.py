@@ -84,6 +84,17 @@ def test_pictures_are_the_right_way_up(seeing):
     assert red_row(0.15) < red_row(0.0) - 2  # what is higher is nearer to row 0
 
 
+def test_environments_that_draw_dont_disturb_each_other(seeing):
+    other = RobosuiteEnv("Stack", cameras=["frontview"], image_size=48)
+    before = seeing.reset(seed=3)[0]["agentview_image"]
+    theirs = other.reset(seed=3)[0]["frontview_image"]
+    np.testing.assert_array_equal(seeing.reset(seed=3)[0]["agentview_image"], before)
+    np.testing.assert_array_equal(other.reset(seed=3)[0]["frontview_image"], theirs)
+    seeing.reset(seed=3)  # the other one is closed while this one's context is current
+    other.close()
+    np.testing.assert_array_equal(seeing.reset(seed=3)[0]["agentview_image"], before)
+
+
 def test_the_gymnasium_door_opens_it_by_its_id(lift):
     settings = EnvSettings(gym_id("Lift"), {"max_steps": STEPS}, None, ("sim.robosuite.gym_env",))
     env = make_env(settings)
