@@ -33,7 +33,7 @@ CLOSING = 6
 """Control steps that a Panda's fingers get to close."""
 VALID = 0.1
 TREATMENT = "family=adroit data.reward_scale=10 data.reward_bias=-5 data.normalise=true data.action_limit=0.97"
-"""Rewards of -5 and 5 as the family's values were published with; a gripper of 1 would be 6 before the tanh, so 0.97."""
+"""Rewards of -5 and 5, which the family's values are for; a gripper of 1 would be 6 before the tanh, so 0.97."""
 METHODS = ("bc", "iql", "calql", "wsrl", "rlpd")
 OPEN, CLOSED = -1.0, 1.0
 
