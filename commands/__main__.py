@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from commands.broken_pipe import quiet_when_unread
 from commands.outside_configs import ROOT, add_outside_configs, choices
-from commands.overrides import added_folders, prints_only, require_readable
+from commands.overrides import added_folders, prints_only, require_readable, words_named
 from commands.seeds import require_seeds
 from commands.settings.kinds import require_typed
 from commands.settings.known import require_known_settings
@@ -138,6 +138,7 @@ def _main(arguments: list[str]) -> None:
         if "-h" in rest or "--help" in rest:
             print(verb_help(name))
             return
+        rest = words_named(VERBS[name].words, rest)
         require_readable(verb_word(name), rest)
         _run(name, rest)
     except RegraspError as error:

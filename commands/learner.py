@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig
@@ -16,14 +15,15 @@ from factory.data import other_robot
 from factory.link import tls_of
 from factory.method_settings import method_settings
 from factory.policy import agent_config, feeding_of, require_online, with_compile
-from factory.run_folders import data_folder, find_policy, finetune_folder
+from factory.run_folders import find_policy, finetune_folder
+from factory.sources import kept_sources
 from factory.spec import device_of, plain, spec_of
 from factory.task import instructions_of
 from factory.threads import learner_threads
+from trajectories.alignment import EpisodeSource
 from trajectories.errors import ConfigError
 from trajectories.layout import require_unwritten
 from trajectories.settings import build, require_known
-from trajectories.store import TrajectoryStore
 
 if TYPE_CHECKING:
     from policies.learner.learner import Learner
@@ -104,16 +104,16 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
     from policies.learner.learner import Learner
     from policies.learner.run_folder import CHECKPOINT, EPISODES
 
-    run_dir, spec = Path(config.run_dir), spec_of(config)
+    spec = spec_of(config)
     require_online(config)
     agent, settings = agent_config(config), require_same_settings(config)
     require_unwritten(finetune_folder(config) / EPISODES)
     pretrained = find_policy(config, "pretrained")
     if line := other_robot(config):
         print(line)
-    offline = []
+    offline: list[EpisodeSource] = []
     if settings.retention > 0:
-        offline.append(stack.enter_context(TrajectoryStore(data_folder(run_dir), spec, read_only=True)))
+        offline = kept_sources(config, pretrained, stack)
     updates = max(0, settings.steps - settings.warmup_steps - settings.critic_only)
     work = [Workload(agent.warmup, settings.critic_only, settings.batch, settings.utd)]
     work += [Workload(agent.online, updates, settings.batch, settings.utd)]

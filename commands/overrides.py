@@ -23,6 +23,22 @@ def overrides_in(arguments: Sequence[str]) -> list[str]:
     return [*found.overrides, *(argument for argument in rest if not argument.startswith("-"))]
 
 
+def words_named(key: str, arguments: Sequence[str]) -> list[str]:
+    """The arguments with the words that are no settings put together as the list `key`; all as they are without any.
+
+    Raises:
+        ConfigError: There are words, and the list is given, too.
+    """
+    words = [one for one in overrides_in(arguments) if _ASSIGNMENT.fullmatch(one) is None and one[:1] != "~"]
+    if not key or not words:
+        return list(arguments)
+    rest = [one for one in arguments if one not in words]
+    if any(one.startswith(f"{key}=") for one in rest):
+        raise ConfigError(f"{words[0]!r} is no setting, and {key}=... is given, too; give all in one of the two ways.")
+    listed = ",".join('"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"' for word in words)
+    return [f"{key}=[{listed}]", *rest]
+
+
 def prints_only(arguments: Sequence[str]) -> bool:
     """Whether Hydra is asked to print settings instead of running the verb."""
     from hydra._internal.utils import get_args_parser

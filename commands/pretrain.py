@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from dataclasses import fields
-from pathlib import Path
 from typing import Any, cast
 
 from omegaconf import DictConfig
 from tqdm import tqdm
 
 from factory.calibration import mark_in_use
-from factory.data import open_data, require_robot
 from factory.policy import agent_config, encoder_config, feeding_of, with_compile
 from factory.reward import backbone_of, require_readable_task
-from factory.run_folders import data_folder, pretrained_folder
+from factory.run_folders import pretrained_folder
+from factory.sources import note_sources, open_sources, require_sources, shares_of, sources_in_words
 from factory.spec import camera_names, device_of, plain
 from factory.task import instructions_of
 from factory.threads import training_threads
@@ -73,8 +73,8 @@ def pretrain_config(config: DictConfig, device: str) -> PretrainConfig:
     return cast(PretrainConfig, build(PretrainConfig, {**chosen, **raw, **lengths}, "pretrain", keys))
 
 
-def held_out_line(figures: dict[str, float]) -> str:
-    """Figures on held-out episodes as a line for a person."""
+def held_out_line(figures: dict[str, float], store: str = "") -> str:
+    """Figures on held-out episodes as a line for a person; those of one of several stores where one is named."""
     words = {
         "clone_nll": "cloning {:.2f} nats",
         "action_error": "actions within {:.3f}",
@@ -83,7 +83,11 @@ def held_out_line(figures: dict[str, float]) -> str:
         "return": "their return {:.2f}",
         "q_correlation": "correlation of the two {:.2f}",
     }
-    parts = [text.format(figures[name]) for name, text in words.items() if name in figures]
+    own = {name.removeprefix(f"{store}/"): value for name, value in figures.items() if name.startswith(f"{store}/")}
+    shown = own if store else figures
+    parts = [text.format(shown[name]) for name, text in words.items() if name in shown]
+    if store:
+        return f"  those of {store}: {', '.join(parts) or 'none'}"
     return f"policy, on {figures['episodes']:.0f} held-out episodes: {', '.join(parts)}"
 
 
@@ -93,38 +97,40 @@ def run(config: DictConfig) -> None:
 
     from policies.agent.allocator import keep_freed_memory
 
-    require_robot(config)
+    require_sources(config)
     threads = training_threads(config)
     torch.set_num_threads(threads.threads)
     print(threads.why)
     keep_freed_memory()
-    run_dir = Path(config.run_dir)
     backbone, encoder = backbone_of(config), encoder_config(config)
     require_readable_task(config, backbone)
     if not feeding_of(config).pretrains:
         print(f"method={config.method.name} begins online: what the policy sees through is trained, the policy is not.")
     device = "cpu" if encoder is None else device_of(config)  # states alone are too little work for a GPU
     bars = Bars()
-    with (
-        only_writer(pretrained_folder(config)),
-        open_data(config, read_only=True) as store,
-    ):
-        print(f"{data_folder(run_dir)}: {len(store)} episodes")
-        require_readable(backbone, recorded_wordings(store.infos()))
+    folder = pretrained_folder(config)
+    with ExitStack() as stack:
+        stores = open_sources(config, stack)
+        stack.enter_context(only_writer(folder))
+        print(sources_in_words(stores))
+        for store in stores:
+            require_readable(backbone, recorded_wordings(store.infos()))
         about = pretrain(
-            [store],
+            stores,
             str(config.task.name),
             instructions_of(config),
             backbone.encode_text,
             backbone.digest,
             pretrain_config(config, device),
-            pretrained_folder(config),
+            folder,
             seed=int(config.seed),
             device=device,
             progress=bars,
             notify=tqdm.write,
             calibration=mark_in_use(config),
+            shares=shares_of(config),
         )
+        note_sources(config, folder)
     bars.close()
     errors = about["encoder_errors"]
     if errors:
@@ -135,4 +141,6 @@ def run(config: DictConfig) -> None:
         print(f"encoder, on held-out episodes, on average: {within}")
     if about["held_out"]["episodes"]:
         print(held_out_line(about["held_out"]))
-    print(f"Saved in {pretrained_folder(config)}")
+        for name in about.get("stores", {}):
+            print(held_out_line(about["held_out"], name))
+    print(f"Saved in {folder}")

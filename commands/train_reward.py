@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from factory.data import open_data
 from factory.reward import train_reward_model
 from factory.run_folders import reward_folder
-from factory.spec import spec_of
+from factory.sources import open_sources
+from factory.spec import camera_names, spec_of
 from factory.threads import training_threads
-from trajectories.errors import CorruptEpisodeError
+from trajectories.alignment import EpisodeSource, missing_of
+from trajectories.errors import ConfigError, CorruptEpisodeError
 from trajectories.kinds import AFTERMATH, kind_of
-from trajectories.store import TrajectoryStore
 from trajectories.types import Episode
 
 
-def episodes_of(store: TrajectoryStore, kinds: tuple[str, ...]) -> Iterator[Episode]:
+def episodes_of(store: EpisodeSource, kinds: tuple[str, ...]) -> Iterator[Episode]:
     """The store's episodes of these kinds, one at a time; damaged ones are reported and left out."""
     for info in store.infos():
         if kind_of(info) in kinds:
@@ -27,6 +28,26 @@ def episodes_of(store: TrajectoryStore, kinds: tuple[str, ...]) -> Iterator[Epis
                 yield store.read(info.id)
             except CorruptEpisodeError as error:
                 tqdm.write(f"left out: {error}")
+
+
+def seen_by(stores: Iterable[EpisodeSource], camera: str) -> list[EpisodeSource]:
+    """The stores that have the judge's camera, or one in its role; the others are reported and left out.
+
+    Raises:
+        ConfigError: None of them has.
+    """
+    seen: list[EpisodeSource] = []
+    for store in stores:
+        if camera in missing_of(store).cameras:
+            tqdm.write(f"left out, since nothing there has the role of the judge's camera {camera!r}: {store.path}")
+        else:
+            seen.append(store)
+    if not seen:
+        raise ConfigError(
+            f"No store of data has the judge's camera {camera!r}. Say which of theirs has its role, e.g. "
+            f"data_roles=[{{{camera}:image_0}}]."
+        )
+    return seen
 
 
 def run(config: DictConfig) -> None:
@@ -37,8 +58,9 @@ def run(config: DictConfig) -> None:
     torch.set_num_threads(threads.threads)
     print(threads.why)
     run_dir, spec = Path(config.run_dir), spec_of(config)
+    camera = str(config.reward.get("camera") or camera_names(config)[0])
     with (
-        open_data(config, read_only=True) as store,
+        ExitStack() as stack,
         tqdm(total=100, desc="training reward", unit="%", dynamic_ncols=True) as bar,
     ):
 
@@ -46,5 +68,8 @@ def run(config: DictConfig) -> None:
             bar.set_postfix_str(stage, refresh=False)
             bar.update(100 * share - bar.n)
 
-        said = train_reward_model(config, episodes_of(store, ("demo", "failure", "prior", AFTERMATH)), spec, show)
+        stores = seen_by(open_sources(config, stack), camera)
+        kinds = ("demo", "failure", "prior", AFTERMATH)
+        episodes = (episode for store in stores for episode in episodes_of(store, kinds))
+        said = train_reward_model(config, episodes, spec, show)
     print(f"{said} Saved in {reward_folder(run_dir)}")

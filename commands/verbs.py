@@ -17,6 +17,7 @@ class Verb:
         example: An override that shows the syntax.
         resume: Said after Ctrl-C.
         starts: Modules of the verbs that it runs in processes of their own, with the same settings.
+        words: Setting, a list, that words without a key are taken for; "" where there is none.
     """
 
     module: str
@@ -26,6 +27,7 @@ class Verb:
     example: str
     resume: str = "Nothing is lost; the same command goes on where it stopped."
     starts: tuple[str, ...] = ()
+    words: str = ""
 
     @property
     def config_module(self) -> str:
@@ -168,6 +170,25 @@ VERBS: dict[str, Verb] = {
         "Only reads.",
         "store=runs/pot_pick_place/seed0/data",
         "It only reads: run it again.",
+    ),
+    "import": Verb(
+        "commands.importing.importing",
+        "import",
+        "episodes of other projects into a trajectory store: LeRobot, BridgeData, robomimic, diffusion_policy, Minari",
+        "doors=NAME says what the source's keys mean, and how it writes actions; dry_run=true shows first what would\n"
+        "come of it. What isn't said is refused with the key to set. The same import again adds nothing; a damaged\n"
+        "episode is named and left out, and the status is then 1.",
+        "source=[data/bridge] doors=bridge into=data/bridge_store dry_run=true",
+        "What was imported is in the store; the same command goes on.",
+        words="source",
+    ),
+    "export": Verb(
+        "commands.exporting.exporting",
+        "export",
+        "episodes of a trajectory store into files that other projects read",
+        "The folder or file appears under its name when it is whole. docs/doors.md says what each format holds.",
+        "store=runs/pot_pick_place/seed0/data to=pot format=lerobot_v3",
+        "Nothing is left of an interrupted export; run it again.",
     ),
     "watch": Verb(
         "commands.watch.watch",

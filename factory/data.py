@@ -30,7 +30,15 @@ def require_robot(config: DictConfig) -> None:
     Raises:
         ConfigError: Naming both.
     """
-    folder = data_folder(Path(config.run_dir))
+    require_recorded_by(data_folder(Path(config.run_dir)), config)
+
+
+def require_recorded_by(folder: Path, config: DictConfig) -> None:
+    """Refuse a store that another robot than the settings' recorded.
+
+    Raises:
+        ConfigError: Naming both.
+    """
     recorded = recorded_by(folder)
     if recorded is not None:
         require_same_identity(recorded, robot_of(config), f"What is recorded in {folder}", _ADVICE, ConfigError)

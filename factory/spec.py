@@ -22,10 +22,19 @@ def camera_names(config: DictConfig) -> tuple[str, ...]:
     return tuple(str(name) for name in config.robot.cameras)
 
 
+def depth_names(config: DictConfig) -> tuple[str, ...]:
+    """Names of the robot's cameras whose depth is recorded, too."""
+    cameras = config.robot.cameras
+    if isinstance(cameras, DictConfig):
+        return tuple(str(name) for name, settings in cameras.items() if settings.get("depth", False))
+    return tuple(str(name) for name in config.robot.get("depth") or ())
+
+
 def spec_of(config: DictConfig) -> RobotSpec:
     """The specification of the robot that the settings name."""
     size = int(config.robot.image_size)
-    return RobotSpec(cameras=dict.fromkeys(camera_names(config), (size, size)), joints=arm_of(config).joints)
+    cameras = dict.fromkeys(camera_names(config), (size, size))
+    return RobotSpec(cameras=cameras, joints=arm_of(config).joints, depth=depth_names(config))
 
 
 def device_of(config: DictConfig) -> str:

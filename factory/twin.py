@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from factory.arm import DEFAULT_ARM, arm_of
-from factory.spec import camera_names
+from factory.spec import camera_names, depth_names
 from trajectories.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class TwinSettings:
         randomise: Vary colour, size, light and camera at every reset.
         spread: Width of the start distribution, "narrow" or "wide".
         arm: Name of the arm's model.
+        depth: Those of the cameras that give depth, too.
     """
 
     task: str
@@ -38,6 +39,7 @@ class TwinSettings:
     randomise: bool
     spread: Spread
     arm: str = DEFAULT_ARM
+    depth: tuple[str, ...] = ()
 
     @classmethod
     def from_config(cls, config: DictConfig) -> TwinSettings:
@@ -51,6 +53,7 @@ class TwinSettings:
             randomise=bool(robot.randomise),
             spread=robot.spread,
             arm=arm_of(config).name,
+            depth=depth_names(config),
         )
 
 
@@ -77,4 +80,5 @@ def cached_twin(settings: TwinSettings) -> Twin:
         randomise=settings.randomise,
         spread=settings.spread,
         arm=settings.arm,
+        depth=settings.depth,
     )

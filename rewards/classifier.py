@@ -94,7 +94,7 @@ def mean_logit(members: Sequence[Member], features: ImageFeatures, texts: Tensor
 
 
 def frames_that_count(proprio: Float32, spec: RobotSpec, require_open_gripper: bool) -> NDArray[np.bool_]:
-    """Whether frames with proprioception (N, P) may count towards done: bool (N,).
+    """Whether frames with proprioception (N, P) may count towards done: bool (N,); NaN is no closed gripper.
 
     Raises:
         ConfigError: When an open gripper is required, but the robot does not say whether it is.
@@ -106,7 +106,7 @@ def frames_that_count(proprio: Float32, spec: RobotSpec, require_open_gripper: b
             "require_open_gripper needs a robot whose proprioception has 'gripper_command'; this one has "
             f"{', '.join(spec.proprio)}. Set reward.require_open_gripper=false."
         )
-    return proprio[:, spec.proprio.index("gripper_command")] > 0
+    return ~(proprio[:, spec.proprio.index("gripper_command")] <= 0)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,18 @@ from typing import Protocol, runtime_checkable
 
 from robot.control.faults import Clearance, Fault
 from robot.control.pose import Pose
-from trajectories.types import Command, Direction, Episode, Float32, Float64, Observation, RobotSpec, UInt8, Weights
+from trajectories.types import (
+    Command,
+    Direction,
+    Episode,
+    Float32,
+    Float64,
+    Observation,
+    RobotSpec,
+    UInt8,
+    UInt16,
+    Weights,
+)
 
 
 @dataclass(frozen=True)
@@ -44,10 +55,17 @@ class ArmState:
 
 @dataclass(frozen=True)
 class Frame:
-    """One camera image: uint8 (H, W, 3) RGB and its monotonic ns."""
+    """One camera image.
+
+    Attributes:
+        image: uint8 (H, W, 3) RGB.
+        t_ns: Monotonic ns of the exposure.
+        depth: uint16 (H, W), mm, 0 where nothing was measured; None of a camera without depth.
+    """
 
     image: UInt8
     t_ns: int
+    depth: UInt16 | None = None
 
 
 @dataclass(frozen=True)
@@ -182,7 +200,7 @@ class LatchingArm(Protocol):
 
 
 class Camera(Protocol):
-    """A colour camera."""
+    """A colour camera, with depth or without."""
 
     def latest(self, max_age_ns: int) -> Frame:
         """The newest frame.

@@ -6,7 +6,7 @@ import numpy as np
 
 from robot.interfaces import ArmState, Frame
 from sim.physics import Physics
-from sim.rendering import SceneRenderer
+from sim.rendering import SceneRenderer, depth_in_mm
 from trajectories.types import Command
 
 
@@ -80,11 +80,15 @@ class SimCamera:
         physics: What to look at.
         renderer: Shared by the cameras of a scene.
         size: (height, width) in pixels.
+        depth: Whether frames have depth, too.
     """
 
-    def __init__(self, name: str, physics: Physics, renderer: SceneRenderer, size: tuple[int, int]) -> None:
+    def __init__(
+        self, name: str, physics: Physics, renderer: SceneRenderer, size: tuple[int, int], depth: bool = False
+    ) -> None:
         self.name = name
         self.size = size
+        self._depth = depth
         self._physics = physics
         self._renderer = renderer
         self._frame: Frame | None = None
@@ -93,7 +97,12 @@ class SimCamera:
     def latest(self, max_age_ns: int) -> Frame:
         """The present view, uint8 (H, W, 3); it is never older than asked, since it is taken now."""
         if self._frame is None or self._revision != self._physics.revision:
-            image = self._renderer.render(self._physics, self.name, self.size)
-            self._frame = Frame(image=image, t_ns=self._physics.now_ns)
+            self._frame = self._look()
             self._revision = self._physics.revision
         return self._frame
+
+    def _look(self) -> Frame:
+        if not self._depth:
+            return Frame(self._renderer.render(self._physics, self.name, self.size), self._physics.now_ns)
+        image, metres = self._renderer.render_deep(self._physics, self.name, self.size)
+        return Frame(image, self._physics.now_ns, depth_in_mm(metres))

@@ -27,9 +27,11 @@ import numpy as np
 
 from sim.physics import Physics
 from trajectories.errors import ConfigError, MissingDependencyError
-from trajectories.types import Float32, UInt8
+from trajectories.types import Float32, UInt8, UInt16
 
 MAX_SIZE = 1024
+_MM = 1000.0
+_FARTHEST_MM = 10_000.0
 VISIBLE_GROUPS = (True, True, True, False, False, False)
 
 BACKENDS = ("egl", "osmesa", "glfw")
@@ -76,6 +78,12 @@ def _interruptible() -> Iterator[None]:
         if "KeyboardInterrupt" in str(error):
             raise KeyboardInterrupt from error
         raise
+
+
+def depth_in_mm(metres: Float32) -> UInt16:
+    """What a depth camera would send of float32 (H, W) m: uint16 (H, W) mm, 0 from 10 m on."""
+    millimetres = metres * _MM
+    return np.where(millimetres < _FARTHEST_MM, millimetres, 0.0).round().astype(np.uint16)
 
 
 class SceneRenderer:

@@ -139,6 +139,7 @@ def make_twin(
     spread: Spread = "wide",
     max_steps: int = 40,
     arm: str = "wx250s",
+    depth: Sequence[str] = (),
 ) -> Twin:
     """Compile the twin of a task and reset it for the forward direction.
 
@@ -151,6 +152,7 @@ def make_twin(
         spread: Start distribution, "narrow" or "wide".
         max_steps: Time limit of an episode through the Gymnasium interface.
         arm: Name in `robot.arms.registry.ARMS`.
+        depth: Those of the cameras that give depth, too.
 
     Raises:
         ConfigError: For an unknown task, camera, spread or arm.
@@ -159,8 +161,8 @@ def make_twin(
     chosen, model = find_task(task), arm_model(arm)
     scene = Scene(chosen.scene, seed=seed, randomise=randomise, arm=model)
     size = (image_size, image_size)
-    spec = RobotSpec(cameras=dict.fromkeys(cameras, size), joints=model.joints)
-    devices = {name: scene.camera(name, size) for name in cameras}
+    spec = RobotSpec(cameras=dict.fromkeys(cameras, size), joints=model.joints, depth=tuple(depth))
+    devices = {name: scene.camera(name, size, name in depth) for name in cameras}
     env = RobotEnv(scene.arm, devices, scene.clock, spec, model=model, max_steps=max_steps)
     twin = Twin(chosen, scene, env, spread, randomise, rng)
     twin.reset("forward")

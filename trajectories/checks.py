@@ -54,6 +54,9 @@ def check_observation(observation: Observation, spec: RobotSpec) -> None:
     _check_cameras(observation.images, spec)
     for camera, (height, width) in spec.cameras.items():
         check_array(observation.images[camera], f"image of camera {camera!r}", (height, width, 3), np.uint8)
+    _check_depths(observation.depth, spec)
+    for camera in spec.depth:
+        check_array(observation.depth[camera], f"depth of camera {camera!r}", spec.cameras[camera], np.uint16)
     check_array(observation.proprio, "proprio", (len(spec.proprio),), np.float32, finite=True)
 
 
@@ -76,6 +79,10 @@ def check_episode(episode: Episode, spec: RobotSpec) -> None:
     for camera, (height, width) in spec.cameras.items():
         what = f"images of camera {camera!r} {where}"
         check_array(episode.images[camera], what, (steps + 1, height, width, 3), np.uint8)
+    _check_depths(episode.depth, spec)
+    for camera in spec.depth:
+        what = f"depth of camera {camera!r} {where}"
+        check_array(episode.depth[camera], what, (steps + 1, *spec.cameras[camera]), np.uint16)
     if not episode.t_ns:
         raise InvalidEpisodeError(f"t_ns {where} is empty, expected the times of 'joints' and each camera.")
     for name, times in episode.t_ns.items():
@@ -116,6 +123,13 @@ def _check_cameras(images: Mapping[str, Any], spec: RobotSpec) -> None:
     if set(images) != set(spec.cameras):
         raise InvalidEpisodeError(
             f"images are of cameras {sorted(images)}, the robot's specification has {sorted(spec.cameras)}."
+        )
+
+
+def _check_depths(depth: Mapping[str, Any], spec: RobotSpec) -> None:
+    if set(depth) != set(spec.depth):
+        raise InvalidEpisodeError(
+            f"depth is of cameras {sorted(depth)}, the robot's specification has {sorted(spec.depth)}."
         )
 
 

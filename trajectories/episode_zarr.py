@@ -2,6 +2,7 @@
 
     zarr.json                 group; attributes: id, task, instruction, direction, outcome, length, metadata
     image_<camera>/           uint8 (T + 1, H, W, 3)
+    depth_<camera>/           uint16 (T + 1, H, W), mm; of cameras with depth only
     numbers/                  float32 (T + 1, columns): proprioception, success probability, actions, rewards
     marks/                    int64 (T + 1, columns): times, terminated, truncated, source, policy version
 
@@ -33,7 +34,7 @@ from trajectories.types import ACTION_SIZE, Episode, RobotSpec
 CHUNK_STEPS = 100
 ZSTD_LEVEL = 1  # 3 takes twice the time and saves a tenth of the room on noisy camera images
 _ZSTD = Zstd()
-IMAGE_PREFIX = "image_"
+IMAGE_PREFIX, DEPTH_PREFIX = "image_", "depth_"
 NUMBERS, MARKS = "numbers", "marks"
 STEP_MARKS = ("terminated", "truncated", "source", "policy_version")
 
@@ -50,6 +51,8 @@ def encode(episode: Episode, spec: RobotSpec, attributes: Mapping[str, Any]) -> 
     group = zarr.create_group(MemoryStore(stored), zarr_format=3, attributes=dict(attributes))
     for camera, frames in episode.images.items():
         _add(group, IMAGE_PREFIX + camera, frames, ("time", "height", "width", "channel"), {})
+    for camera, depth in episode.depth.items():
+        _add(group, DEPTH_PREFIX + camera, depth, ("time", "height", "width"), {"unit": "mm"})
     _add(group, NUMBERS, _numbers(episode), ("time", "column"), {"columns": number_columns(spec)})
     columns = [*(f"t_ns/{name}" for name in episode.t_ns), *STEP_MARKS]
     _add(group, MARKS, _marks(episode), ("time", "column"), {"columns": columns})
@@ -87,6 +90,7 @@ def decode(files: Mapping[str, bytes], head: Mapping[str, Any], spec: RobotSpec)
         policy_version=np.ascontiguousarray(version),
         success_probability=np.ascontiguousarray(numbers[:, width]),
         metadata=head["metadata"],
+        depth={camera: _get(files, DEPTH_PREFIX + camera)[0] for camera in spec.depth},
     )
 
 

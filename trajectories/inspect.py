@@ -10,6 +10,7 @@ from PIL import Image
 
 from trajectories.manifest import EpisodeInfo
 from trajectories.media import annotated_frames, contact_sheet, write_mp4
+from trajectories.provenance import describe_origins
 from trajectories.store import TrajectoryStore
 from trajectories.summary import describe_episode, summarise, summary_table
 
@@ -78,12 +79,14 @@ def _overview(store: TrajectoryStore) -> str:
     infos, spec = store.infos(), store.spec
     steps = sum(info.length for info in infos)
     cameras = ", ".join(f"{name} {width}x{height}" for name, (height, width) in spec.cameras.items())
+    depth = f" Depth (mm): {', '.join(spec.depth)}." if spec.depth else ""
     lines = [
         f"Trajectory store {store.path}",
         f"{len(infos)} episodes, {steps} steps ({steps / spec.control_hz / 60:.1f} min at "
         f"{spec.control_hz:g} Hz), "
         f"{store.bytes_on_disk / 1e6:.1f} MB",
-        f"Cameras: {cameras}. Proprioception: {len(spec.proprio)} numbers. RobotSpec {spec.digest[:12]}.",
+        f"Cameras: {cameras}.{depth} Proprioception: {len(spec.proprio)} numbers. RobotSpec {spec.digest[:12]}.",
+        *describe_origins(infos),
     ]
     return "\n".join([*lines, "", summary_table(summarise(infos))] if infos else lines)
 

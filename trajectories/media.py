@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 from trajectories.checks import check_array
 from trajectories.durable import replacing
 from trajectories.errors import InvalidEpisodeError, MissingDependencyError
-from trajectories.types import Episode, Source, UInt8
+from trajectories.types import Episode, Source, UInt8, UInt16
 
 BACKGROUND, TEXT, DIM = (24, 26, 30), (240, 240, 240), (150, 155, 165)
 OUTCOME_COLOURS = {"success": (60, 190, 90), "failure": (225, 75, 65), "unknown": (140, 145, 155)}
@@ -29,6 +29,7 @@ SOURCE_COLOURS = {
 THUMBNAIL_HEIGHT = 144
 VIDEO_HEIGHT = 480
 MARGIN = 8
+_NEAR_MM, _FAR_MM = 100.0, 3000.0
 ENCODERS = ("libx264", "mpeg4")  # of FFmpeg, best first
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -39,7 +40,7 @@ def contact_sheet(episodes: Sequence[Episode], columns: int = 8, height: int = T
     Args:
         episodes: At least one.
         columns: Frames a row; the first and the last frame are always among them.
-        height: Of a frame, pixels; all cameras are shown one above the other.
+        height: Of a frame, pixels; all cameras are shown one above the other, depth below its camera.
 
     Returns:
         uint8 (H, W, 3).
@@ -61,7 +62,7 @@ def contact_sheet(episodes: Sequence[Episode], columns: int = 8, height: int = T
 
 
 def annotated_frames(episode: Episode, control_hz: float, height: int = VIDEO_HEIGHT) -> Iterator[UInt8]:
-    """The T + 1 frames of an episode, enlarged, cameras side by side, with a panel that explains them.
+    """The T + 1 frames of an episode, enlarged, cameras and depth side by side, with a panel that explains them.
 
     The panel shows the instruction, step and time, who chose the action that follows, and the probability of
     success as number and bar; on the last frame the outcome.
@@ -75,7 +76,7 @@ def annotated_frames(episode: Episode, control_hz: float, height: int = VIDEO_HE
         uint8 (H, W, 3), all of one even height and width.
     """
     for t in range(len(episode) + 1):
-        pictures = [_enlarge(episode.images[camera][t], height) for camera in sorted(episode.images)]
+        pictures = [_enlarge(film[t], height) for film in _films(episode)]
         width = max(sum(picture.width for picture in pictures), height)
         panel = _panel(episode, t, control_hz, width, max(14, height // 26))
         size = (width + width % 2, height + panel.height + (height + panel.height) % 2)
@@ -133,9 +134,34 @@ def _encoder() -> str:
     )
 
 
+def depth_picture(depth: UInt16) -> UInt8:
+    """Depth for human eyes: the nearer the brighter, on a logarithmic scale from 0.1 m to 3 m; black: not measured.
+
+    Args:
+        depth: uint16 (..., H, W), mm.
+
+    Returns:
+        uint8 (..., H, W, 3), grey.
+    """
+    span = np.log(_FAR_MM / _NEAR_MM)
+    far = np.log(np.clip(depth, _NEAR_MM, _FAR_MM) / _NEAR_MM) / span
+    grey = np.where(depth > 0, np.rint(255 - 215 * far), 0).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=-1)
+
+
+def _films(episode: Episode) -> list[UInt8]:
+    """Images of every camera, (T + 1, H, W, 3) each, by name; depth behind those of its camera."""
+    films = []
+    for camera in sorted(episode.images):
+        films.append(episode.images[camera])
+        if camera in episode.depth:
+            films.append(depth_picture(episode.depth[camera]))
+    return films
+
+
 def _contact_row(episode: Episode, columns: int, height: int) -> Image.Image:
     times = np.linspace(0, len(episode), columns).round().astype(int)
-    films = [episode.images[camera] for camera in sorted(episode.images)]
+    films = _films(episode)
     stacks = [[_enlarge(film[t], height) for t in times] for film in films]
     caption = max(13, height // 9)
     width = max(sum(picture.width + 2 for picture in stack) for stack in stacks)

@@ -160,6 +160,7 @@ class Recorder:
             policy_version=np.array(columns.policy_version, np.int64),
             success_probability=np.array(columns.probability, np.float32),
             metadata=columns.metadata | plain_metadata(metadata or {}, f"of episode {columns.id}"),
+            depth={camera: np.stack([o.depth[camera] for o in observations]) for camera in first.depth},
         )
         check_episode(episode, self.spec)
         return episode
@@ -183,6 +184,7 @@ class Recorder:
                 f"{sorted(columns.observations[0].t_ns)}."
             )
         images = {camera: image.copy() for camera, image in observation.images.items()}
-        copy = Observation(images, observation.proprio.copy(), observation.instruction, dict(observation.t_ns))
+        depth = {camera: distances.copy() for camera, distances in observation.depth.items()}
+        copy = Observation(images, observation.proprio.copy(), observation.instruction, dict(observation.t_ns), depth)
         columns.observations.append(copy)
         columns.probability.append(float("nan") if probability is None else float(probability))

@@ -12,7 +12,7 @@ import numpy as np
 
 from trajectories.kinds import AFTERMATH, kind_of
 from trajectories.manifest import EpisodeInfo
-from trajectories.types import Direction, Episode, Outcome, Source
+from trajectories.types import Direction, Episode, Outcome, Source, UInt16
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 
@@ -110,9 +110,17 @@ def describe_episode(episode: Episode) -> str:
         f"  actions      {len(episode)}: {sources}; {changed} changed by safety",
         f"  policy       {'versions ' + ', '.join(map(str, versions)) if len(versions) else 'none'}",
         f"  reward model {f'{judged.min():.2f} ... {judged.max():.2f}' if len(judged) else 'none'}",
+        *(f"  depth        {camera}: {_depth_range(depth)}" for camera, depth in episode.depth.items()),
         f"  metadata     {json.dumps(dict(episode.metadata))}",
     ]
     return "\n".join(lines)
+
+
+def _depth_range(depth: UInt16) -> str:
+    """Where uint16 (T + 1, H, W) mm was measured, and how far away."""
+    measured = depth[depth > 0]
+    share = f"{100 * measured.size / depth.size:.0f}% of the pixels measured"
+    return f"{share}, {measured.min()} ... {measured.max()} mm" if measured.size else share
 
 
 def _ending(episode: Episode) -> str:

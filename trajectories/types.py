@@ -12,11 +12,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from trajectories.errors import SpecMismatchError
+from trajectories.errors import ConfigError, SpecMismatchError
 
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 UInt8 = NDArray[np.uint8]
+UInt16 = NDArray[np.uint16]
 Int64 = NDArray[np.int64]
 Bool = NDArray[np.bool_]
 
@@ -65,6 +66,8 @@ class RobotSpec:
         action_scale: (7,) what an action of 1 means: m for x, y, z, rad for roll, pitch, yaw, 1 for the
             gripper.
         control_hz: Control steps per second.
+        depth: Cameras whose depth is recorded, too, of the size of their frames: uint16, mm, 0 where nothing was
+            measured, seen from the depth sensor. It isn't written down where there is none.
     """
 
     joints: tuple[str, ...] = (
@@ -74,6 +77,7 @@ class RobotSpec:
     proprio: tuple[str, ...] = PROPRIO_NAMES
     action_scale: tuple[float, ...] = (0.05, 0.05, 0.05, 0.25, 0.25, 0.25, 1.0)
     control_hz: float = 5.0
+    depth: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Bring numbers and sequences to one type each: specifications that are equal have equal digests."""
@@ -82,10 +86,19 @@ class RobotSpec:
         values = {"joints": tuple(self.joints), "cameras": sizes, "proprio": tuple(self.proprio)}
         for name, value in (values | {"action_scale": scale, "control_hz": float(self.control_hz)}).items():
             object.__setattr__(self, name, value)
+        unknown = [name for name in self.depth if name not in sizes]
+        if unknown:
+            raise ConfigError(
+                f"Depth of {', '.join(unknown)} is asked for; the robot's cameras are {', '.join(sizes)}."
+            )
+        object.__setattr__(self, "depth", tuple(name for name in sizes if name in self.depth))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
-        return json.loads(json.dumps(asdict(self), sort_keys=True))
+        raw: dict[str, Any] = json.loads(json.dumps(asdict(self), sort_keys=True))
+        if not self.depth:  # what a robot without depth is called stays what it was before there was any
+            del raw["depth"]
+        return raw
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> RobotSpec:
@@ -120,10 +133,10 @@ class RobotSpec:
         if self.digest == other.digest:
             return
         mine, theirs = self.to_dict(), other.to_dict()
-        key = next(k for k in sorted(mine) if mine[k] != theirs[k])
+        key = next(k for k in sorted({*mine, *theirs}) if mine.get(k) != theirs.get(k))
         raise SpecMismatchError(
             f"{what} was made for another robot specification: {key} is {theirs.get(key)!r} there and "
-            f"{mine[key]!r} here (digests {other.digest[:12]} and {self.digest[:12]}). "
+            f"{mine.get(key)!r} here (digests {other.digest[:12]} and {self.digest[:12]}). "
             "Use data made with this robot configuration, or the configuration that the data was made with."
         )
 
@@ -137,12 +150,14 @@ class Observation:
         proprio: float32 (P,), see `PROPRIO_NAMES`.
         instruction: What the robot is asked to do, in words.
         t_ns: Source name ("joints" and each camera) -> monotonic ns of the measurement.
+        depth: Camera -> uint16 (H, W), mm, for those of `RobotSpec.depth`.
     """
 
     images: Mapping[str, UInt8]
     proprio: Float32
     instruction: str
     t_ns: Mapping[str, int]
+    depth: Mapping[str, UInt16] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -185,6 +200,7 @@ class Episode:
         success_probability: float32 (T + 1,) of the reward model, NaN where none ran.
         metadata: JSON: seeds, wording, who judged; key "evaluation" holds the twin's predicate, never trained
             on.
+        depth: Camera -> uint16 (T + 1, H, W), mm, for those of `RobotSpec.depth`.
     """
 
     id: str
@@ -204,6 +220,7 @@ class Episode:
     policy_version: Int64
     success_probability: Float32
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    depth: Mapping[str, UInt16] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of steps T."""

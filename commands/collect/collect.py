@@ -64,6 +64,7 @@ def conditions_of(settings: TwinSettings, job: CollectJob) -> dict[str, Any]:
         "image_size": settings.image_size,
         "randomise": settings.randomise,
         "spread": settings.spread,
+        **({"depth": list(settings.depth)} if settings.depth else {}),
     }
 
 

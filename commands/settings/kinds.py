@@ -14,7 +14,7 @@ from commands.settings.written import settings_in, texts_of
 from commands.verbs import Verb
 from trajectories.errors import ConfigError
 
-CHECKED_LATER = ("agent", "method", "encoder", "reward", "finetune", "device", "hydra")
+CHECKED_LATER = ("agent", "method", "encoder", "reward", "finetune", "device", "doors", "hydra")
 """Groups that are built into dataclasses, which check types themselves and allow more than the default's."""
 _FRACTIONS = ("pretrain.held_out", "train_backbone.minutes")
 """Whole numbers in their files, and fractions all the same."""

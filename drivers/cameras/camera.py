@@ -7,17 +7,21 @@ import time
 from dataclasses import dataclass
 from types import TracebackType
 
+import numpy as np
+
 from drivers.cameras.config import CameraConfig
-from drivers.cameras.ring import FrameRing, RingFrame, Stamp, UInt16
+from drivers.cameras.ring import FrameRing, RingFrame, Stamp
 from drivers.cameras.watchdog import State, Watchdog, is_frozen
 from drivers.errors import CameraError
 from robot.interfaces import Frame
 from trajectories.errors import ConfigError, MissingDependencyError, StaleDataError
 from trajectories.numbers import NS_PER_S
+from trajectories.types import UInt16
 
 ANY_AGE_NS = 10**12
 """An age that no frame has: for whoever wants the newest one, however old."""
 _POLL_S = 0.01
+_MM_NM = 1_000_000
 _ADVICE = {
     State.STARTING: "It is being opened; wait a moment.",
     State.STREAMING: "It streams slower than that: raise the limit or the camera's frame rate.",
@@ -41,6 +45,24 @@ class DepthFrame:
     depth: UInt16
     unit_m: float
     t_ns: int
+
+
+def in_millimetres(depth: UInt16, unit_nm: int) -> UInt16:
+    """Depth in mm, rounded; 0, as where nothing was measured, for what is further away than uint16 holds.
+
+    Args:
+        depth: uint16 (H, W) in the device's unit.
+        unit_nm: Length of that unit, nm.
+
+    Raises:
+        CameraError: When the device doesn't tell its unit.
+    """
+    if unit_nm <= 0:
+        raise CameraError("The camera sends depth without its unit, so that it can't be recorded in millimetres.")
+    if unit_nm == _MM_NM:
+        return depth
+    millimetres = np.rint(depth.astype(np.float64) * (unit_nm / _MM_NM))
+    return np.where(millimetres <= np.iinfo(np.uint16).max, millimetres, 0.0).astype(np.uint16)
 
 
 @dataclass(frozen=True)
@@ -109,13 +131,14 @@ class ProcessCamera:
         return self
 
     def latest(self, max_age_ns: int) -> Frame:
-        """The newest frame, uint8 (H, W, 3) RGB, stamped with the time of the receipt minus the camera's latency.
+        """The newest frame, with depth where it is switched on, stamped with its receipt minus the camera's latency.
 
         Raises:
             StaleDataError: When it is older than `max_age_ns`, frozen, or there is none.
         """
-        found = self._fresh(max_age_ns, depth=False)
-        return Frame(image=found.colour, t_ns=found.stamp.t_ns - self.config.latency_ns)
+        found = self._fresh(max_age_ns, depth=self.config.source.depth)
+        depth = None if found.depth is None else in_millimetres(found.depth, found.stamp.depth_unit_nm)
+        return Frame(image=found.colour, t_ns=found.stamp.t_ns - self.config.latency_ns, depth=depth)
 
     def depth(self, max_age_ns: int) -> DepthFrame:
         """The newest depth image.

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from drivers.cameras.ring import UInt16
 from trajectories.errors import ConfigError, MissingDependencyError
-from trajectories.types import UInt8
+from trajectories.types import UInt8, UInt16
 
 Window = tuple[int, int, int, int]
 

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from drivers.cameras.realsense_config import RealSenseConfig
 from drivers.cameras.realsense_library import load_realsense
-from drivers.cameras.ring import UInt16
 from drivers.cameras.source import load_stand_in
 from drivers.errors import CameraError
-from trajectories.types import UInt8
+from trajectories.types import UInt8, UInt16
 
 _DEPTH_UNIT_M = 0.001
 _SYNC_MS = 5

@@ -22,9 +22,7 @@ from numpy.typing import NDArray
 
 from drivers.errors import CameraError
 from drivers.shared_memory import create_memory, fence
-from trajectories.types import Int64, UInt8
-
-UInt16 = NDArray[np.uint16]
+from trajectories.types import Int64, UInt8, UInt16
 
 _MAGIC = 0x7265_6772_6173_7031
 _LINE = 128  # bytes of a header; keeps images off the cache lines of the counters

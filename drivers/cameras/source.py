@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from drivers.cameras.ring import UNKNOWN, UInt16
+from drivers.cameras.ring import UNKNOWN
 from trajectories.errors import ConfigError
-from trajectories.types import UInt8
+from trajectories.types import UInt8, UInt16
 
 
 @dataclass(frozen=True)

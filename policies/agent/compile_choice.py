@@ -1,8 +1,8 @@
 """`agent.compile=auto`: whether `torch.compile` pays for itself in the updates that a run is to do.
 
-Compiling the losses of one phase takes half a minute of a processor, and longer on one that is shared; what an update
-then saves grows with the critics' activations and with the regulariser's many small operations. docs/results/learner.md
-has both as measured. The estimate depends on settings alone, so that the same settings always give the same numbers.
+Compiling the update of one phase takes 6 to 15 s of a processor, a third of that where it was compiled before, and
+longer on one that is shared; what an update then saves grows with the critics' activations. docs/results/speed.md has
+both as measured. The estimate depends on settings alone, so that the same settings always give the same numbers.
 """
 
 from __future__ import annotations
@@ -19,12 +19,10 @@ from policies.agent.phase_config import PhaseConfig
 from policies.common.tensor_file import read_header
 from trajectories.errors import ConfigError
 
-COMPILE_S = {"cpu": 30.0, "cuda": 60.0}
+COMPILE_S = {"cpu": 15.0, "cuda": 60.0}
 """Seconds for each phase, on a processor and on a GPU (whose figures are estimates: none has been measured)."""
-SAVED_PER_MILLION_MS = 1.5
+SAVED_PER_MILLION_MS = 4.0
 """Milliseconds that an update saves on a processor for every million activations of the critics' hidden layers."""
-SAVED_BY_REGULARISER_MS = 6.0
-"""Milliseconds more where the phase has the conservative regulariser."""
 SAVED_PER_LAUNCH_MS = 4.0
 """Milliseconds that each critic update saves on a GPU, whose CUDA graph replaces some hundred launches."""
 WORTH = 2.0
@@ -137,8 +135,7 @@ def saved_ms(agent: AgentConfig, work: Workload, kind: str) -> float:
     activations = networks.critics * rows
     if phase.cql_alpha > 0:
         activations += (phase.cql_critics or networks.critics) * rows * 3 * phase.cql_actions
-    saved = SAVED_PER_MILLION_MS * activations * sum(networks.critic_hidden) / 1e6
-    return saved + (SAVED_BY_REGULARISER_MS * work.utd if phase.cql_alpha > 0 else 0.0)
+    return SAVED_PER_MILLION_MS * activations * sum(networks.critic_hidden) / 1e6
 
 
 def missing_compiler(kind: str) -> str | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,13 +29,15 @@ class HeldOutEpisodes:
     Measuring leaves the agent, its draws and everything else that training depends on as they were.
     """
 
-    def __init__(self, replay: Replay) -> None:
+    def __init__(self, replay: Replay, stores: Mapping[str, int] | None = None) -> None:
         """Keep them.
 
         Args:
             replay: Filled with these episodes and nothing else.
+            stores: Name of each store -> its transitions, in the replay's order; None for one store.
         """
         self._replay = replay
+        self._stores = {"": len(replay)} if stores is None else {n: count for n, count in stores.items() if count}
 
     def __len__(self) -> int:
         """Transitions."""
@@ -53,35 +55,75 @@ class HeldOutEpisodes:
             q_error         root mean square of Q(s, a) minus that return
             q_correlation   Pearson's, of the two; absent where one of them doesn't vary
 
+        With several stores also `<store>/<figure>` of each.
+
         Args:
             agent: In any phase.
             critics: Whether to look at the critics, too: not before they have learned anything.
         """
+        generator = torch.Generator(device=agent.device).manual_seed(_SEED)
+        end = self._replay.added - len(self._replay)
+        measured: dict[str, _Measured] = {}
+        for name, count in self._stores.items():
+            measured[name] = self._measure(agent, critics, generator, end, end + count)
+            end += count
+        figures = _joined(list(measured.values())).figures(agent)
+        if len(measured) > 1:
+            for store, own in measured.items():
+                figures |= {f"{store}/{name}": value for name, value in own.figures(agent).items()}
+        return figures
+
+    def _measure(self, agent: Agent, critics: bool, generator: torch.Generator, first: int, end: int) -> _Measured:
+        """The transitions from number `first` on, before number `end`."""
         copied: list[tuple[Tensor, Tensor]] = []
         values: list[tuple[Tensor, Tensor]] = []
         loss = 0.0
-        generator = torch.Generator(device=agent.device).manual_seed(_SEED)
-        for batch in self._batches(agent):
+        for batch in self._batches(agent, first, end):
             copied.append(_cloning(agent, batch))
             if critics:
                 loss += _td(agent, batch, generator) * len(batch)
                 values.append((_q(agent, batch), batch.mc_return))
-        figures = _cloning_figures(agent, *_joined(copied))
-        if critics:
-            figures |= {"td": loss / len(self)} | _value_figures(*_joined(values))
-        return {name: value for name, value in figures.items() if not math.isnan(value)}
+        return _Measured(copied, values, loss, end - first)
 
-    def _batches(self, agent: Agent) -> Iterator[Batch]:
-        """All transitions in their order, with features, without augmentation."""
-        end = self._replay.added
-        for first in range(end - len(self._replay), end, _CHUNK):
+    def _batches(self, agent: Agent, start: int, end: int) -> Iterator[Batch]:
+        """These transitions in their order, with features, without augmentation."""
+        for first in range(start, end, _CHUNK):
             batch = self._replay.gather(torch.arange(first, min(first + _CHUNK, end)))
             if agent.encoder is not None:
                 batch = encode_batch(agent.encoder, batch, agent.table, ImageDraws(None, None)).actor
             yield batch
 
 
-def _joined(parts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+@dataclass(frozen=True)
+class _Measured:
+    """What figures are computed from.
+
+    Attributes:
+        copied: From `_cloning`, of each batch.
+        values: Values of actions and their returns, of each batch; empty without critics.
+        loss: The critics' loss, summed over transitions.
+        count: Transitions.
+    """
+
+    copied: list[tuple[Tensor, Tensor]]
+    values: list[tuple[Tensor, Tensor]]
+    loss: float
+    count: int
+
+    def figures(self, agent: Agent) -> dict[str, float]:
+        """By name; those that can't be computed are left out."""
+        figures = _cloning_figures(agent, *_concatenated(self.copied))
+        if self.values:
+            figures |= {"td": self.loss / self.count} | _value_figures(*_concatenated(self.values))
+        return {name: value for name, value in figures.items() if not math.isnan(value)}
+
+
+def _joined(parts: list[_Measured]) -> _Measured:
+    copied, values = [pair for part in parts for pair in part.copied], [p for part in parts for p in part.values]
+    return _Measured(copied, values, sum(part.loss for part in parts), sum(part.count for part in parts))
+
+
+def _concatenated(parts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     first, second = zip(*parts, strict=True)
     return torch.cat(first), torch.cat(second)
 

@@ -12,7 +12,7 @@ from policies.replay.dataset import ReplayEpisode, fill_replay, kept_offline, re
 from policies.replay.mixed_replay import MixedReplay
 from policies.replay.replay import Replay
 from policies.replay.replay_settings import ReplaySettings
-from trajectories.store import TrajectoryStore
+from trajectories.alignment import EpisodeSource
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class KeptData:
         wordings: Direction -> instructions of the target task that mean the same; empty leaves each episode its own.
     """
 
-    stores: Sequence[TrajectoryStore] = ()
+    stores: Sequence[EpisodeSource] = ()
     task: str | None = None
     wordings: Wordings = field(default_factory=dict)
 

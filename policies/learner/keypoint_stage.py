@@ -12,6 +12,7 @@ from policies.common.kept_checkpoints import KeptCheckpoint, KeptCheckpoints
 from policies.common.progress import Progress
 from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.record import Record
+from policies.perception.gaps import NO_GAPS, Gaps
 from policies.perception.keypoint_perception import KeypointPerception
 from policies.perception.keypoint_training import KeypointErrors, KeypointTraining, load_net, new_keypoint_net
 from policies.perception.keypoints import KeypointNetConfig
@@ -46,11 +47,17 @@ class KeypointStage:
     """
 
     def __init__(
-        self, text: TextTable, spec: RobotSpec, config: PretrainConfig, seed: int, checkpoints: KeptCheckpoints
+        self,
+        text: TextTable,
+        spec: RobotSpec,
+        config: PretrainConfig,
+        seed: int,
+        checkpoints: KeptCheckpoints,
+        gaps: Gaps = NO_GAPS,
     ) -> None:
-        """Prepare; `checkpoints` are the network's own."""
+        """Prepare; `checkpoints` are the network's own, `gaps` what some episodes lack."""
         self._text, self._spec, self._config, self._seed = text, spec, config, seed
-        self._checkpoints = checkpoints
+        self._checkpoints, self._gaps = checkpoints, gaps
 
     def run(
         self,
@@ -82,7 +89,7 @@ class KeypointStage:
             with record.timed("learning"):
                 camera, settings = self._config.camera, self._config.keypoints
                 training, scaling = keypoint_training(
-                    episodes(), capacity, self._text, self._spec, camera, settings, self._seed
+                    episodes(), capacity, self._text, self._spec, camera, settings, self._seed, self._gaps
                 )
             if saved is not None:
                 training.load_state(saved.tensors, saved.header["training"])
@@ -90,7 +97,7 @@ class KeypointStage:
             errors = self._train(training, scaling, record, progress)
         finally:
             record.close()
-        perception = KeypointPerception(training.net, scaling, self._text, self._spec, camera)
+        perception = KeypointPerception(training.net, scaling, self._text, self._spec, camera, self._gaps)
         return TrainedKeypoints(perception, errors, sum(record.seconds.values()))
 
     def _train(
@@ -132,6 +139,6 @@ class KeypointStage:
         load_net(net, saved.tensors)
         mean, deviation = (saved.tensors[name].numpy() for name in _SCALING)
         scaling = ProprioScaling(mean, deviation)
-        perception = KeypointPerception(net, scaling, self._text, self._spec, self._config.camera)
+        perception = KeypointPerception(net, scaling, self._text, self._spec, self._config.camera, self._gaps)
         errors = KeypointErrors(**saved.header["errors"])
         return TrainedKeypoints(perception, errors, sum(saved.header["seconds"].values()))

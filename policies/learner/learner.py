@@ -40,6 +40,7 @@ from policies.replay.run_replay import RunReplay
 from policies.replay.source_weights import SourceWeights
 from robot.control.calibration import CalibrationMark
 from robot.interfaces import Receipt
+from trajectories.alignment import EpisodeSource
 from trajectories.errors import CheckpointError
 from trajectories.store import TrajectoryStore
 from trajectories.types import DIRECTIONS, Episode, RobotSpec, Weights
@@ -70,7 +71,7 @@ class Learner:
         spec: RobotSpec,
         config: LearnerConfig,
         *,
-        offline: Sequence[TrajectoryStore] = (),
+        offline: Sequence[EpisodeSource] = (),
         task: str | None = None,
         wordings: Wordings | None = None,
         device: torch.device | str = "cpu",

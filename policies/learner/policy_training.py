@@ -15,7 +15,7 @@ from policies.common.kept_checkpoints import KeptCheckpoint, KeptCheckpoints
 from policies.common.progress import Progress
 from policies.learner.divergence import DivergenceWatch, require_finite
 from policies.learner.held_out import HeldOutEpisodes
-from policies.learner.offline_data import OfflineData
+from policies.learner.offline_data import OfflineData, SharedOfflineData
 from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.record import Record
 from policies.perception.protocol import Perception
@@ -51,7 +51,7 @@ class PolicyTraining:
 
     def __init__(
         self,
-        data: OfflineData,
+        data: OfflineData | SharedOfflineData,
         perception: Perception,
         config: PretrainConfig,
         seed: int,

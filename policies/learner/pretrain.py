@@ -32,7 +32,7 @@ from policies.common.progress import Progress
 from policies.common.refused_writes import wait_for_room
 from policies.learner.held_out import HeldOutEpisodes
 from policies.learner.keypoint_stage import KeypointStage
-from policies.learner.offline_data import offline_data
+from policies.learner.offline_data import OfflineData, SharedOfflineData, offline_data, shared_offline_data
 from policies.learner.policy_training import Keeping, PolicyTraining
 from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.record import Record
@@ -42,11 +42,11 @@ from policies.perception.protocol import Perception
 from policies.perception.rewording import Wordings
 from policies.perception.text_table import EncodeText, TextTable
 from policies.policy import save_policy
-from policies.replay.dataset import fill_replay, for_replay
+from policies.replay.dataset import ReplayEpisode, fill_replay, for_replay
 from robot.control.calibration import CalibrationMark
+from trajectories.alignment import EpisodeSource
 from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError
-from trajectories.store import TrajectoryStore
 
 AGENT_FILE = "agent.safetensors"
 ABOUT_FILE = "pretraining.json"
@@ -58,7 +58,7 @@ _log = logging.getLogger(__name__)
 
 
 def pretrain(
-    stores: Sequence[TrajectoryStore],
+    stores: Sequence[EpisodeSource],
     task: str,
     wordings: Wordings,
     encode: EncodeText,
@@ -71,11 +71,13 @@ def pretrain(
     progress: Progress | None = None,
     notify: Callable[[str], None] = _log.warning,
     calibration: CalibrationMark | None = None,
+    shares: Sequence[float] | None = None,
 ) -> dict[str, Any]:
     """Train perception and policy, and write the folder; goes on where an earlier call with the same settings stopped.
 
     Args:
-        stores: Play, demonstrations, failures and prior data of one robot.
+        stores: Play, demonstrations, failures and prior data; of the first one's robot, those of others aligned to it
+            (`trajectories.alignment.aligned`).
         task: The target task.
         wordings: Direction -> instructions of the target task; each of its episodes is used under all of them.
         encode: Text tower.
@@ -87,6 +89,7 @@ def pretrain(
         progress: Told of the steps.
         notify: Told in words where it goes on, what is damaged, and of a disk that refuses.
         calibration: Of the arm that the data come from; None without one.
+        shares: Of each store in a batch of the policy; None draws from all of them as from one.
 
     Returns:
         What is written to `pretraining.json`: kind of encoder, errors of keypoints, last losses and held-out figures,
@@ -97,7 +100,7 @@ def pretrain(
         CheckpointError: The folder holds a training of other settings or more updates, or nothing that can be read.
         MissingDependencyError: Pre-trained weights of the encoder are not on this machine.
     """
-    data = RecordedData(stores, task, wordings, config.held_out)
+    data = RecordedData(stores, task, wordings, config.held_out, None if shares is None else tuple(shares))
     source = {"text": text_source, "seed": seed, "device": torch.device(device).type}
     work = _Pretraining(data, config, Path(folder), source, seed, device, progress, notify)
     checkpoints = work.checkpoints(POLICY)
@@ -110,6 +113,8 @@ def pretrain(
     agent, measured = work.policy(perception, checkpoints, saved)
     about = {"task": task, "seed": seed, "encoder": perception.kind, **about, **measured}
     about["observations"] = seen_in_words(perception)
+    if len(stores) > 1:
+        about["stores"] = data.composition()
     work.keep(agent, perception, about, calibration)
     return about
 
@@ -162,9 +167,11 @@ class _Pretraining:
         """What the policy sees through, and what there is to say about it."""
         data, config, started = self.data, self.config, time.monotonic()
         if config.encoder is not None:
-            image = new_image_perception(data.training(), text, data.spec, config.encoder, self.seed, self.device)
+            gaps = data.gaps(config.encoder.cameras)
+            image = new_image_perception(data.training(), text, data.spec, config.encoder, self.seed, self.device, gaps)
             return image, {"encoder_errors": {}, "encoder_s": round(time.monotonic() - started, 1)}
-        stage = KeypointStage(text, data.spec, config, self.seed, self.checkpoints(KEYPOINTS))
+        gaps = data.gaps([config.camera])
+        stage = KeypointStage(text, data.spec, config, self.seed, self.checkpoints(KEYPOINTS), gaps)
         metrics = self.folder / METRICS / KEYPOINTS
         made = stage.run(
             lambda: data.training(successes_only=True), data.most_frames, metrics, self.notify, self.progress
@@ -176,7 +183,7 @@ class _Pretraining:
     ) -> tuple[Agent, dict[str, Any]]:
         """The trained agent, and what there is to say about it."""
         data, config = self.data, self.config
-        replays = offline_data(data.training(), data.task, perception, config, self.seed, self.device)
+        replays = self._offline(perception)
         if saved is not None:
             self.notify(f"The policy goes on after update {saved.number} of {config.updates}.")
         seconds = {} if saved is None else dict(saved.header["seconds"])
@@ -194,16 +201,28 @@ class _Pretraining:
             "losses": training.losses,
             "held_out": {"episodes": len(data.held_out), **training.figures},
             "policy_s": round(sum(record.seconds.values()), 1),
-            "transitions": {"target": len(replays.target), "prior": len(replays.prior or ())},
+            "transitions": replays.transitions,
         }
+
+    def _offline(self, perception: Perception) -> OfflineData | SharedOfflineData:
+        data, config = self.data, self.config
+        if data.shares is None:
+            return offline_data(data.training(), data.task, perception, config, self.seed, self.device)
+        return shared_offline_data(data, data.shares, perception, config, self.seed, self.device)
 
     def _held_out(self, perception: Perception) -> HeldOutEpisodes | None:
         gamma = self.config.agent.gamma
-        episodes = [for_replay(episode, perception, gamma) for episode in self.data.measured()]
+        episodes: list[ReplayEpisode] = []
+        counts: dict[str, int] = {}
+        for name, store in zip(self.data.names, self.data.stores, strict=True):
+            own = [for_replay(episode, perception, gamma) for episode in self.data.measured([store])]
+            counts[name] = sum(len(episode) for episode in own)
+            episodes += own
         if not episodes:
             return None
         fields, settings = perception.fields, self.config.replay
-        return HeldOutEpisodes(fill_replay(episodes, fields, gamma, device=self.device, settings=settings))
+        replay = fill_replay(episodes, fields, gamma, device=self.device, settings=settings)
+        return HeldOutEpisodes(replay, counts)
 
     def keep(
         self, agent: Agent, perception: Perception, about: dict[str, Any], calibration: CalibrationMark | None

@@ -7,14 +7,17 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from policies.learner.store_shares import require_shares
+from policies.perception.gaps import Gaps
 from policies.perception.rewording import Wordings, reworded
 from policies.replay.dataset import read_all, read_whole
+from trajectories.alignment import EpisodeSource, missing_of, require_ids_of_their_own
 from trajectories.errors import ConfigError
 from trajectories.kinds import AFTERMATH, PLAY, kind_of
 from trajectories.manifest import EpisodeInfo
-from trajectories.store import TrajectoryStore
 from trajectories.types import Episode, RobotSpec
 
 ENOUGH = 4
@@ -23,25 +26,30 @@ ENOUGH = 4
 
 @dataclass(frozen=True)
 class RecordedData:
-    """The stores of one robot, and what of them is learned from.
+    """The stores of one robot, or of others as if they were its own, and what of them is learned from.
 
     Attributes:
-        stores: Play, demonstrations, failures and prior data.
+        stores: Play, demonstrations, failures and prior data; the first one's robot is the one that learns.
         task: The target task.
         wordings: Direction -> instructions of the target task; each of its episodes is used under all of them.
-        share: Of the episodes that are kept from training.
+        share: Of each store's episodes that are kept from training.
+        shares: Of each store in a batch; None draws from all of them as from one.
     """
 
-    stores: Sequence[TrajectoryStore]
+    stores: Sequence[EpisodeSource]
     task: str
     wordings: Wordings
     share: float = 0.0
+    shares: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if not self.stores:
             raise ConfigError("Pre-training needs at least one store of episodes. Run `regrasp collect` first.")
         for store in self.stores[1:]:
             self.spec.require_same(store.spec, f"The trajectory store {store.path}")
+        require_ids_of_their_own(self.stores)
+        if self.shares is not None:
+            require_shares(self.shares, len(self.stores))
 
     @property
     def spec(self) -> RobotSpec:
@@ -56,7 +64,7 @@ class RecordedData:
     @cached_property
     def held_out(self) -> frozenset[str]:
         """Ids of the episodes that are kept from training."""
-        return held_out_ids(self.infos, self.share)
+        return frozenset().union(*(held_out_ids(store.infos(), self.share) for store in self.stores))
 
     @property
     def instructions(self) -> list[str]:
@@ -68,14 +76,26 @@ class RecordedData:
         """Upper bound of the frames to learn keypoints from."""
         return sum(info.length + 1 for info in self.infos if info.id not in self.held_out)
 
-    def training(self, *, successes_only: bool = False) -> Iterator[Episode]:
-        """The episodes to learn from, those of the task under every wording; see `reworded`."""
-        kept = (episode for episode in read_all(self.stores) if episode.id not in self.held_out)
+    def gaps(self, cameras: Sequence[str]) -> Gaps:
+        """What some of the stores lack of what a policy sees that looks through these cameras."""
+        return Gaps.of(self.stores, cameras)
+
+    def training(
+        self, *, successes_only: bool = False, stores: Sequence[EpisodeSource] | None = None
+    ) -> Iterator[Episode]:
+        """The episodes to learn from, those of the task under every wording; see `reworded`.
+
+        Args:
+            successes_only: Reword successes alone.
+            stores: Those to read; None reads all.
+        """
+        read = read_all(self.stores if stores is None else stores)
+        kept = (episode for episode in read if episode.id not in self.held_out)
         return reworded(kept, self.task, self.wordings, successes_only=successes_only)
 
-    def measured(self) -> Iterator[Episode]:
-        """The episodes that are kept from training, as they were recorded."""
-        for store in self.stores:
+    def measured(self, stores: Sequence[EpisodeSource] | None = None) -> Iterator[Episode]:
+        """The episodes that are kept from training, as they were recorded; of these stores, None takes all."""
+        for store in self.stores if stores is None else stores:
             yield from read_whole(store, [name for name in store.ids() if name in self.held_out])
 
     def identity(self) -> dict[str, Any]:
@@ -89,7 +109,29 @@ class RecordedData:
             "wordings": {direction: list(texts) for direction, texts in self.wordings.items()},
             "robot": self.spec.digest,
             "episodes": f"{len(self.infos)}, digest {total.hexdigest()[:12]}",
+            **({} if len(self.stores) == 1 else {"stores": list(self.composition().values())}),
         }
+
+    @property
+    def names(self) -> list[str]:
+        """A short name of each store: the end of its path, as much of it as tells it from the others."""
+        return distinct_ends([store.path for store in self.stores])
+
+    def composition(self) -> dict[str, dict[str, Any]]:
+        """Name of each store -> its episodes, steps to learn from, what it lacks, and its share if shares are set."""
+        rows = {}
+        for i, (name, store) in enumerate(zip(self.names, self.stores, strict=True)):
+            infos = store.infos()
+            learned = [
+                info for info in infos if info.id not in self.held_out and kind_of(info) not in (PLAY, AFTERMATH)
+            ]
+            rows[name] = {
+                "episodes": len(infos),
+                "steps": sum(info.length for info in learned),
+                "without": str(missing_of(store)),
+                **({} if self.shares is None else {"share": self.shares[i]}),
+            }
+        return rows
 
     @property
     def _known(self) -> list[str]:
@@ -125,3 +167,13 @@ def held_out_ids(infos: Iterable[EpisodeInfo], share: float) -> frozenset[str]:
 def place_of(name: str) -> float:
     """A number in [0, 1) from an episode's id, always the same."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
+
+
+def distinct_ends(paths: Sequence[Path]) -> list[str]:
+    """The last parts of each path, as few for all of them as tell them apart; "/" between the parts is "_"."""
+    parts = [path.resolve().parts[1:] for path in paths]
+    for count in range(1, max(len(names) for names in parts) + 1):
+        ends = ["_".join(names[-count:]) for names in parts]
+        if len(set(ends)) == len(ends):
+            break
+    return ends

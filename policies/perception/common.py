@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from policies.perception.gaps import NO_GAPS, Gaps
 from policies.perception.scaling import ProprioScaling
 from policies.perception.text_table import TextTable
 from trajectories.types import RobotSpec
@@ -21,17 +22,19 @@ Content = tuple[dict[str, Tensor], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Common:
-    """Scaling, instructions, robot.
+    """Scaling, instructions, robot, gaps in the data.
 
     Attributes:
         scaling: Of proprioception.
         text: Known instructions.
         spec: The robot.
+        gaps: What some of the data that it was made for lack.
     """
 
     scaling: ProprioScaling
     text: TextTable
     spec: RobotSpec
+    gaps: Gaps = NO_GAPS
 
     def content(self) -> Content:
         """Tensors and header."""
@@ -47,7 +50,7 @@ class Common:
             "text_spread": self.text.spread,
             "text_source": self.text.source,
         }
-        return tensors, header
+        return tensors, header | ({"gaps": self.gaps.to_dict()} if self.gaps else {})
 
     @classmethod
     def read(
@@ -72,7 +75,8 @@ class Common:
             tuple(header["instructions"]), tensors["text.rows"].numpy(), tensors["text.mean"].numpy(),
             float(header["text_spread"]), str(header["text_source"]),
         )  # fmt: skip
-        return cls(scaling, text, saved)
+        gaps = Gaps.from_dict(header["gaps"]) if "gaps" in header else NO_GAPS
+        return cls(scaling, text, saved, gaps)
 
 
 def part_of(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -20,6 +20,7 @@ from policies.perception.common import FILE, Common, Content, part_of
 from policies.perception.encoders.description import described, rebuilt
 from policies.perception.encoders.encoder import Encoder
 from policies.perception.encoders.frames import episode_fields, frame_fields
+from policies.perception.gaps import NO_GAPS, Gaps
 from policies.perception.scaling import ProprioScaling
 from policies.perception.text_table import TextTable
 from policies.replay.ring_buffer import Fields
@@ -42,10 +43,13 @@ class ImagePerception:
         scaling: Of proprioception.
         text: Known instructions.
         spec: The robot.
+        gaps: What some of the data lack; the encoder's proprioception then ends with their flags.
         digest: Hex sha256 of all of these, as they were at first.
     """
 
-    def __init__(self, encoder: Encoder, scaling: ProprioScaling, text: TextTable, spec: RobotSpec) -> None:
+    def __init__(
+        self, encoder: Encoder, scaling: ProprioScaling, text: TextTable, spec: RobotSpec, gaps: Gaps = NO_GAPS
+    ) -> None:
         """Combine.
 
         Raises:
@@ -57,10 +61,10 @@ class ImagePerception:
                 f"The encoder was made for cameras {encoder.cameras}, the robot has {dict(spec.cameras)}: use the "
                 "cameras and sizes of pre-training."
             )
-        sizes = (len(spec.proprio), text.rows.shape[1])
+        sizes = (len(spec.proprio) + gaps.size, text.rows.shape[1])
         if encoder.sizes != sizes:
             raise ConfigError(f"The encoder was made for proprioception and text of {encoder.sizes}, not {sizes}.")
-        self.encoder, self.scaling, self.text, self.spec = encoder, scaling, text, spec
+        self.encoder, self.scaling, self.text, self.spec, self.gaps = encoder, scaling, text, spec, gaps
         self._rows = torch.from_numpy(text.rows)
         self.digest = content_digest(*self._content())
 
@@ -106,17 +110,23 @@ class ImagePerception:
         code = self._rows[self.text.row(observation.instruction)]
         self.encoder.require_cameras(observation.images)
         images = {name: observation.images[name][None] for name in self.encoder.cameras}
-        features = self.encoder.encode_episode(images, self.scaling.apply(observation.proprio[None]), code)
+        features = self.encoder.encode_episode(images, self._inputs(observation.proprio[None], images), code)
         return features[0].cpu().numpy()
 
     def frames(self, episode: Episode) -> dict[str, NDArray[Any] | Tensor]:
         """`fields` of all frames of an episode, (T + 1, ...) each; images are the episode's own, not copied.
 
+        A camera that may be missing, and is, has black images, of which the encoder makes no features.
+
         Raises:
             ConfigError: As `state`.
         """
         code = self._rows[self.text.row(episode.instruction)]
-        return episode_fields(self.encoder, episode.images, self.scaling.apply(episode.proprio), code)
+        images = dict(episode.images)
+        for name in self.gaps.cameras:
+            if name not in images:
+                images[name] = np.zeros((len(episode.proprio), *self.encoder.cameras[name], 3), np.uint8)
+        return episode_fields(self.encoder, images, self._inputs(episode.proprio, episode.images), code)
 
     def with_encoder(self, tensors: Mapping[str, Tensor]) -> ImagePerception:
         """A copy with these weights of the encoder, which have given finite features in a trial.
@@ -124,7 +134,7 @@ class ImagePerception:
         Raises:
             CheckpointError: They don't fit, or a trial frame's features are not finite.
         """
-        fresh = ImagePerception(self.encoder.renewed(tensors), self.scaling, self.text, self.spec)
+        fresh = ImagePerception(self.encoder.renewed(tensors), self.scaling, self.text, self.spec, self.gaps)
         noise = np.random.default_rng(0)
         for instruction in self.text.instructions[:_TRIALS]:
             images = {n: noise.integers(0, 256, (*size, 3), np.uint8) for n, size in self.encoder.cameras.items()}
@@ -132,9 +142,13 @@ class ImagePerception:
                 raise CheckpointError("The encoder's trial frame gave features that are not finite; don't use it.")
         return fresh
 
+    def _inputs(self, proprio: Float32, images: Mapping[str, NDArray[Any]]) -> Float32:
+        """float32 (N, P + G) that the encoder takes, of float32 (N, P) as measured and the images that there are."""
+        return self.gaps.beside(self.scaling.apply(proprio), proprio, images, self.spec)
+
     def _content(self) -> Content:
         tensors = {_ENCODER + name: tensor for name, tensor in self.encoder.trained_tensors().items()}
-        shared, header = Common(self.scaling, self.text, self.spec).content()
+        shared, header = Common(self.scaling, self.text, self.spec, self.gaps).content()
         return tensors | shared, {**header, "encoder": described(self.encoder)}
 
     def save(self, folder: Path) -> None:
@@ -161,4 +175,4 @@ class ImagePerception:
         tensors, header, _ = read_tensors(folder / FILE, KIND)
         common = Common.read(tensors, header, folder, spec)
         encoder = rebuilt(header["encoder"], part_of(tensors, _ENCODER))
-        return cls(encoder, common.scaling, common.text, common.spec)
+        return cls(encoder, common.scaling, common.text, common.spec, common.gaps)

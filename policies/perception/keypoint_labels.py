@@ -119,6 +119,8 @@ def label_keypoints(episode: Episode, names: tuple[str, ...]) -> KeypointLabels:
     after the last release, where that happened. After an object slipped out it is unknown until the next grasp. The
     place point is where the gripper last opened around an object, in episodes that succeeded only.
 
+    What needs an entry of the proprioception that the episode lacks (NaN) is unknown.
+
     Args:
         episode: Of any task; play too.
         names: Names of the proprioception's entries (`RobotSpec.proprio`).
@@ -147,4 +149,5 @@ def label_keypoints(episode: Episode, names: tuple[str, ...]) -> KeypointLabels:
         if releases:
             values[:, PICK_SIZE:] = tip[releases[-1] - 1]
             mask[:, PICK_SIZE:] = 1.0
-    return KeypointLabels(values, mask)
+    mask[np.isnan(values)] = 0.0
+    return KeypointLabels(np.nan_to_num(values, nan=0.0), mask)

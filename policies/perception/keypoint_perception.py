@@ -15,7 +15,8 @@ from torch import Tensor
 
 from policies.common.tensor_file import content_digest, read_tensors, write_tensors
 from policies.perception.common import FILE, Common, Content, part_of
-from policies.perception.keypoint_labels import PICK_SIZE, ProprioIndex
+from policies.perception.gaps import NO_GAPS, Gaps
+from policies.perception.keypoint_labels import KEYPOINT_SIZE, PICK_SIZE, ProprioIndex
 from policies.perception.keypoints import KeypointNet, KeypointNetConfig, as_input
 from policies.perception.scaling import LARGEST, ProprioScaling
 from policies.perception.text_table import TextTable
@@ -45,13 +46,20 @@ class KeypointPerception:
         text: Known instructions.
         spec: The robot.
         camera: Name of the camera that is looked through.
+        gaps: What some of the data lack; the state then ends with their flags.
         digest: Hex sha256 of all of these.
     """
 
     kind = "keypoints"
 
     def __init__(
-        self, net: KeypointNet, scaling: ProprioScaling, text: TextTable, spec: RobotSpec, camera: str
+        self,
+        net: KeypointNet,
+        scaling: ProprioScaling,
+        text: TextTable,
+        spec: RobotSpec,
+        camera: str,
+        gaps: Gaps = NO_GAPS,
     ) -> None:
         """Freeze and combine.
 
@@ -65,7 +73,7 @@ class KeypointPerception:
                 f"{net.config.image_size}: use the camera size of pre-training."
             )
         self.net = net.eval().requires_grad_(False)
-        self.scaling, self.text, self.spec, self.camera = scaling, text, spec, camera
+        self.scaling, self.text, self.spec, self.camera, self.gaps = scaling, text, spec, camera, gaps
         self._index = ProprioIndex.of(spec.proprio)
         self._kept = [i for i, name in enumerate(spec.proprio) if name not in PLACES]
         self._targets = [spec.proprio.index(f"target_{axis}") for axis in "xyz"]
@@ -75,7 +83,7 @@ class KeypointPerception:
     @property
     def size(self) -> int:
         """F, length of the state vector."""
-        return len(self._kept) + _GEOMETRY
+        return len(self._kept) + _GEOMETRY + self.gaps.size
 
     @property
     def fields(self) -> Fields:
@@ -119,10 +127,11 @@ class KeypointPerception:
 
         Args:
             images: uint8 (N, S, S, 3).
-            proprio: float32 (N, P), as measured.
+            proprio: float32 (N, P), as measured; NaN where it is missing.
             rows: int64 (N,) of the text table.
         """
-        scaled = torch.from_numpy(self.scaling.apply(proprio))
+        there = {self.camera: images}
+        scaled = torch.from_numpy(self.gaps.beside(self.scaling.apply(proprio), proprio, there, self.spec))
         words = torch.from_numpy(self.text.rows[rows])
         parts = []
         with torch.inference_mode():
@@ -137,20 +146,37 @@ class KeypointPerception:
         rows = np.array([self.text.row(observation.instruction)])
         proprio = observation.proprio[None]
         points = self.keypoints(observation.images[self.camera][None], proprio, rows)
-        return self._assemble(proprio, points)[0]
+        return self._with_flags(proprio, points, observation.images)[0]
 
     def episode(self, episode: Episode) -> Float32:
-        """States of all frames of an episode, float32 (T + 1, F)."""
+        """States of all frames of an episode, float32 (T + 1, F).
+
+        What is made of a missing entry of the proprioception, or of the image of a missing camera, is 0.
+
+        Raises:
+            ConfigError: The camera is missing, and wasn't in any of the data that this was made for.
+        """
         rows = np.full(len(episode.proprio), self.text.row(episode.instruction))
-        points = self.keypoints(episode.images[self.camera], episode.proprio, rows)
-        return self._assemble(episode.proprio, points)
+        images = episode.images.get(self.camera)
+        if images is None and self.camera not in self.gaps.cameras:
+            raise ConfigError(
+                f"Episode {episode.id} has no images of camera {self.camera!r}, which this policy looks through. Name "
+                "its store in `data` when you pre-train, so that the policy learns that they may be missing."
+            )
+        unseen = np.full((len(rows), KEYPOINT_SIZE), np.nan, np.float32)
+        points = unseen if images is None else self.keypoints(images, episode.proprio, rows)
+        return self._with_flags(episode.proprio, points, episode.images)
 
     def frames(self, episode: Episode) -> dict[str, Float32]:
         """`fields` of all frames of an episode."""
         return {"state": self.episode(episode)}
 
+    def _with_flags(self, proprio: Float32, points: Float32, images: Mapping[str, UInt8]) -> Float32:
+        """(N, P), (N, 8) and the images that there are -> (N, F), 0 for what is missing."""
+        return self.gaps.beside(self._assemble(proprio, points), proprio, images, self.spec)
+
     def _assemble(self, proprio: Float32, points: Float32) -> Float32:
-        """(N, P) and (N, 8) -> (N, F).
+        """(N, P) and (N, 8) -> (N, F) but for flags; what is made of NaN is NaN.
 
         Where things are on the table enters through differences only, so that what was learned in one place holds
         in another: a handful of demonstrations covers few places.
@@ -172,7 +198,7 @@ class KeypointPerception:
 
     def _content(self) -> Content:
         tensors = {f"net.{name}": tensor.contiguous() for name, tensor in self.net.state_dict().items()}
-        shared, header = Common(self.scaling, self.text, self.spec).content()
+        shared, header = Common(self.scaling, self.text, self.spec, self.gaps).content()
         return tensors | shared, {**header, "camera": self.camera, "net": self.net.config.to_dict()}
 
     def save(self, folder: Path) -> None:
@@ -203,7 +229,7 @@ class KeypointPerception:
         except RuntimeError as error:
             raise CheckpointError(f"{folder / FILE} doesn't fit this version's encoder: {error}") from error
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return cls(net, common.scaling, common.text, common.spec, header["camera"])
+        return cls(net, common.scaling, common.text, common.spec, header["camera"], common.gaps)
 
 
 def require_camera(spec: RobotSpec, camera: str) -> None:

@@ -10,6 +10,7 @@ import torch
 
 from policies.perception.encoders.config import ClipConfig, EncoderConfig
 from policies.perception.encoders.encoder import Encoder
+from policies.perception.gaps import NO_GAPS, Gaps
 from policies.perception.image_perception import ImagePerception
 from policies.perception.keypoint_perception import require_camera
 from policies.perception.keypoint_training import KeypointConfig, KeypointTraining
@@ -28,6 +29,7 @@ def keypoint_training(
     camera: str,
     config: KeypointConfig,
     seed: int,
+    gaps: Gaps = NO_GAPS,
 ) -> tuple[KeypointTraining, ProprioScaling]:
     """The training of a keypoint network on every labelled frame, and the scaling of its proprioception.
 
@@ -36,9 +38,10 @@ def keypoint_training(
         capacity: Upper bound of the number of their frames.
         text: Knows all their instructions.
         spec: The robot.
-        camera: Whose images.
+        camera: Whose images; episodes without any are left out.
         config: Settings.
         seed: Of the training.
+        gaps: What some episodes lack.
 
     Raises:
         ConfigError: When there is no such camera or no label.
@@ -46,7 +49,8 @@ def keypoint_training(
     require_camera(spec, camera)
     frames = keypoint_frames(episodes, capacity, text, camera, spec.proprio)
     scaling = ProprioScaling.fit(frames.proprio)
-    return KeypointTraining(replace(frames, proprio=scaling.apply(frames.proprio)), config, seed), scaling
+    inputs = gaps.beside(scaling.apply(frames.proprio), frames.proprio, {camera: frames.images}, spec)
+    return KeypointTraining(replace(frames, proprio=inputs), config, seed), scaling
 
 
 def new_image_perception(
@@ -56,6 +60,7 @@ def new_image_perception(
     config: EncoderConfig,
     seed: int,
     device: torch.device | str = "cpu",
+    gaps: Gaps = NO_GAPS,
 ) -> ImagePerception:
     """An encoder with initial weights, and the scaling of proprioception that these episodes ask for.
 
@@ -66,6 +71,7 @@ def new_image_perception(
         config: Settings.
         seed: Of the initial weights.
         device: Where the encoder lives.
+        gaps: What some episodes lack.
 
     Raises:
         ConfigError: When there is no such camera, an image is too small, there is no episode, or nothing would ever
@@ -83,5 +89,7 @@ def new_image_perception(
     cameras: Mapping[str, tuple[int, int]] = dict(spec.cameras)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        encoder = Encoder(config, cameras, len(spec.proprio), text.rows.shape[1])
-    return ImagePerception(encoder.to(device), ProprioScaling.fit(np.concatenate(proprio)), text, spec)
+        entries = len(spec.proprio)
+        absent = {name: gaps.column_of(name, entries) for name in gaps.cameras}
+        encoder = Encoder(config, cameras, entries + gaps.size, text.rows.shape[1], absent)
+    return ImagePerception(encoder.to(device), ProprioScaling.fit(np.concatenate(proprio)), text, spec, gaps)

@@ -20,10 +20,10 @@ from policies.perception.text_table import TextTable
 from policies.replay.replay import Replay
 from policies.replay.replay_settings import ReplaySettings
 from policies.replay.ring_buffer import Fields
+from trajectories.alignment import EpisodeSource
 from trajectories.errors import ConfigError, CorruptEpisodeError
 from trajectories.kinds import AFTERMATH, PLAY, kind_of
 from trajectories.labels import labelled, monte_carlo_returns
-from trajectories.store import TrajectoryStore
 from trajectories.types import Bool, Episode, Float32, Source, UInt8
 
 logger = logging.getLogger(__name__)
@@ -75,13 +75,13 @@ def for_perception_alone(episode: Episode) -> bool:
     return kind_of(episode) in (PLAY, AFTERMATH)
 
 
-def read_all(stores: Iterable[TrajectoryStore]) -> Iterator[Episode]:
+def read_all(stores: Iterable[EpisodeSource]) -> Iterator[Episode]:
     """Every episode of the stores, in order of creation within each; a damaged one is left out with a warning."""
     for store in stores:
         yield from read_whole(store, store.ids())
 
 
-def read_whole(store: TrajectoryStore, ids: Iterable[str]) -> Iterator[Episode]:
+def read_whole(store: EpisodeSource, ids: Iterable[str]) -> Iterator[Episode]:
     """These episodes of a store; a damaged one is left out with a warning."""
     for id in ids:
         try:
@@ -179,7 +179,7 @@ def fill_replay(
 def keypoint_frames(
     episodes: Iterable[Episode], capacity: int, text: TextTable, camera: str, names: tuple[str, ...]
 ) -> KeypointFrames:
-    """Labelled frames of all episodes, for the encoder; frames without any label are left out.
+    """Labelled frames of all episodes, for the encoder; frames without any label or image are left out.
 
     Episodes are taken one at a time, and copies of one under other wordings share its id and its images, so that memory
     holds each image once.
@@ -202,6 +202,8 @@ def keypoint_frames(
     numbers: dict[str, int] = {}  # of episodes; copies under other wordings share the id
     places: dict[str, int] = {}  # id -> row of its first image
     for episode in episodes:
+        if camera not in episode.images:
+            continue
         labels = label_keypoints(episode, names)
         known = labels.known
         count = int(known.sum())

@@ -29,7 +29,7 @@ MAGIC = b"RGRASP01"
 MAX_HEADER_BYTES = 1 << 20
 _PREFIX = struct.Struct(">8sQQ32s")
 _TEXTS = ("id", "task", "instruction", "direction", "outcome")
-_IMAGES, _TIMES = "images/", "t_ns/"
+_IMAGES, _TIMES, _DEPTH = "images/", "t_ns/", "depth/"
 _COLUMNS = (
     "proprio", "proposed", "executed", "rewards", "terminated", "truncated", "source", "policy_version",
     "success_probability",
@@ -49,6 +49,7 @@ def encode_episode(episode: Episode) -> bytes:
     arrays: dict[str, NDArray[Any]] = {name: getattr(episode, name) for name in _COLUMNS}
     arrays |= {_IMAGES + name: image for name, image in episode.images.items()}
     arrays |= {_TIMES + name: times for name, times in episode.t_ns.items()}
+    arrays |= {_DEPTH + name: depth for name, depth in episode.depth.items()}
     header = {name: getattr(episode, name) for name in _TEXTS}
     header["metadata"] = plain_metadata(episode.metadata, f"of episode {episode.id}")
     return _pack("episode", header, save(_contiguous(arrays)))
@@ -68,7 +69,7 @@ def decode_episode(message: bytes, spec: RobotSpec) -> Episode:
         if name not in arrays:
             raise LinkError(f"refused an episode: column {name} is missing")
     for name, array in arrays.items():
-        if name not in _COLUMNS and not name.startswith((_IMAGES, _TIMES)):
+        if name not in _COLUMNS and not name.startswith((_IMAGES, _TIMES, _DEPTH)):
             raise LinkError(f"refused an episode: unknown column {name[:80]!r}")
         if array.ndim == 0:
             raise LinkError(f"refused an episode: column {name[:80]!r} has no rows")
@@ -82,6 +83,7 @@ def decode_episode(message: bytes, spec: RobotSpec) -> Episode:
         images=_group(arrays, _IMAGES),
         t_ns=_group(arrays, _TIMES),
         metadata=_field(header, "metadata", dict),
+        depth=_group(arrays, _DEPTH),
         **columns,
     )
     check_episode(episode, spec)

@@ -26,10 +26,19 @@ from robot.control.pose import Pose
 from robot.control.robot_faults import RobotFaults
 from robot.control.safety import SafetyFilter, SafetyLimits, Target
 from robot.interfaces import Arm, ArmState, Camera, Clock, LatchingArm
-from robot.rollout.instruction_space import InstructionSpace
+from robot.rollout.observations import as_dict, depth_of, observation_space
 from trajectories.errors import ConfigError, SafetyError, StaleDataError
 from trajectories.numbers import NS_PER_S
-from trajectories.types import ACTION_SIZE, PROPRIO_NAMES, Command, Float32, Float64, Observation, RobotSpec, UInt8
+from trajectories.types import (
+    ACTION_SIZE,
+    PROPRIO_NAMES,
+    Command,
+    Float32,
+    Float64,
+    Observation,
+    RobotSpec,
+    UInt8,
+)
 
 _MAX_HOME_STEPS = 60
 
@@ -119,14 +128,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         self._controller = Controller(self._arm, clock, spec.control_hz, substeps_hz, self._permit)
         self._target: Target | None = None
         self._gripper_command = 1.0
-        images = {name: spaces.Box(0, 255, (h, w, 3), np.uint8) for name, (h, w) in sorted(spec.cameras.items())}
-        self.observation_space = spaces.Dict(
-            {
-                "images": spaces.Dict(images),  # type: ignore[arg-type]
-                "proprio": spaces.Box(-np.inf, np.inf, (len(spec.proprio),), np.float32),
-                "instruction": InstructionSpace(),
-            }
-        )
+        self.observation_space = observation_space(spec)
         self.action_space = spaces.Box(-1.0, 1.0, (ACTION_SIZE,), np.float32)  # type: ignore[assignment]
 
     # ---- the controller's own interface -------------------------------------------------------------------
@@ -210,6 +212,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
             proprio=proprio,
             instruction=self.instruction,
             t_ns={"joints": state.t_ns, **{name: frame.t_ns for name, frame in frames.items()}},
+            depth={name: depth_of(name, frames[name]) for name in self.robot_spec.depth},
         )
 
     def apply(self, action: Float32) -> Applied:
@@ -319,14 +322,14 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         super().reset(seed=seed)
         self._steps = 0
         self.go_home(self.np_random)
-        return self._as_dict(self.observe()), {}
+        return as_dict(self.observe()), {}
 
     def step(self, action: Float32) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         """One control step; the reward is always 0, success is for a reward model to judge."""
         applied = self.apply(action)
         self._steps += 1
         info = {"executed": applied.executed, "clipped": applied.command.clipped}
-        return self._as_dict(self.observe()), 0.0, False, self._steps >= self._max_steps, info
+        return as_dict(self.observe()), 0.0, False, self._steps >= self._max_steps, info
 
     def render(self) -> UInt8:  # type: ignore[override]
         """The first camera's newest frame, uint8 (H, W, 3).
@@ -385,10 +388,3 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
             f"The arm did not get home in {_MAX_HOME_STEPS} control steps: something blocks it. "
             "Free the arm and start again."
         )
-
-    def _as_dict(self, observation: Observation) -> dict[str, Any]:
-        return {
-            "images": dict(observation.images),
-            "proprio": observation.proprio,
-            "instruction": observation.instruction,
-        }

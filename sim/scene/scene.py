@@ -143,8 +143,8 @@ class Scene:
         inside = (self.fixture(name) for name in self._fixtures)
         return max((f.floor_height for f in inside if f.contains(x, y)), default=0.0)
 
-    def camera(self, name: str, size: tuple[int, int] = (96, 96)) -> SimCamera:
-        """A camera device of (height, width) pixels.
+    def camera(self, name: str, size: tuple[int, int] = (96, 96), depth: bool = False) -> SimCamera:
+        """A camera device of (height, width) pixels, with depth or without.
 
         Raises:
             ConfigError: When there is no such camera.
@@ -153,7 +153,7 @@ class Scene:
             raise ConfigError(f"There is no camera {name!r}; there are {list(self.cameras)}.")
         if size not in self._renderers:
             self._renderers[size] = SceneRenderer(self.physics.model, size)
-        return SimCamera(name, self.physics, self._renderers[size], size)
+        return SimCamera(name, self.physics, self._renderers[size], size, depth)
 
     def close(self) -> None:
         """Free what the cameras hold."""

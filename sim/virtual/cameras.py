@@ -21,10 +21,9 @@ from enum import Enum, auto
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from trajectories.errors import ConfigError
-from trajectories.types import UInt8
+from trajectories.types import UInt8, UInt16
 
 UVC_STAND_IN = "sim.virtual.cameras:VirtualCapture"
 REALSENSE_STAND_IN = "sim.virtual.cameras:VirtualFeed"
@@ -34,8 +33,6 @@ _HEAD = struct.Struct("<qq")  # frame number, exposure in us
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid: see SO_PEERCRED in unix(7)
 _EXPOSURE_US = 8000
 _FRAME_WIDTH, _FRAME_HEIGHT = 3, 4  # cv2.CAP_PROP_FRAME_WIDTH, _HEIGHT; this file does without OpenCV
-
-UInt16 = NDArray[np.uint16]
 
 
 class Fault(Enum):

@@ -7,12 +7,8 @@ from contextlib import AbstractContextManager
 import numpy as np
 
 from sim.physics import Physics
-from sim.rendering import SceneRenderer
-from sim.virtual.cameras import UInt16
-from trajectories.types import UInt8
-
-_MM = 1000.0
-_FARTHEST_MM = 10_000.0
+from sim.rendering import SceneRenderer, depth_in_mm
+from trajectories.types import UInt8, UInt16
 
 
 class View:
@@ -48,8 +44,7 @@ class View:
         """The same, and keep the depth."""
         self._freeze()
         image, metres = self._renderer.render_deep(self._copy, self._camera, self._size)
-        millimetres = metres * _MM
-        self._depth = np.where(millimetres < _FARTHEST_MM, millimetres, 0.0).round().astype(np.uint16)
+        self._depth = depth_in_mm(metres)
         return image
 
     def depth(self) -> UInt16:

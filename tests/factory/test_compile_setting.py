@@ -56,7 +56,7 @@ def test_a_run_keeps_to_what_it_began_with(tmp_path, demo_store, capsys):
     assert policy_checkpoint(tmp_path / "none") is None
 
 
-@pytest.mark.parametrize(("steps", "compiles"), [(6000, False), (60_000, True)])
+@pytest.mark.parametrize(("steps", "compiles"), [(2000, False), (6000, True)])
 def test_robot_finetuning(steps, compiles, tmp_path, demo_store, monkeypatch):
     config = settings(
         "learner", "workers=1", f"run_dir={tmp_path}", f"finetune.steps={steps}", "agent.networks.critics=10",

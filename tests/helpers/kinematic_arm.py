@@ -72,16 +72,17 @@ class KinematicArm:
 
 @dataclass
 class PatternCamera:
-    """A grey frame of a given age."""
+    """A grey frame of a given age, with depth if it is given."""
 
     clock: ManualClock
     size: tuple[int, int]
     age_ns: int = 0
+    depth: np.ndarray | None = None
 
     def latest(self, max_age_ns: int) -> Frame:
         if self.age_ns > max_age_ns:
             raise StaleDataError("the pattern is old")
-        return Frame(np.full((*self.size, 3), 7, np.uint8), self.clock.now - self.age_ns)
+        return Frame(np.full((*self.size, 3), 7, np.uint8), self.clock.now - self.age_ns, self.depth)
 
 
 SPEC = RobotSpec(cameras={"front": (8, 10)})

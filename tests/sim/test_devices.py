@@ -68,6 +68,18 @@ def test_camera_renders_once_for_a_state_and_anew_after_a_change(scene):
     assert camera.latest(0) is not second
 
 
+def test_a_depth_camera_gives_millimetres_and_the_same_colours(scene):
+    plain, deep = scene.camera("front", (32, 32)).latest(0), scene.camera("front", (32, 32), depth=True).latest(0)
+    assert plain.depth is None
+    assert np.array_equal(deep.image, plain.image)
+    assert deep.depth.dtype == np.uint16
+    _, metres = scene._renderers[32, 32].render_deep(scene.physics, "front", (32, 32))
+    near = metres < 10
+    assert near.mean() > 0.5
+    assert np.array_equal(deep.depth[near], np.rint(1000 * metres[near]).astype(np.uint16))
+    assert (deep.depth[~near] == 0).all()
+
+
 def test_contacts_and_poses_follow_placing_by_hand(scene):
     assert not scene.physics.in_contact("cube", "rack")
     scene.place("cube", (0.28, -0.1, scene.fixture("rack").floor_height - 1e-4), 0.0)

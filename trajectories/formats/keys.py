@@ -42,8 +42,12 @@ def steps_of(episode: ForeignEpisode, key: str = "actions") -> int:
     """Number of steps of an episode to be written, T, by its actions.
 
     Raises:
-        FormatError: It has no such column, no steps, or a column or camera that has neither T nor T + 1 rows.
+        FormatError: It has no such column, no steps, a column of what isn't numbers, or a column or camera that has
+            neither T nor T + 1 rows.
     """
+    others = {name: str(column.dtype) for name, column in episode.columns.items() if column.dtype.kind not in "biuf"}
+    if others:
+        raise FormatError(f"Episode {episode.name!r} has columns {others}; only numbers are written.")
     if key not in episode.columns or len(episode.columns[key]) == 0:
         raise FormatError(f"Episode {episode.name!r} has no {key!r}; expected a column of them with at least one row.")
     steps = len(episode.columns[key])

@@ -13,6 +13,8 @@ from trajectories.formats.bridge.writer import BridgeSink
 from trajectories.formats.diffusion_policy.reader import ReplayBufferSource, is_replay_buffer
 from trajectories.formats.diffusion_policy.writer import ReplayBufferSink
 from trajectories.formats.foreign import ForeignSink, ForeignSource, Format, FormatError, SinkSettings
+from trajectories.formats.lerobot.reader import LeRobotSource, is_lerobot_v2, is_lerobot_v3
+from trajectories.formats.lerobot.writer import create_v2, create_v3
 from trajectories.formats.minari.reader import MinariSource, is_minari_folder
 from trajectories.formats.minari.writer import MinariSink
 from trajectories.formats.robomimic.reader import RobomimicSource, is_robomimic
@@ -23,6 +25,10 @@ FORMATS: Registry[Format] = Registry(
     "regrasp.formats",
     "format",
     {
+        "lerobot_v3": Format(
+            "a folder with meta/info.json of codebase_version v3.0", is_lerobot_v3, LeRobotSource, create_v3
+        ),
+        "lerobot_v2": Format("a folder with meta/info.json of v2.1 or v2.0", is_lerobot_v2, LeRobotSource, create_v2),
         "bridge": Format(
             "a folder above traj_group0/traj0 with obs_dict.pkl in it", is_bridge, BridgeSource, BridgeSink
         ),

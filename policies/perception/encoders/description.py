@@ -20,6 +20,7 @@ def described(encoder: Encoder) -> dict[str, Any]:
         "cameras": {name: list(size) for name, size in encoder.cameras.items()},
         "sizes": list(encoder.sizes),
         "tower": None if encoder.tower is None else encoder.tower.digest,
+        **({"absent": encoder.absent} if encoder.absent else {}),
     }
 
 
@@ -36,7 +37,9 @@ def rebuilt(description: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> En
     """
     cameras = {name: (int(height), int(width)) for name, (height, width) in description["cameras"].items()}
     with torch.random.fork_rng(devices=[]):
-        encoder = Encoder(EncoderConfig.from_dict(description["config"]), cameras, *description["sizes"])
+        config, absent = EncoderConfig.from_dict(description["config"]), description.get("absent")
+        proprio_size, text_size = description["sizes"]
+        encoder = Encoder(config, cameras, proprio_size, text_size, absent)
     if encoder.tower is not None and encoder.tower.digest != description["tower"]:
         raise CheckpointError(
             f"The encoder was trained behind the image tower {str(description['tower'])[:12]}, and here it is "

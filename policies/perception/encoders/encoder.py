@@ -31,6 +31,7 @@ class Encoder(nn.Module):
         config: Settings.
         cameras: Camera -> (height, width) of its images, in the order of the features.
         sizes: Entries of proprioception and of the instruction's embedding, (P, E).
+        absent: Camera that may be missing -> the entry of the proprioception that is 1 where it is, 0 where it isn't.
         frozen: Nothing is trained (any more): see `freeze`.
         tower: The frozen pre-trained tower, one for all cameras; None for the other kinds.
     """
@@ -41,6 +42,7 @@ class Encoder(nn.Module):
         cameras: Mapping[str, tuple[int, int]],
         proprio_size: int,
         instruction_size: int = 0,
+        absent: Mapping[str, int] | None = None,
     ) -> None:
         """Random weights from torch's global generator, and pre-trained ones where the config names them.
 
@@ -50,6 +52,7 @@ class Encoder(nn.Module):
                 are left out.
             proprio_size: P.
             instruction_size: E; 0 when the config leaves the instruction out.
+            absent: See the attribute; None without such cameras.
 
         Raises:
             ConfigError: For a camera that the robot hasn't got, images too small or (for shared networks) of several
@@ -69,6 +72,7 @@ class Encoder(nn.Module):
         self.config = config
         self.cameras = {name: (int(cameras[name][0]), int(cameras[name][1])) for name in config.cameras}
         self.sizes = (proprio_size, instruction_size)
+        self.absent = dict(absent or {})
         network = config.network
         self.tower = Tower(network) if isinstance(network, ClipConfig) and not network.finetune else None
         code_size = instruction_size if config.instruction == "film" else None
@@ -157,7 +161,8 @@ class Encoder(nn.Module):
             offsets: From `draw` to augment; None to act (and for "crop" the middle).
 
         Returns:
-            float32 (B, F): each camera's features in the config's order, proprioception, instruction.
+            float32 (B, F): each camera's features in the config's order (0 where it is missing), proprioception,
+            instruction.
 
         Raises:
             ConfigError: For a camera that is missing, or other shapes or dtypes than the encoder was made for.
@@ -216,6 +221,9 @@ class Encoder(nn.Module):
                 f"({len(proprio)}, {instruction_size}) for encoder.instruction={self.config.instruction!r}."
             )
         parts = [self.branch(i)(seen[name], code) for i, name in enumerate(self.cameras)]
+        for i, name in enumerate(self.cameras):
+            if name in self.absent:
+                parts[i] = parts[i] * (1.0 - proprio[:, self.absent[name], None])
         parts.append(self.proprio(proprio))
         if self.words is not None:
             parts.append(self.words(code))

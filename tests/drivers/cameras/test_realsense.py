@@ -10,7 +10,7 @@ from helpers.camera_helpers import wait_until
 from helpers.camera_stand_ins import HEIGHT, WIDTH, depth_of, image_of, number_of
 
 from drivers.cameras import realsense_pipeline
-from drivers.cameras.camera import ProcessCamera
+from drivers.cameras.camera import ProcessCamera, in_millimetres
 from drivers.cameras.config import CameraConfig
 from drivers.cameras.realsense import RealSenseSource
 from drivers.cameras.realsense_config import RealSenseConfig
@@ -36,6 +36,7 @@ def test_colour_and_depth_come_bit_by_bit_through_the_whole_path():
             frame, depth = camera.latest(LONG), camera.depth(LONG)
             number = number_of(frame.image)
             assert np.array_equal(frame.image, image_of(number))
+            assert np.array_equal(frame.depth, depth_of(number))
             assert np.array_equal(depth.depth, depth_of(int(depth.depth[0, 0])))
             assert int(depth.depth[0, 0]) >= number
             assert depth.unit_m == pytest.approx(0.001)
@@ -284,3 +285,12 @@ def test_exposure_is_set_in_the_sensors_unit():
     assert automatic.options == [("auto", 1)]
     with pytest.raises(CameraError, match="out of this sensor's range, 1 to 10000 us"):
         set_exposure(FakeRealSense, FakeSensor("Stereo Module"), 20_000)
+
+
+def test_depth_is_recorded_in_millimetres_whatever_the_cameras_unit():
+    counts = np.array([[0, 4, 5, 1234, 65535]], np.uint16)
+    assert in_millimetres(counts, 1_000_000) is counts
+    assert in_millimetres(counts, 100_000).tolist() == [[0, 0, 0, 123, 6554]]  # a D405 counts tenths of a millimetre
+    assert in_millimetres(counts, 2_000_000).tolist() == [[0, 8, 10, 2468, 0]]  # further than uint16 holds
+    with pytest.raises(CameraError, match="without its unit"):
+        in_millimetres(counts, -1)

@@ -43,6 +43,20 @@ def test_an_episode_survives(steps):
     assert_same_episode(decode_episode(encode_episode(episode), SPEC), episode)
 
 
+def test_depth_survives_and_must_belong_to_the_robot():
+    deep = dataclasses.replace(SPEC, depth=("front",))
+    depth = np.random.default_rng(0).integers(0, 65536, (5, 8, 12), dtype=np.uint16)
+    episode = dataclasses.replace(make_episode(7, 4), depth={"front": depth})
+    message = encode_episode(episode)
+    back = decode_episode(message, deep)
+    assert back.depth["front"].dtype == np.uint16
+    assert np.array_equal(back.depth["front"], depth)
+    with pytest.raises(InvalidEpisodeError, match="depth is of cameras"):
+        decode_episode(message, SPEC)
+    with pytest.raises(InvalidEpisodeError, match="depth is of cameras"):
+        decode_episode(encode_episode(make_episode(7, 4)), deep)
+
+
 def test_column_views_are_sent_as_they_look():
     episode = make_episode(3, 4)
     wide = np.zeros((4, 14), np.float32)

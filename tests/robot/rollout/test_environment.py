@@ -227,6 +227,21 @@ def test_it_is_a_gymnasium_environment():
     assert env.render().shape == (8, 10, 3)
 
 
+def test_depth_is_observed_where_the_specification_has_it_and_missed_where_the_camera_has_none():
+    deep, clock = replace(SPEC, depth=("front",)), ManualClock()
+    camera = PatternCamera(clock, (8, 10), depth=np.full((8, 10), 512, np.uint16))
+    env = RobotEnv(KinematicArm(clock), {"front": camera}, clock, deep)
+    observation, _ = env.reset(seed=4)
+    assert env.observation_space.contains(observation)
+    assert (observation["depth"]["front"] == 512).all()
+    camera.depth = None
+    with pytest.raises(ConfigError, match=r"Camera 'front' gives no depth"):
+        env.observe()
+    plain, _, _ = make_env()
+    assert "depth" not in plain.observation_space.spaces
+    assert plain.observe().depth == {}
+
+
 def test_constructor_refuses_what_does_not_fit():
     clock = ManualClock()
     arm = KinematicArm(clock)

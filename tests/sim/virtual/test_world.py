@@ -135,6 +135,7 @@ def test_a_realsense_driver_gets_colour_and_depth(world, arm):
     with ProcessCamera(CameraConfig("wrist", source, (96, 96))) as wrist:
         wrist.wait()
         assert wrist.latest(LONG).image.std() > 5
+        assert 200 < np.median(wrist.latest(LONG).depth) < 500  # mm
         metres = wrist.depth(LONG).depth * wrist.depth(LONG).unit_m
         assert world.state()["cameras"]["wrist"]["opened_by"] == wrist.status().pid
     # the camera is 0.3 m above the table and looks down, past the fingers

@@ -40,7 +40,16 @@ def write(kind, folder, episodes, settings=EXACT):
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(kind=st.sampled_from(sorted(SAMPLES)), steps=st.lists(st.integers(1, 5), min_size=1, max_size=3))
 def test_what_was_written_is_read(tmp_path_factory, kind, steps):
+    noted = {
+        "outcome": "failure",
+        "direction": "backward",
+        "task": "pot",
+        "id": "e7",
+        "success_rate": 0.5,
+        "real": True,
+    }
     episodes = [SAMPLES[kind][0](count, seed) for seed, count in enumerate(steps)]
+    episodes = [replace(episode, attributes={**episode.attributes, **noted}) for episode in episodes]
     source = open_source(write(kind, tmp_path_factory.mktemp("out"), episodes))
     names = source.names()
     assert len(names) == len(set(names)) == source.describe().episodes == len(steps)
@@ -49,6 +58,7 @@ def test_what_was_written_is_read(tmp_path_factory, kind, steps):
         assert found.name == name
         assert found.fps == 10
         same(found, expected, lossless=kind != "bridge")
+        assert noted.items() <= found.attributes.items()
 
 
 @KINDS
@@ -113,6 +123,7 @@ def test_closing_and_aborting_twice_does_nothing(tmp_path, kind):
     sink = sink_of(kind, tmp_path)
     sink.write(SAMPLES[kind][0]())
     sink.close()
+    sink.close()
     sink.abort()
     assert open_source(tmp_path / SAMPLES[kind][1]).describe().episodes == 1
 
@@ -125,6 +136,7 @@ def test_rows_that_fit_no_step_are_refused(tmp_path, kind):
         ({**sample.columns, "more": np.zeros(9)}, "rows {'more': 9}"),
         ({k: v for k, v in sample.columns.items() if k != key}, "has no 'actions'"),
         ({**sample.columns, key: sample.columns[key][:0]}, "has no"),
+        ({**sample.columns, "more": np.full(3, "text")}, "only numbers are written"),
     ]:
         with pytest.raises(FormatError, match=message), sink_of(kind, tmp_path) as sink:
             sink.write(replace(sample, columns=columns))

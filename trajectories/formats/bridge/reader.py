@@ -115,11 +115,11 @@ class _Trajectory:
             "task": task_of(folder),
             "collection_metadata": plain_mapping(from_json(_text(run / "collection_metadata.json"))),
             "policy_type": self._policy_type,
-            **self._agent_data(),
             **self._confidence(),
         }
+        noted = self._agent_data()
         columns = {**observed, **steps, **self._rewards(len(steps["actions"]))}
-        kept = {key: value for key, value in attributes.items() if value not in (None, {}, [])}
+        kept = noted | {key: value for key, value in attributes.items() if value not in (None, {}, [])}
         return ForeignEpisode(name, _rate(run), columns, images, self._instructions(), kept)
 
     @cached_property
@@ -214,7 +214,9 @@ class _Trajectory:
         if not (self._folder / "agent_data.pkl").exists():
             return {}
         try:
-            return {"agent_data": plain_mapping(self._load("agent_data.pkl"))}
+            noted = plain_mapping(self._load("agent_data.pkl"))
+            others = noted.pop("attributes", {})  # our writer's
+            return {**(others if isinstance(others, dict) else {}), "agent_data": noted}
         except DamagedEpisodeError as error:
             return {"agent_data_refused": str(error)}
 

@@ -2,7 +2,8 @@
 
 An episode's keys are those of `reader.py`: cameras `images{i}` and `depth_images{i}`, numbered from 0 without gaps,
 `actions` and `policy_out/{key}` with T rows, `rewards` with T rows, every other column with T + 1 rows. Images become
-JPEG files of quality 95, in which the recorder's are; depth is kept exactly.
+JPEG files of quality 95, as the recorder's are; depth is kept exactly. Attributes without a place are noted in
+`agent_data.pkl`, which no loader reads.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from trajectories.formats.staging import Staged
 _GROUP = 1000
 _BATCH = 32
 _OUTPUT = "policy_out/"
+_OWN = ("agent_data", "confidence", "policy_type", "date", "shifted_by_one_step", "collection_metadata")
+"""Attributes of an episode that are written in a place of their own, or follow from the path."""
 
 
 class BridgeSink(ForeignSink):
@@ -42,7 +45,7 @@ class BridgeSink(ForeignSink):
     def __init__(self, path: Path, settings: SinkSettings) -> None:
         self._staged = Staged(path)
         self._keys = SameKeys()
-        self._count = 0
+        self._count, self._closed = 0, False
         now = datetime.now()
         self._run = self._staged.path / now.strftime(DATE_FORMAT)
         self._config = {"agent": {"env": ["", {"move_duration": 1 / settings.fps}]}, "save_format": ["raw"]}
@@ -69,11 +72,14 @@ class BridgeSink(ForeignSink):
 
     def close(self) -> None:
         """See `ForeignSink.close`."""
+        if self._closed:
+            return
         if self._count == 0:
             self.abort()
             raise FormatError(f"No episode was written to {self._staged.final}; nothing is left there.")
         for name, value in (("config.json", self._config), ("collection_metadata.json", self._metadata)):
             (self._run / name).write_text(json.dumps(value, indent=4), encoding="utf-8")
+        self._closed = True
         self._staged.commit()
 
     def abort(self) -> None:
@@ -120,7 +126,9 @@ def _files(episode: ForeignEpisode, steps: int) -> Iterator[tuple[str, bytes]]:
     observed = {k: column for k, column in episode.columns.items() if not _is_step(k)}
     yield "obs_dict.pkl", dumps(observed)
     yield "policy_out.pkl", dumps(taken)
-    yield "agent_data.pkl", dumps({"traj_ok": True, "term_t": steps - 1, **episode.attributes.get("agent_data", {})})
+    others = {key: value for key, value in episode.attributes.items() if key not in _OWN}
+    noted = {"traj_ok": True, "term_t": steps - 1, **episode.attributes.get("agent_data", {})}
+    yield "agent_data.pkl", dumps(noted | ({"attributes": others} if others else {}))
     if "rewards" in episode.columns:
         yield "reward_data.pkl", dumps(episode.columns["rewards"])
     if episode.instructions:

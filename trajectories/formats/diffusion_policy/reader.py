@@ -1,7 +1,7 @@
 """Reading diffusion_policy's replay buffers: a folder `*.zarr`, or the same zipped, `*.zarr.zip`.
 
 Columns are the arrays of `data` under their own names, T rows an episode; those of uint8 (N, H, W, 3) and of uint16
-(N, H, W) are images. The format knows no rate and no instructions; those that our writer notes beside are read.
+(N, H, W) are images. The format knows no rate and no instructions; what our writer notes beside is read.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class ReplayBufferSource:
                 f"{path} has the episode_ends {ends[:8].tolist()} ...; expected ascending numbers of rows."
             )
         self._attributes = plain_mapping(dict(self._root.attrs))
-        self._meta = plain_mapping(dict(meta.attrs))
+        self._meta = dict(meta.attrs)
 
     def names(self) -> Sequence[str]:
         """See `ForeignSource.names`."""
@@ -100,10 +100,14 @@ class ReplayBufferSource:
                 images[key] = _ArrayRows(array, start, stop - start, where)
             else:
                 columns[key] = _rows(array, start, stop, where)
-        instructions = self._meta.get("instructions")
-        said = instructions[place] if isinstance(instructions, list) and place < len(instructions) else []
+        said, noted = self._noted("instructions", place), self._noted("attributes", place)
         words = tuple(map(str, said)) if isinstance(said, list) else ()
-        return ForeignEpisode(name, self._rate, columns, images, words)
+        return ForeignEpisode(name, self._rate, columns, images, words, plain_mapping(noted))
+
+    def _noted(self, what: str, place: int) -> Any:
+        """What our writer noted of an episode; None of others' buffers."""
+        entries = self._meta.get(what)
+        return entries[place] if isinstance(entries, list) and place < len(entries) else None
 
     @property
     def _rate(self) -> float | None:

@@ -29,7 +29,7 @@ _BATCH = 32
 
 
 class ReplayBufferSink(ForeignSink):
-    """One buffer; beside its arrays the root's attributes say the rate, those of `meta` the instructions.
+    """One buffer; beside its arrays the root's attributes say the rate, those of `meta` instructions and attributes.
 
     Args:
         path: Of the new folder, or of a zip file if it ends in .zip.
@@ -47,7 +47,9 @@ class ReplayBufferSink(ForeignSink):
         self._folder = self._staged.path.with_suffix(".folder.partial") if self._zipped else self._staged.path
         self._keys = SameKeys()
         self._ends: list[int] = []
+        self._closed = False
         self._instructions: list[list[str]] = []
+        self._attributes: list[dict[str, Any]] = []
         robot = {} if settings.robot_type is None else {"robot_type": settings.robot_type}
         try:
             self._root = zarr.open_group(str(self._folder), mode="w-", zarr_format=2)
@@ -70,6 +72,7 @@ class ReplayBufferSink(ForeignSink):
             raise FormatError(f"{self._staged.final} can't be written: {error}. Make room on the disk.") from error
         self._ends.append((self._ends[-1] if self._ends else 0) + steps)
         self._instructions.append(list(episode.instructions))
+        self._attributes.append(dict(episode.attributes))
 
     def _append(self, key: str, rows: NDArray[Any]) -> None:
         array = self._data.get(key)
@@ -79,6 +82,8 @@ class ReplayBufferSink(ForeignSink):
 
     def close(self) -> None:
         """See `ForeignSink.close`."""
+        if self._closed:
+            return
         if not self._ends:
             self.abort()
             raise FormatError(f"No episode was written to {self._staged.final}; nothing is left there.")
@@ -86,13 +91,14 @@ class ReplayBufferSink(ForeignSink):
             meta = self._root.create_group("meta")
             ends = np.array(self._ends, np.int64)
             meta.create_array("episode_ends", data=ends, chunks=ends.shape, compressors=None)
-            if any(self._instructions):
-                meta.attrs["instructions"] = self._instructions
+            if any(self._instructions) or any(self._attributes):
+                meta.attrs.update({"instructions": self._instructions, "attributes": self._attributes})
             if self._zipped:
                 _zip(self._folder, self._staged.path)
                 shutil.rmtree(self._folder)
         except OSError as error:
             raise FormatError(f"{self._staged.final} can't be written: {error}. Make room on the disk.") from error
+        self._closed = True
         self._staged.commit()
 
     def abort(self) -> None:

@@ -19,7 +19,7 @@ from trajectories.formats.foreign import DamagedEpisodeError, Description, Forei
 from trajectories.formats.hdf5_frames import DatasetFrames, datasets, is_image, opened, row_shape, undamaged
 from trajectories.formats.images import EncodedFrames, size_of
 from trajectories.formats.keys import describe_keys
-from trajectories.formats.plain import plain, plain_mapping
+from trajectories.formats.plain import from_json, plain, plain_mapping
 
 if TYPE_CHECKING:
     import h5py
@@ -104,7 +104,8 @@ class MinariSource:
             attributes = {key: plain(value) for key, value in group.attrs.items()}
         words = attributes.pop("instructions", [])
         said = tuple(map(str, words)) if isinstance(words, list) else ()
-        kept = {key: value for key, value in attributes.items() if value is not None}
+        noted = plain_mapping(from_json(attributes.pop("attributes", None)))  # our writer's
+        kept = {key: value for key, value in attributes.items() if value is not None} | noted
         return ForeignEpisode(name, self._rate, columns, images, said, kept)
 
     def _jpegs(self, dataset: h5py.Dataset) -> EncodedFrames:

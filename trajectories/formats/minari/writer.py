@@ -2,11 +2,13 @@
 
 An episode's keys are those of `reader.py`: `observations` alone, or `observations/{key}` at any depth, with T + 1 rows,
 images among them; `actions`, `rewards`, `terminations`, `truncations` with T rows; `infos/{key}`. Images of 32 x 32
-and more become JPEG files, as Minari does by default, unless the settings ask for lossless ones.
+and more become JPEG files, as Minari does by default, unless the settings ask for lossless ones. Instructions and
+attributes, of which Minari knows nothing, are metadata of their episode.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +44,7 @@ class MinariSink(ForeignSink):
         self._settings = settings
         self._keys = SameKeys()
         self._storage: Any = None
-        self._count = 0
+        self._count, self._closed = 0, False
 
     def write(self, episode: ForeignEpisode) -> None:
         """See `ForeignSink.write`."""
@@ -66,8 +68,11 @@ class MinariSink(ForeignSink):
             if self._storage is None:
                 self._storage = self._create(tree)
             self._storage.update_episodes([buffer])
-            if episode.instructions:
-                self._storage.update_episode_metadata([{"instructions": list(episode.instructions)}], [self._count])
+            noted: dict[str, Any] = {"instructions": list(episode.instructions)} if episode.instructions else {}
+            if episode.attributes:
+                noted["attributes"] = json.dumps(dict(episode.attributes))
+            if noted:
+                self._storage.update_episode_metadata([noted], [self._count])
         except OSError as error:
             raise FormatError(f"{self._staged.final} can't be written: {error}. Make room on the disk.") from error
         self._count += 1
@@ -93,9 +98,12 @@ class MinariSink(ForeignSink):
 
     def close(self) -> None:
         """See `ForeignSink.close`."""
+        if self._closed:
+            return
         if self._count == 0:
             self.abort()
             raise FormatError(f"No episode was written to {self._staged.final}; nothing is left there.")
+        self._closed = True
         self._staged.commit()
 
     def abort(self) -> None:

@@ -181,7 +181,7 @@ def test_what_minari_has_no_place_for_is_refused(tmp_path):
         ({**sample.columns, "state": np.zeros(3)}, "has state; Minari's keys are"),
         ({**sample.columns, "rewards": np.zeros(4)}, "rows {'rewards': 4}"),
         ({**sample.columns, "observations/x": np.zeros(3)}, "rows {'observations/x': 3}"),
-        ({**sample.columns, "observations/x": np.zeros(4, complex)}, "complex"),
+        ({**sample.columns, "observations/x": np.zeros(4, complex)}, "only numbers"),
         ({**sample.columns, "observations/step/x": np.zeros(4)}, "rename"),
         ({key: value for key, value in sample.columns.items() if key != "truncations"}, "lacks truncations"),
     ]:

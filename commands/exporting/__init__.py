@@ -1,0 +1,1 @@
+"""`regrasp export`: episodes of a trajectory store into files of other projects."""

@@ -1,0 +1,1 @@
+"""`regrasp import`: episodes of other projects into a trajectory store."""
