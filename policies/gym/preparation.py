@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from trajectories.formats.robomimic.reader import is_robomimic
 
 from policies.gym.environment import Interface
 from policies.gym.minari_files import is_minari, read_minari
@@ -25,6 +24,7 @@ from trajectories.flat.d4rl import read_d4rl
 from trajectories.flat.episode import FlatDataset, FlatEpisode
 from trajectories.flat.errors import DatasetError
 from trajectories.flat.returns import returns_to_go
+from trajectories.formats.robomimic.reader import is_robomimic
 from trajectories.types import Float32, Source
 
 _OUTSIDE = 1e-5

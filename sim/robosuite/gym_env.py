@@ -19,8 +19,10 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 from robosuite import macros
 
+import sim.robosuite.widowx  # noqa: F401  (registers the arm)
 from sim.rendering import load_triton
 from sim.robosuite.controllers import controller_settings
+from sim.robosuite.drawing import make_current
 from sim.robosuite.draws import Draws
 from trajectories.errors import ConfigError
 from trajectories.types import UInt8
@@ -195,16 +197,6 @@ class RobosuiteEnv(gymnasium.Env[dict[str, Any], NDArray[Any]]):
             image = np.asarray(named[name], np.uint8)
             values[name] = np.ascontiguousarray(image[::-1] if self._upside_down else image)
         return values
-
-
-def make_current(world: Any) -> None:
-    """Make the OpenGL context of one of robosuite's environments the current one, if it has one.
-
-    robosuite does so only when it makes the context: it would draw in, and free what belongs to, another one's.
-    """
-    context = world.sim._render_context_offscreen
-    if context is not None:
-        context.gl_ctx.make_current()
 
 
 def _require_known(task: str, robots: Sequence[str], settings: dict[str, Any]) -> None:
