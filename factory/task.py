@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from trajectories.errors import ConfigError
 from trajectories.types import DIRECTIONS, Direction
 
+if TYPE_CHECKING:
+    from sim.tasks import Task
+
+
+def task_of(config: DictConfig) -> Task:
+    """The task of that name in the robot's world: robosuite's, or else the twin's.
+
+    Raises:
+        ConfigError: The world knows no such task.
+    """
+    from sim.robosuite.tasks import find_robosuite_task
+    from sim.tasks import find_task
+
+    name = str(config.task.name)
+    return find_robosuite_task(name) if str(config.robot.name) == "robosuite" else find_task(name)
+
 
 def instructions_of(config: DictConfig) -> Mapping[Direction, Sequence[str]]:
-    """Direction -> wordings: `task.instructions` of the settings, otherwise those of the twin's task of that name.
+    """Direction -> wordings: `task.instructions` of the settings, otherwise those of the world's task of that name.
 
     Raises:
         ConfigError: When a direction has no wording, or the twin knows no such task.
     """
     own = config.task.get("instructions")
     if own is None:
-        from sim.tasks import find_task
-
-        return find_task(str(config.task.name)).instructions
+        return task_of(config).instructions
     wordings: dict[Direction, tuple[str, ...]] = {
         direction: tuple(str(text) for text in own.get(direction) or ()) for direction in DIRECTIONS
     }
