@@ -61,7 +61,7 @@ def usage() -> str:
 def verb_of(arguments: list[str]) -> tuple[str, list[str]]:
     """The verb's name and the arguments that are left: one word, two (`bench data`), or one with an environment.
 
-    `pretrain` and `finetune` with `env=ID` among their settings train on that environment instead of the robot.
+    `pretrain`, `finetune` and `evaluate` with `env=ID` among their settings mean that environment instead of the robot.
     """
     two = " ".join(arguments[:2])
     if two in VERBS:
@@ -80,7 +80,10 @@ def verb_help(name: str) -> str:
     for setting in read_settings(verb):
         about = "; ".join(part for part in (setting.kind, setting.meaning) if part)
         lines.append(f"  {f'{setting.key}={setting.default}':44}  {about}".rstrip())
-    groups = [f"  {group + '=' + '|'.join(choices(group)):42} {about}" for group, about in default_groups(verb)]
+    groups = [
+        f"  {group + '=' + '|'.join(choices(group, verb.config_module)):42} {about}"
+        for group, about in default_groups(verb)
+    ]
     return (
         f"regrasp {name}: {verb.summary}\n\n{verb.details}\n\n"
         f"Settings and their defaults (change one with key=value, e.g. `regrasp {verb_word(name)} {verb.example}`):\n\n"

@@ -21,6 +21,7 @@ from factory.policy import require_online
 from factory.reward import require_readable_task
 from factory.run_folders import find_policy, finetune_folder
 from factory.spec import spec_of
+from factory.twin import in_simulated_time
 from robot.interfaces import Policy
 from robot.rollout.actor_status import ActorStatus
 from robot.rollout.policy_watch import WatchedPolicy
@@ -67,7 +68,7 @@ def open_session(
     def keep(episode: Episode) -> None:
         retry_while_disk_is_full(lambda: outbox.commit(episode), tqdm.write, stop.is_set)
 
-    acting: Policy = policy if config.robot.name == "twin" else WatchedPolicy(policy, tqdm.write)
+    acting: Policy = policy if in_simulated_time(config) else WatchedPolicy(policy, tqdm.write)
     rng = np.random.default_rng([int(config.seed), start])
     policy.seed(int(rng.integers(2**31)))
     station.prepare("forward", rng)

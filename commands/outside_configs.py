@@ -34,12 +34,18 @@ def config_modules() -> list[str]:
     return sorted({point.value for point in importlib.metadata.entry_points(group=ENTRY_POINTS)})
 
 
-def choices(group: str) -> list[str]:
+def choices(group: str, module: str = ROOT) -> list[str]:
     """Names that a group can be set to, the project's own and those of packages, sorted.
+
+    Args:
+        group: Its name.
+        module: Package of the verb's YAML files; one beside `ROOT` has groups of its own, which packages don't add to.
 
     Raises:
         ConfigError: When a package's folder can't be found, or one name comes from two places.
     """
+    if module != ROOT:
+        return sorted(_yaml_names(_folder(module) / group))
     return sorted(_with_yaml(group) | (_methods_outside() if group == "method" else set()))
 
 

@@ -21,6 +21,7 @@ from factory.data import open_data, require_robot
 from factory.reward import require_readable_task
 from factory.run_folders import data_folder
 from factory.spec import plain
+from factory.twin import in_simulated_time
 from robot.control.faults import FaultLatch
 from robot.demonstration.types import DemonstrationOptions, Progress, Tally
 from robot.demonstration.words import Phase
@@ -129,7 +130,7 @@ def demonstrate(
     tally, earlier = tally_of(store, task)
     options = _options(settings)
     station = around.station
-    pace = StepPacer(station.env.control_period_s if config.robot.name == "twin" and settings.realtime else 0.0)
+    pace = StepPacer(station.env.control_period_s if in_simulated_time(config) and settings.realtime else 0.0)
 
     def look(observation: Observation) -> None:
         around.view.on_observation(observation)

@@ -91,8 +91,9 @@ VERBS: dict[str, Verb] = {
     "pretrain env=ID": Verb(
         "commands.gym.pretrain",
         "gym/pretrain",
-        "the same for any Gymnasium environment with a state: from a D4RL or Minari data set, by any method",
-        "Reads dataset=FILE (D4RL-style HDF5) or dataset=FOLDER (Minari), trains offline, evaluates the policy.\n"
+        "the same for any Gymnasium environment: from a D4RL, robomimic or Minari data set, by any method",
+        "Reads dataset=FILE (HDF5 of D4RL or robomimic) or dataset=FOLDER (Minari), trains offline, evaluates.\n"
+        "env=robosuite:TASK is one of robosuite's. Images are looked at through encoder=cnn, resnet or clip.\n"
         "A step before a time-out stays out, and is counted, where the file doesn't hold what it led to. Observations\n"
         "that are dictionaries come in the order of gymnasium.spaces.flatten; actions are rescaled to [-1, 1].",
         "env=PointMaze_UMaze-v3 dataset=umaze.hdf5 method=calql steps=50000",
@@ -154,6 +155,15 @@ VERBS: dict[str, Verb] = {
         "physics predicate, which the policy and the learner never see.",
         "checkpoint=pretrained evaluate.episodes=100",
         "Run it again: an evaluation takes a minute and starts from its beginning.",
+    ),
+    "evaluate env=ID": Verb(
+        "commands.gym.evaluate",
+        "gym/evaluate",
+        "return and success of a policy that `pretrain env=ID` or `finetune env=ID` trained",
+        "Loads the run's checkpoint, meets the same starts as every evaluation with this seed, and writes the figures\n"
+        "with their conditions into the run's folder.",
+        "env=robosuite:Lift method=bc evaluate.episodes=100",
+        "It only adds a file: run it again.",
     ),
     "compare": Verb(
         "commands.report.compare",

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from factory.reward import reward_of
 from factory.spec import spec_of
 from factory.task import instructions_of
+from factory.twin import in_simulated_time
 from robot.interfaces import Policy
 from robot.rollout.judging import judge_s, judges_beside, policy_s, sample_observation
 
@@ -47,7 +48,7 @@ def session_judge(config: DictConfig, policy: Policy | None, notify: Callable[[s
         CheckpointError, SpecMismatchError: As `factory.reward.reward_of`.
     """
     spec, reward = spec_of(config), _reward(config)
-    if config.robot.name == "twin":
+    if in_simulated_time(config):
         return SessionJudge(reward, False)
     observation = sample_observation(spec, instructions_of(config)["forward"][0])
     judge = judge_s(reward, observation)

@@ -1,6 +1,7 @@
 """Open the robot that the settings name, with everything that a session needs.
 
 robot=twin     the simulated world, on simulated time; everything happens as fast as the computer allows
+robot=robosuite  the same arm in robosuite's scenes and physics, likewise
 robot=virtual  the same world in a process of its own in real time, behind virtual servos and cameras: real drivers
 robot=widowx   an arm of Interbotix' X series: WidowX 250 S, WidowX 250, WidowX 200, ViperX 300 S
 
@@ -124,7 +125,9 @@ def _open_widowx(
 
 
 ROBOTS: Registry[OpenRobot] = Registry(
-    "regrasp.robots", "robot", {"twin": _open_twin, "virtual": _open_virtual, "widowx": _open_widowx}
+    "regrasp.robots",
+    "robot",
+    {"twin": _open_twin, "robosuite": _open_twin, "virtual": _open_virtual, "widowx": _open_widowx},
 )
 """Name -> how a robot of that kind is opened."""
 

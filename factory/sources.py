@@ -18,6 +18,7 @@ from trajectories.alignment import EpisodeSource, Roles, aligned, missing_of, re
 from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.store import TrajectoryStore
+from trajectories.types import RobotSpec
 
 SOURCES_FILE = "data.json"
 """In a pre-trained policy's folder: the stores that `data` named; without it, it was the run's own."""
@@ -43,9 +44,9 @@ class NamedStores:
         Raises:
             ConfigError: They are no list of folders, or there are more roles than stores.
         """
-        named, roles = _value(config, "data"), _value(config, "data_roles")
+        named, roles = _plain(config.get("data")), _plain(config.get("data_roles"))
         if named is None:
-            if roles is not None or _value(config, "data_shares") is not None:
+            if roles is not None or _plain(config.get("data_shares")) is not None:
                 raise ConfigError(f"data_roles and data_shares belong to the stores of data, e.g. {_EXAMPLE}.")
             return None
         paths = [named] if isinstance(named, str) else named
@@ -71,15 +72,14 @@ class NamedStores:
                 f"{path} is damaged ({error!r}). It says which stores the policy learned from; pre-train again."
             ) from error
 
-    def open(self, config: DictConfig, stack: ExitStack) -> list[EpisodeSource]:
-        """The stores, each aligned to the first one's robot, which must be as the settings specify theirs.
+    def open(self, spec: RobotSpec, stack: ExitStack) -> list[EpisodeSource]:
+        """The stores, each aligned to the first one's robot, which must be the one of `spec`.
 
         Raises:
             ConfigError: A role names no camera, or an episode is in two of them.
             SpecMismatchError: The first one's robot is another, or another one's actions mean something else.
             StoreError: See `TrajectoryStore`.
         """
-        spec = spec_of(config)
         stores: list[EpisodeSource] = []
         for i, (path, roles) in enumerate(zip(self.paths, self.roles, strict=True)):
             store = stack.enter_context(TrajectoryStore(path, spec if i == 0 else None, read_only=True))
@@ -106,7 +106,9 @@ def open_sources(config: DictConfig, stack: ExitStack) -> list[EpisodeSource]:
     """
     require_sources(config)
     named = NamedStores.of(config)
-    return [stack.enter_context(open_data(config, read_only=True))] if named is None else named.open(config, stack)
+    if named is None:
+        return [stack.enter_context(open_data(config, read_only=True))]
+    return named.open(spec_of(config), stack)
 
 
 def kept_sources(config: DictConfig, pretrained: Path, stack: ExitStack) -> list[EpisodeSource]:
@@ -122,7 +124,7 @@ def kept_sources(config: DictConfig, pretrained: Path, stack: ExitStack) -> list
     """
     named = NamedStores.noted(pretrained)
     if named is not None:
-        return named.open(config, stack)
+        return named.open(spec_of(config), stack)
     folder = data_folder(Path(config.run_dir))
     return [stack.enter_context(TrajectoryStore(folder, spec_of(config), read_only=True))]
 
@@ -151,7 +153,7 @@ def shares_of(config: DictConfig) -> tuple[float, ...] | None:
     Raises:
         ConfigError: They are no list of numbers.
     """
-    shares = _value(config, "data_shares")
+    shares = _plain(config.get("data_shares"))
     if shares is None:
         return None
     if not isinstance(shares, list) or not all(isinstance(share, int | float) for share in shares):
@@ -168,8 +170,7 @@ def sources_in_words(stores: Iterable[EpisodeSource]) -> str:
     return "\n".join(lines)
 
 
-def _value(config: DictConfig, key: str) -> Any:
-    value = config.get(key)
+def _plain(value: Any) -> Any:
     return OmegaConf.to_container(value, resolve=True) if isinstance(value, DictConfig | ListConfig) else value
 
 

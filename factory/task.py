@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig, ListConfig
 
@@ -10,21 +11,37 @@ from factory.spec import plain
 from trajectories.errors import ConfigError
 from trajectories.types import DIRECTIONS, Direction
 
+if TYPE_CHECKING:
+    from sim.tasks import Task
+
 SETTINGS = ("name", "prior", "max_steps", "cameras", "ends_open", "instructions", "scene")
 """What a task that a YAML describes may have."""
 
 
+def task_of(config: DictConfig) -> Task:
+    """The task in the robot's world: robosuite's of that name, or else the twin's, or the one that a YAML describes.
+
+    Raises:
+        ConfigError: The world knows no such task, or its description can't be.
+    """
+    from sim.robosuite.tasks import find_robosuite_task
+    from sim.tasks.described import task_of as described_task
+
+    name = str(config.task.name)
+    if str(config.robot.name) == "robosuite":
+        return find_robosuite_task(name)
+    return described_task(name, description_of(config))
+
+
 def instructions_of(config: DictConfig) -> Mapping[Direction, Sequence[str]]:
-    """Direction -> wordings: `task.instructions` of the settings, otherwise those of the twin's task of that name.
+    """Direction -> wordings: `task.instructions` of the settings, otherwise those of the world's task of that name.
 
     Raises:
         ConfigError: When a direction has no wording, or the twin knows no such task.
     """
     own = config.task.get("instructions")
     if own is None:
-        from sim.tasks import find_task
-
-        return find_task(str(config.task.name)).instructions
+        return task_of(config).instructions
     wordings: dict[Direction, tuple[str, ...]] = {
         direction: tuple(str(text) for text in own.get(direction) or ()) for direction in DIRECTIONS
     }
@@ -53,12 +70,18 @@ def description_of(config: DictConfig) -> str:
     from sim.tasks.described import described
 
     task = config.task
+    if str(config.robot.name) == "robosuite":  # a world of its own, with scenes of its own
+        return ""
     if not task.get("scene"):
         if task.get("instructions") is None or str(task.name) in TASKS:
             return ""
         raise ConfigError(
             f"task={task.name} has no scene, so nothing can be rehearsed in the twin (robot=twin, robot=virtual). Give "
             f"its YAML a `scene:`, as `regrasp new-task NAME scene=true` writes one, or use robot=widowx."
+        )
+    if task.get("instructions") is None:
+        raise ConfigError(
+            f"task={task.name} has a scene and no instructions: give task.instructions in both directions."
         )
     return described(str(task.name), plain(task.scene), instructions_of(config), ends_open(config))
 

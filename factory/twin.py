@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from sim.twin import Twin
 
 
+WORLDS = ("twin", "robosuite")
+"""Robots whose time is the simulation's."""
+
+
 @dataclass(frozen=True)
 class TwinSettings:
     """What a worker process needs to build a twin.
@@ -30,6 +34,7 @@ class TwinSettings:
         randomise: Vary colour, size, light and camera at every reset.
         spread: Width of the start distribution, "narrow" or "wide".
         arm: Name of the arm's model.
+        world: Whose scenes and physics: "twin" (our own) or "robosuite".
         depth: Those of the cameras that give depth, too.
         description: Of a task that a YAML describes (`factory.task.description_of`), or "".
     """
@@ -41,6 +46,7 @@ class TwinSettings:
     randomise: bool
     spread: Spread
     arm: str = DEFAULT_ARM
+    world: str = "twin"
     depth: tuple[str, ...] = ()
     description: str = ""
 
@@ -53,9 +59,10 @@ class TwinSettings:
             seed=int(config.seed),
             cameras=camera_names(config),
             image_size=int(robot.image_size),
-            randomise=bool(robot.randomise),
-            spread=robot.spread,
+            randomise=bool(robot.get("randomise", False)),
+            spread=robot.get("spread", "wide"),
             arm=arm_of(config).name,
+            world=str(robot.name),
             depth=depth_names(config),
             description=description_of(config),
         )
@@ -63,6 +70,21 @@ class TwinSettings:
     def of_task(self, task: str) -> TwinSettings:
         """The same for another of the twin's tasks; for this one as it is."""
         return self if task == self.task else replace(self, task=task, description="")
+
+
+def in_simulated_time(config: DictConfig) -> bool:
+    """Whether the robot lives in a simulation that waits for whoever acts: the twin, or robosuite's world."""
+    return str(config.robot.name) in WORLDS
+
+
+def require_world(config: DictConfig, what: str, instead: str) -> None:
+    """Refuse to go on with a robot that isn't simulated as fast as the computer can.
+
+    Raises:
+        ConfigError: Saying `what` needs it, and what there is `instead` on other robots.
+    """
+    if not in_simulated_time(config):
+        raise ConfigError(f"{what} in a simulation, not with robot={config.robot.name}. There it is {instead}.")
 
 
 def require_twin(config: DictConfig, what: str, instead: str) -> None:
@@ -77,7 +99,19 @@ def require_twin(config: DictConfig, what: str, instead: str) -> None:
 
 @lru_cache(maxsize=1)
 def cached_twin(settings: TwinSettings) -> Twin:
-    """The process' twin for these settings, compiled once."""
+    """The process' twin for these settings, compiled once.
+
+    Raises:
+        ConfigError: Depth is asked for in robosuite's world.
+    """
+    if settings.world == "robosuite":
+        if settings.depth:
+            raise ConfigError("The cameras of robot=robosuite give no depth; leave robot.depth out.")
+        from sim.robosuite.twin import make_robosuite_twin
+
+        return make_robosuite_twin(
+            settings.task, seed=settings.seed, cameras=settings.cameras, image_size=settings.image_size
+        )
     from sim.twin import make_twin
 
     return make_twin(

@@ -9,6 +9,7 @@ import numpy as np
 from robot.control.home import action_towards
 from robot.control.pose import Pose
 from robot.rollout.post_episode import look, wander
+from sim.experts.choice import expert_for
 from sim.experts.failures import Failure
 from sim.experts.scripted import ScriptedExpert, Step
 from sim.tasks.task import REACH_X, REACH_Y
@@ -20,6 +21,8 @@ from trajectories.types import Direction, Episode, Outcome, Source
 
 STEPS_AFTER_SUCCESS = 5
 PLAY_STEPS = 60
+PLAYED = ("pick", "push", "lift", "stack")
+"""Skills whose object is picked up and put down anywhere in play."""
 AFTERMATH_STEPS = 6
 LOOKS = 4
 
@@ -47,7 +50,7 @@ def collect_episode(
     """
     twin.reset(direction, rng)
     twin.env.instruction = str(rng.choice(twin.task.instructions[direction]))
-    expert = ScriptedExpert(twin, direction, rng, noise=noise, failure=failure)
+    expert = expert_for(twin, direction, rng, noise=noise, failure=failure)
     recorder = Recorder(twin.env.robot_spec)
     observation = twin.env.observe()
     recorder.begin(observation, task=twin.task.name, direction=direction, metadata={"failure": failure})
@@ -119,7 +122,7 @@ def play_cycle(twin: Twin, rng: np.random.Generator) -> Episode:
     direction: Direction = "forward" if rng.random() < 0.5 else "backward"
     twin.reset(direction, rng)
     twin.env.instruction = str(rng.choice(twin.task.instructions[direction]))
-    expert = ScriptedExpert(twin, direction, rng)
+    expert = expert_for(twin, direction, rng)
     recorder = Recorder(twin.env.robot_spec)
     recorder.begin(twin.env.observe(), task=twin.task.name, direction=direction)
     for action, _ in _play(twin, expert, rng):

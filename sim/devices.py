@@ -31,7 +31,7 @@ class SimArm:
     def __init__(self, physics: Physics) -> None:
         self._physics = physics
         self._joints = physics.arm.size
-        self._gripper_limit = float(physics.model.actuator("gripper").forcerange[1])
+        self._gripper_limit = float(physics.model.actuator_forcerange[self._joints, 1])
         data, n = physics.data, physics.arm.size
         self._angles, self._velocities, self._forces = data.qpos[:n], data.qvel[:n], data.actuator_force[: n + 1]
 

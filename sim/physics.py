@@ -28,10 +28,20 @@ class Physics:
         arm: The arm in it.
     """
 
-    def __init__(self, model: mujoco.MjModel, arm: ArmModel = WX250S) -> None:
+    def __init__(
+        self, model: mujoco.MjModel, arm: ArmModel = WX250S, data: mujoco.MjData | None = None, tip: str = TIP_SITE
+    ) -> None:
+        """Put the arm into its ready pose.
+
+        Args:
+            model: The compiled model.
+            arm: The arm in it.
+            data: State that somebody else made and looks at, too; None makes one.
+            tip: Name of the site between the finger tips.
+        """
         self.model = model
         self.arm = arm
-        self.data = mujoco.MjData(model)
+        self.data = mujoco.MjData(model) if data is None else data
         self._step_ns = round(model.opt.timestep * NS_PER_S)
         self._now_ns = 0
         self._revision = 0
@@ -40,7 +50,7 @@ class Physics:
         self._foreseen: mujoco.MjData | None = None
         self._geoms: dict[str, Bool] = {}
         self._bodies: dict[str, int] = {model.body(i).name: i for i in range(model.nbody)}
-        self._tip = model.site(TIP_SITE).id
+        self._tip = model.site(tip).id
         self.set_arm(self.arm.ready, self.arm.opening)
 
     # -- time ---------------------------------------------------------------------------------------

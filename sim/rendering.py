@@ -39,8 +39,11 @@ BACKENDS = ("egl", "osmesa", "glfw")
 _context: list[Any] = []
 
 
-def _load_triton() -> None:
-    """Load triton's library, if triton is installed, without importing triton (0.1 s against seconds)."""
+def load_triton() -> None:
+    """Load triton's library, if triton is installed, without importing triton (0.1 s against seconds).
+
+    Whoever makes an OpenGL context of another library's has to call this first.
+    """
     found = importlib.util.find_spec("triton")
     for folder in (found.submodule_search_locations or ()) if found else ():
         for library in Path(folder).glob("_C/libtriton*.so"):
@@ -50,7 +53,7 @@ def _load_triton() -> None:
 def _make_current() -> None:
     """Make the process's OpenGL context current, creating it on the first call."""
     if not _context:
-        _load_triton()
+        load_triton()
         backend = os.environ.setdefault("MUJOCO_GL", "egl")
         if backend not in BACKENDS:
             raise ConfigError(f"MUJOCO_GL is {backend!r}; Regrasp can draw with one of {BACKENDS}.")

@@ -56,6 +56,10 @@ class Twin:
             self.scene.randomise(rng)
         else:
             self.scene.rest()
+        self._begin(direction, rng)
+
+    def _begin(self, direction: Direction, rng: np.random.Generator) -> None:
+        """The arm in a random home pose and the objects in a start state of `direction`, settled."""
         pose = self.env.kinematics.attainable(self._home.sample(rng))
         near = self.env.arm_state.joints
         self.scene.physics.set_arm(self.env.kinematics.inverse(pose, near), self.env.limits.gripper_open_width)

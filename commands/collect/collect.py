@@ -14,7 +14,8 @@ from omegaconf import DictConfig
 from commands.collect.parallel import run_jobs
 from commands.collect.plan import CollectJob, collect_plan
 from factory.data import open_data
-from factory.twin import TwinSettings, cached_twin, require_twin
+from factory.task import task_of
+from factory.twin import TwinSettings, cached_twin, require_world
 from trajectories.conditions import completed, require_same_identity
 from trajectories.errors import ConfigError
 from trajectories.kinds import AFTERMATH, KIND_KEY, PLAY
@@ -93,6 +94,7 @@ def missing_jobs(store: TrajectoryStore, settings: TwinSettings, jobs: Sequence[
 
 def plan_of(config: DictConfig) -> list[CollectJob]:
     """What the settings of `collect` ask for."""
+    from sim.collect import PLAYED
     from sim.experts.failures import FAILURES
 
     return collect_plan(
@@ -102,7 +104,7 @@ def plan_of(config: DictConfig) -> list[CollectJob]:
         demos=config.collect.demos,
         demo_failures=config.collect.failures,
         prior_episodes=config.collect.prior_episodes,
-        play=config.collect.play,
+        play=int(config.collect.play) if task_of(config).skill in PLAYED else 0,
         aftermath=config.collect.aftermath,
         noise=config.collect.noise,
         seed=config.seed,
@@ -112,7 +114,7 @@ def plan_of(config: DictConfig) -> list[CollectJob]:
 
 def run(config: DictConfig) -> None:
     """Record what the plan wants and the store lacks."""
-    require_twin(config, "`regrasp collect` records the scripted expert", "a person: `regrasp teleop`")
+    require_world(config, "`regrasp collect` records the scripted expert", "a person: `regrasp teleop`")
     settings = TwinSettings.from_config(config)
     jobs = plan_of(config)
     with open_data(config, read_only=False) as store:

@@ -51,7 +51,7 @@ def look(config: DictConfig) -> Iterator[Finding]:
     robot = str(config.robot.name)
     ROBOTS[robot]  # says which there are
     arm_of(config)  # an unknown model is said before anything is looked at
-    devices = {"twin": None, "virtual": _virtual, "widowx": _widowx}
+    devices = {"twin": None, "robosuite": None, "virtual": _virtual, "widowx": _widowx}
     checks: dict[str, Check] = {
         "python": check_python,
         "packages": check_packages,

@@ -14,15 +14,22 @@ from tqdm import tqdm
 from commands.bench.data import recorded
 from commands.bench.tasks import BENCH_TASKS, MODULES, BenchTask
 from factory.policy import CRITIC_LOSS, with_compile, with_critic_loss
+from factory.spec import plain
 from policies.agent.compile_choice import Workload, compile_setting
 from policies.agent.config import AgentConfig
 from policies.agent.methods import Family, Method, method
 from policies.gym.environment import EnvSettings, interface_of, make_env
+from policies.gym.observation_spaces import Layout
 from policies.gym.offline import AGENT_FILE
 from policies.gym.preparation import read_dataset
 from policies.gym.settings import DataSettings, EvaluationSettings, Job, Mode, OfflineSettings, OnlineSettings
+from policies.perception.encoders.config import EncoderConfig
 from trajectories.errors import ConfigError
 from trajectories.flat.episode import FlatDataset
+
+NO_ENCODER = "none"
+ROBOSUITE = "robosuite:"
+"""In front of the name of one of robosuite's tasks, where a Gymnasium id may stand."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +41,14 @@ class GymRun:
         method: As published, or as the settings changed it.
         folder: Of the run.
         dataset: File of the data set, or the name of a bench task; None for none.
+        layout: Of the environment's observations, which robomimic's files name one by one.
     """
 
     job: Job
     method: Method
     folder: Path
     dataset: str | None
+    layout: Layout
 
     @property
     def pretrained(self) -> Path:
@@ -65,9 +74,10 @@ def gym_run(config: DictConfig) -> GymRun:
     """
     task = BENCH_TASKS.get(str(config.env))
     env = env_settings(config, task)
-    flat = make_env(env)
-    actions = interface_of(flat).actions
+    flat = make_env(env, images=config.encoder.kind != NO_ENCODER)
+    interface = interface_of(flat)
     flat.close()
+    actions = interface.actions
     family = str(config.family or (task.family if task else "locomotion"))
     if family not in get_args(Family):
         raise ConfigError(f"family={family} is unknown; expected one of {', '.join(get_args(Family))}.")
@@ -83,10 +93,31 @@ def gym_run(config: DictConfig) -> GymRun:
     agent = with_critic_loss(AgentConfig.from_dict(merged(agent.to_dict(), changes)), *critic_loss)
     kept = {} if config.batch is None else {"batch": config.batch}
     data = data_settings(config, task, published)
-    job = Job(env, agent, data, evaluation_settings(config), int(config.seed))
+    job = Job(env, agent, data, evaluation_settings(config), int(config.seed), encoder_of(config, interface.layout))
     dataset = config.dataset if task is None or config.dataset is not None else str(config.env)
     folder = Path(config.run_dir or default_folder(config))
-    return GymRun(job, replace(published, agent=agent, **kept), folder, None if dataset is None else str(dataset))
+    return GymRun(
+        job,
+        replace(published, agent=agent, **kept),
+        folder,
+        None if dataset is None else str(dataset),
+        interface.layout,
+    )
+
+
+def encoder_of(config: DictConfig, layout: Layout) -> EncoderConfig | None:
+    """The image encoder of the settings, which looks at every image unless `encoder.cameras` names some; or None.
+
+    Raises:
+        ConfigError: A setting is wrong, or there are no images.
+    """
+    raw = plain(config.encoder)
+    if raw["kind"] == NO_ENCODER:
+        return None
+    images = raw.get("cameras") or list(layout.cameras)
+    if not images:
+        raise ConfigError(f"{config.env} observes no images that an encoder could look at. Leave encoder= out.")
+    return EncoderConfig.from_dict({**raw, "cameras": images, "instruction": "none"})
 
 
 def compiled_run(config: DictConfig, run: GymRun, work: Sequence[Workload], device: str, checkpoint: Path) -> GymRun:
@@ -105,13 +136,22 @@ def compiled_run(config: DictConfig, run: GymRun, work: Sequence[Workload], devi
 
 def env_settings(config: DictConfig, task: BenchTask | None) -> EnvSettings:
     """The environment, with the task's or the person's arguments."""
-    base = EnvSettings(str(config.env), modules=MODULES) if task is None else task.env
+    base = named_env(str(config.env)) if task is None else task.env
     kwargs: dict[str, Any] = OmegaConf.to_container(config.env_kwargs, resolve=True)  # type: ignore[assignment]
     limit = base.max_steps if config.max_steps is None else int(config.max_steps)
     kwargs = {**base.kwargs, **kwargs}
     if "max_steps" in base.kwargs and config.max_steps is not None:  # the environment cuts episodes by itself
         kwargs["max_steps"] = limit
     return replace(base, kwargs=kwargs, max_steps=limit)
+
+
+def named_env(name: str) -> EnvSettings:
+    """The environment of a Gymnasium id, or of "robosuite:TASK", which `sim.robosuite` makes an id of."""
+    if not name.startswith(ROBOSUITE):
+        return EnvSettings(name, modules=MODULES)
+    return EnvSettings(
+        f"robosuite/{name.removeprefix(ROBOSUITE)}-v0", {"max_steps": 400}, None, ("sim.robosuite.gym_env",)
+    )
 
 
 def data_settings(config: DictConfig, task: BenchTask | None, published: Method) -> DataSettings:
@@ -172,14 +212,14 @@ def dataset_of(run: GymRun, config: DictConfig) -> FlatDataset:
         if not run.method.pretrains and run.method.offline_ratio == 0:
             why = "data.normalise=true takes mean and spread from a data set"
         raise ConfigError(
-            f"{why}; give dataset=FILE (D4RL-style HDF5) or the folder of a "
+            f"{why}; give dataset=FILE (HDF5 in D4RL's or robomimic's style) or the folder of a "
             f"Minari data set, or one of the tasks with data of their own: env={'|'.join(BENCH_TASKS)}."
         )
     path = Path(run.dataset)
     if run.dataset in BENCH_TASKS:
         require_own_environment(run)
         path = recorded(run.dataset, Path(config.data_dir), int(config.data_seed))
-    return read_dataset(path)
+    return read_dataset(path, run.layout)
 
 
 def require_own_environment(run: GymRun) -> None:

@@ -15,7 +15,8 @@ from policies.common.tensor_file import digest
 from policies.perception.encoders.encoder import Encoder
 from trajectories.errors import CheckpointError
 
-_EXTRA = "extra."
+EXTRA = "extra."
+"""In front of the names of the caller's tensors."""
 
 
 def agent_content(
@@ -28,7 +29,7 @@ def agent_content(
         tensors: The caller's, e.g. the state of a replay's draws.
     """
     state, counters = agent.state()
-    payload = dict(state) | {_EXTRA + name: tensor for name, tensor in (tensors or {}).items()}
+    payload = dict(state) | {EXTRA + name: tensor for name, tensor in (tensors or {}).items()}
     header = {"sizes": list(agent.sizes), "counters": counters, "policy_digest": digest(agent.actor_weights())}
     return payload, header
 
@@ -57,7 +58,7 @@ def agent_from(
             than was saved.
     """
     agent = Agent(config, *header["sizes"], device=device, encoder=encoder)
-    state = {name: tensor for name, tensor in payload.items() if not name.startswith(_EXTRA)}
+    state = {name: tensor for name, tensor in payload.items() if not name.startswith(EXTRA)}
     agent.load_state(state, header["counters"])
     if config.phase(agent.phase).anchored and agent.anchor is None:
         raise CheckpointError(
@@ -67,5 +68,5 @@ def agent_from(
         )
     if digest(agent.actor_weights()) != header["policy_digest"]:
         raise CheckpointError(f"The policy loaded from {path} is not the one that was saved; don't run it.")
-    extra = {name.removeprefix(_EXTRA): tensor for name, tensor in payload.items() if name.startswith(_EXTRA)}
+    extra = {name.removeprefix(EXTRA): tensor for name, tensor in payload.items() if name.startswith(EXTRA)}
     return agent, extra

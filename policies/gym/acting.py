@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from policies.agent.agent import Agent
 from policies.gym.preparation import Preparation
@@ -45,9 +44,9 @@ class GymPolicy:
     agent: Agent
     preparation: Preparation
 
-    def act(self, observation: NDArray[Any], deterministic: bool) -> Float32:
-        """An action, float32 (A,) in [-1, 1], for one observation (F,) of the environment."""
-        state = torch.from_numpy(self.preparation.observation(observation))[None].to(self.agent.device)
+    def act(self, observation: Any, deterministic: bool) -> Float32:
+        """An action, float32 (A,) in [-1, 1], for one observation of the environment: (F,) or `Seen`."""
+        state = torch.from_numpy(self.preparation.state(observation))[None].to(self.agent.device)
         return self.preparation.action(self.agent.act(state, deterministic=deterministic)[0].cpu().numpy())
 
     @contextmanager

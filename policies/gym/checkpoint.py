@@ -12,17 +12,22 @@ import torch
 from torch import Tensor
 
 from policies.agent.agent import Agent
-from policies.agent.agent_file import agent_content, agent_from
+from policies.agent.agent_file import EXTRA, agent_content, agent_from
+from policies.agent.agent_state import ENCODER
 from policies.agent.config import AgentConfig
 from policies.common.tensor_file import read_tensors, write_tensors
 from policies.gym.preparation import Preparation
 from policies.gym.settings import DataSettings
 from policies.learner.training_state import TrainingState
+from policies.perception.common import part_of
+from policies.perception.encoders.description import described, rebuilt
+from policies.perception.encoders.encoder import Encoder
 from policies.replay.mixed_replay import MixedReplay
 from policies.replay.replay import Replay
 from trajectories.errors import CheckpointError
 
 FORMAT = "regrasp-gym-1"
+_FROZEN = "frozen_encoder."
 WHEN_IT_DIVERGES = (
     "Look for observations that are far larger than those of the data (data.normalise=true clips them), or take "
     "+agent.networks.critic_norm=true."
@@ -72,7 +77,12 @@ def save_checkpoint(
         CheckpointError: The disk refuses, or a tensor holds NaN or infinity.
     """
     scaling = {"mean": torch.from_numpy(preparation.mean), "spread": torch.from_numpy(preparation.spread)}
-    payload, header = agent_content(agent, scaling | dict(tensors or {}))
+    encoder, seen = preparation.encoder, {}
+    if encoder is not None and encoder.frozen:  # one that is trained is part of the agent
+        seen = {_FROZEN + name: tensor for name, tensor in encoder.trained_tensors().items()}
+    payload, header = agent_content(agent, scaling | seen | dict(tensors or {}))
+    if encoder is not None:
+        header |= {"encoder": described(encoder), "frozen": encoder.frozen}
     broken = [name for name, tensor in payload.items() if not bool(torch.isfinite(tensor).all())]
     if broken:
         raise CheckpointError(
@@ -106,11 +116,25 @@ def load_checkpoint(
                 f"{path} was trained with {name} = {getattr(saved, name)}; the settings ask for "
                 f"{getattr(config, name)}. Go on with the method that it was trained with."
             )
-    agent, tensors = agent_from(payload, header, config, path, device=device)
+    encoder = _encoder(payload, header, device)
+    trained = None if encoder is None or encoder.frozen else encoder
+    agent, tensors = agent_from(payload, header, config, path, device=device, encoder=trained)
+    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(_FROZEN)}
     mean, spread = (tensors.pop(name).numpy().astype(np.float32) for name in ("mean", "spread"))
     settings = DataSettings(**header["identity"]["data"])
-    preparation = Preparation(settings, config.gamma, mean, spread)
+    preparation = Preparation(settings, config.gamma, mean, spread, encoder)
     return GymCheckpoint(agent, preparation, header["identity"], header["progress"], tensors, whole)
+
+
+def _encoder(payload: Mapping[str, Tensor], header: Mapping[str, Any], device: torch.device | str) -> Encoder | None:
+    """The saved image encoder; None where there was none."""
+    if "encoder" not in header:
+        return None
+    saved = part_of(payload, EXTRA + _FROZEN if header["frozen"] else ENCODER)
+    encoder = rebuilt(header["encoder"], saved).to(device)
+    if header["frozen"]:
+        encoder.freeze()
+    return encoder
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Gymnasium environments as the agents here see them: a float32 vector in, actions in [-1, 1] out."""
+"""Gymnasium environments as the agents here see them: a float32 vector and images in, actions in [-1, 1] out."""
 
 from __future__ import annotations
 
@@ -10,21 +10,19 @@ import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from gymnasium.wrappers import TransformObservation
 
-from policies.gym.observation_spaces import alphabetical, require_vectors
-from policies.gym.wrappers import FiniteSteps, UnitActions, require_action_range
+from policies.gym.observation_spaces import Layout
+from policies.gym.wrappers import LAYOUT, ApartFromImages, FiniteSteps, Flattened, UnitActions, require_action_range
 from trajectories.errors import ConfigError, MissingDependencyError
 from trajectories.types import Float32
 
 FlatEnv = gymnasium.Env[Any, Any]
-"""Observations (F,) of any float type, actions (A,) in [-1, 1]."""
+"""Observations (F,) of any float type, or `Seen` where there are images; actions (A,) in [-1, 1]."""
 _LIMITS = ("_max_episode_steps", "max_episode_steps", "max_steps", "horizon", "max_path_length")
 """Gymnasium's `TimeLimit` and D4RL; the twin and MiniGrid; robosuite; MetaWorld."""
 
@@ -62,11 +60,13 @@ class Interface:
         observations: F, size of the flattened observation.
         low: float32 (A,) lowest action in the environment's own units.
         high: float32 (A,) highest.
+        layout: Of the environment's own observations: which numbers are in the vector, which images there are.
     """
 
     observations: int
     low: Float32
     high: Float32
+    layout: Layout = field(default_factory=lambda: Layout((), ()))
 
     @property
     def actions(self) -> int:
@@ -78,7 +78,7 @@ class Interface:
         return (2.0 * (actions - self.low) / (self.high - self.low) - 1.0).astype(np.float32)
 
 
-def make_env(settings: EnvSettings) -> FlatEnv:
+def make_env(settings: EnvSettings, images: bool = False) -> FlatEnv:
     """Make an environment, flattened and rescaled.
 
     Dict and tuple observations are flattened as by `gymnasium.spaces.flatten`, with keys of a Dict in alphabetical
@@ -86,16 +86,26 @@ def make_env(settings: EnvSettings) -> FlatEnv:
     actions are rescaled linearly when their bounds aren't -1 and 1. A step that isn't finite raises
     `InvalidEpisodeError`.
 
+    Args:
+        settings: Which environment.
+        images: Whether observations may hold images; they are then `Seen`, with the images apart from the vector.
+
     Raises:
         ConfigError: There is no such id, its arguments are wrong, its spaces don't fit, or nothing ends its episodes.
         MissingDependencyError: A package that the environment needs isn't installed.
     """
     env = _make(settings)
     _require_time_limit(env, settings)
-    require_vectors(env.observation_space, settings.id)
-    if not isinstance(env.observation_space, spaces.Box) or len(env.observation_space.shape) != 1:
-        ordered = alphabetical(env.observation_space)
-        env = TransformObservation(env, partial(spaces.flatten, ordered), spaces.flatten_space(ordered))
+    layout = Layout.of(env.observation_space, settings.id)
+    if layout.images and not images:
+        raise ConfigError(
+            f"{settings.id} observes images: {', '.join(layout.cameras)}. Give encoder=cnn, resnet or clip to look "
+            "through, or choose the state-based variant."
+        )
+    if layout.images:
+        env = ApartFromImages(env, layout)
+    elif not isinstance(env.observation_space, spaces.Box) or len(env.observation_space.shape) != 1:
+        env = Flattened(env, layout)
     env = FiniteSteps(env, settings.id)
     actions = require_action_range(env.action_space, settings.id)
     return UnitActions(env) if (actions.low != -1.0).any() or (actions.high != 1.0).any() else env
@@ -107,7 +117,9 @@ def interface_of(env: FlatEnv) -> Interface:
     own = env.env.action_space if isinstance(env, UnitActions) else env.action_space
     if shape is None or not isinstance(own, spaces.Box):
         raise ConfigError(f"{env} isn't flat; use policies.gym.environment.make_env.")
-    return Interface(int(shape[0]), own.low.astype(np.float32), own.high.astype(np.float32))
+    named = env.has_wrapper_attr(LAYOUT)
+    layout = env.get_wrapper_attr(LAYOUT) if named else Layout.of(env.observation_space, str(env))
+    return Interface(int(shape[0]), own.low.astype(np.float32), own.high.astype(np.float32), layout)
 
 
 def _require_time_limit(env: FlatEnv, settings: EnvSettings) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from gymnasium import spaces
 
-from policies.gym.observation_spaces import alphabetical, require_vectors
+from policies.gym.observation_spaces import Layout, alphabetical
 from trajectories.errors import RegraspError
 from trajectories.flat.episode import FlatDataset, FlatEpisode, flags, require_finite
 from trajectories.flat.errors import DatasetError, unreadable
@@ -35,8 +35,8 @@ def read_minari(path: Path) -> FlatDataset:
         path: The data set's folder, or the `data` folder in it.
 
     Raises:
-        DatasetError: It can't be read, or holds what isn't a state and continuous actions.
-        ConfigError: It observes images or text.
+        DatasetError: It can't be read, or holds no continuous actions.
+        ConfigError: It observes text, or images that are neither grey nor RGB.
     """
     import minari
 
@@ -44,14 +44,14 @@ def read_minari(path: Path) -> FlatDataset:
     with _readable(str(path)):
         data = minari.MinariDataset(folder)
         space, actions = alphabetical(data.spec.observation_space), data.spec.action_space
-    require_vectors(space, str(path))
+    layout = Layout.of(space, str(path))
     if not isinstance(actions, spaces.Box) or len(actions.shape) != 1:
         raise DatasetError(f"{path} has actions {actions}; expected a vector of continuous ones (a Box).")
     episodes, stored = [], iter(data.iterate_episodes())
     for number in range(int(data.total_episodes)):
         where = f"{path}, episode {number}"
         with _readable(where):
-            episodes.append(_episode(next(stored), space, where))
+            episodes.append(_episode(next(stored), layout, where))
     return FlatDataset(tuple(episodes), str(path))
 
 
@@ -66,7 +66,7 @@ def _readable(where: str) -> Iterator[None]:
         raise DatasetError(unreadable(where, "a Minari data set", error)) from error
 
 
-def _episode(episode: Any, space: spaces.Space[Any], where: str) -> FlatEpisode:
+def _episode(episode: Any, layout: Layout, where: str) -> FlatEpisode:
     """One of Minari's episodes, checked."""
     steps = len(episode.actions)
     if steps < 1 or len(episode.rewards) != steps:
@@ -74,7 +74,9 @@ def _episode(episode: Any, space: spaces.Space[Any], where: str) -> FlatEpisode:
             f"{where} has {steps} actions and {len(episode.rewards)} rewards; expected as many of both, at least one. "
             "Delete the episode, or record the data set again."
         )
-    observations = flatten_all(space, episode.observations, steps + 1, where)
+    numbers = [flatten_all(part.space, part.of(episode.observations), steps + 1, where) for part in layout.numbers]
+    observations = np.concatenate([np.zeros((steps + 1, 0), np.float32), *numbers], 1)
+    images = layout.pictures(episode.observations)
     taken, rewards = (np.asarray(c, np.float32) for c in (episode.actions, episode.rewards))
     terminations, truncations = (
         flags(np.asarray(column), name, where)
@@ -86,7 +88,7 @@ def _episode(episode: Any, space: spaces.Space[Any], where: str) -> FlatEpisode:
     if terminations[:-1].any() or truncations[:-1].any():
         raise DatasetError(f"{where} goes on after its end; expected terminations and truncations at the last step.")
     require_finite([("observations", observations), ("actions", taken), ("rewards", rewards)], where)
-    return FlatEpisode(observations, taken, rewards, bool(terminations[-1]))
+    return FlatEpisode(observations, taken, rewards, bool(terminations[-1]), images)
 
 
 def flatten_all(space: spaces.Space[Any], values: Any, rows: int, where: str) -> Float32:

@@ -10,6 +10,7 @@ from policies.agent.agent import Agent
 from policies.common.progress import Progress
 from policies.gym.acting import GymPolicy, Stream, seed_of
 from policies.gym.checkpoint import WHEN_IT_DIVERGES, load_checkpoint, save_checkpoint
+from policies.gym.encoding import new_encoder
 from policies.gym.environment import interface_of, make_env
 from policies.gym.evaluation import evaluate_all
 from policies.gym.preparation import Preparation, fitted
@@ -52,21 +53,28 @@ class OfflineTraining:
             DatasetError: The data don't fit the environment.
         """
         self.job, self.settings, self.path = job, settings, folder / AGENT_FILE
-        self._env = make_env(job.env)
+        self._env = make_env(job.env, images=job.encoder is not None)
         interface = interface_of(self._env)
         own = fitted(data, interface, job.env.id)
         self._identity = job.identity(dataset=own.digest, batch=settings.batch)
-        preparation = Preparation.fit(job.data, job.agent.gamma, interface.observations, own)
+        self.updates, begun, seconds = 0, self.path.exists(), {}
+        saved = load_checkpoint(self.path, device=device) if begun else None
+        if saved is None:
+            encoder = new_encoder(job.encoder, interface, job.env.id, job.seed, device)
+            preparation = Preparation.fit(job.data, job.agent.gamma, interface.observations, own, encoder)
+        else:
+            require_same_identity(saved.identity, self._identity, f"The checkpoint {self.path}")
+            preparation = saved.preparation
         kept = ReplaySettings(job.agent.n_step, settings.replay_device)
         self._replay = preparation.offline_replay(own, seed_of(job.seed, Stream.OFFLINE_DRAWS), device, kept)
-        self.updates, begun, seconds = 0, self.path.exists(), {}
-        if begun:
-            saved = load_checkpoint(self.path, device=device)
-            require_same_identity(saved.identity, self._identity, f"The checkpoint {self.path}")
+        if saved is not None:
             agent, seconds, self.updates = saved.agent, saved.progress["seconds"], int(saved.progress["steps"])
             self._replay.load_state_dict(saved.tensors)
         else:
-            agent = Agent(job.agent, interface.observations, 0, interface.actions, device=device, seed=job.seed)
+            agent = Agent(
+                job.agent, preparation.features, 0, interface.actions,
+                device=device, seed=job.seed, encoder=preparation.trained,
+            )  # fmt: skip
         if self.updates > settings.steps:
             raise CheckpointError(
                 f"{self.path} was trained for {self.updates} updates, more than the {settings.steps} asked for. Ask "

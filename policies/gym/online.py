@@ -10,20 +10,21 @@ is taken between episodes, and nothing in the environment has to be kept: every 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from policies.agent.agent import Agent
 from policies.common.progress import Progress
 from policies.gym.acting import GymPolicy, Stream, seed_of
 from policies.gym.checkpoint import WHEN_IT_DIVERGES, OnlineCheckpoint, load_checkpoint, with_draws_of_before
+from policies.gym.encoding import new_encoder
 from policies.gym.environment import Interface, interface_of, make_env
 from policies.gym.evaluation import EpisodeResult, evaluate_all, success_of, summary
+from policies.gym.observation_spaces import Frames, vector_of
 from policies.gym.offline import AGENT_FILE, METRICS
 from policies.gym.preparation import Preparation, fitted
 from policies.gym.settings import Job, OnlineSettings
@@ -42,6 +43,14 @@ from trajectories.types import Float32, Source
 def needs_data(job: Job, settings: OnlineSettings, from_scratch: bool) -> bool:
     """Whether training online takes the data set: to mix batches, or to normalise observations from scratch."""
     return settings.offline_ratio > 0 or (from_scratch and job.data.normalise)
+
+
+def _beginning_of(identity: Mapping[str, Any], freezes: bool) -> dict[str, Any]:
+    """What a checkpoint and the job that begins with it must have in common; an encoder may be frozen then."""
+    same = {name: identity.get(name) for name in ("env", "data", "seed", "encoder")}
+    if freezes and same["encoder"] is not None:
+        same["encoder"] = {**same["encoder"], "frozen": True}
+    return same
 
 
 class OnlineTraining:
@@ -84,7 +93,8 @@ class OnlineTraining:
                 f"offline_ratio={settings.offline_ratio} mixes in a data set, and none is given; give dataset=FILE, or "
                 "set offline_ratio=0."
             )
-        self._env, self._evaluation_env = make_env(job.env), make_env(job.env)
+        images = job.encoder is not None
+        self._env, self._evaluation_env = (make_env(job.env, images) for _ in range(2))
         interface = interface_of(self._env)
         own = None if data is None else fitted(data, interface, job.env.id)
         agent, preparation, origin = self._beginning(interface, own, start, device)
@@ -96,6 +106,8 @@ class OnlineTraining:
         self._saved_at, self._episodes = (int(state.progress.get(name, 0)) for name in ("steps", "episodes"))
         self._require_steps_to_do(state.progress)
         self._random = start is None
+        if preparation.trained is not None:  # a checkpoint's agent brings the encoder that it trains
+            preparation = replace(preparation, encoder=state.agent.encoder)
         self.policy = GymPolicy(state.agent, preparation)
         self._replay, source = self._replays(state.progress, own, interface, device)
         begun = bool(state.progress)
@@ -137,7 +149,7 @@ class OnlineTraining:
         """Act through one episode, learning meanwhile."""
         random = np.random.default_rng(seed_of(self.job.seed, Stream.RANDOM_ACTIONS, self._episodes))
         observation, _ = self._env.reset(seed=seed_of(self.job.seed, Stream.TRAINING, self._episodes))
-        seen, actions, rewards = [observation], [], []
+        seen, images, actions, rewards = [vector_of(observation)], Frames(observation), [], []
         terminated = truncated = False
         success = None
         while not (terminated or truncated):
@@ -145,7 +157,8 @@ class OnlineTraining:
                 action = self._act(observation, random)
                 observation, reward, terminated, truncated, info = self._env.step(action)
             success = success_of(info, success)
-            seen.append(observation)
+            seen.append(vector_of(observation))
+            images.append(observation)
             actions.append(action)
             rewards.append(float(reward))
             self.trainer.pace.add_steps(1)
@@ -155,10 +168,10 @@ class OnlineTraining:
                 self._evaluate()
             if progress is not None:
                 progress("online", min(self.steps, self.settings.steps), self.settings.steps)
-        episode = FlatEpisode.of(seen, actions, rewards, bool(terminated))
+        episode = FlatEpisode.of(seen, actions, rewards, bool(terminated), images.stacked())
         return episode, EpisodeResult(sum(rewards), len(rewards), success)
 
-    def _act(self, observation: NDArray[Any], random: np.random.Generator) -> Float32:
+    def _act(self, observation: Any, random: np.random.Generator) -> Float32:
         """By the policy, or uniformly at random in the warm-up of a run from scratch (as RLPD's and SAC's do)."""
         if self._random and self.steps < self.settings.warmup_steps:
             size = self._replay.action_size
@@ -186,19 +199,25 @@ class OnlineTraining:
         self, interface: Interface, data: FlatDataset | None, start: Path | None, device: torch.device | str
     ) -> tuple[Agent, Preparation, str | None]:
         """Agent and preparation to begin with, and the digest of the checkpoint they are from."""
-        job, sizes = self.job, (interface.observations, interface.actions)
+        job = self.job
         if start is None:
-            agent = Agent(job.agent, sizes[0], 0, sizes[1], device=device, seed=job.seed)
-            return agent, Preparation.fit(job.data, job.agent.gamma, sizes[0], data), None
+            encoder = new_encoder(job.encoder, interface, job.env.id, job.seed, device)
+            fitted_to = Preparation.fit(job.data, job.agent.gamma, interface.observations, data, encoder)
+            agent = Agent(
+                job.agent, fitted_to.features, 0, interface.actions,
+                device=device, seed=job.seed, encoder=fitted_to.trained,
+            )  # fmt: skip
+            return agent, fitted_to, None
         saved = load_checkpoint(start, device=device, config=job.agent)
-        same = ("env", "data", "seed")
-        here = job.identity()
+        here, freezes = job.identity(), job.encoder is not None and job.encoder.frozen
         require_same_identity(
-            {name: saved.identity[name] for name in same},
-            {name: here[name] for name in same},
+            _beginning_of(saved.identity, freezes),
+            _beginning_of(here, freezes),
             f"The checkpoint {start}",
-            "Begin with one of the same environment, data and seed, or take its settings.",
+            "Begin with one of the same environment, data, encoder and seed, or take its settings.",
         )
+        if freezes:
+            saved.agent.freeze_encoder()
         return saved.agent, saved.preparation, saved.digest
 
     def _require_steps_to_do(self, progress: Mapping[str, Any]) -> None:
@@ -219,11 +238,8 @@ class OnlineTraining:
         """What was acted so far, and what batches are drawn from: that, or its mix with the data."""
         seeds = [seed_of(self.job.seed, stream) for stream in (Stream.ONLINE_DRAWS, Stream.OFFLINE_DRAWS)]
         settings, preparation = self.settings, self.policy.preparation
-        sizes, kept = (
-            (interface.observations, interface.actions),
-            ReplaySettings(self.job.agent.n_step, settings.replay_device),
-        )
-        online = preparation.empty_replay(sizes, settings.capacity, seeds[0], device, kept)
+        kept = ReplaySettings(self.job.agent.n_step, settings.replay_device)
+        online = preparation.empty_replay(interface.actions, settings.capacity, seeds[0], device, kept)
         if progress:
             online.load(self.folder / str(progress["replay"]))
         if data is None or settings.offline_ratio == 0:

@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 from policies.agent.config import AgentConfig
 from policies.gym.environment import EnvSettings
 from policies.learner.schedule import Schedule
+from policies.perception.encoders.config import EncoderConfig
 from policies.replay.replay_settings import Keep, require_keep
 from trajectories.errors import ConfigError
 from trajectories.flat.returns import Tail
@@ -152,6 +153,7 @@ class Job:
         data: Treatment of observations, actions and rewards.
         evaluation: How policies are measured.
         seed: Of everything random.
+        encoder: Of images; None for environments without.
     """
 
     env: EnvSettings
@@ -159,6 +161,7 @@ class Job:
     data: DataSettings = field(default_factory=DataSettings)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     seed: int = 0
+    encoder: EncoderConfig | None = None
 
     def identity(self, **more: Any) -> dict[str, Any]:
         """Plain JSON of all that decides the numbers, with `more` besides."""
@@ -169,4 +172,6 @@ class Job:
             "evaluation": asdict(self.evaluation),
             "seed": self.seed,
         }
+        if self.encoder is not None:
+            parts["encoder"] = self.encoder.to_dict()
         return json.loads(json.dumps(parts | more))

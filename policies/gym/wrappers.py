@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, SupportsFloat
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
-from gymnasium.wrappers import RescaleAction
+from gymnasium.wrappers import RescaleAction, TransformObservation
 
+from policies.gym.observation_spaces import Layout, Seen, alphabetical, vector_of
 from trajectories.errors import ConfigError, InvalidEpisodeError
 
+LAYOUT = "observation_layout"
+"""Attribute of the wrappers that change observations: the `Layout` of what is inside."""
 WIDEST_RANGE = 1e9
 """Bounds further apart than this stand for none: they are how some environments write "unbounded"."""
 
@@ -22,8 +26,38 @@ class UnitActions(RescaleAction[Any, Any, Any]):
         super().__init__(env, np.float32(-1.0), np.float32(1.0))
 
 
+class Flattened(TransformObservation[Any, Any, Any]):
+    """Observations as vectors (F,), in the order of `gymnasium.spaces.flatten` with keys in alphabetical order.
+
+    Attributes:
+        observation_layout: Of the environment's own observations.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], layout: Layout) -> None:
+        ordered = alphabetical(env.observation_space)
+        super().__init__(env, partial(spaces.flatten, ordered), spaces.flatten_space(ordered))
+        self.observation_layout = layout
+
+
+class ApartFromImages(gymnasium.ObservationWrapper[Any, Any, Any]):
+    """Observations as `Seen`: the numbers as a vector, and RGB images; the space is that of the vector.
+
+    Attributes:
+        observation_layout: Of the environment's own observations.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], layout: Layout) -> None:
+        super().__init__(env)
+        self.observation_layout = layout
+        self.observation_space = spaces.Box(-np.inf, np.inf, (layout.size,), np.float32)
+
+    def observation(self, observation: Any) -> Seen:
+        """Numbers and images of one observation."""
+        return Seen(self.observation_layout.vector(observation), self.observation_layout.pictures(observation))
+
+
 class FiniteSteps(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Passes everything on, as long as every observation (F,) and reward is a finite float32."""
+    """Passes everything on, as long as every number observed (F,) and every reward is a finite float32."""
 
     def __init__(self, env: gymnasium.Env[Any, Any], name: str) -> None:
         """Around an environment of vectors.
@@ -62,12 +96,12 @@ class FiniteSteps(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def _require_finite(self, observation: Any, where: str) -> None:
         with np.errstate(over="ignore"):
-            seen = np.asarray(observation, np.float32)
+            seen = np.asarray(vector_of(observation), np.float32)
         bad = np.flatnonzero(~np.isfinite(seen))
         if len(bad):
             raise InvalidEpisodeError(
-                f"{self._name} observed {np.asarray(observation).ravel()[bad[0]]} in entry {bad[0]} of {seen.size} at "
-                f"{where}; {_ADVICE}"
+                f"{self._name} observed {np.asarray(vector_of(observation)).ravel()[bad[0]]} in entry {bad[0]} of "
+                f"{seen.size} at {where}; {_ADVICE}"
             )
 
 

@@ -66,7 +66,7 @@ class ScriptedExpert:
         self._noise = ActionNoise(noise)
         self._failure = failure
         self._grip = 1.0
-        self._object = twin.task.object
+        self._object, self._direction = twin.task.object, direction
         goal = twin.task.goals[direction]
         self._goal_object, self._goal_fixture = goal.on_top_of, goal.fixture
         self._goal = twin.task.goal_place(twin.scene, rng, goal)
@@ -74,8 +74,7 @@ class ScriptedExpert:
             self._goal = self._edge_of(goal.fixture)
         elif failure == "wrong_place":
             self._goal = twin.task.free_place(twin.scene, rng, self._object, avoid=goal.fixture)
-        push = twin.task.skill == "push"
-        self._steps = self._push() if push else self._pick_and_place()
+        self._steps = self._skill()
 
     def act(self, observation: Observation) -> Float32:
         """The next action, float32 (7,), with noise."""
@@ -84,6 +83,10 @@ class ScriptedExpert:
         return self._noise.apply(action, self._rng, careful=careful)
 
     # -- skills ----------------------------------------------------------------------------------------------------
+    def _skill(self) -> Iterator[Step]:
+        """All steps of the task."""
+        return self._push() if self._task.skill == "push" else self._pick_and_place()
+
     def _pick_and_place(self) -> Iterator[Step]:
         while True:
             yield from self.pick()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from typing import Any
 
 from sim.scene.fixtures import FIXTURES
 from sim.scene.objects import OBJECTS
@@ -19,6 +19,8 @@ RELATIONS = ("inside", "on top of", "covering", "left of", "right of")
 """How a goal begins; the name of a fixture or of an object follows."""
 BESIDE = "spot"
 """Kind of fixture that a place beside another one is; nobody asks for it by name."""
+SKILLS: tuple[Skill, ...] = ("pick", "push")
+"""How the scripted expert can move an object of the kit."""
 _KEYS = {"fixtures", "objects", "moves", "skill", *DIRECTIONS}
 _FIXTURE_KEYS = {"kind", "at", "yaw", "scale", "colour"}
 _OBJECT_KEYS = {"kind", "colour"}
@@ -75,7 +77,7 @@ def _task(name: str, scene: Mapping[str, Any], words: Mapping[Direction, Sequenc
     if both:
         raise ConfigError(f"scene: {both[0]} is the name of a fixture and of an object; rename one of them.")
     moved = _one_of("scene.moves", scene["moves"], objects)
-    skill = _one_of("scene.skill", scene.get("skill", "pick"), get_args(Skill))
+    skill = _one_of("scene.skill", scene.get("skill", "pick"), SKILLS)
     goals: dict[Direction, Goal] = {}
     for direction in DIRECTIONS:
         goals[direction] = _goal(f"scene.{direction}", scene[direction], objects[moved], fixtures, objects)

@@ -14,7 +14,7 @@ from sim.scene.spec import SceneSpec
 from trajectories.errors import ConfigError
 from trajectories.types import Direction, Float64
 
-Skill = Literal["pick", "push"]
+Skill = Literal["pick", "push", "lift", "stack", "door"]
 Spread = Literal["narrow", "wide"]
 
 REACH_X = (0.205, 0.355)

@@ -11,7 +11,9 @@ from omegaconf import OmegaConf
 from commands.verbs import VERBS
 from factory.policy import agent_config, encoder_config
 from factory.spec import spec_of
+from factory.task import instructions_of
 from policies.perception.encoders.config import NETWORKS, EncoderConfig
+from sim.robosuite.tasks import ROBOSUITE_TASKS
 from sim.tasks import TASKS
 from trajectories.errors import ConfigError
 
@@ -46,12 +48,21 @@ def test_every_choice_composes(group, name):
     assert spec_of(config).cameras == {"front": (96, 96)}
 
 
+@pytest.mark.parametrize("name", ROBOSUITE_TASKS)
+def test_tasks_of_robosuites_world_have_their_settings(name):
+    config = composed("demo", "robot=robosuite", f"task={name}")
+    assert (config.task.name, config.task.prior) == (name, [])
+    assert instructions_of(config) == ROBOSUITE_TASKS[name].instructions
+    with pytest.raises(ConfigError, match="no task"):
+        instructions_of(composed("demo", f"task={name}"))
+
+
 def test_targets_are_clamped_to_what_the_discount_allows():
     assert agent_config(composed("demo", "agent.gamma=0.99")).target_range == (-100.0, 0.0)
     assert agent_config(composed("demo", "+agent.target_range=null")).target_range is None
 
 
-@pytest.mark.parametrize("name", sorted(set(choices("task")) - {"own"}))
+@pytest.mark.parametrize("name", sorted(set(choices("task")) - {"own", *ROBOSUITE_TASKS}))
 def test_tasks_of_the_twin_and_their_priors_exist(name):
     config = composed("demo", f"task={name}")
     assert config.task.name in TASKS

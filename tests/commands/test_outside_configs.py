@@ -10,6 +10,8 @@ from helpers.outside import environment
 from commands.outside_configs import add_outside_configs, choices, config_modules
 from trajectories.errors import ConfigError
 
+OWN = sorted(path.stem for path in (ROOT / "configs" / "task").glob("*.yaml"))
+
 
 @pytest.fixture
 def bring(tmp_path, monkeypatch):
@@ -43,14 +45,14 @@ def compose_in_a_process(installed, *overrides):
 
 def test_without_packages_there_are_the_own_names():
     assert config_modules() == []
-    assert choices("task") == ["bin_weight", "own", "pot_pick_place"]
+    assert choices("task") == OWN
     assert choices("nothing") == []
     add_outside_configs()
 
 
 def test_a_packages_yaml_is_a_choice(bring):
     installed = bring("lab", {"task/sponge.yaml": "name: can_to_rack\nprior: []\nmax_steps: 7\n", "task/notes.txt": ""})
-    assert choices("task") == ["bin_weight", "own", "pot_pick_place", "sponge"]
+    assert choices("task") == sorted([*OWN, "sponge"])
     composed = compose_in_a_process(installed, "task=sponge")
     assert composed.returncode == 0, composed.stderr
     assert "max_steps: 7" in composed.stdout

@@ -42,7 +42,7 @@ def test_the_specification_is_the_same_on_every_robot():
 
 def test_an_unknown_robot_is_refused():
     with (
-        pytest.raises(ConfigError, match="no robot 'ur5'; there are twin, virtual, widowx"),
+        pytest.raises(ConfigError, match="no robot 'ur5'; there are robosuite, twin, virtual, widowx"),
         open_station(settings("robot.name=ur5")),
     ):
         pass

@@ -21,9 +21,15 @@ def write_d4rl(path: Path, data: FlatDataset, attributes: Mapping[str, str | int
         attributes: Kept in the file for people (how the data came about); readers ignore them.
 
     Raises:
-        DatasetError: The disk refuses; an older file is as it was.
+        DatasetError: The disk refuses, or there are images, which this format has no place for; an older file is as it
+            was.
     """
     import h5py
+
+    if data.cameras:
+        raise DatasetError(
+            f"A D4RL-style file has no place for the images {', '.join(data.cameras)}; write Minari's format."
+        )
 
     episodes = data.episodes
     ends = np.cumsum([len(episode) for episode in episodes]) - 1

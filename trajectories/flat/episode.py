@@ -1,17 +1,17 @@
-"""`FlatEpisode` and `FlatDataset`: whole episodes of observation vectors, whatever file they come from."""
+"""`FlatEpisode` and `FlatDataset`: whole episodes of vectors and images, whatever file they come from."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, SupportsFloat
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trajectories.flat.errors import DatasetError
-from trajectories.types import Bool, Float32
+from trajectories.types import Bool, Float32, UInt8
 
 
 @dataclass(frozen=True)
@@ -19,17 +19,19 @@ class FlatEpisode:
     """One episode of T steps.
 
     Attributes:
-        observations: float32 (T + 1, F).
+        observations: float32 (T + 1, F); F may be 0 where there are images.
         actions: float32 (T, A), in the environment's own units.
         rewards: float32 (T,), as the environment gave them.
         terminated: Whether the last step ended the task. When not, the episode was cut there (time was up, or the
             recording stopped), and what would have followed still counts.
+        images: Name -> uint8 (T + 1, H, W, 3).
     """
 
     observations: Float32
     actions: Float32
     rewards: Float32
     terminated: bool
+    images: Mapping[str, UInt8] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """Number of steps T."""
@@ -37,12 +39,16 @@ class FlatEpisode:
 
     @staticmethod
     def of(
-        seen: Sequence[ArrayLike], actions: Sequence[ArrayLike], rewards: Sequence[SupportsFloat], over: bool
+        seen: Sequence[ArrayLike],
+        actions: Sequence[ArrayLike],
+        rewards: Sequence[SupportsFloat],
+        over: bool,
+        images: Mapping[str, UInt8] | None = None,
     ) -> FlatEpisode:
-        """From what was collected step by step: T + 1 observations, T actions and rewards, and `terminated`."""
+        """From what was collected step by step: T + 1 observations and images, T actions and rewards, `terminated`."""
         taken = np.asarray(actions, np.float32)
         given = np.array([float(reward) for reward in rewards], np.float32)
-        return FlatEpisode(np.asarray(seen, np.float32), taken, given, over)
+        return FlatEpisode(np.asarray(seen, np.float32), taken, given, over, images or {})
 
 
 @dataclass(frozen=True)
@@ -66,13 +72,20 @@ class FlatDataset:
         if not self.episodes:
             raise DatasetError(f"{self.source} holds no whole transition; expected at least one.")
         for number, episode in enumerate(self.episodes):
-            _check(episode, self.sizes, f"{self.source}, episode {number}")
+            where = f"{self.source}, episode {number}"
+            _check(episode, self.sizes, where)
+            _check_images(episode, self.cameras, where)
 
     @property
     def sizes(self) -> tuple[int, int]:
         """(F, A)."""
         first = self.episodes[0]
         return first.observations.shape[-1], first.actions.shape[-1]
+
+    @property
+    def cameras(self) -> dict[str, tuple[int, int]]:
+        """Image -> (height, width)."""
+        return {name: (frames.shape[1], frames.shape[2]) for name, frames in self.episodes[0].images.items()}
 
     @property
     def transitions(self) -> int:
@@ -87,6 +100,9 @@ class FlatDataset:
             total.update(f"{len(episode)} {episode.terminated}".encode())
             for column in (episode.observations, episode.actions, episode.rewards):
                 total.update(np.ascontiguousarray(column).tobytes())
+            for name in sorted(episode.images):
+                total.update(name.encode())
+                total.update(np.ascontiguousarray(episode.images[name]).data)
         return total.hexdigest()
 
     def describe(self) -> str:
@@ -114,6 +130,17 @@ def _check(episode: FlatEpisode, sizes: tuple[int, int], where: str) -> None:
             )
         if column.dtype != np.float32:
             raise DatasetError(f"{where}: {name} are {column.dtype}; expected float32.")
+
+
+def _check_images(episode: FlatEpisode, cameras: Mapping[str, tuple[int, int]], where: str) -> None:
+    expected = {name: (len(episode) + 1, *size, 3) for name, size in cameras.items()}
+    found = {name: frames.shape for name, frames in episode.images.items()}
+    wrong = [name for name, frames in episode.images.items() if frames.dtype != np.uint8]
+    if found != expected or wrong:
+        raise DatasetError(
+            f"{where}: images have shapes {found}; expected {expected}, of bytes. All episodes of a data set need the "
+            "same images in the same sizes, one more of each than actions."
+        )
 
 
 def require_finite(columns: Iterable[tuple[str, Float32]], where: str) -> None:

@@ -63,8 +63,8 @@ class Encoder(nn.Module):
         missing = [name for name in config.cameras if name not in cameras]
         if missing:
             raise ConfigError(f"encoder.cameras names {missing}; the robot has {', '.join(sorted(cameras)) or 'none'}.")
-        if proprio_size < 1:
-            raise ConfigError(f"proprioception of {proprio_size} entries; expected at least 1.")
+        if proprio_size < 0:
+            raise ConfigError(f"proprioception of {proprio_size} entries; expected at least none.")
         if config.instruction != "none" and instruction_size < 1:
             raise ConfigError(
                 f"encoder.instruction={config.instruction!r} needs an embedding; the task has none. Set it to 'none'."
@@ -78,11 +78,12 @@ class Encoder(nn.Module):
         code_size = instruction_size if config.instruction == "film" else None
         examples = self._examples()
         self.branches = nn.ModuleList(Branch(config, example, code_size) for example in examples)
-        self.proprio = Projection(proprio_size, config.proprio_width) if config.proprio_width else nn.Identity()
+        width = config.proprio_width if proprio_size else 0
+        self.proprio = Projection(proprio_size, width) if width else nn.Identity()
         words = config.instruction_width if config.instruction == "concat" else 0
         self.words = Projection(instruction_size, words) if words else None
         of_images = sum(self.branch(i).size for i in range(len(self.cameras)))
-        self.size = of_images + (config.proprio_width or proprio_size) + words
+        self.size = of_images + (width or proprio_size) + words
         """Features, F."""
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.frozen = False

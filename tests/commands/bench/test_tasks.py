@@ -52,11 +52,11 @@ def test_data_fit_their_environment_and_are_the_same_for_the_same_seed(name, tmp
     task = BENCH_TASKS[name]
     path = recorded(name, tmp_path, 4, episodes=3)
     assert path == data_file(tmp_path, name, 4)
-    data = read_dataset(path)
+    env = make_env(task.env)
+    data = read_dataset(path, interface_of(env).layout)
     assert data.dropped == 0
     assert len(data.episodes) == 3
     assert data.digest == record(task, 3, 4, "test").digest != record(task, 3, 5, "test").digest
-    env = make_env(task.env)
     assert fitted(data, interface_of(env), name).transitions == data.transitions
     before = path.stat().st_mtime_ns
     recorded(name, tmp_path, 4)

@@ -7,20 +7,35 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gymnasium import spaces
 from helpers import ENVIRONMENT
 from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
 
 from commands.__main__ import verb_help, verb_of
 from commands.bench import algorithms as bench_algorithms
 from commands.bench.algorithms import offline_part, settings_of
 from commands.bench.data import recorded
+from commands.gym import evaluate as gym_evaluate
 from commands.gym import finetune as gym_finetune
 from commands.gym import pretrain as gym_pretrain
-from commands.gym.job import dataset_of, gym_run, merged, offline_settings, online_settings
+from commands.gym.job import (
+    dataset_of,
+    default_folder,
+    encoder_of,
+    env_settings,
+    gym_run,
+    merged,
+    named_env,
+    offline_settings,
+    online_settings,
+)
 from commands.verbs import VERBS
 from policies.agent.methods import METHODS
 from policies.gym.environment import make_env
+from policies.gym.observation_spaces import Layout
 from policies.gym.settings import DataSettings
+from policies.perception.encoders.config import EncoderConfig
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.writer_lock import only_writer
 
@@ -41,7 +56,8 @@ def test_verbs_are_found_by_one_word_two_or_their_environment():
     assert verb_of(["pretrain", "seed=1"]) == ("pretrain", ["seed=1"])
     assert verb_of(["pretrain", "seed=1", "env=X-v0"]) == ("pretrain env=ID", ["seed=1", "env=X-v0"])
     assert verb_of(["bench", "data", "env=pot"]) == ("bench data", ["env=pot"])
-    assert verb_of(["evaluate", "env=X-v0"]) == ("evaluate", ["env=X-v0"])
+    assert verb_of(["evaluate", "env=X-v0"]) == ("evaluate env=ID", ["env=X-v0"])
+    assert verb_of(["inspect", "env=X-v0"]) == ("inspect", ["env=X-v0"])
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -143,6 +159,8 @@ def test_settings_that_nobody_knows_are_refused():
     assert merged({"a": {"b": 1, "c": 2}}, {"a": {"c": 3}, "d": 4}) == {"a": {"b": 1, "c": 3}, "d": 4}
 
 
+_VIEW = spaces.Box(0, 255, (8, 8, 3), np.uint8)
+VIEWS = Layout.of(spaces.Dict({"wrist": _VIEW, "front": _VIEW}), "test")
 SMALL = ("batch=16", "evaluate.episodes=2", "warmup_steps=60", "progress=false", "agent.compile=false")
 
 
@@ -217,6 +235,16 @@ def test_pretrain_and_finetune_take_an_environment_and_a_file(tmp_path):
     assert tuned.returncode == 0, tuned.stderr
     assert "after 0 steps: stochastic: return" in tuned.stdout
     assert "after 50 steps: stochastic: return" in tuned.stdout
+    gym_evaluate.run(config("evaluate env=ID", *where[:4], *where[-4:], "evaluate.episodes=2"))
+    written = list((tmp_path / "run" / "online" / "evaluations").glob("*.json"))
+    found = json.loads(written[0].read_text())
+    assert len(written) == 1
+    assert found["conditions"]["env"]["id"] == "PointMaze_UMaze-v3"
+    assert {mode: len(rows) for mode, rows in found["episodes"].items()} == {"stochastic": 2, "deterministic": 2}
+    with pytest.raises(CheckpointError, match="Run `regrasp pretrain` or `regrasp finetune` with the same env"):
+        gym_evaluate.run(config("evaluate env=ID", "env=umaze", f"run_dir={tmp_path}/none"))
+    with pytest.raises(ConfigError, match=r"was trained in PointMaze_UMaze-v3, not in PointMaze_Medium-v3"):
+        gym_evaluate.run(config("evaluate env=ID", "env=maze", f"run_dir={tmp_path}/run"))
     with pytest.raises(ConfigError, match="method=sac begins online"):
         gym_pretrain.run(config("pretrain env=ID", *where[:3], "method=sac"))
     with pytest.raises(ConfigError, match="method=bc learns from a data set only"):
@@ -236,3 +264,25 @@ def test_a_second_training_in_one_folder_is_refused(verb, part, tmp_path, monkey
     with only_writer(tmp_path / "run" / part), pytest.raises(ConfigError, match=r"already runs in .*another run_dir"):
         verb.run(settings)
     assert (tmp_path / "run" / part / "metrics").read_text() == "the first one's"
+
+
+def test_robosuites_tasks_have_a_short_name_and_limits_of_their_own():
+    env = named_env("robosuite:Lift")
+    assert (env.id, env.kwargs, env.max_steps) == ("robosuite/Lift-v0", {"max_steps": 400}, None)
+    made = config("finetune env=ID", "env=robosuite:Lift", "max_steps=7", "+env_kwargs.robots=Sawyer")
+    assert env_settings(made, None).kwargs == {"max_steps": 7, "robots": "Sawyer"}
+    assert default_folder(made) == Path("runs/gym/robosuite_Lift/wsrl/seed0")
+
+
+@pytest.mark.parametrize("name", ["cnn", "resnet", "clip"])
+def test_encoders_of_environments_are_those_of_robots_without_words(name):
+    ours = encoder_of(config("pretrain env=ID", f"encoder={name}"), VIEWS)
+    with initialize_config_module("configs", version_base="1.3"):
+        robots = OmegaConf.to_container(compose("demo", [f"encoder={name}"]).encoder)
+    theirs = EncoderConfig.from_dict({**robots, "cameras": ["front", "wrist"], "instruction": "none"})
+    assert ours == theirs
+    some = encoder_of(config("pretrain env=ID", f"encoder={name}", "encoder.cameras=[wrist]"), VIEWS)
+    assert some.cameras == ("wrist",)
+    assert encoder_of(config("pretrain env=ID"), VIEWS) is None
+    with pytest.raises(ConfigError, match="maze observes no images"):
+        encoder_of(config("pretrain env=ID", f"encoder={name}"), Layout((), ()))

@@ -182,12 +182,31 @@ def test_a_file_cut_short_is_refused(write, share):
         read_minari(path)
 
 
-def test_images_are_refused(write):
+def test_images_come_beside_the_numbers(write):
+    space = spaces.Dict({"view": spaces.Box(0, 255, (2, 2, 3), np.uint8), "at": spaces.Box(-9, 9, (1,), np.float32)})
+
+    def made(number):
+        rows = range(LENGTHS[number] + 1)
+        seen = {
+            "view": [np.full((2, 2, 3), 10 * number + t, np.uint8) for t in rows],
+            "at": [np.array([number + t / 10], np.float32) for t in rows],
+        }
+        return replace(buffer(number, ACTIONS), observations=seen)
+
+    data = read_minari(write("views-v0", space, buffers=[made(number) for number in range(len(LENGTHS))]))
+    assert (data.sizes, data.cameras) == ((1, 1), {"view": (2, 2)})
+    for number, episode in enumerate(data.episodes):
+        t = np.arange(LENGTHS[number] + 1)
+        np.testing.assert_array_equal(episode.images["view"][:, 1, 1, 2], 10 * number + t)
+        np.testing.assert_allclose(episode.observations[:, 0], number + t / 10, rtol=1e-6)
+
+
+def test_images_that_are_neither_grey_nor_rgb_are_refused(write):
     path = write("flat-v0", GOALS["observation"])
     about = json.loads((path / "data" / "metadata.json").read_text())
-    about["observation_space"] = serialize_space(spaces.Box(0, 255, (8, 8, 3), np.uint8))
+    about["observation_space"] = serialize_space(spaces.Box(0, 255, (8, 8, 4), np.uint8))
     (path / "data" / "metadata.json").write_text(json.dumps(about))
-    with pytest.raises(ConfigError, match=r"observes images .* state-based variant"):
+    with pytest.raises(ConfigError, match="neither grey nor RGB"):
         read_minari(path)
 
 

@@ -76,7 +76,7 @@ def test_normalised_observations_stay_within_ten_deviations():
 
 def test_online_steps_are_not_for_cloning():
     preparation = Preparation.fit(DataSettings(), 0.9, 1, None)
-    replay = preparation.empty_replay((1, 1), 10, 0, "cpu")
+    replay = preparation.empty_replay(1, 10, 0, "cpu")
     preparation.add(replay, data((0, 0, 0)).episodes[0], Source.POLICY)
     np.testing.assert_array_equal(all_rows(replay).imitate, [0, 0])
 
@@ -101,6 +101,6 @@ def test_settings_out_of_range_are_refused():
 def test_a_path_tells_its_format(tmp_path):
     made = line_data(3)
     write_d4rl(tmp_path / "line.hdf5", made)
-    assert read_dataset(tmp_path / "line.hdf5").digest == made.digest
+    assert read_dataset(tmp_path / "line.hdf5", LINE.layout).digest == made.digest
     with pytest.raises(DatasetError, match=r"without Minari's metadata\.json"):
-        read_dataset(tmp_path)
+        read_dataset(tmp_path, LINE.layout)

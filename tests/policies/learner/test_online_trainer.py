@@ -32,7 +32,7 @@ class Opened:
         self.rows = []
         file = OnlineCheckpoint(path, PREPARATION, "cpu")
         state = begin_or_resume(file, identity, lambda: Agent(JOB.agent, 2, 0, 1, seed=5))
-        self.replay = PREPARATION.empty_replay((2, 1), 1000, 1, "cpu")
+        self.replay = PREPARATION.empty_replay(1, 1000, 1, "cpu")
         self.fill(episodes)
         source = self.replay
         if mixed:

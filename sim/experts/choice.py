@@ -1,0 +1,24 @@
+"""Which scripted expert does a task: that of its skill."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sim.experts.failures import Failure
+from sim.experts.scripted import ScriptedExpert
+from sim.robosuite.experts import DoorExpert, LiftExpert, StackExpert
+from sim.twin import Twin
+from trajectories.types import Direction
+
+_EXPERTS: dict[str, type[ScriptedExpert]] = {"lift": LiftExpert, "stack": StackExpert, "door": DoorExpert}
+
+
+def expert_for(
+    twin: Twin,
+    direction: Direction,
+    rng: np.random.Generator,
+    noise: float = 0.0,
+    failure: Failure | None = None,
+) -> ScriptedExpert:
+    """The expert for an episode that is about to start; arguments and errors as `ScriptedExpert`."""
+    return _EXPERTS.get(twin.task.skill, ScriptedExpert)(twin, direction, rng, noise, failure)
