@@ -38,7 +38,9 @@ def compare(name: str, family: str) -> str:
     fast, plain = (agent.state()[0] for agent in agents)
     for key, value in plain.items():
         torch.testing.assert_close(fast[key], value, rtol=1e-3, atol=1e-4, msg=f"{name} {family} {key}")
-    worst = max(float((fast[key].double() - value.double()).abs().max()) for key, value in plain.items() if len(value))
+    worst = max(
+        float((fast[key].double() - value.double()).abs().max()) for key, value in plain.items() if value.numel()
+    )
     return f"{name:18} {family:10} largest difference {worst:.1e}; compiled with compiling {took[0]:.0f} s"
 
 

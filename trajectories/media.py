@@ -110,7 +110,7 @@ def write_mp4(path: str | Path, frames: Iterable[UInt8], fps: float) -> None:
     check_array(first, "video frame", (*first.shape[:2], 3), np.uint8)
     height, width = first.shape[0] // 2 * 2, first.shape[1] // 2 * 2  # 4:2:0 halves the colour's resolution
     with replacing(path) as part, av.open(str(part), "w", format="mp4", options={"movflags": "faststart"}) as container:
-        encoder = _encoder()
+        encoder = first_encoder(ENCODERS)
         stream = cast(VideoStream, container.add_stream(encoder, Fraction(fps).limit_denominator(1001)))
         stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
         if encoder == "libx264":
@@ -122,15 +122,25 @@ def write_mp4(path: str | Path, frames: Iterable[UInt8], fps: float) -> None:
         container.mux(stream.encode(None))
 
 
-def _encoder() -> str:
-    for name in ENCODERS:
+def first_encoder(names: Iterable[str], instead: str = "") -> str:
+    """The first of these encoders that FFmpeg has here.
+
+    Args:
+        names: FFmpeg's names of them, best first.
+        instead: What a person can do without any, for the message.
+
+    Raises:
+        MissingDependencyError: It has none of them.
+    """
+    names = list(names)
+    for name in names:
         try:
             av.Codec(name, "w")
         except (ValueError, FFmpegError):
             continue
         return name
     raise MissingDependencyError(
-        "FFmpeg has neither libx264 nor mpeg4; install PyAV from its binary wheel: pip install av."
+        f"FFmpeg has none of {', '.join(names)}; install PyAV from its binary wheel (pip install av){instead}."
     )
 
 

@@ -58,8 +58,7 @@ class Columns:
         if column is None:
             raise ConfigError(
                 f"The source has no column {key!r}: set {WHERE}.{where}.key, or choose another mapping (doors=...). "
-                "It has "
-                f"{', '.join(sorted(self.episode.columns))}."
+                f"It has {', '.join(sorted(self.episode.columns))}."
             )
         if column.dtype.kind not in "biuf":
             raise ConfigError(f"The column {key!r} holds {column.dtype}; {WHERE}.{where} needs numbers.")

@@ -180,8 +180,7 @@ def _entries(episode: Episode, spec: RobotSpec, names: tuple[str, ...]) -> Float
     if missing:
         raise ConfigError(
             f"The store has no {', '.join(missing)} in its proprioception, which this format needs; it can be "
-            "exported as "
-            "lerobot_v3, lerobot_v2 or minari."
+            "exported as lerobot_v3, lerobot_v2 or minari."
         )
     return episode.proprio[:, [spec.proprio.index(name) for name in names]].astype(np.float64)
 

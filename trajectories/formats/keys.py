@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from trajectories.formats.foreign import ForeignEpisode, FormatError, Key
+from trajectories.formats.foreign import DamagedEpisodeError, ForeignEpisode, ForeignSource, FormatError, Key
 
 
 def describe_keys(episode: ForeignEpisode) -> dict[str, Key]:
@@ -12,6 +12,16 @@ def describe_keys(episode: ForeignEpisode) -> dict[str, Key]:
     columns = {key: Key(column.shape[1:], str(column.dtype)) for key, column in episode.columns.items()}
     images = {key: Key(f.shape[1:], str(f.dtype), image=True) for key, f in episode.images.items()}
     return {**columns, **images}
+
+
+def first_keys(source: ForeignSource) -> dict[str, Key]:
+    """Those of the first episode that can be read; none where all are damaged."""
+    for name in source.names():
+        try:
+            return describe_keys(source.read(name))
+        except DamagedEpisodeError:
+            continue
+    return {}
 
 
 class SameKeys:

@@ -12,7 +12,7 @@ the last action of such a trajectory are dropped here, so that rows belong toget
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from trajectories.formats.bridge.folders import date_of, is_late, run_of, task_of, trajectories
 from trajectories.formats.bridge.plain_pickle import PickleError, loads
-from trajectories.formats.foreign import DamagedEpisodeError, Description, ForeignEpisode, FormatError, Key
+from trajectories.formats.foreign import DamagedEpisodeError, Description, ForeignEpisode, FormatError
 from trajectories.formats.images import EncodedFrames, size_of
-from trajectories.formats.keys import describe_keys
+from trajectories.formats.keys import first_keys
 from trajectories.formats.plain import from_json, plain, plain_mapping
 
 _CAMERA = re.compile(r"(depth_)?images\d+")
@@ -71,13 +71,7 @@ class BridgeSource:
 
     def describe(self) -> Description:
         """See `ForeignSource.describe`; the keys are those of the first trajectory that can be read."""
-        keys: Mapping[str, Key] = {}
-        for name in self._folders:
-            try:
-                keys = describe_keys(self.read(name))
-                break
-            except DamagedEpisodeError:
-                continue
+        keys = first_keys(self)
         first = next(iter(self._folders.values()))
         metadata = plain_mapping(from_json(_text(run_of(first) / "collection_metadata.json")))
         robot = metadata.get("robot")

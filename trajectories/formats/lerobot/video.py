@@ -16,9 +16,9 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from trajectories.errors import MissingDependencyError
 from trajectories.formats.foreign import DamagedEpisodeError, FormatError
 from trajectories.formats.images import reduction
+from trajectories.media import first_encoder
 
 _TOLERANCE = 0.25
 """Of the time between two frames, by which one may miss its time."""
@@ -133,17 +133,7 @@ def encoder() -> str:
     Raises:
         MissingDependencyError: It has none.
     """
-    for name in ENCODERS:
-        try:
-            av.Codec(name, "w")
-        except (ValueError, FFmpegError):
-            continue
-        return name
-    raise MissingDependencyError(
-        f"FFmpeg has none of {', '.join(ENCODERS)}; install PyAV from its binary wheel (pip install av), or write "
-        "images "
-        "into the tables (lossless=true)."
-    )
+    return first_encoder(ENCODERS, ", or write images into the tables (lossless=true)")
 
 
 class VideoWriter:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trajectories.formats.foreign import DamagedEpisodeError, Description, ForeignEpisode, FormatError, FrameSource, Key
+from trajectories.formats.foreign import DamagedEpisodeError, Description, ForeignEpisode, FormatError, FrameSource
 from trajectories.formats.hdf5_frames import DatasetFrames, datasets, is_image, opened, row_shape, undamaged
 from trajectories.formats.images import EncodedFrames, size_of
-from trajectories.formats.keys import describe_keys
+from trajectories.formats.keys import first_keys
 from trajectories.formats.plain import from_json, plain, plain_mapping
 
 if TYPE_CHECKING:
@@ -66,13 +66,7 @@ class MinariSource:
 
     def describe(self) -> Description:
         """See `ForeignSource.describe`; attributes are those of the metadata, spaces apart."""
-        keys: Mapping[str, Key] = {}
-        for name in self._names:
-            try:
-                keys = describe_keys(self.read(name))
-                break
-            except DamagedEpisodeError:
-                continue
+        keys = first_keys(self)
         spaces = ("observation_space", "action_space")
         attributes = plain_mapping({key: value for key, value in self._metadata.items() if key not in spaces})
         version, robot = str(self._metadata.get("minari_version", "")), self._metadata.get("robot_type")

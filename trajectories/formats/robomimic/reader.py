@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trajectories.formats.foreign import DamagedEpisodeError, Description, ForeignEpisode, FormatError, FrameSource, Key
+from trajectories.formats.foreign import DamagedEpisodeError, Description, ForeignEpisode, FormatError, FrameSource
 from trajectories.formats.hdf5_frames import DatasetFrames, datasets, is_image, opened, row_shape, undamaged
-from trajectories.formats.keys import describe_keys
+from trajectories.formats.keys import first_keys
 from trajectories.formats.plain import from_json, plain, plain_mapping
 
 if TYPE_CHECKING:
@@ -67,13 +67,7 @@ class RobomimicSource:
 
     def describe(self) -> Description:
         """See `ForeignSource.describe`; attributes are `env_args` and `masks` (name -> demonstrations)."""
-        keys: Mapping[str, Key] = {}
-        for name in self._names:
-            try:
-                keys = describe_keys(self.read(name))
-                break
-            except DamagedEpisodeError:
-                continue
+        keys = first_keys(self)
         robots = self._settings.get("robots")
         robot = ", ".join(map(str, robots)) if isinstance(robots, list) else robots
         attributes = {"env_args": self._environment, "masks": self._masks}
