@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -186,6 +187,9 @@ def run(config: DictConfig) -> None:
     """Run both processes with the same settings and show their progress."""
     overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith(("link.", "progress"))]
     finetune(config, overrides)
+    again = [one for one in overrides if not one.startswith("finetune.")]
+    for verb, what in (("evaluate", "success with fresh starts"), ("report", "the run as a page")):
+        print(f"{shlex.join(['regrasp', verb, *search_path_options(), *again])}  # {what}")
 
 
 def finetune(config: DictConfig, overrides: list[str]) -> None:

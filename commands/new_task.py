@@ -125,4 +125,7 @@ def _next_steps(name: str, path: Path, folder: Path, *, scene: bool) -> str:
         lines.append(f"  regrasp collect task={name}{found}  # a scripted demonstrator does it in the twin")
         lines.append(f"  regrasp teleop task={name}{found} robot=virtual  # you do it, on an arm that isn't there")
     lines.append(f"  regrasp teleop task={name}{found} robot=widowx  # you do it on the arm")
+    lines.append(
+        f"Then pretrain, train-reward, evaluate, finetune and report, each with task={name}{found}: docs/own_task.md."
+    )
     return "\n".join(lines)
