@@ -86,6 +86,16 @@ def description_of(config: DictConfig) -> str:
     return described(str(task.name), plain(task.scene), instructions_of(config), ends_open(config))
 
 
+def require_scene(config: DictConfig) -> None:
+    """Refuse a task without a scene where the robot is a simulated one.
+
+    Raises:
+        ConfigError: See `description_of`.
+    """
+    if str(config.robot.name) in ("twin", "virtual"):
+        description_of(config)
+
+
 def prior_of(config: DictConfig) -> list[str]:
     """Names of the tasks in `task.prior`, whose data `collect` records, too.
 

@@ -36,7 +36,7 @@ def headline(before: Mapping[str, Any], after: Mapping[str, Any], stream: Stream
     if after:
         name = "forward/stochastic" if "forward/stochastic" in after else next(iter(after))
         return f"{_cell(before, name)} → {_cell(after, name)} ({name.replace('/', ', ')})"
-    return f"{' → '.join(_ends(stream, 'forward'))} (forward, in training, by the judge)"
+    return f"{_ends(stream, 'forward')} (forward, in training, by the judge)"
 
 
 def cards(
@@ -49,9 +49,8 @@ def cards(
         if name in after
     ]
     for way in DIRECTIONS if not found else ():
-        value = " → ".join(rate.partition(" = ")[0] for rate in _ends(stream, way))
         note = f"by the judge, first and last 1/{SHARES} of the steps"
-        found.append({"label": f"{way}, in training", "value": value, "note": note})
+        found.append({"label": f"{way}, in training", "value": _ends(stream, way), "note": note})
     note = f"in {len(stream.judged)} training episodes"
     found.append(
         {"label": "resets needed", "value": str(int(stream.helped.sum())), "note": f"in {stream.total_steps} steps"}
@@ -69,11 +68,12 @@ def minutes_of_training(stream: Stream) -> float:
     return float(stream.minutes[-1]) if len(stream.minutes) else 0.0
 
 
-def _ends(stream: Stream, direction: Direction) -> tuple[str, str]:
-    """Success by the judge in the first and the last share of the steps."""
+def _ends(stream: Stream, direction: Direction) -> str:
+    """Success by the judge in the first and the last share of the steps, e.g. `2/9 → 8/9`."""
     total = stream.total_steps
     part = total / SHARES
-    return _rate(*stream.tally(direction, 0, part)), _rate(*stream.tally(direction, total - part, total))
+    tallies = stream.tally(direction, 0, part), stream.tally(direction, total - part, total)
+    return " → ".join(f"{done}/{trials}" if trials else "-" for done, trials in tallies)
 
 
 def in_parts(stream: Stream) -> list[dict[str, str]]:

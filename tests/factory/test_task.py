@@ -1,10 +1,14 @@
 """A task that a YAML describes, as the robot and the verbs take it."""
 
+from functools import partial
+
 import pytest
 from hydra import compose, initialize_config_module
 
+from commands import finetune, virtual_arm
+from commands.collect import collect
 from factory.spec import camera_names, spec_of
-from factory.task import description_of, prior_of, settle_task
+from factory.task import description_of, prior_of, require_scene, settle_task
 from trajectories.errors import ConfigError
 
 WORDS = ("task.instructions.forward=[put it in]", "task.instructions.backward=[take it out]")
@@ -45,3 +49,16 @@ def test_without_a_scene_the_arm_needs_none_and_the_twin_says_what_is_missing():
     with pytest.raises(ConfigError, match=r"task=own has no scene.*scene=true.*robot=widowx"):
         description_of(settled())
     assert list(spec_of(settled("robot=widowx")).cameras) == ["front"]
+    require_scene(settled("robot=widowx"))
+
+
+@pytest.mark.parametrize("verb", [collect, finetune, virtual_arm])
+def test_every_verb_that_needs_a_scene_says_so_before_it_does_anything(verb, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name, robot = verb.__name__.rpartition(".")[2], "twin" if verb is collect else "virtual"
+    with initialize_config_module("configs", version_base="1.3"):
+        config = compose(name, ["workers=1", "task=own", f"robot={robot}", "run_dir=run", *WORDS])
+    act = partial(finetune.finetune, overrides=[]) if verb is finetune else verb.run
+    with pytest.raises(ConfigError, match=r"task=own has no scene.*Give its YAML a `scene:`"):
+        act(config)
+    assert not (tmp_path / "run" / "data").exists()
