@@ -22,7 +22,7 @@ TASK = """\
 # The task {name}, in words. Verbs that are started in the folder that holds task/ find it by its name; from
 # elsewhere add --config-dir=FOLDER. What each line means is behind it; docs/own_task.md goes through a whole task.
 name: {name}  # name of the task, in records and folders; keep it once something is recorded
-prior: []  # tasks of the twin whose data `collect` records, too (robot=twin), such as [cube_to_plate, carrot_to_bowl]
+{prior}  # tasks of the twin whose data `collect` records, too; they make a better beginning
 max_steps: 40  # time limit of an episode, control steps at 5 Hz: 40 are 8 s
 cameras: null  # list or null; which of the robot's cameras, the one that policy and judge see first; null: all it has
 ends_open: true  # false: done may be with the gripper closed, as for pulling a drawer that it goes on holding
@@ -94,7 +94,9 @@ def path_of(name: str, folder: Path) -> Path:
 def text_of(name: str, *, scene: bool) -> str:
     """The YAML; with `scene` it is a whole task, without one its instructions are left to be filled in."""
     lines = EXAMPLE.format(words=_known_words()) if scene else WORDS
-    begin = TASK.format(name=name, instructions=lines.rstrip())
+    tasks = ", ".join(known for known in TASKS.own if TASKS[known].role == "prior") if scene else ""
+    prior = textwrap.fill(f"prior: [{tasks}]", 100, subsequent_indent=" " * 8)
+    begin = TASK.format(name=name, prior=prior, instructions=lines.rstrip())
     if not scene:
         return begin + NO_SCENE
     from sim.tasks.task import REACH_X, REACH_Y

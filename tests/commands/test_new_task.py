@@ -17,7 +17,8 @@ from trajectories.store import TrajectoryStore
 
 PYTHONPATH = {**os.environ, "PYTHONPATH": str(ROOT)}
 SHORT = (
-    "task=to_bowl", "run_dir=run", "profile=tiny", "workers=2", "progress=false", "robot.image_size=64",
+    "task=to_bowl", "task.prior=[]", "run_dir=run", "profile=tiny", "workers=2", "progress=false",
+    "robot.image_size=64",
     "collect.demos=2", "collect.failures=2", "collect.play=0", "collect.aftermath=0", "pretrain.encoder_steps=10",
     "evaluate.episodes=1", "evaluate.modes=[deterministic]", "evaluate.videos=0",
 )  # fmt: skip
