@@ -27,12 +27,14 @@ class Opened:
 
     Attributes:
         name: What the store calls it.
+        path: Of its file or folder.
         source: Its episodes.
         description: What it says of itself.
         chosen: Names of the episodes that are to be imported.
     """
 
     name: str
+    path: Path
     source: ForeignSource
     description: Description
     chosen: tuple[str, ...]
@@ -102,4 +104,4 @@ def _opened(config: DictConfig, given: str) -> Opened:
     source = open_source(path, config.format)
     names = tuple(source.names())
     chosen = names if config.episodes is None else names[: int(config.episodes)]
-    return Opened(name, source, source.describe(), chosen)
+    return Opened(name, path, source, source.describe(), chosen)

@@ -1,14 +1,18 @@
 """`regrasp import` and `regrasp export`: out and in again, twice, interrupted, damaged, refused."""
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from helpers import ROOT
+from helpers.trajectory_samples import assert_same_episode
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
@@ -353,3 +357,24 @@ def test_looks_back_are_left_out_unless_wanted(store, tmp_path):
         do_export(tmp_path / "more", tmp_path / wanted, f"attempts={wanted}", "lossless=true")
         do_import(tmp_path / wanted, tmp_path / f"back_{wanted}")
         assert len(episodes_of(tmp_path / f"back_{wanted}")) == count
+
+
+def test_several_workers_import_the_same_in_the_same_order(exported, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("commands.importing.conversion.EPISODES_A_WORKER", 1)
+    shutil.copytree(exported, tmp_path / "pot")
+    table = sorted((tmp_path / "pot").rglob("data/**/*.parquet"))[0]
+    rows = pq.read_table(table)
+    states = np.stack(rows["observation.state"].to_pylist()).astype(np.float32)
+    states[4] = np.nan  # the second episode: the first has four rows
+    place = rows.schema.get_field_index("observation.state")
+    column = pa.array(states.tolist(), rows.schema.field(place).type)
+    pq.write_table(rows.set_column(place, "observation.state", column), table)
+    found = []
+    for workers in (1, 2):
+        with pytest.raises(SystemExit):
+            do_import(tmp_path / "pot", tmp_path / f"by_{workers}", f"workers={workers}")
+        assert "4 episodes imported.\npot: 1 left out, DAMAGED:\n  episode_000001: " in capsys.readouterr().out
+        found.append(episodes_of(tmp_path / f"by_{workers}"))
+    for one, other in zip(*found, strict=True):
+        assert origin_of(one) == origin_of(other)
+        assert_same_episode(replace(one, id=other.id), other)
