@@ -18,7 +18,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ sys.path += [str(ROOT), str(ROOT / "tests")]
 
 from helpers.lerobot_samples import flat_episode  # noqa: E402
 
-from trajectories.formats.foreign import ForeignEpisode, SinkSettings  # noqa: E402
+from trajectories.formats.foreign import ArrayFrames, ForeignEpisode, SinkSettings  # noqa: E402
 from trajectories.formats.registry import creator, open_source  # noqa: E402
 
 SCRIPT = Path(__file__).parent / "in_lerobot.py"
@@ -107,10 +107,16 @@ def oracle(python: Path, *arguments: str) -> dict[str, Any]:
     return result
 
 
+def with_depth(episode: ForeignEpisode, rng: np.random.Generator) -> ForeignEpisode:
+    """The episode with a depth camera of all values that 16 bits have."""
+    depth = rng.integers(0, 2**16, (len(episode.columns["action"]), 24, 32), np.uint16)
+    return replace(episode, images={**episode.images, "observation.images.front_depth": ArrayFrames(depth)})
+
+
 def ours_by_them(python: Path, version: Version, folder: Path, lossless: bool) -> dict[str, Any]:
     """Export episodes, and let lerobot open them."""
     rng = np.random.default_rng(0)
-    episodes = [flat_episode(str(i), length, rng) for i, length in enumerate(LENGTHS)]
+    episodes = [with_depth(flat_episode(str(i), length, rng), rng) for i, length in enumerate(LENGTHS)]
     path = folder / f"ours-{version.name}-{lossless}"
     with creator(version.format)(path, SinkSettings(5.0, "wx250s", lossless)) as sink:
         for episode in episodes:
@@ -124,7 +130,9 @@ def ours_by_them(python: Path, version: Version, folder: Path, lossless: bool) -
     images = (
         "image columns, bit-exact" if found["worst_psnr_db"] is None else f"AV1, {found['worst_psnr_db']} dB at worst"
     )
-    return {**found, "data": f"ours, {version.format}", "read by": f"lerobot {found['version']}", "frames": images}
+    depth = f"{found['depth_frames']} of depth, bit-exact"
+    read_by = f"lerobot {found['version']}"
+    return {**found, "data": f"ours, {version.format}", "read by": read_by, "frames": f"{images}; {depth}"}
 
 
 def theirs_by_us(python: Path, version: Version, folder: Path, kind: str) -> dict[str, Any]:
