@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from commands.importing.conversion import LeftOut, converted
 from commands.importing.dry_run import dry_run
-from commands.importing.plan import Opened, Plan, plan_of
+from commands.importing.plan import Opened, Plan, imported_before, plan_of
 from factory.doors.inward import content_digest, prepare
 from factory.doors.mapping import WHERE
 from factory.doors.motion import UnfitEpisodeError
@@ -18,7 +18,6 @@ from trajectories.conditions import keep_conditions, require_conditions
 from trajectories.errors import ConfigError
 from trajectories.formats.foreign import DamagedEpisodeError
 from trajectories.layout import require_unwritten
-from trajectories.provenance import origin_of
 from trajectories.recorder import new_episode_id
 from trajectories.store import TrajectoryStore
 from trajectories.summary import summarise, summary_table
@@ -65,7 +64,7 @@ def run(config: DictConfig) -> None:
         print(dry_run(plan, Path(config.out)))
         return
     if plan.exists:
-        require_unwritten(plan.store)
+        require_unwritten(plan.store, instead="another folder (into=...)")
     for opened in plan.sources:
         try_first(opened, plan)
     skipped = False
@@ -110,9 +109,10 @@ def import_source(opened: Opened, plan: Plan, store: TrajectoryStore, workers: i
     """
     path, here = plan.store / f".imported.{opened.name}.json", plan.mapping.conditions()
     what = f"What is imported from {opened.name} into {plan.store}"
-    require_conditions(path, here, what, _ADVICE)
     tally = Tally()
     have = imported_before(opened.name, store)
+    if have:
+        require_conditions(path, here, what, _ADVICE)
     _require_same_source(opened, have)
     missing = [name for name in opened.chosen if name not in have]
     tally.there = len(opened.chosen) - len(missing)
@@ -122,16 +122,10 @@ def import_source(opened: Opened, plan: Plan, store: TrajectoryStore, workers: i
             left.append((name, result.reason))
             continue
         if not have and not tally.imported:
-            keep_conditions(path, here, what, _ADVICE)
+            keep_conditions(path, here, what, _ADVICE, accept=True)  # what was begun before left nothing behind
         store.commit(replace(result, id=new_episode_id()))  # ids go by time: in the order of the source
         tally.imported += 1
     return tally
-
-
-def imported_before(source: str, store: TrajectoryStore) -> dict[str, str]:
-    """Name -> digest of the episodes of a source that are in a store."""
-    origins = (origin for info in store.infos() if (origin := origin_of(info)) is not None)
-    return {str(o["episode"]): str(o["digest"]) for o in origins if o.get("source") == source}
 
 
 def _require_same_source(opened: Opened, have: dict[str, str]) -> None:

@@ -17,6 +17,7 @@ from trajectories.formats.foreign import Description, ForeignSource
 from trajectories.formats.hub import PREFIX, Repository
 from trajectories.formats.registry import open_source
 from trajectories.layout import HEADER
+from trajectories.provenance import origin_of
 from trajectories.store import TrajectoryStore
 from trajectories.types import RobotSpec
 
@@ -90,6 +91,12 @@ def plan_of(config: DictConfig) -> Plan:
         size = (int(config.image_size), int(config.image_size))
         spec = new_store_spec(mapping, arm_of(config).joints, size, float(config.control_hz))
     return Plan(sources, store, mapping, spec, exists)
+
+
+def imported_before(source: str, store: TrajectoryStore) -> dict[str, str]:
+    """Name -> digest of the episodes of a source that are in a store."""
+    origins = (origin for info in store.infos() if (origin := origin_of(info)) is not None)
+    return {str(o["episode"]): str(o["digest"]) for o in origins if o.get("source") == source}
 
 
 def _opened(config: DictConfig, given: str) -> Opened:
