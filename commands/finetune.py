@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -25,6 +26,7 @@ from drivers.parent_link import die_with_parent
 from factory.policy import require_online
 from factory.reward import require_readable_task
 from factory.run_folders import finetune_folder, tuning_name
+from factory.task import require_scene
 from policies.learner.run_folder import EPISODES
 from robot.control.faults import Fault, reason_of
 from robot.rollout.actor_status import ActorStatus
@@ -186,6 +188,9 @@ def run(config: DictConfig) -> None:
     """Run both processes with the same settings and show their progress."""
     overrides = [o for o in HydraConfig.get().overrides.task if not o.startswith(("link.", "progress"))]
     finetune(config, overrides)
+    again = [one for one in overrides if not one.startswith("finetune.")]
+    for verb, what in (("evaluate", "success with fresh starts"), ("report", "the run as a page")):
+        print(f"{shlex.join(['regrasp', verb, *search_path_options(), *again])}  # {what}")
 
 
 def finetune(config: DictConfig, overrides: list[str]) -> None:
@@ -201,6 +206,7 @@ def finetune(config: DictConfig, overrides: list[str]) -> None:
             refused to run or died too often.
     """
     require_online(config)
+    require_scene(config)
     require_same_settings(config)  # refused here rather than in a child that the other one waits for
     folder = finetune_folder(config)
     require_no_writer(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -21,7 +22,7 @@ TASK = """\
 # The task {name}, in words. Verbs that are started in the folder that holds task/ find it by its name; from
 # elsewhere add --config-dir=FOLDER. What each line means is behind it; docs/own_task.md goes through a whole task.
 name: {name}  # name of the task, in records and folders; keep it once something is recorded
-prior: []  # tasks of the twin whose data `collect` records, too (robot=twin), such as [cube_to_plate, carrot_to_bowl]
+{prior}  # tasks of the twin whose data `collect` records, too; they make a better beginning
 max_steps: 40  # time limit of an episode, control steps at 5 Hz: 40 are 8 s
 cameras: null  # list or null; which of the robot's cameras, the one that policy and judge see first; null: all it has
 ends_open: true  # false: done may be with the gripper closed, as for pulling a drawer that it goes on holding
@@ -38,6 +39,8 @@ WORDS = """\
 """
 
 EXAMPLE = """\
+  # In the twin a small model reads them, which knows these words alone (reward=clip, a download, knows more):
+{words}
   forward: ["put the sponge in the bowl", "pick up the sponge and put it in the bowl"]  # list; one at least
   backward: ["put the sponge on the mat", "take the sponge that is in the bowl and set it on the mat"]  # list; likewise
 """
@@ -90,7 +93,10 @@ def path_of(name: str, folder: Path) -> Path:
 
 def text_of(name: str, *, scene: bool) -> str:
     """The YAML; with `scene` it is a whole task, without one its instructions are left to be filled in."""
-    begin = TASK.format(name=name, instructions=(EXAMPLE if scene else WORDS).rstrip())
+    lines = EXAMPLE.format(words=_known_words()) if scene else WORDS
+    tasks = ", ".join(known for known in TASKS.own if TASKS[known].role == "prior") if scene else ""
+    prior = textwrap.fill(f"prior: [{tasks}]", 100, subsequent_indent=" " * 8)
+    begin = TASK.format(name=name, prior=prior, instructions=lines.rstrip())
     if not scene:
         return begin + NO_SCENE
     from sim.tasks.task import REACH_X, REACH_Y
@@ -99,6 +105,13 @@ def text_of(name: str, *, scene: bool) -> str:
     return begin + SCENE.format(
         x=REACH_X, y=REACH_Y, fixtures=kinds, objects=", ".join(OBJECTS), relations=", ".join(RELATIONS)
     )
+
+
+def _known_words() -> str:
+    """Lines of comments with the words of the twin's own tasks, on which its text model was trained."""
+    texts = [text for name in TASKS.own for words in TASKS[name].instructions.values() for text in words]
+    known = sorted({word for text in texts for word in re.findall(r"[a-z]+", text.lower())})
+    return textwrap.fill(" ".join(known), 118, initial_indent="  # ", subsequent_indent="  # ")
 
 
 def _require_free(name: str, folder: Path) -> None:
@@ -120,9 +133,12 @@ def _taken() -> set[str]:
 
 def _next_steps(name: str, path: Path, folder: Path, *, scene: bool) -> str:
     found = "" if folder.resolve() == Path.cwd().resolve() else f" --config-dir={folder}"
-    lines = [f"{path}: the task {name}. Open it, change what is not yours, then:"]
+    lines = [f"{path}: the task {name}. Open it, change what is not yours, then record it (data are one robot's each):"]
     if scene:
         lines.append(f"  regrasp collect task={name}{found}  # a scripted demonstrator does it in the twin")
-        lines.append(f"  regrasp teleop task={name}{found} robot=virtual  # you do it, on an arm that isn't there")
-    lines.append(f"  regrasp teleop task={name}{found} robot=widowx  # you do it on the arm")
+        on = f"robot=virtual run_dir=runs/{name}_virtual"
+        lines.append(f"  regrasp teleop task={name}{found} {on}  # you do it, on an arm that isn't there")
+    lines.append(f"  regrasp teleop task={name}{found} robot=widowx run_dir=runs/{name}_arm  # you do it on the arm")
+    lines.append(f"Then pretrain, train-reward, evaluate, finetune, report, with task={name}{found} and that run_dir;")
+    lines.append("docs/own_task.md goes through all of it.")
     return "\n".join(lines)

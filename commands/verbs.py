@@ -165,11 +165,21 @@ VERBS: dict[str, Verb] = {
         "env=robosuite:Lift method=bc evaluate.episodes=100",
         "It only adds a file: run it again.",
     ),
+    "report": Verb(
+        "commands.report.report",
+        "report",
+        "the HTML report of a fine-tuning, on any robot: success over time, resets, holds and faults, evaluations",
+        "Reads what `regrasp finetune` left in the run's folder, and the evaluations where there are some; may be run\n"
+        "while it goes on. Writes report.html, or report_ROBOT.html where the robot is not the twin.",
+        "robot=widowx task=my_task",
+        "It only reads the run: run it again.",
+    ),
     "compare": Verb(
         "commands.report.compare",
         "compare",
         "methods and seeds of one task side by side: tables, chart, intervals over seeds",
-        "Reads the evaluations that `regrasp demo` left in every run folder. Only reads the runs.",
+        "Reads fine-tuning's own episodes and the evaluations in every run folder, on any robot; runs that were not\n"
+        "evaluated are compared by the judge's word in training. Only reads the runs.",
         "task=bin_weight",
         "It only reads the runs: run it again.",
     ),

@@ -133,5 +133,5 @@ def _own_settings(config: DictConfig) -> dict[str, Any]:
 
     given = {key: value for key, value in plain(config.reward).items() if key != "kind"}
     if not ends_open(config) and _kind_name(config) in KINDS.own:
-        given.setdefault("require_open_gripper", False)
+        given["require_open_gripper"] = False  # what the task says goes before the setting for all tasks
     return given

@@ -86,6 +86,37 @@ def description_of(config: DictConfig) -> str:
     return described(str(task.name), plain(task.scene), instructions_of(config), ends_open(config))
 
 
+def require_scene(config: DictConfig) -> None:
+    """Refuse a task without a scene where the robot is a simulated one.
+
+    Raises:
+        ConfigError: See `description_of`.
+    """
+    if str(config.robot.name) in ("twin", "virtual"):
+        description_of(config)
+
+
+def prior_of(config: DictConfig) -> list[str]:
+    """Names of the tasks in `task.prior`, whose data `collect` records, too.
+
+    Raises:
+        ConfigError: One isn't the twin's, such as a task of a person's own.
+    """
+    names = [str(name) for name in config.task.prior]
+    if not names or str(config.robot.name) == "robosuite":  # its tasks are found when their episodes are recorded
+        return names
+    from sim.tasks import TASKS
+
+    unknown = [name for name in names if name not in TASKS]
+    if unknown:
+        raise ConfigError(
+            f"task.prior names {unknown[0]!r}, expected tasks of the twin: {', '.join(sorted(TASKS))}. To learn from a "
+            f"task of your own beside this one, collect it by itself (`regrasp collect task={unknown[0]}`), then "
+            f"`regrasp pretrain task={config.task.name} data=[{config.run_dir}/data,FOLDER_OF_THAT_RUN/data]`."
+        )
+    return names
+
+
 def ends_open(config: DictConfig) -> bool:
     """Whether the task is done only once the gripper is open."""
     return bool(config.task.get("ends_open", True))

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from commands.collect.parallel import run_jobs
 from commands.collect.plan import CollectJob, collect_plan
 from factory.data import open_data
-from factory.task import task_of
+from factory.task import prior_of, task_of
 from factory.twin import TwinSettings, cached_twin, require_world
 from trajectories.conditions import completed, require_same_identity
 from trajectories.errors import ConfigError
@@ -99,7 +99,7 @@ def plan_of(config: DictConfig) -> list[CollectJob]:
 
     return collect_plan(
         task=config.task.name,
-        prior_tasks=list(config.task.prior),
+        prior_tasks=prior_of(config),
         failures=FAILURES,
         demos=config.collect.demos,
         demo_failures=config.collect.failures,

@@ -91,6 +91,11 @@ class Stages:
         """Stage -> how long it took, of those asked for: a folder may hold those of other methods, too."""
         return {name: entry["seconds"] for name, entry in self._done.items() if name in self._asked}
 
+    def of(self, method: str) -> dict[str, float]:
+        """Stage -> how long it took, of those of a method and those that all share."""
+        mine = [name for name in self._done if "(" not in name or name.endswith(f"({method})")]
+        return {name: self._done[name]["seconds"] for name in mine}
+
     def spent(self, name: str) -> float | None:
         """Seconds that a stage took, pauses between its parts left out; None when it isn't done."""
         return self._done[name]["seconds"] if name in self._done else None

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commands.report.data import CurvePoint, Stream
+from trajectories.types import Direction
 
-COLOURS = {"forward": "#1769aa", "backward": "#c4621a"}
+COLOURS: dict[Direction, str] = {"forward": "#1769aa", "backward": "#c4621a"}
 METHOD_COLOURS = ("#1769aa", "#c4621a", "#3a8f3a", "#8a3f9e", "#777777")
 
 
@@ -27,11 +28,12 @@ def success_chart(stream: Stream, points: list[CurvePoint], mode: str = "stochas
 
     figure = Figure(figsize=(9, 4.2))
     axes = figure.add_subplot()
-    judged, true = stream.success_by_window(window)
-    axes.plot(
-        stream.steps, 100 * judged, color="#888888", lw=1.5, label=f"training stream, reward model ({window} episodes)"
-    )
-    axes.plot(stream.steps, 100 * true, color="#888888", lw=1, ls=":", label="training stream, predicate")
+    for direction, colour in COLOURS.items():
+        steps, judged, true = stream.success_by_window(direction, window)
+        title = f"training, {direction}, by the judge ({window} episodes)"
+        axes.plot(steps, 100 * judged, color=colour, lw=1, alpha=0.7, label=title)
+        if stream.refereed.any():
+            axes.plot(steps, 100 * true, color=colour, lw=1, ls=":", label=f"training, {direction}, predicate")
     for direction, colour in COLOURS.items():
         cells = [(p.steps, p.cells[f"{direction}/{mode}"]) for p in points if f"{direction}/{mode}" in p.cells]
         if not cells:
@@ -60,11 +62,12 @@ def success_chart(stream: Stream, points: list[CurvePoint], mode: str = "stochas
 Curve = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
 
 
-def method_chart(curves: Mapping[str, Mapping[str, Curve]]) -> str:
+def method_chart(curves: Mapping[Direction, Mapping[str, Curve]], what: str = "stochastic actions") -> str:
     """One panel a direction, one line a method: mean success over seeds with its interval.
 
     Args:
         curves: Direction -> method -> steps, mean, lower and upper bound in percent (bounds NaN for one seed).
+        what: What is drawn, for the titles.
     """
     from matplotlib.figure import Figure
 
@@ -74,7 +77,7 @@ def method_chart(curves: Mapping[str, Mapping[str, Curve]]) -> str:
         for (name, (steps, mean, low, high)), colour in zip(methods.items(), METHOD_COLOURS, strict=False):
             axes.fill_between(steps, low.clip(0, 100), high.clip(0, 100), color=colour, alpha=0.15, lw=0)
             axes.plot(steps, mean, "o-", color=colour, lw=2, label=name)
-        axes.set(xlabel="environment steps of fine-tuning", ylim=(0, 102), title=f"{direction}, stochastic actions")
+        axes.set(xlabel="environment steps of fine-tuning", ylim=(0, 102), title=f"{direction}, {what}")
         axes.set_xlim(left=0)
         axes.grid(alpha=0.3)
         if panel == 0:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commands.evaluate.conditions import Evaluation, evaluations_in, require_alike
-from commands.report.data import Stream, open_stream
+from commands.report.charts import Curve
+from commands.report.data import Stream, open_stream, stream_of
+from commands.report.sections import PARTS, SHARES
 from commands.report.statistics import Estimate
 from factory.run_folders import start_of, tuning_folder
+from policies.learner.run_folder import EPISODES
 from trajectories.conditions import completed
 from trajectories.errors import ConfigError
-from trajectories.types import RobotSpec
+from trajectories.store import TrajectoryStore
+from trajectories.types import DIRECTIONS, Direction, RobotSpec
 
 
 @dataclass(frozen=True)
@@ -26,14 +32,17 @@ class MethodRun:
     Attributes:
         run: The run's folder.
         method: Name of the method.
-        curve: Environment steps -> cells of the evaluation at that point; 0 is the pre-trained policy.
+        curve: Environment steps -> cells of the evaluation at that point; 0 is the pre-trained policy. Empty where it
+            was not evaluated.
         stream: The training stream.
+        elsewhere: What names end with where the robot is not the twin, see `factory.run_folders.elsewhere`.
     """
 
     run: Path
     method: str
     curve: dict[int, dict[str, Any]]
     stream: Stream
+    elsewhere: str = ""
 
 
 def runs_of(
@@ -64,8 +73,27 @@ def runs_of(
     for (folder, tuning), by_digest in found.items():
         points = by_digest[digest]
         curve = {steps: dict(evaluation.result["cells"]) for steps, evaluation in sorted(points.items())}
-        stream = open_stream(tuning_folder(folder, tuning) / "episodes", spec)
-        runs.append(MethodRun(folder, tuning.removesuffix(elsewhere), curve, stream))
+        stream = open_stream(tuning_folder(folder, tuning) / EPISODES, spec)
+        runs.append(MethodRun(folder, tuning.removesuffix(elsewhere), curve, stream, elsewhere))
+    return runs
+
+
+def unevaluated(folders: Sequence[Path], elsewhere: str = "") -> list[MethodRun]:
+    """Every fine-tuning on the robot in these run folders, evaluated or not, by its own episodes; without a curve.
+
+    Args:
+        folders: Run folders.
+        elsewhere: See `runs_of`.
+    """
+    runs = []
+    for folder in folders:
+        for path in sorted(folder.glob(f"finetune_*/{EPISODES}")):
+            with TrajectoryStore(path, read_only=True) as store:
+                infos = store.infos()
+            methods = {str(info.metadata.get("method")) for info in infos}
+            for method in methods:  # one; the name of another robot's folder ends otherwise
+                if path.parent == tuning_folder(folder, method + elsewhere):
+                    runs.append(MethodRun(folder, method, {}, stream_of(infos), elsewhere))
     return runs
 
 
@@ -84,7 +112,7 @@ def _tunings(
     """
     found: dict[str, dict[str, dict[int, Evaluation]]] = {}
     for tuning in sorted({e.place.split("/")[0] for e in evaluations if "/step_" in e.place} - {"other"}):
-        if not (tuning_folder(folder, tuning) / "episodes").is_dir():
+        if not (tuning_folder(folder, tuning) / EPISODES).is_dir():
             continue
         start = start_of(folder, tuning, elsewhere).name
         points: dict[str, dict[int, Evaluation]] = {}
@@ -127,6 +155,50 @@ def _common(found: Sequence[Mapping[str, Mapping[int, Evaluation]]], wanted: str
     other = next(by_digest[min(by_digest)][0] for by_digest in found if min(rarest) not in by_digest)
     require_alike([first, other], "Run `regrasp evaluate` for all of them with the same settings.")
     raise ConfigError(f"{first.folder} and {other.folder} were not evaluated under the same conditions.")
+
+
+@dataclass(frozen=True)
+class StreamRow:
+    """One method's training streams in one direction, by the judge, in equal shares of steps; percent.
+
+    Attributes:
+        method: Its name.
+        direction: "forward" or "backward".
+        steps: As far as the shortest stream goes.
+        seeds: How many streams.
+        first: Success in the first share.
+        last: Success in the last one.
+        gain: Between them.
+    """
+
+    method: str
+    direction: Direction
+    steps: int
+    seeds: int
+    first: Estimate
+    last: Estimate
+    gain: Estimate
+
+
+def stream_rows(runs: Sequence[MethodRun]) -> list[StreamRow]:
+    """A row for each method and direction; the streams of a method count as far as the shortest of them goes."""
+    rows = []
+    for method, mine in by_method(runs).items():
+        steps = min(run.stream.total_steps for run in mine)
+        for way in DIRECTIONS:
+            first = [run.stream.tally(way, 0, steps / SHARES) for run in mine]
+            last = [run.stream.tally(way, steps - steps / SHARES, steps) for run in mine]
+            before, after = _of_tallies(first), _of_tallies(last)
+            trials = [(one, other) for (_, one), (_, other) in zip(first, last, strict=True)]
+            gain = Estimate.of_gains([v / 100 for v in before.values], [v / 100 for v in after.values], trials)
+            rows.append(StreamRow(method, way, steps, len(mine), before, after, gain.times(100)))
+    return rows
+
+
+def _of_tallies(tallies: Sequence[tuple[int, int]]) -> Estimate:
+    """Percent, from successes and episodes of each run; nothing is known where a run has no episode."""
+    rates = [done / trials if trials else math.nan for done, trials in tallies]
+    return Estimate.of_rates(rates, [trials for _, trials in tallies]).times(100)
 
 
 @dataclass(frozen=True)
@@ -212,14 +284,26 @@ def by_method(runs: Sequence[MethodRun]) -> dict[str, list[MethodRun]]:
     return {name: [run for run in runs if run.method == name] for name in names}
 
 
-def mean_curve(
-    runs: Sequence[MethodRun], cell: str
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def stream_curve(runs: Sequence[MethodRun], direction: Direction) -> Curve:
+    """Ends of equal parts of the training streams, as far as the shortest goes; as `mean_curve` has success in each."""
+    edges = np.linspace(0, min(run.stream.total_steps for run in runs), PARTS + 1).round().astype(np.int64)
+    estimates = []
+    for after, until in itertools.pairwise(edges):
+        tallies = [run.stream.tally(direction, after, until) for run in runs]
+        estimates.append(_of_tallies(tallies))
+    return _curve(edges[1:], estimates)
+
+
+def mean_curve(runs: Sequence[MethodRun], cell: str) -> Curve:
     """Steps that all runs have, mean success over seeds, and its interval's bounds (NaN for one seed); percent."""
     steps = sorted(s for s in runs[0].curve if all(cell in run.curve.get(s, {}) for run in runs))
     estimates = [_rates([run.curve[s][cell] for run in runs]).times(100) for s in steps]
+    return _curve(np.array(steps, dtype=np.int64), estimates)
+
+
+def _curve(steps: NDArray[np.int64], estimates: Sequence[Estimate]) -> Curve:
     return (
-        np.array(steps, dtype=np.int64),
+        steps,
         np.array([e.mean for e in estimates]),
         np.array([e.low for e in estimates]),
         np.array([e.high for e in estimates]),

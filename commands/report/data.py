@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from commands.evaluate.conditions import Conditions, evaluations_in, find_evaluation
 from trajectories.store import EpisodeInfo, TrajectoryStore
-from trajectories.types import RobotSpec
+from trajectories.types import Direction, RobotSpec
 
 _PAUSE_MIN = 2.0
 """Minutes between two episodes from which on the run was not going."""
@@ -27,18 +27,22 @@ class Stream:
         minutes: Minutes of running since the first episode began; the gap of a pause counts as nothing.
         forward: Whether the episode's direction was forward.
         judged: The reward model's decision.
+        decided: Whether it had one; not where a fault cut the episode short.
         refereed: Whether the physics predicate was asked at its end (evaluation only); nobody can on a real arm.
         true: What it said; False where it wasn't asked.
         help_reasons: Why help was asked for before it, "" where it was not.
+        faults: What cut each episode short, a person's hold or a fault; "" where it came to its end.
     """
 
     steps: NDArray[np.int64]
     minutes: NDArray[np.float64]
     forward: NDArray[np.bool_]
     judged: NDArray[np.bool_]
+    decided: NDArray[np.bool_]
     refereed: NDArray[np.bool_]
     true: NDArray[np.bool_]
     help_reasons: tuple[str, ...]
+    faults: tuple[str, ...]
 
     @property
     def helped(self) -> NDArray[np.bool_]:
@@ -48,7 +52,7 @@ class Stream:
     @property
     def confusion(self) -> dict[str, int]:
         """Episodes by what the reward model said and what was true, of those that the predicate was asked about."""
-        done, not_done = self.judged & self.refereed, ~self.judged & self.refereed
+        done, not_done = self.judged & self.refereed, ~self.judged & self.decided & self.refereed
         return {
             "true_positive": int(np.sum(done & self.true)),
             "false_positive": int(np.sum(done & ~self.true)),
@@ -56,9 +60,35 @@ class Stream:
             "true_negative": int(np.sum(not_done & ~self.true)),
         }
 
-    def success_by_window(self, window: int = 20) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Sliding means of judged and true success over `window` episodes, one entry an episode."""
-        return _sliding(self.judged, window), _sliding(self.true, window)
+    @property
+    def total_steps(self) -> int:
+        """Environment steps of the whole stream."""
+        return int(self.steps[-1]) if len(self.steps) else 0
+
+    def of(self, direction: Direction) -> NDArray[np.bool_]:
+        """Which episodes are of a direction and came to their end."""
+        return self.decided & (self.forward if direction == "forward" else ~self.forward)
+
+    def tally(self, direction: Direction, after: float, until: float, *, truly: bool = False) -> tuple[int, int]:
+        """Successes and episodes of a direction, of those that end after `after` steps and by `until` steps.
+
+        Args:
+            direction: "forward" or "backward".
+            after: Environment steps.
+            until: Environment steps.
+            truly: Successes by the predicate, of the episodes that it was asked about; otherwise by the reward model.
+        """
+        asked = self.of(direction) & (self.steps > after) & (self.steps <= until)
+        if truly:
+            return int(np.sum(self.true & asked & self.refereed)), int(np.sum(asked & self.refereed))
+        return int(np.sum(self.judged & asked)), int(np.sum(asked))
+
+    def success_by_window(
+        self, direction: Direction, window: int = 20
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
+        """Steps at the end of each episode of a direction; sliding means of judged and true success over `window`."""
+        mine = self.of(direction)
+        return self.steps[mine], _sliding(self.judged[mine], window), _sliding(self.true[mine], window)
 
 
 def _sliding(values: NDArray[np.bool_], window: int) -> NDArray[np.float64]:
@@ -78,9 +108,11 @@ def stream_of(infos: list[EpisodeInfo]) -> Stream:
         minutes=np.cumsum(np.where(gaps > _PAUSE_MIN, 0.0, gaps)),
         forward=np.array([info.direction == "forward" for info in infos], dtype=bool),
         judged=np.array([info.outcome == "success" for info in infos], dtype=bool),
+        decided=np.array([info.outcome != "unknown" for info in infos], dtype=bool),
         refereed=np.array([word is not None for word in said], dtype=bool),
         true=np.array([bool(word) for word in said], dtype=bool),
         help_reasons=tuple(str(info.metadata.get("help") or "") for info in infos),
+        faults=tuple(str(info.metadata.get("fault") or "") for info in infos),
     )
 
 
@@ -110,5 +142,5 @@ def curve(root: Path, tuning: str, conditions: Conditions) -> list[CurvePoint]:
 
 def open_stream(folder: Path, spec: RobotSpec) -> Stream:
     """The stream of the store at `folder` (read only)."""
-    store = TrajectoryStore(folder, spec, read_only=True)
-    return stream_of([store.info(name) for name in store.ids()])
+    with TrajectoryStore(folder, spec, read_only=True) as store:
+        return stream_of([store.info(name) for name in store.ids()])

@@ -1,86 +1,193 @@
-"""Writes the HTML report of a run: one file that needs nothing else."""
+"""`regrasp report`: the HTML report of a run, one file that needs nothing else."""
 
 from __future__ import annotations
 
-import base64
 import itertools
 import json
+import shlex
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from jinja2 import Environment, select_autoescape
 from markupsafe import Markup
 from omegaconf import DictConfig
 
+from commands.demo.stages import Stages
 from commands.evaluate.conditions import PREDICATE, Evaluation, conditions_of, find_evaluation
+from commands.evaluate.verdicts import PersonJudge, RewardJudge
 from commands.report.charts import success_chart
 from commands.report.data import CurvePoint, Stream, curve, open_stream
-from commands.report.statistics import format_rate
+from commands.report.sections import (
+    cards,
+    cells_of,
+    faults,
+    headline,
+    in_parts,
+    minutes_of_training,
+    resets,
+    reward_table,
+    rows_of,
+    videos,
+)
 from factory.policy import KEYPOINTS
-from factory.run_folders import data_folder, evaluation_place, evaluations_folder, finetune_folder, pretrained_folder
+from factory.run_folders import (
+    data_folder,
+    elsewhere,
+    evaluation_place,
+    evaluations_folder,
+    finetune_folder,
+    pretrained_folder,
+    reward_folder,
+    tuning_name,
+)
 from factory.spec import spec_of
-from policies.learner.run_folder import CONDITIONS
+from policies.learner.run_folder import CONDITIONS, EPISODES
 from policies.perception.loading import load_perception
 from trajectories.conditions import differences, read_conditions
 from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError
-from trajectories.kinds import AFTERMATH
 from trajectories.store import TrajectoryStore
 
 
-def write(config: DictConfig, run_dir: Path, seconds: dict[str, float], command: str, settings: Path) -> Path:
-    """Gather what the run left, write `report.html` and return its path.
+def run(config: DictConfig) -> None:
+    """Write the report of a fine-tuning that is over or under way, and print its path."""
+    seconds = Stages(Path(config.run_dir)).of(str(config.method.name)) if str(config.robot.name) == "twin" else {}
+    command = shlex.join(["regrasp", "report", *HydraConfig.get().overrides.task])
+    path = write(config, Path(config.run_dir), seconds, command, finetune_folder(config) / CONDITIONS)
+    print(f"Report: {path.resolve()}")
+
+
+def write(config: DictConfig, run_dir: Path, seconds: Mapping[str, float], command: str, settings: Path) -> Path:
+    """Gather what the run left, write the report (see `path_of`) and return its path.
 
     Args:
         config: Settings of the run.
         run_dir: Its folder.
-        seconds: Stage -> how long it took.
+        seconds: Stage -> how long it took; empty where that isn't known.
         command: That the person gave.
         settings: File of all settings.
+
+    Raises:
+        CheckpointError: Fine-tuning has left no episode.
     """
-    root, conditions = evaluations_folder(config), conditions_of(config, PREDICATE)
-    start = find_evaluation(root, evaluation_place(run_dir, pretrained_folder(config)), conditions)
-    points = curve(root, str(config.method.name), conditions)
-    end = find_evaluation(root, f"{config.method.name}/step_{points[-1].steps}", conditions) if points else None
-    if start is None or end is None:
+    folder = finetune_folder(config)
+    if not (folder / EPISODES).is_dir():
         raise CheckpointError(
-            f"{root} lacks the evaluations before and after fine-tuning with {config.method.name} under these "
-            f"conditions ({conditions.digest}). Run `regrasp demo`, which makes both."
+            f"Fine-tuning has left no episode in {folder}. Run `regrasp finetune` with the same settings first."
         )
-    before, after = start.result, end.result
-    learned = read_conditions(finetune_folder(config) / CONDITIONS)
-    stream = open_stream(finetune_folder(config) / "episodes", spec_of(config))
-    reward_path = run_dir / "reward" / "evaluation.json"
-    reward = json.loads(reward_path.read_text(encoding="utf-8")) if reward_path.exists() else None
+    stream, evaluated = open_stream(folder / EPISODES, spec_of(config)), _evaluated(config)
+    before, after = cells_of(evaluated.start), cells_of(evaluated.end)
     page = _template().render(
-        title=f"{config.task.name.replace('_', ' ')}: {_headline(before, after)}",
+        title=f"{config.task.name.replace('_', ' ')}: {headline(before, after, stream)}",
         task=config.task.name,
+        robot=config.robot.name,
         seed=config.seed,
         profile=config.profile,
         method=config.method.name,
         date=time.strftime("%Y-%m-%d %H:%M"),
-        cards=_cards(before, after, stream, seconds),
-        rows=_rows(before["cells"], after["cells"]),
-        chart=Markup(success_chart(stream, [CurvePoint(0, before["cells"]), *points])),
-        judged=judged_by(end, data_folder(run_dir), config),
+        cards=cards(before, after, stream, seconds),
         judge=_judge(config),
-        stream_episodes=len(stream.judged),
-        confusion=stream.confusion,
-        reward_table=_reward_table(reward),
-        resets=_resets(stream),
-        observations=seen(end, load_perception(pretrained_folder(config)).kind, learned),
-        changes=changes_of(learned),
-        videos=_videos(start.folder, before, "before") + _videos(end.folder, after, "after"),
         stages=[{"name": name, "seconds": f"{value:.0f}"} for name, value in seconds.items()],
         command=command,
         settings=settings,
+        **_of_stream(stream, run_dir),
+        **_of_evaluations(config, evaluated, stream),
     )
-    path = run_dir / ("report.html" if config.method.name == "regrasp" else f"report_{config.method.name}.html")
+    path = path_of(config)
     replace_file(path, page.encode())
     return path
+
+
+def _of_stream(stream: Stream, run_dir: Path) -> dict[str, Any]:
+    """What the page shows of fine-tuning's own episodes and of the judge."""
+    reward_path = run_dir / "reward" / "evaluation.json"
+    reward = json.loads(reward_path.read_text(encoding="utf-8")) if reward_path.exists() else None
+    return {
+        "parts": in_parts(stream),
+        "stream_episodes": len(stream.judged),
+        "refereed": bool(stream.refereed.any()),
+        "confusion": stream.confusion,
+        "reward_table": reward_table(reward),
+        "resets": resets(stream),
+        "faults": faults(stream),
+        "minutes": f"{minutes_of_training(stream):.1f}",
+    }
+
+
+def _of_evaluations(config: DictConfig, evaluated: _Evaluated, stream: Stream) -> dict[str, Any]:
+    """What the page shows of evaluations, and of what the policy saw in them."""
+    start, end = evaluated.start, evaluated.end
+    before, learned, found = cells_of(start), read_conditions(finetune_folder(config) / CONDITIONS), end or start
+    points = [*([CurvePoint(0, before)] if start else []), *evaluated.points]
+    looks = evaluated.conditions if found is None else found.conditions
+    return {
+        "rows": rows_of(before, cells_of(end)),
+        "missing": _missing(evaluated),
+        "chart": Markup(success_chart(stream, points)),
+        "judged": "" if found is None else judged_by(found, data_folder(Path(config.run_dir)), config),
+        "observations": seen(looks, load_perception(pretrained_folder(config)).kind, learned),
+        "changes": changes_of(learned),
+        "videos": videos(start, "before") + videos(end, "after"),
+    }
+
+
+@dataclass(frozen=True)
+class _Evaluated:
+    """The evaluations of a run under the conditions of the settings, as far as there are any.
+
+    Attributes:
+        conditions: Plain JSON.
+        start: Of the policy that fine-tuning began with.
+        points: Of snapshots, by steps.
+        end: Of the last one of these.
+    """
+
+    conditions: Mapping[str, Any]
+    start: Evaluation | None
+    points: list[CurvePoint]
+    end: Evaluation | None
+
+
+def _evaluated(config: DictConfig) -> _Evaluated:
+    """What was evaluated under the settings' conditions; `evaluate.judge=auto` is the predicate or else a person."""
+    root, tuning, run_dir = evaluations_folder(config), tuning_name(config), Path(config.run_dir)
+    wanted = str(config.evaluate.judge)
+    names = {"auto": (PREDICATE, PersonJudge.name), "reward": (RewardJudge.name,), "person": (PersonJudge.name,)}
+    reward = reward_folder(run_dir) if reward_folder(run_dir).is_dir() else None
+    found = []
+    for judge in names.get(wanted, (PREDICATE,)):
+        conditions = conditions_of(config, judge, None if judge == PREDICATE else reward)
+        start = find_evaluation(root, evaluation_place(run_dir, pretrained_folder(config)), conditions)
+        points = curve(root, tuning, conditions)
+        end = find_evaluation(root, f"{tuning}/step_{points[-1].steps}", conditions) if points else None
+        found.append(_Evaluated(conditions.to_dict(), start, points, end))
+    return next((one for one in found if one.start or one.points), found[0])
+
+
+def _missing(evaluated: _Evaluated) -> str:
+    """What was not evaluated, and the command that does it; empty where nothing is missing."""
+    commands = []
+    if evaluated.start is None:
+        commands.append("`regrasp evaluate checkpoint=pretrained` (before fine-tuning)")
+    if evaluated.end is None:
+        commands.append("`regrasp evaluate` (after it)")
+    if not commands:
+        return ""
+    return (
+        f"Not evaluated yet: {' and '.join(commands)}, with the same settings as for this report, which shows it "
+        "when it is written again."
+    )
+
+
+def path_of(config: DictConfig) -> Path:
+    """Where the report lies: `report.html`; other methods than `regrasp` and robots than the twin are in its name."""
+    method = "" if config.method.name == "regrasp" else f"_{config.method.name}"
+    return Path(config.run_dir) / f"report{method}{elsewhere(config)}.html"
 
 
 def judged_by(evaluation: Evaluation, data: Path, config: DictConfig) -> str:
@@ -93,6 +200,8 @@ def judged_by(evaluation: Evaluation, data: Path, config: DictConfig) -> str:
     """
     if evaluation.conditions["judge"] != PREDICATE:
         return f"Judged by: {evaluation.conditions['judge']}."
+    if not data.is_dir():  # pre-trained on stores of other runs
+        return "Judged by the twin's physics predicate. Fine-tuning was rewarded by the reward model alone."
     with TrajectoryStore(data, read_only=True) as store:
         marked = sum((info.metadata.get("evaluation") or {}).get("success") is not None for info in store.infos())
     text = (
@@ -105,15 +214,15 @@ def judged_by(evaluation: Evaluation, data: Path, config: DictConfig) -> str:
     return text
 
 
-def seen(evaluation: Evaluation, kind: str, learned: Sequence[Mapping[str, Any]]) -> str:
+def seen(looks: Mapping[str, Any], kind: str, learned: Sequence[Mapping[str, Any]]) -> str:
     """What the policy saw, and who trained what it sees through.
 
     Args:
-        evaluation: Of the policy.
+        looks: Conditions of an evaluation of the policy, or of the settings.
         kind: Of its perception, see `policies.perception.protocol.Perception.kind`.
         learned: What fine-tuning learned with, see `read_conditions`.
     """
-    size, cameras = evaluation.conditions["image_size"], ", ".join(evaluation.conditions["cameras"])
+    size, cameras = looks["image_size"], ", ".join(looks["cameras"])
     text = f"Cameras ({cameras}) at {size}x{size}, proprioception, instruction; no privileged state. The image passes "
     if kind == KEYPOINTS:
         return f"{text}a small network ({kind}) that was trained on labels from proprioception and then frozen."
@@ -144,100 +253,3 @@ def _judge(config: DictConfig) -> str:
 def _template() -> Any:
     source = (files("commands") / "templates" / "report.html.j2").read_text(encoding="utf-8")
     return Environment(autoescape=select_autoescape(default=True, default_for_string=True)).from_string(source)
-
-
-def _cell(result: Mapping[str, Any], name: str) -> str:
-    cell = result["cells"].get(name)
-    return "-" if cell is None else f"{100 * cell['rate']:.0f} %"
-
-
-def _headline(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    name = "forward/stochastic" if "forward/stochastic" in after["cells"] else next(iter(after["cells"]))
-    return f"{_cell(before, name)} → {_cell(after, name)} ({name.replace('/', ', ')})"
-
-
-def _cards(
-    before: Mapping[str, Any], after: Mapping[str, Any], stream: Stream, seconds: dict[str, float]
-) -> list[dict[str, str]]:
-    cards = [
-        {"label": f"{name.replace('/', ', ')}", "value": f"{_cell(before, name)} → {_cell(after, name)}", "note": ""}
-        for name in ("forward/stochastic", "backward/stochastic")
-        if name in after["cells"]
-    ]
-    wrong = stream.confusion["false_positive"]
-    steps = int(stream.steps[-1]) if len(stream.steps) else 0
-    return [
-        *cards,
-        {"label": "resets needed", "value": str(int(stream.helped.sum())), "note": f"in {steps} steps"},
-        {"label": "false positives", "value": str(wrong), "note": f"in {len(stream.judged)} training episodes"},
-        {"label": "everything took", "value": f"{sum(seconds.values()) / 60:.1f} min", "note": "on this machine"},
-    ]
-
-
-def _rows(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str, str]]:
-    rows = []
-    for name, cell in after.items():
-        start = before.get(name)
-        rows.append(
-            {
-                "name": name.replace("/", ", "),
-                "before": format_rate(start["successes"], start["episodes"]) if start else "-",
-                "after": format_rate(cell["successes"], cell["episodes"]),
-                "change": f"{100 * (cell['rate'] - start['rate']):+.0f} points" if start else "-",
-                "steps": f"{start['mean_steps']:.0f} → {cell['mean_steps']:.0f}" if start else "-",
-            }
-        )
-    return rows
-
-
-def _reward_table(reward: dict[str, Any] | None) -> list[list[str]]:
-    if reward is None:
-        return []
-    frames, whole = reward["frames"], reward["whole_episodes"]
-    row = frames["all"]
-    table = [
-        ["figure", "value"],
-        ["balanced accuracy of frames", f"{row['balanced_accuracy_at_threshold']:.3f}"],
-        ["AUROC", f"{row['auroc']:.3f}"],
-        ["false positives at 95 % recall", f"{100 * row['false_positives_at_95_recall']:.1f} %"],
-        [
-            "calibration error before → after",
-            f"{row['calibration_error_before']:.3f} → {row['calibration_error_after']:.3f}",
-        ],
-        [f"successes found, of {whole['successes']} episodes", _percent(whole["found"])],
-        [f"failures stopped wrongly, of {whole['failures']} episodes", _percent(whole["wrong_stops"])],
-    ]
-    for kind, entry in frames["by_kind"].items():
-        if kind == AFTERMATH:
-            table.append(["done tasks recognised from the arm's home pose", _percent(entry["found"])])
-        elif kind != "success":
-            table.append([f"frames above the threshold, {kind}", _percent(entry["rate_above_threshold"])])
-    return table
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f} %"
-
-
-def _resets(stream: Stream) -> str:
-    reasons: dict[str, int] = {}
-    for reason in stream.help_reasons:
-        if reason:
-            reasons[reason] = reasons.get(reason, 0) + 1
-    if not reasons:
-        return "None: the robot undid its own work all the way."
-    listed = ", ".join(f"{reason}: {count}" for reason, count in sorted(reasons.items()))
-    return (
-        f"{sum(reasons.values())} in {len(stream.judged)} episodes ({listed}). Evaluations reset the scene each time."
-    )
-
-
-def _videos(folder: Path, result: Mapping[str, Any], when: str) -> list[dict[str, Any]]:
-    films = [
-        {
-            "data": base64.b64encode((folder / name).read_bytes()).decode(),
-            "caption": name.removesuffix(".mp4").replace("_", " "),
-        }
-        for name in result["videos"]
-    ]
-    return [{"title": f"{when} fine-tuning", "films": films}] if films else []

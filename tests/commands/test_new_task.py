@@ -17,8 +17,9 @@ from trajectories.store import TrajectoryStore
 
 PYTHONPATH = {**os.environ, "PYTHONPATH": str(ROOT)}
 SHORT = (
-    "task=to_bowl", "run_dir=run", "profile=tiny", "workers=2", "progress=false", "robot.image_size=64",
-    "collect.demos=2", "collect.failures=0", "collect.play=0", "collect.aftermath=0", "pretrain.encoder_steps=10",
+    "task=to_bowl", "task.prior=[]", "run_dir=run", "profile=tiny", "workers=2", "progress=false",
+    "robot.image_size=64",
+    "collect.demos=2", "collect.failures=2", "collect.play=0", "collect.aftermath=0", "pretrain.encoder_steps=10",
     "evaluate.episodes=1", "evaluate.modes=[deterministic]", "evaluate.videos=0",
 )  # fmt: skip
 
@@ -50,6 +51,14 @@ def test_the_file_has_every_choice_with_a_meaning(scene):
     assert all(len(one.meaning.split()) > 3 for one in written)
 
 
+def test_the_words_that_it_names_are_those_that_the_twins_model_reads(backbone):
+    text = text_of("to_bowl", scene=True)
+    words = text[text.index("knows more):") + 12 : text.index("  forward: [")].replace("#", "").split()
+    assert {"sponge", "bowl", "take", "mat"} <= set(words)
+    assert backbone.unread_words(" ".join(words)) == ()
+    assert backbone.unread_words("xylophone") == ("xylophone",)
+
+
 def test_nothing_is_overwritten_and_no_name_is_given_twice(folder):
     path = path_of("to_bowl", folder)
     before = path.read_bytes()
@@ -73,7 +82,7 @@ def test_it_is_collected_learned_and_evaluated_as_any_other(folder):
     assert "to_bowl  backward" in regrasp(folder, "collect", *SHORT)
     with TrajectoryStore(folder / "run" / "data", read_only=True) as store:
         infos = store.infos()
-    assert [info.outcome for info in infos] == ["success"] * 4
+    assert [info.outcome for info in infos] == (["success"] * 2 + ["failure"] * 2) * 2
     assert {info.task for info in infos} == {"to_bowl"}
     moved = "task.scene.fixtures.bowl.at=[0.26,-0.112]"
     assert "was made with" in regrasp(folder, "collect", *SHORT, moved, code=2)
@@ -82,6 +91,24 @@ def test_it_is_collected_learned_and_evaluated_as_any_other(folder):
     (result,) = (folder / "run").rglob("evaluations/**/result.json")
     conditions = json.loads(result.read_text())["conditions"]
     assert json.loads(conditions["description"])["scene"]["forward"] == "inside bowl"
+
+
+@pytest.mark.timeout(300)
+def test_it_is_learned_on_the_virtual_arm_and_reported(folder):
+    """Learner, actor and the virtual arm, each a process of its own, find the task where the command was started."""
+    regrasp(folder, "train-reward", *SHORT, "reward.folds=3", "+reward.steps=60")
+    brief = ("task.max_steps=4", "finetune.steps=4", "finetune.warmup_steps=1", "finetune.snapshot_every=4")
+    said = regrasp(folder, "finetune", *SHORT, "robot=virtual", *brief)
+    assert "regrasp report task=to_bowl" in said
+    with TrajectoryStore(folder / "run" / "finetune_regrasp_virtual" / "episodes", read_only=True) as store:
+        infos = store.infos()
+    assert sum(info.length for info in infos) >= 4
+    words = yaml.safe_load(path_of("to_bowl", folder).read_text())["instructions"]
+    assert all(info.instruction in words[info.direction] for info in infos)
+    regrasp(folder, "report", *SHORT, "robot=virtual")
+    page = (folder / "run" / "report_virtual.html").read_text()
+    assert "forward, in training" in page
+    assert "Not evaluated yet" in page
 
 
 def test_without_a_scene_the_twin_says_what_is_missing(folder):

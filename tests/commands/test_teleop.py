@@ -1,6 +1,7 @@
 """`regrasp teleop` in the twin, through the real driver of a faked device, into a real store."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from helpers.scripted_person import Mouse, Pad, ScriptedPerson
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
+from commands.needs import ENOUGH
 from commands.teleop import KeyRouter, Screen, StepPacer, demonstrate, listening, opened
 from drivers.teleop.device import DEVICES, make_device
 from drivers.teleop.keys import Key
@@ -69,8 +71,14 @@ def test_every_device_can_be_made_and_has_every_key_of_a_session(name):
 
 
 @pytest.mark.parametrize("hands", [Pad, Mouse])
-def test_demonstrations_end_in_the_store_as_collect_leaves_its_own(tmp_path, hands):
-    session, person = record(tmp_path, hands(tmp_path), 2)
+def test_demonstrations_end_in_the_store_as_collect_leaves_its_own(tmp_path, hands, capsys):
+    needed = ("collect.demos=1", "collect.failures=0", "collect.aftermath=1", "+reward.kind=theirs")
+    session, person = record(tmp_path, hands(tmp_path), 2, None, *needed)
+    said = capsys.readouterr().out
+    assert re.search(r"successes +0 of 1 +0 of 1\n", said)
+    assert "Not enough yet: forward 1 more successes; forward 1 more looks back; backward 1 more" in said
+    assert said.count(ENOUGH) == 1  # when the last look back was kept
+    assert said.index("Not enough") < said.index(ENOUGH)
     assert session.tally.successes == 2
     with TrajectoryStore(data_folder(tmp_path / "run"), read_only=True) as store:
         everything = [store.read(id) for id in store.ids()]

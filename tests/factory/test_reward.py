@@ -177,3 +177,25 @@ def test_the_classifier_looks_through_the_robots_first_camera_unless_told(given,
     with pytest.raises(ConfigError, match="seen enough"):
         train_reward_model(settings(tmp_path, *given), iter(()), spec, lambda stage, share: None)
     assert seen == [camera]
+
+
+@pytest.mark.parametrize(
+    ("given", "open_only"),
+    [
+        ((), True),
+        (("task.ends_open=false",), False),
+        (("reward.require_open_gripper=false",), False),
+    ],
+)
+def test_a_task_that_ends_with_the_gripper_closed_has_a_judge_that_counts_such_frames(
+    given, open_only, backbone, episodes, monkeypatch, tmp_path
+):
+    """The real classifier, trained by the settings, on frames of a gripper that is closed."""
+    goals = {"forward": "plate", "backward": "mat"}
+    words = [f"task.instructions.{way}=[put the cube on the {goal}]" for way, goal in goals.items()]
+    small = ("+reward.steps=60", "+reward.folds=3", "+reward.members=1", "+reward.shift=1")
+    config = settings(tmp_path, "task=own", "task.name=slide", *words, *small, *given)
+    monkeypatch.setattr("rewards.vlm_kind.backbone_from", lambda *_: backbone)
+    train_reward_model(config, iter(episodes), SPEC, lambda stage, share: None)
+    closed = np.zeros((1, len(SPEC.proprio)), np.float32)
+    assert reward_of(config, SPEC).classifier.counts(closed).tolist() == [not open_only]

@@ -7,6 +7,7 @@ from pathlib import Path
 from commands.evaluate.conditions import ARRANGED, PREDICATE, Conditions
 from helpers.trajectory_samples import SPEC, sample_episode
 from trajectories.store import TrajectoryStore
+from trajectories.types import RobotSpec
 
 CONDITIONS = Conditions("pot_pick_place", "twin", "wx250s", PREDICATE, None, ("front",), 96, "wide", True, 70000, 40)
 ON_THE_ARM = replace(CONDITIONS, robot="widowx", judge="person", spread=ARRANGED, randomise=None)
@@ -46,6 +47,27 @@ def tuned(run: Path, name: str = "regrasp", refereed: bool = True) -> None:
     with TrajectoryStore(run / f"finetune_{name}" / "episodes", SPEC) as store:
         for number in range(2):
             store.commit(sample_episode(number, metadata={"evaluation": {"success": True}} if refereed else {}))
+
+
+def trained(run: Path, name: str, judged: str, spec: RobotSpec = SPEC, faults: int = 0) -> None:
+    """A training stream by the method `regrasp` without a referee, forward and backward in turn, 4 steps an episode.
+
+    Args:
+        run: The run's folder.
+        name: Of the fine-tuning.
+        judged: The judge's word about each episode, 1 or 0.
+        spec: The robot's.
+        faults: How many episodes after these a fault cuts short; the first of these came after a reset.
+    """
+    about = {"method": "regrasp", "kind": "online"}
+    with TrajectoryStore(run / f"finetune_{name}" / "episodes", spec) as store:
+        for number in range(len(judged) + faults):
+            whole = number < len(judged)
+            outcome = ("success" if judged[number] == "1" else "failure") if whole else "unknown"
+            extra = {} if whole else {"fault": f"StaleDataError: joints are {number} ms old", "help": "lost"}
+            direction = "backward" if number % 2 else "forward"
+            metadata = about | extra
+            store.commit(sample_episode(number, spec=spec, direction=direction, outcome=outcome, metadata=metadata))
 
 
 def run_folder(run: Path, before: float, after: float, steps: int = 1000, conditions: Conditions = CONDITIONS) -> Path:

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from helpers.evaluated_runs import CONDITIONS, ON_THE_ARM, evaluated, evaluated_before, run_folder, tuned
+from helpers.evaluated_runs import CONDITIONS, ON_THE_ARM, evaluated, evaluated_before, run_folder, trained, tuned
 from helpers.trajectory_samples import SPEC
 from hydra import compose, initialize_config_module
 
@@ -12,6 +12,7 @@ from commands.evaluate.conditions import ARRANGED, PREDICATE, conditions_of, eva
 from commands.report import compare
 from commands.report.comparison import best_lines, rows_of, runs_of, without_common_steps
 from commands.report.data import curve
+from factory.spec import spec_of
 from trajectories.errors import ConfigError
 
 EASY = replace(CONDITIONS, spread="narrow", max_steps=80)
@@ -20,6 +21,11 @@ EASY = replace(CONDITIONS, spread="narrow", max_steps=80)
 def composed(*overrides):
     with initialize_config_module("configs", version_base="1.3"):
         return compose("evaluate", overrides=["workers=1", *overrides])
+
+
+def compose_compare(*overrides):
+    with initialize_config_module("configs", version_base="1.3"):
+        return compose("compare", overrides=["workers=1", *overrides])
 
 
 @pytest.mark.parametrize(
@@ -131,8 +137,24 @@ def test_runs_on_an_arm_without_a_referee_are_compared(tmp_path, capsys):
     assert [run.method for run in runs] == ["regrasp", "regrasp"]
     text = compare.markdown(rows_of(runs), runs)
     assert "| regrasp, 500 steps | forward, stochastic | 2 × 20 | 20" in text
-    assert "| regrasp | seed0 | 2 | 0 | -, - | -, - | - |" in text
+    assert "| regrasp | seed0 | 2 | 0 | 0 | -, - | -, - | 0.0 |" in text
     assert json.loads(json.dumps(runs[0].stream.confusion)) == dict.fromkeys(runs[0].stream.confusion, 0)
+
+
+def test_runs_that_were_not_evaluated_are_compared_by_the_judge_in_training(tmp_path, capsys):
+    """Thirds of 12 episodes: forward 0 and 1 of 2 at first, all at last; what a fault cut short is no failure."""
+    for seed, judged in enumerate(("000000001111", "100000001111")):
+        trained(tmp_path / f"seed{seed}", "regrasp_widowx", judged, spec_of(composed("robot=widowx")), faults=seed)
+        trained(tmp_path / f"seed{seed}", "regrasp_virtual", "0000", SPEC)  # another robot's
+    compare.run(compose_compare(f"out={tmp_path}", "robot=widowx"))
+    said = capsys.readouterr().out
+    assert "| regrasp, forward, 48 steps | 2 | 25 (" in said
+    row = next(row for row in json.loads((tmp_path / "comparison.json").read_text()) if row["direction"] == "forward")
+    assert (row["first"]["values"], row["last"]["values"], row["gain"]["mean"]) == ([0, 50], [100, 100], 75)
+    assert row["gain"]["low"] < 0 < row["first"]["high"] < 100  # two runs of two episodes say little
+    assert "| regrasp | seed1 | 13 | 1 | 1 | -, - | -, - |" in said
+    assert "not evaluated" in said
+    assert (tmp_path / "comparison.svg").read_text().startswith("<svg")
 
 
 def test_minutes_of_the_demo_are_in_the_table(tmp_path):

@@ -1,16 +1,19 @@
 """Sentences of a report come from what the run left."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from helpers.evaluated_runs import CONDITIONS, evaluated
+from helpers.evaluated_runs import CONDITIONS, ON_THE_ARM, evaluated, trained
 from helpers.trajectory_samples import SPEC, sample_episode
 from hydra import compose, initialize_config_module
 
 from commands.evaluate.conditions import Conditions, evaluations_in
-from commands.report.report import changes_of, judged_by, seen
+from commands.report.report import changes_of, judged_by, seen, write
+from factory.spec import spec_of
 from policies.perception.loading import load_perception
+from trajectories.errors import CheckpointError
 from trajectories.store import TrajectoryStore
 
 WRITTEN = Path(__file__).parents[2] / "fixtures" / "written_at_106ae2a"
@@ -52,17 +55,48 @@ def test_another_judge_is_named(tmp_path, data):
 
 def test_what_the_policy_saw_is_what_its_folder_holds(tmp_path):
     kind = load_perception(WRITTEN / "pretrained").kind
-    text = seen(evaluation(tmp_path), kind, [])
+    text = seen(evaluation(tmp_path).conditions, kind, [])
     assert text.startswith("Cameras (front) at 96x96, proprioception, instruction; no privileged state.")
     assert "(keypoints) that was trained on labels from proprioception and then frozen" in text
 
 
 def test_an_image_encoder_is_not_said_to_be_small_or_frozen_where_it_was_trained(tmp_path):
-    found, kept, trained = evaluation(tmp_path), {"freeze_encoder": True}, {"freeze_encoder": False}
+    found, kept, trained = evaluation(tmp_path).conditions, {"freeze_encoder": True}, {"freeze_encoder": False}
     assert seen(found, "cnn", []).endswith("an encoder (cnn) that was trained along with the policy in pre-training.")
     assert seen(found, "cnn", [kept]).endswith("and stayed as it was in fine-tuning.")
     for learned in ([trained], [kept, trained]):
         assert seen(found, "cnn", learned).endswith("and went on being trained in fine-tuning.")
+
+
+def test_a_run_on_the_arm_gets_a_report_before_and_after_it_is_evaluated(tmp_path):
+    arm = config("robot=widowx", f"run_dir={tmp_path}")
+    trained(tmp_path, "regrasp_widowx", "000000001111", spec_of(arm), faults=2)
+    shutil.copytree(WRITTEN / "pretrained", tmp_path / "pretrained")
+
+    def written():
+        path = write(arm, tmp_path, {}, "regrasp report robot=widowx", tmp_path)
+        assert path == tmp_path / "report_widowx.html"
+        return path.read_text()
+
+    page = written()
+    assert "0/2 → 1/1 (forward, in training, by the judge)" in page
+    assert '<td>47–56</td><td class="n">-</td><td class="n">1/1 = 100 % (21–100)</td>' in page
+    assert 'StaleDataError: joints are 12 ms old (the first of them)</td><td class="n">2</td>' in page
+    assert "2 in 14 episodes (lost: 2)" in page
+    assert "no predicate" in page
+    assert "false positives" not in page
+    assert "`regrasp evaluate checkpoint=pretrained` (before fine-tuning) and `regrasp evaluate` (after it)" in page
+    for place, rate in (("pretrained", 0.2), ("regrasp_widowx/step_500", 0.8)):
+        evaluated(tmp_path / "evaluations_widowx", place, rate, ON_THE_ARM)
+    page = written()
+    assert "20 % → 80 % (forward, stochastic)" in page
+    assert "Judged by: person." in page
+    assert "Not evaluated yet" not in page
+
+
+def test_a_report_of_nothing_says_what_to_run(tmp_path):
+    with pytest.raises(CheckpointError, match="Run `regrasp finetune`"):
+        write(config("robot=widowx", f"run_dir={tmp_path}"), tmp_path, {}, "", tmp_path)
 
 
 def test_changes_on_the_way_are_told():
