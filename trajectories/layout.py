@@ -38,6 +38,12 @@ class Layout:
         Raises:
             StoreError: When `root` holds something that is no store, or can't be written.
         """
+        file = next((place for place in (self.root, *self.root.parents) if place.exists() and not place.is_dir()), None)
+        if file is not None:
+            raise StoreError(
+                f"{self.root} can't be a trajectory store: {file} is a file. "
+                "Give the path of a store, or of a new or empty folder."
+            )
         try:
             new = [folder for folder in (self.root, *self.root.parents) if not folder.exists()]
             self.root.mkdir(parents=True, exist_ok=True)
@@ -69,14 +75,15 @@ class Layout:
             ) from error
 
 
-def require_unwritten(*stores: Path) -> None:
+def require_unwritten(*stores: Path, instead: str = "another run_dir") -> None:
     """Refuse to begin a session of which another process already writes a store, before anything is opened.
 
     Args:
         stores: Folders of stores, which need not exist.
+        instead: What may be given in their place, for the message.
 
     Raises:
         ConfigError: Another process writes into one of them, with its number; for a person.
     """
     for root in stores:
-        require_no_writer(root, root / _LOCK)
+        require_no_writer(root, root / _LOCK, instead)

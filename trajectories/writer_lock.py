@@ -11,6 +11,8 @@ from pathlib import Path
 
 from trajectories.errors import ConfigError
 
+_INSTEAD = "another run_dir"
+
 
 class LockedError(Exception):
     """Somebody else holds a lock.
@@ -62,12 +64,13 @@ def only_writer(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def require_no_writer(folder: Path, lock: Path | None = None) -> None:
+def require_no_writer(folder: Path, lock: Path | None = None, instead: str = _INSTEAD) -> None:
     """Refuse to begin where another process writes into `folder`; an early word that leaves everything as it is.
 
     Args:
         folder: Need not exist.
         lock: The file that its writer locks; None for that of `only_writer`.
+        instead: What may be given in its place, for the message.
 
     Raises:
         ConfigError: When another process writes there, with its number.
@@ -79,15 +82,14 @@ def require_no_writer(folder: Path, lock: Path | None = None) -> None:
         try:
             os.close(lock_file(lock))
         except LockedError as error:
-            raise _taken(folder, error) from error
+            raise _taken(folder, error, instead) from error
 
 
 def _lock_beside(folder: Path) -> Path:
     return folder.parent / f".{folder.name}.lock"
 
 
-def _taken(folder: Path, error: LockedError) -> ConfigError:
+def _taken(folder: Path, error: LockedError, instead: str = _INSTEAD) -> ConfigError:
     return ConfigError(
-        f"A command already runs in {folder} (process {error.owner}): wait for its end, end it, or give another "
-        "run_dir."
+        f"A command already runs in {folder} (process {error.owner}): wait for its end, end it, or give {instead}."
     )

@@ -18,7 +18,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ sys.path += [str(ROOT), str(ROOT / "tests")]
 
 from helpers.lerobot_samples import flat_episode  # noqa: E402
 
-from trajectories.formats.foreign import ForeignEpisode, SinkSettings  # noqa: E402
+from benchmarks.doors.oracle import Oracle, environment  # noqa: E402
+from trajectories.formats.foreign import ArrayFrames, ForeignEpisode, SinkSettings  # noqa: E402
 from trajectories.formats.registry import creator, open_source  # noqa: E402
 
 SCRIPT = Path(__file__).parent / "in_lerobot.py"
@@ -71,46 +72,30 @@ VERSIONS = (
 )  # fmt: skip
 
 
-def environment(folder: Path, version: Version, newer: str) -> Path:
-    """The interpreter of an environment with this version, made once."""
-    place = folder / f"lerobot-{version.name}"
-    python, ready = place / "bin/python", place / "ready.json"
-    wanted = json.dumps([version.newer, COMMON, version.packages])
-    if ready.is_file() and ready.read_text(encoding="utf-8") == wanted:
-        return python
-    shutil.rmtree(place, ignore_errors=True)
-    uv = [str(Path(sys.executable).parent / "uv")]
-    interpreter = newer if version.newer else sys.executable
-    subprocess.run([*uv, "venv", "-q", "--no-python-downloads", "--python", interpreter, str(place)], check=True)
-    install = [*uv, "pip", "install", "-q", "--python", str(python)]
-    subprocess.run([*install, *COMMON, *version.packages], check=True)
-    subprocess.run([*install, "--no-deps", "accelerate<2", f"lerobot=={version.name}"], check=True)
-    if not version.newer:
-        found = subprocess.check_output([str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
-        borrowed = Path(found.decode().strip()) / "borrowed.pth"
-        borrowed.write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-    ready.write_text(wanted, encoding="utf-8")
-    return python
+def prepared(folder: Path, version: Version, newer: str) -> Oracle:
+    """An environment with this version, made once."""
+    return Oracle(
+        environment(
+            folder / f"lerobot-{version.name}",
+            (*COMMON, *version.packages),
+            ("accelerate<2", f"lerobot=={version.name}"),
+            () if version.newer else (sysconfig.get_path("purelib"),),
+            newer if version.newer else sys.executable,
+        ),
+        SCRIPT,
+    )
 
 
-def oracle(python: Path, *arguments: str) -> dict[str, Any]:
-    """Run `in_lerobot.py` with lerobot's interpreter; its line of JSON.
-
-    Raises:
-        RuntimeError: It failed; the message has the end of what it said.
-    """
-    command = [str(python), str(SCRIPT), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{SCRIPT.name} {arguments[0]} failed:\n{done.stderr[-3000:]}{done.stdout[-500:]}")
-    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return result
+def with_depth(episode: ForeignEpisode, rng: np.random.Generator) -> ForeignEpisode:
+    """The episode with a depth camera of all values that 16 bits have."""
+    depth = rng.integers(0, 2**16, (len(episode.columns["action"]), 24, 32), np.uint16)
+    return replace(episode, images={**episode.images, "observation.images.front_depth": ArrayFrames(depth)})
 
 
-def ours_by_them(python: Path, version: Version, folder: Path, lossless: bool) -> dict[str, Any]:
+def ours_by_them(oracle: Oracle, version: Version, folder: Path, lossless: bool) -> dict[str, Any]:
     """Export episodes, and let lerobot open them."""
     rng = np.random.default_rng(0)
-    episodes = [flat_episode(str(i), length, rng) for i, length in enumerate(LENGTHS)]
+    episodes = [with_depth(flat_episode(str(i), length, rng), rng) for i, length in enumerate(LENGTHS)]
     path = folder / f"ours-{version.name}-{lossless}"
     with creator(version.format)(path, SinkSettings(5.0, "wx250s", lossless)) as sink:
         for episode in episodes:
@@ -120,18 +105,20 @@ def ours_by_them(python: Path, version: Version, folder: Path, lossless: bool) -
         arrays |= {f"{i}/{key}": array for key, array in arrays_of(episode).items()}
         arrays[f"{i}/task"] = np.array(episode.instructions[0])
     np.savez(folder / "expected.npz", **arrays)
-    found = oracle(python, "check", str(path), str(folder / "expected.npz"))
+    found = oracle("check", str(path), str(folder / "expected.npz"))
     images = (
         "image columns, bit-exact" if found["worst_psnr_db"] is None else f"AV1, {found['worst_psnr_db']} dB at worst"
     )
-    return {**found, "data": f"ours, {version.format}", "read by": f"lerobot {found['version']}", "frames": images}
+    depth = f"{found['depth_frames']} of depth, bit-exact"
+    read_by = f"lerobot {found['version']}"
+    return {**found, "data": f"ours, {version.format}", "read by": read_by, "frames": f"{images}; {depth}"}
 
 
-def theirs_by_us(python: Path, version: Version, folder: Path, kind: str) -> dict[str, Any]:
+def theirs_by_us(oracle: Oracle, version: Version, folder: Path, kind: str) -> dict[str, Any]:
     """Let lerobot record, and read it."""
     path = folder / f"theirs-{version.name}-{kind}"
     expected = folder / f"theirs-{version.name}-{kind}.npz"
-    found = oracle(python, "record", str(path), str(expected), kind)
+    found = oracle("record", str(path), str(expected), kind)
     worst = compare(path, expected)
     images = "bit-exact" if worst == 0 else f"{worst} of 255 at most from lerobot's own decoding"
     return {**found, "data": f"lerobot {found['version']}, {kind}", "read by": "ours", "frames": images}
@@ -158,7 +145,7 @@ def compare(path: Path, expected: Path) -> int:
     return worst
 
 
-def write_fixtures(pythons: dict[str, Path], target: Path) -> None:
+def write_fixtures(oracles: dict[str, Oracle], target: Path) -> None:
     """Record the small data sets of the test suite; of decoded frames every fourth row and column is kept."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
@@ -168,20 +155,20 @@ def write_fixtures(pythons: dict[str, Path], target: Path) -> None:
         ("v21_images", "0.3.3", "image"),
         ("v21_videos", "0.3.3", "video"),
     ):
-        oracle(pythons[version], "record", str(target / name), str(target / f"{name}.npz"), kind)
+        oracles[version]("record", str(target / name), str(target / f"{name}.npz"), kind)
         shutil.rmtree(target / name / "images", ignore_errors=True)
         arrays = dict(np.load(target / f"{name}.npz"))
         kept: dict[str, Any] = {k: array[:, ::4, ::4] if "/front" in k else array for k, array in arrays.items()}
         np.savez_compressed(target / f"{name}.npz", **kept)
 
 
-def rows(folder: Path, pythons: dict[str, Path], versions: Sequence[Version]) -> list[dict[str, Any]]:
+def rows(folder: Path, oracles: dict[str, Oracle], versions: Sequence[Version]) -> list[dict[str, Any]]:
     """Everything that is compared."""
     found = []
     for version in versions:
-        python = pythons[version.name]
-        found += [ours_by_them(python, version, folder, lossless) for lossless in (True, False)]
-        found += [theirs_by_us(python, version, folder, kind) for kind in ("video", "image")]
+        oracle = oracles[version.name]
+        found += [ours_by_them(oracle, version, folder, lossless) for lossless in (True, False)]
+        found += [theirs_by_us(oracle, version, folder, kind) for kind in ("video", "image")]
     return found
 
 
@@ -200,11 +187,11 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     versions = [version for version in VERSIONS if not version.newer or runs(options.newer)]
-    pythons = {version.name: environment(options.folder, version, options.newer) for version in versions}
+    oracles = {version.name: prepared(options.folder, version, options.newer) for version in versions}
     with tempfile.TemporaryDirectory() as made:
-        found = rows(Path(made), pythons, versions)
+        found = rows(Path(made), oracles, versions)
     if options.fixtures is not None:
-        write_fixtures(pythons, options.fixtures)
+        write_fixtures(oracles, options.fixtures)
     if options.json:
         print(json.dumps(found, indent=1))
         return

@@ -16,12 +16,10 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import subprocess
 import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +31,7 @@ sys.path += [str(ROOT), str(ROOT / "tests")]
 
 from helpers.foreign_samples import minari_episode, replay_episode, robomimic_episode  # noqa: E402
 
+from benchmarks.doors.oracle import Oracle, environment  # noqa: E402
 from trajectories.formats.foreign import ForeignEpisode, SinkSettings  # noqa: E402
 from trajectories.formats.registry import creator, open_source  # noqa: E402
 
@@ -42,66 +41,6 @@ NEEDS = ("diffusers", "egl_probe", "imageio", "psutil", "tensorboardX", "termcol
 """Of robomimic, besides torch: its own list pins versions of 2024 that don't install beside a current torch."""
 STEPS = (5, 3, 40)
 MODEL_CHARACTERS = 200
-
-
-@dataclass(frozen=True)
-class Oracle:
-    """Another project's interpreter.
-
-    Attributes:
-        python: Of its environment.
-        script: What it runs.
-    """
-
-    python: Path
-    script: Path
-
-    def __call__(self, *arguments: str) -> dict[str, Any]:
-        """Run the script; its one line of JSON.
-
-        Raises:
-            RuntimeError: The script failed; the message has the end of what it said.
-        """
-        done = subprocess.run(
-            [str(self.python), str(self.script), *arguments],
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            check=False,
-        )
-        if done.returncode != 0:
-            raise RuntimeError(f"{self.script.name} {arguments[0]} failed:\n{done.stdout[-500:]}{done.stderr[-3000:]}")
-        result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-        return result
-
-
-def environment(folder: Path, packages: Sequence[str], bare: Sequence[str] = (), paths: Sequence[str] = ()) -> Path:
-    """An environment with these packages, made once.
-
-    Args:
-        folder: Where; one that is complete is kept.
-        packages: Their names, with versions.
-        bare: Packages that are installed without what they depend on.
-        paths: Folders in which it looks for what else it needs, in this order.
-
-    Returns:
-        Its interpreter.
-    """
-    python, ready = folder / "bin/python", folder / "ready.json"
-    wanted = json.dumps([packages, bare, paths])
-    if ready.is_file() and ready.read_text(encoding="utf-8") == wanted:
-        return python
-    shutil.rmtree(folder, ignore_errors=True)
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    for names in ([*packages], ["--no-deps", *bare] if bare else []):
-        if names:
-            subprocess.run([str(python), "-m", "pip", "install", "-q", *names], check=True)
-    if paths:
-        place = subprocess.check_output([str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
-        path = Path(place.decode().strip()) / "borrowed.pth"
-        path.write_text("".join(f"{line}\n" for line in paths), encoding="utf-8")
-    ready.write_text(wanted, encoding="utf-8")
-    return python
 
 
 def export(path: Path, format: str, episodes: Sequence[ForeignEpisode], lossless: bool = True) -> Path:

@@ -16,6 +16,10 @@ import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(ROOT))
+
+from benchmarks.doors.oracle import environment  # noqa: E402
+
 PACKAGES = ("stable-baselines3==2.7.0", "pandas")
 IDS = ("sim.flat_env:regrasp/PotPickPlaceFlat-v0", "sim.robosuite.gym_env:robosuite/Lift-v0")
 _TRAIN = """
@@ -39,19 +43,6 @@ assert moved > 0 and model._n_updates > 0
 """
 
 
-def environment(folder: Path) -> Path:
-    """The interpreter of an environment with Stable-Baselines3, made once."""
-    python = folder / "bin/python"
-    if not (folder / "ready").is_file():
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        subprocess.run([str(python), "-m", "pip", "install", "-q", "--no-deps", *PACKAGES], check=True)
-        asked = [str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
-        place = Path(subprocess.check_output(asked, text=True, encoding="utf-8").strip())
-        (place / "borrowed.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
-        (folder / "ready").touch()
-    return python
-
-
 def main() -> None:
     """Make the environment and run the checks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -59,7 +50,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--env", nargs="*", default=IDS)
     asked = parser.parse_args()
-    python = environment(asked.folder.resolve())
+    python = environment(asked.folder.resolve(), (), PACKAGES, (sysconfig.get_path("purelib"),))
     for name in asked.env:
         where = {**os.environ, "PYTHONPATH": str(ROOT), "MUJOCO_GL": os.environ.get("MUJOCO_GL", "egl")}
         subprocess.run([str(python), "-c", _TRAIN, name, str(asked.steps)], check=True, env=where)

@@ -7,14 +7,20 @@ import multiprocessing
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
 
 from tqdm import tqdm
 
 from drivers.parent_link import die_with_parent
+from trajectories.errors import RegraspError
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+
+class WorkerError(RegraspError):
+    """A process that did a part of the work was killed."""
 
 
 def _one_thread_each(parent: int) -> None:
@@ -29,7 +35,12 @@ def _one_thread_each(parent: int) -> None:
 
 
 def run_jobs(
-    function: Callable[[Job], Result], jobs: Sequence[Job], workers: int, title: str, unit: str = "episode"
+    function: Callable[[Job], Result],
+    jobs: Sequence[Job],
+    workers: int,
+    title: str,
+    unit: str = "episode",
+    in_order: bool = False,
 ) -> Iterator[tuple[Job, Result]]:
     """Yield (job, result) as they finish; with `workers` <= 1 in this process, in order.
 
@@ -39,6 +50,10 @@ def run_jobs(
         workers: Number of processes.
         title: Shown before the progress bar.
         unit: What a job is called in the bar's rate.
+        in_order: Yield in the order of `jobs` on several processes, too.
+
+    Raises:
+        WorkerError: One of the processes was killed.
     """
     with tqdm(total=len(jobs), desc=title, unit=unit, dynamic_ncols=True, mininterval=0.5) as bar:
         if workers <= 1 or len(jobs) <= 1:
@@ -59,11 +74,17 @@ def run_jobs(
                         running[pool.submit(function, coming)] = coming
                     if not running:
                         return
-                    done, _ = wait(running, return_when=FIRST_COMPLETED)
+                    awaited = [next(iter(running))] if in_order else running
+                    done, _ = wait(awaited, return_when=FIRST_COMPLETED)
                     for future in done:
                         finished = running.pop(future)
                         bar.update()
                         yield finished, future.result()
+            except BrokenProcessPool as error:
+                raise WorkerError(
+                    f"{title}: one of {workers} processes was killed, perhaps for lack of memory. What is done stays; "
+                    "go on with fewer (workers=1)."
+                ) from error
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise

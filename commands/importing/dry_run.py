@@ -10,7 +10,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from commands.importing.histograms import Compared, draw_histograms
-from commands.importing.plan import Opened, Plan
+from commands.importing.plan import Opened, Plan, imported_before
 from factory.doors.inward import Prepared, prepare, to_episode
 from factory.doors.motion import UnfitEpisodeError
 from trajectories.formats.foreign import DamagedEpisodeError
@@ -48,10 +48,12 @@ def _source_report(opened: Opened, plan: Plan, ours: tuple[Float32, Float32] | N
         except (UnfitEpisodeError, DamagedEpisodeError) as error:
             left.append((name, str(error)))
     lines = _described(opened, plan)
+    episodes, more = _sample(ready, opened, plan)
+    left += more
+    undecodable = {name for name, _ in more}
+    ready = [one for one in ready if one.foreign.name not in undecodable]
     if ready:
-        lines += _counts(ready, plan)
-        episodes, more = _sample(ready, opened, plan)
-        left += more
+        lines += _counts(ready, opened, plan)
         sheet = out / f"{opened.name}.png"
         if episodes:
             Image.fromarray(contact_sheet(episodes)).save(sheet)
@@ -83,13 +85,19 @@ def _described(opened: Opened, plan: Plan) -> list[str]:
     return lines
 
 
-def _counts(ready: list[Prepared], plan: Plan) -> list[str]:
+def _counts(ready: list[Prepared], opened: Opened, plan: Plan) -> list[str]:
     steps = sum(one.clock.steps for one in ready)
     outcomes = ", ".join(f"{count} {name}" for name, count in Counter(one.outcome for one in ready).most_common())
     clipped = sum(one.motion.clipped * one.clock.steps for one in ready) / steps
     words = Counter(one.instruction for one in ready).most_common(3)
+    there = 0
+    if plan.exists:
+        with TrajectoryStore(plan.store, read_only=True) as store:
+            have = imported_before(opened.name, store)
+        there = sum(one.foreign.name in have for one in ready)
+    said = f" ({there} of them are in the store already)" if there else ""
     return [
-        f"Would be imported: {len(ready)} episodes, {steps} steps ({steps / plan.spec.control_hz / 60:.1f} min); "
+        f"Would be imported: {len(ready)} episodes{said}, {steps} steps ({steps / plan.spec.control_hz / 60:.1f} min); "
         f"{outcomes}.",
         f"Steps faster than an action can say, which are clipped: {100 * clipped:.1f} %.",
         "Instructions: " + "; ".join(f"{text!r} ({count})" for text, count in words),
@@ -98,7 +106,7 @@ def _counts(ready: list[Prepared], plan: Plan) -> list[str]:
 
 def _sample(ready: list[Prepared], opened: Opened, plan: Plan) -> tuple[list[Episode], list[tuple[str, str]]]:
     """Episodes for the contact sheet, spread over the source, and those of them whose pictures can't be decoded."""
-    chosen = np.unique(np.linspace(0, len(ready) - 1, _SHEET).round().astype(int))
+    chosen = np.unique(np.linspace(0, len(ready) - 1, min(_SHEET, len(ready))).round().astype(int))
     episodes, damaged = [], []
     for place in chosen:
         try:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from omegaconf import DictConfig
-from tqdm import tqdm
 
+from commands.importing.conversion import LeftOut, converted
 from commands.importing.dry_run import dry_run
-from commands.importing.plan import Opened, Plan, plan_of
-from factory.doors.inward import content_digest, prepare, to_episode
+from commands.importing.plan import Opened, Plan, imported_before, plan_of
+from factory.doors.inward import content_digest, prepare
 from factory.doors.mapping import WHERE
 from factory.doors.motion import UnfitEpisodeError
 from trajectories.conditions import keep_conditions, require_conditions
 from trajectories.errors import ConfigError
 from trajectories.formats.foreign import DamagedEpisodeError
 from trajectories.layout import require_unwritten
-from trajectories.provenance import origin_of
+from trajectories.recorder import new_episode_id
 from trajectories.store import TrajectoryStore
 from trajectories.summary import summarise, summary_table
 
@@ -64,13 +64,13 @@ def run(config: DictConfig) -> None:
         print(dry_run(plan, Path(config.out)))
         return
     if plan.exists:
-        require_unwritten(plan.store)
+        require_unwritten(plan.store, instead="another folder (into=...)")
     for opened in plan.sources:
         try_first(opened, plan)
     skipped = False
     with TrajectoryStore(plan.store, plan.spec) as store:
         for opened in plan.sources:
-            tally = import_source(opened, plan, store)
+            tally = import_source(opened, plan, store, int(config.workers))
             skipped = skipped or bool(tally.damaged)
             print("\n".join(tally.lines(opened.name)))
         print(summary_table(summarise(store.infos())))
@@ -94,8 +94,14 @@ def try_first(opened: Opened, plan: Plan) -> None:
         return
 
 
-def import_source(opened: Opened, plan: Plan, store: TrajectoryStore) -> Tally:
-    """Commit the episodes of a source that the store lacks.
+def import_source(opened: Opened, plan: Plan, store: TrajectoryStore, workers: int = 1) -> Tally:
+    """Commit the episodes of a source that the store lacks, in its order.
+
+    Args:
+        opened: The source.
+        plan: What an import is to do.
+        store: Where they go; only this process writes to it.
+        workers: Processes that read and convert, at most.
 
     Raises:
         ConfigError: Something that every episode needs isn't said, or the source or mapping isn't that of before.
@@ -103,32 +109,23 @@ def import_source(opened: Opened, plan: Plan, store: TrajectoryStore) -> Tally:
     """
     path, here = plan.store / f".imported.{opened.name}.json", plan.mapping.conditions()
     what = f"What is imported from {opened.name} into {plan.store}"
-    require_conditions(path, here, what, _ADVICE)
     tally = Tally()
     have = imported_before(opened.name, store)
+    if have:
+        require_conditions(path, here, what, _ADVICE)
     _require_same_source(opened, have)
-    for name in tqdm(opened.chosen, desc=opened.name, unit="episode", dynamic_ncols=True):
-        if name in have:
-            tally.there += 1
+    missing = [name for name in opened.chosen if name not in have]
+    tally.there = len(opened.chosen) - len(missing)
+    for name, result in converted(opened, plan, missing, workers):
+        if isinstance(result, LeftOut):
+            left = tally.unfit if result.why == "unfit" else tally.damaged
+            left.append((name, result.reason))
             continue
-        try:
-            ready = prepare(opened.source.read(name), opened.description, plan.mapping, plan.spec)
-            episode = to_episode(ready, opened.description, plan.mapping, plan.spec, opened.name)
-            if not have and not tally.imported:
-                keep_conditions(path, here, what, _ADVICE)
-            store.commit(episode)
-            tally.imported += 1
-        except UnfitEpisodeError as error:
-            tally.unfit.append((name, str(error)))
-        except DamagedEpisodeError as error:
-            tally.damaged.append((name, str(error)))
+        if not have and not tally.imported:
+            keep_conditions(path, here, what, _ADVICE, accept=True)  # what was begun before left nothing behind
+        store.commit(replace(result, id=new_episode_id()))  # ids go by time: in the order of the source
+        tally.imported += 1
     return tally
-
-
-def imported_before(source: str, store: TrajectoryStore) -> dict[str, str]:
-    """Name -> digest of the episodes of a source that are in a store."""
-    origins = (origin for info in store.infos() if (origin := origin_of(info)) is not None)
-    return {str(o["episode"]): str(o["digest"]) for o in origins if o.get("source") == source}
 
 
 def _require_same_source(opened: Opened, have: dict[str, str]) -> None:

@@ -17,6 +17,7 @@ from trajectories.formats.foreign import Description, ForeignSource
 from trajectories.formats.hub import PREFIX, Repository
 from trajectories.formats.registry import open_source
 from trajectories.layout import HEADER
+from trajectories.provenance import origin_of
 from trajectories.store import TrajectoryStore
 from trajectories.types import RobotSpec
 
@@ -27,12 +28,14 @@ class Opened:
 
     Attributes:
         name: What the store calls it.
+        path: Of its file or folder.
         source: Its episodes.
         description: What it says of itself.
         chosen: Names of the episodes that are to be imported.
     """
 
     name: str
+    path: Path
     source: ForeignSource
     description: Description
     chosen: tuple[str, ...]
@@ -90,6 +93,12 @@ def plan_of(config: DictConfig) -> Plan:
     return Plan(sources, store, mapping, spec, exists)
 
 
+def imported_before(source: str, store: TrajectoryStore) -> dict[str, str]:
+    """Name -> digest of the episodes of a source that are in a store."""
+    origins = (origin for info in store.infos() if (origin := origin_of(info)) is not None)
+    return {str(o["episode"]): str(o["digest"]) for o in origins if o.get("source") == source}
+
+
 def _opened(config: DictConfig, given: str) -> Opened:
     if given.startswith(PREFIX):
         repository = Repository.of(given)
@@ -102,4 +111,4 @@ def _opened(config: DictConfig, given: str) -> Opened:
     source = open_source(path, config.format)
     names = tuple(source.names())
     chosen = names if config.episodes is None else names[: int(config.episodes)]
-    return Opened(name, source, source.describe(), chosen)
+    return Opened(name, path, source, source.describe(), chosen)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from factory.doors.mapping import WHERE, Entries, Gripper, Joints, Rotation
 from trajectories.errors import ConfigError
-from trajectories.formats.foreign import Description, ForeignEpisode
+from trajectories.formats.foreign import DamagedEpisodeError, Description, ForeignEpisode
 from trajectories.types import Bool, Float64
 
 Part = Entries | Rotation | Joints | Gripper
@@ -31,6 +31,7 @@ class Columns:
 
         Raises:
             ConfigError: There is no such column or entry, or there are more or fewer than `size`.
+            DamagedEpisodeError: Other episodes of the source have this column.
         """
         column = self._column(part.key, where)
         places = self._places(part, column.shape[1], where)
@@ -55,6 +56,8 @@ class Columns:
 
     def _column(self, key: str, where: str) -> Float64:
         column = self.episode.columns.get(key)
+        if column is None and key in self._description.keys:
+            raise DamagedEpisodeError(f"It has no column {key!r}, which other episodes of the source have.")
         if column is None:
             raise ConfigError(
                 f"The source has no column {key!r}: set {WHERE}.{where}.key, or choose another mapping (doors=...). "

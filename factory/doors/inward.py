@@ -132,6 +132,7 @@ def prepare(foreign: ForeignEpisode, description: Description, mapping: DoorMapp
     if fps is None:
         raise ConfigError(f"The source doesn't say how many frames a second it has; set {WHERE}.fps.")
     columns = Columns(foreign, description)
+    _require_cameras(foreign, description, mapping)
     cameras = {role: frames_of(foreign, camera, role) for role, camera in mapping.cameras.items()}
     lengths = {role: frames.shape[0] for role, frames in cameras.items()}
     for role in spec.depth:
@@ -160,6 +161,13 @@ def prepare(foreign: ForeignEpisode, description: Description, mapping: DoorMapp
         _sources(columns, mapping, clock),
         fps,
     )
+
+
+def _require_cameras(foreign: ForeignEpisode, description: Description, mapping: DoorMapping) -> None:
+    keys = [key for camera in mapping.cameras.values() for key in (camera.key, camera.depth)]
+    absent = [key for key in keys if key in description.keys and key not in foreign.images]
+    if absent:
+        raise DamagedEpisodeError(f"It has no {absent[0]!r}, which other episodes of the source have.")
 
 
 def to_episode(

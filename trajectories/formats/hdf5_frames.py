@@ -34,12 +34,32 @@ def opened(path: Path) -> Iterator[h5py.File]:
         yield file
 
 
+_DAMAGE = (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError)
+"""What h5py raises for damaged data."""
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[h5py.File]:
+    """An HDF5 file for reading what every episode needs, such as their names.
+
+    Raises:
+        FormatError: It can't be opened, or that part of it is damaged.
+    """
+    with opened(path) as file:
+        try:
+            yield file
+        except _DAMAGE as error:
+            raise FormatError(
+                f"{path} is damaged: {type(error).__name__}: {error}. It may be cut short; copy it again."
+            ) from error
+
+
 @contextmanager
 def undamaged(where: str) -> Iterator[None]:
     """Turn what h5py raises for damaged data into a `DamagedEpisodeError` that says where."""
     try:
         yield
-    except (OSError, KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
+    except _DAMAGE as error:
         raise DamagedEpisodeError(f"{where} can't be read: {type(error).__name__}: {error}.") from error
 
 

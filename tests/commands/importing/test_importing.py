@@ -1,19 +1,22 @@
 """`regrasp import` and `regrasp export`: out and in again, twice, interrupted, damaged, refused."""
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from helpers import ROOT
-from hydra import compose, initialize_config_module
+from helpers.doors import SPEC, do_export, do_import, episodes_of, recorded, settings
+from helpers.trajectory_samples import assert_same_episode
 from omegaconf import OmegaConf
 
 from commands.exporting.exporting import run as run_export
-from commands.importing.importing import run as run_import
 from commands.importing.plan import plan_of
 from commands.overrides import words_named
 from factory.doors.mapping import mapping_of
@@ -22,38 +25,11 @@ from trajectories.formats.foreign import FormatError
 from trajectories.formats.hub import Repository
 from trajectories.formats.registry import open_source
 from trajectories.inspect import inspect_store
-from trajectories.labels import sparse_labels
 from trajectories.provenance import origin_of
 from trajectories.recorder import new_episode_id
 from trajectories.store import TrajectoryStore
-from trajectories.types import Episode, RobotSpec
 
-OmegaConf.register_new_resolver("cores", lambda: 2, replace=True)
-SPEC = RobotSpec(cameras={"front": (32, 32)})
 PRESETS = sorted(path.stem for path in (ROOT / "configs/doors").glob("*.yaml"))
-
-
-def recorded(number: int, steps: int) -> Episode:
-    """An episode whose numbers make sense for a WidowX: what the formats turn around has to be in range."""
-    rng = np.random.default_rng(number)
-    outcome = "success" if number % 2 == 0 else "failure"
-    rewards, terminated = sparse_labels(steps, outcome)
-    truncated = np.zeros(steps, np.bool_)
-    truncated[-1] = outcome != "success"
-    executed = rng.uniform(-1, 1, (steps, 7)).astype(np.float32)
-    executed[:, 6] = np.sign(executed[:, 6])
-    proprio = rng.uniform(-0.3, 0.3, (steps + 1, 13)).astype(np.float32)
-    proprio[:, 6] = rng.uniform(0, 0.04, steps + 1)
-    ramp = np.linspace(0, 200, 32 * 32 * 3).reshape(32, 32, 3)
-    images = np.stack([ramp + 50 * t / steps for t in range(steps + 1)]).astype(np.uint8)
-    return Episode(
-        id=new_episode_id(), task="pot_pick_place", instruction=f"put the pot down, {number}",
-        direction="forward" if number % 3 else "backward", outcome=outcome, images={"front": images}, proprio=proprio,
-        t_ns=dict.fromkeys(("joints", "front"), np.arange(steps + 1, dtype=np.int64) * 200_000_000),
-        proposed=executed, executed=executed, rewards=rewards, terminated=terminated, truncated=truncated,
-        source=rng.integers(0, 3, steps).astype(np.uint8), policy_version=np.full(steps, -1, np.int64),
-        success_probability=np.full(steps + 1, np.nan, np.float32), metadata={"seed": number},
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -63,24 +39,6 @@ def store(tmp_path_factory) -> Path:
         for number in range(5):
             opened.commit(recorded(number, 3 + number))
     return path
-
-
-def settings(verb, *overrides):
-    with initialize_config_module("configs", version_base="1.3"):
-        return compose(verb, list(overrides))
-
-
-def do_export(store, to, *overrides, format="lerobot_v3"):
-    run_export(settings("export", f"store={store}", f"to={to}", f"format={format}", *overrides))
-
-
-def do_import(source, into, *overrides, doors="regrasp_lerobot"):
-    run_import(settings("import", f"source=[{source}]", f"into={into}", f"doors={doors}", "progress=false", *overrides))
-
-
-def episodes_of(path):
-    with TrajectoryStore(path, read_only=True) as opened:
-        return [opened.read(id) for id in opened.ids()]
 
 
 @pytest.fixture(scope="module")
@@ -353,3 +311,24 @@ def test_looks_back_are_left_out_unless_wanted(store, tmp_path):
         do_export(tmp_path / "more", tmp_path / wanted, f"attempts={wanted}", "lossless=true")
         do_import(tmp_path / wanted, tmp_path / f"back_{wanted}")
         assert len(episodes_of(tmp_path / f"back_{wanted}")) == count
+
+
+def test_several_workers_import_the_same_in_the_same_order(exported, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("commands.importing.conversion.EPISODES_A_WORKER", 1)
+    shutil.copytree(exported, tmp_path / "pot")
+    table = sorted((tmp_path / "pot").rglob("data/**/*.parquet"))[0]
+    rows = pq.read_table(table)
+    states = np.stack(rows["observation.state"].to_pylist()).astype(np.float32)
+    states[4] = np.nan  # the second episode: the first has four rows
+    place = rows.schema.get_field_index("observation.state")
+    column = pa.array(states.tolist(), rows.schema.field(place).type)
+    pq.write_table(rows.set_column(place, "observation.state", column), table)
+    found = []
+    for workers in (1, 2):
+        with pytest.raises(SystemExit):
+            do_import(tmp_path / "pot", tmp_path / f"by_{workers}", f"workers={workers}")
+        assert "4 episodes imported.\npot: 1 left out, DAMAGED:\n  episode_000001: " in capsys.readouterr().out
+        found.append(episodes_of(tmp_path / f"by_{workers}"))
+    for one, other in zip(*found, strict=True):
+        assert origin_of(one) == origin_of(other)
+        assert_same_episode(replace(one, id=other.id), other)

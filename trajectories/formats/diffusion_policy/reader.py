@@ -171,7 +171,10 @@ def _open(path: Path) -> zarr.Group:
 def _group(root: zarr.Group, name: str, path: Path) -> zarr.Group:
     import zarr
 
-    group = root.get(name)
+    try:
+        group = root.get(name)
+    except Exception as error:  # JSON's and zarr's own errors
+        raise FormatError(f"The group {name!r} of {path} can't be read: {type(error).__name__}: {error}.") from error
     if not isinstance(group, zarr.Group):
         raise FormatError(f"{path} has no group {name!r}; expected data/... and meta/episode_ends.")
     return group

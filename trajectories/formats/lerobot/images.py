@@ -1,4 +1,7 @@
-"""Image columns: a file's bytes in every row, PNG or JPEG for colour, TIFF or PNG of 16 bits for depth."""
+"""Image columns: a file's bytes in every row, PNG or JPEG for colour, TIFF or PNG of 16 bits for depth.
+
+Depth that was recorded as floating point is TIFF of float32 in m, as lerobot infers from the type; it is read in mm.
+"""
 
 from __future__ import annotations
 
@@ -60,6 +63,8 @@ class ColumnFrames:
         how = cv2.IMREAD_UNCHANGED if self.depth else flags.get(factor, cv2.IMREAD_REDUCED_COLOR_8)
         pixels = None if content is None else cv2.imdecode(np.frombuffer(content, np.uint8), how)
         size = (-(-self.size[0] // factor), -(-self.size[1] // factor))
+        if self.depth and pixels is not None and pixels.dtype == np.float32:
+            pixels = np.rint(np.nan_to_num(pixels, posinf=0, neginf=0) * 1000.0).clip(0, 65535).astype(np.uint16)
         if pixels is None or pixels.shape[:2] != size or pixels.dtype != self.dtype:
             found = "can't be decoded" if pixels is None else f"is {pixels.dtype} {pixels.shape}"
             raise DamagedEpisodeError(f"Frame {index} of {self.where} {found}; expected {self.dtype} {size}.")

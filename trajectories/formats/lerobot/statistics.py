@@ -33,8 +33,14 @@ def camera_samples(count: int) -> list[int]:
     return np.linspace(0, count - 1, samples).round().astype(int).tolist()
 
 
-def camera_statistics(frames: FrameSource, quantiles: bool = True) -> Statistics:
-    """Of a camera's frames, some of which are looked at."""
+def camera_statistics(frames: FrameSource, quantiles: bool = True, three: bool = False) -> Statistics:
+    """Of a camera's frames, some of which are looked at.
+
+    Args:
+        frames: Of one episode.
+        quantiles: Whether they are among the statistics; v2.1 has none.
+        three: Say those of depth three times, (3, 1, 1): lerobot refuses a data set of v2.1 that doesn't.
+    """
     chosen = camera_samples(frames.shape[0])
     pixels = frames.read(chosen)
     height, width = pixels.shape[1:3]
@@ -42,7 +48,8 @@ def camera_statistics(frames: FrameSource, quantiles: bool = True) -> Statistics
     values = pixels[:, ::step, ::step].reshape(-1, pixels.shape[3] if pixels.ndim == 4 else 1)
     scale = 1.0 if frames.dtype == np.uint16 else 255.0
     found = _statistics(values, len(chosen), quantiles)
-    return {name: v if name == "count" else (v / scale).reshape(-1, 1, 1) for name, v in found.items()}
+    times = 3 if three and frames.dtype == np.uint16 else 1
+    return {name: v if name == "count" else np.tile(v / scale, times)[:, None, None] for name, v in found.items()}
 
 
 def join_statistics(episodes: Sequence[Mapping[str, Statistics]]) -> dict[str, Statistics]:

@@ -151,7 +151,7 @@ class LeRobotSink(ForeignSink):
         return self._videos[key]
 
     def _statistics(self, episode: ForeignEpisode, length: int) -> dict[str, metadata.Statistics]:
-        found = {key: camera_statistics(frames, self._v3) for key, frames in episode.images.items()}
+        found = {key: camera_statistics(frames, self._v3, not self._v3) for key, frames in episode.images.items()}
         columns = {key: episode.columns[key] for key in episode.columns if key not in (*BOOKKEEPING, TIMESTAMP)}
         first, number = self._frames, len(self._episodes)
         columns |= {

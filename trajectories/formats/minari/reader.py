@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajectories.formats.foreign import DamagedEpisodeError, Description, ForeignEpisode, FormatError, FrameSource
-from trajectories.formats.hdf5_frames import DatasetFrames, datasets, is_image, opened, row_shape, undamaged
+from trajectories.formats.hdf5_frames import DatasetFrames, datasets, is_image, opened, readable, row_shape, undamaged
 from trajectories.formats.images import EncodedFrames, size_of
 from trajectories.formats.keys import first_keys
 from trajectories.formats.plain import from_json, plain, plain_mapping
@@ -54,7 +54,7 @@ class MinariSource:
         stored = self._metadata.get("data_format", "hdf5")
         if stored != "hdf5":
             raise FormatError(f"{path} is stored as {stored!r}; only Minari's HDF5 storage is read here.")
-        with opened(self._path) as file:
+        with readable(self._path) as file:
             names = [name for name in file if name.startswith("episode_") and name[8:].isdigit()]
         self._names = sorted(names, key=lambda name: int(name[8:]))
         if not self._names:

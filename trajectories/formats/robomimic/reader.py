@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trajectories.formats.foreign import DamagedEpisodeError, Description, ForeignEpisode, FormatError, FrameSource
-from trajectories.formats.hdf5_frames import DatasetFrames, datasets, is_image, opened, row_shape, undamaged
+from trajectories.formats.hdf5_frames import DatasetFrames, datasets, is_image, opened, readable, row_shape, undamaged
 from trajectories.formats.keys import first_keys
 from trajectories.formats.plain import from_json, plain, plain_mapping
 
@@ -33,9 +33,9 @@ def is_robomimic(path: Path) -> bool:
         with path.open("rb") as file:
             if file.read(len(HDF5_HEAD)) != HDF5_HEAD:
                 return False
-        with opened(path) as content:
+        with readable(path) as content:
             return "data" in content and any(key.startswith("demo_") for key in content["data"])
-    except (OSError, FormatError, TypeError, AttributeError):
+    except (OSError, FormatError):
         return False
 
 
@@ -51,7 +51,7 @@ class RobomimicSource:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with opened(path) as file:
+        with readable(path) as file:
             if "data" not in file:
                 raise FormatError(f"{path} has no group 'data'; expected robomimic's, with demo_0, demo_1, ... in it.")
             demos = [name for name in file["data"] if name.startswith("demo_") and name[5:].isdigit()]

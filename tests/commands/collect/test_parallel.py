@@ -1,0 +1,29 @@
+"""Jobs on several processes: in order where that is asked for, and a process that is killed is named."""
+
+import os
+import signal
+import time
+
+import pytest
+
+from commands.collect.parallel import WorkerError, run_jobs
+
+
+def later_first(job):
+    """The earlier the job, the longer it takes."""
+    time.sleep(0.02 * (5 - job))
+    return 10 * job
+
+
+def killed(job):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_results_come_in_the_order_of_the_jobs():
+    jobs = list(range(5))
+    assert list(run_jobs(later_first, jobs, 2, "jobs", in_order=True)) == [(job, 10 * job) for job in jobs]
+
+
+def test_a_process_that_is_killed_is_named():
+    with pytest.raises(WorkerError, match=r"collecting: one of 2 processes was killed.*workers=1"):
+        list(run_jobs(killed, [1, 2, 3], 2, "collecting"))
