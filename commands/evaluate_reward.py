@@ -15,7 +15,7 @@ from commands.collect.plan import CollectJob, Kind
 from factory.reward import reward_kind, reward_of
 from factory.run_folders import reward_folder
 from factory.spec import spec_of
-from factory.twin import TwinSettings, cached_twin, require_twin
+from factory.twin import TwinSettings, cached_twin, require_world
 from sim.experts.failures import Failure
 from trajectories.durable import replace_file
 from trajectories.kinds import AFTERMATH
@@ -41,11 +41,16 @@ def held_out_jobs(
 
 
 def occluded_observations(settings: TwinSettings, camera: str, count: int) -> list[Observation]:
-    """`count` observations a direction in which the arm hides the goal or the object, none of them a success."""
+    """`count` observations a direction in which the arm hides the goal or the object, none of them a success.
+
+    In the twin; none in robosuite's world, whose objects and goals have other names.
+    """
     import numpy as np
 
     from sim.occlusion import pose_occluded
 
+    if settings.world != "twin":
+        return []
     twin, rng = cached_twin(settings), np.random.default_rng([settings.seed, 1])
     found: list[Observation] = []
     for direction in DIRECTIONS:
@@ -75,7 +80,7 @@ def run(config: DictConfig) -> None:
     from sim.experts.failures import FAILURES
 
     folder, task = reward_folder(Path(config.run_dir)), str(config.task.name)
-    require_twin(config, "`regrasp evaluate-reward` renders held-out scenes", "the success of the training stream")
+    require_world(config, "`regrasp evaluate-reward` renders held-out scenes", "the success of the training stream")
     trained = reward_of(config, spec_of(config))
     episodes, seed = int(config.evaluate_reward.episodes), int(config.evaluate_reward.seed)
     settings = replace(TwinSettings.from_config(config), seed=seed)

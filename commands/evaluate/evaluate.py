@@ -23,7 +23,7 @@ from commands.report.statistics import format_rate, wilson_interval
 from factory.robot import Station, TwinStation
 from factory.run_folders import evaluation_place, evaluations_folder, find_policy, reward_folder
 from factory.spec import camera_names
-from factory.twin import TwinSettings, cached_twin
+from factory.twin import TwinSettings, cached_twin, in_simulated_time
 from robot.rollout.recovery import RECOVERABLE
 from trajectories.durable import replace_file
 from trajectories.errors import ConfigError, StoppedError
@@ -324,8 +324,8 @@ def run(config: DictConfig) -> None:
 
 
 def in_twin(config: DictConfig) -> bool:
-    """Whether the physics predicate of the twin judges, so that episodes can run side by side."""
-    return str(config.robot.name) == "twin" and str(config.evaluate.judge) in ("auto", "predicate")
+    """Whether a simulation's physics predicate judges, so that episodes can run side by side."""
+    return in_simulated_time(config) and str(config.evaluate.judge) in ("auto", "predicate")
 
 
 def plan_of(
