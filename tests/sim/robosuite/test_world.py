@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_module
 
+from commands.evaluate.evaluate import in_twin
+from commands.evaluate_reward import occluded_observations
 from factory.robot import open_station
+from factory.twin import TwinSettings
 from robot.control.faults import caused
 from sim.collect import aftermath, collect_episode, play_cycle
 from sim.experts.choice import expert_for
@@ -99,6 +102,15 @@ def test_the_commands_open_it_with_pictures(tmp_path):
         person = station.env.stop("hold")
         assert list(caused(station.env.faults)) == []
         station.env.clear_faults("Anna", [person.id])
+
+
+def test_its_predicate_judges_evaluations_and_nothing_is_hidden_from_its_judge():
+    with initialize_config_module("configs", version_base="1.3"):
+        config = compose("evaluate", ["robot=robosuite", "task=robosuite_stack"])
+        asked = compose("evaluate", ["robot=robosuite", "task=robosuite_stack", "evaluate.judge=person"])
+    assert in_twin(config)
+    assert not in_twin(asked)
+    assert occluded_observations(TwinSettings.from_config(config), "front", 2) == []
 
 
 def test_other_tasks_and_cameras_are_refused():
