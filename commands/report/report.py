@@ -201,11 +201,11 @@ def judged_by(evaluation: Evaluation, data: Path, config: DictConfig) -> str:
     if evaluation.conditions["judge"] != PREDICATE:
         return f"Judged by: {evaluation.conditions['judge']}."
     if not data.is_dir():  # pre-trained on stores of other runs
-        return "Judged by the twin's physics predicate. Fine-tuning was rewarded by the reward model alone."
+        return "Judged by the simulation's predicate. Fine-tuning was rewarded by the reward model alone."
     with TrajectoryStore(data, read_only=True) as store:
         marked = sum((info.metadata.get("evaluation") or {}).get("success") is not None for info in store.infos())
     text = (
-        f"Judged by the twin's physics predicate. It also marked {marked} recorded episodes as successes and failures, "
+        f"Judged by the simulation's predicate. It also marked {marked} recorded episodes as successes and failures, "
         "as a person would: pre-training and the reward model learned from these. Fine-tuning was rewarded by the "
         "reward model alone."
     )

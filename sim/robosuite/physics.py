@@ -31,7 +31,7 @@ class Body:
 
     Attributes:
         name: robosuite's name of it.
-        bottom: m from its origin down to its bottom centre.
+        bottom: m from its origin down to its bottom centre. A body that has one is a cube, which may lie on any face.
     """
 
     name: str
@@ -62,14 +62,15 @@ class RobosuitePhysics(Physics):
         return super().body_id(self._alias[name].name if name in self._alias else name)
 
     def body_pose(self, name: str) -> tuple[Float64, Float64]:
-        """Bottom centre (3,) in m and unit quaternion (4,) w first, of a body in the arm's base frame."""
-        position, quaternion = super().body_pose(name)
-        return self._bottom(name, position, quaternion), quaternion
+        """Bottom centre (3,) in m and unit quaternion (4,) w first, of a body in the arm's base frame.
+
+        A cube's z axis is the one of its six that points up most: whichever face it lies on, it stands.
+        """
+        return self._standing(name, *super().body_pose(name))
 
     def foresee(self, name: str, ahead_ns: int) -> tuple[Float64, Float64]:
         """See `Physics.foresee`; in the arm's base frame."""
-        position, quaternion = super().foresee(name, ahead_ns)
-        return self._bottom(name, position, quaternion), quaternion
+        return self._standing(name, *super().foresee(name, ahead_ns))
 
     def set_free_body(self, name: str, position: ArrayLike, quaternion: ArrayLike = (1.0, 0.0, 0.0, 0.0)) -> None:
         """Put a free body somewhere, at rest, by its bottom centre in the arm's base frame."""
@@ -88,8 +89,33 @@ class RobosuitePhysics(Physics):
     def _depth(self, name: str) -> float:
         return self._alias[name].bottom if name in self._alias else 0.0
 
-    def _bottom(self, name: str, position: Float64, quaternion: Float64) -> Float64:
-        return position - ORIGIN - _rotated(quaternion, np.array([0.0, 0.0, self._depth(name)]))
+    def _standing(self, name: str, position: Float64, quaternion: Float64) -> tuple[Float64, Float64]:
+        depth = self._depth(name)
+        if depth > 0.0:
+            quaternion = upright(quaternion)
+        return position - ORIGIN - _rotated(quaternion, np.array([0.0, 0.0, depth])), quaternion
+
+
+def upright(quaternion: Float64) -> Float64:
+    """The orientation of a cube with its axes named anew, so that z is the one that points up most.
+
+    Args:
+        quaternion: (4,) unit quaternion, w first.
+
+    Returns:
+        (4,); the same where z is that one already.
+    """
+    flat = np.zeros(9)
+    mujoco.mju_quat2Mat(flat, quaternion)
+    axes = flat.reshape(3, 3)
+    up = int(np.argmax(np.abs(axes[2])))
+    if up == 2 and axes[2, 2] > 0.0:
+        return quaternion
+    z = axes[:, up] * np.sign(axes[2, up])
+    x = axes[:, (up + 1) % 3]
+    result = np.zeros(4)
+    mujoco.mju_mat2Quat(result, np.stack([x, np.cross(z, x), z], axis=1).ravel())
+    return result
 
 
 def _rotated(quaternion: Float64, vector: Float64) -> Float64:

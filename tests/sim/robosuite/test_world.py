@@ -1,5 +1,6 @@
 """Our arm in robosuite's scenes: where it is, what it does and undoes without resets, by robosuite's own checks."""
 
+import mujoco
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_module
@@ -16,6 +17,7 @@ from sim.robosuite.gym_env import RobosuiteEnv
 from sim.robosuite.physics import ORIGIN
 from sim.robosuite.tasks import ROBOSUITE_TASKS
 from sim.robosuite.twin import make_robosuite_twin
+from sim.tasks.task import tilt, yaw_of
 from trajectories.errors import ConfigError
 
 STEPS = 30
@@ -73,7 +75,8 @@ def test_demonstrations_succeed_in_both_directions_and_failures_fail(twins, name
         for number, failure in enumerate(FAILURES):
             rng = np.random.default_rng([4, number])
             episode = collect_episode(twin, direction, rng, failure=failure, max_steps=STEPS)
-            assert episode.outcome == "failure", (direction, failure)
+            off = (name, direction) == ("robosuite_stack", "backward") and failure in ("edge", "drop")  # on the table
+            assert episode.outcome == ("success" if off else "failure"), (direction, failure)
 
 
 def test_the_same_seed_gives_the_same_episode(twins):
@@ -102,6 +105,29 @@ def test_the_commands_open_it_with_pictures(tmp_path):
         person = station.env.stop("hold")
         assert list(caused(station.env.faults)) == []
         station.env.clear_faults("Anna", [person.id])
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [(1, 0, 0, 0), (0, 1, 0, 0), (0.5**0.5, 0.5**0.5, 0, 0), (0.5**0.5, 0, -(0.5**0.5), 0), (0.5, 0.5, 0.5, 0.5)],
+)
+def test_a_cube_stands_on_any_face(twins, turn):
+    """It is not lost, its bottom is on the table, and its turn is as much as that of its edges."""
+    twin = twins["robosuite_stack"]
+    twin.reset("forward", np.random.default_rng(0))
+    scene, name = twin.scene, twin.task.object
+    place, half = np.array([0.27, 0.1]), scene.object(name).half_extent[0]
+    lying, centre = np.zeros(4), np.array([*place, half])
+    mujoco.mju_mulQuat(lying, np.array([np.cos(0.1), 0.0, 0.0, np.sin(0.1)]), np.asarray(turn, float))
+    down = np.zeros(3)
+    mujoco.mju_rotVecQuat(down, np.array([0.0, 0.0, half]), lying)
+    scene.physics.set_free_body(name, centre - down, lying)
+    mujoco.mj_forward(scene.physics.model, scene.physics.data)
+    position, quaternion = scene.physics.body_pose(name)
+    np.testing.assert_allclose(position, [*place, 0.0], atol=1e-6)
+    assert tilt(quaternion) < 1e-3
+    assert abs((yaw_of(quaternion) - 0.2 + np.pi / 4) % (np.pi / 2) - np.pi / 4) < 1e-3
+    assert twin.task.lost(scene) is None
 
 
 def test_its_predicate_judges_evaluations_and_nothing_is_hidden_from_its_judge():
