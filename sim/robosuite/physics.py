@@ -64,7 +64,7 @@ class RobosuitePhysics(Physics):
     def body_pose(self, name: str) -> tuple[Float64, Float64]:
         """Bottom centre (3,) in m and unit quaternion (4,) w first, of a body in the arm's base frame.
 
-        A cube's z axis is the one of its six that points up most: whichever face it lies on, it stands.
+        A cube stands on whichever face it lies on, see `upright`.
         """
         return self._standing(name, *super().body_pose(name))
 
@@ -97,22 +97,22 @@ class RobosuitePhysics(Physics):
 
 
 def upright(quaternion: Float64) -> Float64:
-    """The orientation of a cube with its axes named anew, so that z is the one that points up most.
+    """The orientation of a cube with its axes named anew: z points up most, x ahead most.
+
+    All of its faces look alike, so nobody could see which of its 24 orientations it has: its yaw is within 45 degrees.
 
     Args:
         quaternion: (4,) unit quaternion, w first.
 
     Returns:
-        (4,); the same where z is that one already.
+        (4,).
     """
     flat = np.zeros(9)
     mujoco.mju_quat2Mat(flat, quaternion)
-    axes = flat.reshape(3, 3)
-    up = int(np.argmax(np.abs(axes[2])))
-    if up == 2 and axes[2, 2] > 0.0:
-        return quaternion
-    z = axes[:, up] * np.sign(axes[2, up])
-    x = axes[:, (up + 1) % 3]
+    axes = np.concatenate([flat.reshape(3, 3).T, -flat.reshape(3, 3).T])  # the six normals of its faces
+    z = axes[np.argmax(axes[:, 2])]
+    across = axes[np.abs(axes @ z) < 0.5]
+    x = across[np.argmax(across[:, 0])]
     result = np.zeros(4)
     mujoco.mju_mat2Quat(result, np.stack([x, np.cross(z, x), z], axis=1).ravel())
     return result

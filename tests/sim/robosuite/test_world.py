@@ -126,7 +126,7 @@ def test_a_cube_stands_on_any_face(twins, turn):
     position, quaternion = scene.physics.body_pose(name)
     np.testing.assert_allclose(position, [*place, 0.0], atol=1e-6)
     assert tilt(quaternion) < 1e-3
-    assert abs((yaw_of(quaternion) - 0.2 + np.pi / 4) % (np.pi / 2) - np.pi / 4) < 1e-3
+    assert abs(yaw_of(quaternion) - 0.2) < 1e-3  # of the four that look alike, the one within 45 degrees
     assert twin.task.lost(scene) is None
 
 
