@@ -1,6 +1,7 @@
 """Train robomimic's own behaviour cloning on an HDF5 file and roll it out, with robomimic's interpreter.
 
-    FOLDER/robomimic/bin/python benchmarks/doors/in_robomimic_bc.py FILE [updates=3000] [seeds=0,1,2] [episodes=20] [horizon=100]
+    FOLDER/robomimic/bin/python benchmarks/doors/in_robomimic_bc.py FILE [updates=3000] [seeds=0,1,2] [episodes=20]
+        [horizon=100]
 
 `other_oracles.py --folder FOLDER --robomimic CHECKOUT` makes that interpreter. robomimic's defaults of `bc`, every
 episode of the file, the environment that the file names. Prints one line of JSON a seed.
