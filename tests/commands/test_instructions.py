@@ -47,7 +47,7 @@ def test_words_that_the_tower_never_learned_are_refused_at_once(verb, module, tm
 def test_finetune_refuses_them_before_it_starts_a_process(tmp_path):
     run_dir = tmp_path / "run"
     with pytest.raises(ConfigError, match="never learned 'fold'"):
-        finetune(composed("finetune", f"run_dir={run_dir}", *OWN), [])
+        finetune(composed("finetune", f"run_dir={run_dir}", "robot=widowx", "reward=embedded", *OWN), [])
     assert not run_dir.exists()
 
 

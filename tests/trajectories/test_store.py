@@ -186,7 +186,7 @@ def test_what_is_no_store_is_left_alone(tmp_path):
     with pytest.raises(StoreError, match=r"thesis\.tex"):
         TrajectoryStore(tmp_path, SPEC)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
-    with pytest.raises(StoreError, match="Can't make"):
+    with pytest.raises(StoreError, match=r"thesis\.tex is a file"):
         TrajectoryStore(tmp_path / "thesis.tex" / "store", SPEC)
 
 
