@@ -9,18 +9,18 @@ of docs/results/methods.md, also for the methods done so far.
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.verb import regrasp
 from commands.evaluate.conditions import Evaluation, evaluations_in, require_alike
 from commands.report.statistics import format_rate
 from policies.agent.methods import METHODS, method
 
-ROOT = Path(__file__).resolve().parents[1]
 MODES = ("stochastic", "deterministic")
 OWN = "regrasp"
 
@@ -30,15 +30,10 @@ def run_method(name: str, run_dir: Path, steps: int, episodes: int, workers: str
     shared = [f"run_dir={run_dir}", f"method={name}", f"evaluate.episodes={episodes}", "evaluate.videos=0"]
     shared.append(f"workers={workers}")
     if name == OWN or method(name, 7).online:
-        _regrasp("demo", *shared, f"finetune.steps={steps}", f"finetune.snapshot_every={steps}")
+        regrasp("demo", *shared, f"finetune.steps={steps}", f"finetune.snapshot_every={steps}")
     else:
-        _regrasp("pretrain", *shared)
-        _regrasp("evaluate", *shared, "checkpoint=pretrained")
-
-
-def _regrasp(verb: str, *settings: str) -> None:
-    environment = {**os.environ, "MUJOCO_GL": os.environ.get("MUJOCO_GL", "egl")}
-    subprocess.run([sys.executable, "-m", "commands", verb, *settings], cwd=ROOT, env=environment, check=True)
+        regrasp("pretrain", *shared)
+        regrasp("evaluate", *shared, "checkpoint=pretrained")
 
 
 def cells(evaluations: Sequence[Evaluation], place: str) -> Mapping[str, Any]:

@@ -123,12 +123,9 @@ def _require_free(name: str, folder: Path) -> None:
     path = path_of(name, folder)
     if path.exists():
         raise ConfigError(f"{path} is there already and stays as it is: edit it, or choose another name.")
-    if name in choices(OWN_TASKS) or name in TASKS:
-        raise ConfigError(f"There is a task {name!r} already; choose another name than {', '.join(sorted(_taken()))}.")
-
-
-def _taken() -> set[str]:
-    return {*choices(OWN_TASKS), *TASKS}
+    taken = {*choices(OWN_TASKS), *TASKS}
+    if name in taken:
+        raise ConfigError(f"There is a task {name!r} already; choose another name than {', '.join(sorted(taken))}.")
 
 
 def _next_steps(name: str, path: Path, folder: Path, *, scene: bool) -> str:

@@ -87,16 +87,6 @@ def require_world(config: DictConfig, what: str, instead: str) -> None:
         raise ConfigError(f"{what} in a simulation, not with robot={config.robot.name}. There it is {instead}.")
 
 
-def require_twin(config: DictConfig, what: str, instead: str) -> None:
-    """Refuse to go on with another robot.
-
-    Raises:
-        ConfigError: Saying `what` needs the twin, and what there is `instead` on other robots.
-    """
-    if str(config.robot.name) != "twin":
-        raise ConfigError(f"{what} in the twin, not with robot={config.robot.name}. There it is {instead}.")
-
-
 @lru_cache(maxsize=1)
 def cached_twin(settings: TwinSettings) -> Twin:
     """The process' twin for these settings, compiled once.

@@ -12,16 +12,16 @@ Prints the table of docs/results/doors.md. What is done is not done again.
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+
+from benchmarks.verb import ROOT, regrasp
 from commands.evaluate.conditions import evaluations_in
 from commands.report.statistics import clustered_interval
 
-ROOT = Path(__file__).resolve().parents[2]
 DEMOS = 100
 """Demonstrations per direction that go through the doors."""
 OWN = 5
@@ -37,13 +37,6 @@ ARMS = {
     "few_bridge": "5 + 5, and the 200 through BridgeData",
 }
 CELLS = [f"{direction}/{mode}" for direction in ("forward", "backward") for mode in ("stochastic", "deterministic")]
-
-
-def regrasp(verb: str, *settings: str) -> None:
-    """Run a verb in a process of its own, as a person would type it."""
-    environment = {**os.environ, "MUJOCO_GL": os.environ.get("MUJOCO_GL", "egl")}
-    command = [sys.executable, "-m", "commands", verb, *settings, *(() if verb == "import" else ("progress=false",))]
-    subprocess.run(command, cwd=ROOT, env=environment, check=True)
 
 
 def trained(run_dir: Path, seed: int, episodes: int, workers: str, *data: str) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from commands.evaluate.conditions import Evaluation, evaluations_in, require_alike
 from commands.report.charts import Curve
 from commands.report.data import Stream, open_stream, stream_of
-from commands.report.sections import PARTS, SHARES
+from commands.report.sections import PARTS, first_and_last
 from commands.report.statistics import Estimate
 from factory.run_folders import start_of, tuning_folder
 from policies.learner.run_folder import EPISODES
@@ -186,19 +186,29 @@ def stream_rows(runs: Sequence[MethodRun]) -> list[StreamRow]:
     for method, mine in by_method(runs).items():
         steps = min(run.stream.total_steps for run in mine)
         for way in DIRECTIONS:
-            first = [run.stream.tally(way, 0, steps / SHARES) for run in mine]
-            last = [run.stream.tally(way, steps - steps / SHARES, steps) for run in mine]
-            before, after = _of_tallies(first), _of_tallies(last)
-            trials = [(one, other) for (_, one), (_, other) in zip(first, last, strict=True)]
-            gain = Estimate.of_gains([v / 100 for v in before.values], [v / 100 for v in after.values], trials)
-            rows.append(StreamRow(method, way, steps, len(mine), before, after, gain.times(100)))
+            first, last = zip(*(first_and_last(run.stream, way, steps) for run in mine), strict=True)
+            rows.append(StreamRow(method, way, steps, len(mine), *_compared(_of_tallies(first), _of_tallies(last))))
     return rows
 
 
-def _of_tallies(tallies: Sequence[tuple[int, int]]) -> Estimate:
-    """Percent, from successes and episodes of each run; nothing is known where a run has no episode."""
-    rates = [done / trials if trials else math.nan for done, trials in tallies]
-    return Estimate.of_rates(rates, [trials for _, trials in tallies]).times(100)
+_Rates = Sequence[tuple[float, int]]
+"""Success and number of episodes of each run."""
+
+
+def _of_tallies(tallies: Sequence[tuple[int, int]]) -> _Rates:
+    """From successes and episodes of each run; nothing is known where a run has no episode."""
+    return [(done / trials if trials else math.nan, trials) for done, trials in tallies]
+
+
+def _percent(rates: _Rates) -> Estimate:
+    return Estimate.of_rates([rate for rate, _ in rates], [trials for _, trials in rates]).times(100)
+
+
+def _compared(before: _Rates, after: _Rates) -> tuple[Estimate, Estimate, Estimate]:
+    """Percent before, after, and gained."""
+    trials = [(one, other) for (_, one), (_, other) in zip(before, after, strict=True)]
+    gain = Estimate.of_gains([rate for rate, _ in before], [rate for rate, _ in after], trials)
+    return _percent(before), _percent(after), gain.times(100)
 
 
 @dataclass(frozen=True)
@@ -225,8 +235,6 @@ def rows_of(runs: Sequence[MethodRun]) -> list[Row]:
         cells = set.intersection(*(set(run.curve[common[-1]]) & set(run.curve[0]) for run in mine))
         for cell in sorted(cells, key=lambda name: (name.startswith("backward"), name.endswith("deterministic"))):
             before, after = ([run.curve[step][cell] for run in mine] for step in (0, common[-1]))
-            starts, ends = ([entry["rate"] for entry in entries] for entries in (before, after))
-            trials = [(a["episodes"], b["episodes"]) for a, b in zip(before, after, strict=True)]
             rows.append(
                 Row(
                     method,
@@ -234,9 +242,7 @@ def rows_of(runs: Sequence[MethodRun]) -> list[Row]:
                     common[-1],
                     len(mine),
                     min(entry["episodes"] for entry in after),
-                    _rates(before).times(100),
-                    _rates(after).times(100),
-                    Estimate.of_gains(starts, ends, trials).times(100),
+                    *_compared(_of_entries(before), _of_entries(after)),
                 )
             )
     return rows
@@ -274,8 +280,8 @@ def best_lines(rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def _rates(entries: Sequence[Mapping[str, Any]]) -> Estimate:
-    return Estimate.of_rates([entry["rate"] for entry in entries], [entry["episodes"] for entry in entries])
+def _of_entries(entries: Sequence[Mapping[str, Any]]) -> _Rates:
+    return [(entry["rate"], entry["episodes"]) for entry in entries]
 
 
 def by_method(runs: Sequence[MethodRun]) -> dict[str, list[MethodRun]]:
@@ -289,15 +295,14 @@ def stream_curve(runs: Sequence[MethodRun], direction: Direction) -> Curve:
     edges = np.linspace(0, min(run.stream.total_steps for run in runs), PARTS + 1).round().astype(np.int64)
     estimates = []
     for after, until in itertools.pairwise(edges):
-        tallies = [run.stream.tally(direction, after, until) for run in runs]
-        estimates.append(_of_tallies(tallies))
+        estimates.append(_percent(_of_tallies([run.stream.tally(direction, after, until) for run in runs])))
     return _curve(edges[1:], estimates)
 
 
 def mean_curve(runs: Sequence[MethodRun], cell: str) -> Curve:
     """Steps that all runs have, mean success over seeds, and its interval's bounds (NaN for one seed); percent."""
     steps = sorted(s for s in runs[0].curve if all(cell in run.curve.get(s, {}) for run in runs))
-    estimates = [_rates([run.curve[s][cell] for run in runs]).times(100) for s in steps]
+    estimates = [_percent(_of_entries([run.curve[s][cell] for run in runs])) for s in steps]
     return _curve(np.array(steps, dtype=np.int64), estimates)
 
 

@@ -143,4 +143,4 @@ def curve(root: Path, tuning: str, conditions: Conditions) -> list[CurvePoint]:
 def open_stream(folder: Path, spec: RobotSpec) -> Stream:
     """The stream of the store at `folder` (read only)."""
     with TrajectoryStore(folder, spec, read_only=True) as store:
-        return stream_of([store.info(name) for name in store.ids()])
+        return stream_of(store.infos())

@@ -70,10 +70,14 @@ def minutes_of_training(stream: Stream) -> float:
 
 def _ends(stream: Stream, direction: Direction) -> str:
     """Success by the judge in the first and the last share of the steps, e.g. `2/9 → 8/9`."""
-    total = stream.total_steps
-    part = total / SHARES
-    tallies = stream.tally(direction, 0, part), stream.tally(direction, total - part, total)
+    tallies = first_and_last(stream, direction, stream.total_steps)
     return " → ".join(f"{done}/{trials}" if trials else "-" for done, trials in tallies)
+
+
+def first_and_last(stream: Stream, direction: Direction, steps: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Successes by the judge and episodes in the first and in the last of `SHARES` equal shares of so many steps."""
+    share = steps / SHARES
+    return stream.tally(direction, 0, share), stream.tally(direction, steps - share, steps)
 
 
 def in_parts(stream: Stream) -> list[dict[str, str]]:
