@@ -22,6 +22,7 @@ from sim.robosuite.draws import Draws
 from sim.robosuite.physics import ORIGIN, Body, RobosuitePhysics
 from sim.robosuite.tasks import RobosuiteTask
 from sim.scene.spec import FixtureInfo, ObjectInfo, SceneSpec
+from sim.scene.surroundings import look_at
 from trajectories.errors import ConfigError
 from trajectories.types import Float64, UInt8
 
@@ -153,14 +154,8 @@ class RobosuiteScene:
 
 def aim(model: mujoco.MjModel, camera: str, place: tuple[float, ...], target: tuple[float, ...]) -> None:
     """Put a camera at `place` (m, base frame), upright, looking at `target`: robosuite's own look at a larger arm."""
-    back = np.asarray(place) - np.asarray(target)
-    back = back / np.linalg.norm(back)
-    right = np.cross([0.0, 0.0, 1.0], back)
-    right = right / np.linalg.norm(right)
-    quaternion, axes = np.zeros(4), np.stack([right, np.cross(back, right), back], 1)
-    mujoco.mju_mat2Quat(quaternion, axes.ravel())
     index = model.camera(camera).id
-    model.cam_pos[index], model.cam_quat[index] = ORIGIN + place, quaternion
+    model.cam_pos[index], model.cam_quat[index] = ORIGIN + place, look_at(place, target)
 
 
 class _Renderer:

@@ -11,12 +11,10 @@ import numpy as np
 from robot.control.home import HomeRegion
 from sim.scene.spec import SceneSpec
 from sim.tasks.priors import STACK_CUBE
-from sim.tasks.task import HEIGHT_TOLERANCE, Goal, Spread, Task
+from sim.tasks.task import HEIGHT_TOLERANCE, Goal, Spread, Task, yaw_of
 from trajectories.errors import ConfigError
 from trajectories.types import DIRECTIONS, Direction, Float64
 
-_LIFTED_Z = 0.10
-"""m of the tip where an episode begins that is to put down what it holds."""
 _CLOSED_RAD = 0.03
 _OPENED_RAD = (0.32, 0.38)
 """rad of the door's hinge: shut, and where an episode begins that is to shut it."""
@@ -90,10 +88,9 @@ def _in_the_gripper(task: RobosuiteTask, scene: Any, rng: np.random.Generator) -
 def _on_the_other(task: RobosuiteTask, scene: Any, rng: np.random.Generator) -> None:
     base = task.goals["forward"].on_top_of
     position, quaternion = scene.physics.body_pose(base)
-    yaw = float(2.0 * np.arctan2(quaternion[3], quaternion[0]))
     above = np.array([*position[:2], position[2] + scene.object(base).height + 0.0005])
     above[:2] += rng.uniform(-0.004, 0.004, 2)
-    scene.place(task.object, above, yaw + float(rng.uniform(-0.2, 0.2)))
+    scene.place(task.object, above, yaw_of(quaternion) + float(rng.uniform(-0.2, 0.2)))
 
 
 def _opened(task: RobosuiteTask, scene: Any, rng: np.random.Generator) -> None:
