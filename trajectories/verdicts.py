@@ -81,7 +81,8 @@ class Verdict:
         name = self.by
         if not isinstance(name, str) or not name.strip() or len(name) > MOST_NAME or not name.isprintable():
             raise InvalidEpisodeError(
-                f"A verdict needs the name of the person, up to {MOST_NAME} printable characters; got {str(name)[:99]!r}."
+                f"A verdict needs the name of the person, up to {MOST_NAME} printable characters, got "
+                f"{str(name)[:99]!r}."
             )
         at = self.at_unix_ns
         if not isinstance(at, int) or isinstance(at, bool) or not 0 <= at < 10**20:
@@ -148,6 +149,7 @@ class VerdictBook:
         self._mutex = threading.RLock()
         self._known: dict[str, Verdict | None] = {}  # file name -> its verdict, None where it can't be read
         self._history: dict[str, list[Verdict]] = {}
+        self._changed: set[str] = set()
         self._mark = 0
         self.refresh()
 
@@ -183,7 +185,7 @@ class VerdictBook:
         return episode.outcome if said is None else said
 
     def judged(self, episode: Episode) -> Episode:
-        """The episode with the outcome that counts and the labels that follow from it, or itself where no verdict holds.
+        """The episode with the outcome that counts and labels that follow from it; itself where no verdict holds.
 
         Under `VERDICT_KEY` its metadata say whose word that is and what the outcome was before.
         """
@@ -228,9 +230,10 @@ class VerdictBook:
             self._forget(verdict.file_name)
 
     def refresh(self) -> set[str]:
-        """See what others have added or removed since; returns the ids of the episodes that this concerns.
+        """See what others added or removed; returns the ids of the episodes whose verdicts changed since last time.
 
-        Costs one look at the folder while nothing changes there. A damaged file is left out with a warning.
+        Costs one look at the folder while nothing changes there. A damaged file is left out with a warning. What this
+        book added or removed itself counts as a change, too.
 
         Raises:
             StoreError: The folder can't be listed.
@@ -239,19 +242,18 @@ class VerdictBook:
             try:
                 mark = self.folder.stat().st_mtime_ns
                 if mark == self._mark and time.time_ns() - mark > _SETTLED_NS:
-                    return set()
+                    return self._take_changes()
                 names = {name for name in os.listdir(self.folder) if name[0] != "." and name.endswith(".json")}
             except FileNotFoundError:
                 mark, names = 0, set()
             except OSError as error:
                 raise StoreError(f"The verdicts in {self.folder} can't be listed: {error}.") from error
             self._mark = mark
-            changed = {self._forget(name) for name in self._known.keys() - names}
+            for name in self._known.keys() - names:
+                self._forget(name)
             for name in sorted(names - self._known.keys()):
-                verdict = self._read(name)
-                self._take(name, verdict)
-                changed.add(None if verdict is None else verdict.episode)
-            return {id for id in changed if id is not None}
+                self._take(name, self._read(name))
+            return self._take_changes()
 
     # -- inside --
 
@@ -273,18 +275,23 @@ class VerdictBook:
         if verdict is not None:
             history = [*self._history.get(verdict.episode, ()), verdict]
             self._history[verdict.episode] = sorted(history, key=_order)
+            self._changed.add(verdict.episode)
 
-    def _forget(self, name: str) -> str | None:
-        """Drop a file that is gone; returns the episode that it was about."""
+    def _take_changes(self) -> set[str]:
+        changed, self._changed = self._changed, set()
+        return changed
+
+    def _forget(self, name: str) -> None:
+        """Drop a file that is gone."""
         verdict = self._known.pop(name, None)
         if verdict is None:
-            return None
+            return
         rest = [one for one in self._history[verdict.episode] if one != verdict]
         if rest:
             self._history[verdict.episode] = rest
         else:
             del self._history[verdict.episode]
-        return verdict.episode
+        self._changed.add(verdict.episode)
 
 
 def _order(verdict: Verdict) -> tuple[int, str]:
