@@ -223,9 +223,11 @@ VERBS: dict[str, Verb] = {
     "say": Verb(
         "commands.watch.say",
         "say",
-        "a word to a running session: clear (a fault), ready (the scene is arranged), hold, stop",
+        "a word to a running session: clear (a fault), ready (the scene is arranged), hold, stop, done, not_done",
         "clear: you looked at the arm and take responsibility for going on; needs your name.\n"
-        "ready: the scene is as the session asked.  hold: stop the arm at once.  stop: end after this episode.",
+        "ready: the scene is as the session asked.  hold: stop the arm at once.  stop: end after this episode.\n"
+        "done, not_done: the episode under way, or the last one, was done or not, whatever the judge said; needs your\n"
+        "name, is kept, and what is learned follows it.  take_back: not so.  by_keys=true: one key a word.",
         "word=clear by=Anna fault=kdqx3",
         "Ask `regrasp watch once=true` whether the session heard you.",
     ),

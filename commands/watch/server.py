@@ -4,6 +4,7 @@
     GET /state          state, words and light as JSON; 200 also while no session is there
     GET /frame/CAMERA   the newest frame as JPEG
     POST /say           {"word": "clear", "by": "Anna", "faults": ["kdqx3"]}
+                        {"word": "not_done", "by": "Anna", "about": "last"}
 
 Every request shows the token: the page in its address, what the page asks for in the header `Authorization`. Off
 loopback all of it is TLS. The host must be one of this server's names and an `Origin` must be this page's, so that
@@ -264,9 +265,9 @@ class _Handler(BaseHTTPRequestHandler):
             asked = from_line(body)
         except LinkError as error:
             raise RefusedError(HTTPStatus.BAD_REQUEST, str(error)) from error
-        word, by = require_text(asked, "word", "by")
+        word, by, about = require_text(asked, "word", "by", "about")
         faults = require_texts(asked, "faults")
-        self._json(HTTPStatus.OK, {"reply": find_session(self.server.run_dir).say(word, by, faults)})
+        self._json(HTTPStatus.OK, {"reply": find_session(self.server.run_dir).say(word, by, faults, about)})
 
     def _page(self) -> None:
         nonce = secrets.token_urlsafe(12)
