@@ -91,7 +91,6 @@ def test_other_robots_stores_are_aligned_to_the_first(made):
         (["data=[RUN,BRIDGE]", "data_roles=front"], ConfigError, "no roles of 2 stores"),
         (["data=[RUN,BRIDGE]", "data_roles=[{},{front:nowhere}]"], ConfigError, "name nowhere"),
         (["data=[RUN,FAST]"], SpecMismatchError, "10 control steps a second.*regrasp import"),
-        (["data=[BRIDGE,RUN]"], SpecMismatchError, "another robot specification"),
         (["data=[RUN,RUN]"], ConfigError, "have no episode in common"),
     ],
 )
@@ -110,6 +109,14 @@ def test_the_first_store_is_of_the_settings_robot_and_shares_are_numbers(made):
     assert NamedStores.of(config).paths == (made / "run" / "data",)
     with pytest.raises(ConfigError, match="no list of numbers"):
         shares_of(settings(made / "elsewhere", f"data=[{made}/bridge]", "data_shares=all"))
+
+
+def test_another_robots_store_alone_is_aligned_and_what_nothing_has_is_said(made):
+    with ExitStack() as stack:
+        overrides = [f"data={made}/bridge", "data_roles=[{front:over}]"]
+        stores = open_sources(settings(made / "elsewhere", *overrides), stack)
+        assert isinstance(stores[0], AlignedStore)
+        assert "has target_yaw: the policy will not look at it on the robot either" in sources_in_words(stores)
 
 
 def test_a_damaged_note_is_named(made):
