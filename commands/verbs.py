@@ -231,6 +231,15 @@ VERBS: dict[str, Verb] = {
         "word=clear by=Anna fault=kdqx3",
         "Ask `regrasp watch once=true` whether the session heard you.",
     ),
+    "review": Verb(
+        "commands.review.review",
+        "review",
+        "judged episodes of a run as a web page: two keys agree with the judge or overturn it",
+        "The doubtful and the surprising ones come first. What you say is kept beside each episode with your name; a\n"
+        "learner that runs on this machine relabels what it learns from, and `train-reward` learns from it, too.",
+        "task=pot_pick_place seed=0",
+        "What was said is kept; the same command goes on.",
+    ),
     "certificates": Verb(
         "commands.certificates",
         "certificates",
