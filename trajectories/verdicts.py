@@ -136,6 +136,12 @@ class Recorded(Protocol):
         ...
 
 
+def was_missed(episode: Episode) -> bool:
+    """Whether an episode from `VerdictBook.judged` is a success by a person's word that its judge had not seen."""
+    was = (episode.metadata.get(VERDICT_KEY) or {}).get("was")
+    return episode.outcome == "success" and was is not None and was != "success"
+
+
 class VerdictBook:
     """The verdicts of one store. Methods may be called from several threads."""
 
