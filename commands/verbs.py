@@ -103,8 +103,8 @@ VERBS: dict[str, Verb] = {
         "commands.train_reward",
         "train_reward",
         "fine-tune, calibrate and threshold the vision-language success classifier",
-        "Reads the store that `collect` filled, and of fine-tuning's episodes those that people spoke about (`review`,\n"
-        "`say`), and writes the reward model's folder.",
+        "Reads the store that `collect` filled, and fine-tuning's episodes that people spoke about (`review`, `say`),\n"
+        "and writes the reward model's folder.",
         "reward.false_positive_rate=0.01",
     ),
     "evaluate-reward": Verb(
