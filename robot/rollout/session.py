@@ -204,6 +204,11 @@ class ResetFreeSession:
         """What the next episode is asked to do."""
         return self._next
 
+    def judge_by(self, reward: RewardModel) -> None:
+        """Let another reward model of the same kind judge the episodes from the next one on; not during one."""
+        self._reward = reward
+        self._beside = None if self._beside is None else BesideJudge(reward)
+
     def run_episode(self) -> Episode:
         """Get ready, run one episode, record it and turn the direction.
 
