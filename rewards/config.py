@@ -36,6 +36,8 @@ class RewardConfig:
         mined: Share of the negatives of the second round that are the hardest ones of the first.
         require_open_gripper: Frames with the gripper commanded closed never count towards done. Right for tasks that
             end with letting go: held at the goal looks much like success to a camera.
+        window: Frames that a small transformer looks at, the newest and those before it: it corrects the success logit
+            and says how far the task has come (`rewards.temporal`). 0 looks at each frame alone.
         finetune_last_block: Train each member's own copy of the image tower's last block, too.
         seed: Seed of everything random.
     """
@@ -60,6 +62,7 @@ class RewardConfig:
     colour: float = 0.15
     mined: float = 0.4
     require_open_gripper: bool = True
+    window: int = 0
     finetune_last_block: bool = False
     seed: int = 0
 
@@ -81,5 +84,7 @@ class RewardConfig:
                 "reward.folds must be at least 3: one part to try the threshold on, one to choose it by, and the rest "
                 f"to train on; got {self.folds}."
             )
+        if self.window < 0 or self.window == 1:
+            raise ConfigError(f"reward.window must be 0 (each frame alone) or at least 2 frames, got {self.window}.")
         if not 0.0 <= self.mined <= 1.0 or self.gap < 0 or self.augmentations < 0:
             raise ConfigError("reward.mined must be 0 ... 1, reward.gap and reward.augmentations not negative.")

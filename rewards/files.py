@@ -15,11 +15,13 @@ from safetensors.torch import load, save
 from rewards.backbone import Backbone
 from rewards.calibration import Calibration, Threshold
 from rewards.classifier import Member, SuccessClassifier
+from rewards.temporal import TimeNet
 from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import RobotSpec
 
 FORMAT = 1
+_TIME = "time."
 
 
 def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[str, Any] | None = None) -> None:
@@ -36,6 +38,8 @@ def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[st
         for index, member in enumerate(classifier.members)
         for name, value in member.state_dict().items()
     }
+    if classifier.time is not None:
+        tensors |= {f"{_TIME}{name}": value.detach().cpu() for name, value in classifier.time.state_dict().items()}
     payload = save(tensors)
     description = {
         "format": FORMAT,
@@ -51,6 +55,7 @@ def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[st
         "require_open_gripper": classifier.require_open_gripper,
         "spec": classifier.spec.to_dict(),
         "wordings": list(classifier.wordings),
+        "window": 0 if classifier.time is None else classifier.time.window,
         "report": report or {},
     }
     json_path = folder / "reward.json"
@@ -89,10 +94,11 @@ def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = N
                 "Load that backbone, or run `regrasp train-reward` again."
             )
         made_for = RobotSpec.from_dict(description["spec"])
-        members = _members(description, load(payload), backbone)
+        tensors = load(payload)
         classifier = SuccessClassifier(
             backbone=backbone,
-            members=members,
+            members=_members(description, tensors, backbone),
+            time=_time(description, tensors, backbone, made_for),
             calibration=Calibration(**description["calibration"]),
             threshold=Threshold(**description["threshold"]),
             frames=int(description["frames"]),
@@ -118,3 +124,14 @@ def _members(description: dict[str, Any], tensors: dict[str, torch.Tensor], back
         member.load_state_dict(own, strict=True)
         members.append(member.eval().requires_grad_(False))
     return tuple(members)
+
+
+def _time(
+    description: dict[str, Any], tensors: dict[str, torch.Tensor], backbone: Backbone, spec: RobotSpec
+) -> TimeNet | None:
+    window = int(description.get("window", 0))
+    if not window:
+        return None
+    time = TimeNet(backbone.image_width, len(spec.proprio), window).to(backbone.device)
+    time.load_state_dict({name.removeprefix(_TIME): value for name, value in tensors.items() if name.startswith(_TIME)})
+    return time.eval().requires_grad_(False)

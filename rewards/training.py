@@ -80,17 +80,19 @@ def train_reward(
         progress(f"ensemble {min(done + 1, ensembles)} of {ensembles}", 0.5 + 0.5 * done / ensembles)
 
     def judge(without: frozenset[int], chosen: NDArray[np.bool_]) -> Float64:
-        members = trainer.train(learnt[~np.isin(learnt.folds, list(without))])
-        return trainer.logits(members, samples.rows[chosen], samples.texts[chosen])
+        ensemble = trainer.train(learnt[~np.isin(learnt.folds, list(without))])
+        return trainer.logits(ensemble, samples.rows[chosen], samples.texts[chosen])
 
     progress(f"ensemble 1 of {ensembles}", 0.5)
     held_out = judge_held_out(judge, samples, config.folds, step)
     rules = fit_rules(data, task, samples, held_out.outer, config)
     trial = try_rules(data, task, samples, held_out, config)
     trial.certificate.require(config)
+    deployed = trainer.train(learnt)
     classifier = SuccessClassifier(
         backbone=backbone,
-        members=trainer.train(learnt),
+        members=deployed.members,
+        time=deployed.time,
         calibration=rules.calibration,
         threshold=trial.certificate.threshold(rules.threshold),
         frames=config.frames,

@@ -76,11 +76,13 @@ class RewardReading:
         probability: Calibrated probability that the instruction is done, 0 ... 1.
         done: The debounced decision.
         above: Whether this one frame is above the judge's own threshold for that decision.
+        progress: How far the task has come, 0 ... 1; None from a judge that doesn't say.
     """
 
     probability: float
     done: bool
     above: bool = False
+    progress: float | None = None
 
 
 class Clock(Protocol):

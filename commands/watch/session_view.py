@@ -107,6 +107,7 @@ class SessionView:
                 "acting": self._acting(step),
                 "step": step.step,
                 "success_probability": probability,
+                "progress": step.progress,
                 "clipped": step.clipped,
             }
         if status is not None:

@@ -37,6 +37,7 @@ from policies.replay.dataset import ReplayEpisode, for_replay
 from policies.replay.replay_memory import frames_within
 from policies.replay.replay_settings import ReplaySettings
 from policies.replay.run_replay import RunReplay
+from policies.replay.shaping import Shaping
 from policies.replay.source_weights import SourceWeights
 from robot.control.calibration import CalibrationMark
 from robot.interfaces import Receipt
@@ -156,7 +157,8 @@ class Learner:
             known = episode.id in self.store
             self.store.commit(episode)
             if not known:
-                encoded = for_replay(episode, self.perception, self.trainer.agent.config.gamma)
+                gamma, shaping = self.trainer.agent.config.gamma, Shaping(self.config.shaping)
+                encoded = for_replay(episode, self.perception, gamma, shaping)
                 self._incoming.append((episode, encoded))
                 self._episodes += 1
                 pace.add_steps(len(episode))
@@ -269,7 +271,7 @@ class Learner:
         capacity = min(max(2 * config.steps, held) + _SPARE_FRAMES, most)
         settings = ReplaySettings(agent.n_step, config.replay_device)
         replay = settings.empty(capacity, fields, gamma=agent.gamma, device=device, seed=seed, weights=weights)
-        kept = RunReplay(self.folder.replay, replay, self.perception)
+        kept = RunReplay(self.folder.replay, replay, self.perception, Shaping(config.shaping))
         for info in kept.refill(self.store):
             self._metrics.count(info)
         return kept

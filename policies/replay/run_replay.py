@@ -11,6 +11,7 @@ from policies.perception.protocol import Perception
 from policies.replay.dataset import ReplayEpisode, for_replay
 from policies.replay.replay import Replay
 from policies.replay.replay_parts import ReplayParts
+from policies.replay.shaping import NO_SHAPING, Shaping
 from trajectories.errors import CheckpointError, CorruptEpisodeError
 from trajectories.manifest import EpisodeInfo, describe
 from trajectories.store import TrajectoryStore
@@ -29,7 +30,7 @@ class RunReplay:
         replay: The content.
     """
 
-    def __init__(self, folder: Path, replay: Replay, perception: Perception) -> None:
+    def __init__(self, folder: Path, replay: Replay, perception: Perception, shaping: Shaping = NO_SHAPING) -> None:
         """A run's replay, empty until `refill`.
 
         Args:
@@ -37,8 +38,9 @@ class RunReplay:
                 read, too, until the first save has put its content into the folder.
             replay: Empty.
             perception: What its frames come through.
+            shaping: What progress adds to the rewards; files of a run with another are encoded anew.
         """
-        self.replay = replay
+        self.replay, self._shaping = replay, shaping
         self._parts, self._perception = ReplayParts(folder, replay), perception
         self._before = folder.with_name(f"{folder.name}.safetensors")
         self._marks: list[list[Any]] = []  # of all episodes ever added, in order
@@ -61,7 +63,7 @@ class RunReplay:
             except CorruptEpisodeError as error:
                 logger.warning("going on without a damaged episode: %s", error)
                 continue
-            self.add(episode, for_replay(episode, self._perception, self.replay.gamma))
+            self.add(episode, for_replay(episode, self._perception, self.replay.gamma, self._shaping))
             yield store.info(id)
 
     def add(self, episode: Episode, encoded: ReplayEpisode) -> None:
@@ -77,7 +79,7 @@ class RunReplay:
         if len(self._marks) == self._parts.saved:
             return
         try:
-            about = {"features": self._perception.digest, "episodes": self._marks}
+            about = {"features": self._perception.digest, "episodes": self._marks, "shaping": self._shaping.weight}
             self._parts.save(len(self._marks), about)
             self._before.unlink(missing_ok=True)
         except CheckpointError as error:
@@ -99,6 +101,11 @@ class RunReplay:
             raise CheckpointError(
                 f"{self._parts.folder} holds features of encoder {about['features'][:12]}, the policy has "
                 f"{self._perception.digest[:12]}."
+            )
+        if about.get("shaping", 0.0) != self._shaping.weight:
+            raise CheckpointError(
+                f"{self._parts.folder} holds rewards with progress at {about.get('shaping', 0.0)}, the settings have "
+                f"{self._shaping.weight}."
             )
         stored = {info.id: _mark(info) for info in store.infos()}
         for mark in about["episodes"]:

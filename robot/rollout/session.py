@@ -20,6 +20,7 @@ from robot.interfaces import Operator, Policy, RewardModel, RewardReading
 from robot.rollout.environment import Applied, RobotEnv
 from robot.rollout.judging import BesideJudge
 from trajectories.errors import ConfigError, SafetyError
+from trajectories.progress import noted_progress
 from trajectories.recorder import Recorder
 from trajectories.types import DIRECTIONS, Direction, Episode, Float32, Observation, Outcome, Source
 
@@ -79,6 +80,8 @@ class SessionStep:
         source: Who acted last.
         probability: That the instruction is done, as the reward model sees it.
         clipped: Limits that changed the last action.
+        progress: How far the task has come in each of the episode's observations so far, as the reward model sees it;
+            None where it doesn't say.
     """
 
     observation: Observation
@@ -87,6 +90,7 @@ class SessionStep:
     source: Source
     probability: float
     clipped: tuple[str, ...] = ()
+    progress: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -177,6 +181,7 @@ class ResetFreeSession:
         self._beside = BesideJudge(reward) if judge_beside else None
         self._recorder = Recorder(env.robot_spec)
         self._next: Direction = first
+        self._progress: list[float | None] = []
 
     @property
     def next_direction(self) -> Direction:
@@ -192,17 +197,20 @@ class ResetFreeSession:
             StaleDataError: The same for a device that stopped delivering.
         """
         helped = self._get_ready()
-        direction, observation, probability = self._begin()
+        direction, observation, reading = self._begin()
+        self._progress = [reading.progress]
         version = self._policy.version
         self._recorder.begin(
             observation,
             task=self._task,
             direction=direction,
             metadata=self._metadata | {"judge": type(self._reward).__name__, "help": helped},
-            success_probability=probability,
+            success_probability=reading.probability,
         )
         self._next = _other(direction)
-        self._tell(SessionStep(observation, direction, 0, Source.POLICY, probability))
+        self._tell(
+            SessionStep(observation, direction, 0, Source.POLICY, reading.probability, (), tuple(self._progress))
+        )
         try:
             done = self._act(direction, observation, version)
         except Exception as error:
@@ -244,8 +252,8 @@ class ResetFreeSession:
         self.stats.forgive()
         self._env.resync()
 
-    def _begin(self) -> tuple[Direction, Observation, float]:
-        """Direction, first observation and its success probability."""
+    def _begin(self) -> tuple[Direction, Observation, RewardReading]:
+        """Direction, first observation and what the reward model thinks of it."""
         direction = self._next
         observation, reading = self._look(direction)
         if self._skip_done and reading.above:
@@ -256,7 +264,7 @@ class ResetFreeSession:
             else:
                 observation, reading = self._look(direction)
         self._reward.reset(observation.instruction)
-        return direction, observation, reading.probability
+        return direction, observation, reading
 
     def _look(self, direction: Direction) -> tuple[Observation, RewardReading]:
         """The present scene under one of the direction's instructions."""
@@ -294,8 +302,10 @@ class ResetFreeSession:
     def _record(self, direction: Direction, seen: _Seen, reading: RewardReading) -> bool:
         """Record and show a step that has been judged; returns whether the reward model said done."""
         executed, clipped = seen.applied.executed, seen.applied.command.clipped
+        self._progress.append(reading.progress)
         self._recorder.step(seen.observation, seen.proposed, executed, seen.source, seen.version, reading.probability)
-        self._tell(SessionStep(seen.observation, direction, seen.step, seen.source, reading.probability, clipped))
+        come = tuple(self._progress)
+        self._tell(SessionStep(seen.observation, direction, seen.step, seen.source, reading.probability, clipped, come))
         return reading.done
 
     def _tell(self, step: SessionStep) -> None:
@@ -306,6 +316,7 @@ class ResetFreeSession:
         """End the recording, count it and hand it on."""
         if self._referee is not None:
             extra = extra | {"evaluation": {"success": bool(self._referee(direction))}}
+        extra = extra | noted_progress(self._progress)
         episode = self._recorder.finish(outcome, truncated=outcome != "success", metadata=extra)
         self.stats.count(episode)
         if self._on_episode is not None:
