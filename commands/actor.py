@@ -61,8 +61,12 @@ def open_session(
         around: Robot and people.
         stop: Set when a person ends the session.
     """
+    from robot.rollout.persons_word import PersonsWord
     from robot.rollout.session import ResetFreeSession
+    from trajectories.verdicts import VerdictBook
 
+    word = PersonsWord(VerdictBook(outbox.path).add)
+    around.view.hear(word)
     station = around.station
 
     def keep(episode: Episode) -> None:
@@ -87,6 +91,7 @@ def open_session(
         takeover=around.takeover,
         judge_beside=judge.beside,
         referee=station.referee,
+        word=word,
         metadata={"kind": "online", "method": str(config.method.name), "seed": int(config.seed)},
     )
     return RecoveringSession(session, around.recovery)

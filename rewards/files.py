@@ -114,6 +114,15 @@ def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = N
     return classifier
 
 
+def stored_decision(folder: Path) -> tuple[float, int] | None:
+    """Threshold and consecutive frames of the classifier in `folder`; None where there is none that says so."""
+    try:
+        description = json.loads((folder / "reward.json").read_text(encoding="utf-8"))
+        return float(description["threshold"]["value"]), int(description["frames"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _members(description: dict[str, Any], tensors: dict[str, torch.Tensor], backbone: Backbone) -> tuple[Member, ...]:
     members = []
     for index in range(int(description["members"])):

@@ -13,11 +13,12 @@ from rewards.augment import augment
 from rewards.backbone import Backbone
 from rewards.classifier import ImageFeatures, frames_that_count, image_features
 from rewards.config import RewardConfig
-from rewards.frames import OTHER, SUCCESS, UNKNOWN, label_aftermath, label_frames
+from rewards.frames import OTHER, SUCCESS, UNKNOWN, label_aftermath, label_frames, label_missed
 from rewards.windows import Windows, window_rows
 from trajectories.errors import ConfigError
 from trajectories.kinds import AFTERMATH, kind_of, parent_of
 from trajectories.types import Direction, Episode, Float32, Int64, RobotSpec, UInt8
+from trajectories.verdicts import was_missed
 
 Goal = tuple[str, str]
 """Task and direction."""
@@ -128,6 +129,8 @@ class _Gathering:
         after = kind_of(episode) == AFTERMATH
         if after:
             labels = label_aftermath(len(episode), episode.outcome)
+        elif was_missed(episode):
+            labels = label_missed(len(episode), config.success_frames)
         else:
             labels = label_frames(len(episode), episode.outcome, config.success_frames, config.gap)
         counts = frames_that_count(episode.proprio, self.spec, config.require_open_gripper)

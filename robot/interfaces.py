@@ -30,6 +30,7 @@ from trajectories.types import (
     UInt16,
     Weights,
 )
+from trajectories.verdicts import Verdict
 
 
 @dataclass(frozen=True)
@@ -288,6 +289,13 @@ class LearnerEndpoint(Protocol):
 
     def put_episode(self, episode: Episode) -> Receipt:
         """Store an episode durably before returning; the same id twice counts once."""
+        ...
+
+    def put_verdict(self, verdict: Verdict) -> None:
+        """Keep a person's word about an episode durably before returning, and learn by it; the same twice counts once.
+
+        The episode may arrive later.
+        """
         ...
 
     def weights(self, newer_than: int) -> Weights | None:

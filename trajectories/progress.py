@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from trajectories.errors import InvalidEpisodeError
-from trajectories.types import Episode, Float32
+from trajectories.types import Float32
 
 _KEY = "progress"
 _DIGITS = 4
@@ -21,19 +21,24 @@ def noted_progress(progress: Sequence[float | None]) -> dict[str, Any]:
     return {_KEY: [None if value is None else round(float(value), _DIGITS) for value in progress]}
 
 
-def progress_of(episode: Episode) -> Float32 | None:
+def progress_of(metadata: Mapping[str, Any], length: int, id: str) -> Float32 | None:
     """Progress float32 (T + 1,) of an episode's observations, NaN where it isn't known; None where none was noted.
+
+    Args:
+        metadata: Of the episode.
+        length: Its number of steps T.
+        id: Its id, for the message.
 
     Raises:
         InvalidEpisodeError: The note isn't one number an observation, 0 ... 1.
     """
-    noted = episode.metadata.get(_KEY)
+    noted = metadata.get(_KEY)
     if noted is None:
         return None
     values = _numbers(noted)
-    if values is None or len(values) != len(episode) + 1:
+    if values is None or len(values) != length + 1:
         raise InvalidEpisodeError(
-            f"The metadata of episode {episode.id} has progress={noted!r:.80}; expected {len(episode) + 1} numbers "
+            f"The metadata of episode {id} has progress={noted!r:.80}; expected {length + 1} numbers "
             "from 0 to 1, or null for what isn't known."
         )
     return values

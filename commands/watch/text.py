@@ -47,6 +47,11 @@ def _lines(state: ConsoleState) -> Iterator[tuple[str, str]]:
         )
     for name, camera in sorted(state.cameras.items()):
         yield "camera", _camera(name, camera)
+    for name, episode in (("this one", state.running), ("last one", state.last)):
+        if episode is not None and (episode.judged or episode.said):
+            judged = f"the judge said {episode.judged}" if episode.judged else "under way"
+            said = f"; {episode.by} said {episode.said}" if episode.said else ""
+            yield name, f"{episode.id}, {episode.direction}: {judged}{said}"
     yield "stored", f"{state.episodes} episodes, {state.steps} steps"
     for direction, tally in sorted(state.tallies.items(), reverse=True):
         yield "success", _tally(direction, tally)

@@ -20,7 +20,7 @@ from policies.replay.replay import Replay
 from policies.replay.replay_episode import ReplayEpisode
 from policies.replay.replay_settings import ReplaySettings
 from policies.replay.ring_buffer import Fields
-from policies.replay.shaping import NO_SHAPING, Shaping
+from policies.replay.shaping import NO_SHAPING, Labels, Shaping
 from trajectories.alignment import EpisodeSource
 from trajectories.errors import ConfigError, CorruptEpisodeError
 from trajectories.kinds import AFTERMATH, PLAY, kind_of
@@ -87,18 +87,19 @@ def for_replay(episode: Episode, perception: Perception, gamma: float, shaping: 
     """
     episode = labelled(episode)
     chosen = np.asarray(episode.source) != Source.POLICY
-    encoded = ReplayEpisode(
+    returns = monte_carlo_returns(episode.rewards, episode.terminated, episode.truncated, gamma)
+    labels = shaping.shaped(Labels(episode.rewards, episode.terminated, returns), episode.metadata, episode.id, gamma)
+    return ReplayEpisode(
         frames=perception.frames(episode),
         executed=np.asarray(episode.executed, dtype=np.float32),
-        rewards=episode.rewards,
-        terminated=episode.terminated,
+        rewards=labels.rewards,
+        terminated=labels.terminated,
         truncated=episode.truncated,
-        mc_returns=monte_carlo_returns(episode.rewards, episode.terminated, episode.truncated, gamma),
+        mc_returns=labels.mc_returns,
         source=np.asarray(episode.source, dtype=np.uint8),
         instructions=(perception.instruction(episode.instruction),),
         imitate=chosen & (episode.outcome == "success"),
     )
-    return shaping.shaped(encoded, episode, gamma)
 
 
 def under_all_wordings(episodes: Iterable[Episode], perception: Perception, gamma: float) -> Iterator[ReplayEpisode]:

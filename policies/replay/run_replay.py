@@ -7,15 +7,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from policies.perception.protocol import Perception
 from policies.replay.dataset import ReplayEpisode, for_replay
 from policies.replay.replay import Replay
 from policies.replay.replay_parts import ReplayParts
-from policies.replay.shaping import NO_SHAPING, Shaping
+from policies.replay.shaping import NO_SHAPING, Labels, Shaping
 from trajectories.errors import CheckpointError, CorruptEpisodeError
+from trajectories.labels import monte_carlo_returns, sparse_labels
 from trajectories.manifest import EpisodeInfo, describe
 from trajectories.store import TrajectoryStore
-from trajectories.types import Episode
+from trajectories.types import Episode, Outcome
+from trajectories.verdicts import VerdictBook
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +28,8 @@ class RunReplay:
     """The online replay, which of the store's episodes it was given, and the files that keep both.
 
     The files only save work: the store has every episode. Each save writes what has come since the last one, so that
-    training hardly waits for it, however large the replay is.
+    training hardly waits for it, however large the replay is. A person's verdicts relabel what the replay holds; the
+    files keep the labels that they were written with, and `refill` relabels what was read from them.
 
     Attributes:
         replay: The content.
@@ -45,13 +50,16 @@ class RunReplay:
         self._before = folder.with_name(f"{folder.name}.safetensors")
         self._marks: list[list[Any]] = []  # of all episodes ever added, in order
 
-    def refill(self, store: TrajectoryStore) -> Iterator[EpisodeInfo]:
+    def refill(self, store: TrajectoryStore, verdicts: VerdictBook) -> Iterator[EpisodeInfo]:
         """Restore everything that the store holds; yields each episode's info once it is in the replay.
 
         Episodes come in the order in which they arrived, as far as the files know it, then in order of creation.
-        A damaged episode is left out with a warning.
+        A damaged episode is left out with a warning. All are labelled by the outcomes that `verdicts` make count.
         """
         self._read(store)
+        for id in set(verdicts.episodes) & {mark[0] for mark in self._marks}:
+            info = store.info(id)
+            self.relabel(info, verdicts.outcome(info))
         for mark in self._marks:
             yield store.info(mark[0])
         known = {mark[0] for mark in self._marks}
@@ -63,13 +71,31 @@ class RunReplay:
             except CorruptEpisodeError as error:
                 logger.warning("going on without a damaged episode: %s", error)
                 continue
-            self.add(episode, for_replay(episode, self._perception, self.replay.gamma, self._shaping))
+            judged = verdicts.judged(episode)
+            self.add(episode, for_replay(judged, self._perception, self.replay.gamma, self._shaping))
             yield store.info(id)
 
     def add(self, episode: Episode, encoded: ReplayEpisode) -> None:
-        """Append an episode that is in the store."""
+        """Append an episode that is in the store; its labels may follow from a verdict."""
         encoded.add_to(self.replay)
         self._marks.append(_mark(describe(episode)))
+
+    def relabel(self, info: EpisodeInfo, outcome: Outcome) -> bool:
+        """Give an episode the labels of an outcome; returns whether the replay holds it (still, and already)."""
+        dropped = len(self._marks) - self.replay.episodes
+        place = next((i for i in range(len(self._marks) - 1, dropped - 1, -1) if self._marks[i][0] == info.id), None)
+        if place is None:
+            return False
+        length = int(self._marks[place][3])
+        rewards, terminated = sparse_labels(length, outcome)
+        truncated = np.zeros(length, np.bool_)
+        truncated[-1] = outcome != "success"
+        returns = monte_carlo_returns(rewards, terminated, truncated, self.replay.gamma)
+        labels = self._shaping.shaped(Labels(rewards, terminated, returns), info.metadata, info.id, self.replay.gamma)
+        self.replay.relabel(
+            place - dropped, labels.rewards, terminated, labels.mc_returns, worth_copying=outcome == "success"
+        )
+        return True
 
     def save(self) -> None:
         """Write what was added since the last save.

@@ -99,6 +99,25 @@ class LoopView:
 
 
 @dataclass(frozen=True)
+class EpisodeView:
+    """An episode that a person may speak about.
+
+    Attributes:
+        id: To name it by.
+        direction: "forward" or "backward".
+        judged: What the judge said at its end: success, failure or unknown; empty while it is under way.
+        said: What a person said: done or not_done; empty where nobody has.
+        by: Who.
+    """
+
+    id: str
+    direction: str
+    judged: str = ""
+    said: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True)
 class ConsoleState:
     """A session at one instant.
 
@@ -129,6 +148,8 @@ class ConsoleState:
         policy_version: Of the weights in use; 0: as pre-trained.
         stale: Why joints and gripper are not shown: the arm's own loop says nothing new; or None.
         waiting_for: What the session asks a person to do, or None. It names the word that answers it, ready or clear.
+        running: The episode under way, where people may speak about it; or None.
+        last: The one that ended last, likewise.
         updated_s: Unix time of the control loop's last sign of life; 0: there was none.
     """
 
@@ -157,6 +178,8 @@ class ConsoleState:
     policy_version: int = 0
     stale: str | None = None
     waiting_for: str | None = None
+    running: EpisodeView | None = None
+    last: EpisodeView | None = None
     updated_s: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -177,6 +200,8 @@ class ConsoleState:
             values["clipped"] = tuple(map(str, raw.get("clipped") or ()))
             values["progress"] = tuple(None if come is None else float(come) for come in raw.get("progress") or ())
             values["loop"] = LoopView(**_known(LoopView, raw["loop"])) if raw.get("loop") else None
+            for name in ("running", "last"):
+                values[name] = EpisodeView(**_known(EpisodeView, raw[name])) if raw.get(name) else None
             values["cameras"] = _views(raw, "cameras", lambda entry: CameraView(**_known(CameraView, entry)))
             values["tallies"] = _views(
                 raw, "tallies", lambda t: Tally(int(t["episodes"]), int(t["successes"]), tuple(map(bool, t["recent"])))
