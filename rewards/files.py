@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 
 from rewards.backbone import Backbone
 from rewards.calibration import Calibration, Threshold
 from rewards.classifier import Member, SuccessClassifier
-from trajectories.durable import replace_file
+from rewards.folder import JSON, read_folder, write_folder
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import RobotSpec
 
@@ -30,16 +26,13 @@ def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[st
         folder: Created when missing; an older classifier in it is replaced.
         report: JSON to keep beside it, e.g. the figures of its training.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {
-        f"{index}.{name}": value.detach().cpu().contiguous().clone()
+        f"{index}.{name}": value
         for index, member in enumerate(classifier.members)
         for name, value in member.state_dict().items()
     }
-    payload = save(tensors)
     description = {
         "format": FORMAT,
-        "sha256": hashlib.sha256(payload).hexdigest(),
         "backbone": {"name": classifier.backbone.name, "digest": classifier.backbone.digest},
         "members": len(classifier.members),
         "hidden": classifier.members[0].head.hidden,
@@ -53,10 +46,7 @@ def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[st
         "wordings": list(classifier.wordings),
         "report": report or {},
     }
-    json_path = folder / "reward.json"
-    json_path.unlink(missing_ok=True)
-    replace_file(folder / "reward.safetensors", payload)
-    replace_file(json_path, (json.dumps(description, indent=1) + "\n").encode())
+    write_folder(folder, tensors, description)
 
 
 def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = None) -> SuccessClassifier:
@@ -71,16 +61,10 @@ def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = N
         CheckpointError: When the folder is incomplete, damaged or made for another backbone.
         SpecMismatchError: When it was trained for another robot.
     """
-    json_path, weights = folder / "reward.json", folder / "reward.safetensors"
-    if not json_path.is_file() or not weights.is_file():
-        raise CheckpointError(f"There is no success classifier in {folder}. Train one with `regrasp train-reward`.")
+    description, tensors = read_folder(folder, "success classifier")
     try:
-        description = json.loads(json_path.read_text(encoding="utf-8"))
-        payload = weights.read_bytes()
         if description["format"] != FORMAT:
-            raise CheckpointError(f"{json_path} has format {description['format']}; this version reads {FORMAT}.")
-        if hashlib.sha256(payload).hexdigest() != description["sha256"]:
-            raise CheckpointError(f"{weights} does not match the digest in {json_path.name}; train it again.")
+            raise CheckpointError(f"{folder / JSON} has format {description['format']}; this version reads {FORMAT}.")
         if description["backbone"]["digest"] != backbone.digest:
             raise CheckpointError(
                 f"The success classifier in {folder} was trained on backbone "
@@ -89,7 +73,7 @@ def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = N
                 "Load that backbone, or run `regrasp train-reward` again."
             )
         made_for = RobotSpec.from_dict(description["spec"])
-        members = _members(description, load(payload), backbone)
+        members = _members(description, tensors, backbone)
         classifier = SuccessClassifier(
             backbone=backbone,
             members=members,
@@ -101,7 +85,7 @@ def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = N
             spec=made_for,
             wordings=tuple(map(str, description.get("wordings", ()))),
         )
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, ConfigError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
         raise CheckpointError(f"The success classifier in {folder} is damaged: {error}. Train it again.") from error
     if spec is not None:
         spec.require_same(made_for, f"The success classifier in {folder}")
