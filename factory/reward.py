@@ -61,11 +61,11 @@ def reward_kind(config: DictConfig) -> RewardKind:
     return KINDS[_kind_name(config)]
 
 
-def is_classifier(config: DictConfig) -> bool:
-    """Whether the settings name the success classifier, which judges through a backbone."""
-    from rewards.registry import CLASSIFIER
+def judges_through_backbone(config: DictConfig) -> bool:
+    """Whether the settings name a reward model of the project that looks at every frame through its backbone."""
+    from rewards.registry import KINDS
 
-    return _kind_name(config) == CLASSIFIER
+    return _kind_name(config) in KINDS.own
 
 
 def train_reward_model(

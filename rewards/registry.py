@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from rewards.kind import RewardKind
+from rewards.rivals.goal_pictures import GoalPicturesKind
+from rewards.rivals.vice import ViceKind
 from rewards.vlm_kind import VlmKind
 from trajectories.registry import Registry
 
 CLASSIFIER = "classifier"
 """The kind of settings and folders that don't name theirs."""
 
-KINDS: Registry[RewardKind] = Registry("regrasp.rewards", "kind of reward model", {CLASSIFIER: VlmKind()})
+KINDS: Registry[RewardKind] = Registry(
+    "regrasp.rewards",
+    "kind of reward model",
+    {CLASSIFIER: VlmKind(), "goal_pictures": GoalPicturesKind(), "vice": ViceKind()},
+)
 """`reward.kind` -> the kind. Packages add to it by the entry point `regrasp.rewards`."""
