@@ -9,6 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from commands.label import read_labels, with_outcomes
 from factory.reward import train_reward_model
 from factory.run_folders import reward_folder
 from factory.sources import open_sources
@@ -70,6 +71,7 @@ def run(config: DictConfig) -> None:
 
         stores = seen_by(open_sources(config, stack), camera)
         kinds = ("demo", "failure", "prior", AFTERMATH)
-        episodes = (episode for store in stores for episode in episodes_of(store, kinds))
+        labels = {} if config.labels is None else read_labels(Path(config.labels))
+        episodes = with_outcomes((episode for store in stores for episode in episodes_of(store, kinds)), labels)
         said = train_reward_model(config, episodes, spec, show)
     print(f"{said} Saved in {reward_folder(run_dir)}")

@@ -63,9 +63,9 @@ def reward_kind(config: DictConfig) -> RewardKind:
 
 def judges_through_backbone(config: DictConfig) -> bool:
     """Whether the settings name a reward model of the project that looks at every frame through its backbone."""
-    from rewards.registry import KINDS
+    from rewards.registry import ASKING, KINDS
 
-    return _kind_name(config) in KINDS.own
+    return _kind_name(config) in KINDS.own and _kind_name(config) != ASKING
 
 
 def train_reward_model(

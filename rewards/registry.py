@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rewards.generative.kind import NAME as ASKING
+from rewards.generative.kind import GenerativeKind
 from rewards.kind import RewardKind
 from rewards.rivals.goal_pictures import GoalPicturesKind
 from rewards.rivals.vice import ViceKind
@@ -14,6 +16,6 @@ CLASSIFIER = "classifier"
 KINDS: Registry[RewardKind] = Registry(
     "regrasp.rewards",
     "kind of reward model",
-    {CLASSIFIER: VlmKind(), "goal_pictures": GoalPicturesKind(), "vice": ViceKind()},
+    {CLASSIFIER: VlmKind(), "goal_pictures": GoalPicturesKind(), "vice": ViceKind(), ASKING: GenerativeKind()},
 )
 """`reward.kind` -> the kind. Packages add to it by the entry point `regrasp.rewards`."""
