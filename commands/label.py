@@ -10,9 +10,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from factory.reward import reward_of
+from factory.reward import reward_of, reward_settings
 from factory.spec import spec_of
 from rewards.kind import LoadedReward, observations_of
+from rewards.rivals.preference_pairs import read_pairs
 from robot.interfaces import ConcludingReward
 from trajectories.errors import ConfigError, CorruptEpisodeError
 from trajectories.kinds import AFTERMATH, kind_of
@@ -63,6 +64,39 @@ def judged(reward: LoadedReward, episode: Episode) -> tuple[Outcome, float]:
 
 
 def run(config: DictConfig) -> None:
+    """Judge every episode of the task in the store that has no label in the file yet; with `pairs`, pairs of frames."""
+    if config.pairs:
+        label_pairs(config)
+    else:
+        label_episodes(config)
+
+
+def label_pairs(config: DictConfig) -> None:
+    """Have a generative model say which of two frames is the better one, for pairs that the seed draws.
+
+    Raises:
+        ConfigError: For another kind of reward model, or a store without two episodes of a direction.
+    """
+    from rewards.generative.pairs import ask_about_pairs, draw_pairs
+    from rewards.registry import ASKING
+
+    if config.reward.get("kind") != ASKING:
+        raise ConfigError(f"Pairs are labelled by a generative model: give reward={ASKING}.")
+    path = Path(config.pairs_file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    known = len(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else 0
+    with TrajectoryStore(Path(config.store), read_only=True) as store, path.open("a", encoding="utf-8") as file:
+        infos = [i for i in store.infos() if i.task == config.task.name and kind_of(i) != AFTERMATH]
+        drawn = draw_pairs(infos, int(config.pairs), int(config.seed))[known:]
+        log = path.with_name("calls.jsonl")
+        pairs = ask_about_pairs(drawn, store.read, reward_settings(config), spec_of(config), log)
+        for pair in tqdm(pairs, total=len(drawn), desc="labelling pairs", unit="pair", dynamic_ncols=True):
+            file.write(pair.line() + "\n")
+            file.flush()
+    print(f"{len(read_pairs(path))} pairs in {path}; `regrasp train-reward reward=preferences` learns from them.")
+
+
+def label_episodes(config: DictConfig) -> None:
     """Judge every episode of the task in the store that has no label in the file yet."""
     reward, path = reward_of(config, spec_of(config)), Path(config.labels)
     known = read_labels(path) if path.is_file() else {}

@@ -51,6 +51,29 @@ def logit_of(reply: Mapping[str, Any], yes: frozenset[str] = YES, no: frozenset[
     return WORD_LOGIT if _said(text, yes, no) else -WORD_LOGIT
 
 
+FIRST = frozenset({"1", "first"})
+SECOND = frozenset({"2", "second"})
+SAME = frozenset({"0", "same", "neither", "equal"})
+
+
+def preference_of(reply: Mapping[str, Any]) -> float:
+    """Log-odds that the second of two pictures is the better one; 0 for an answer that finds no difference.
+
+    Args:
+        reply: The reply's JSON.
+
+    Raises:
+        NoAnswer: As `logit_of`.
+    """
+    try:
+        words = re.findall(r"[^\W_]+", _THOUGHTS.sub(" ", str(reply["choices"][0]["message"]["content"])).lower())
+    except (KeyError, IndexError, TypeError) as error:
+        raise NoAnswer("The reply has no choices[0].message.content.") from error
+    if words and words[0] in SAME:
+        return 0.0
+    return logit_of(reply, SECOND, FIRST)
+
+
 def _from_tokens(choice: Mapping[str, Any], yes: frozenset[str], no: frozenset[str]) -> float | None:
     """Log-odds by the tokens' probabilities; None where there are none, or none at a place that decides."""
     logprobs = choice.get("logprobs")

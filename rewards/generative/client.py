@@ -53,7 +53,7 @@ class Answer:
     """What the model said.
 
     Attributes:
-        logit: Log-odds of yes, see `rewards.generative.answer.logit_of`.
+        logit: Log-odds of yes, or of the second picture, see `rewards.generative.answer`.
         text: Its words.
         latency_s: From the first attempt to the answer, s.
         attempts: How many it took.
@@ -96,13 +96,20 @@ class ChatClient:
         self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # the local network: no proxy
         self._logprobs = config.top_logprobs > 0
 
-    def ask(self, question: str, pictures: Sequence[UInt8], about: str) -> Answer:
+    def ask(
+        self,
+        question: str,
+        pictures: Sequence[UInt8],
+        about: str,
+        read: Callable[[Mapping[str, Any]], float] = logit_of,
+    ) -> Answer:
         """Ask about pictures uint8 (H, W, 3) in order of time.
 
         Args:
             question: The prompt.
             pictures: What it is about.
             about: What the log calls this question, e.g. the id of an episode.
+            read: The logit of a reply; raises `NoAnswer` for one that has none.
 
         Raises:
             Unanswered: When no attempt brought an answer; says what the last one brought.
@@ -120,7 +127,7 @@ class ChatClient:
                     sent += len(body)
                     reply = self._post(body)
                     note["tokens"] = reply.get("usage")
-                    logit, text = logit_of(reply), str(reply["choices"][0]["message"]["content"])
+                    logit, text = read(reply), str(reply["choices"][0]["message"]["content"])
                     note |= {"logit": logit, "answer": text[:200]}
                     return Answer(logit, text, time.monotonic() - began, attempts)
                 except (_Refused, NoAnswer) as error:

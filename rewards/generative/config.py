@@ -11,6 +11,10 @@ PROMPT = (
     "These are {count} pictures from the end of a robot's attempt, in order of time; the last one shows how it ended. "
     'The robot was told: "{instruction}". Is that done in the last picture? Answer with one word: yes or no.'
 )
+PAIR_PROMPT = (
+    'The robot was told: "{instruction}". Is that better achieved in picture 1 or in picture 2? Answer with one digit: '
+    "1 or 2, or 0 if there is no difference or it is unclear."
+)
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class GenerativeConfig(ChatConfig):
     Attributes:
         camera: Camera that it looks through.
         prompt: The question; {instruction} and {count} stand for the instruction and the number of pictures.
+        pair_prompt: The question about two pictures (`regrasp label pairs=N`), with {instruction} in it.
         shown: Pictures of the end of an episode.
         stride: Control steps between two of them.
         require_open_gripper: An episode that ends with the gripper commanded closed is not done, and nobody is asked.
@@ -79,6 +84,7 @@ class GenerativeConfig(ChatConfig):
 
     camera: str = "front"
     prompt: str = PROMPT
+    pair_prompt: str = PAIR_PROMPT
     shown: int = 4
     stride: int = 3
     require_open_gripper: bool = True
@@ -94,8 +100,9 @@ class GenerativeConfig(ChatConfig):
             ConfigError: Naming the setting.
         """
         super().__post_init__()
-        if "{instruction}" not in self.prompt:
-            raise ConfigError("reward.prompt must have {instruction} in it, where the instruction goes.")
+        for name in ("prompt", "pair_prompt"):
+            if "{instruction}" not in getattr(self, name):
+                raise ConfigError(f"reward.{name} must have {{instruction}} in it, where the instruction goes.")
         for name in ("shown", "stride"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"reward.{name} must be at least 1, got {getattr(self, name)}.")

@@ -58,7 +58,7 @@ class GenerativeKind(RewardKind):
             ConfigError: For a wrong setting, a server that refuses the questions, or too few episodes.
             Unanswered: When a question got no answer.
         """
-        config = _config(settings, spec)
+        config = chat_settings(settings, spec)
         client = ChatClient(config, folder / CALLS_FILE)
         goals: list[Goal] = [(task, direction) for direction in DIRECTIONS]
         answers = _Answers(goals, spec, config)
@@ -117,7 +117,7 @@ class GenerativeKind(RewardKind):
                 f"The reward model in {folder} is damaged: {error}. Run `regrasp train-reward` again."
             ) from error
         spec.require_same(rules.spec, f"The reward model in {folder}")
-        asked = _config(settings, spec)
+        asked = chat_settings(settings, spec)
         for name in ("model", "prompt", "shown", "stride", "side", "quality", "top_logprobs", "max_tokens"):
             if getattr(asked, name) != getattr(trained, name):
                 raise CheckpointError(
@@ -147,7 +147,12 @@ class GenerativeKind(RewardKind):
         return {"frames": figures, "whole_episodes": episode_figures(stops)}
 
 
-def _config(settings: Mapping[str, Any], spec: RobotSpec) -> GenerativeConfig:
+def chat_settings(settings: Mapping[str, Any], spec: RobotSpec) -> GenerativeConfig:
+    """The settings of the group `reward` for this kind; it looks through the robot's first camera unless told.
+
+    Raises:
+        ConfigError: For a wrong one.
+    """
     raw = {key: value for key, value in settings.items() if key not in MODEL_SETTINGS}
     return merged(replace(GenerativeConfig(), camera=next(iter(spec.cameras))), raw, "reward")
 

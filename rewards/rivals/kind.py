@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -24,7 +23,7 @@ from rewards.gathering import RewardData, gather
 from rewards.kind import RewardKind
 from rewards.pairs import cross_pairs, joined, own_pairs
 from rewards.rivals.judge import DecisionRules, ScoredReward
-from rewards.rivals.scorer import Lessons, Scorer, Standardised
+from rewards.rivals.scorer import Lessons, Scorer, Standardised, score_rows
 from rewards.samples import Wordings, samples_of
 from rewards.threads import computing_with
 from rewards.vlm_kind import MODEL_SETTINGS, backbone_from, threads_from
@@ -170,9 +169,7 @@ class RivalKind(RewardKind, Generic[Settings]):
             return Standardised.over(scorer, lessons)
 
         def judge(without: frozenset[int], chosen: NDArray[np.bool_]) -> Float64:
-            scorer, rows = fitted(without), torch.from_numpy(samples.rows[chosen])
-            with torch.no_grad():
-                return scorer.score(data.features[rows.to(data.features.pooled.device)], samples.goals[chosen])
+            return score_rows(fitted(without), data.features, samples.rows[chosen], samples.goals[chosen])
 
         progress(f"judge 1 of {judges}", 0.5)
         rules = certified_rules(data, task, samples, judge, config, step)

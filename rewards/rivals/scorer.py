@@ -15,6 +15,7 @@ from rewards.pairs import Pairs
 from trajectories.types import Float64, Int64
 
 _LEAST_SPREAD = 1e-9
+_CHUNK = 512
 
 
 class Scorer(Protocol):
@@ -62,6 +63,16 @@ class Lessons:
         return self.data.features[torch.from_numpy(rows).to(self.data.features.pooled.device)]
 
 
+@torch.no_grad()
+def score_rows(scorer: Scorer | Standardised, features: ImageFeatures, rows: Int64, goals: Int64) -> Float64:
+    """Scores float64 (N,) of rows (N,) of the features for goals (N,), some at a time: features may be large."""
+    device, parts = features.pooled.device, [np.zeros(0)]
+    for start in range(0, len(rows), _CHUNK):
+        chosen = slice(start, start + _CHUNK)
+        parts.append(scorer.score(features[torch.from_numpy(rows[chosen]).to(device)], goals[chosen]))
+    return np.concatenate(parts)
+
+
 @dataclass(frozen=True)
 class Standardised:
     """A scorer on a scale of its own: mean 0 and standard deviation 1 over the frames that it learned from.
@@ -79,10 +90,9 @@ class Standardised:
     spread: float
 
     @staticmethod
-    @torch.no_grad()
     def over(scorer: Scorer, lessons: Lessons) -> Standardised:
         """The scorer on the scale of the frames that it learned from."""
-        scores = scorer.score(lessons.features(lessons.pairs.rows), lessons.pairs.goals)
+        scores = score_rows(scorer, lessons.data.features, lessons.pairs.rows, lessons.pairs.goals)
         return Standardised(scorer, float(scores.mean()), max(float(scores.std()), _LEAST_SPREAD))
 
     def score(self, features: ImageFeatures, goals: Int64) -> Float64:

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 
 from commands.label import read_labels, with_outcomes
 from factory.reward import train_reward_model
+from rewards.rivals.preference_pairs import read_pairs
 from trajectories.errors import ConfigError
 from trajectories.store import TrajectoryStore
 
@@ -32,7 +33,8 @@ def composed(verb, *overrides):
         return compose(verb, list(overrides))
 
 
-def test_unmarked_episodes_are_labelled_once_and_then_teach(episodes, tmp_path, capsys):
+def test_unmarked_episodes_are_labelled_once_and_then_teach(episodes, backbone, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("rewards.rivals.kind.backbone_from", lambda *_: backbone)
     marked = [replace(episode, metadata={"kind": "demo"}) for episode in episodes]
     with TrajectoryStore(tmp_path / "store", SPEC) as store:
         for episode in marked:
@@ -69,6 +71,44 @@ def test_unmarked_episodes_are_labelled_once_and_then_teach(episodes, tmp_path, 
     )  # fmt: skip
     importlib.import_module("commands.train_reward").run(training)
     assert "of 16 successes found" in capsys.readouterr().out
+
+
+def right_of(question, pictures):
+    """How sure it is that the square of the second picture is further on the way that the question names."""
+    columns = [np.argwhere((p[..., 0] > 160) & (p[..., 2] < 110))[:, 1].mean() / p.shape[1] for p in pictures]
+    further = columns[1] - columns[0]
+    return 1 / (1 + math.exp(-30 * (further if "plate" in question else -further)))
+
+
+def test_pairs_are_labelled_and_teach_preferences(episodes, backbone, tmp_path, monkeypatch):
+    monkeypatch.setattr("rewards.rivals.kind.backbone_from", lambda *_: backbone)
+    with TrajectoryStore(tmp_path / "store", SPEC) as store:
+        for episode in episodes:
+            store.commit(replace(episode, metadata={"kind": "demo"}))
+    shared = [
+        f"run_dir={tmp_path}", "task=own", "task.name=slide", "robot.image_size=48",
+        "reward.require_open_gripper=false", "task.instructions.forward=[put the cube on the plate]",
+        "task.instructions.backward=[put the cube on the mat]",
+    ]  # fmt: skip
+    verb = importlib.import_module("commands.label")
+    with pytest.raises(ConfigError, match="give reward=generative_vlm"):
+        verb.run(composed("label", *shared, "pairs=3"))
+    with chat_server(right_of) as (chat, address):
+        chat.words = ("1", "2")
+        asking = ["reward=generative_vlm", f"reward.address={address}", "reward.model=eye"]
+        for count in (100, 160):  # the same command goes on
+            label = composed("label", *shared, *asking, f"pairs={count}", f"store={tmp_path / 'store'}")
+            verb.run(label)
+            assert len(chat.asked) == count
+    pairs = read_pairs(tmp_path / "pairs.jsonl")
+    assert len(pairs) == 160
+    assert {pair.better for pair in pairs} == {"first", "second", "same"}
+    training = composed(
+        "train_reward", *shared, "reward=preferences", f"data=[{tmp_path / 'store'}]", "reward.steps=60",
+        "reward.learning_rate=1e-3", "reward.members=1", f"reward.pairs_file={tmp_path / 'pairs.jsonl'}",
+    )  # fmt: skip
+    said = train_reward_model(training, iter(episodes), SPEC, lambda *_: None)
+    assert "of 16 successes found" in said
 
 
 def test_labels_go_before_the_stores_outcome():

@@ -21,12 +21,13 @@ class ChatServer:
         pictures: The pictures of the last request, uint8 (H, W, 3).
         script: What to do with the next requests instead of answering, see `Handler.misbehave`.
         gives_logprobs: Whether probabilities of tokens are given where they are asked for.
+        words: What it answers where it is less than half sure, and else.
         refuses_logprobs: Whether a request that asks for them gets status 400.
     """
 
     def __init__(self, judge):
         self.judge, self.asked, self.headers, self.script, self.pictures = judge, [], [], [], []
-        self.gives_logprobs, self.refuses_logprobs = True, False
+        self.gives_logprobs, self.refuses_logprobs, self.words = True, False, ("No", "Yes")
         self.released = threading.Event()
 
     def reply(self, body):
@@ -36,10 +37,12 @@ class ChatServer:
         self.pictures = [np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))) for url in urls]
         question = next(part["text"] for part in content if part["type"] == "text")
         sure = self.judge(question, self.pictures)
-        word = "Yes" if sure >= 0.5 else "No"
+        word = self.words[sure >= 0.5]
         choice = {"index": 0, "message": {"role": "assistant", "content": f"{word}."}, "finish_reason": "stop"}
         if body.get("logprobs") and self.gives_logprobs:
-            listed = [{"token": t, "logprob": math.log(p)} for t, p in (("Yes", sure), ("No", 1 - sure)) if p > 0]
+            listed = [
+                {"token": t, "logprob": math.log(p)} for t, p in zip(self.words, (1 - sure, sure), strict=True) if p > 0
+            ]
             listed.sort(key=lambda one: -one["logprob"])
             full_stop = {"token": ".", "logprob": 0.0, "top_logprobs": []}
             choice["logprobs"] = {"content": [{**listed[0], "top_logprobs": listed}, full_stop]}

@@ -16,6 +16,8 @@ SMALL = {"folds": 3, "require_open_gripper": False}
 SETTINGS = {
     "goal_pictures": {"goal": "nearest"},
     "vice": {"steps": 40, "batch": 64, "learning_rate": 3e-3},
+    "preferences": {"steps": 40, "members": 1, "layers": 1, "hidden": 64, "learning_rate": 3e-3},
+    "perceptual": {"segments": 2},
 }
 
 
@@ -121,6 +123,8 @@ def test_folders_that_do_not_fit_are_refused(trained, loaded, tmp_path, monkeypa
     [
         ("vice", {"steps": 0}, r"reward\.steps must be at least 1"),
         ("vice", {"learning_rate": 0.0}, r"reward\.learning_rate must be above 0"),
+        ("perceptual", {"segments": 1}, r"reward\.segments must be at least 2"),
+        ("preferences", {"pairs": 0}, r"reward\.pairs must be at least 1"),
         ("goal_pictures", {"goal": "far"}, r"reward\.goal=far is unknown; expected one of mean, nearest"),
         ("goal_pictures", {"members": 3}, "reward has no setting 'members'"),
     ],
