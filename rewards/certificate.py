@@ -9,7 +9,7 @@ from typing import Any
 from scipy.stats import beta
 
 from rewards.calibration import Threshold
-from rewards.config import RewardConfig
+from rewards.config import DecisionConfig
 from trajectories.errors import ConfigError
 
 CONFIDENCE = 0.95
@@ -99,7 +99,7 @@ class Certificate:
             lines.append(f"False positives: the stated {asked} is not certified.")
         return "\n".join(lines)
 
-    def require(self, config: RewardConfig) -> None:
+    def require(self, config: DecisionConfig) -> None:
         """Refuse a judge that is certainly not what was asked for.
 
         Raises:

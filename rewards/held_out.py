@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rewards.calibration import Calibration, choose_threshold, fit_calibration
 from rewards.certificate import Certificate
-from rewards.config import RewardConfig
+from rewards.config import DecisionConfig
 from rewards.debounce import sustained
 from rewards.frames import OTHER
 from rewards.gathering import RewardData
@@ -81,7 +81,7 @@ class Rules:
     for_rate: float
 
 
-def fit_rules(data: RewardData, task: str, samples: Samples, logits: Float64, config: RewardConfig) -> Rules:
+def fit_rules(data: RewardData, task: str, samples: Samples, logits: Float64, config: DecisionConfig) -> Rules:
     """Calibration and threshold from held-out logits (S,) of the task's own frames; samples of NaN are left out.
 
     Calibration is of the frames that count towards done, all others never get a probability. The threshold is of
@@ -180,7 +180,7 @@ class Trial:
     certificate: Certificate
 
 
-def try_rules(data: RewardData, task: str, samples: Samples, logits: HeldOutLogits, config: RewardConfig) -> Trial:
+def try_rules(data: RewardData, task: str, samples: Samples, logits: HeldOutLogits, config: DecisionConfig) -> Trial:
     """For each part: make rules without it, then judge it by them.
 
     Raises:

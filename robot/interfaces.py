@@ -240,6 +240,23 @@ class RewardModel(Protocol):
         ...
 
 
+@runtime_checkable
+class ConcludingReward(Protocol):
+    """A `RewardModel` too slow for the control loop: it looks on and judges an episode that time ended."""
+
+    def reset(self, instruction: str) -> None:
+        """Start looking on at a new episode."""
+        ...
+
+    def update(self, observation: Observation) -> RewardReading:
+        """Take the newest observation; at once, and seldom or never done."""
+        ...
+
+    def conclude(self) -> RewardReading | None:
+        """Judge the episode as a whole, while the arm stands; may take many seconds. None: nobody can say."""
+        ...
+
+
 class Operator(Protocol):
     """Who is asked for help: in the twin a scene reset, on the arm a message to a person."""
 

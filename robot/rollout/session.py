@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from robot.interfaces import Operator, Policy, RewardModel, RewardReading
+from robot.interfaces import ConcludingReward, Operator, Policy, RewardModel, RewardReading
 from robot.rollout.environment import Applied, RobotEnv
 from robot.rollout.judging import BesideJudge
 from robot.rollout.persons_word import PersonsWord
@@ -235,15 +235,16 @@ class ResetFreeSession:
             SessionStep(observation, direction, 0, Source.POLICY, reading.probability, (), tuple(self._progress))
         )
         try:
-            done = self._act(direction, observation, version)
+            outcome, extra = self._outcome(self._act(direction, observation, version))
         except Exception as error:
             if len(self._recorder):
                 self._finish(direction, "unknown", {"fault": f"{type(error).__name__}: {error}"})
             elif self._word is not None:
                 self._word.dropped()
             raise
-        by_word = not done and self._word is not None and self._word.ends_it
-        return self._finish(direction, "success" if done else "failure", {"ended_by": "a person"} if by_word else {})
+        if not extra and outcome != "success" and self._word is not None and self._word.ends_it:
+            extra = {"ended_by": "a person"}
+        return self._finish(direction, outcome, extra)
 
     def _get_ready(self) -> str | None:
         """Ask for help if need be and go home; returns the reason for the help, if any."""
@@ -329,6 +330,15 @@ class ResetFreeSession:
         if self._beside is None or unjudged is None:
             return False
         return self._record(direction, unjudged, self._reward.update(unjudged.observation))
+
+    def _outcome(self, done: bool) -> tuple[Outcome, dict[str, Any]]:
+        """How the episode ended, and what to note; a reward model that concludes is asked once time has ended it."""
+        if done or not isinstance(self._reward, ConcludingReward):
+            return "success" if done else "failure", {}
+        reading = self._reward.conclude()
+        if reading is None:
+            return "unknown", {"conclusion": None}
+        return "success" if reading.done else "failure", {"conclusion": reading.probability}
 
     def _record(self, direction: Direction, seen: _Seen, reading: RewardReading) -> bool:
         """Record and show a step that has been judged; returns whether the reward model said done."""
