@@ -125,7 +125,8 @@ class Certificate:
             raise ConfigError(
                 f"The judge would miss most successes{f' of the {name} task' if name else ''}: it found {found} of "
                 f"{positives} held-out ones, at most {100 * highest_rate(found, positives, CERTAINTY):.0f} % {sure}. "
-                f"It was not saved. A decision takes reward.frames={config.frames} frames in a row that count, of those after success: "
+                "It was not saved. A decision takes "
+                f"reward.frames={config.frames} frames in a row that count, of those after success: "
                 f"only the last reward.success_frames={config.success_frames} and the reward.gap={config.gap} before "
                 "them, with the gripper open unless reward.require_open_gripper=false. Lower reward.frames, or record "
                 "demonstrations that go on for longer after success. If that is not it, the judge can't see the "
