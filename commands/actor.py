@@ -15,7 +15,7 @@ from tqdm import tqdm
 from commands.attendance import Attended, attended
 from commands.learner import require_same_settings
 from factory.calibration import mark_in_use
-from factory.judging import SessionJudge, session_judge
+from factory.judging import SessionJudge, require_progress, session_judge
 from factory.link import tls_of
 from factory.policy import require_online
 from factory.retraining import retraining_of
@@ -118,6 +118,8 @@ def run(config: DictConfig) -> None:
     pretrained = find_policy(config, "pretrained")
     policy = load_policy(pretrained, spec_of(config), int(config.seed), mark_in_use(config))
     judge, stop = session_judge(config, policy, tqdm.write), threading.Event()
+    if float(config.finetune.shaping):
+        require_progress(judge.reward, config)
     with ExitStack() as stack:
         outbox = stack.enter_context(TrajectoryStore(folder / OUTBOX, spec_of(config)))
         bar = stack.enter_context(

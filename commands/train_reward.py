@@ -9,6 +9,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from commands.label import read_labels, with_outcomes
 from factory.reward import train_reward_model
 from factory.reward_episodes import RECORDED, confirmed, episodes_of, open_sessions, seen_by, session_episodes
 from factory.run_folders import reward_folder
@@ -39,8 +40,10 @@ def run(config: DictConfig) -> None:
         stores = seen_by(open_sources(config, stack), camera, tqdm.write)
         sessions = open_sessions(config, stack)
         chosen = [(store, _of_session(config, store)) for store in sessions]
+        labels = {} if config.labels is None else read_labels(Path(config.labels))
+        recorded = (episode for store in stores for episode in episodes_of(store, RECORDED, tqdm.write))
         episodes = chain(
-            (episode for store in stores for episode in episodes_of(store, RECORDED, tqdm.write)),
+            with_outcomes(recorded, labels),
             (episode for store, ids in chosen for episode in session_episodes(store, ids, tqdm.write)),
         )
         said = train_reward_model(config, episodes, spec, show)

@@ -104,8 +104,17 @@ VERBS: dict[str, Verb] = {
         "train_reward",
         "fine-tune, calibrate and threshold the vision-language success classifier",
         "Reads the store that `collect` filled, and fine-tuning's episodes that people spoke about (`review`, `say`),\n"
-        "and writes the reward model's folder.",
+        "and writes the reward model's folder. reward=NAME chooses another kind of judge: docs/rewards.md.",
         "reward.false_positive_rate=0.01",
+    ),
+    "label": Verb(
+        "commands.label",
+        "label",
+        "have the reward model say of stored episodes whether they succeeded, into a file for `train-reward`",
+        "For episodes that nobody marked, with a judge that is dear or slow, such as reward=generative_vlm; the store\n"
+        "itself stays as it is.",
+        "reward=generative_vlm reward.model=NAME store=imported/kitchen",
+        "Labels so far are kept; the same command goes on.",
     ),
     "evaluate-reward": Verb(
         "commands.evaluate_reward",

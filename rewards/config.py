@@ -1,4 +1,4 @@
-"""Settings of the success classifier and its training."""
+"""Settings of the success classifier and its training, and those of the decision that every kind of judge shares."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from trajectories.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class RewardConfig:
-    """How the success classifier is trained and used.
+class DecisionConfig:
+    """Which frames count, how a judge's rules are made on held-out episodes, and what a decision takes.
 
     Attributes:
         camera: Camera that it looks through.
@@ -21,22 +21,10 @@ class RewardConfig:
         success_frames: Positive frames at the end of a demonstration that succeeded. The gripper should be clear of
             the object in them, so demonstrations should go on for some steps after success.
         gap: Frames before those positive ones that count as neither.
-        frames_per_episode: Other frames used per episode of the prior data.
         folds: Parts K that the episodes are split into for cross-validation (`rewards.held_out`), which trains
-            K (K + 1) / 2 ensembles beside the one that is deployed.
-        members: Networks of an ensemble.
-        hidden: Width of each member's hidden layer.
-        steps: Optimiser steps per round and member.
-        batch: Pairs a step, half of them positive.
-        learning_rate: AdamW's step size at the start of a cosine schedule.
-        weight_decay: AdamW's decay of the weights.
-        augmentations: Changed copies of every training frame.
-        shift: Augmentation: largest shift, pixels.
-        colour: Augmentation: largest relative change of brightness and contrast.
-        mined: Share of the negatives of the second round that are the hardest ones of the first.
+            K (K + 1) / 2 judges beside the one that is deployed.
         require_open_gripper: Frames with the gripper commanded closed never count towards done. Right for tasks that
             end with letting go: held at the goal looks much like success to a camera.
-        finetune_last_block: Train each member's own copy of the image tower's last block, too.
         seed: Seed of everything random.
     """
 
@@ -47,8 +35,63 @@ class RewardConfig:
     least_probability: float = 0.6
     success_frames: int = 3
     gap: int = 4
-    frames_per_episode: int = 6
     folds: int = 4
+    require_open_gripper: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            ConfigError: Naming the setting.
+        """
+        self.require_positive("frames", "success_frames")
+        for name in ("false_positive_rate", "least_recall", "least_probability"):
+            if not 0.0 < getattr(self, name) < 1.0:
+                raise ConfigError(f"reward.{name} must be between 0 and 1, got {getattr(self, name)}.")
+        if self.folds < 3:
+            raise ConfigError(
+                "reward.folds must be at least 3: one part to try the threshold on, one to choose it by, and the rest "
+                f"to train on; got {self.folds}."
+            )
+        if self.gap < 0:
+            raise ConfigError(f"reward.gap must not be negative, got {self.gap}.")
+
+    def require_positive(self, *names: str) -> None:
+        """Refuse settings that are not above 0.
+
+        Raises:
+            ConfigError: Naming the setting.
+        """
+        for name in names:
+            value = getattr(self, name)
+            if not value > 0 or (isinstance(value, int) and value < 1):
+                least = "at least 1" if isinstance(value, int) else "above 0"
+                raise ConfigError(f"reward.{name} must be {least}, got {value}.")
+
+
+@dataclass(frozen=True)
+class RewardConfig(DecisionConfig):
+    """How the success classifier is trained and used, beside the decision.
+
+    Attributes:
+        frames_per_episode: Other frames used per episode of the prior data.
+        members: Networks of an ensemble.
+        hidden: Width of each member's hidden layer.
+        steps: Optimiser steps per round and member.
+        batch: Pairs a step, half of them positive.
+        learning_rate: AdamW's step size at the start of a cosine schedule.
+        weight_decay: AdamW's decay of the weights.
+        augmentations: Changed copies of every training frame.
+        shift: Augmentation: largest shift, pixels.
+        colour: Augmentation: largest relative change of brightness and contrast.
+        mined: Share of the negatives of the second round that are the hardest ones of the first.
+        window: Frames that a small transformer looks at, the newest and those before it: it corrects the success logit
+            and says how far the task has come (`rewards.temporal`). 0 looks at each frame alone.
+        finetune_last_block: Train each member's own copy of the image tower's last block, too.
+    """
+
+    frames_per_episode: int = 6
     members: int = 4
     hidden: int = 64
     steps: int = 400
@@ -59,9 +102,8 @@ class RewardConfig:
     shift: int = 2
     colour: float = 0.15
     mined: float = 0.4
-    require_open_gripper: bool = True
+    window: int = 0
     finetune_last_block: bool = False
-    seed: int = 0
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -69,17 +111,9 @@ class RewardConfig:
         Raises:
             ConfigError: Naming the setting.
         """
-        positive = ("frames", "success_frames", "frames_per_episode", "members", "hidden", "steps", "batch")
-        for name in positive:
-            if getattr(self, name) < 1:
-                raise ConfigError(f"reward.{name} must be at least 1, got {getattr(self, name)}.")
-        for name in ("false_positive_rate", "least_recall", "least_probability"):
-            if not 0.0 < getattr(self, name) < 1.0:
-                raise ConfigError(f"reward.{name} must be between 0 and 1, got {getattr(self, name)}.")
-        if self.folds < 3:
-            raise ConfigError(
-                "reward.folds must be at least 3: one part to try the threshold on, one to choose it by, and the rest "
-                f"to train on; got {self.folds}."
-            )
-        if not 0.0 <= self.mined <= 1.0 or self.gap < 0 or self.augmentations < 0:
-            raise ConfigError("reward.mined must be 0 ... 1, reward.gap and reward.augmentations not negative.")
+        super().__post_init__()
+        self.require_positive("frames_per_episode", "members", "hidden", "steps", "batch")
+        if self.window < 0 or self.window == 1:
+            raise ConfigError(f"reward.window must be 0 (each frame alone) or at least 2 frames, got {self.window}.")
+        if not 0.0 <= self.mined <= 1.0 or self.augmentations < 0:
+            raise ConfigError("reward.mined must be 0 ... 1, reward.augmentations not negative.")

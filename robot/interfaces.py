@@ -77,11 +77,13 @@ class RewardReading:
         probability: Calibrated probability that the instruction is done, 0 ... 1.
         done: The debounced decision.
         above: Whether this one frame is above the judge's own threshold for that decision.
+        progress: How far the task has come, 0 ... 1; None from a judge that doesn't say.
     """
 
     probability: float
     done: bool
     above: bool = False
+    progress: float | None = None
 
 
 class Clock(Protocol):
@@ -235,6 +237,23 @@ class RewardModel(Protocol):
 
     def update(self, observation: Observation) -> RewardReading:
         """Judge the newest observation."""
+        ...
+
+
+@runtime_checkable
+class ConcludingReward(Protocol):
+    """A `RewardModel` too slow for the control loop: it looks on and judges an episode that time ended."""
+
+    def reset(self, instruction: str) -> None:
+        """Start looking on at a new episode."""
+        ...
+
+    def update(self, observation: Observation) -> RewardReading:
+        """Take the newest observation; at once, and seldom or never done."""
+        ...
+
+    def conclude(self) -> RewardReading | None:
+        """Judge the episode as a whole, while the arm stands; may take many seconds. None: nobody can say."""
         ...
 
 

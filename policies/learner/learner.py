@@ -38,6 +38,7 @@ from policies.replay.dataset import ReplayEpisode, for_replay
 from policies.replay.replay_memory import frames_within
 from policies.replay.replay_settings import ReplaySettings
 from policies.replay.run_replay import RunReplay
+from policies.replay.shaping import Shaping
 from policies.replay.source_weights import SourceWeights
 from robot.control.calibration import CalibrationMark
 from robot.interfaces import Receipt
@@ -161,7 +162,8 @@ class Learner:
             self.store.commit(episode)
             if not known:
                 judged = self.verdicts.judged(episode)
-                encoded = for_replay(judged, self.perception, self.trainer.agent.config.gamma)
+                gamma, shaping = self.trainer.agent.config.gamma, Shaping(self.config.shaping)
+                encoded = for_replay(judged, self.perception, gamma, shaping)
                 self._incoming.append((episode, encoded))
                 self._episodes += 1
                 pace.add_steps(len(episode))
@@ -282,7 +284,7 @@ class Learner:
         capacity = min(max(2 * config.steps, held) + _SPARE_FRAMES, most)
         settings = ReplaySettings(agent.n_step, config.replay_device)
         replay = settings.empty(capacity, fields, gamma=agent.gamma, device=device, seed=seed, weights=weights)
-        kept = RunReplay(self.folder.replay, replay, self.perception)
+        kept = RunReplay(self.folder.replay, replay, self.perception, Shaping(config.shaping))
         for info in kept.refill(self.store, self.verdicts):
             self._metrics.count(replace(info, outcome=self.verdicts.outcome(info)))
         return kept
@@ -304,7 +306,7 @@ class Learner:
             return
         info = self.store.info(id)
         outcome = self.verdicts.outcome(info)
-        if self._kept.relabel(id, outcome):
+        if self._kept.relabel(info, outcome):
             self._metrics.write_verdict(info, outcome)
 
     def _hand_out(self) -> None:

@@ -129,6 +129,8 @@ class ConsoleState:
         step: Control step of this episode.
         max_steps: Steps after which it is truncated; 0: unknown.
         success_probability: What the judge thinks, 0 ... 1; None before it has looked.
+        progress: How far the task has come in each observation of the episode so far, 0 ... 1; None where the judge
+            doesn't say.
         mode: Of the arm's driver: follow, sleep, rest, hold, fault, lost; None where there is no driver.
         fault: Why the arm takes no commands, and what to do; or None.
         faults: The same, one by one, each with the id that a word to clear it names.
@@ -158,6 +160,7 @@ class ConsoleState:
     step: int = 0
     max_steps: int = 0
     success_probability: float | None = None
+    progress: tuple[float | None, ...] = ()
     mode: str | None = None
     fault: str | None = None
     faults: tuple[Fault, ...] = ()
@@ -195,6 +198,7 @@ class ConsoleState:
             for name, kind in (("joints", JointView), ("servos", ServoView), ("faults", Fault)):
                 values[name] = tuple(kind(**_known(kind, entry)) for entry in raw.get(name) or ())
             values["clipped"] = tuple(map(str, raw.get("clipped") or ()))
+            values["progress"] = tuple(None if come is None else float(come) for come in raw.get("progress") or ())
             values["loop"] = LoopView(**_known(LoopView, raw["loop"])) if raw.get("loop") else None
             for name in ("running", "last"):
                 values[name] = EpisodeView(**_known(EpisodeView, raw[name])) if raw.get(name) else None

@@ -18,11 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from robot.interfaces import Operator, Policy, RewardModel, RewardReading
+from robot.interfaces import ConcludingReward, Operator, Policy, RewardModel, RewardReading
 from robot.rollout.environment import Applied, RobotEnv
 from robot.rollout.judging import BesideJudge
 from robot.rollout.persons_word import PersonsWord
 from trajectories.errors import ConfigError, SafetyError
+from trajectories.progress import noted_progress
 from trajectories.recorder import Recorder
 from trajectories.types import DIRECTIONS, Direction, Episode, Float32, Observation, Outcome, Source
 
@@ -98,6 +99,8 @@ class SessionStep:
         source: Who acted last.
         probability: That the instruction is done, as the reward model sees it.
         clipped: Limits that changed the last action.
+        progress: How far the task has come in each of the episode's observations so far, as the reward model sees it;
+            None where it doesn't say.
     """
 
     observation: Observation
@@ -106,6 +109,7 @@ class SessionStep:
     source: Source
     probability: float
     clipped: tuple[str, ...] = ()
+    progress: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -198,6 +202,7 @@ class ResetFreeSession:
         self._beside = BesideJudge(reward) if judge_beside else None
         self._recorder = Recorder(env.robot_spec)
         self._next: Direction = first
+        self._progress: list[float | None] = []
 
     @property
     def next_direction(self) -> Direction:
@@ -218,29 +223,33 @@ class ResetFreeSession:
             StaleDataError: The same for a device that stopped delivering.
         """
         helped = self._get_ready()
-        direction, observation, probability = self._begin()
+        direction, observation, reading = self._begin()
+        self._progress = [reading.progress]
         version = self._policy.version
         id = self._recorder.begin(
             observation,
             task=self._task,
             direction=direction,
             metadata=self._metadata | {"judge": type(self._reward).__name__, "help": helped},
-            success_probability=probability,
+            success_probability=reading.probability,
         )
         if self._word is not None:
             self._word.begins(id, direction)
         self._next = _other(direction)
-        self._tell(SessionStep(observation, direction, 0, Source.POLICY, probability))
+        self._tell(
+            SessionStep(observation, direction, 0, Source.POLICY, reading.probability, (), tuple(self._progress))
+        )
         try:
-            done = self._act(direction, observation, version)
+            outcome, extra = self._outcome(self._act(direction, observation, version))
         except Exception as error:
             if len(self._recorder):
                 self._finish(direction, "unknown", {"fault": f"{type(error).__name__}: {error}"})
             elif self._word is not None:
                 self._word.dropped()
             raise
-        by_word = not done and self._word is not None and self._word.ends_it
-        return self._finish(direction, "success" if done else "failure", {"ended_by": "a person"} if by_word else {})
+        if not extra and outcome != "success" and self._word is not None and self._word.ends_it:
+            extra = {"ended_by": "a person"}
+        return self._finish(direction, outcome, extra)
 
     def _get_ready(self) -> str | None:
         """Ask for help if need be and go home; returns the reason for the help, if any."""
@@ -278,8 +287,8 @@ class ResetFreeSession:
         self.stats.forgive()
         self._env.resync()
 
-    def _begin(self) -> tuple[Direction, Observation, float]:
-        """Direction, first observation and its success probability."""
+    def _begin(self) -> tuple[Direction, Observation, RewardReading]:
+        """Direction, first observation and what the reward model thinks of it."""
         direction = self._next
         observation, reading = self._look(direction)
         if self._skip_done and reading.above:
@@ -290,7 +299,7 @@ class ResetFreeSession:
             else:
                 observation, reading = self._look(direction)
         self._reward.reset(observation.instruction)
-        return direction, observation, reading.probability
+        return direction, observation, reading
 
     def _look(self, direction: Direction) -> tuple[Observation, RewardReading]:
         """The present scene under one of the direction's instructions."""
@@ -327,11 +336,22 @@ class ResetFreeSession:
             return False
         return self._record(direction, unjudged, self._reward.update(unjudged.observation))
 
+    def _outcome(self, done: bool) -> tuple[Outcome, dict[str, Any]]:
+        """How the episode ended, and what to note; a reward model that concludes is asked once time has ended it."""
+        if done or not isinstance(self._reward, ConcludingReward):
+            return "success" if done else "failure", {}
+        reading = self._reward.conclude()
+        if reading is None:
+            return "unknown", {"conclusion": None}
+        return "success" if reading.done else "failure", {"conclusion": reading.probability}
+
     def _record(self, direction: Direction, seen: _Seen, reading: RewardReading) -> bool:
         """Record and show a step that has been judged; returns whether the reward model said done."""
         executed, clipped = seen.applied.executed, seen.applied.command.clipped
+        self._progress.append(reading.progress)
         self._recorder.step(seen.observation, seen.proposed, executed, seen.source, seen.version, reading.probability)
-        self._tell(SessionStep(seen.observation, direction, seen.step, seen.source, reading.probability, clipped))
+        come = tuple(self._progress)
+        self._tell(SessionStep(seen.observation, direction, seen.step, seen.source, reading.probability, clipped, come))
         return reading.done
 
     def _tell(self, step: SessionStep) -> None:
@@ -344,6 +364,7 @@ class ResetFreeSession:
         """End the recording, count it and hand it on."""
         if self._referee is not None:
             extra = extra | {"evaluation": {"success": bool(self._referee(direction))}}
+        extra = extra | noted_progress(self._progress)
         episode = self._recorder.finish(outcome, truncated=outcome != "success", metadata=extra)
         self.stats.count(episode, episode.outcome if self._word is None else self._word.ended(episode))
         if self._on_episode is not None:

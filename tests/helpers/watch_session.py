@@ -23,6 +23,7 @@ HEALTHY = ConsoleState(
     step=12,
     max_steps=40,
     success_probability=0.31,
+    progress=(0.1, None, 0.4),
     mode="follow",
     clipped=("z", "speed"),
     joints=tuple(
