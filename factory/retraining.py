@@ -2,7 +2,7 @@
 
 It learns from the run's recorded data and from the episodes of the session that people confirmed or overturned, never
 from the judge's own word; its calibration and threshold come from held-out parts of these (`rewards.held_out`). A third
-of the session's confirmed episodes is kept from it, another third each time: on these it has to make no more mistakes
+of the session's confirmed episodes is kept from it, another third each time: on these it has to make fewer mistakes
 than the judge before, which goes on judging otherwise. Both stay in the run's folder (`factory.judges`).
 """
 
@@ -122,7 +122,7 @@ class Retraining:
                 return {**about, "adopted": False, "why": str(error)}
             candidate = self._load(folder)
             before, after = _both(self._load(judge_in_use(self._run_dir)), candidate, kept)
-            adopted = not after.worse_than(before)
+            adopted = after.better_than(before)
             self._notify(
                 f"On episodes that it hadn't seen the new judge has {after}, the one before {before}: "
                 f"{'the new one' if adopted else 'the one before'} judges from now on."
