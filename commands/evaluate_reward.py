@@ -27,6 +27,7 @@ from trajectories.kinds import AFTERMATH, PLAY, kind_of
 from trajectories.manifest import EpisodeInfo
 from trajectories.store import TrajectoryStore
 from trajectories.types import DIRECTIONS, Episode, Observation
+from trajectories.verdicts import VerdictBook
 
 if TYPE_CHECKING:
     from rewards.intervals import JudgedFrames
@@ -107,13 +108,14 @@ def evaluate_store(config: DictConfig, path: Path) -> None:
 
     reward, task = reward_of(config, spec_of(config)), str(config.task.name)
     with TrajectoryStore(path, read_only=True) as store:
+        book = VerdictBook(path)
         infos = [i for i in store.infos() if i.task == task and kind_of(i) != PLAY]
         refereed = [i for i in infos if kind_of(i) == "online" and (i.metadata.get("evaluation") or {})]
         bar = tqdm(total=len(infos) + len(refereed), desc="judging", unit="episode", dynamic_ncols=True)
 
         def read(wanted: Sequence[EpisodeInfo]) -> Iterator[Episode]:
             for info in wanted:
-                yield store.read(info.id)
+                yield book.judged(store.read(info.id))
                 bar.update()
 
         with bar:

@@ -1,9 +1,9 @@
-"""`regrasp train-reward`: the reward model from the store's successes and failures."""
+"""`regrasp train-reward`: the reward model from the store's successes and failures, and from a person's word."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -11,44 +11,12 @@ from tqdm import tqdm
 
 from commands.label import read_labels, with_outcomes
 from factory.reward import train_reward_model
+from factory.reward_episodes import RECORDED, confirmed, episodes_of, open_sessions, seen_by, session_episodes
 from factory.run_folders import reward_folder
 from factory.sources import open_sources
 from factory.spec import camera_names, spec_of
 from factory.threads import training_threads
-from trajectories.alignment import EpisodeSource, missing_of
-from trajectories.errors import ConfigError, CorruptEpisodeError
-from trajectories.kinds import AFTERMATH, kind_of
-from trajectories.types import Episode
-
-
-def episodes_of(store: EpisodeSource, kinds: tuple[str, ...]) -> Iterator[Episode]:
-    """The store's episodes of these kinds, one at a time; damaged ones are reported and left out."""
-    for info in store.infos():
-        if kind_of(info) in kinds:
-            try:
-                yield store.read(info.id)
-            except CorruptEpisodeError as error:
-                tqdm.write(f"left out: {error}")
-
-
-def seen_by(stores: Iterable[EpisodeSource], camera: str) -> list[EpisodeSource]:
-    """The stores that have the judge's camera, or one in its role; the others are reported and left out.
-
-    Raises:
-        ConfigError: None of them has.
-    """
-    seen: list[EpisodeSource] = []
-    for store in stores:
-        if camera in missing_of(store).cameras:
-            tqdm.write(f"left out, since nothing there has the role of the judge's camera {camera!r}: {store.path}")
-        else:
-            seen.append(store)
-    if not seen:
-        raise ConfigError(
-            f"No store of data has the judge's camera {camera!r}. Say which of theirs has its role, e.g. "
-            f"data_roles=[{{{camera}:image_0}}]."
-        )
-    return seen
+from trajectories.alignment import EpisodeSource
 
 
 def run(config: DictConfig) -> None:
@@ -69,9 +37,24 @@ def run(config: DictConfig) -> None:
             bar.set_postfix_str(stage, refresh=False)
             bar.update(100 * share - bar.n)
 
-        stores = seen_by(open_sources(config, stack), camera)
-        kinds = ("demo", "failure", "prior", AFTERMATH)
+        stores = seen_by(open_sources(config, stack), camera, tqdm.write)
+        sessions = open_sessions(config, stack)
+        chosen = [(store, _of_session(config, store)) for store in sessions]
+        episodes = chain(
+            (episode for store in stores for episode in episodes_of(store, RECORDED, tqdm.write)),
+            (episode for store, ids in chosen for episode in session_episodes(store, ids, tqdm.write)),
+        )
         labels = {} if config.labels is None else read_labels(Path(config.labels))
-        episodes = with_outcomes((episode for store in stores for episode in episodes_of(store, kinds)), labels)
-        said = train_reward_model(config, episodes, spec, show)
+        said = train_reward_model(config, with_outcomes(episodes, labels), spec, show)
     print(f"{said} Saved in {reward_folder(run_dir)}")
+
+
+def _of_session(config: DictConfig, store: EpisodeSource) -> list[str]:
+    """Ids of the session's episodes that it learns from: those that people spoke about, or all."""
+    ids = confirmed(store)
+    if bool(config.train_reward.unconfirmed):
+        print(f"It learns from all {len(store)} episodes in {store.path}, {len(ids)} of them by a person's word.")
+        return store.ids()
+    if ids:
+        print(f"It learns from {len(ids)} of the {len(store)} episodes in {store.path}: those that people spoke about.")
+    return ids

@@ -110,6 +110,17 @@ def reward_of(config: DictConfig, spec: RobotSpec) -> LoadedReward:
     return reward_kind(config).load(folder, spec, reward_settings(config))
 
 
+def decision_of(config: DictConfig) -> tuple[float, int]:
+    """The threshold of the run's judge and the frames in a row that must reach it.
+
+    Of a reward model that doesn't say, or on a machine without it: 0.5, and the `reward.frames` of the settings.
+    """
+    from rewards.files import stored_decision
+
+    known = stored_decision(reward_folder(Path(config.run_dir)))
+    return known or (0.5, int(config.reward.get("frames") or 1))
+
+
 def _kind_name(config: DictConfig) -> str:
     from rewards.registry import CLASSIFIER
 

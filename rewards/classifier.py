@@ -17,8 +17,10 @@ from torch import Tensor, nn
 
 from rewards.backbone import Backbone
 from rewards.calibration import Calibration, Threshold
+from rewards.temporal import TimeNet
+from rewards.windows import Windows, window_rows
 from trajectories.errors import ConfigError
-from trajectories.types import Float32, RobotSpec, UInt8
+from trajectories.types import Episode, Float32, RobotSpec, UInt8
 
 
 class SuccessHead(nn.Module):
@@ -56,20 +58,50 @@ class Member(nn.Module):
 
 
 @dataclass(frozen=True)
+class Ensemble:
+    """What judges: networks whose mean logit counts, and what sees time, if anything.
+
+    Attributes:
+        members: In evaluation mode.
+        time: Corrects their mean by the last frames, and says how far the task has come; None for judges that look at
+            each frame alone.
+    """
+
+    members: tuple[Member, ...]
+    time: TimeNet | None = None
+
+    @property
+    def needs_trunk(self) -> bool:
+        """Whether a member has its own last block."""
+        return any(member.last_block is not None for member in self.members)
+
+    def judge(self, features: ImageFeatures, texts: Tensor, zero_shot: Tensor) -> tuple[Tensor, Tensor]:
+        """Logit and progress, (N,) both, for N images and texts (N, E); the progress is NaN without `time`."""
+        logits = torch.stack([member(features, texts, zero_shot) for member in self.members]).mean(dim=0)
+        if self.time is None:
+            return logits, torch.full_like(logits, torch.nan)
+        correction, progress = self.time(features.require_windows(), texts)
+        return logits + correction, torch.sigmoid(progress)
+
+
+@dataclass(frozen=True)
 class ImageFeatures:
     """What the frozen backbone says about N images.
 
     Attributes:
         pooled: Unit embeddings float32 (N, E).
         trunk: Input of the last block (N, ...), or None where nothing needs it.
+        windows: The last frames up to each of them, or None where each is looked at alone.
     """
 
     pooled: Tensor
     trunk: Tensor | None = None
+    windows: Windows | None = None
 
     def __getitem__(self, rows: Tensor | NDArray[np.int64] | slice) -> ImageFeatures:
         """Some of the images."""
-        return ImageFeatures(self.pooled[rows], None if self.trunk is None else self.trunk[rows].float())
+        trunk = None if self.trunk is None else self.trunk[rows].float()
+        return ImageFeatures(self.pooled[rows], trunk, None if self.windows is None else self.windows[rows])
 
     def require_trunk(self) -> Tensor:
         """The trunk's output.
@@ -81,6 +113,16 @@ class ImageFeatures:
             raise ConfigError("These image features were computed without the trunk; pass trunk=True.")
         return self.trunk
 
+    def require_windows(self) -> Windows:
+        """The windows.
+
+        Raises:
+            ConfigError: There are none.
+        """
+        if self.windows is None:
+            raise ConfigError("This success classifier looks at the last frames of an episode; give it windows.")
+        return self.windows
+
 
 def image_features(backbone: Backbone, images: UInt8 | Tensor, trunk: bool) -> ImageFeatures:
     """Features of uint8 (N, H, W, 3) images, with the last block's input (float16) if `trunk`."""
@@ -88,9 +130,16 @@ def image_features(backbone: Backbone, images: UInt8 | Tensor, trunk: bool) -> I
     return ImageFeatures(pooled, backbone.encode_trunk(images).half() if trunk else None)
 
 
-def mean_logit(members: Sequence[Member], features: ImageFeatures, texts: Tensor, zero_shot: Tensor) -> Tensor:
-    """What an ensemble says: the mean of its members' logits (N,); texts (N, E), zero-shot logits (N,)."""
-    return torch.stack([member(features, texts, zero_shot) for member in members]).mean(dim=0)
+def alone(features: ImageFeatures, proprio: Tensor) -> ImageFeatures:
+    """The same images, each as the first frame of an episode; proprioception (N, P)."""
+    rows = torch.arange(len(proprio), device=features.pooled.device)[:, None]
+    return ImageFeatures(features.pooled, features.trunk, Windows(features.pooled, proprio, rows))
+
+
+def in_order(features: ImageFeatures, proprio: Tensor, window: int) -> ImageFeatures:
+    """The same images as the frames of one episode, from its first one; proprioception (N, P)."""
+    rows = torch.from_numpy(window_rows(np.arange(len(proprio)), window)).to(features.pooled.device)
+    return ImageFeatures(features.pooled, features.trunk, Windows(features.pooled, proprio, rows))
 
 
 def frames_that_count(proprio: Float32, spec: RobotSpec, require_open_gripper: bool) -> NDArray[np.bool_]:
@@ -125,6 +174,8 @@ class SuccessClassifier:
         spec: The robot that it was trained for.
         wordings: Instructions of its task that it was calibrated and tried under; empty for a classifier of a version
             that did not note them.
+        time: Corrects the members' mean by the last frames, and says how far the task has come; None where each frame
+            is looked at alone.
     """
 
     backbone: Backbone
@@ -136,25 +187,34 @@ class SuccessClassifier:
     require_open_gripper: bool
     spec: RobotSpec
     wordings: tuple[str, ...] = ()
+    time: TimeNet | None = None
+
+    @property
+    def ensemble(self) -> Ensemble:
+        """What judges, without its rules."""
+        return Ensemble(self.members, self.time)
 
     @torch.no_grad()
     def logits(self, images: UInt8, instructions: Sequence[str]) -> NDArray[np.float64]:
-        """Uncalibrated logits float64 (N,) of N uint8 (H, W, 3) images under N instructions.
+        """Uncalibrated logits float64 (N,) of N uint8 (H, W, 3) images under N instructions, each image by itself.
 
         Raises:
             ConfigError: When the counts differ.
         """
         if len(images) != len(instructions):
             raise ConfigError(f"Got {len(images)} images but {len(instructions)} instructions.")
-        needs_trunk = any(member.last_block is not None for member in self.members)
-        features = image_features(self.backbone, images, needs_trunk)
-        return self.feature_logits(features[:], self.backbone.encode_text(instructions))
+        features = image_features(self.backbone, images, self.ensemble.needs_trunk)
+        if self.time is not None:
+            unknown = torch.full((len(images), len(self.spec.proprio)), torch.nan, device=features.pooled.device)
+            features = alone(features, unknown)
+        return self.judge(features[:], self.backbone.encode_text(instructions))[0]
 
     @torch.no_grad()
-    def feature_logits(self, features: ImageFeatures, texts: Tensor) -> NDArray[np.float64]:
-        """The same from features and text embeddings (N, E)."""
+    def judge(self, features: ImageFeatures, texts: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Uncalibrated logits and progress float64 (N,) from features and text embeddings (N, E); see `Ensemble`."""
         zero_shot = self.backbone.zero_shot(features.pooled, texts)
-        return mean_logit(self.members, features, texts, zero_shot).double().cpu().numpy()
+        logits, progress = self.ensemble.judge(features, texts, zero_shot)
+        return logits.double().cpu().numpy(), progress.double().cpu().numpy()
 
     def counts(self, proprio: Float32) -> NDArray[np.bool_]:
         """Whether frames with proprioception (N, P) count towards done: bool (N,)."""
@@ -163,3 +223,13 @@ class SuccessClassifier:
     def probabilities(self, images: UInt8, instructions: Sequence[str]) -> NDArray[np.float64]:
         """Calibrated probabilities float64 (N,); arguments as for `logits`."""
         return self.calibration(self.logits(images, instructions))
+
+    def of_episode(self, episode: Episode) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Calibrated probabilities and progress float64 (T + 1,) of an episode's frames, seen one after the other."""
+        images = episode.images[self.camera]
+        features = image_features(self.backbone, images, self.ensemble.needs_trunk)
+        if self.time is not None:
+            proprio = torch.from_numpy(np.asarray(episode.proprio, np.float32)).to(features.pooled.device)
+            features = in_order(features, proprio, self.time.window)
+        logits, progress = self.judge(features[:], self.backbone.encode_text([episode.instruction] * len(images)))
+        return self.calibration(logits), progress

@@ -86,6 +86,8 @@ class RewardConfig(DecisionConfig):
         shift: Augmentation: largest shift, pixels.
         colour: Augmentation: largest relative change of brightness and contrast.
         mined: Share of the negatives of the second round that are the hardest ones of the first.
+        window: Frames that a small transformer looks at, the newest and those before it: it corrects the success logit
+            and says how far the task has come (`rewards.temporal`). 0 looks at each frame alone.
         finetune_last_block: Train each member's own copy of the image tower's last block, too.
     """
 
@@ -100,6 +102,7 @@ class RewardConfig(DecisionConfig):
     shift: int = 2
     colour: float = 0.15
     mined: float = 0.4
+    window: int = 0
     finetune_last_block: bool = False
 
     def __post_init__(self) -> None:
@@ -110,5 +113,7 @@ class RewardConfig(DecisionConfig):
         """
         super().__post_init__()
         self.require_positive("frames_per_episode", "members", "hidden", "steps", "batch")
+        if self.window < 0 or self.window == 1:
+            raise ConfigError(f"reward.window must be 0 (each frame alone) or at least 2 frames, got {self.window}.")
         if not 0.0 <= self.mined <= 1.0 or self.augmentations < 0:
             raise ConfigError("reward.mined must be 0 ... 1, reward.augmentations not negative.")

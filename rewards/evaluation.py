@@ -85,8 +85,7 @@ def evaluate_episodes(classifier: SuccessClassifier, episodes: Iterable[Episode]
     for episode in episodes:
         if episode.outcome == "unknown":
             continue
-        frames = episode.images[classifier.camera]
-        probabilities = classifier.probabilities(frames, [episode.instruction] * len(frames))
+        probabilities, _ = classifier.of_episode(episode)
         series = np.where(classifier.counts(episode.proprio), probabilities, -np.inf)
         stops.append((episode, first_done(series, classifier.threshold.value, classifier.frames)))
     return episode_figures(stops)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ from rewards.backbone import Backbone
 from rewards.calibration import Calibration, Threshold
 from rewards.classifier import Member, SuccessClassifier
 from rewards.folder import JSON, read_folder, write_folder
+from rewards.temporal import TimeNet
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import RobotSpec
 
 FORMAT = 1
+_TIME = "time."
 
 
 def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[str, Any] | None = None) -> None:
@@ -31,6 +34,8 @@ def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[st
         for index, member in enumerate(classifier.members)
         for name, value in member.state_dict().items()
     }
+    if classifier.time is not None:
+        tensors |= {f"{_TIME}{name}": value for name, value in classifier.time.state_dict().items()}
     description = {
         "format": FORMAT,
         "backbone": {"name": classifier.backbone.name, "digest": classifier.backbone.digest},
@@ -44,6 +49,7 @@ def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[st
         "require_open_gripper": classifier.require_open_gripper,
         "spec": classifier.spec.to_dict(),
         "wordings": list(classifier.wordings),
+        "window": 0 if classifier.time is None else classifier.time.window,
         "report": report or {},
     }
     write_folder(folder, tensors, description)
@@ -73,10 +79,10 @@ def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = N
                 "Load that backbone, or run `regrasp train-reward` again."
             )
         made_for = RobotSpec.from_dict(description["spec"])
-        members = _members(description, tensors, backbone)
         classifier = SuccessClassifier(
             backbone=backbone,
-            members=members,
+            members=_members(description, tensors, backbone),
+            time=_time(description, tensors, backbone, made_for),
             calibration=Calibration(**description["calibration"]),
             threshold=Threshold(**description["threshold"]),
             frames=int(description["frames"]),
@@ -92,6 +98,15 @@ def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = N
     return classifier
 
 
+def stored_decision(folder: Path) -> tuple[float, int] | None:
+    """Threshold and consecutive frames of the classifier in `folder`; None where there is none that says so."""
+    try:
+        description = json.loads((folder / JSON).read_text(encoding="utf-8"))
+        return float(description["threshold"]["value"]), int(description["frames"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
 def _members(description: dict[str, Any], tensors: dict[str, torch.Tensor], backbone: Backbone) -> tuple[Member, ...]:
     members = []
     for index in range(int(description["members"])):
@@ -102,3 +117,14 @@ def _members(description: dict[str, Any], tensors: dict[str, torch.Tensor], back
         member.load_state_dict(own, strict=True)
         members.append(member.eval().requires_grad_(False))
     return tuple(members)
+
+
+def _time(
+    description: dict[str, Any], tensors: dict[str, torch.Tensor], backbone: Backbone, spec: RobotSpec
+) -> TimeNet | None:
+    window = int(description.get("window", 0))
+    if not window:
+        return None
+    time = TimeNet(backbone.image_width, len(spec.proprio), window).to(backbone.device)
+    time.load_state_dict({name.removeprefix(_TIME): value for name, value in tensors.items() if name.startswith(_TIME)})
+    return time.eval().requires_grad_(False)

@@ -16,6 +16,7 @@ from trajectories.errors import ConfigError
 from trajectories.kinds import AFTERMATH, kind_of
 from trajectories.manifest import EpisodeInfo
 from trajectories.types import Episode, Observation
+from trajectories.verdicts import VERDICT_KEY
 
 Row = tuple[bool, float, bool, str, Mapping[str, str]]
 """Truth of a frame, probability, above, episode, groups: as `JudgedFrames.of` takes them."""
@@ -64,8 +65,8 @@ def judged_store(
 ) -> JudgedFrames:
     """Every frame of recorded episodes whose label follows from the outcome (`rewards.frames`).
 
-    Groups: "kind" (success, failure and how, aftermath), "camera" and "direction". Where the twin's referee spoke after
-    an episode, its word is the truth, not the judge's of then.
+    Groups: "kind" (success, failure and how, aftermath), "camera" and "direction". The truth of an episode is that of
+    `truth_of`, not the word of the judge of then.
 
     Raises:
         ConfigError: When no frame's truth is known.
@@ -88,7 +89,9 @@ def judged_store(
 
 
 def truth_of(episode: Episode | EpisodeInfo) -> str | None:
-    """Success or failure by the referee's word where there is one, else by the recorded outcome; None for neither."""
+    """Success or failure: by a person's verdict, else the referee's word, else the outcome; None where nobody knows."""
+    if VERDICT_KEY in episode.metadata:
+        return None if episode.outcome == "unknown" else episode.outcome
     said = (episode.metadata.get("evaluation") or {}).get("success")
     if said is not None:
         return "success" if said else "failure"

@@ -78,14 +78,16 @@ def train_reward(
         progress(f"ensemble {min(done + 1, ensembles)} of {ensembles}", 0.5 + 0.5 * done / ensembles)
 
     def judge(without: frozenset[int], chosen: NDArray[np.bool_]) -> Float64:
-        members = trainer.train(learnt[~np.isin(learnt.folds, list(without))])
-        return trainer.logits(members, samples.rows[chosen], samples.texts[chosen])
+        ensemble = trainer.train(learnt[~np.isin(learnt.folds, list(without))])
+        return trainer.logits(ensemble, samples.rows[chosen], samples.texts[chosen])
 
     progress(f"ensemble 1 of {ensembles}", 0.5)
     rules = certified_rules(data, task, samples, judge, config, step)
+    deployed = trainer.train(learnt)
     classifier = SuccessClassifier(
         backbone=backbone,
-        members=trainer.train(learnt),
+        members=deployed.members,
+        time=deployed.time,
         calibration=rules.calibration,
         threshold=rules.threshold,
         frames=config.frames,

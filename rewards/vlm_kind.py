@@ -72,6 +72,8 @@ class VlmKind(RewardKind):
         """
         if not isinstance(trained, VlmReward):
             raise ConfigError(f"Expected a success classifier, got {type(trained).__name__}.")
+        if trained.classifier.time is not None:  # each frame with those before it, as in a session
+            return super().evaluate(trained, held_out)
         camera = trained.camera
         images = [observation.images[camera][None] for observation in held_out.occluded]
         proprio = [observation.proprio[None] for observation in held_out.occluded]

@@ -30,6 +30,7 @@ from trajectories.types import (
     UInt16,
     Weights,
 )
+from trajectories.verdicts import Verdict
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,13 @@ class RewardReading:
         probability: Calibrated probability that the instruction is done, 0 ... 1.
         done: The debounced decision.
         above: Whether this one frame is above the judge's own threshold for that decision.
+        progress: How far the task has come, 0 ... 1; None from a judge that doesn't say.
     """
 
     probability: float
     done: bool
     above: bool = False
+    progress: float | None = None
 
 
 class Clock(Protocol):
@@ -303,6 +306,13 @@ class LearnerEndpoint(Protocol):
 
     def put_episode(self, episode: Episode) -> Receipt:
         """Store an episode durably before returning; the same id twice counts once."""
+        ...
+
+    def put_verdict(self, verdict: Verdict) -> None:
+        """Keep a person's word about an episode durably before returning, and learn by it; the same twice counts once.
+
+        The episode may arrive later.
+        """
         ...
 
     def weights(self, newer_than: int) -> Weights | None:

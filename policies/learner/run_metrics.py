@@ -22,12 +22,24 @@ class TrainingRecord:
     """Success of the last `WINDOW` judged episodes of each direction."""
 
     def __init__(self) -> None:
-        self._recent: dict[str, deque[bool]] = {direction: deque(maxlen=WINDOW) for direction in DIRECTIONS}
+        self._recent: dict[str, deque[tuple[str, Outcome]]] = {name: deque(maxlen=WINDOW) for name in DIRECTIONS}
 
-    def count(self, direction: Direction, outcome: Outcome) -> None:
+    def count(self, id: str, direction: Direction, outcome: Outcome) -> None:
         """Count an episode, unless its outcome is unknown."""
         if outcome != "unknown":
-            self._recent[direction].append(outcome == "success")
+            self._recent[direction].append((id, outcome))
+
+    def correct(self, id: str, direction: Direction, outcome: Outcome) -> dict[str, float]:
+        """Let another outcome of an episode count, if it is still in the window; returns the rates."""
+        recent = self._recent[direction]
+        for place, (known, _) in enumerate(recent):
+            if known == id:
+                recent[place] = (id, outcome)
+        return self.rates()
+
+    def rates(self) -> dict[str, float]:
+        """The success rates as entries for the metrics."""
+        return {f"training_success/{name}": self.rate(name) for name in DIRECTIONS}
 
     def add(self, episode: Episode, rewards: Float32) -> dict[str, float | str]:
         """Count an episode that has just arrived; returns its entry for the metrics.
@@ -39,7 +51,7 @@ class TrainingRecord:
             episode: As the actor sent it.
             rewards: float32 (T,) as replay took them.
         """
-        self.count(episode.direction, episode.outcome)
+        self.count(episode.id, episode.direction, episode.outcome)
         entry: dict[str, float | str] = {
             "episode/direction": episode.direction,
             "episode/outcome": episode.outcome,
@@ -49,12 +61,12 @@ class TrainingRecord:
         predicate = (episode.metadata.get("evaluation") or {}).get("success")
         if predicate is not None:
             entry["episode/predicate"] = float(bool(predicate))
-        return entry | {f"training_success/{name}": self.rate(name) for name in DIRECTIONS}
+        return entry | self.rates()
 
     def rate(self, direction: Direction) -> float:
         """Success rate of the window; NaN when it is empty."""
-        recent = self._recent[direction]
-        return sum(recent) / len(recent) if recent else math.nan
+        judged = [outcome for _, outcome in self._recent[direction] if outcome != "unknown"]
+        return judged.count("success") / len(judged) if judged else math.nan
 
 
 class RunMetrics:
@@ -88,7 +100,7 @@ class RunMetrics:
 
     def count(self, info: EpisodeInfo) -> None:
         """Count an episode that was written about before."""
-        self._record.count(info.direction, info.outcome)
+        self._record.count(info.id, info.direction, info.outcome)
         self.steps += info.length
         self.episodes += 1
 
@@ -97,6 +109,17 @@ class RunMetrics:
         self.steps += len(episode)
         self.episodes += 1
         self._log.write(self.steps, self.wall_s, self._record.add(episode, encoded.rewards))
+
+    def write_verdict(self, info: EpisodeInfo, outcome: Outcome) -> None:
+        """Let a person's word count in the success of the training stream, and write about it.
+
+        Args:
+            info: Of the episode, as the judge left it.
+            outcome: That counts now.
+        """
+        entry: dict[str, float | str] = {"verdict/episode": info.id, "verdict/outcome": outcome}
+        entry |= {"verdict/judged": info.outcome, **self._record.correct(info.id, info.direction, outcome)}
+        self._log.write(self.steps, self.wall_s, entry)
 
     def write_losses(self, losses: dict[str, float], pace: UpdateRateLimiter) -> None:
         """Write the newest losses, updates due, and updates a second since the last call."""

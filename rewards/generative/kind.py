@@ -194,6 +194,8 @@ class _Answers:
                 aftermath=False,
                 complete=True,
                 fold=number % config.folds,
+                film=np.zeros(0, np.int64),
+                film_labels=np.zeros(0, np.int8),
             )
         )
 

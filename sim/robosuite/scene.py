@@ -28,8 +28,8 @@ from trajectories.types import Float64, UInt8
 
 CAMERAS = {"front": "agentview", "side": "sideview", "top": "birdview", "wrist": "gripper0_right_eye_in_hand"}
 """Our name of a camera, by its role -> robosuite's."""
-_CUBES = {"cube": 0.012, "cubeA": 0.012, "cubeB": 0.02}
-"""m, half a side. robosuite's cubes of 40 to 44 mm take half of the 80 between a Panda's fingers; ours open 44."""
+_CUBES = {"cube": 0.016, "cubeA": 0.016, "cubeB": 0.02}
+"""m, half a side: smaller than robosuite's own, whose 40 to 44 mm fill our gripper's 44."""
 
 
 class RobosuiteScene:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rewards.certificate import Certificate
+from rewards.classifier import Ensemble
 from rewards.config import RewardConfig
 from rewards.ensemble import EnsembleTrainer
 from rewards.gathering import gather
@@ -115,12 +116,12 @@ def test_calibration_is_of_the_mean_of_the_members(data, samples, backbone):
     own, known = own_pairs(data)
     wordings = Wordings(data, backbone)
     trainer = EnsembleTrainer(data, wordings, backbone, CONFIG)
-    members = trainer.train(joined(own[known], cross_pairs(data, backbone, np.random.default_rng(0))))
-    assert len(members) == 3
+    ensemble = trainer.train(joined(own[known], cross_pairs(data, backbone, np.random.default_rng(0))))
+    assert len(ensemble.members) == 3
     chosen = (samples.rows[:40], samples.texts[:40])
-    each = [trainer.logits([member], *chosen) for member in members]
+    each = [trainer.logits(Ensemble((member,)), *chosen) for member in ensemble.members]
     assert np.std(each, axis=0).max() > 1e-4
-    assert trainer.logits(members, *chosen) == pytest.approx(np.mean(each, axis=0), abs=1e-5)
+    assert trainer.logits(ensemble, *chosen) == pytest.approx(np.mean(each, axis=0), abs=1e-5)
 
 
 def looks_back(episode, number):
