@@ -30,7 +30,7 @@ from scipy.optimize import minimize
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from rewards.backbone import Backbone, load_backbone
-from rewards.calibration import sigmoid
+from rewards.calibration import fit_calibration, sigmoid
 from rewards.intervals import FIGURES, JudgedFrames, with_intervals
 from rewards.labelled_pictures import DONE, UNCLEAR, LabelledPicture, read_pictures
 from trajectories.errors import ConfigError, MissingDependencyError
@@ -97,14 +97,16 @@ def fit_probe(features: Float64, done: NDArray[np.bool_]) -> Callable[[Float64],
 
 
 def fit_goal(features: Float64, done: NDArray[np.bool_]) -> Callable[[Float64], Float64]:
-    """Distance to the mean goal picture, as a probability by logistic regression on that one number."""
+    """Distance to the mean goal picture, as a probability by Platt scaling: nearer is never less likely done."""
     goal = features[done].mean(axis=0)
 
     def nearness(others: Float64) -> Float64:
-        return -np.linalg.norm(others - goal, axis=1)[:, None]
+        return -np.linalg.norm(others - goal, axis=1)
 
-    calibrated = fit_probe(nearness(features), done)
-    return lambda others: calibrated(nearness(others))
+    near = nearness(features)
+    weights = np.where(done, 0.5 / done.mean(), 0.5 / (1 - done.mean()))
+    calibrated = fit_calibration((near - near.mean()) / near.std(), done, weights)
+    return lambda others: calibrated((nearness(others) - near.mean()) / near.std())
 
 
 SCORES = {"probe": fit_probe, "goal": fit_goal}
