@@ -40,12 +40,13 @@ def run(config: DictConfig) -> None:
         stores = seen_by(open_sources(config, stack), camera, tqdm.write)
         sessions = open_sessions(config, stack)
         chosen = [(store, _of_session(config, store)) for store in sessions]
+        labels = {} if config.labels is None else read_labels(Path(config.labels))
+        recorded = (episode for store in stores for episode in episodes_of(store, RECORDED, tqdm.write))
         episodes = chain(
-            (episode for store in stores for episode in episodes_of(store, RECORDED, tqdm.write)),
+            with_outcomes(recorded, labels),
             (episode for store, ids in chosen for episode in session_episodes(store, ids, tqdm.write)),
         )
-        labels = {} if config.labels is None else read_labels(Path(config.labels))
-        said = train_reward_model(config, with_outcomes(episodes, labels), spec, show)
+        said = train_reward_model(config, episodes, spec, show)
     print(f"{said} Saved in {reward_folder(run_dir)}")
 
 

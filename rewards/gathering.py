@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -51,8 +51,8 @@ class EpisodeRows:
     aftermath: bool
     complete: bool
     fold: int
-    film: Int64
-    film_labels: NDArray[np.int8]
+    film: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    film_labels: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
 
     @property
     def known(self) -> NDArray[np.bool_]:

@@ -119,6 +119,7 @@ class EpisodeSpans:
 
     Attributes:
         fold: Part that it belongs to.
+        direction: Of its goal.
         success: Whether it succeeded.
         before: float64 (W,) of the frames in which it surely is not done, under each wording; None where those are too
             few for any decision.
@@ -127,6 +128,7 @@ class EpisodeSpans:
     """
 
     fold: int
+    direction: str
     success: bool
     before: Float64 | None
     after: Float64
@@ -152,6 +154,7 @@ def episode_spans(
         series, before = samples.series(gated, index), episode.labels == OTHER
         yield EpisodeSpans(
             episode.fold,
+            data.goals[episode.goal][1],
             episode.outcome == "success",
             _furthest(series[before], frames) if before.sum() >= frames else None,
             _furthest(series[~before], frames),
@@ -187,7 +190,7 @@ def try_rules(data: RewardData, task: str, samples: Samples, logits: HeldOutLogi
         ConfigError: As `fit_rules`.
     """
     probability, above = np.full(len(samples), np.nan), np.zeros(len(samples), bool)
-    stopped, found = [], []
+    stopped, found = [], list[tuple[str, bool]]()
     for fold in range(config.folds):
         rules = fit_rules(data, task, samples, logits.inner[fold], config)
         mine = samples.folds == fold
@@ -199,5 +202,8 @@ def try_rules(data: RewardData, task: str, samples: Samples, logits: HeldOutLogi
                 if spans.before is not None:
                     stopped.append(bool((spans.before >= rules.threshold).any()))
                 if spans.success:
-                    found.append(bool((spans.after >= rules.threshold).all()))
-    return Trial(probability, above, Certificate(sum(stopped), len(stopped), sum(found), len(found)))
+                    found.append((spans.direction, bool((spans.after >= rules.threshold).all())))
+    each = {name: [hit for direction, hit in found if direction == name] for name in dict(found)}
+    hits = {name: (sum(row), len(row)) for name, row in each.items()}
+    count = sum(hit for _, hit in found)
+    return Trial(probability, above, Certificate(sum(stopped), len(stopped), count, len(found), hits))
