@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,6 @@ from sim.experts.failures import FAILURES, Failure
 from trajectories.durable import replace_file
 from trajectories.errors import ConfigError
 from trajectories.kinds import AFTERMATH, PLAY, kind_of
-from trajectories.manifest import EpisodeInfo
 from trajectories.store import TrajectoryStore
 from trajectories.types import DIRECTIONS, Episode, Observation
 from trajectories.verdicts import VerdictBook
@@ -104,25 +103,18 @@ def run(config: DictConfig) -> None:
 def evaluate_store(config: DictConfig, path: Path) -> None:
     """Figures on the store's episodes of known outcome, and of its session's stream where a referee spoke."""
     from rewards.intervals import grouped_figures, interval_table
-    from rewards.measuring import judged_store, judged_stream, recorded_stream
+    from rewards.measuring import judged_store, recorded_stream
 
     reward, task = reward_of(config, spec_of(config)), str(config.task.name)
     with TrajectoryStore(path, read_only=True) as store:
         book = VerdictBook(path)
         infos = [i for i in store.infos() if i.task == task and kind_of(i) != PLAY]
-        refereed = [i for i in infos if kind_of(i) == "online" and (i.metadata.get("evaluation") or {})]
-        bar = tqdm(total=len(infos) + len(refereed), desc="judging", unit="episode", dynamic_ncols=True)
-
-        def read(wanted: Sequence[EpisodeInfo]) -> Iterator[Episode]:
-            for info in wanted:
-                yield book.judged(store.read(info.id))
-                bar.update()
-
-        with bar:
-            figures = grouped_figures(judged_store(reward, read(infos)))
-            stream = judged_stream(reward, read(refereed))
-    recorded = recorded_stream(infos)
+        episodes = (book.judged(store.read(info.id)) for info in infos)
+        bar = tqdm(episodes, total=len(infos), desc="judging", unit="episode", dynamic_ncols=True)
+        judged, stream = judged_store(reward, bar)
+    figures, recorded = grouped_figures(judged), recorded_stream(infos)
     print(interval_table(figures))
+    refereed = stream.done + stream.not_done > 0
     if refereed:
         print(f"\nstream, as judged then: {recorded.words()}")
         print(f"stream, judged now (episodes end where the judge of then said done): {stream.words()}")

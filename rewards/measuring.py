@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ from trajectories.manifest import EpisodeInfo
 from trajectories.types import Episode, Observation
 from trajectories.verdicts import VERDICT_KEY
 
+ONLINE = "online"
+"""Kind of a session's episodes."""
 Row = tuple[bool, float, bool, str, Mapping[str, str]]
 """Truth of a frame, probability, above, episode, groups: as `JudgedFrames.of` takes them."""
 
@@ -60,39 +62,11 @@ def look_at(reward: LoadedReward, episode: Episode) -> Seen:
     return Seen(dict(enumerate(readings)), next((i for i, reading in enumerate(readings) if reading.done), None))
 
 
-def judged_store(
-    reward: LoadedReward, episodes: Iterable[Episode], success_frames: int = 3, gap: int = 4
-) -> JudgedFrames:
-    """Every frame of recorded episodes whose label follows from the outcome (`rewards.frames`).
-
-    Groups: "kind" (success, failure and how, aftermath), "camera" and "direction". The truth of an episode is that of
-    `truth_of`, not the word of the judge of then.
-
-    Raises:
-        ConfigError: When no frame's truth is known.
-    """
-    found: list[Row] = []
-    for episode in episodes:
-        outcome = truth_of(episode)
-        if outcome is None:
-            continue
-        if kind_of(episode) == AFTERMATH:
-            labels, kind = label_aftermath(len(episode), outcome), AFTERMATH
-        else:
-            labels = label_frames(len(episode), outcome, success_frames, gap)
-            kind = "success" if outcome == "success" else f"failure: {episode.metadata.get('failure') or 'other'}"
-        rows = [int(row) for row in (labels != UNKNOWN).nonzero()[0]]
-        groups = {"kind": kind, "camera": reward.camera, "direction": episode.direction}
-        done = [bool(labels[row] == SUCCESS) for row in rows]
-        found += look_at(reward, episode).rows(episode.id, rows, done, groups)
-    return JudgedFrames.of(found)
-
-
 def truth_of(episode: Episode | EpisodeInfo) -> str | None:
     """Success or failure: by a person's verdict, else the referee's word, else the outcome; None where nobody knows."""
     if VERDICT_KEY in episode.metadata:
         return None if episode.outcome == "unknown" else episode.outcome
-    said = (episode.metadata.get("evaluation") or {}).get("success")
+    said = _referee(episode)
     if said is not None:
         return "success" if said else "failure"
     return None if episode.outcome == "unknown" else episode.outcome
@@ -138,35 +112,53 @@ class StreamErrors:
         )
 
 
+def judged_store(
+    reward: LoadedReward, episodes: Iterable[Episode], success_frames: int = 3, gap: int = 4
+) -> tuple[JudgedFrames, StreamErrors]:
+    """Every frame of recorded episodes whose label follows from the outcome (`rewards.frames`), and a session's stream.
+
+    Groups of the frames: "kind" (success, failure and how, aftermath), "camera" and "direction". The truth of an
+    episode is that of `truth_of`, not the word of the judge of then. The stream is the judge's decisions on those episodes of a
+    session after which a referee spoke; a recorded episode ends where the judge of then said done, so another one that
+    needs longer is counted as not done.
+
+    Raises:
+        ConfigError: When no frame's truth is known.
+    """
+    found: list[Row] = []
+    stream: list[tuple[bool, bool]] = []
+    for episode in episodes:
+        outcome, referee = truth_of(episode), _referee(episode)
+        if outcome is None:
+            continue
+        seen = look_at(reward, episode)
+        if referee is not None and kind_of(episode) == ONLINE:
+            stream.append((seen.stop is not None, referee))
+        if kind_of(episode) == AFTERMATH:
+            labels, kind = label_aftermath(len(episode), outcome), AFTERMATH
+        else:
+            labels = label_frames(len(episode), outcome, success_frames, gap)
+            kind = "success" if outcome == "success" else f"failure: {episode.metadata.get('failure') or 'other'}"
+        rows = [int(row) for row in (labels != UNKNOWN).nonzero()[0]]
+        groups = {"kind": kind, "camera": reward.camera, "direction": episode.direction}
+        found += seen.rows(episode.id, rows, [bool(labels[row] == SUCCESS) for row in rows], groups)
+    return JudgedFrames.of(found), StreamErrors.over(stream)
+
+
 def recorded_stream(infos: Iterable[EpisodeInfo]) -> StreamErrors:
     """The session's own judge, as it decided then, against the referee; episodes without both are left out."""
     pairs = []
     for info in infos:
-        said = (info.metadata.get("evaluation") or {}).get("success")
-        if said is not None and info.outcome != "unknown" and info.metadata.get("kind") == "online":
-            pairs.append((info.outcome == "success", bool(said)))
+        said = _referee(info)
+        if said is not None and info.outcome != "unknown" and kind_of(info) == ONLINE:
+            pairs.append((info.outcome == "success", said))
     return StreamErrors.over(pairs)
 
 
-def judged_stream(
-    reward: LoadedReward, episodes: Iterable[Episode], step: Callable[[], None] = lambda: None
-) -> StreamErrors:
-    """A judge's decisions on a session's recorded episodes, against the referee.
-
-    A recorded episode ends where the judge of then said done: another one that needs longer is counted as not done.
-
-    Args:
-        reward: The judge.
-        episodes: Those of a session; others, and those without the referee's word, are left out.
-        step: Called after each.
-    """
-    pairs = []
-    for episode in episodes:
-        said = (episode.metadata.get("evaluation") or {}).get("success")
-        if said is not None and kind_of(episode) == "online":
-            pairs.append((look_at(reward, episode).stop is not None, bool(said)))
-        step()
-    return StreamErrors.over(pairs)
+def _referee(episode: Episode | EpisodeInfo) -> bool | None:
+    """What the twin's predicate said after an episode; None where it didn't."""
+    said = (episode.metadata.get("evaluation") or {}).get("success")
+    return None if said is None else bool(said)
 
 
 def _share(count: int, of: int) -> list[float] | None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from rewards.judged_pictures import judged_pictures
 from rewards.labelled_pictures import read_pictures
-from rewards.measuring import StreamErrors, judged_store, judged_stream, look_at, recorded_stream
+from rewards.measuring import StreamErrors, judged_store, look_at, recorded_stream
 from robot.interfaces import RewardReading
 from trajectories.errors import ConfigError
 from trajectories.manifest import describe
@@ -58,7 +58,7 @@ def test_frames_of_a_store():
         episode(3, "success", range(13), kind="aftermath"),
         episode(4, "success", range(10, 13), truth=False, kind="online"),  # the referee knows better
     ]
-    judged = judged_store(FirstPixel(), episodes)
+    judged, _ = judged_store(FirstPixel(), episodes)
     kinds = judged.groups["kind"]
     assert {k: int((kinds == k).sum()) for k in set(kinds)} == {
         "success": 6 + 3, "failure: drop": 13, "aftermath": 13, "failure: other": 13,
@@ -66,7 +66,7 @@ def test_frames_of_a_store():
     assert judged.done.sum() == 3 + 13
     assert judged.above[kinds == "failure: other"].sum() == 3
     assert not judged.done[kinds == "failure: other"].any()
-    concluded = judged_store(AtTheEnd(), episodes)
+    concluded, _ = judged_store(AtTheEnd(), episodes)
     assert len(concluded) == 4  # the end of each
     assert concluded.done.tolist() == [True, False, True, False]
 
@@ -83,8 +83,8 @@ def test_a_stream_then_and_now():
     ]
     then = recorded_stream(describe(one) for one in online)
     assert then == StreamErrors(done=2, false_done=1, not_done=2, false_not_done=1)
-    assert judged_stream(FirstPixel(), online) == StreamErrors(3, 2, 2, 1)
-    assert judged_stream(AtTheEnd(), online[:2]) == StreamErrors(2, 1, 0, 0)
+    assert judged_store(FirstPixel(), online)[1] == StreamErrors(3, 2, 2, 1)
+    assert judged_store(AtTheEnd(), online[:2])[1] == StreamErrors(2, 1, 0, 0)
     assert look_at(FirstPixel(), online[2]).stop == 6
 
 
