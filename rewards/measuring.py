@@ -119,8 +119,8 @@ def judged_store(
 
     Groups of the frames: "kind" (success, failure and how, aftermath), "camera" and "direction". The truth of an
     episode is that of `truth_of`, not the word of the judge of then. The stream is the judge's decisions on those
-    episodes of a session after which a referee spoke; a recorded episode ends where the judge of then said done, so another one that
-    needs longer is counted as not done.
+    episodes of a session after which a referee spoke; a recorded episode ends where the judge of then said done, so
+    another one that needs longer is counted as not done.
 
     Raises:
         ConfigError: When no frame's truth is known.
