@@ -74,6 +74,7 @@ class GenerativeKind(RewardKind):
             "settings": asdict(config),
             "calibration": asdict(rules.calibration),
             "threshold": asdict(rules.threshold),
+            "frames": 1,
             "goals": {text: index for index, direction in enumerate(DIRECTIONS) for text in words[direction]},
             "spec": spec.to_dict(),
         }

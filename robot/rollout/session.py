@@ -337,8 +337,9 @@ class ResetFreeSession:
             return "success" if done else "failure", {}
         reading = self._reward.conclude()
         if reading is None:
-            return "unknown", {"conclusion": None}
-        return "success" if reading.done else "failure", {"conclusion": reading.probability}
+            return "unknown", {"unanswered": True}
+        self._recorder.conclude(reading.probability)
+        return "success" if reading.done else "failure", {}
 
     def _record(self, direction: Direction, seen: _Seen, reading: RewardReading) -> bool:
         """Record and show a step that has been judged; returns whether the reward model said done."""
