@@ -35,10 +35,7 @@ def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[st
         for name, value in member.state_dict().items()
     }
     if classifier.time is not None:
-        tensors |= {
-            f"{_TIME}{name}": value.detach().cpu().contiguous().clone()
-            for name, value in classifier.time.state_dict().items()
-        }
+        tensors |= {f"{_TIME}{name}": value for name, value in classifier.time.state_dict().items()}
     description = {
         "format": FORMAT,
         "backbone": {"name": classifier.backbone.name, "digest": classifier.backbone.digest},

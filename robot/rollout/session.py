@@ -247,8 +247,6 @@ class ResetFreeSession:
             elif self._word is not None:
                 self._word.dropped()
             raise
-        if not extra and outcome != "success" and self._word is not None and self._word.ends_it:
-            extra = {"ended_by": "a person"}
         return self._finish(direction, outcome, extra)
 
     def _get_ready(self) -> str | None:
@@ -338,12 +336,15 @@ class ResetFreeSession:
 
     def _outcome(self, done: bool) -> tuple[Outcome, dict[str, Any]]:
         """How the episode ended, and what to note; a reward model that concludes is asked once time has ended it."""
+        if not done and self._word is not None and self._word.ends_it:
+            return "failure", {"ended_by": "a person"}
         if done or not isinstance(self._reward, ConcludingReward):
             return "success" if done else "failure", {}
         reading = self._reward.conclude()
         if reading is None:
-            return "unknown", {"conclusion": None}
-        return "success" if reading.done else "failure", {"conclusion": reading.probability}
+            return "unknown", {"unanswered": True}
+        self._recorder.conclude(reading.probability)
+        return "success" if reading.done else "failure", {}
 
     def _record(self, direction: Direction, seen: _Seen, reading: RewardReading) -> bool:
         """Record and show a step that has been judged; returns whether the reward model said done."""
