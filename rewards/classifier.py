@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from rewards.backbone import Backbone
 from rewards.calibration import Calibration, Threshold
+from rewards.doubt import DoubtRules
 from trajectories.errors import ConfigError
 from trajectories.types import Float32, RobotSpec, UInt8
 
@@ -88,9 +89,9 @@ def image_features(backbone: Backbone, images: UInt8 | Tensor, trunk: bool) -> I
     return ImageFeatures(pooled, backbone.encode_trunk(images).half() if trunk else None)
 
 
-def mean_logit(members: Sequence[Member], features: ImageFeatures, texts: Tensor, zero_shot: Tensor) -> Tensor:
-    """What an ensemble says: the mean of its members' logits (N,); texts (N, E), zero-shot logits (N,)."""
-    return torch.stack([member(features, texts, zero_shot) for member in members]).mean(dim=0)
+def member_logits(members: Sequence[Member], features: ImageFeatures, texts: Tensor, zero_shot: Tensor) -> Tensor:
+    """What each of M members says: logits (M, N); texts (N, E), zero-shot logits (N,)."""
+    return torch.stack([member(features, texts, zero_shot) for member in members])
 
 
 def frames_that_count(proprio: Float32, spec: RobotSpec, require_open_gripper: bool) -> NDArray[np.bool_]:
@@ -125,6 +126,7 @@ class SuccessClassifier:
         spec: The robot that it was trained for.
         wordings: Instructions of its task that it was calibrated and tried under; empty for a classifier of a version
             that did not note them.
+        doubt: When it is unsure; None for a classifier of a version that was never.
     """
 
     backbone: Backbone
@@ -136,6 +138,7 @@ class SuccessClassifier:
     require_open_gripper: bool
     spec: RobotSpec
     wordings: tuple[str, ...] = ()
+    doubt: DoubtRules | None = None
 
     @torch.no_grad()
     def logits(self, images: UInt8, instructions: Sequence[str]) -> NDArray[np.float64]:
@@ -150,11 +153,15 @@ class SuccessClassifier:
         features = image_features(self.backbone, images, needs_trunk)
         return self.feature_logits(features[:], self.backbone.encode_text(instructions))
 
-    @torch.no_grad()
     def feature_logits(self, features: ImageFeatures, texts: Tensor) -> NDArray[np.float64]:
-        """The same from features and text embeddings (N, E)."""
+        """The same from features and text embeddings (N, E): the mean of the members."""
+        return self.member_logits(features, texts).mean(dim=0).double().cpu().numpy()
+
+    @torch.no_grad()
+    def member_logits(self, features: ImageFeatures, texts: Tensor) -> Tensor:
+        """Uncalibrated logits (M, N) of each of M members, from features and text embeddings (N, E)."""
         zero_shot = self.backbone.zero_shot(features.pooled, texts)
-        return mean_logit(self.members, features, texts, zero_shot).double().cpu().numpy()
+        return member_logits(self.members, features, texts, zero_shot)
 
     def counts(self, proprio: Float32) -> NDArray[np.bool_]:
         """Whether frames with proprioception (N, P) count towards done: bool (N,)."""

@@ -37,6 +37,10 @@ class RewardConfig:
         require_open_gripper: Frames with the gripper commanded closed never count towards done. Right for tasks that
             end with letting go: held at the goal looks much like success to a camera.
         finetune_last_block: Train each member's own copy of the image tower's last block, too.
+        unsure_rate: Stated share of ordinary episodes that may be called unlike the training data (`rewards.doubt`); 0:
+            never.
+        unsure_spread: Standard deviation of the members' probabilities, mean over the deciding frames, beyond which
+            they are at odds; 0.5 can't be exceeded.
         seed: Seed of everything random.
     """
 
@@ -61,6 +65,8 @@ class RewardConfig:
     mined: float = 0.4
     require_open_gripper: bool = True
     finetune_last_block: bool = False
+    unsure_rate: float = 0.01
+    unsure_spread: float = 0.2
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -76,6 +82,10 @@ class RewardConfig:
         for name in ("false_positive_rate", "least_recall", "least_probability"):
             if not 0.0 < getattr(self, name) < 1.0:
                 raise ConfigError(f"reward.{name} must be between 0 and 1, got {getattr(self, name)}.")
+        if not 0.0 <= self.unsure_rate < 1.0:
+            raise ConfigError(f"reward.unsure_rate must be at least 0 and below 1, got {self.unsure_rate}.")
+        if not 0.0 < self.unsure_spread <= 0.5:
+            raise ConfigError(f"reward.unsure_spread must be above 0 and at most 0.5, got {self.unsure_spread}.")
         if self.folds < 3:
             raise ConfigError(
                 "reward.folds must be at least 3: one part to try the threshold on, one to choose it by, and the rest "

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from rewards.backbone import Backbone
-from rewards.classifier import ImageFeatures, Member, mean_logit
+from rewards.classifier import ImageFeatures, Member, member_logits
 from rewards.config import RewardConfig
 from rewards.gathering import RewardData
 from rewards.pairs import Pairs, joined, with_copies
@@ -47,7 +47,8 @@ class EnsembleTrainer:
             chosen = slice(start, start + _CHUNK)
             text = self._wordings.texts[torch.from_numpy(texts[chosen]).to(self._wordings.texts.device)]
             features = self._features(rows[chosen])
-            parts.append(mean_logit(members, features, text, self._backbone.zero_shot(features.pooled, text)))
+            zero_shot = self._backbone.zero_shot(features.pooled, text)
+            parts.append(member_logits(members, features, text, zero_shot).mean(dim=0))
         return torch.cat(parts).double().cpu().numpy() if parts else np.zeros(0)
 
     def _features(self, rows: Int64) -> ImageFeatures:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from safetensors.torch import load, save
 from rewards.backbone import Backbone
 from rewards.calibration import Calibration, Threshold
 from rewards.classifier import Member, SuccessClassifier
+from rewards.doubt import DoubtRules, SceneDistance
 from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import RobotSpec
 
 FORMAT = 1
+_SCENE_MEAN, _SCENE_PRECISION = "scene.mean", "scene.precision"
 
 
 def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[str, Any] | None = None) -> None:
@@ -36,6 +39,9 @@ def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[st
         for index, member in enumerate(classifier.members)
         for name, value in member.state_dict().items()
     }
+    if classifier.doubt is not None and classifier.doubt.scene is not None:
+        tensors[_SCENE_MEAN] = classifier.doubt.scene.mean.clone()
+        tensors[_SCENE_PRECISION] = classifier.doubt.scene.precision.clone()
     payload = save(tensors)
     description = {
         "format": FORMAT,
@@ -51,6 +57,7 @@ def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[st
         "require_open_gripper": classifier.require_open_gripper,
         "spec": classifier.spec.to_dict(),
         "wordings": list(classifier.wordings),
+        "doubt": None if classifier.doubt is None else _doubt_to_dict(classifier.doubt),
         "report": report or {},
     }
     json_path = folder / "reward.json"
@@ -89,7 +96,8 @@ def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = N
                 "Load that backbone, or run `regrasp train-reward` again."
             )
         made_for = RobotSpec.from_dict(description["spec"])
-        members = _members(description, load(payload), backbone)
+        tensors = load(payload)
+        members = _members(description, tensors, backbone)
         classifier = SuccessClassifier(
             backbone=backbone,
             members=members,
@@ -100,6 +108,7 @@ def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = N
             require_open_gripper=bool(description["require_open_gripper"]),
             spec=made_for,
             wordings=tuple(map(str, description.get("wordings", ()))),
+            doubt=_doubt(description.get("doubt"), tensors),
         )
     except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, ConfigError) as error:
         raise CheckpointError(f"The success classifier in {folder} is damaged: {error}. Train it again.") from error
@@ -118,3 +127,18 @@ def _members(description: dict[str, Any], tensors: dict[str, torch.Tensor], back
         member.load_state_dict(own, strict=True)
         members.append(member.eval().requires_grad_(False))
     return tuple(members)
+
+
+def _doubt_to_dict(rules: DoubtRules) -> dict[str, Any]:
+    """Plain JSON of the rules; the tensors of their distance are beside it."""
+    return {"limit": None if rules.scene is None else rules.limit, "spread": rules.spread}
+
+
+def _doubt(description: dict[str, Any] | None, tensors: dict[str, torch.Tensor]) -> DoubtRules | None:
+    """The rules; None where a version that had none wrote the file."""
+    if description is None:
+        return None
+    spread, limit = float(description["spread"]), description["limit"]
+    if limit is None:
+        return DoubtRules(None, math.inf, spread)
+    return DoubtRules(SceneDistance(tensors[_SCENE_MEAN], tensors[_SCENE_PRECISION]), float(limit), spread)

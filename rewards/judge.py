@@ -7,6 +7,7 @@ from torch import Tensor
 
 from rewards.classifier import SuccessClassifier, image_features
 from rewards.debounce import Debounce
+from rewards.doubt import Doubt
 from rewards.threads import computing_with
 from robot.interfaces import RewardReading
 from trajectories.errors import ConfigError
@@ -14,7 +15,9 @@ from trajectories.types import Observation
 
 
 class VlmReward:
-    """Judges every observation, and says done after enough confident frames in a row. A `RewardModel`.
+    """Judges every observation: done after enough confident frames in a row, unsure by `rewards.doubt`.
+
+    A `RewardModel`.
 
     Attributes:
         classifier: What it judges by.
@@ -26,6 +29,7 @@ class VlmReward:
         self._threads = threads
         self._trunk = any(member.last_block is not None for member in classifier.members)
         self._debounce = Debounce(classifier.threshold.value, classifier.frames)
+        self._doubt = None if classifier.doubt is None else Doubt(classifier.doubt, classifier.frames)
         self._instruction: str | None = None
         self._text: Tensor = torch.empty(0)
 
@@ -50,6 +54,8 @@ class VlmReward:
             self._text = self.classifier.backbone.encode_text([instruction])
             self._instruction = instruction
         self._debounce.reset()
+        if self._doubt is not None:
+            self._doubt.reset()
 
     def update(self, observation: Observation) -> RewardReading:
         """Judge the newest observation.
@@ -67,8 +73,12 @@ class VlmReward:
             )
         with computing_with(self._threads):
             features = image_features(self.classifier.backbone, observation.images[camera][None], self._trunk)
-            logits = self.classifier.feature_logits(features[:], self._text)
+            members = self.classifier.member_logits(features[:], self._text)[:, 0]
+        calibration = self.classifier.calibration
         counts = bool(self.classifier.counts(observation.proprio[None])[0])
-        probability = float(self.classifier.calibration(logits)[0]) if counts else 0.0
+        probability = float(calibration(float(members.mean()))) if counts else 0.0
         above = counts and probability >= self.classifier.threshold.value
-        return RewardReading(probability, self._debounce.update(probability, counts), above)
+        unsure = self._doubt is not None and self._doubt.update(
+            features.pooled, calibration(members.cpu().numpy()), counts
+        )
+        return RewardReading(probability, self._debounce.update(probability, counts), above, unsure=unsure)

@@ -19,6 +19,7 @@ from rewards.calibration import sigmoid
 from rewards.certificate import Certificate
 from rewards.classifier import SuccessClassifier
 from rewards.config import RewardConfig
+from rewards.doubt_fitting import fit_doubt
 from rewards.ensemble import EnsembleTrainer
 from rewards.evaluation import frame_figures
 from rewards.gathering import RewardData, gather
@@ -100,6 +101,7 @@ def train_reward(
         wordings=tuple(
             text for (name, _), words in zip(data.goals, data.wordings, strict=True) if name == task for text in words
         ),
+        doubt=fit_doubt(data, task, config),
     )
     progress("done", 1.0)
     report = {

@@ -76,11 +76,14 @@ class RewardReading:
         probability: Calibrated probability that the instruction is done, 0 ... 1.
         done: The debounced decision.
         above: Whether this one frame is above the judge's own threshold for that decision.
+        unsure: Whether the judge doesn't know at present: its members are at odds, or the scene is unlike what it
+            learned from. Whatever it decides then counts for nothing.
     """
 
     probability: float
     done: bool
     above: bool = False
+    unsure: bool = False
 
 
 class Clock(Protocol):

@@ -42,6 +42,7 @@ from robot.control.calibration import CalibrationMark
 from robot.interfaces import Receipt
 from trajectories.alignment import EpisodeSource
 from trajectories.errors import CheckpointError
+from trajectories.kinds import was_unsure
 from trajectories.store import TrajectoryStore
 from trajectories.types import DIRECTIONS, Episode, RobotSpec, Weights
 
@@ -111,7 +112,7 @@ class Learner:
         self._put, self._told = threading.Lock(), threading.Event()
         self._writes, self._notify = RefusedWrites(notify), notify
         self.given_up: Callable[[], bool] = lambda: False
-        self._incoming: deque[tuple[Episode, ReplayEpisode]] = deque()
+        self._incoming: deque[tuple[Episode, ReplayEpisode | None]] = deque()
         with contextlib.ExitStack() as opened:
             self.store = opened.enter_context(TrajectoryStore(self.folder.episodes, spec))
             state = file.begin_or_resume(pretrained, self.digest)
@@ -144,7 +145,7 @@ class Learner:
         return self._published.version
 
     def put_episode(self, episode: Episode) -> Receipt:
-        """See `LearnerEndpoint.put_episode`.
+        """See `LearnerEndpoint.put_episode`. One that `was_unsure` is stored, but no more: its steps don't count.
 
         Raises:
             ConfigError: The instruction is unknown to the policy.
@@ -156,10 +157,11 @@ class Learner:
             known = episode.id in self.store
             self.store.commit(episode)
             if not known:
-                encoded = for_replay(episode, self.perception, self.trainer.agent.config.gamma)
-                self._incoming.append((episode, encoded))
+                learned = not was_unsure(episode)
+                gamma = self.trainer.agent.config.gamma
+                self._incoming.append((episode, for_replay(episode, self.perception, gamma) if learned else None))
                 self._episodes += 1
-                pace.add_steps(len(episode))
+                pace.add_steps(len(episode) if learned else 0)
             return Receipt(pace.steps, self._episodes)
 
     def weights(self, newer_than: int) -> Weights | None:
@@ -278,7 +280,8 @@ class Learner:
         """Move what has arrived into the replay."""
         while self._incoming:
             episode, encoded = self._incoming.popleft()
-            self._kept.add(episode, encoded)
+            if encoded is not None:
+                self._kept.add(episode, encoded)
             self._metrics.write_episode(episode, encoded)
 
     def _hand_out(self) -> None:

@@ -22,7 +22,7 @@ from policies.replay.replay_settings import ReplaySettings
 from policies.replay.ring_buffer import Fields
 from trajectories.alignment import EpisodeSource
 from trajectories.errors import ConfigError, CorruptEpisodeError
-from trajectories.kinds import AFTERMATH, PLAY, kind_of
+from trajectories.kinds import teaches_actions
 from trajectories.labels import labelled, monte_carlo_returns
 from trajectories.types import Bool, Episode, Float32, Source, UInt8
 
@@ -70,11 +70,6 @@ class ReplayEpisode:
         )  # fmt: skip
 
 
-def for_perception_alone(episode: Episode) -> bool:
-    """Whether the episode was recorded for perception alone, so that its actions teach nobody."""
-    return kind_of(episode) in (PLAY, AFTERMATH)
-
-
 def read_all(stores: Iterable[EpisodeSource]) -> Iterator[Episode]:
     """Every episode of the stores, in order of creation within each; a damaged one is left out with a warning."""
     for store in stores:
@@ -94,13 +89,13 @@ def kept_offline(episodes: Iterable[Episode], task: str | None, kept: Kept) -> I
     """The episodes that a method keeps as offline data while it learns online.
 
     Args:
-        episodes: Everything recorded before; what is for perception alone is left out.
+        episodes: Everything recorded before; what teaches no actions is left out.
         task: The target task; None takes every task for it.
         kept: "target": the target task's episodes of both directions, deliberate failures included; "successes": those
             of them that succeeded; "all": the prior tasks', too.
     """
     for episode in episodes:
-        if for_perception_alone(episode) or (kept != "all" and task not in (None, episode.task)):
+        if not teaches_actions(episode) or (kept != "all" and task not in (None, episode.task)):
             continue
         if kept != "successes" or episode.outcome == "success":
             yield episode

@@ -12,6 +12,7 @@ from policies.replay.dataset import ReplayEpisode, for_replay
 from policies.replay.replay import Replay
 from policies.replay.replay_parts import ReplayParts
 from trajectories.errors import CheckpointError, CorruptEpisodeError
+from trajectories.kinds import was_unsure
 from trajectories.manifest import EpisodeInfo, describe
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode
@@ -46,7 +47,8 @@ class RunReplay:
     def refill(self, store: TrajectoryStore) -> Iterator[EpisodeInfo]:
         """Restore everything that the store holds; yields each episode's info once it is in the replay.
 
-        Episodes come in the order in which they arrived, as far as the files know it, then in order of creation.
+        Episodes come in the order in which they arrived, as far as the files know it, then in order of creation. Those
+        that `was_unsure` are yielded, too, but not replayed.
         A damaged episode is left out with a warning.
         """
         self._read(store)
@@ -55,6 +57,9 @@ class RunReplay:
         known = {mark[0] for mark in self._marks}
         for id in store.ids():
             if id in known:
+                continue
+            if was_unsure(store.info(id)):
+                yield store.info(id)
                 continue
             try:
                 episode = store.read(id)

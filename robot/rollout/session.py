@@ -4,8 +4,9 @@
     go home -> backward until the reward model says done, or time is up
     help when the scene is in trouble or after several failures in a row: the only resets there are
 
-The reward model is the only judge. A referee (the twin's predicate), where there is one, speaks after the
-episode and is written down under `metadata["evaluation"]`, which nobody learns from.
+The reward model is the only judge; an episode at whose end it is unsure counts for nothing (`was_unsure` in
+`trajectories.kinds`). A referee (the twin's predicate), where there is one, speaks after the episode and is written
+down under `metadata["evaluation"]`, which nobody learns from.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from robot.interfaces import Operator, Policy, RewardModel, RewardReading
 from robot.rollout.environment import Applied, RobotEnv
 from robot.rollout.judging import BesideJudge
 from trajectories.errors import ConfigError, SafetyError
+from trajectories.kinds import UNSURE_KEY, was_unsure
 from trajectories.recorder import Recorder
 from trajectories.types import DIRECTIONS, Direction, Episode, Float32, Observation, Outcome, Source
 
@@ -33,10 +35,12 @@ class SessionStats:
     Attributes:
         episodes: Recorded episodes.
         steps: Their control steps.
-        outcomes: Direction -> the judge's outcomes in order; `unknown` ones were cut short by a fault.
+        outcomes: Direction -> the judge's outcomes in order; `unknown` ones were cut short by a fault, or the judge was
+            unsure.
         helps: Reason -> how often help was asked for.
         skipped: Episodes not begun because their goal was already reached.
         consecutive_failures: Since the last success or help, by direction, and by both together under "any".
+        consecutive_unsure: Episodes in a row whose end the judge was unsure about, since the last help.
     """
 
     episodes: int = 0
@@ -45,6 +49,7 @@ class SessionStats:
     helps: dict[str, int] = field(default_factory=dict)
     skipped: int = 0
     consecutive_failures: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("any", *DIRECTIONS), 0))
+    consecutive_unsure: int = 0
 
     def success_rate(self, direction: Direction, last: int | None = None) -> float:
         """Fraction of the judged episodes (the `last` ones or all) that succeeded; NaN when there is none."""
@@ -57,6 +62,10 @@ class SessionStats:
         self.episodes += 1
         self.steps += len(episode)
         self.outcomes[episode.direction].append(episode.outcome)
+        if was_unsure(episode):
+            self.consecutive_unsure += 1
+        elif episode.outcome != "unknown":
+            self.consecutive_unsure = 0
         for row in ("any", episode.direction):
             if episode.outcome == "success":
                 self.consecutive_failures[row] = 0
@@ -64,7 +73,8 @@ class SessionStats:
                 self.consecutive_failures[row] += 1
 
     def forgive(self) -> None:
-        """A new row of failures begins, as after help."""
+        """A new row of failures and of doubts begins, as after help."""
+        self.consecutive_unsure = 0
         self.consecutive_failures = dict.fromkeys(self.consecutive_failures, 0)
 
 
@@ -144,7 +154,8 @@ class ResetFreeSession:
                 goes on or the fault is raised.
             on_step: Gets every instant of an episode, the first one included; must return at once.
             max_steps: Control steps after which an episode is truncated as a failure.
-            help_after: Failures in a row, of both directions together, after which help is asked for; also after twice
+            help_after: Failures in a row, of both directions together, after which help is asked for, and episodes in a
+                row whose end the judge was unsure about; also after twice
                 as many of one direction, whatever the other one did in between: where it only confirms what was
                 done before, its successes would hide for ever that the scene is stuck.
             deterministic: Take the policy's mean instead of a sample.
@@ -204,12 +215,15 @@ class ResetFreeSession:
         self._next = _other(direction)
         self._tell(SessionStep(observation, direction, 0, Source.POLICY, probability))
         try:
-            done = self._act(direction, observation, version)
+            last = self._act(direction, observation, version)
         except Exception as error:
             if len(self._recorder):
                 self._finish(direction, "unknown", {"fault": f"{type(error).__name__}: {error}"})
             raise
-        return self._finish(direction, "success" if done else "failure", {})
+        outcome: Outcome = "success" if last.done else "failure"
+        if last.unsure:
+            return self._finish(direction, "unknown", {UNSURE_KEY: {"would_be": outcome}})
+        return self._finish(direction, outcome, {})
 
     def _get_ready(self) -> str | None:
         """Ask for help if need be and go home; returns the reason for the help, if any."""
@@ -232,6 +246,8 @@ class ResetFreeSession:
         failures = self.stats.consecutive_failures
         if failures["any"] >= self._help_after:
             return f"{self._help_after} failures in a row"
+        if self.stats.consecutive_unsure >= self._help_after:
+            return f"{self._help_after} episodes in a row whose end the judge was unsure about"
         for direction in DIRECTIONS:
             if failures[direction] >= 2 * self._help_after:
                 return f"{2 * self._help_after} failures in a row of the {direction} task"
@@ -266,37 +282,39 @@ class ResetFreeSession:
         self._reward.reset(observation.instruction)
         return observation, self._reward.update(observation)
 
-    def _act(self, direction: Direction, observation: Observation, version: int) -> bool:
-        """The control loop; returns whether the reward model said done."""
+    def _act(self, direction: Direction, observation: Observation, version: int) -> RewardReading:
+        """The control loop; returns the last that the reward model said."""
+        last = RewardReading(0.0, False)  # before anything is judged
         unjudged: _Seen | None = None  # the newest step, while the judge works beside the next one's motion
         for step in range(1, self._max_steps + 1):
             taken = self._takeover(observation) if self._takeover is not None else None
             proposed = self._policy.act(observation, self._deterministic) if taken is None else taken
-            done = False
             reading = self._beside.begin(unjudged.observation) if self._beside and unjudged else None
             try:
                 applied = self._env.apply(proposed)
                 observation = self._env.observe()
             finally:
                 if unjudged and reading:
-                    done = self._record(direction, unjudged, reading.result())
-            if done:
-                return True
+                    last = self._record(direction, unjudged, reading.result())
+            if last.done:
+                return last
             source = Source.POLICY if taken is None else Source.PERSON
             by = version if taken is None else -1
             unjudged = _Seen(observation, step, np.asarray(proposed, dtype=np.float32), applied, source, by)
-            if self._beside is None and self._record(direction, unjudged, self._reward.update(observation)):
-                return True
-        if self._beside is None or unjudged is None:
-            return False
-        return self._record(direction, unjudged, self._reward.update(unjudged.observation))
+            if self._beside is None:
+                last = self._record(direction, unjudged, self._reward.update(observation))
+                if last.done:
+                    return last
+        if self._beside is not None and unjudged is not None:
+            last = self._record(direction, unjudged, self._reward.update(unjudged.observation))
+        return last
 
-    def _record(self, direction: Direction, seen: _Seen, reading: RewardReading) -> bool:
-        """Record and show a step that has been judged; returns whether the reward model said done."""
+    def _record(self, direction: Direction, seen: _Seen, reading: RewardReading) -> RewardReading:
+        """Record and show a step that has been judged; returns what the reward model said of it."""
         executed, clipped = seen.applied.executed, seen.applied.command.clipped
         self._recorder.step(seen.observation, seen.proposed, executed, seen.source, seen.version, reading.probability)
         self._tell(SessionStep(seen.observation, direction, seen.step, seen.source, reading.probability, clipped))
-        return reading.done
+        return reading
 
     def _tell(self, step: SessionStep) -> None:
         if self._on_step is not None:
