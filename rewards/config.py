@@ -65,7 +65,7 @@ class RewardConfig:
     mined: float = 0.4
     require_open_gripper: bool = True
     finetune_last_block: bool = False
-    unsure_rate: float = 0.01
+    unsure_rate: float = 0.02
     unsure_spread: float = 0.2
     seed: int = 0
 

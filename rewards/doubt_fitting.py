@@ -25,8 +25,8 @@ def fit_doubt(data: RewardData, task: str, config: RewardConfig) -> DoubtRules:
     For each part of the cross-validation the distance is fitted to all other parts, and each episode of the part scores
     the highest median of the frames so far that it reaches at any time. The limit is the conformal quantile of those
     scores, rank ceil((n + 1)(1 - rate)): the expected share of ordinary episodes that are ever called unlike the
-    training data is at most the rate. With too few episodes for that it lies as far beyond the highest score as that
-    lies beyond their median.
+    training data is at most the rate. With too few episodes for that it lies beyond the highest score, by half of what
+    lies between that and their median.
     """
     mine = [episode for episode in data.episodes if data.goals[episode.goal][0] == task]
     if config.unsure_rate == 0.0:
@@ -67,5 +67,5 @@ def _limit(scores: Sequence[float], rate: float) -> float:
     ordered = np.sort(np.asarray(scores, dtype=np.float64))
     rank = math.ceil((len(ordered) + 1) * (1.0 - rate) - 1e-9)
     if rank > len(ordered):
-        return float(ordered[-1] + (ordered[-1] - np.median(ordered)))
+        return float(ordered[-1] + (ordered[-1] - np.median(ordered)) / 2)
     return float(ordered[rank - 1])
