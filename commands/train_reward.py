@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from factory.reward import train_reward_model
+from factory.reward import cameras_of_judge, train_reward_model
 from factory.run_folders import reward_folder
 from factory.sources import open_sources
-from factory.spec import camera_names, spec_of
+from factory.spec import spec_of
 from factory.threads import training_threads
 from trajectories.alignment import EpisodeSource, missing_of
 from trajectories.errors import ConfigError, CorruptEpisodeError
@@ -30,22 +30,24 @@ def episodes_of(store: EpisodeSource, kinds: tuple[str, ...]) -> Iterator[Episod
                 tqdm.write(f"left out: {error}")
 
 
-def seen_by(stores: Iterable[EpisodeSource], camera: str) -> list[EpisodeSource]:
-    """The stores that have the judge's camera, or one in its role; the others are reported and left out.
+def seen_by(stores: Iterable[EpisodeSource], cameras: Sequence[str]) -> list[EpisodeSource]:
+    """The stores that have the judge's cameras, or some in their roles; the others are reported and left out.
 
     Raises:
         ConfigError: None of them has.
     """
     seen: list[EpisodeSource] = []
     for store in stores:
-        if camera in missing_of(store).cameras:
-            tqdm.write(f"left out, since nothing there has the role of the judge's camera {camera!r}: {store.path}")
+        without = [camera for camera in cameras if camera in missing_of(store).cameras]
+        if without:
+            named = ", ".join(map(repr, without))
+            tqdm.write(f"left out, since nothing there has the role of the judge's camera {named}: {store.path}")
         else:
             seen.append(store)
     if not seen:
         raise ConfigError(
-            f"No store of data has the judge's camera {camera!r}. Say which of theirs has its role, e.g. "
-            f"data_roles=[{{{camera}:image_0}}]."
+            f"No store of data has the judge's camera {', '.join(map(repr, cameras))}. Say which of theirs has its "
+            f"role, e.g. data_roles=[{{{cameras[0]}:image_0}}]."
         )
     return seen
 
@@ -58,7 +60,6 @@ def run(config: DictConfig) -> None:
     torch.set_num_threads(threads.threads)
     print(threads.why)
     run_dir, spec = Path(config.run_dir), spec_of(config)
-    camera = str(config.reward.get("camera") or camera_names(config)[0])
     with (
         ExitStack() as stack,
         tqdm(total=100, desc="training reward", unit="%", dynamic_ncols=True) as bar,
@@ -68,7 +69,7 @@ def run(config: DictConfig) -> None:
             bar.set_postfix_str(stage, refresh=False)
             bar.update(100 * share - bar.n)
 
-        stores = seen_by(open_sources(config, stack), camera)
+        stores = seen_by(open_sources(config, stack), cameras_of_judge(config))
         kinds = ("demo", "failure", "prior", AFTERMATH)
         episodes = (episode for store in stores for episode in episodes_of(store, kinds))
         said = train_reward_model(config, episodes, spec, show)

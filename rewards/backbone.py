@@ -114,8 +114,9 @@ class Backbone:
         return is_cut_off(text, self._tokenizer, self.context)
 
     def zero_shot(self, images: Tensor, texts: Tensor) -> Tensor:
-        """The model's own logit that text i is true of image i: (N, E), (N, E) -> (N,)."""
-        return self.logit_scale * (images * texts).sum(dim=-1) + self.logit_bias
+        """The model's own logit that text i is true of image i, mean over C views: (N, C * E), (N, E) -> (N,)."""
+        views = images.reshape(len(images), -1, texts.shape[-1])
+        return self.logit_scale * (views * texts[:, None]).sum(dim=-1).mean(dim=1) + self.logit_bias
 
 
 def load_backbone(

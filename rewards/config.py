@@ -12,7 +12,8 @@ class RewardConfig:
     """How the success classifier is trained and used.
 
     Attributes:
-        camera: Camera that it looks through.
+        camera: Camera that it looks through, where `cameras` names none.
+        cameras: Cameras that it looks through, side by side; what is hidden from one may be seen by another.
         frames: Consecutive frames above the threshold that end an episode.
         false_positive_rate: Stated share of episodes without success that may be stopped.
         least_recall: Share of held-out successes that the threshold is lowered for, even if the rate above
@@ -45,6 +46,7 @@ class RewardConfig:
     """
 
     camera: str = "front"
+    cameras: tuple[str, ...] = ()
     frames: int = 3
     false_positive_rate: float = 0.02
     least_recall: float = 0.9
@@ -69,6 +71,11 @@ class RewardConfig:
     unsure_spread: float = 0.2
     seed: int = 0
 
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The cameras that it looks through, in the order of the features."""
+        return self.cameras or (self.camera,)
+
     def __post_init__(self) -> None:
         """Check the ranges.
 
@@ -82,6 +89,8 @@ class RewardConfig:
         for name in ("false_positive_rate", "least_recall", "least_probability"):
             if not 0.0 < getattr(self, name) < 1.0:
                 raise ConfigError(f"reward.{name} must be between 0 and 1, got {getattr(self, name)}.")
+        if len(set(self.cameras)) != len(self.cameras):
+            raise ConfigError(f"reward.cameras has a camera twice: {', '.join(self.cameras)}.")
         if not 0.0 <= self.unsure_rate < 1.0:
             raise ConfigError(f"reward.unsure_rate must be at least 0 and below 1, got {self.unsure_rate}.")
         if not 0.0 < self.unsure_spread <= 0.5:

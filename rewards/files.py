@@ -53,7 +53,7 @@ def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[st
         "calibration": asdict(classifier.calibration),
         "threshold": asdict(classifier.threshold),
         "frames": classifier.frames,
-        "camera": classifier.camera,
+        "cameras": list(classifier.cameras),
         "require_open_gripper": classifier.require_open_gripper,
         "spec": classifier.spec.to_dict(),
         "wordings": list(classifier.wordings),
@@ -104,7 +104,7 @@ def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = N
             calibration=Calibration(**description["calibration"]),
             threshold=Threshold(**description["threshold"]),
             frames=int(description["frames"]),
-            camera=str(description["camera"]),
+            cameras=_cameras(description),
             require_open_gripper=bool(description["require_open_gripper"]),
             spec=made_for,
             wordings=tuple(map(str, description.get("wordings", ()))),
@@ -118,10 +118,10 @@ def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = N
 
 
 def _members(description: dict[str, Any], tensors: dict[str, torch.Tensor], backbone: Backbone) -> tuple[Member, ...]:
-    members = []
+    members, hidden, views = [], int(description["hidden"]), len(_cameras(description))
     for index in range(int(description["members"])):
         last_block = backbone.last_block() if description["last_block"] else None
-        member = Member(backbone.image_width, int(description["hidden"]), last_block).to(backbone.device)
+        member = Member(backbone.image_width, hidden, last_block, views).to(backbone.device)
         prefix = f"{index}."
         own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
         member.load_state_dict(own, strict=True)
@@ -142,3 +142,8 @@ def _doubt(description: dict[str, Any] | None, tensors: dict[str, torch.Tensor])
     if limit is None:
         return DoubtRules(None, math.inf, spread)
     return DoubtRules(SceneDistance(tensors[_SCENE_MEAN], tensors[_SCENE_PRECISION]), float(limit), spread)
+
+
+def _cameras(description: dict[str, Any]) -> tuple[str, ...]:
+    """The cameras; earlier versions knew one."""
+    return tuple(map(str, description.get("cameras") or [description["camera"]]))

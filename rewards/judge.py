@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from rewards.classifier import SuccessClassifier, image_features
+from rewards.classifier import SuccessClassifier, image_features, views_of
 from rewards.debounce import Debounce
 from rewards.doubt import Doubt
 from rewards.threads import computing_with
@@ -35,8 +35,13 @@ class VlmReward:
 
     @property
     def camera(self) -> str:
-        """Name of the camera that it looks through."""
-        return self.classifier.camera
+        """Name of the first camera that it looks through."""
+        return self.classifier.cameras[0]
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Names of all cameras that it looks through."""
+        return self.classifier.cameras
 
     def reset(self, instruction: str) -> None:
         """Start judging a new episode.
@@ -65,14 +70,9 @@ class VlmReward:
         """
         if self._instruction is None:
             raise ConfigError("Call reset(instruction) before judging the first observation.")
-        camera = self.camera
-        if camera not in observation.images:
-            raise ConfigError(
-                f"The success classifier looks through camera {camera!r}, but the observation has "
-                f"{', '.join(observation.images) or 'none'}."
-            )
+        views = [image[None] for image in views_of(observation.images, self.cameras, slice(None))]
         with computing_with(self._threads):
-            features = image_features(self.classifier.backbone, observation.images[camera][None], self._trunk)
+            features = image_features(self.classifier.backbone, views, self._trunk)
             members = self.classifier.member_logits(features[:], self._text)[:, 0]
         calibration = self.classifier.calibration
         counts = bool(self.classifier.counts(observation.proprio[None])[0])

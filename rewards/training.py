@@ -95,7 +95,7 @@ def train_reward(
         calibration=rules.calibration,
         threshold=trial.certificate.threshold(rules.threshold),
         frames=config.frames,
-        camera=config.camera,
+        cameras=config.views,
         require_open_gripper=config.require_open_gripper,
         spec=spec,
         wordings=tuple(

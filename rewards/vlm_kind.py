@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from rewards.backbone import EMBEDDED, Backbone, load_backbone
+from rewards.classifier import views_of
 from rewards.config import RewardConfig
 from rewards.evaluation import evaluate_episodes, evaluate_frames, figures_table
 from rewards.files import load_classifier, save_classifier
@@ -46,7 +47,7 @@ class VlmKind(RewardKind):
     ) -> str:
         """Write classifier and `training.json`; returns the figures on held-out folds."""
         raw = {key: value for key, value in settings.items() if key not in _OTHERS}
-        raw.setdefault("camera", next(iter(spec.cameras)))
+        raw["cameras"] = cameras_from(settings, spec)
         config, backbone = merged(RewardConfig(), raw, "reward"), backbone_from(settings)
         require_readable(backbone, {(task, direction): texts for direction, texts in instructions.items()})
         trained = train_reward(episodes, task, backbone, spec, config, progress, instructions)
@@ -72,17 +73,17 @@ class VlmKind(RewardKind):
         """
         if not isinstance(trained, VlmReward):
             raise ConfigError(f"Expected a success classifier, got {type(trained).__name__}.")
-        camera = trained.camera
-        images = [observation.images[camera][None] for observation in held_out.occluded]
+        cameras, held = trained.cameras, held_out.occluded
+        images = [[observation.images[camera][None] for camera in cameras] for observation in held]
         proprio = [observation.proprio[None] for observation in held_out.occluded]
         words = [observation.instruction for observation in held_out.occluded]
         for item in held_out.episodes:
-            images.append(item.episode.images[camera][list(item.rows)])
+            images.append(views_of(item.episode.images, cameras, list(item.rows)))
             proprio.append(item.episode.proprio[list(item.rows)])
             words += [item.episode.instruction] * len(item.rows)
         frames = evaluate_frames(
             trained.classifier,
-            np.concatenate(images),
+            [np.concatenate(parts) for parts in zip(*images, strict=True)],
             words,
             held_out.done,
             [held_out.task] * len(words),
@@ -106,6 +107,23 @@ def backbone_from(settings: Mapping[str, Any], device: str | None = None) -> Bac
         allow_download=bool(settings.get("allow_download", False)),
         device=device or _device_from(settings),
     )
+
+
+def cameras_from(settings: Mapping[str, Any], spec: RobotSpec) -> tuple[str, ...]:
+    """The cameras that the judge looks through: `reward.cameras`, else `reward.camera`, else the robot's first.
+
+    Raises:
+        ConfigError: For one that the robot doesn't have.
+    """
+    given = settings.get("cameras") or settings.get("camera") or next(iter(spec.cameras))
+    names = tuple(map(str, [given] if isinstance(given, str) else given))
+    unknown = [name for name in names if name not in spec.cameras]
+    if unknown:
+        raise ConfigError(
+            f"reward.cameras names {', '.join(unknown)}; the robot has {', '.join(spec.cameras)}. Add it to "
+            "robot.cameras, or name one of these."
+        )
+    return names
 
 
 def threads_from(settings: Mapping[str, Any]) -> int:

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from omegaconf import DictConfig
 
 from commands.doctor.report import Finding, fail, ok
-from factory.reward import is_classifier
+from factory.reward import cameras_of_judge, is_classifier
 from factory.spec import plain, spec_of
 from robot.control.controller import LATEST_START
 from robot.rollout.judging import BESIDE, measured_s, sample_observation
 
 
 def check_judge(config: DictConfig) -> Iterator[Finding]:
-    """Load the backbone of the group `reward` and time it on an image of the first camera's size.
+    """Load the backbone of the group `reward` and time it on an image of each of the judge's cameras.
 
     Raises:
         MissingDependencyError: When its weights are not here; says how to get them.
@@ -29,12 +29,13 @@ def check_judge(config: DictConfig) -> Iterator[Finding]:
 
     settings, spec = plain(config.reward), spec_of(config)
     backbone, threads = backbone_from(settings), threads_from(settings)
-    image = next(iter(sample_observation(spec, "").images.values()))[None]
+    cameras = cameras_of_judge(config)
+    images = [sample_observation(spec, "").images[camera][None] for camera in cameras]
     with computing_with(threads):
-        taken_s = measured_s(lambda: image_features(backbone, image, False).pooled.cpu())
+        taken_s = measured_s(lambda: image_features(backbone, images, False).pooled.cpu())
     between, beside = LATEST_START / spec.control_hz, BESIDE / spec.control_hz
     place = f"the CPU with {threads} threads" if backbone.device.type == "cpu" else "the GPU"
-    found = f"{backbone.name} on {place}: {1e3 * taken_s:.0f} ms an image"
+    found = f"{backbone.name} on {place}: {1e3 * taken_s:.0f} ms {'an image' if len(cameras) == 1 else f'for {len(cameras)} images'}"
     if config.robot.name == "twin" or taken_s <= between:
         yield ok("judge", found)
     elif taken_s <= beside:
