@@ -9,10 +9,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from factory.reward import cameras_of_judge, train_reward_model
+from factory.reward import train_reward_model
 from factory.run_folders import reward_folder
 from factory.sources import open_sources
-from factory.spec import spec_of
+from factory.spec import cameras_of_judge, spec_of
 from factory.threads import training_threads
 from trajectories.alignment import EpisodeSource, missing_of
 from trajectories.errors import ConfigError, CorruptEpisodeError

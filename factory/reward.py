@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from factory.run_folders import reward_folder
-from factory.spec import plain, spec_of
+from factory.spec import plain
 from factory.task import ends_open, instructions_of
 from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError
@@ -66,17 +66,6 @@ def is_classifier(config: DictConfig) -> bool:
     from rewards.registry import CLASSIFIER
 
     return _kind_name(config) == CLASSIFIER
-
-
-def cameras_of_judge(config: DictConfig) -> tuple[str, ...]:
-    """The cameras that the judge looks through: `reward.cameras`, else `reward.camera`, else the robot's first.
-
-    Raises:
-        ConfigError: For one that the robot doesn't have.
-    """
-    from rewards.vlm_kind import cameras_from
-
-    return cameras_from(plain(config.reward), spec_of(config))
 
 
 def train_reward_model(

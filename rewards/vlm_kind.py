@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from rewards.backbone import EMBEDDED, Backbone, load_backbone
+from rewards.cameras import cameras_from
 from rewards.classifier import views_of
 from rewards.config import RewardConfig
 from rewards.evaluation import evaluate_episodes, evaluate_frames, figures_table
@@ -26,7 +27,7 @@ from trajectories.numbers import whole
 from trajectories.settings import merged
 from trajectories.types import Direction, Episode, RobotSpec
 
-_OTHERS = ("backbone", "pretrained", "allow_download", "device", "threads")
+_OTHERS = ("backbone", "pretrained", "allow_download", "device", "threads", "image_size")
 """Settings of the group that are not of `RewardConfig`."""
 AUTO = "auto"
 _MOST_THREADS = 8
@@ -107,23 +108,6 @@ def backbone_from(settings: Mapping[str, Any], device: str | None = None) -> Bac
         allow_download=bool(settings.get("allow_download", False)),
         device=device or _device_from(settings),
     )
-
-
-def cameras_from(settings: Mapping[str, Any], spec: RobotSpec) -> tuple[str, ...]:
-    """The cameras that the judge looks through: `reward.cameras`, else `reward.camera`, else the robot's first.
-
-    Raises:
-        ConfigError: For one that the robot doesn't have.
-    """
-    given = settings.get("cameras") or settings.get("camera") or next(iter(spec.cameras))
-    names = tuple(map(str, [given] if isinstance(given, str) else given))
-    unknown = [name for name in names if name not in spec.cameras]
-    if unknown:
-        raise ConfigError(
-            f"reward.cameras names {', '.join(unknown)}; the robot has {', '.join(spec.cameras)}. Add it to "
-            "robot.cameras, or name one of these."
-        )
-    return names
 
 
 def threads_from(settings: Mapping[str, Any]) -> int:

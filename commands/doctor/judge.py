@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from omegaconf import DictConfig
 
 from commands.doctor.report import Finding, fail, ok
-from factory.reward import cameras_of_judge, is_classifier
-from factory.spec import plain, spec_of
+from factory.reward import is_classifier
+from factory.spec import cameras_of_judge, plain, spec_of
 from robot.control.controller import LATEST_START
 from robot.rollout.judging import BESIDE, measured_s, sample_observation
 
@@ -35,7 +35,8 @@ def check_judge(config: DictConfig) -> Iterator[Finding]:
         taken_s = measured_s(lambda: image_features(backbone, images, False).pooled.cpu())
     between, beside = LATEST_START / spec.control_hz, BESIDE / spec.control_hz
     place = f"the CPU with {threads} threads" if backbone.device.type == "cpu" else "the GPU"
-    found = f"{backbone.name} on {place}: {1e3 * taken_s:.0f} ms {'an image' if len(cameras) == 1 else f'for {len(cameras)} images'}"
+    what = "an image" if len(cameras) == 1 else f"for {len(cameras)} images"
+    found = f"{backbone.name} on {place}: {1e3 * taken_s:.0f} ms {what}"
     if config.robot.name == "twin" or taken_s <= between:
         yield ok("judge", found)
     elif taken_s <= beside:
