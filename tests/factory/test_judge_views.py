@@ -53,9 +53,7 @@ def test_what_cannot_be_is_refused():
         spec_of(settings("reward.image_size=16"))
     with pytest.raises(ConfigError, match=r"reward\.cameras names roof; the robot has front"):
         spec_of(settings("reward.cameras=[roof]"))
-    with pytest.raises(
-        ConfigError, match=r"front-224px \(reward\.image_size\), which this robot"
-    ):
+    with pytest.raises(ConfigError, match=r"front-224px \(reward\.image_size\), which this robot"):
         cameras_from({"image_size": 224}, spec_of(settings()))
 
 
