@@ -18,6 +18,7 @@ from rewards.last_block import split_off_last_block, trunk_features
 from rewards.preprocess import resize, standardise
 from rewards.text_tower import is_cut_off, token_table, unread_words
 from rewards.weight_files import EMBEDDED, WeightFile, find_weights
+from trajectories.errors import MissingDependencyError
 from trajectories.types import UInt8
 
 _BATCH = 64
@@ -148,6 +149,19 @@ def _batches(images: UInt8 | Tensor) -> list[UInt8 | Tensor]:
 
 
 def _tokenizer(model: str) -> Any:
+    """open_clip's tokenizer of a model.
+
+    Raises:
+        MissingDependencyError: For one of the transformers package, without that or without its files.
+    """
     import open_clip
 
-    return open_clip.get_tokenizer(model)
+    try:
+        return open_clip.get_tokenizer(model)
+    except (ImportError, OSError) as error:
+        raise MissingDependencyError(
+            f"The texts of {model} are split by a tokenizer of its own, which is not here ({error}). It takes the "
+            "package transformers (`pip install transformers`), and its files, some 35 MB, come with `regrasp "
+            "fetch-weights` from the Hugging Face hub; without a network copy the cache of a machine that has them "
+            "(HF_HOME)."
+        ) from error

@@ -24,10 +24,13 @@ def check_judge(config: DictConfig) -> Iterator[Finding]:
         yield ok("judge", f"reward.kind={config.reward.kind} comes from a package outside, which looks after it")
         return
     from rewards.classifier import image_features
+    from rewards.fetching import describe
     from rewards.threads import computing_with
     from rewards.vlm_kind import backbone_from, threads_from
+    from rewards.weight_files import EMBEDDED, find_weights
 
     settings, spec = plain(config.reward), spec_of(config)
+    name, tag = str(settings.get("backbone") or EMBEDDED), settings.get("pretrained")
     backbone, threads = backbone_from(settings), threads_from(settings)
     cameras = cameras_of_judge(config)
     images = [sample_observation(spec, "").images[camera][None] for camera in cameras]
@@ -36,11 +39,13 @@ def check_judge(config: DictConfig) -> Iterator[Finding]:
     between, beside = LATEST_START / spec.control_hz, BESIDE / spec.control_hz
     place = f"the CPU with {threads} threads" if backbone.device.type == "cpu" else "the GPU"
     what = "an image" if len(cameras) == 1 else f"for {len(cameras)} images"
+    weights = "; ".join(describe(find_weights(name, tag, allow_download=False), tag))
     found = f"{backbone.name} on {place}: {1e3 * taken_s:.0f} ms {what}"
     if config.robot.name == "twin" or taken_s <= between:
-        yield ok("judge", found)
+        yield ok("judge", f"{found}. {weights}")
     elif taken_s <= beside:
-        yield ok("judge", f"{found}, more than {1e3 * between:.0f} ms: it judges beside the motion, a step later")
+        late = f"more than {1e3 * between:.0f} ms: it judges beside the motion, a step later"
+        yield ok("judge", f"{found}, {late}. {weights}")
     else:
         yield fail(
             "judge",
