@@ -15,7 +15,7 @@ from tqdm import tqdm
 from commands.attendance import Attended, attended
 from commands.learner import require_same_settings
 from factory.calibration import mark_in_use
-from factory.judging import SessionJudge, session_judge
+from factory.judging import SessionJudge, require_progress, session_judge
 from factory.link import tls_of
 from factory.policy import require_online
 from factory.reward import require_readable_task
@@ -61,8 +61,12 @@ def open_session(
         around: Robot and people.
         stop: Set when a person ends the session.
     """
+    from robot.rollout.persons_word import PersonsWord
     from robot.rollout.session import ResetFreeSession
+    from trajectories.verdicts import VerdictBook
 
+    word = PersonsWord(VerdictBook(outbox.path).add)
+    around.view.hear(word)
     station = around.station
 
     def keep(episode: Episode) -> None:
@@ -87,6 +91,7 @@ def open_session(
         takeover=around.takeover,
         judge_beside=judge.beside,
         referee=station.referee,
+        word=word,
         metadata={"kind": "online", "method": str(config.method.name), "seed": int(config.seed)},
     )
     return RecoveringSession(session, around.recovery)
@@ -110,6 +115,8 @@ def run(config: DictConfig) -> None:
     pretrained = find_policy(config, "pretrained")
     policy = load_policy(pretrained, spec_of(config), int(config.seed), mark_in_use(config))
     judge, stop = session_judge(config, policy, tqdm.write), threading.Event()
+    if float(config.finetune.shaping):
+        require_progress(judge.reward, config)
     with ExitStack() as stack:
         outbox = stack.enter_context(TrajectoryStore(folder / OUTBOX, spec_of(config)))
         bar = stack.enter_context(

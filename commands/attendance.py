@@ -76,7 +76,7 @@ def attended(
     view = SessionView(str(config.task.name), max_steps, latch, stop)
     with ExitStack() as stack:
         stack.enter_context(Console(console_path(folder), view.state, view.frames, view.words))
-        device = stack.enter_context(open_takeover(config, latch, notify, stop)) if takeover else None
+        device = stack.enter_context(open_takeover(config, latch, notify, stop, view.words)) if takeover else None
         station = stack.enter_context(open_station(config, notify, stop))
         station.env.adopt(latch)
         recovery = Recovery(station.env, station.operator, notify, stop)

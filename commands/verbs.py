@@ -103,8 +103,18 @@ VERBS: dict[str, Verb] = {
         "commands.train_reward",
         "train_reward",
         "fine-tune, calibrate and threshold the vision-language success classifier",
-        "Reads the store that `collect` filled and writes the reward model's folder.",
+        "Reads the store that `collect` filled, and fine-tuning's episodes that people spoke about (`review`, `say`),\n"
+        "and writes the reward model's folder. reward=NAME chooses another kind of judge: docs/rewards.md.",
         "reward.false_positive_rate=0.01",
+    ),
+    "label": Verb(
+        "commands.label",
+        "label",
+        "have the reward model say of stored episodes whether they succeeded, into a file for `train-reward`",
+        "For episodes that nobody marked, with a judge that is dear or slow, such as reward=generative_vlm; the store\n"
+        "itself stays as it is.",
+        "reward=generative_vlm reward.model=NAME store=imported/kitchen",
+        "Labels so far are kept; the same command goes on.",
     ),
     "evaluate-reward": Verb(
         "commands.evaluate_reward",
@@ -223,11 +233,22 @@ VERBS: dict[str, Verb] = {
     "say": Verb(
         "commands.watch.say",
         "say",
-        "a word to a running session: clear (a fault), ready (the scene is arranged), hold, stop",
+        "a word to a running session: clear (a fault), ready (the scene is arranged), hold, stop, done, not_done",
         "clear: you looked at the arm and take responsibility for going on; needs your name.\n"
-        "ready: the scene is as the session asked.  hold: stop the arm at once.  stop: end after this episode.",
+        "ready: the scene is as the session asked.  hold: stop the arm at once.  stop: end after this episode.\n"
+        "done, not_done: the episode under way, or the last one, was done or not, whatever the judge said; needs your\n"
+        "name, is kept, and what is learned follows it.  take_back: not so.  by_keys=true: one key a word.",
         "word=clear by=Anna fault=kdqx3",
         "Ask `regrasp watch once=true` whether the session heard you.",
+    ),
+    "review": Verb(
+        "commands.review.review",
+        "review",
+        "judged episodes of a run as a web page: two keys agree with the judge or overturn it",
+        "The doubtful and the surprising ones come first. What you say is kept beside each episode with your name; a\n"
+        "learner that runs on this machine relabels what it learns from, and `train-reward` learns from it, too.",
+        "task=pot_pick_place seed=0",
+        "What was said is kept; the same command goes on.",
     ),
     "certificates": Verb(
         "commands.certificates",

@@ -14,6 +14,7 @@ from factory.task import instructions_of
 from factory.twin import in_simulated_time
 from robot.interfaces import Policy
 from robot.rollout.judging import judge_s, judges_beside, policy_s, sample_observation
+from trajectories.errors import ConfigError
 
 if TYPE_CHECKING:
     from rewards.kind import LoadedReward
@@ -57,6 +58,22 @@ def session_judge(config: DictConfig, policy: Policy | None, notify: Callable[[s
     where = "beside the motion, so that it decides a step later" if beside else "between two steps"
     notify(f"The judge takes {1e3 * judge:.0f} ms, the policy {1e3 * acting:.0f} ms: it judges {where}.")
     return SessionJudge(reward, beside)
+
+
+def require_progress(reward: LoadedReward, config: DictConfig) -> None:
+    """Refuse a reward model that doesn't say how far a task has come, where learning counts on it.
+
+    Raises:
+        ConfigError: With what to do.
+    """
+    observation = sample_observation(spec_of(config), instructions_of(config)["forward"][0])
+    reward.reset(observation.instruction)
+    if reward.update(observation).progress is None:
+        raise ConfigError(
+            f"finetune.shaping={config.finetune.shaping} rewards progress, of which the run's judge says nothing. "
+            "Train one that sees time (`regrasp train-reward reward.window=8`), or give finetune.shaping=0."
+        )
+    reward.reset(observation.instruction)
 
 
 def _reward(config: DictConfig) -> LoadedReward:

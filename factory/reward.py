@@ -61,11 +61,11 @@ def reward_kind(config: DictConfig) -> RewardKind:
     return KINDS[_kind_name(config)]
 
 
-def is_classifier(config: DictConfig) -> bool:
-    """Whether the settings name the success classifier, which judges through a backbone."""
-    from rewards.registry import CLASSIFIER
+def judges_through_backbone(config: DictConfig) -> bool:
+    """Whether the settings name a reward model of the project that looks at every frame through its backbone."""
+    from rewards.registry import ASKING, KINDS
 
-    return _kind_name(config) == CLASSIFIER
+    return _kind_name(config) in KINDS.own and _kind_name(config) != ASKING
 
 
 def train_reward_model(
@@ -86,7 +86,7 @@ def train_reward_model(
     folder.mkdir(parents=True, exist_ok=True)
     (folder / KIND_FILE).unlink(missing_ok=True)
     task, instructions = str(config.task.name), instructions_of(config)
-    said = kind.train(episodes, task, instructions, spec, _own_settings(config), folder, progress)
+    said = kind.train(episodes, task, instructions, spec, reward_settings(config), folder, progress)
     replace_file(folder / KIND_FILE, json.dumps({"kind": _kind_name(config)}).encode() + b"\n")
     return said
 
@@ -107,7 +107,18 @@ def reward_of(config: DictConfig, spec: RobotSpec) -> LoadedReward:
             f"The reward model in {folder} is of kind {stored!r}, but the settings name {named!r}. Give the same "
             "reward=... as for `regrasp train-reward`, or run that again."
         )
-    return reward_kind(config).load(folder, spec, _own_settings(config))
+    return reward_kind(config).load(folder, spec, reward_settings(config))
+
+
+def decision_of(config: DictConfig) -> tuple[float, int]:
+    """The threshold of the run's judge and the frames in a row that must reach it.
+
+    Of a reward model that doesn't say, or on a machine without it: 0.5, and the `reward.frames` of the settings.
+    """
+    from rewards.files import stored_decision
+
+    known = stored_decision(reward_folder(Path(config.run_dir)))
+    return known or (0.5, int(config.reward.get("frames") or 1))
 
 
 def _kind_name(config: DictConfig) -> str:
@@ -128,7 +139,8 @@ def _stored_kind(folder: Path) -> str:
         raise CheckpointError(f"{path} is damaged: {error}. Run `regrasp train-reward` again.") from error
 
 
-def _own_settings(config: DictConfig) -> dict[str, Any]:
+def reward_settings(config: DictConfig) -> dict[str, Any]:
+    """The settings of the group `reward` but `kind`, as plain types, with what the task says of its end."""
     from rewards.registry import KINDS
 
     given = {key: value for key, value in plain(config.reward).items() if key != "kind"}

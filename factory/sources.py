@@ -1,9 +1,9 @@
-"""The stores that a run learns from: its own, or those that the key `data` names, aligned to the first one's robot."""
+"""The stores that a run learns from: its own, or those that the key `data` names, aligned to its robot."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ class NamedStores:
     """What the keys `data` and `data_roles` say.
 
     Attributes:
-        paths: Folders of stores, the target robot's first.
+        paths: Folders of stores, the target robot's own first where it has one.
         roles: Of each store's cameras.
     """
 
@@ -73,16 +73,16 @@ class NamedStores:
             ) from error
 
     def open(self, spec: RobotSpec, stack: ExitStack) -> list[EpisodeSource]:
-        """The stores, each aligned to the first one's robot, which must be the one of `spec`.
+        """The stores, each aligned to the robot of `spec`.
 
         Raises:
             ConfigError: A role names no camera, or an episode is in two of them.
-            SpecMismatchError: The first one's robot is another, or another one's actions mean something else.
+            SpecMismatchError: Actions of one of them mean something else.
             StoreError: See `TrajectoryStore`.
         """
         stores: list[EpisodeSource] = []
-        for i, (path, roles) in enumerate(zip(self.paths, self.roles, strict=True)):
-            store = stack.enter_context(TrajectoryStore(path, spec if i == 0 else None, read_only=True))
+        for path, roles in zip(self.paths, self.roles, strict=True):
+            store = stack.enter_context(TrajectoryStore(path, read_only=True))
             stores.append(aligned(store, spec, roles))
         require_ids_of_their_own(stores)
         return stores
@@ -161,12 +161,14 @@ def shares_of(config: DictConfig) -> tuple[float, ...] | None:
     return tuple(float(share) for share in shares)
 
 
-def sources_in_words(stores: Iterable[EpisodeSource]) -> str:
+def sources_in_words(stores: Sequence[EpisodeSource]) -> str:
     """A line for each store: how many episodes it has, and what they lack."""
-    lines = []
-    for store in stores:
-        lacks = str(missing_of(store))
-        lines.append(f"{store.path}: {len(store)} episodes" + (f", without {lacks} (masked)" if lacks else ""))
+    lines, lacks = [], [missing_of(store) for store in stores]
+    for store, lacking in zip(stores, lacks, strict=True):
+        lines.append(f"{store.path}: {len(store)} episodes" + (f", without {lacking} (masked)" if str(lacking) else ""))
+    never = [name for name in lacks[0].proprio if all(name in lacking.proprio for lacking in lacks)] if lacks else []
+    if never:
+        lines.append(f"Nothing of this has {', '.join(never)}: the policy will not look at it on the robot either.")
     return "\n".join(lines)
 
 

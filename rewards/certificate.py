@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from scipy.stats import beta
 
 from rewards.calibration import Threshold
-from rewards.config import RewardConfig
+from rewards.config import DecisionConfig
 from trajectories.errors import ConfigError
 
 CONFIDENCE = 0.95
@@ -45,12 +46,14 @@ class Certificate:
         negatives: Number of those.
         found: Successes that were called done.
         positives: Number of those.
+        directions: Direction -> how many successes were found there, and of how many.
     """
 
     stopped: int
     negatives: int
     found: int
     positives: int
+    directions: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def threshold(self, value: float) -> Threshold:
         """The threshold with these figures."""
@@ -71,6 +74,7 @@ class Certificate:
             "found": self.found,
             "positives": self.positives,
             "recall_at_least": lowest_rate(self.found, self.positives),
+            "found_by_direction": {name: list(counts) for name, counts in self.directions.items()},
             "confidence": CONFIDENCE,
             "stated_rate": rate,
             "certified": self.certifies(rate),
@@ -99,7 +103,7 @@ class Certificate:
             lines.append(f"False positives: the stated {asked} is not certified.")
         return "\n".join(lines)
 
-    def require(self, config: RewardConfig) -> None:
+    def require(self, config: DecisionConfig) -> None:
         """Refuse a judge that is certainly not what was asked for.
 
         Raises:
@@ -115,11 +119,14 @@ class Certificate:
                 "failures of the kind that look like success, raise reward.least_probability (at the cost of recall), "
                 "give a larger backbone, or state the rate that you accept."
             )
-        if highest_rate(self.found, self.positives, CERTAINTY) < LEAST_USEFUL_RECALL:
+        for name, (found, positives) in {"": (self.found, self.positives), **self.directions}.items():
+            if highest_rate(found, positives, CERTAINTY) >= LEAST_USEFUL_RECALL:
+                continue
             raise ConfigError(
-                f"The judge would miss most successes: it found {self.found} of {self.positives} held-out ones, at "
-                f"most {100 * highest_rate(self.found, self.positives, CERTAINTY):.0f} % {sure}. It was not saved. A "
-                f"decision takes reward.frames={config.frames} frames in a row that count, of those after success: "
+                f"The judge would miss most successes{f' of the {name} task' if name else ''}: it found {found} of "
+                f"{positives} held-out ones, at most {100 * highest_rate(found, positives, CERTAINTY):.0f} % {sure}. "
+                "It was not saved. A decision takes "
+                f"reward.frames={config.frames} frames in a row that count, of those after success: "
                 f"only the last reward.success_frames={config.success_frames} and the reward.gap={config.gap} before "
                 "them, with the gripper open unless reward.require_open_gripper=false. Lower reward.frames, or record "
                 "demonstrations that go on for longer after success. If that is not it, the judge can't see the "

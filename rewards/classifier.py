@@ -22,8 +22,10 @@ from torch import Tensor, nn
 from rewards.backbone import Backbone
 from rewards.calibration import Calibration, Threshold
 from rewards.doubt import DoubtRules
+from rewards.temporal import TimeNet
+from rewards.windows import Windows, window_rows
 from trajectories.errors import ConfigError
-from trajectories.types import Float32, RobotSpec, UInt8
+from trajectories.types import Episode, Float32, RobotSpec, UInt8
 
 
 class SuccessHead(nn.Module):
@@ -64,20 +66,55 @@ class Member(nn.Module):
 
 
 @dataclass(frozen=True)
+class Ensemble:
+    """What judges: networks whose mean logit counts, and what sees time, if anything.
+
+    Attributes:
+        members: In evaluation mode.
+        time: Corrects their mean by the last frames, and says how far the task has come; None for judges that look at
+            each frame alone.
+    """
+
+    members: tuple[Member, ...]
+    time: TimeNet | None = None
+
+    @property
+    def needs_trunk(self) -> bool:
+        """Whether a member has its own last block."""
+        return any(member.last_block is not None for member in self.members)
+
+    def judge(self, features: ImageFeatures, texts: Tensor, zero_shot: Tensor) -> tuple[Tensor, Tensor]:
+        """Logit and progress, (N,) both, for N images and texts (N, E); the progress is NaN without `time`."""
+        logits, progress = self.judge_each(features, texts, zero_shot)
+        return logits.mean(dim=0), progress
+
+    def judge_each(self, features: ImageFeatures, texts: Tensor, zero_shot: Tensor) -> tuple[Tensor, Tensor]:
+        """The same with the logits (M, N) of each member; `time` corrects all alike."""
+        logits = torch.stack([member(features, texts, zero_shot) for member in self.members])
+        if self.time is None:
+            return logits, torch.full_like(logits[0], torch.nan)
+        correction, progress = self.time(features.require_windows(), texts)
+        return logits + correction, torch.sigmoid(progress)
+
+
+@dataclass(frozen=True)
 class ImageFeatures:
     """What the frozen backbone says about N instants, each seen by C cameras.
 
     Attributes:
         pooled: Unit embeddings float32 (N, C * E), camera by camera.
         trunk: Input of the last block (N, C, ...), or None where nothing needs it.
+        windows: The last frames up to each of them, or None where each is looked at alone.
     """
 
     pooled: Tensor
     trunk: Tensor | None = None
+    windows: Windows | None = None
 
     def __getitem__(self, rows: Tensor | NDArray[np.int64] | slice) -> ImageFeatures:
         """Some of the instants."""
-        return ImageFeatures(self.pooled[rows], None if self.trunk is None else self.trunk[rows].float())
+        trunk = None if self.trunk is None else self.trunk[rows].float()
+        return ImageFeatures(self.pooled[rows], trunk, None if self.windows is None else self.windows[rows])
 
     def require_trunk(self) -> Tensor:
         """The trunk's output.
@@ -88,6 +125,16 @@ class ImageFeatures:
         if self.trunk is None:
             raise ConfigError("These image features were computed without the trunk; pass trunk=True.")
         return self.trunk
+
+    def require_windows(self) -> Windows:
+        """The windows.
+
+        Raises:
+            ConfigError: There are none.
+        """
+        if self.windows is None:
+            raise ConfigError("This success classifier looks at the last frames of an episode; give it windows.")
+        return self.windows
 
 
 Views = UInt8 | Sequence[UInt8]
@@ -127,9 +174,16 @@ def views_of(
     return [images[camera][rows] for camera in cameras]
 
 
-def member_logits(members: Sequence[Member], features: ImageFeatures, texts: Tensor, zero_shot: Tensor) -> Tensor:
-    """What each of M members says: logits (M, N); texts (N, E), zero-shot logits (N,)."""
-    return torch.stack([member(features, texts, zero_shot) for member in members])
+def alone(features: ImageFeatures, proprio: Tensor) -> ImageFeatures:
+    """The same images, each as the first frame of an episode; proprioception (N, P)."""
+    rows = torch.arange(len(proprio), device=features.pooled.device)[:, None]
+    return ImageFeatures(features.pooled, features.trunk, Windows(features.pooled, proprio, rows))
+
+
+def in_order(features: ImageFeatures, proprio: Tensor, window: int) -> ImageFeatures:
+    """The same images as the frames of one episode, from its first one; proprioception (N, P)."""
+    rows = torch.from_numpy(window_rows(np.arange(len(proprio)), window)).to(features.pooled.device)
+    return ImageFeatures(features.pooled, features.trunk, Windows(features.pooled, proprio, rows))
 
 
 def frames_that_count(proprio: Float32, spec: RobotSpec, require_open_gripper: bool) -> NDArray[np.bool_]:
@@ -164,6 +218,8 @@ class SuccessClassifier:
         spec: The robot that it was trained for.
         wordings: Instructions of its task that it was calibrated and tried under; empty for a classifier of a version
             that did not note them.
+        time: Corrects the members' mean by the last frames, and says how far the task has come; None where each frame
+            is looked at alone.
         doubt: When it is unsure; None for a classifier of a version that was never.
     """
 
@@ -176,6 +232,7 @@ class SuccessClassifier:
     require_open_gripper: bool
     spec: RobotSpec
     wordings: tuple[str, ...] = ()
+    time: TimeNet | None = None
     doubt: DoubtRules | None = None
 
     @property
@@ -183,9 +240,14 @@ class SuccessClassifier:
         """Name of the first camera."""
         return self.cameras[0]
 
+    @property
+    def ensemble(self) -> Ensemble:
+        """What judges, without its rules."""
+        return Ensemble(self.members, self.time)
+
     @torch.no_grad()
     def logits(self, views: Views, instructions: Sequence[str]) -> NDArray[np.float64]:
-        """Uncalibrated logits float64 (N,) of N instants under N instructions.
+        """Uncalibrated logits float64 (N,) of N instants under N instructions, each instant by itself.
 
         Args:
             views: Images uint8 (N, H, W, 3) of its camera, or such of each of `cameras`.
@@ -197,19 +259,21 @@ class SuccessClassifier:
         count = len(views if isinstance(views, np.ndarray) else views[0])
         if count != len(instructions):
             raise ConfigError(f"Got {count} images but {len(instructions)} instructions.")
-        needs_trunk = any(member.last_block is not None for member in self.members)
-        features = image_features(self.backbone, views, needs_trunk)
-        return self.feature_logits(features[:], self.backbone.encode_text(instructions))
+        features = image_features(self.backbone, views, self.ensemble.needs_trunk)
+        if self.time is not None:
+            unknown = torch.full((count, len(self.spec.proprio)), torch.nan, device=features.pooled.device)
+            features = alone(features, unknown)
+        return self.judge(features[:], self.backbone.encode_text(instructions))[0]
 
-    def feature_logits(self, features: ImageFeatures, texts: Tensor) -> NDArray[np.float64]:
-        """The same from features and text embeddings (N, E): the mean of the members."""
-        return self.member_logits(features, texts).mean(dim=0).double().cpu().numpy()
+    def judge(self, features: ImageFeatures, texts: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Uncalibrated logits and progress float64 (N,) from features and text embeddings (N, E); see `Ensemble`."""
+        each, progress = self.judge_each(features, texts)
+        return each.mean(dim=0).double().cpu().numpy(), progress.double().cpu().numpy()
 
     @torch.no_grad()
-    def member_logits(self, features: ImageFeatures, texts: Tensor) -> Tensor:
-        """Uncalibrated logits (M, N) of each of M members, from features and text embeddings (N, E)."""
-        zero_shot = self.backbone.zero_shot(features.pooled, texts)
-        return member_logits(self.members, features, texts, zero_shot)
+    def judge_each(self, features: ImageFeatures, texts: Tensor) -> tuple[Tensor, Tensor]:
+        """Uncalibrated logits (M, N) of each member, and the progress (N,)."""
+        return self.ensemble.judge_each(features, texts, self.backbone.zero_shot(features.pooled, texts))
 
     def counts(self, proprio: Float32) -> NDArray[np.bool_]:
         """Whether frames with proprioception (N, P) count towards done: bool (N,)."""
@@ -218,3 +282,14 @@ class SuccessClassifier:
     def probabilities(self, views: Views, instructions: Sequence[str]) -> NDArray[np.float64]:
         """Calibrated probabilities float64 (N,); arguments as for `logits`."""
         return self.calibration(self.logits(views, instructions))
+
+    def of_episode(self, episode: Episode) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Calibrated probabilities and progress float64 (T + 1,) of an episode's frames, seen one after the other."""
+        views = views_of(episode.images, self.cameras, slice(None))
+        features = image_features(self.backbone, views, self.ensemble.needs_trunk)
+        if self.time is not None:
+            proprio = torch.from_numpy(np.asarray(episode.proprio, np.float32)).to(features.pooled.device)
+            features = in_order(features, proprio, self.time.window)
+        texts = self.backbone.encode_text([episode.instruction] * len(views[0]))
+        logits, progress = self.judge(features[:], texts)
+        return self.calibration(logits), progress

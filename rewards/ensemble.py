@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -11,12 +10,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from rewards.backbone import Backbone
-from rewards.classifier import ImageFeatures, Member, member_logits
+from rewards.classifier import Ensemble, ImageFeatures, Member
 from rewards.config import RewardConfig
 from rewards.gathering import RewardData
 from rewards.pairs import Pairs, joined, with_copies
 from rewards.samples import Wordings
 from rewards.threads import computing_with
+from rewards.time_training import TimeTrainer
 from trajectories.types import Float64, Int64
 
 _CHUNK = 4096
@@ -28,8 +28,8 @@ class EnsembleTrainer:
     def __init__(self, data: RewardData, wordings: Wordings, backbone: Backbone, config: RewardConfig) -> None:
         self._data, self._wordings, self._backbone, self._config = data, wordings, backbone, config
 
-    def train(self, pairs: Pairs) -> tuple[Member, ...]:
-        """`config.members` networks that differ in their seeds alone, in evaluation mode.
+    def train(self, pairs: Pairs) -> Ensemble:
+        """`config.members` networks that differ in their seeds alone and what sees time, in evaluation mode.
 
         Args:
             pairs: What they learn from, with both labels among them, without changed copies.
@@ -37,18 +37,24 @@ class EnsembleTrainer:
         everything = with_copies(pairs, self._data)
         small = None if self._config.finetune_last_block else 1  # steps of a head are too short to be shared out
         with computing_with(small):
-            return tuple(self._member(pairs, everything, self._config.seed + m) for m in range(self._config.members))
+            seeds = range(self._config.seed, self._config.seed + self._config.members)
+            members = tuple(self._member(pairs, everything, seed) for seed in seeds)
+            if not self._config.window:
+                return Ensemble(members)
+            return Ensemble(
+                members,
+                TimeTrainer(self._data, self._wordings, self._backbone, self._config).train(members, everything),
+            )
 
     @torch.no_grad()
-    def logits(self, members: Sequence[Member], rows: Int64, texts: Int64) -> Float64:
-        """Mean logits float64 (N,) of frames under wordings: rows of the features (N,), rows of the wordings (N,)."""
+    def logits(self, ensemble: Ensemble, rows: Int64, texts: Int64) -> Float64:
+        """Logits float64 (N,) of frames under wordings: rows of the features (N,), rows of the wordings (N,)."""
         parts = []
         for start in range(0, len(rows), _CHUNK):
             chosen = slice(start, start + _CHUNK)
             text = self._wordings.texts[torch.from_numpy(texts[chosen]).to(self._wordings.texts.device)]
             features = self._features(rows[chosen])
-            zero_shot = self._backbone.zero_shot(features.pooled, text)
-            parts.append(member_logits(members, features, text, zero_shot).mean(dim=0))
+            parts.append(ensemble.judge(features, text, self._backbone.zero_shot(features.pooled, text))[0])
         return torch.cat(parts).double().cpu().numpy() if parts else np.zeros(0)
 
     def _features(self, rows: Int64) -> ImageFeatures:
@@ -74,7 +80,7 @@ class EnsembleTrainer:
         """The highest logit of each pair among its goal's wordings: float64 (N,)."""
         index, texts = self._wordings.every(pairs.goals)
         highest = np.full(len(pairs), -np.inf)
-        np.maximum.at(highest, index, self.logits([member], pairs.rows[index], texts))
+        np.maximum.at(highest, index, self.logits(Ensemble((member,)), pairs.rows[index], texts))
         return highest
 
     def _fit(self, member: Member, pairs: Pairs, hard: Pairs, rng: np.random.Generator) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rewards.calibration import sigmoid
-from rewards.classifier import SuccessClassifier, Views, views_of
+from rewards.classifier import SuccessClassifier, Views
 from rewards.debounce import first_done
 from rewards.frames import SUCCESS, label_frames
 from rewards.metrics import (
@@ -85,8 +85,7 @@ def evaluate_episodes(classifier: SuccessClassifier, episodes: Iterable[Episode]
     for episode in episodes:
         if episode.outcome == "unknown":
             continue
-        frames = views_of(episode.images, classifier.cameras, slice(None))
-        probabilities = classifier.probabilities(frames, [episode.instruction] * (len(episode) + 1))
+        probabilities, _ = classifier.of_episode(episode)
         series = np.where(classifier.counts(episode.proprio), probabilities, -np.inf)
         stops.append((episode, first_done(series, classifier.threshold.value, classifier.frames)))
     return episode_figures(stops)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from dataclasses import asdict
@@ -10,19 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
 
 from rewards.backbone import Backbone
 from rewards.calibration import Calibration, Threshold
 from rewards.classifier import Member, SuccessClassifier
 from rewards.doubt import DoubtRules, SceneDistance
-from trajectories.durable import replace_file
+from rewards.folder import JSON, read_folder, write_folder
+from rewards.temporal import TimeNet
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import RobotSpec
 
 FORMAT = 1
 _SCENE_MEAN, _SCENE_PRECISION = "scene.mean", "scene.precision"
+_TIME = "time."
 
 
 def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[str, Any] | None = None) -> None:
@@ -33,19 +32,18 @@ def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[st
         folder: Created when missing; an older classifier in it is replaced.
         report: JSON to keep beside it, e.g. the figures of its training.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     tensors = {
-        f"{index}.{name}": value.detach().cpu().contiguous().clone()
+        f"{index}.{name}": value
         for index, member in enumerate(classifier.members)
         for name, value in member.state_dict().items()
     }
     if classifier.doubt is not None and classifier.doubt.scene is not None:
-        tensors[_SCENE_MEAN] = classifier.doubt.scene.mean.clone()
-        tensors[_SCENE_PRECISION] = classifier.doubt.scene.precision.clone()
-    payload = save(tensors)
+        scene = classifier.doubt.scene
+        tensors |= {_SCENE_MEAN: scene.mean, _SCENE_PRECISION: scene.precision}
+    if classifier.time is not None:
+        tensors |= {f"{_TIME}{name}": value for name, value in classifier.time.state_dict().items()}
     description = {
         "format": FORMAT,
-        "sha256": hashlib.sha256(payload).hexdigest(),
         "backbone": {"name": classifier.backbone.name, "digest": classifier.backbone.digest},
         "members": len(classifier.members),
         "hidden": classifier.members[0].head.hidden,
@@ -58,12 +56,10 @@ def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[st
         "spec": classifier.spec.to_dict(),
         "wordings": list(classifier.wordings),
         "doubt": None if classifier.doubt is None else _doubt_to_dict(classifier.doubt),
+        "window": 0 if classifier.time is None else classifier.time.window,
         "report": report or {},
     }
-    json_path = folder / "reward.json"
-    json_path.unlink(missing_ok=True)
-    replace_file(folder / "reward.safetensors", payload)
-    replace_file(json_path, (json.dumps(description, indent=1) + "\n").encode())
+    write_folder(folder, tensors, description)
 
 
 def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = None) -> SuccessClassifier:
@@ -78,16 +74,10 @@ def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = N
         CheckpointError: When the folder is incomplete, damaged or made for another backbone.
         SpecMismatchError: When it was trained for another robot.
     """
-    json_path, weights = folder / "reward.json", folder / "reward.safetensors"
-    if not json_path.is_file() or not weights.is_file():
-        raise CheckpointError(f"There is no success classifier in {folder}. Train one with `regrasp train-reward`.")
+    description, tensors = read_folder(folder, "success classifier")
     try:
-        description = json.loads(json_path.read_text(encoding="utf-8"))
-        payload = weights.read_bytes()
         if description["format"] != FORMAT:
-            raise CheckpointError(f"{json_path} has format {description['format']}; this version reads {FORMAT}.")
-        if hashlib.sha256(payload).hexdigest() != description["sha256"]:
-            raise CheckpointError(f"{weights} does not match the digest in {json_path.name}; train it again.")
+            raise CheckpointError(f"{folder / JSON} has format {description['format']}; this version reads {FORMAT}.")
         if description["backbone"]["digest"] != backbone.digest:
             raise CheckpointError(
                 f"The success classifier in {folder} was trained on backbone "
@@ -96,11 +86,10 @@ def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = N
                 "Load that backbone, or run `regrasp train-reward` again."
             )
         made_for = RobotSpec.from_dict(description["spec"])
-        tensors = load(payload)
-        members = _members(description, tensors, backbone)
         classifier = SuccessClassifier(
             backbone=backbone,
-            members=members,
+            members=_members(description, tensors, backbone),
+            time=_time(description, tensors, backbone, made_for),
             calibration=Calibration(**description["calibration"]),
             threshold=Threshold(**description["threshold"]),
             frames=int(description["frames"]),
@@ -110,11 +99,20 @@ def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = N
             wordings=tuple(map(str, description.get("wordings", ()))),
             doubt=_doubt(description.get("doubt"), tensors),
         )
-    except (KeyError, TypeError, ValueError, RuntimeError, SafetensorError, ConfigError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
         raise CheckpointError(f"The success classifier in {folder} is damaged: {error}. Train it again.") from error
     if spec is not None:
         spec.require_same(made_for, f"The success classifier in {folder}")
     return classifier
+
+
+def stored_decision(folder: Path) -> tuple[float, int] | None:
+    """Threshold and consecutive frames of the classifier in `folder`; None where there is none that says so."""
+    try:
+        description = json.loads((folder / JSON).read_text(encoding="utf-8"))
+        return float(description["threshold"]["value"]), int(description["frames"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _members(description: dict[str, Any], tensors: dict[str, torch.Tensor], backbone: Backbone) -> tuple[Member, ...]:
@@ -127,6 +125,17 @@ def _members(description: dict[str, Any], tensors: dict[str, torch.Tensor], back
         member.load_state_dict(own, strict=True)
         members.append(member.eval().requires_grad_(False))
     return tuple(members)
+
+
+def _time(
+    description: dict[str, Any], tensors: dict[str, torch.Tensor], backbone: Backbone, spec: RobotSpec
+) -> TimeNet | None:
+    window = int(description.get("window", 0))
+    if not window:
+        return None
+    time = TimeNet(backbone.image_width, len(spec.proprio), window, len(_cameras(description))).to(backbone.device)
+    time.load_state_dict({name.removeprefix(_TIME): value for name, value in tensors.items() if name.startswith(_TIME)})
+    return time.eval().requires_grad_(False)
 
 
 def _doubt_to_dict(rules: DoubtRules) -> dict[str, Any]:

@@ -28,6 +28,23 @@ def label_aftermath(length: int, outcome: str) -> NDArray[np.int8]:
     return np.full(length + 1, SUCCESS if outcome == "success" else OTHER, dtype=np.int8)
 
 
+def label_missed(length: int, success_frames: int = 3) -> NDArray[np.int8]:
+    """Labels of the T + 1 observations of a success that its judge missed and a person saw.
+
+    When it was done nobody said, so only the last `success_frames` are labelled.
+
+    Args:
+        length: Number of steps T.
+        success_frames: Positive frames at the end.
+
+    Returns:
+        int8 (T + 1,): 1 success, -1 unknown.
+    """
+    labels = np.full(length + 1, UNKNOWN, dtype=np.int8)
+    labels[-success_frames:] = SUCCESS
+    return labels
+
+
 def label_frames(length: int, outcome: str, success_frames: int = 3, gap: int = 4) -> NDArray[np.int8]:
     """Labels of the T + 1 observations of an episode under its own instruction.
 

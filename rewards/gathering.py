@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -13,10 +13,12 @@ from rewards.augment import augment
 from rewards.backbone import Backbone
 from rewards.classifier import ImageFeatures, frames_that_count, image_features, views_of
 from rewards.config import RewardConfig
-from rewards.frames import OTHER, SUCCESS, UNKNOWN, label_aftermath, label_frames
+from rewards.frames import OTHER, SUCCESS, UNKNOWN, label_aftermath, label_frames, label_missed
+from rewards.windows import Windows, window_rows
 from trajectories.errors import ConfigError
 from trajectories.kinds import AFTERMATH, kind_of, parent_of
-from trajectories.types import Direction, Episode, Int64, RobotSpec, UInt8
+from trajectories.types import Direction, Episode, Float32, Int64, RobotSpec, UInt8
+from trajectories.verdicts import was_missed
 
 Goal = tuple[str, str]
 """Task and direction."""
@@ -36,6 +38,8 @@ class EpisodeRows:
         aftermath: Whether the arm only looks at what it left: nothing to decide on a threshold by.
         complete: Whether every frame is there.
         fold: Part of the cross-validation.
+        film: int64 (T + 1,) rows of all its frames; empty where nothing looks at more than one frame.
+        film_labels: int8, theirs.
     """
 
     id: str
@@ -47,6 +51,8 @@ class EpisodeRows:
     aftermath: bool
     complete: bool
     fold: int
+    film: Int64 = field(default_factory=lambda: np.zeros(0, np.int64))
+    film_labels: NDArray[np.int8] = field(default_factory=lambda: np.zeros(0, np.int8))
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -105,6 +111,8 @@ class _Gathering:
         self.rng = np.random.default_rng(config.seed)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.parts: list[ImageFeatures] = []
+        self.proprio: list[Float32] = []
+        self.windows: list[Int64] = []
         self.count = 0
         self.goals: dict[Goal, dict[str, None]] = {}
         self.episodes: list[EpisodeRows] = []
@@ -122,19 +130,25 @@ class _Gathering:
         after = kind_of(episode) == AFTERMATH
         if after:
             labels = label_aftermath(len(episode), episode.outcome)
+        elif was_missed(episode):
+            labels = label_missed(len(episode), config.success_frames)
         else:
             labels = label_frames(len(episode), episode.outcome, config.success_frames, config.gap)
         counts = frames_that_count(episode.proprio, self.spec, config.require_open_gripper)
         sample = self._sample(labels)
         kept = np.arange(len(labels)) if episode.task == self.task else sample
-        rows = self._embed(views_of(episode.images, config.views, kept))
+        shown = np.arange(len(labels)) if config.window else kept
+        film = self._embed(views_of(episode.images, config.views, shown))
+        self._see(film, episode.proprio[shown])
+        rows = film[np.searchsorted(shown, kept)]
         for _ in range(config.augmentations):
             changed = [
                 augment(torch.from_numpy(images), config.shift, config.colour, self.generator).numpy()
                 for images in views_of(episode.images, config.views, sample)
             ]
-            originals = rows[np.searchsorted(kept, sample)]
-            for original, copy in zip(originals, self._embed(changed), strict=True):
+            originals, copies = film[np.searchsorted(shown, sample)], self._embed(changed)
+            self._see(film, episode.proprio[sample], copies, np.searchsorted(shown, sample))
+            for original, copy in zip(originals, copies, strict=True):
                 self.copies.setdefault(int(original), []).append(int(copy))
         goal = (episode.task, episode.direction)
         self.goals.setdefault(goal, {})[episode.instruction] = None
@@ -151,6 +165,8 @@ class _Gathering:
                 aftermath=after,
                 complete=len(kept) == len(labels),
                 fold=-1,
+                film=film if config.window else np.zeros(0, np.int64),
+                film_labels=labels if config.window else np.zeros(0, np.int8),
             )
         )
 
@@ -173,7 +189,12 @@ class _Gathering:
         episodes = tuple(
             replace(episode, fold=fold) for episode, fold in zip(self.episodes, self._folds(), strict=True)
         )
-        return RewardData(ImageFeatures(pooled, trunk), tuple(names), wordings, episodes, self.copies)
+        windows = None
+        if self.config.window:
+            proprio = torch.from_numpy(np.concatenate(self.proprio)).to(pooled.device)
+            rows = torch.from_numpy(np.concatenate(self.windows)).to(pooled.device)
+            windows = Windows(pooled, proprio, rows)
+        return RewardData(ImageFeatures(pooled, trunk, windows), tuple(names), wordings, episodes, self.copies)
 
     def _folds(self) -> list[int]:
         """The part of each episode: an episode and the looks at what it left share one, and kinds are spread evenly."""
@@ -194,6 +215,17 @@ class _Gathering:
         if len(others) > self.config.frames_per_episode:
             others = self.rng.choice(others, self.config.frames_per_episode, replace=False)
         return np.sort(np.concatenate([others, np.flatnonzero(labels == SUCCESS)]))
+
+    def _see(self, film: Int64, proprio: Float32, copies: Int64 | None = None, at: Int64 | None = None) -> None:
+        """Note proprioception and windows of an episode's frames, or of changed copies of those at the places `at`."""
+        if not self.config.window:
+            return
+        windows = window_rows(film, self.config.window)
+        if copies is not None and at is not None:
+            windows = windows[at]
+            windows[:, -1] = copies
+        self.proprio.append(np.asarray(proprio, np.float32))
+        self.windows.append(windows)
 
     def _embed(self, views: list[UInt8]) -> Int64:
         """Rows of the features of these images, (n, H, W, 3) of each camera."""

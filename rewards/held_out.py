@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from rewards.calibration import Calibration, choose_threshold, fit_calibration
 from rewards.certificate import Certificate
-from rewards.config import RewardConfig
+from rewards.config import DecisionConfig
 from rewards.debounce import sustained
 from rewards.frames import OTHER
 from rewards.gathering import RewardData
@@ -81,7 +81,7 @@ class Rules:
     for_rate: float
 
 
-def fit_rules(data: RewardData, task: str, samples: Samples, logits: Float64, config: RewardConfig) -> Rules:
+def fit_rules(data: RewardData, task: str, samples: Samples, logits: Float64, config: DecisionConfig) -> Rules:
     """Calibration and threshold from held-out logits (S,) of the task's own frames; samples of NaN are left out.
 
     Calibration is of the frames that count towards done, all others never get a probability. The threshold is of
@@ -119,6 +119,7 @@ class EpisodeSpans:
 
     Attributes:
         fold: Part that it belongs to.
+        direction: Of its goal.
         success: Whether it succeeded.
         before: float64 (W,) of the frames in which it surely is not done, under each wording; None where those are too
             few for any decision.
@@ -127,6 +128,7 @@ class EpisodeSpans:
     """
 
     fold: int
+    direction: str
     success: bool
     before: Float64 | None
     after: Float64
@@ -152,6 +154,7 @@ def episode_spans(
         series, before = samples.series(gated, index), episode.labels == OTHER
         yield EpisodeSpans(
             episode.fold,
+            data.goals[episode.goal][1],
             episode.outcome == "success",
             _furthest(series[before], frames) if before.sum() >= frames else None,
             _furthest(series[~before], frames),
@@ -180,14 +183,14 @@ class Trial:
     certificate: Certificate
 
 
-def try_rules(data: RewardData, task: str, samples: Samples, logits: HeldOutLogits, config: RewardConfig) -> Trial:
+def try_rules(data: RewardData, task: str, samples: Samples, logits: HeldOutLogits, config: DecisionConfig) -> Trial:
     """For each part: make rules without it, then judge it by them.
 
     Raises:
         ConfigError: As `fit_rules`.
     """
     probability, above = np.full(len(samples), np.nan), np.zeros(len(samples), bool)
-    stopped, found = [], []
+    stopped, found = [], list[tuple[str, bool]]()
     for fold in range(config.folds):
         rules = fit_rules(data, task, samples, logits.inner[fold], config)
         mine = samples.folds == fold
@@ -199,5 +202,8 @@ def try_rules(data: RewardData, task: str, samples: Samples, logits: HeldOutLogi
                 if spans.before is not None:
                     stopped.append(bool((spans.before >= rules.threshold).any()))
                 if spans.success:
-                    found.append(bool((spans.after >= rules.threshold).all()))
-    return Trial(probability, above, Certificate(sum(stopped), len(stopped), sum(found), len(found)))
+                    found.append((spans.direction, bool((spans.after >= rules.threshold).all())))
+    each = {name: [hit for direction, hit in found if direction == name] for name in dict(found)}
+    hits = {name: (sum(row), len(row)) for name, row in each.items()}
+    count = sum(hit for _, hit in found)
+    return Trial(probability, above, Certificate(sum(stopped), len(stopped), count, len(found), hits))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections import deque
+from dataclasses import replace
+
+import numpy as np
 import torch
 from torch import Tensor
 
-from rewards.classifier import SuccessClassifier, image_features, views_of
+from rewards.classifier import ImageFeatures, SuccessClassifier, image_features, views_of
 from rewards.debounce import Debounce
 from rewards.doubt import Doubt
 from rewards.threads import computing_with
+from rewards.windows import Windows, window_rows
 from robot.interfaces import RewardReading
 from trajectories.errors import ConfigError
 from trajectories.types import Observation
@@ -27,7 +33,8 @@ class VlmReward:
         """Judge by a classifier, with so many threads; None leaves them as they are."""
         self.classifier = classifier
         self._threads = threads
-        self._trunk = any(member.last_block is not None for member in classifier.members)
+        self._trunk = classifier.ensemble.needs_trunk
+        self._past: deque[tuple[Tensor, Tensor]] = deque(maxlen=classifier.time.window if classifier.time else 1)
         self._debounce = Debounce(classifier.threshold.value, classifier.frames)
         self._doubt = None if classifier.doubt is None else Doubt(classifier.doubt, classifier.frames)
         self._instruction: str | None = None
@@ -59,6 +66,7 @@ class VlmReward:
             self._text = self.classifier.backbone.encode_text([instruction])
             self._instruction = instruction
         self._debounce.reset()
+        self._past.clear()
         if self._doubt is not None:
             self._doubt.reset()
 
@@ -73,12 +81,22 @@ class VlmReward:
         views = [image[None] for image in views_of(observation.images, self.cameras, slice(None))]
         with computing_with(self._threads):
             features = image_features(self.classifier.backbone, views, self._trunk)
-            members = self.classifier.member_logits(features[:], self._text)[:, 0]
-        calibration = self.classifier.calibration
+            each, progress = self.classifier.judge_each(self._with_past(features, observation)[:], self._text)
+        members, calibration, come = each[:, 0], self.classifier.calibration, float(progress[0])
         counts = bool(self.classifier.counts(observation.proprio[None])[0])
         probability = float(calibration(float(members.mean()))) if counts else 0.0
         above = counts and probability >= self.classifier.threshold.value
-        unsure = self._doubt is not None and self._doubt.update(
-            features.pooled, calibration(members.cpu().numpy()), counts
-        )
-        return RewardReading(probability, self._debounce.update(probability, counts), above, unsure=unsure)
+        done, unsure = self._debounce.update(probability, counts), False
+        if self._doubt is not None:
+            unsure = self._doubt.update(features.pooled, calibration(members.cpu().numpy()), counts)
+        return RewardReading(probability, done, above, None if math.isnan(come) else come, unsure)
+
+    def _with_past(self, features: ImageFeatures, observation: Observation) -> ImageFeatures:
+        """The newest frame's features with the episode's last frames, where the classifier looks at them."""
+        if self.classifier.time is None:
+            return features
+        proprio = torch.from_numpy(np.asarray(observation.proprio, np.float32)[None]).to(features.pooled.device)
+        self._past.append((features.pooled, proprio))
+        images, poses = (torch.cat(parts) for parts in zip(*self._past, strict=True))
+        rows = torch.from_numpy(window_rows(np.arange(len(images)), self.classifier.time.window)[-1:])
+        return replace(features, windows=Windows(images, poses, rows.to(images.device)))

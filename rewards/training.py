@@ -15,18 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rewards.backbone import Backbone
-from rewards.calibration import sigmoid
 from rewards.certificate import Certificate
+from rewards.certified import certified_rules, judges_to_train
 from rewards.classifier import SuccessClassifier
 from rewards.config import RewardConfig
 from rewards.doubt_fitting import fit_doubt
 from rewards.ensemble import EnsembleTrainer
-from rewards.evaluation import frame_figures
-from rewards.gathering import RewardData, gather
-from rewards.held_out import Trial, fit_rules, judge_held_out, try_rules
+from rewards.gathering import gather
 from rewards.pairs import cross_pairs, joined, own_pairs
 from rewards.readable import require_readable
-from rewards.samples import Samples, Wordings, samples_of
+from rewards.samples import Wordings, samples_of
 from trajectories.types import Direction, Episode, Float64, RobotSpec
 
 
@@ -73,7 +71,7 @@ def train_reward(
     wordings = Wordings(data, backbone)
     samples = samples_of(data, wordings, own, known, cross)
     trainer, learnt = EnsembleTrainer(data, wordings, backbone, config), joined(own[known], cross)
-    ensembles, done = 1 + config.folds * (config.folds + 1) // 2, 0
+    ensembles, done = judges_to_train(config.folds), 0
 
     def step() -> None:
         nonlocal done
@@ -81,19 +79,18 @@ def train_reward(
         progress(f"ensemble {min(done + 1, ensembles)} of {ensembles}", 0.5 + 0.5 * done / ensembles)
 
     def judge(without: frozenset[int], chosen: NDArray[np.bool_]) -> Float64:
-        members = trainer.train(learnt[~np.isin(learnt.folds, list(without))])
-        return trainer.logits(members, samples.rows[chosen], samples.texts[chosen])
+        ensemble = trainer.train(learnt[~np.isin(learnt.folds, list(without))])
+        return trainer.logits(ensemble, samples.rows[chosen], samples.texts[chosen])
 
     progress(f"ensemble 1 of {ensembles}", 0.5)
-    held_out = judge_held_out(judge, samples, config.folds, step)
-    rules = fit_rules(data, task, samples, held_out.outer, config)
-    trial = try_rules(data, task, samples, held_out, config)
-    trial.certificate.require(config)
+    rules = certified_rules(data, task, samples, judge, config, step)
+    deployed = trainer.train(learnt)
     classifier = SuccessClassifier(
         backbone=backbone,
-        members=trainer.train(learnt),
+        members=deployed.members,
+        time=deployed.time,
         calibration=rules.calibration,
-        threshold=trial.certificate.threshold(rules.threshold),
+        threshold=rules.threshold,
         frames=config.frames,
         cameras=config.views,
         require_open_gripper=config.require_open_gripper,
@@ -109,22 +106,5 @@ def train_reward(
         "task": task,
         "wordings": {"/".join(goal): list(words) for goal, words in zip(data.goals, data.wordings, strict=True)},
         "episodes": dict(Counter(episode.outcome for episode in data.episodes)),
-        "threshold": asdict(classifier.threshold) | {"for_rate_alone": rules.for_rate},
-        "certificate": trial.certificate.figures(config.false_positive_rate),
-        "held_out": _figures(data, samples, held_out.outer, trial),
     }
-    return TrainedReward(classifier, trial.certificate, report)
-
-
-def _figures(data: RewardData, samples: Samples, logits: Float64, trial: Trial) -> dict[str, Any]:
-    """`frame_figures` of the samples whose label is known."""
-    known = samples.known
-    tasks = [data.goals[goal][0] for goal in samples.goals[known]]
-    return frame_figures(
-        labels=samples.labels[known],
-        before=np.where(samples.counts, sigmoid(logits), 0.0)[known],
-        after=trial.probability[known],
-        tasks=tasks,
-        kinds=["own instruction" if own else "another instruction" for own in samples.own[known]],
-        above=trial.above[known],
-    )
+    return TrainedReward(classifier, rules.certificate, report | rules.report)

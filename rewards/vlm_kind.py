@@ -27,8 +27,8 @@ from trajectories.numbers import whole
 from trajectories.settings import merged
 from trajectories.types import Direction, Episode, RobotSpec
 
-_OTHERS = ("backbone", "pretrained", "allow_download", "device", "threads", "image_size")
-"""Settings of the group that are not of `RewardConfig`."""
+MODEL_SETTINGS = ("backbone", "pretrained", "allow_download", "device", "threads", "image_size")
+"""Settings of the group that choose the backbone, its pictures and where it computes; of no kind's own dataclass."""
 AUTO = "auto"
 _MOST_THREADS = 8
 
@@ -47,7 +47,7 @@ class VlmKind(RewardKind):
         progress: Callable[[str, float], None],
     ) -> str:
         """Write classifier and `training.json`; returns the figures on held-out folds."""
-        raw = {key: value for key, value in settings.items() if key not in _OTHERS}
+        raw = {key: value for key, value in settings.items() if key not in MODEL_SETTINGS}
         raw["cameras"] = cameras_from(settings, spec)
         config, backbone = merged(RewardConfig(), raw, "reward"), backbone_from(settings)
         require_readable(backbone, {(task, direction): texts for direction, texts in instructions.items()})
@@ -74,6 +74,8 @@ class VlmKind(RewardKind):
         """
         if not isinstance(trained, VlmReward):
             raise ConfigError(f"Expected a success classifier, got {type(trained).__name__}.")
+        if trained.classifier.time is not None:  # each frame with those before it, as in a session
+            return super().evaluate(trained, held_out)
         cameras, held = trained.cameras, held_out.occluded
         images = [[observation.images[camera][None] for camera in cameras] for observation in held]
         proprio = [observation.proprio[None] for observation in held_out.occluded]

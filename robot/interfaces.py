@@ -30,6 +30,7 @@ from trajectories.types import (
     UInt16,
     Weights,
 )
+from trajectories.verdicts import Verdict
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ class RewardReading:
         probability: Calibrated probability that the instruction is done, 0 ... 1.
         done: The debounced decision.
         above: Whether this one frame is above the judge's own threshold for that decision.
+        progress: How far the task has come, 0 ... 1; None from a judge that doesn't say.
         unsure: Whether the judge doesn't know at present: its members are at odds, or the scene is unlike what it
             learned from. Whatever it decides then counts for nothing.
     """
@@ -83,6 +85,7 @@ class RewardReading:
     probability: float
     done: bool
     above: bool = False
+    progress: float | None = None
     unsure: bool = False
 
 
@@ -240,6 +243,23 @@ class RewardModel(Protocol):
         ...
 
 
+@runtime_checkable
+class ConcludingReward(Protocol):
+    """A `RewardModel` too slow for the control loop: it looks on and judges an episode that time ended."""
+
+    def reset(self, instruction: str) -> None:
+        """Start looking on at a new episode."""
+        ...
+
+    def update(self, observation: Observation) -> RewardReading:
+        """Take the newest observation; at once, and seldom or never done."""
+        ...
+
+    def conclude(self) -> RewardReading | None:
+        """Judge the episode as a whole, while the arm stands; may take many seconds. None: nobody can say."""
+        ...
+
+
 class Operator(Protocol):
     """Who is asked for help: in the twin a scene reset, on the arm a message to a person."""
 
@@ -289,6 +309,13 @@ class LearnerEndpoint(Protocol):
 
     def put_episode(self, episode: Episode) -> Receipt:
         """Store an episode durably before returning; the same id twice counts once."""
+        ...
+
+    def put_verdict(self, verdict: Verdict) -> None:
+        """Keep a person's word about an episode durably before returning, and learn by it; the same twice counts once.
+
+        The episode may arrive later.
+        """
         ...
 
     def weights(self, newer_than: int) -> Weights | None:

@@ -5,6 +5,7 @@ writer.lock         held by the one writing process; the kernel lets go when it 
 episodes/<id>/      one Zarr group and manifest.json each: whole, or not there
 .staging/           commits under way; never acknowledged, so discarded at the next start
 quarantine/         damaged episodes, each in a folder with report.json; never deleted
+verdicts/           what people said about episodes (`trajectories.verdicts`); there once somebody has
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from trajectories.writer_lock import LockedError, lock_file, require_no_writer
 
 HEADER = "store.json"
 _LOCK = "writer.lock"
-_PARTS = frozenset({HEADER, _LOCK, "episodes", ".staging", "quarantine"})
+_PARTS = frozenset({HEADER, _LOCK, "episodes", ".staging", "quarantine", "verdicts"})
 
 
 class Layout:

@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from commands.evaluate.conditions import PREDICATE
 from factory.judging import session_judge
 from factory.run_folders import reward_folder
+from robot.interfaces import ConcludingReward
 from robot.rollout.judging import BesideJudge
 from trajectories.errors import ConfigError
 from trajectories.types import Direction, Observation
@@ -92,8 +93,15 @@ class RewardJudge:
         return done
 
     def verdict(self, done: bool, instruction: str) -> bool:
-        """Done is success."""
-        return done or self._finished()
+        """Done is success; a reward model that concludes is asked when time has ended the episode."""
+        return done or self._finished() or self._concluded()
+
+    def _concluded(self) -> bool:
+        """What a reward model for whole episodes says; False from others, and without an answer."""
+        if not isinstance(self._reward, ConcludingReward):
+            return False
+        reading = self._reward.conclude()
+        return reading is not None and reading.done
 
     def _finished(self) -> bool:
         """The decision on the observation that is being judged; False when there is none."""

@@ -14,6 +14,7 @@ from commands.evaluate.conditions import Conditions, evaluations_in, find_evalua
 from trajectories.kinds import was_unsure
 from trajectories.store import EpisodeInfo, TrajectoryStore
 from trajectories.types import Direction, RobotSpec
+from trajectories.verdicts import Verdict, VerdictBook
 
 _PAUSE_MIN = 2.0
 """Minutes between two episodes from which on the run was not going."""
@@ -29,6 +30,8 @@ class Stream:
         forward: Whether the episode's direction was forward.
         judged: The reward model's decision.
         decided: Whether it had one; not where a fault cut the episode short, or it was unsure.
+        spoken: Whether a person said how it ended, which counts before the reward model.
+        said: What the person said; False where nobody has spoken.
         refereed: Whether the physics predicate was asked at its end (evaluation only); nobody can on a real arm.
         true: What it said; False where it wasn't asked.
         help_reasons: Why help was asked for before it, "" where it was not.
@@ -40,6 +43,8 @@ class Stream:
     forward: NDArray[np.bool_]
     judged: NDArray[np.bool_]
     decided: NDArray[np.bool_]
+    spoken: NDArray[np.bool_]
+    said: NDArray[np.bool_]
     refereed: NDArray[np.bool_]
     true: NDArray[np.bool_]
     help_reasons: tuple[str, ...]
@@ -49,6 +54,25 @@ class Stream:
     def helped(self) -> NDArray[np.bool_]:
         """Whether the scene was reset before each episode."""
         return np.array([bool(reason) for reason in self.help_reasons], dtype=bool)
+
+    @property
+    def counted(self) -> NDArray[np.bool_]:
+        """The outcome that counts: a person's, else the reward model's."""
+        return np.where(self.spoken, self.said, self.judged)
+
+    @property
+    def overruled(self) -> dict[str, int]:
+        """Episodes that persons spoke about, by what they said of the reward model's decision.
+
+        "agreed", "not_done" (it had said done), "done" (it had said not done), "open" (it had decided nothing).
+        """
+        both = self.spoken & self.decided
+        return {
+            "agreed": int(np.sum(both & (self.said == self.judged))),
+            "not_done": int(np.sum(both & self.judged & ~self.said)),
+            "done": int(np.sum(both & ~self.judged & self.said)),
+            "open": int(np.sum(self.spoken & ~self.decided)),
+        }
 
     @property
     def confusion(self) -> dict[str, int]:
@@ -67,8 +91,8 @@ class Stream:
         return int(self.steps[-1]) if len(self.steps) else 0
 
     def of(self, direction: Direction) -> NDArray[np.bool_]:
-        """Which episodes are of a direction and came to their end."""
-        return self.decided & (self.forward if direction == "forward" else ~self.forward)
+        """Which episodes are of a direction and came to their end, or a person said how they did."""
+        return (self.decided | self.spoken) & (self.forward if direction == "forward" else ~self.forward)
 
     def tally(self, direction: Direction, after: float, until: float, *, truly: bool = False) -> tuple[int, int]:
         """Successes and episodes of a direction, of those that end after `after` steps and by `until` steps.
@@ -77,19 +101,20 @@ class Stream:
             direction: "forward" or "backward".
             after: Environment steps.
             until: Environment steps.
-            truly: Successes by the predicate, of the episodes that it was asked about; otherwise by the reward model.
+            truly: Successes by the predicate, of the episodes that it was asked about; otherwise by a person, else by
+                the reward model.
         """
         asked = self.of(direction) & (self.steps > after) & (self.steps <= until)
         if truly:
             return int(np.sum(self.true & asked & self.refereed)), int(np.sum(asked & self.refereed))
-        return int(np.sum(self.judged & asked)), int(np.sum(asked))
+        return int(np.sum(self.counted & asked)), int(np.sum(asked))
 
     def success_by_window(
         self, direction: Direction, window: int = 20
     ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
-        """Steps at the end of each episode of a direction; sliding means of judged and true success over `window`."""
+        """Steps at the end of each episode of a direction; sliding means of counted and true success over `window`."""
         mine = self.of(direction)
-        return self.steps[mine], _sliding(self.judged[mine], window), _sliding(self.true[mine], window)
+        return self.steps[mine], _sliding(self.counted[mine], window), _sliding(self.true[mine], window)
 
 
 def _sliding(values: NDArray[np.bool_], window: int) -> NDArray[np.float64]:
@@ -99,8 +124,14 @@ def _sliding(values: NDArray[np.bool_], window: int) -> NDArray[np.float64]:
     return (total[ends] - total[starts]) / np.maximum(1, ends - starts)
 
 
-def stream_of(infos: list[EpisodeInfo]) -> Stream:
-    """The stream of fine-tuning episodes, oldest first."""
+def stream_of(infos: list[EpisodeInfo], verdicts: Mapping[str, Verdict] | None = None) -> Stream:
+    """The stream of fine-tuning episodes, oldest first.
+
+    Args:
+        infos: Of the episodes.
+        verdicts: Id of an episode -> what a person said that holds.
+    """
+    by_person = [(verdicts or {}).get(info.id) for info in infos]
     started = np.array([int(info.id.split("-")[0]) for info in infos], dtype=np.int64)
     said = [(info.metadata.get("evaluation") or {}).get("success") for info in infos]
     gaps = np.diff(started, prepend=started[:1]) / 60e9
@@ -110,6 +141,8 @@ def stream_of(infos: list[EpisodeInfo]) -> Stream:
         forward=np.array([info.direction == "forward" for info in infos], dtype=bool),
         judged=np.array([info.outcome == "success" for info in infos], dtype=bool),
         decided=np.array([info.outcome != "unknown" for info in infos], dtype=bool),
+        spoken=np.array([verdict is not None for verdict in by_person], dtype=bool),
+        said=np.array([verdict is not None and verdict.outcome == "success" for verdict in by_person], dtype=bool),
         refereed=np.array([word is not None for word in said], dtype=bool),
         true=np.array([bool(word) for word in said], dtype=bool),
         help_reasons=tuple(str(info.metadata.get("help") or "") for info in infos),
@@ -144,4 +177,6 @@ def curve(root: Path, tuning: str, conditions: Conditions) -> list[CurvePoint]:
 def open_stream(folder: Path, spec: RobotSpec) -> Stream:
     """The stream of the store at `folder` (read only)."""
     with TrajectoryStore(folder, spec, read_only=True) as store:
-        return stream_of(store.infos())
+        book, infos = VerdictBook(folder), store.infos()
+        held = {info.id: book.of(info.id) for info in infos}
+        return stream_of(infos, {id: verdict for id, verdict in held.items() if verdict is not None})

@@ -166,6 +166,20 @@ def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
 
 
+def persons_words(stream: Stream) -> str:
+    """What people said about the judge's decisions, in words; empty where nobody has spoken."""
+    words = stream.overruled
+    if not (total := sum(words.values())):
+        return ""
+    parts = [f"{words['agreed']} times they agreed", f"{words['not_done']} times done was not done"]
+    parts.append(f"{words['done']} times not done was done")
+    if words["open"]:
+        parts.append(f"{words['open']} times the judge had decided nothing")
+    return (
+        f"People spoke about {total} episodes: {', '.join(parts)}. Their word counts in every figure of success above."
+    )
+
+
 def resets(stream: Stream) -> str:
     """How often help was asked for, and why, in words."""
     reasons: dict[str, int] = {}

@@ -104,7 +104,7 @@ def require_token(headers: Message, query: str, token: str) -> None:
     if len(shown) != 1 or not hmac.compare_digest(shown[0], token.encode()):
         raise RefusedError(
             HTTPStatus.UNAUTHORIZED,
-            "The token is missing or wrong: open the whole address that `regrasp watch` printed at its newest start.",
+            "The token is missing or wrong: open the whole address that was printed at the newest start.",
         )
 
 

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from commands.watch.data_age import DataAge
-from robot.console.state import CameraView, ConsoleState, LoopView, ServoView, joint_views
+from robot.console.state import CameraView, ConsoleState, EpisodeView, LoopView, ServoView, joint_views
 from robot.control.faults import Fault, FaultLatch, reason_of
 from robot.rollout.actor_status import ActorStatus
+from robot.rollout.persons_word import PersonsWord, SpokenOf
 from robot.rollout.recovery import Recovery
 from robot.rollout.session import SessionStep
 from trajectories.errors import RegraspError
@@ -44,6 +45,7 @@ class SessionView:
         self._task, self._max_steps, self._faults, self._stop = task, max_steps, faults, stop
         self._station: Station | None = None
         self._recovery: Recovery | None = None
+        self._word: PersonsWord | None = None
         self.words: dict[str, Callable[..., str]] = {
             "hold": self._hold, "stop": self._end, "clear": self._clear, "ready": self._not_asked,
         }  # fmt: skip
@@ -62,6 +64,11 @@ class SessionView:
         """
         self._station, self._recovery, self._heard_ns = station, recovery, time.monotonic_ns()
         self.words.update(station.words())
+
+    def hear(self, word: PersonsWord) -> None:
+        """From now on people may speak about episodes."""
+        self._word = word
+        self.words.update(word.words())
 
     # -- from the session's thread ------------------------------------------------------------------
     def on_step(self, step: SessionStep) -> None:
@@ -107,6 +114,7 @@ class SessionView:
                 "acting": self._acting(step),
                 "step": step.step,
                 "success_probability": probability,
+                "progress": step.progress,
                 "clipped": step.clipped,
             }
         if status is not None:
@@ -117,6 +125,8 @@ class SessionView:
                 "helps": dict(status.helps),
                 "policy_version": status.policy_version,
             }
+        if self._word is not None:
+            values |= {"running": _episode(self._word.running), "last": _episode(self._word.last)}
         values |= self._arm() | _devices(figures)
         faults = self._standing()
         values |= {"fault": reason_of(faults), "faults": faults}
@@ -176,6 +186,14 @@ class SessionView:
     def _end(self, by: str) -> str:
         self._stop.set()
         return "The session ends after this episode."
+
+
+def _episode(spoken: SpokenOf | None) -> EpisodeView | None:
+    if spoken is None:
+        return None
+    verdict = spoken.verdict
+    said, by = ("", "") if verdict is None else (verdict.word, verdict.by)
+    return EpisodeView(spoken.id, spoken.direction, spoken.judged or "", said, by)
 
 
 def _devices(figures: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,9 @@ def _lines(state: ConsoleState) -> Iterator[tuple[str, str]]:
     yield "task", f"{state.task}, {state.direction}: {state.instruction}" if state.instruction else state.task
     limit = f" of {state.max_steps}" if state.max_steps else ""
     yield "acting", f"{state.acting}, step {state.step}{limit}, policy version {state.policy_version}"
-    yield "judge", f"success probability {_number(state.success_probability, '.2f')}"
+    come = state.progress[-1] if state.progress else None
+    told = "" if come is None else f", {100 * come:.0f} % of the way"
+    yield "judge", f"success probability {_number(state.success_probability, '.2f')}{told}"
     yield "arm", f"mode {state.mode or '-'}, limits that changed the last action: {', '.join(state.clipped) or 'none'}"
     for fault in state.faults:
         yield "stands", f"{fault.id} ({fault.kind}): {fault.reason}"
@@ -45,6 +47,11 @@ def _lines(state: ConsoleState) -> Iterator[tuple[str, str]]:
         )
     for name, camera in sorted(state.cameras.items()):
         yield "camera", _camera(name, camera)
+    for name, episode in (("this one", state.running), ("last one", state.last)):
+        if episode is not None and (episode.judged or episode.said):
+            judged = f"the judge said {episode.judged}" if episode.judged else "under way"
+            said = f"; {episode.by} said {episode.said}" if episode.said else ""
+            yield name, f"{episode.id}, {episode.direction}: {judged}{said}"
     yield "stored", f"{state.episodes} episodes, {state.steps} steps"
     for direction, tally in sorted(state.tallies.items(), reverse=True):
         yield "success", _tally(direction, tally)

@@ -77,7 +77,7 @@ def _lerobot(episode: Episode, spec: RobotSpec, arm: ArmModel) -> Parts:
 
 
 def _bridge(episode: Episode, spec: RobotSpec, arm: ArmModel) -> Parts:
-    """Poses relative to the gripper pointing down, the gripper from 0 to 1, actions in m and rad."""
+    """Poses relative to the gripper pointing down, the gripper 0 to 1, actions in m and rad; reward 1 at success."""
     tip = _entries(episode, spec, _TIP)
     width = _entries(episode, spec, ("gripper_width",)) / arm.opening
     state = np.concatenate([tip, width.clip(0.0, 1.0)], 1).astype(np.float64)
@@ -90,6 +90,7 @@ def _bridge(episode: Episode, spec: RobotSpec, arm: ArmModel) -> Parts:
         "eef_transform": _transforms(tip),
         "time_stamp": episode.t_ns["joints"] / 1e9,
         "actions": actions,
+        "rewards": episode.terminated.astype(np.float32),
     }
     images: dict[str, FrameSource] = {
         f"images{i}": ArrayFrames(episode.images[camera]) for i, camera in enumerate(spec.cameras)

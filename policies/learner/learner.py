@@ -13,6 +13,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -33,10 +34,11 @@ from policies.learner.run_folder import RunFolder
 from policies.learner.run_metrics import RunMetrics
 from policies.perception.rewording import Wordings
 from policies.policy import load_policy
-from policies.replay.dataset import ReplayEpisode, for_replay
+from policies.replay.dataset import ReplayEpisode, for_replay, read_whole
 from policies.replay.replay_memory import frames_within
 from policies.replay.replay_settings import ReplaySettings
 from policies.replay.run_replay import RunReplay
+from policies.replay.shaping import Shaping
 from policies.replay.source_weights import SourceWeights
 from robot.control.calibration import CalibrationMark
 from robot.interfaces import Receipt
@@ -45,6 +47,7 @@ from trajectories.errors import CheckpointError
 from trajectories.kinds import was_unsure
 from trajectories.store import TrajectoryStore
 from trajectories.types import DIRECTIONS, Episode, RobotSpec, Weights
+from trajectories.verdicts import Verdict, VerdictBook
 
 logger = logging.getLogger(__name__)
 _SPARE_FRAMES = 10_000
@@ -62,6 +65,7 @@ class Learner:
         perception: What the policies see through.
         digest: Of the pre-trained policy.
         store: Every episode of the run.
+        verdicts: What people said about them; `regrasp review` adds to it, too.
         trainer: What learns.
     """
 
@@ -115,6 +119,7 @@ class Learner:
         self._incoming: deque[tuple[Episode, ReplayEpisode | None]] = deque()
         with contextlib.ExitStack() as opened:
             self.store = opened.enter_context(TrajectoryStore(self.folder.episodes, spec))
+            self.verdicts = VerdictBook(self.folder.episodes)
             state = file.begin_or_resume(pretrained, self.digest)
             keep_run_conditions(self.folder.path, config, state.agent.config, task, seed, self.digest)
             self._snapshot_steps = int(state.progress.get("snapshot_steps", 0))
@@ -157,12 +162,20 @@ class Learner:
             known = episode.id in self.store
             self.store.commit(episode)
             if not known:
-                learned = not was_unsure(episode)
-                gamma = self.trainer.agent.config.gamma
-                self._incoming.append((episode, for_replay(episode, self.perception, gamma) if learned else None))
+                judged = self.verdicts.judged(episode)
+                learned = not was_unsure(judged)
+                self._incoming.append((episode, self._encoded(judged) if learned else None))
                 self._episodes += 1
                 pace.add_steps(len(episode) if learned else 0)
             return Receipt(pace.steps, self._episodes)
+
+    def put_verdict(self, verdict: Verdict) -> None:
+        """See `LearnerEndpoint.put_verdict`; the training thread relabels the replay before its next update.
+
+        Raises:
+            DiskError: The disk refuses.
+        """
+        self.verdicts.add(verdict)
 
     def weights(self, newer_than: int) -> Weights | None:
         """See `LearnerEndpoint.weights`."""
@@ -271,18 +284,40 @@ class Learner:
         capacity = min(max(2 * config.steps, held) + _SPARE_FRAMES, most)
         settings = ReplaySettings(agent.n_step, config.replay_device)
         replay = settings.empty(capacity, fields, gamma=agent.gamma, device=device, seed=seed, weights=weights)
-        kept = RunReplay(self.folder.replay, replay, self.perception)
-        for info in kept.refill(self.store):
-            self._metrics.count(info)
+        kept = RunReplay(self.folder.replay, replay, self.perception, Shaping(config.shaping))
+        for info in kept.refill(self.store, self.verdicts):
+            self._metrics.count(replace(info, outcome=self.verdicts.outcome(info)))
         return kept
 
     def _take_in(self) -> None:
-        """Move what has arrived into the replay."""
+        """Move what has arrived into the replay, and relabel what people have spoken about since."""
+        arrived: set[str] = set()
         while self._incoming:
             episode, encoded = self._incoming.popleft()
             if encoded is not None:
                 self._kept.add(episode, encoded)
             self._metrics.write_episode(episode, encoded)
+            arrived.add(episode.id)  # of which somebody may have spoken while it waited
+        for id in sorted(arrived | self.verdicts.refresh()):
+            self._relabel(id)
+
+    def _relabel(self, id: str) -> None:
+        """Let a person's word, or its taking back, count in the replay; one about an unknown episode waits for it."""
+        if not self.verdicts.history(id) or id not in self.store:
+            return
+        info = self.store.info(id)
+        outcome = self.verdicts.outcome(info)
+        if self._kept.relabel(info, outcome):
+            self._metrics.write_verdict(info, outcome)
+        elif was_unsure(info) and outcome != "unknown" and not self._kept.knows(id):
+            for episode in read_whole(self.store, [id]):  # none where it is damaged
+                self._kept.add(episode, self._encoded(self.verdicts.judged(episode)))
+                self._metrics.write_verdict(info, outcome, late=True)
+                self.trainer.pace.add_steps(info.length)
+
+    def _encoded(self, episode: Episode) -> ReplayEpisode:
+        """An episode, with the outcome that counts, as replay takes it."""
+        return for_replay(episode, self.perception, self.trainer.agent.config.gamma, Shaping(self.config.shaping))
 
     def _hand_out(self) -> None:
         """Publish, keep and save the policy where it is time to, after an update."""

@@ -10,6 +10,7 @@ from policies.learner.schedule import Schedule
 from policies.replay.dataset import Kept
 from policies.replay.mixed_replay import Corrections, require_place
 from policies.replay.replay_settings import Keep, require_keep
+from policies.replay.shaping import Shaping
 from trajectories.errors import ConfigError
 
 _NO_CONDITIONS = frozenset(
@@ -35,6 +36,9 @@ class LearnerConfig:
             agent's phase "warmup").
         utd: Critic updates for every environment step; the policy gets one.
         batch: Transitions of one critic update.
+        shaping: What the progress that the judge sees is worth, from nothing to done, in rewards of a step; it is added
+            as a potential, which leaves the best policies the best (`policies.replay.shaping`). 0: success alone, as
+            published. Goes with methods that keep no offline data, which have no progress noted.
         person_weight: How often a step of a person who took over is drawn, beside a step of the policy.
         corrections: Where a person's steps are drawn: "online", in the online part of batches alone; "both", beside the
             demonstrations as well (`MixedReplay`), where `person_weight` doesn't count.
@@ -62,6 +66,7 @@ class LearnerConfig:
     critic_only: int = 0
     utd: int = 4
     batch: int = 256
+    shaping: float = 0.0
     person_weight: float = 1.0
     corrections: Corrections = "online"
     replay_bytes: int = 2_000_000_000
@@ -85,6 +90,12 @@ class LearnerConfig:
         if self.offline not in get_args(Kept):
             raise ConfigError(f"offline={self.offline!r} is unknown; expected one of {', '.join(get_args(Kept))}.")
         require_place(self.corrections, self.retention)
+        if Shaping(self.shaping).weight and self.retention:
+            raise ConfigError(
+                f"shaping={self.shaping} needs the progress of every episode that is learned from, and the offline "
+                f"data that retention={self.retention} keeps have none. Give shaping=0, or a method that keeps none, "
+                "e.g. method=wsrl."
+            )
         for name in (
             "steps", "utd", "batch", "publish_every", "checkpoint_every", "snapshot_every", "log_every", "replay_bytes",
         ):  # fmt: skip

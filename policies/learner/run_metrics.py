@@ -23,12 +23,24 @@ class TrainingRecord:
     """Success of the last `WINDOW` judged episodes of each direction."""
 
     def __init__(self) -> None:
-        self._recent: dict[str, deque[bool]] = {direction: deque(maxlen=WINDOW) for direction in DIRECTIONS}
+        self._recent: dict[str, deque[tuple[str, Outcome]]] = {name: deque(maxlen=WINDOW) for name in DIRECTIONS}
 
-    def count(self, direction: Direction, outcome: Outcome) -> None:
+    def count(self, id: str, direction: Direction, outcome: Outcome) -> None:
         """Count an episode, unless its outcome is unknown."""
         if outcome != "unknown":
-            self._recent[direction].append(outcome == "success")
+            self._recent[direction].append((id, outcome))
+
+    def correct(self, id: str, direction: Direction, outcome: Outcome) -> dict[str, float]:
+        """Let another outcome of an episode count, if it is still in the window; returns the rates."""
+        recent = self._recent[direction]
+        for place, (known, _) in enumerate(recent):
+            if known == id:
+                recent[place] = (id, outcome)
+        return self.rates()
+
+    def rates(self) -> dict[str, float]:
+        """The success rates as entries for the metrics."""
+        return {f"training_success/{name}": self.rate(name) for name in DIRECTIONS}
 
     def add(self, episode: Episode, rewards: Float32 | None) -> dict[str, float | str]:
         """Count an episode that has just arrived; returns its entry for the metrics.
@@ -40,7 +52,7 @@ class TrainingRecord:
             episode: As the actor sent it.
             rewards: float32 (T,) as replay took them; None where it did not.
         """
-        self.count(episode.direction, episode.outcome)
+        self.count(episode.id, episode.direction, episode.outcome)
         entry: dict[str, float | str] = {
             "episode/direction": episode.direction,
             "episode/outcome": episode.outcome,
@@ -51,12 +63,12 @@ class TrainingRecord:
         predicate = (episode.metadata.get("evaluation") or {}).get("success")
         if predicate is not None:
             entry["episode/predicate"] = float(bool(predicate))
-        return entry | {f"training_success/{name}": self.rate(name) for name in DIRECTIONS}
+        return entry | self.rates()
 
     def rate(self, direction: Direction) -> float:
         """Success rate of the window; NaN when it is empty."""
-        recent = self._recent[direction]
-        return sum(recent) / len(recent) if recent else math.nan
+        judged = [outcome for _, outcome in self._recent[direction] if outcome != "unknown"]
+        return judged.count("success") / len(judged) if judged else math.nan
 
 
 class RunMetrics:
@@ -90,7 +102,7 @@ class RunMetrics:
 
     def count(self, info: EpisodeInfo) -> None:
         """Count an episode that was written about before."""
-        self._record.count(info.direction, info.outcome)
+        self._record.count(info.id, info.direction, info.outcome)
         self.steps += 0 if was_unsure(info) else info.length
         self.episodes += 1
 
@@ -98,9 +110,23 @@ class RunMetrics:
         """Count an episode that has just come, and write about it; `encoded` is None where it `was_unsure`."""
         self.steps += 0 if encoded is None else len(episode)
         self.episodes += 1
-        self._log.write(
-            self.steps, self.wall_s, self._record.add(episode, None if encoded is None else encoded.rewards)
-        )
+        rewards = None if encoded is None else encoded.rewards
+        self._log.write(self.steps, self.wall_s, self._record.add(episode, rewards))
+
+    def write_verdict(self, info: EpisodeInfo, outcome: Outcome, *, late: bool = False) -> None:
+        """Let a person's word count in the success of the training stream, and write about it.
+
+        Args:
+            info: Of the episode, as the judge left it.
+            outcome: That counts now.
+            late: It `was_unsure` before, so that its steps didn't count.
+        """
+        if late:
+            self.steps += info.length
+            self._record.count(info.id, info.direction, outcome)
+        entry: dict[str, float | str] = {"verdict/episode": info.id, "verdict/outcome": outcome}
+        entry |= {"verdict/judged": info.outcome, **self._record.correct(info.id, info.direction, outcome)}
+        self._log.write(self.steps, self.wall_s, entry)
 
     def write_losses(self, losses: dict[str, float], pace: UpdateRateLimiter) -> None:
         """Write the newest losses, updates due, and updates a second since the last call."""

@@ -3,7 +3,8 @@
 A missing entry of the proprioception is NaN (`trajectories.alignment`) and enters a network as 0, after scaling: a
 linear layer then gets nothing of it, and no gradient for its weights. Since 0 is also the mean of those that are known,
 a flag beside it says that it is missing: 1 where it is, 0 where it isn't. The target robot has everything, so that its
-flags are always 0 and the policy acts on it as if there were none. Without gaps there are no flags.
+flags are always 0 and the policy acts on it as if there were none. Without gaps there are no flags. What no store has
+is no gap: a policy never learns of it, and its scaling makes it 0 on the robot, too (`ProprioScaling`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from trajectories.alignment import EpisodeSource, missing_of
+from trajectories.errors import ConfigError
 from trajectories.types import Float32, RobotSpec
 
 
@@ -37,11 +39,22 @@ class Gaps:
         Args:
             sources: All stores to learn from, of one target.
             cameras: Those that the policy looks through; others may be missing.
+
+        Raises:
+            ConfigError: No store has one of these cameras.
         """
         lacks = [missing_of(source) for source in sources]
         patterns: dict[tuple[bool, ...], list[str]] = {}
         for name in dict.fromkeys(name for missing in lacks for name in missing.proprio):
-            patterns.setdefault(tuple(name in missing.proprio for missing in lacks), []).append(name)
+            lacking = tuple(name in missing.proprio for missing in lacks)
+            if not all(lacking):
+                patterns.setdefault(lacking, []).append(name)
+        unseen = [name for name in cameras if lacks and all(name in missing.cameras for missing in lacks)]
+        if unseen:
+            raise ConfigError(
+                f"No episode to learn from has the policy's camera {', '.join(unseen)}. Say which camera of the data "
+                f"takes its place: data_roles=[{{{unseen[0]}:image_0}}], or let the policy look through another."
+            )
         blind = tuple(name for name in cameras if any(name in missing.cameras for missing in lacks))
         return cls(tuple(tuple(names) for names in patterns.values()), blind)
 

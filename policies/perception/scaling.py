@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trajectories.errors import ConfigError
 from trajectories.types import Float32
 
 LARGEST = 5.0
 """Scaled entries are clipped to +- this."""
 _SMALLEST_DEVIATION = 0.01
+_NEVER_KNOWN = float(np.finfo(np.float32).max)
+"""Deviation of an entry that nothing is known of."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class ProprioScaling:
 
     Attributes:
         mean: float32 (P,).
-        deviation: float32 (P,), at least 0.01 of the entry's unit.
+        deviation: float32 (P,), at least 0.01 of the entry's unit; float32's largest number for an entry that no frame
+            had, which is 0 then whatever is measured.
     """
 
     mean: Float32
@@ -28,23 +30,16 @@ class ProprioScaling:
 
     @classmethod
     def fit(cls, proprio: Float32) -> ProprioScaling:
-        """Statistics of float32 (N, P) frames, each entry's over the frames in which it isn't missing (NaN).
-
-        Raises:
-            ConfigError: An entry is missing in every frame.
-        """
+        """Statistics of float32 (N, P) frames, each entry's over the frames in which it isn't missing (NaN)."""
         values = proprio.astype(np.float64)
         known = ~np.isnan(values)
-        never = np.flatnonzero(~known.any(axis=0)).tolist()
-        if never:
-            raise ConfigError(
-                f"No frame to learn from has the entries {never} of the proprioception (counted from 0), so that "
-                "nothing says how large they are. Record demonstrations with the robot that is to act."
-            )
+        never = ~known.any(axis=0)
+        values[:, never], known[:, never] = 0.0, True
         deviation = np.maximum(values.std(axis=0, where=known), _SMALLEST_DEVIATION)
+        deviation[never] = _NEVER_KNOWN
         return cls(values.mean(axis=0, where=known).astype(np.float32), deviation.astype(np.float32))
 
     def apply(self, proprio: Float32) -> Float32:
-        """float32 (..., P), clipped to +-5 deviations; NaN stays NaN."""
+        """float32 (..., P), clipped to +-5 deviations; NaN stays NaN but where no frame had the entry: that is 0."""
         scaled = (np.asarray(proprio, dtype=np.float32) - self.mean) / self.deviation
-        return np.clip(scaled, -LARGEST, LARGEST)
+        return np.where(self.deviation == _NEVER_KNOWN, np.float32(0.0), np.clip(scaled, -LARGEST, LARGEST))

@@ -3,71 +3,34 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from policies.perception.keypoint_labels import label_keypoints
 from policies.perception.keypoint_training import KeypointFrames
 from policies.perception.protocol import Perception
 from policies.perception.text_table import TextTable
 from policies.replay.replay import Replay
+from policies.replay.replay_episode import ReplayEpisode
 from policies.replay.replay_settings import ReplaySettings
 from policies.replay.ring_buffer import Fields
+from policies.replay.shaping import NO_SHAPING, Labels, Shaping
 from trajectories.alignment import EpisodeSource
 from trajectories.errors import ConfigError, CorruptEpisodeError
 from trajectories.kinds import teaches_actions
 from trajectories.labels import labelled, monte_carlo_returns
-from trajectories.types import Bool, Episode, Float32, Source, UInt8
+from trajectories.types import Episode, Source, UInt8
 
 logger = logging.getLogger(__name__)
 Kept = Literal["target", "successes", "all"]
 """Which offline episodes a method keeps, see `kept_offline`."""
 _PLAIN = ReplaySettings()
-
-
-@dataclass(frozen=True)
-class ReplayEpisode:
-    """An episode as replay takes it.
-
-    Attributes:
-        frames: Field -> (T + 1, ...), see `Perception.frames`.
-        executed: float32 (T, 7).
-        rewards: float32 (T,).
-        terminated: bool (T,).
-        truncated: bool (T,).
-        mc_returns: float32 (T,).
-        source: uint8 (T,).
-        instructions: Rows of the text table: of every wording that it is held under.
-        imitate: bool (T,) steps worth copying: an expert's or a person's, in a success.
-    """
-
-    frames: Mapping[str, NDArray[Any] | Tensor]
-    executed: Float32
-    rewards: Float32
-    terminated: Bool
-    truncated: Bool
-    mc_returns: Float32
-    source: UInt8
-    instructions: tuple[int, ...]
-    imitate: Bool
-
-    def __len__(self) -> int:
-        """T."""
-        return len(self.executed)
-
-    def add_to(self, replay: Replay) -> None:
-        """Append to a replay of the same fields."""
-        replay.add_episode(
-            self.frames, self.executed, self.rewards, self.terminated, self.truncated,
-            self.mc_returns, self.source, self.instructions, self.imitate,
-        )  # fmt: skip
 
 
 def read_all(stores: Iterable[EpisodeSource]) -> Iterator[Episode]:
@@ -101,7 +64,7 @@ def kept_offline(episodes: Iterable[Episode], task: str | None, kept: Kept) -> I
             yield episode
 
 
-def for_replay(episode: Episode, perception: Perception, gamma: float) -> ReplayEpisode:
+def for_replay(episode: Episode, perception: Perception, gamma: float, shaping: Shaping = NO_SHAPING) -> ReplayEpisode:
     """Take from an episode's frames what replay keeps, and its labels.
 
     Every episode follows one convention: -1 a step, 0 and termination in the last frames of a success
@@ -112,16 +75,22 @@ def for_replay(episode: Episode, perception: Perception, gamma: float) -> Replay
         episode: Of any source.
         perception: How the policy sees.
         gamma: Discount of one step.
+        shaping: What progress adds to the rewards.
+
+    Raises:
+        ConfigError: See `Shaping.shaped`.
     """
     episode = labelled(episode)
     chosen = np.asarray(episode.source) != Source.POLICY
+    returns = monte_carlo_returns(episode.rewards, episode.terminated, episode.truncated, gamma)
+    labels = shaping.shaped(Labels(episode.rewards, episode.terminated, returns), episode.metadata, episode.id, gamma)
     return ReplayEpisode(
         frames=perception.frames(episode),
         executed=np.asarray(episode.executed, dtype=np.float32),
-        rewards=episode.rewards,
-        terminated=episode.terminated,
+        rewards=labels.rewards,
+        terminated=labels.terminated,
         truncated=episode.truncated,
-        mc_returns=monte_carlo_returns(episode.rewards, episode.terminated, episode.truncated, gamma),
+        mc_returns=labels.mc_returns,
         source=np.asarray(episode.source, dtype=np.uint8),
         instructions=(perception.instruction(episode.instruction),),
         imitate=chosen & (episode.outcome == "success"),

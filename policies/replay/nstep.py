@@ -1,4 +1,4 @@
-"""n-step rewards and discounts of one episode, as a pure function."""
+"""n-step rewards and discounts of one episode, and the columns that replay keeps of them, as pure functions."""
 
 from __future__ import annotations
 
@@ -37,3 +37,24 @@ def n_step(rewards: Float32, terminated: Bool, gamma: float, n: int) -> tuple[Fl
         alive &= ~terminated[at]
     discount = np.where(ended, 0.0, gamma**ahead)
     return total.astype(np.float32), discount.astype(np.float32), ahead
+
+
+def label_columns(
+    rewards: Float32, terminated: Bool, mc_returns: Float32, copied: Bool, gamma: float, n: int
+) -> tuple[Float32, Int64]:
+    """What replay keeps of an episode's labels.
+
+    Args:
+        rewards: float32 (T,).
+        terminated: bool (T,).
+        mc_returns: float32 (T,).
+        copied: bool (T,) whether behaviour cloning copies the step.
+        gamma: Discount of one step.
+        n: Steps to sum at most.
+
+    Returns:
+        float32 (T, 4): n-step reward, discount, Monte-Carlo return, copied; int64 (T,): steps to the frame that is
+        bootstrapped from.
+    """
+    summed, discount, ahead = n_step(rewards, terminated, gamma, n)
+    return np.stack([summed, discount, mc_returns, copied], axis=1).astype(np.float32), ahead

@@ -4,9 +4,8 @@ Frames and transitions lie in two rings. A transition refers to its frame and to
 from, both of its own episode: the last transition of a truncated episode bootstraps from that episode's own
 last frame, never from what was added next. The oldest whole episodes make room for new ones.
 
-Memory is set aside at the start: for every frame of the capacity its own bytes and a transition's columns (69 bytes
-with 7 actions). What is used beyond one frame a transition are those columns and the last frame of every episode:
-with one 96 x 96 RGB image (27,648 bytes) and episodes of 40 steps 0.25 % and 2.5 %.
+Memory is set aside at the start: for every frame of the capacity its bytes and a transition's columns (69 bytes with 7
+actions). Beyond that only the last frame of every episode is used: 2.5 % with episodes of 40 steps.
 
 Images stay uint8 up to the update's device, where scaling and augmentation belong.
 """
@@ -25,9 +24,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from policies.common.batch import Batch
-from policies.replay.nstep import n_step
-from policies.replay.replay_checks import check_columns, check_observation
-from policies.replay.replay_file import ReplayContents, load_contents, save_contents
+from policies.replay.nstep import label_columns
+from policies.replay.replay_checks import check_columns, check_observation, require_lengths, require_room
+from policies.replay.replay_file import ReplayContents, load_contents, save_contents, settings_of
 from policies.replay.replay_memory import require_memory, row_fields, rows_of, slot_bytes
 from policies.replay.ring_buffer import Fields, RingBuffer
 from policies.replay.source_weights import SourceWeights, covering
@@ -167,28 +166,18 @@ class Replay:
         """
         steps = len(executed)
         told = [instruction] if isinstance(instruction, int) else list(instruction)
-        if not 1 <= steps < self.capacity:
-            raise ConfigError(
-                f"an episode of {steps} steps doesn't fit a replay of {self.capacity} frames: expected 1 to "
-                f"{self.capacity - 1} steps. Set the capacity to at least {steps + 1} frames (capacity_bytes to at "
-                f"least {(steps + 1) * self._slot}), or record shorter episodes."
-            )
-        if not 1 <= steps * len(told) <= self._rows.capacity:
-            raise ConfigError(
-                f"an episode of {steps} steps under {len(told)} instructions doesn't fit a replay of "
-                f"{self._rows.capacity} transitions; give it one instruction or more, or room for them all"
-            )
+        require_room(steps, len(told), self.capacity, self._rows.capacity, self._slot)
         check_observation(observation, self._frames.fields, steps)
         check_columns(steps, self.action_size, executed, rewards, terminated, truncated, mc_returns, source)
         copied = np.asarray(source) != Source.POLICY if imitate is None else imitate
-        summed, discount, ahead = n_step(rewards, terminated, self.gamma, self.n_step)
+        labels, ahead = label_columns(rewards, terminated, mc_returns, copied, self.gamma, self.n_step)
         frame = self._frames.end + np.arange(steps)
         rows: dict[str, NDArray[Any]] = {
             "frame": frame,
             "next_frame": frame + ahead,
             "instruction": np.zeros(steps, np.int64),
             "action": executed,
-            "scalars": np.stack([summed, discount, mc_returns, copied], axis=1).astype(np.float32),
+            "scalars": labels,
             "source": source,
         }
         self._make_room(steps + 1, steps * len(told))
@@ -200,6 +189,28 @@ class Replay:
         self._rows.append(rows)
         self._lengths.append(steps)
         self._copies.append(len(told))
+
+    def relabel(
+        self, episode: int, rewards: Float32, terminated: Bool, mc_returns: Float32, *, worth_copying: bool
+    ) -> None:
+        """Give an episode that is held other labels; its frames, actions and sources stay, and so do the draws.
+
+        Args:
+            episode: Its place among the `episodes` held, the oldest is 0.
+            rewards: float32 (T,).
+            terminated: bool (T,).
+            mc_returns: float32 (T,).
+            worth_copying: Whether behaviour cloning copies the steps that the policy didn't choose.
+        """
+        lengths, copies = list(self._lengths), list(self._copies)
+        steps, before = lengths[episode], rows_of(lengths[:episode], copies[:episode])
+        require_lengths(steps, rewards=rewards, terminated=terminated, mc_returns=mc_returns)
+        row, frame = self._rows.first + before["rows"], self._frames.first + before["frames"]
+        source = self._rows.take("source", row + torch.arange(steps, device=self.storage_device)).cpu().numpy()
+        copied = (source != Source.POLICY) & worth_copying
+        labels, ahead = label_columns(rewards, terminated, mc_returns, copied, self.gamma, self.n_step)
+        self._rows.write("scalars", row, np.tile(labels, (copies[episode], 1)))
+        self._rows.write("next_frame", row, np.tile(frame + np.arange(steps) + ahead, copies[episode]))
 
     def sample(self, batch_size: int) -> Batch:
         """Draw `batch_size` transitions with replacement: uniformly, or by the weights of their sources.
@@ -372,17 +383,7 @@ class Replay:
     @property
     def settings(self) -> dict[str, Any]:
         """What the content depends on, and the draws (whose state differs from one kind of device to another)."""
-        fields = {
-            name: [list(shape), str(dtype).removeprefix("torch.")]
-            for name, (shape, dtype) in self._frames.fields.items()
-        }
-        return {
-            "fields": fields,
-            "gamma": self.gamma,
-            "n_step": self.n_step,
-            "action_size": self.action_size,
-            "storage_device": self.storage_device.type,
-        }
+        return settings_of(self._frames.fields, self.gamma, self.n_step, self.action_size, self.storage_device.type)
 
     def _sum_weights(self, source: UInt8) -> Float64:
         """float64 (T,): sums of all weights up to each step of one more episode."""

@@ -55,11 +55,46 @@ def check_columns(
         "rewards": rewards, "terminated": terminated, "truncated": truncated, "mc_returns": mc_returns,
         "source": source,
     }  # fmt: skip
-    for name, column in columns.items():
-        if column.shape != (steps,):
-            raise ConfigError(f"{name} has shape {column.shape}; expected {(steps,)}")
+    require_lengths(steps, **columns)
     if truncated[:-1].any():
         raise ConfigError("truncated is set before the last step; split what follows into its own episode")
     if source.max() > max(Source):
         known = ", ".join(f"{entry.value} ({entry.name.lower()})" for entry in Source)
         raise ConfigError(f"source {source.max()} is unknown; expected {known}")
+
+
+def require_lengths(steps: int, **columns: NDArray[Any]) -> None:
+    """Refuse columns that don't have one entry a step.
+
+    Raises:
+        ConfigError: Naming the first such column.
+    """
+    for name, column in columns.items():
+        if column.shape != (steps,):
+            raise ConfigError(f"{name} has shape {column.shape}; expected {(steps,)}")
+
+
+def require_room(steps: int, instructions: int, frames: int, transitions: int, slot: int) -> None:
+    """Refuse an episode that a replay can never hold.
+
+    Args:
+        steps: Of the episode.
+        instructions: That it is held under.
+        frames: Held at most.
+        transitions: Held at most.
+        slot: Bytes of a frame and a transition.
+
+    Raises:
+        ConfigError: Says what to set.
+    """
+    if not 1 <= steps < frames:
+        raise ConfigError(
+            f"an episode of {steps} steps doesn't fit a replay of {frames} frames: expected 1 to {frames - 1} steps. "
+            f"Set the capacity to at least {steps + 1} frames (capacity_bytes to at least {(steps + 1) * slot}), or "
+            "record shorter episodes."
+        )
+    if not 1 <= steps * instructions <= transitions:
+        raise ConfigError(
+            f"an episode of {steps} steps under {instructions} instructions doesn't fit a replay of {transitions} "
+            "transitions; give it one instruction or more, or room for them all"
+        )

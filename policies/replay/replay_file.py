@@ -16,7 +16,7 @@ from torch import Tensor
 
 from policies.common.tensor_file import read_tensors, write_tensors
 from policies.replay.replay_memory import rows_of
-from policies.replay.ring_buffer import rows_within
+from policies.replay.ring_buffer import Fields, rows_within
 from trajectories.errors import CheckpointError
 
 KIND = "regrasp-replay-1"
@@ -46,6 +46,14 @@ class ReplayContents:
     columns: Mapping[str, Mapping[str, list[Tensor]]]
     mass: float
     generator: Tensor
+
+
+def settings_of(fields: Fields, gamma: float, n_step: int, action_size: int, device: str) -> dict[str, Any]:
+    """What the content of a replay depends on, as plain JSON; the device is the kind that it is kept on."""
+    named = {name: [list(shape), str(dtype).removeprefix("torch.")] for name, (shape, dtype) in fields.items()}
+    return {
+        "fields": named, "gamma": gamma, "n_step": n_step, "action_size": action_size, "storage_device": device,
+    }  # fmt: skip
 
 
 def save_contents(contents: ReplayContents, path: Path, about: Mapping[str, Any]) -> None:

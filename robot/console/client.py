@@ -75,18 +75,21 @@ class ConsoleClient:
             raise LinkError(f"The session's frame broke off after {len(image)} bytes of {header.get('bytes')}.")
         return image
 
-    def say(self, word: str, by: str = "", faults: Sequence[str] = ()) -> str:
+    def say(self, word: str, by: str = "", faults: Sequence[str] = (), about: str = "") -> str:
         """Say a word to the session.
 
         Args:
             word: One of `words`.
-            by: Name of the person; needed to clear a fault.
+            by: Name of the person; needed to clear a fault and to speak about an episode.
             faults: To clear: ids of the faults that the person saw.
+            about: Words about an episode: its id, "last" or "running"; empty for the one that is meant by the rule in
+                `robot.rollout.persons_word`.
 
         Returns:
             The session's answer, for the person.
         """
-        return str(self._ask({"say": word, "by": by, "faults": list(faults)}, _SAY_S)[0].get("reply", ""))
+        request = {"say": word, "by": by, "faults": list(faults), "about": about}
+        return str(self._ask(request, _SAY_S)[0].get("reply", ""))
 
     def listens(self) -> bool:
         """Whether a session of this user is there."""

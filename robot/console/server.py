@@ -53,6 +53,8 @@ logger = logging.getLogger(__name__)
 
 NEED_A_NAME = ("clear",)
 """Words with which a person takes responsibility, for the faults that are named with them."""
+ABOUT_AN_EPISODE = ("done", "not_done", "take_back")
+"""Words about an episode, which they may name (`robot.rollout.persons_word`)."""
 _CONNECTIONS = 32
 _LOOKERS = 8
 """So many requests for state or frames at a time; words always find a free thread, even when these hang."""
@@ -82,7 +84,8 @@ class Console:
             frames: Camera -> newest image, uint8 (H, W, 3) RGB.
             words: Word -> what happens when a person says it. It gets the person's name (empty where the person gave
                 none) and returns an answer for the person. Those of `NEED_A_NAME` always get a name, and then the ids
-                of the faults that the person saw. The mapping may get more words while the console listens.
+                of the faults that the person saw; those of `ABOUT_AN_EPISODE` get the episode that is meant, too, empty
+                where the person named none. The mapping may get more words while the console listens.
 
         Raises:
             LinkError: When another session listens there, or the file system has no sockets.
@@ -188,6 +191,11 @@ class Console:
         if word in NEED_A_NAME and not by:
             raise LinkError(f"The word {word!r} needs the name of the person who looked at the arm.")
         logger.info("%s said %r (process %d)", by or "somebody", word, pid)
+        if word in ABOUT_AN_EPISODE:
+            about = request.get("about", "")
+            if not isinstance(about, str):
+                raise LinkError(f"The word {word!r} names an episode by its id, got {str(about)[:80]!r}.")
+            return str(self._words[word](by, about))
         if word not in NEED_A_NAME:
             return str(self._words[word](by))
         faults = request.get("faults", [])

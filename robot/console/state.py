@@ -99,6 +99,25 @@ class LoopView:
 
 
 @dataclass(frozen=True)
+class EpisodeView:
+    """An episode that a person may speak about.
+
+    Attributes:
+        id: To name it by.
+        direction: "forward" or "backward".
+        judged: What the judge said at its end: success, failure or unknown; empty while it is under way.
+        said: What a person said: done or not_done; empty where nobody has.
+        by: Who.
+    """
+
+    id: str
+    direction: str
+    judged: str = ""
+    said: str = ""
+    by: str = ""
+
+
+@dataclass(frozen=True)
 class ConsoleState:
     """A session at one instant.
 
@@ -110,6 +129,8 @@ class ConsoleState:
         step: Control step of this episode.
         max_steps: Steps after which it is truncated; 0: unknown.
         success_probability: What the judge thinks, 0 ... 1; None before it has looked.
+        progress: How far the task has come in each observation of the episode so far, 0 ... 1; None where the judge
+            doesn't say.
         mode: Of the arm's driver: follow, sleep, rest, hold, fault, lost; None where there is no driver.
         fault: Why the arm takes no commands, and what to do; or None.
         faults: The same, one by one, each with the id that a word to clear it names.
@@ -127,6 +148,8 @@ class ConsoleState:
         policy_version: Of the weights in use; 0: as pre-trained.
         stale: Why joints and gripper are not shown: the arm's own loop says nothing new; or None.
         waiting_for: What the session asks a person to do, or None. It names the word that answers it, ready or clear.
+        running: The episode under way, where people may speak about it; or None.
+        last: The one that ended last, likewise.
         updated_s: Unix time of the control loop's last sign of life; 0: there was none.
     """
 
@@ -137,6 +160,7 @@ class ConsoleState:
     step: int = 0
     max_steps: int = 0
     success_probability: float | None = None
+    progress: tuple[float | None, ...] = ()
     mode: str | None = None
     fault: str | None = None
     faults: tuple[Fault, ...] = ()
@@ -154,6 +178,8 @@ class ConsoleState:
     policy_version: int = 0
     stale: str | None = None
     waiting_for: str | None = None
+    running: EpisodeView | None = None
+    last: EpisodeView | None = None
     updated_s: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -172,7 +198,10 @@ class ConsoleState:
             for name, kind in (("joints", JointView), ("servos", ServoView), ("faults", Fault)):
                 values[name] = tuple(kind(**_known(kind, entry)) for entry in raw.get(name) or ())
             values["clipped"] = tuple(map(str, raw.get("clipped") or ()))
+            values["progress"] = tuple(None if come is None else float(come) for come in raw.get("progress") or ())
             values["loop"] = LoopView(**_known(LoopView, raw["loop"])) if raw.get("loop") else None
+            for name in ("running", "last"):
+                values[name] = EpisodeView(**_known(EpisodeView, raw[name])) if raw.get(name) else None
             values["cameras"] = _views(raw, "cameras", lambda entry: CameraView(**_known(CameraView, entry)))
             values["tallies"] = _views(
                 raw, "tallies", lambda t: Tally(int(t["episodes"]), int(t["successes"]), tuple(map(bool, t["recent"])))

@@ -7,6 +7,7 @@ One connection carries one request, a line of JSON, and one reply: a line of JSO
     {"ask": "frame", "camera": "front"}   {"type": "image/jpeg", "bytes": 4711}, then the image
     {"say": "hold", "by": "Anna"}         {"reply": "..."}
     {"say": "clear", "by": "Anna", "faults": ["kdqx3"]}
+    {"say": "not_done", "by": "Anna", "about": "last"}
     anything that went wrong              {"error": "..."}
 """
 
@@ -27,11 +28,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from trajectories.errors import LinkError
+from trajectories.verdicts import MOST_NAME
 
 CONSOLE_FILE = "console.sock"
 MAX_REQUEST_BYTES = 4096
 MAX_REPLY_BYTES = 64 << 20
-MAX_NAME = 80
+MAX_NAME = MOST_NAME
 """Longest name of a person, characters."""
 _LONGEST_ADDRESS = 107  # sun_path less its terminating zero, unix(7)
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid

@@ -19,6 +19,7 @@ from robot.link.patience import Patience, Persistence, typed_error
 from robot.link.tls import TlsFiles, channel_credentials, split_address
 from trajectories.errors import ConfigError, LinkError
 from trajectories.types import Episode, RobotSpec, Weights
+from trajectories.verdicts import Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ class LearnerClient:
         self._session: str | None = None
         self._hello = self._channel.unary_unary(protocol.method(protocol.HELLO))
         self._put = self._channel.stream_unary(protocol.method(protocol.PUT_EPISODE))
+        self._put_verdict = self._channel.unary_unary(protocol.method(protocol.PUT_VERDICT))
         self._get_weights = self._channel.unary_stream(protocol.method(protocol.WEIGHTS))
         self._ask_may_act = self._channel.unary_unary(protocol.method(protocol.MAY_ACT))
         self._ask_finished = self._channel.unary_unary(protocol.method(protocol.FINISHED))
@@ -97,6 +99,19 @@ class LearnerClient:
             return Receipt(steps=steps, episodes=episodes)
 
         return self._ask(attempt, f"sending episode {episode.id}")
+
+    def put_verdict(self, verdict: Verdict) -> None:
+        """See `LearnerEndpoint.put_verdict`; returns once the learner has it on its disk.
+
+        Raises:
+            LinkError: When it is refused or the learner stays away longer than `Patience.away_s`.
+        """
+        message = protocol.to_json({"verdict": verdict.to_dict()})
+
+        def attempt() -> None:
+            self._put_verdict(message, self._patience.call_s, self._metadata())
+
+        self._ask(attempt, f"sending what {verdict.by} said about episode {verdict.episode}")
 
     def weights(self, newer_than: int) -> Weights | None:
         """See `LearnerEndpoint.weights`.

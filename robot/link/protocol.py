@@ -10,6 +10,7 @@ from trajectories.errors import LinkError
 
 SERVICE = "regrasp.link.v1.Learner"
 HELLO, PUT_EPISODE, WEIGHTS, MAY_ACT, FINISHED = "Hello", "PutEpisode", "Weights", "MayAct", "Finished"
+PUT_VERDICT = "PutVerdict"
 
 CHUNK_BYTES = 1 << 20
 """Size of a piece of a stream; gRPC refuses single messages over `MAX_PIECE_BYTES`."""

@@ -19,6 +19,7 @@ from robot.link.errors import HelloNeeded, to_wire
 from robot.link.tls import TlsFiles, server_credentials, split_address
 from trajectories.errors import LinkError, RegraspError
 from trajectories.types import RobotSpec
+from trajectories.verdicts import Verdict
 
 logger = logging.getLogger(__name__)
 
@@ -29,8 +30,8 @@ _THREADS = 8
 class LinkServer:
     """Offers `endpoint` at `address` from `start` until `stop`.
 
-    The endpoint is called from several threads; `put_episode` from one at a time, so that a repeated upload
-    of the same episode never runs beside the first. A message that is malformed, oversized or from a client
+    The endpoint is called from several threads; `put_episode` and `put_verdict` from one at a time, so that a repeated
+    upload of the same episode never runs beside the first. A message that is malformed, oversized or from a client
     that was not accepted by `hello` is refused with an error at the client and changes nothing here.
     """
 
@@ -87,6 +88,7 @@ class LinkServer:
             {
                 protocol.HELLO: grpc.unary_unary_rpc_method_handler(_guarded(self._hello)),
                 protocol.PUT_EPISODE: grpc.stream_unary_rpc_method_handler(_guarded(self._put_episode)),
+                protocol.PUT_VERDICT: grpc.unary_unary_rpc_method_handler(_guarded(self._put_verdict)),
                 protocol.WEIGHTS: grpc.unary_stream_rpc_method_handler(_guarded_stream(self._weights)),
                 protocol.MAY_ACT: grpc.unary_unary_rpc_method_handler(_guarded(self._may_act)),
                 protocol.FINISHED: grpc.unary_unary_rpc_method_handler(_guarded(self._finished)),
@@ -110,6 +112,14 @@ class LinkServer:
         with self._puts:
             receipt = self._endpoint.put_episode(episode)
         return protocol.to_json({"steps": receipt.steps, "episodes": receipt.episodes})
+
+    def _put_verdict(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        self._require_session(context)
+        (raw,) = protocol.from_json(request, verdict=dict)
+        verdict = Verdict.from_dict(raw)
+        with self._puts:
+            self._endpoint.put_verdict(verdict)
+        return protocol.to_json({})
 
     def _weights(self, request: bytes, context: grpc.ServicerContext) -> Iterator[bytes]:
         self._require_session(context)

@@ -5,6 +5,7 @@
         take newer weights if there are any and they pass the canary
         may_act?  the session runs an episode and commits it to the outbox (durable)
                   -> learner (durable) -> out of the outbox
+        what people said about episodes, once these have gone: likewise
         in one process with the learner: its turn
 
 An episode that is in the outbox is never lost: when the actor, the learner or the link dies between two of
@@ -30,6 +31,7 @@ from robot.signals import on_signals, set_from_handler
 from trajectories.errors import CorruptEpisodeError, LinkError, StoppedError, StoreError
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode
+from trajectories.verdicts import VerdictBook
 
 logger = logging.getLogger(__name__)
 
@@ -103,8 +105,8 @@ class Actor:
                 fault cut short goes out after the next whole one, or at the next start.
             endpoint: The learner, in this process or behind a `LearnerClient`.
             load_weights: Tries new weights (canary pass) and swaps them in; when it raises the old ones stay.
-            outbox: Durable place for episodes that the learner has not acknowledged; only the session adds, only the
-                actor removes.
+            outbox: Durable place for episodes that the learner has not acknowledged, and for verdicts on episodes; only
+                the session adds, only the actor removes.
             policy_digest: Identifies the policy that both sides start from.
             options: Settings.
             stop: Ends the run after the present episode once set. Give the same event to `LearnerClient` as
@@ -113,7 +115,7 @@ class Actor:
         self._session = session
         self._endpoint = endpoint
         self._load_weights = load_weights
-        self._outbox = outbox
+        self._outbox, self._verdicts = outbox, VerdictBook(outbox.path)
         self._digest = policy_digest
         self._options = options or ActorOptions()
         self._stop = stop or threading.Event()
@@ -168,6 +170,7 @@ class Actor:
         if findings := str(self._outbox.recovered):
             self._options.notify(f"outbox: {findings}")
         self._send_outbox("of an earlier start")
+        self._send_verdicts()
         turn = self._options.between_episodes
         while not self._endpoint.finished():
             if self._stopping:
@@ -179,6 +182,7 @@ class Actor:
                 self._enter("waiting", "the learner is catching up")
             else:
                 self._tell()
+            self._send_verdicts()
             if turn is not None:
                 turn()
         return True
@@ -224,6 +228,13 @@ class Actor:
         receipt = self._endpoint.put_episode(episode)
         self._outbox.remove(episode.id)
         self._status = self._status.stored(receipt)
+
+    def _send_verdicts(self) -> None:
+        """Hand over what people said about episodes, none of which is under way now; likewise."""
+        self._verdicts.refresh()
+        for verdict in self._verdicts.all():
+            self._endpoint.put_verdict(verdict)
+            self._verdicts.remove(verdict)
 
     def _poll_weights(self) -> None:
         """Swap in newer weights unless the canary pass refuses them; a refused version is not tried again."""

@@ -4,9 +4,11 @@
     go home -> backward until the reward model says done, or time is up
     help when the scene is in trouble or after several failures in a row: the only resets there are
 
-The reward model is the only judge; an episode at whose end it is unsure counts for nothing (`was_unsure` in
-`trajectories.kinds`). A referee (the twin's predicate), where there is one, speaks after the episode and is written
-down under `metadata["evaluation"]`, which nobody learns from.
+The reward model is the only judge, and a person beside the arm may overrule it (`robot.rollout.persons_word`): the
+episode keeps the judge's outcome, and the person's word is kept beside it and counts. An episode at whose end the judge
+is unsure counts for nothing (`was_unsure` in `trajectories.kinds`) unless a person says how it went. A referee (the
+twin's predicate), where there is one, speaks after the episode and is written down under `metadata["evaluation"]`,
+which nobody learns from.
 """
 
 from __future__ import annotations
@@ -17,11 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from robot.interfaces import Operator, Policy, RewardModel, RewardReading
+from robot.interfaces import ConcludingReward, Operator, Policy, RewardModel, RewardReading
 from robot.rollout.environment import Applied, RobotEnv
 from robot.rollout.judging import BesideJudge
+from robot.rollout.persons_word import PersonsWord
 from trajectories.errors import ConfigError, SafetyError
 from trajectories.kinds import UNSURE_KEY, was_unsure
+from trajectories.progress import noted_progress
 from trajectories.recorder import Recorder
 from trajectories.types import DIRECTIONS, Direction, Episode, Float32, Observation, Outcome, Source
 
@@ -35,8 +39,8 @@ class SessionStats:
     Attributes:
         episodes: Recorded episodes.
         steps: Their control steps.
-        outcomes: Direction -> the judge's outcomes in order; `unknown` ones were cut short by a fault, or the judge was
-            unsure.
+        outcomes: Direction -> the outcomes that count, in order: a person's, else the judge's; `unknown` ones were cut
+            short by a fault, or the judge was unsure.
         helps: Reason -> how often help was asked for.
         skipped: Episodes not begun because their goal was already reached.
         consecutive_failures: Since the last success or help, by direction, and by both together under "any".
@@ -50,6 +54,7 @@ class SessionStats:
     skipped: int = 0
     consecutive_failures: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("any", *DIRECTIONS), 0))
     consecutive_unsure: int = 0
+    _ids: dict[Direction, list[str]] = field(default_factory=lambda: {d: [] for d in DIRECTIONS})
 
     def success_rate(self, direction: Direction, last: int | None = None) -> float:
         """Fraction of the judged episodes (the `last` ones or all) that succeeded; NaN when there is none."""
@@ -57,19 +62,33 @@ class SessionStats:
         judged = judged[-last:] if last else judged
         return judged.count("success") / len(judged) if judged else float("nan")
 
-    def count(self, episode: Episode) -> None:
-        """Add a finished episode."""
+    def count(self, episode: Episode, outcome: Outcome) -> None:
+        """Add a finished episode with the outcome that counts."""
         self.episodes += 1
         self.steps += len(episode)
-        self.outcomes[episode.direction].append(episode.outcome)
-        if was_unsure(episode):
-            self.consecutive_unsure += 1
-        elif episode.outcome != "unknown":
+        self.outcomes[episode.direction].append(outcome)
+        self._ids[episode.direction].append(episode.id)
+        if outcome != "unknown":
             self.consecutive_unsure = 0
-        for row in ("any", episode.direction):
-            if episode.outcome == "success":
+        elif was_unsure(episode):
+            self.consecutive_unsure += 1
+        self._lengthen_row(episode.direction, outcome)
+
+    def correct(self, id: str, direction: Direction, outcome: Outcome) -> None:
+        """Let another outcome of an episode count; a person who says so has looked, so the row of failures ends there.
+
+        A failure that passed for a success is the first of a new row.
+        """
+        if id in self._ids[direction]:
+            self.outcomes[direction][self._ids[direction].index(id)] = outcome
+        self.forgive()
+        self._lengthen_row(direction, outcome)
+
+    def _lengthen_row(self, direction: Direction, outcome: Outcome) -> None:
+        for row in ("any", direction):
+            if outcome == "success":
                 self.consecutive_failures[row] = 0
-            elif episode.outcome == "failure":
+            elif outcome == "failure":
                 self.consecutive_failures[row] += 1
 
     def forgive(self) -> None:
@@ -89,6 +108,8 @@ class SessionStep:
         source: Who acted last.
         probability: That the instruction is done, as the reward model sees it.
         clipped: Limits that changed the last action.
+        progress: How far the task has come in each of the episode's observations so far, as the reward model sees it;
+            None where it doesn't say.
     """
 
     observation: Observation
@@ -97,6 +118,7 @@ class SessionStep:
     source: Source
     probability: float
     clipped: tuple[str, ...] = ()
+    progress: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,6 +161,7 @@ class ResetFreeSession:
         metadata: Mapping[str, Any] | None = None,
         first: Direction = "forward",
         judge_beside: bool = False,
+        word: PersonsWord | None = None,
     ) -> None:
         """Prepare a session; nothing moves yet.
 
@@ -168,6 +191,7 @@ class ResetFreeSession:
             first: Direction of the first episode.
             judge_beside: Judge each observation beside the motion that follows it, for a reward model that is too slow
                 to do so between two steps; the motion under way when it says done is not recorded.
+            word: Hears what people say about the episodes; a word about the one under way ends it.
 
         Raises:
             ConfigError: When a setting is out of range or a direction has no wording.
@@ -182,12 +206,13 @@ class ResetFreeSession:
         self._task, self._instructions, self._metadata = task, dict(instructions), dict(metadata or {})
         self._rng = rng
         self._on_episode, self._on_step = on_episode, on_step
-        self._takeover, self._referee = takeover, referee
+        self._takeover, self._referee, self._word = takeover, referee, word
         self._max_steps, self._help_after, self._deterministic = max_steps, help_after, deterministic
         self._skip_done = skip_done
         self._beside = BesideJudge(reward) if judge_beside else None
         self._recorder = Recorder(env.robot_spec)
         self._next: Direction = first
+        self._progress: list[float | None] = []
 
     @property
     def next_direction(self) -> Direction:
@@ -203,30 +228,39 @@ class ResetFreeSession:
             StaleDataError: The same for a device that stopped delivering.
         """
         helped = self._get_ready()
-        direction, observation, probability = self._begin()
+        direction, observation, reading = self._begin()
+        self._progress = [reading.progress]
         version = self._policy.version
-        self._recorder.begin(
+        id = self._recorder.begin(
             observation,
             task=self._task,
             direction=direction,
             metadata=self._metadata | {"judge": type(self._reward).__name__, "help": helped},
-            success_probability=probability,
+            success_probability=reading.probability,
         )
+        if self._word is not None:
+            self._word.begins(id, direction)
         self._next = _other(direction)
-        self._tell(SessionStep(observation, direction, 0, Source.POLICY, probability))
+        self._tell(
+            SessionStep(observation, direction, 0, Source.POLICY, reading.probability, (), tuple(self._progress))
+        )
         try:
-            last = self._act(direction, observation, version)
+            outcome, extra = self._outcome(self._act(direction, observation, version))
         except Exception as error:
             if len(self._recorder):
                 self._finish(direction, "unknown", {"fault": f"{type(error).__name__}: {error}"})
+            elif self._word is not None:
+                self._word.dropped()
             raise
-        outcome: Outcome = "success" if last.done else "failure"
-        if last.unsure:
-            return self._finish(direction, "unknown", {UNSURE_KEY: {"would_be": outcome}})
-        return self._finish(direction, outcome, {})
+        if not extra and outcome != "success" and self._word is not None and self._word.ends_it:
+            extra = {"ended_by": "a person"}
+        return self._finish(direction, outcome, extra)
 
     def _get_ready(self) -> str | None:
         """Ask for help if need be and go home; returns the reason for the help, if any."""
+        for spoken in [] if self._word is None else self._word.corrections():
+            if spoken.outcome is not None:
+                self.stats.correct(spoken.id, spoken.direction, spoken.outcome)
         reason = self._operator.trouble()
         if reason is None:
             reason = self._stuck()
@@ -260,8 +294,8 @@ class ResetFreeSession:
         self.stats.forgive()
         self._env.resync()
 
-    def _begin(self) -> tuple[Direction, Observation, float]:
-        """Direction, first observation and its success probability."""
+    def _begin(self) -> tuple[Direction, Observation, RewardReading]:
+        """Direction, first observation and what the reward model thinks of it."""
         direction = self._next
         observation, reading = self._look(direction)
         if self._skip_done and reading.above:
@@ -272,7 +306,7 @@ class ResetFreeSession:
             else:
                 observation, reading = self._look(direction)
         self._reward.reset(observation.instruction)
-        return direction, observation, reading.probability
+        return direction, observation, reading
 
     def _look(self, direction: Direction) -> tuple[Observation, RewardReading]:
         """The present scene under one of the direction's instructions."""
@@ -287,6 +321,8 @@ class ResetFreeSession:
         last = RewardReading(0.0, False)  # before anything is judged
         unjudged: _Seen | None = None  # the newest step, while the judge works beside the next one's motion
         for step in range(1, self._max_steps + 1):
+            if step > 1 and self._word is not None and self._word.ends_it:
+                break
             taken = self._takeover(observation) if self._takeover is not None else None
             proposed = self._policy.act(observation, self._deterministic) if taken is None else taken
             reading = self._beside.begin(unjudged.observation) if self._beside and unjudged else None
@@ -309,14 +345,31 @@ class ResetFreeSession:
             last = self._record(direction, unjudged, self._reward.update(unjudged.observation))
         return last
 
+    def _outcome(self, last: RewardReading) -> tuple[Outcome, dict[str, Any]]:
+        """How the episode ended by the last reading, and what to note.
+
+        A reward model that concludes is asked once time has ended it. What was unsure has no outcome.
+        """
+        if last.done or not isinstance(self._reward, ConcludingReward):
+            outcome: Outcome = "success" if last.done else "failure"
+            return ("unknown", {UNSURE_KEY: {"would_be": outcome}}) if last.unsure else (outcome, {})
+        reading = self._reward.conclude()
+        if reading is None:
+            return "unknown", {"conclusion": None}
+        return "success" if reading.done else "failure", {"conclusion": reading.probability}
+
     def _record(self, direction: Direction, seen: _Seen, reading: RewardReading) -> RewardReading:
         """Record and show a step that has been judged; returns what the reward model said of it."""
         executed, clipped = seen.applied.executed, seen.applied.command.clipped
+        self._progress.append(reading.progress)
         self._recorder.step(seen.observation, seen.proposed, executed, seen.source, seen.version, reading.probability)
-        self._tell(SessionStep(seen.observation, direction, seen.step, seen.source, reading.probability, clipped))
+        come = tuple(self._progress)
+        self._tell(SessionStep(seen.observation, direction, seen.step, seen.source, reading.probability, clipped, come))
         return reading
 
     def _tell(self, step: SessionStep) -> None:
+        if self._word is not None:
+            self._word.at(step.step)
         if self._on_step is not None:
             self._on_step(step)
 
@@ -324,8 +377,9 @@ class ResetFreeSession:
         """End the recording, count it and hand it on."""
         if self._referee is not None:
             extra = extra | {"evaluation": {"success": bool(self._referee(direction))}}
+        extra = extra | noted_progress(self._progress)
         episode = self._recorder.finish(outcome, truncated=outcome != "success", metadata=extra)
-        self.stats.count(episode)
+        self.stats.count(episode, episode.outcome if self._word is None else self._word.ended(episode))
         if self._on_episode is not None:
             self._on_episode(episode)
         return episode

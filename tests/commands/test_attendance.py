@@ -54,7 +54,7 @@ class Table:
         self.event("arm closes")
 
     @contextmanager
-    def open_takeover(self, config, faults, notify, stop):
+    def open_takeover(self, config, faults, notify, stop, words):
         self.faults = faults
         self.event("device opens")
         yield None

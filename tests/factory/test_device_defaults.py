@@ -69,13 +69,13 @@ def test_how_control_changes_hands_can_be_set(tmp_path):
     os.mkfifo(tmp_path / "keys")
     writer = os.open(tmp_path / "keys", os.O_RDWR)
     try:
-        with open_takeover(config, FaultLatch(), print, threading.Event()) as takeover:
+        with open_takeover(config, FaultLatch(), print, threading.Event(), {}) as takeover:
             assert isinstance(takeover, Takeover)
             assert takeover._config == TakeoverConfig("key", None, False)
         config.device.takeover.take_over_by = "voice"
         with (
             pytest.raises(ConfigError, match="take_over_by=voice is unknown; expected one of motion, key"),
-            open_takeover(config, FaultLatch(), print, threading.Event()),
+            open_takeover(config, FaultLatch(), print, threading.Event(), {}),
         ):
             pass
     finally:

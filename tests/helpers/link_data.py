@@ -8,6 +8,7 @@ from robot.interfaces import Receipt
 from robot.link.codec import make_weights
 from trajectories.errors import CheckpointError
 from trajectories.types import PROPRIO_NAMES, Episode, RobotSpec, Source, Weights
+from trajectories.verdicts import Verdict
 
 SPEC = RobotSpec(cameras={"front": (8, 12)})
 POLICY = "policy-digest"
@@ -56,6 +57,7 @@ class MemoryEndpoint:
 
     def __init__(self, goal: int = 10**9):
         self.episodes: dict[str, Episode] = {}
+        self.verdicts: list[Verdict] = []
         self.newest: Weights | None = None
         self.goal = goal
         self.allowed = threading.Event()
@@ -75,6 +77,12 @@ class MemoryEndpoint:
             raise self.failure
         self.episodes[episode.id] = episode
         return Receipt(sum(map(len, self.episodes.values())), len(self.episodes))
+
+    def put_verdict(self, verdict):
+        if self.failure is not None:
+            raise self.failure
+        if verdict not in self.verdicts:
+            self.verdicts.append(verdict)
 
     def weights(self, newer_than):
         return self.newest if self.newest and self.newest.version > newer_than else None

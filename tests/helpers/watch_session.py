@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from robot.console.server import Console
+from robot.console.server import ABOUT_AN_EPISODE, Console
 from robot.console.state import CameraView, ConsoleState, JointView, LoopView, ServoView
 from robot.control.kinematics import JOINT_LOWER, JOINT_NAMES, JOINT_UPPER
 from robot.control.poses import NEUTRAL_JOINTS
@@ -23,6 +23,7 @@ HEALTHY = ConsoleState(
     step=12,
     max_steps=40,
     success_probability=0.31,
+    progress=(0.1, None, 0.4),
     mode="follow",
     clipped=("z", "speed"),
     joints=tuple(
@@ -58,14 +59,14 @@ class PretendedSession:
             [np.tile(shades, (72, 1)), np.full((72, 96), 90, np.uint8), np.tile(shades[::-1], (72, 1))], -1
         )
         self.images = {"front": picture, "wrist": picture[:, ::-1]}
-        words = {word: self._hear(word) for word in ("clear", "ready", "hold", "stop")}
+        words = {word: self._hear(word) for word in ("clear", "ready", "hold", "stop", *ABOUT_AN_EPISODE)}
         self.console = Console(
             path, lambda: replace(self.state, updated_s=time.time()).to_dict(), lambda: self.images, words
         )
 
     def _hear(self, word):
-        def hear(by, faults=()):
-            self.heard.append((word, by, *faults))
+        def hear(by, given=()):
+            self.heard.append((word, by, *((given,) if isinstance(given, str) else given)))
             return f"{word}: heard, {by or 'somebody'}"
 
         return hear

@@ -49,3 +49,12 @@ def test_failures_called_done_are_refused(stopped):
 def test_a_judge_that_finds_nothing_is_refused():
     with pytest.raises(ConfigError, match=r"found 0 of 8 .* reward\.frames=3"):
         Certificate(0, 44, 0, 8).require(RewardConfig())
+
+
+def test_a_judge_that_finds_one_direction_alone_is_refused():
+    both = {"forward": (13, 13), "backward": (12, 13)}
+    Certificate(0, 44, 25, 26, both).require(RewardConfig())
+    with pytest.raises(
+        ConfigError, match=r"most successes of the forward task: it found 0 of 13 .*require_open_gripper"
+    ):
+        Certificate(0, 44, 13, 26, {"forward": (0, 13), "backward": (13, 13)}).require(RewardConfig())

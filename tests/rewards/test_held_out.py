@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rewards.certificate import Certificate
+from rewards.classifier import Ensemble
 from rewards.config import RewardConfig
 from rewards.ensemble import EnsembleTrainer
 from rewards.gathering import gather
@@ -75,7 +76,7 @@ def test_what_rules_are_tried_on_has_no_part_in_them(data, samples):
     logits = telling(data, samples)
     inner = np.array([np.where(samples.folds == fold, np.nan, logits) for fold in range(4)])
     first = try_rules(data, "slide", samples, HeldOutLogits(logits, inner), CONFIG)
-    assert first.certificate == Certificate(0, 28, 16, 16)
+    assert first.certificate == Certificate(0, 28, 16, 16, {"forward": (8, 8), "backward": (8, 8)})
     changed = np.where(samples.folds == 2, -logits, logits)  # part 2 now looks the other way round
     second = try_rules(data, "slide", samples, HeldOutLogits(changed, inner), CONFIG)
     others = samples.folds != 2
@@ -115,12 +116,12 @@ def test_calibration_is_of_the_mean_of_the_members(data, samples, backbone):
     own, known = own_pairs(data)
     wordings = Wordings(data, backbone)
     trainer = EnsembleTrainer(data, wordings, backbone, CONFIG)
-    members = trainer.train(joined(own[known], cross_pairs(data, backbone, np.random.default_rng(0))))
-    assert len(members) == 3
+    ensemble = trainer.train(joined(own[known], cross_pairs(data, backbone, np.random.default_rng(0))))
+    assert len(ensemble.members) == 3
     chosen = (samples.rows[:40], samples.texts[:40])
-    each = [trainer.logits([member], *chosen) for member in members]
+    each = [trainer.logits(Ensemble((member,)), *chosen) for member in ensemble.members]
     assert np.std(each, axis=0).max() > 1e-4
-    assert trainer.logits(members, *chosen) == pytest.approx(np.mean(each, axis=0), abs=1e-5)
+    assert trainer.logits(ensemble, *chosen) == pytest.approx(np.mean(each, axis=0), abs=1e-5)
 
 
 def looks_back(episode, number):

@@ -10,8 +10,12 @@ from helpers.sliding_square import SPEC, make_episode
 
 from rewards.classifier import ImageFeatures, Member, image_features
 from rewards.config import RewardConfig
+from rewards.ensemble import EnsembleTrainer
 from rewards.files import load_classifier, save_classifier
+from rewards.gathering import gather
 from rewards.judge import VlmReward
+from rewards.pairs import own_pairs
+from rewards.samples import Wordings
 from rewards.training import train_reward
 from rewards.vlm_kind import cameras_from
 from trajectories.errors import ConfigError
@@ -102,6 +106,23 @@ def test_one_last_block_serves_all_cameras(backbone, episodes):
     torch.testing.assert_close(member(features, text, zero_shot), expected)
     one = backbone.zero_shot(features.pooled[:, : backbone.image_width], text)
     torch.testing.assert_close(zero_shot, one)  # the mean of two that are alike
+
+
+def test_what_sees_time_sees_it_through_all_cameras(backbone, episodes):
+    rng = np.random.default_rng(3)
+    config = replace(CONFIG, window=3, steps=4, members=1, augmentations=0, batch=16)
+    data = gather([seen_twice(e, rng) for e in episodes], "slide", backbone, BOTH, config)
+    trainer = EnsembleTrainer(data, Wordings(data, backbone), backbone, config)
+    pairs, known = own_pairs(data)
+    ensemble = trainer.train(pairs[known])
+    assert ensemble.time.views == 2
+    features = data.features[torch.arange(5)]
+    assert features.windows.frames()[0].shape == (5, 3, 2 * backbone.image_width)
+    text = backbone.encode_text(["put the cube on the plate"]).repeat(5, 1)
+    with torch.no_grad():
+        each, progress = ensemble.judge_each(features, text, backbone.zero_shot(features.pooled, text))
+    assert each.shape == (1, 5)
+    assert ((progress > 0) & (progress < 1)).all()
 
 
 def test_settings_name_cameras_that_the_robot_has():

@@ -10,11 +10,14 @@ from helpers.trajectory_samples import SPEC, sample_episode
 from hydra import compose, initialize_config_module
 
 from commands.evaluate.conditions import Conditions, evaluations_in
+from commands.report.data import open_stream
 from commands.report.report import changes_of, judged_by, seen, write
+from commands.report.sections import persons_words
 from factory.spec import spec_of
 from policies.perception.loading import load_perception
 from trajectories.errors import CheckpointError
 from trajectories.store import TrajectoryStore
+from trajectories.verdicts import Verdict, VerdictBook
 
 WRITTEN = Path(__file__).parents[2] / "fixtures" / "written_at_106ae2a"
 
@@ -103,3 +106,24 @@ def test_changes_on_the_way_are_told():
     first, second = {"utd": 4, "agent": {"critic_lr": 3e-4}}, {"utd": 4, "agent": {"critic_lr": 1e-4}}
     assert changes_of([first]) == changes_of([]) == ""
     assert changes_of([first, second]) == "While it went on, a person changed agent.critic_lr from 0.0003 to 0.0001."
+
+
+def test_a_persons_word_counts_in_the_figures_and_the_judges_errors_are_counted(tmp_path):
+    path = tmp_path / "episodes"
+    with TrajectoryStore(path, SPEC) as store:
+        for number, outcome in enumerate(["success", "success", "failure", "unknown", "success"]):
+            about = {"evaluation": {"success": number == 0}}
+            store.commit(sample_episode(number, outcome=outcome, metadata=about))
+    before = open_stream(path, SPEC)
+    assert before.tally("forward", 0, 1000) == (3, 4)
+    assert persons_words(before) == ""
+    book = VerdictBook(path)
+    for number, word in enumerate(["done", "not_done", "done", "done"]):
+        book.add(Verdict(sample_episode(number).id, word, "Anna", "review", 1, "aa"))
+    book.add(Verdict(sample_episode(4).id, "not_done", "Anna", "review", 1, "aa"))
+    book.add(Verdict(sample_episode(4).id, "taken_back", "Anna", "review", 2, "aa"))
+    stream = open_stream(path, SPEC)
+    assert stream.tally("forward", 0, 1000) == (4, 5)
+    assert stream.overruled == {"agreed": 1, "not_done": 1, "done": 1, "open": 1}
+    assert stream.confusion == before.confusion
+    assert "People spoke about 4 episodes: 1 times they agreed, 1 times done was not done" in persons_words(stream)

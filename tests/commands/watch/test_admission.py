@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from helpers.watch_session import PretendedSession
 
-from commands.watch import server as watch_server
+from commands.watch import page_server as watch_server
 from commands.watch.connections import Connections
 from commands.watch.server import WatchServer
 from robot.console.wire import console_path

@@ -17,9 +17,10 @@ from helpers.watch_session import FAULT, HEALTHY, PretendedSession
 from commands.watch import say, watch
 from commands.watch.server import WatchServer
 from commands.watch.text import text_of
+from drivers.teleop.terminal import TerminalConnection
 from robot.console.client import NoSessionError
 from robot.console.light import WARM_C, light_of
-from robot.console.state import ConsoleState
+from robot.console.state import ConsoleState, EpisodeView
 from robot.console.wire import console_path
 from robot.control.faults import Fault
 from trajectories.errors import ConfigError, LinkError
@@ -100,7 +101,7 @@ def test_the_state_arrives_with_light_and_words(session, server, tmp_path):
     arrived = ConsoleState.from_dict(seen["session"])
     assert arrived == replace(session.state, updated_s=arrived.updated_s)
     assert seen["light"]["level"] == "green"
-    assert seen["words"] == ["clear", "hold", "ready", "stop"]
+    assert seen["words"] == ["clear", "done", "hold", "not_done", "ready", "stop", "take_back"]
     assert seen["run"] == str(tmp_path)
     session.state = replace(HEALTHY, fault=FAULT, faults=(Fault("ab1", FAULT), Fault("ab2", "Ada said hold", "hold")))
     light = state_of(server)["light"]
@@ -121,6 +122,13 @@ def test_words_go_through(session, server):
     assert post(server, {"word": "clear", "by": "Anna", "faults": ["ab1"]}) == (200, {"reply": "clear: heard, Anna"})
     assert post(server, {"word": "hold"}, host="localhost:9999")[0] == 200
     assert session.heard == [("clear", "Anna", "ab1"), ("hold", "")]
+
+
+def test_words_about_an_episode_name_it(session, server):
+    assert post(server, {"word": "not_done", "by": "Anna", "about": "0123-ab"})[0] == 200
+    assert post(server, {"word": "done", "by": "Anna"})[0] == 200
+    assert session.heard == [("not_done", "Anna", "0123-ab"), ("done", "Anna", "")]
+    assert post(server, {"word": "done", "by": "Anna", "about": 3})[0] == 400
 
 
 def test_what_the_session_refuses_is_a_conflict(session, server):
@@ -250,6 +258,14 @@ def test_text_shows_what_the_page_shows():
         assert line in text.splitlines()
 
 
+def test_text_says_what_was_said_about_episodes():
+    spoken = replace(HEALTHY, running=EpisodeView("8-aa", "forward"), last=EpisodeView("7-aa", "backward", "success"))
+    assert "last one   7-aa, backward: the judge said success" in text_of(spoken, light_of(spoken, 0.0)).splitlines()
+    spoken = replace(spoken, running=EpisodeView("8-aa", "forward", "", "done", "Ben"))
+    assert "this one   8-aa, forward: under way; Ben said done" in text_of(spoken, light_of(spoken, 0.0)).splitlines()
+    assert ConsoleState.from_dict(spoken.to_dict()) == spoken
+
+
 def test_text_of_a_session_that_knows_nothing():
     unknown = dict.fromkeys(("position", "lower", "upper", "effort", "max_effort"))
     state = ConsoleState.from_dict(
@@ -265,9 +281,8 @@ def settings(tmp_path, **values):
 
     watching = {"host": "127.0.0.1", "port": 0}
     link = {"certificate": None, "key": None, "authority": None}
-    return OmegaConf.create(
-        {"run_dir": str(tmp_path), "once": False, "watch": watching, "link": link, "word": None, "by": None} | values
-    )
+    said = {"word": None, "by": None, "about": None, "by_keys": False}
+    return OmegaConf.create({"run_dir": str(tmp_path), "once": False, "watch": watching, "link": link} | said | values)
 
 
 def test_once_prints_the_state(session, tmp_path, capsys):
@@ -295,8 +310,44 @@ def test_say_passes_a_word_on(session, tmp_path, capsys):
     session.state = replace(HEALTHY, fault=FAULT, faults=(Fault("ab1", FAULT),))
     with pytest.raises(ConfigError, match=r"(?s)fault=ID or .*ab1: Servo 3"):
         say.run(settings(tmp_path, word="clear", by="Anna", fault=None))
-    with pytest.raises(ConfigError, match=r"word=clear\|hold\|ready\|stop"):
+    with pytest.raises(ConfigError, match=r"word=clear\|done\|hold\|not_done\|ready\|stop\|take_back"):
         say.run(settings(tmp_path))
+
+
+def test_say_names_an_episode(session, tmp_path, capsys):
+    say.run(settings(tmp_path, word="not_done", by="Anna", about="last"))
+    say.run(settings(tmp_path, word="done", by="Anna"))
+    assert session.heard == [("not_done", "Anna", "last"), ("done", "Anna", "")]
+    assert "not_done: heard, Anna" in capsys.readouterr().out
+
+
+def test_keys_of_a_terminal_are_words(session, tmp_path):
+    """Through a real pseudo-terminal; an unknown key says nothing, and the session may go away meanwhile."""
+    told = []
+    master, slave = os.openpty()
+    connection = TerminalConnection(slave, 0.0)
+
+    def tell(line):
+        told.append(line)
+        if line.startswith("hold"):
+            session.console.close()
+            os.write(master, b"d")
+        elif "No session" in line:
+            os.write(master, b"q")
+
+    try:
+        os.write(master, b"dnzemuh")
+        say.type_words(tmp_path, "Anna", connection, tell)
+    finally:
+        os.close(master)
+        os.close(slave)
+    assert session.heard == [
+        ("done", "Anna", ""), ("not_done", "Anna", ""), ("done", "Anna", "last"), ("not_done", "Anna", "last"),
+        ("take_back", "Anna", ""), ("hold", "Anna"),
+    ]  # fmt: skip
+    assert len(told) == 8
+    with pytest.raises(ConfigError, match="by=NAME"):
+        say.run(settings(tmp_path, by_keys=True))
 
 
 def test_watch_as_a_person_runs_it(tmp_path):

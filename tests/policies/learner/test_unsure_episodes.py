@@ -4,6 +4,7 @@ from dataclasses import replace
 from functools import partial
 
 import pytest
+import torch
 from helpers.blob_world import BlobWorld, demos, record
 
 from policies.learner.learner_config import LearnerConfig
@@ -12,6 +13,7 @@ from policies.learner.run_folder import RunFolder
 from policies.replay.dataset import kept_offline
 from trajectories.store import TrajectoryStore
 from trajectories.types import Source
+from trajectories.verdicts import Verdict
 
 CONFIG = LearnerConfig(
     steps=100, warmup_steps=10, utd=1, batch=16, max_lag=40, publish_every=5, checkpoint_every=10, snapshot_every=50
@@ -34,6 +36,10 @@ def episodes(count):
         world.places["red"] = np.array([0.2, 0.0])  # on neither side
         found.append(record(world, lambda _, rng=rng: rng.uniform(-1, 1, 7), steps=20, source=Source.POLICY))
     return found
+
+
+def verdict(id, word, second=1):
+    return Verdict(id, word, "Anna", "review", second * 1_000_000_000, "0")
 
 
 def doubtful(episode):
@@ -72,6 +78,33 @@ def test_a_restart_counts_as_the_run_before_did(make):
     again = make()
     assert (again.status.steps, again.status.episodes, again.status.owed) == (20, 2, 0)
     assert len(again._kept.replay) == 20
+
+
+def test_a_persons_word_lets_one_count_after_all_now_and_after_a_restart(make, tmp_path):
+    learner = make()
+    known, other, late = episodes(3)
+    learner.put_episode(known)
+    learner.put_episode(doubtful(other))
+    learner.train()
+    assert (learner.status.steps, len(learner._kept.replay)) == (20, 20)
+    learner.put_verdict(verdict(other.id, "done"))
+    learner.train()
+    assert (learner.status.steps, len(learner._kept.replay)) == (40, 40)
+    assert learner._kept.replay.gather(torch.arange(20, 40)).reward.tolist() == [-1.0] * 17 + [0.0] * 3
+    learner.put_verdict(verdict(other.id, "not_done", 2))
+    learner.train()
+    assert learner.status.steps == 40
+    assert learner._kept.replay.gather(torch.arange(20, 40)).reward.tolist() == [-1.0] * 20
+    learner.put_verdict(verdict(late.id, "not_done"))  # said before the episode has come
+    learner.put_episode(doubtful(late))
+    learner.train()
+    assert (learner.status.steps, learner.status.owed) == (60, 0)
+    learner.close()
+    again = make()
+    assert (again.status.steps, again.status.episodes, again.status.owed) == (60, 3, 0)
+    assert len(again._kept.replay) == 60
+    rows = read_metrics(RunFolder(tmp_path / "run").metrics)
+    assert [row["verdict/outcome"] for row in rows if "verdict/outcome" in row][:2] == ["success", "failure"]
 
 
 def test_as_offline_data_they_are_left_out_too():

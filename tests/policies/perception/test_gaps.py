@@ -25,6 +25,7 @@ from trajectories.errors import ConfigError
 WIDE = replace(SPEC, cameras={"front": (64, 64), "wrist": (32, 32)})
 SEEN = Alignment.of(OTHER, SPEC, {"front": "top"}, "it")
 BLIND = Alignment.of(OTHER, SPEC, {}, "it")
+WHOLE = Alignment.of(SPEC, SPEC, {}, "it")
 EFFORT, YAW = (SPEC.proprio.index(name) for name in LACKING)
 
 
@@ -43,12 +44,11 @@ def text(episodes):
 
 
 def test_what_is_missing_together_has_one_flag():
-    same = Alignment.of(SPEC, SPEC, {}, "it")
     further = replace(OTHER, proprio=tuple(name for name in OTHER.proprio if name != "tip_z"))
-    apart = gaps_of(same, SEEN, Alignment.of(further, SPEC, {}, "it"))
+    apart = gaps_of(WHOLE, SEEN, Alignment.of(further, SPEC, {}, "it"))
     assert apart == Gaps((LACKING, ("tip_z",)), ("front",))
-    assert gaps_of(same, BLIND, cameras=()) == Gaps((LACKING,))
-    assert gaps_of(same) == NO_GAPS
+    assert gaps_of(WHOLE, BLIND, cameras=()) == Gaps((LACKING,))
+    assert gaps_of(WHOLE) == NO_GAPS
     assert Gaps.from_dict(apart.to_dict()) == apart
     assert not NO_GAPS
     assert apart.column_of("front", 13) == 15
@@ -68,8 +68,18 @@ def test_the_scale_is_that_of_the_known_entries():
     scaling = ProprioScaling.fit(np.array([[1, np.nan], [3, 5], [np.nan, 9]], np.float32))
     assert scaling.mean.tolist() == [2, 7]
     assert scaling.deviation.tolist() == [1, 2]
-    with pytest.raises(ConfigError, match=r"has the entries \[1\]"):
-        ProprioScaling.fit(np.array([[1, np.nan], [2, np.nan]], np.float32))
+
+
+def test_an_entry_that_no_frame_has_is_0_whatever_the_robot_measures():
+    scaling = ProprioScaling.fit(np.array([[1, np.nan], [3, np.nan]], np.float32))
+    assert scaling.apply(np.array([[3, np.nan], [3, 1e30], [1, -7]], np.float32)).tolist() == [[1, 0], [1, 0], [-1, 0]]
+
+
+def test_what_no_store_has_is_no_gap_and_a_camera_that_none_has_is_refused():
+    assert gaps_of(SEEN, SEEN) == NO_GAPS
+    with pytest.raises(ConfigError, match=r"policy's camera front.*data_roles=\[\{front:image_0\}\]"):
+        gaps_of(BLIND, BLIND)
+    assert gaps_of(BLIND, BLIND, cameras=()) == NO_GAPS
 
 
 def test_without_gaps_the_scale_is_the_same_to_the_bit():
@@ -101,7 +111,7 @@ def perception(text, gaps, spec=SPEC):
 
 
 def test_a_state_without_an_entry_or_the_camera(episodes, text, tmp_path):
-    gaps = gaps_of(SEEN, BLIND)
+    gaps = gaps_of(WHOLE, SEEN, BLIND)
     sees = perception(text, gaps)
     own = sees.episode(episodes[0])
     assert own.shape[1] == sees.size == perception(text, NO_GAPS).size + 2
@@ -128,10 +138,8 @@ def test_a_state_without_an_entry_or_the_camera(episodes, text, tmp_path):
 
 def test_a_masked_entry_teaches_the_keypoint_network_nothing(episodes, text):
     """Frames without the entries alone: no gradient for their weights, one for the flag's."""
-    gaps, blind = gaps_of(SEEN), BLIND.apply(as_other(episodes[1]))
+    gaps, blind = gaps_of(WHOLE, SEEN), BLIND.apply(as_other(episodes[1]))
     shown = [SEEN.apply(as_other(episodes[0])), replace(blind, id="never looked at")]
-    with pytest.raises(ConfigError, match="entries"):
-        keypoint_training(shown, 200, text, SPEC, "front", KeypointConfig(batch=8), 0, gaps)
     training, scaling = keypoint_training([*shown, episodes[1]], 200, text, SPEC, "front", KeypointConfig(), 0, gaps)
     frames = training._frames
     assert set(frames.episode) == {0, 1}
@@ -180,7 +188,7 @@ def test_images_through_an_encoder_with_a_missing_camera(episodes, text, tmp_pat
     )
     way = Alignment.of(OTHER, WIDE, {"front": "top"}, "it")
     other = way.apply(as_other(episodes[0]))
-    gaps = gaps_of(way, cameras=("front", "wrist"))
+    gaps = gaps_of(Alignment.of(WIDE, WIDE, {}, "it"), way, cameras=("front", "wrist"))
     config = replace(SMALL_CNN, cameras=("front", "wrist"))
     sees = new_image_perception([own, other], text, WIDE, config, 0, gaps=gaps)
     assert sees.encoder.absent == {"wrist": 14}

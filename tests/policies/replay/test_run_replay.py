@@ -23,6 +23,7 @@ from policies.replay.source_weights import SourceWeights
 from trajectories.errors import CheckpointError
 from trajectories.store import TrajectoryStore
 from trajectories.types import Source
+from trajectories.verdicts import VerdictBook
 
 CONFIG = LearnerConfig(
     steps=200, warmup_steps=40, utd=2, batch=32, max_lag=40,
@@ -178,7 +179,7 @@ def test_other_features_or_labels_are_not_taken_over(tmp_path, pretrained, encod
             for episode in (first, second):
                 store.commit(episode if outcome == "failure" else replace(episode, outcome=outcome))
             kept = RunReplay(path, Replay(1000, perception.fields, gamma=0.9), perception)
-            infos = list(kept.refill(store))
+            infos = list(kept.refill(store, VerdictBook(store.path)))
         kept.save()
         return kept, infos
 
@@ -242,7 +243,7 @@ def test_a_full_replay_is_restored_to_the_bit_and_leaves_no_old_files(tmp_path, 
 
     def opened(store):
         kept = RunReplay(tmp_path / "replay", Replay(5 * 21, perception.fields, **settings), perception)
-        return kept, [info.id for info in kept.refill(store)]
+        return kept, [info.id for info in kept.refill(store, VerdictBook(store.path))]
 
     with TrajectoryStore(tmp_path / "store", SPEC) as store:
         at = 0
@@ -283,7 +284,7 @@ def test_more_than_fits_between_two_saves_begins_anew(tmp_path, pretrained, enco
         kept.save()
         encoded.clear()
         again = RunReplay(tmp_path / "replay", Replay(3 * 21, perception.fields, gamma=0.9), perception)
-        assert len(list(again.refill(store))) == 8
+        assert len(list(again.refill(store, VerdictBook(store.path)))) == 8
     assert encoded == []
     assert_same(everything(again.replay), everything(kept.replay))
 
@@ -298,7 +299,7 @@ def test_a_smaller_replay_takes_the_newest(tmp_path, pretrained, encoded):
             kept.save()
         encoded.clear()
         small = RunReplay(tmp_path / "replay", Replay(2 * 21, perception.fields, gamma=0.9), perception)
-        list(small.refill(store))
+        list(small.refill(store, VerdictBook(store.path)))
     assert encoded == []
     assert small.replay.episodes == 2
     assert_same(everything(small.replay), kept.replay.gather(torch.arange(80, 120)))
@@ -316,7 +317,7 @@ def test_the_one_file_of_earlier_versions_is_read_and_then_replaced(tmp_path, pr
         before.save(tmp_path / "replay.safetensors", {"features": perception.digest, "episodes": marks})
         encoded.clear()
         kept = RunReplay(tmp_path / "replay", Replay(1000, perception.fields, gamma=0.9), perception)
-        assert [info.id for info in kept.refill(store)] == [episode.id for episode in episodes]
+        assert [info.id for info in kept.refill(store, VerdictBook(store.path))] == [episode.id for episode in episodes]
     assert encoded == []
     assert_same(everything(kept.replay), everything(before))
     kept.save()

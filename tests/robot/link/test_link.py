@@ -20,12 +20,14 @@ from robot.link.tls import channel_credentials, server_credentials
 from trajectories.errors import (
     CheckpointError,
     ConfigError,
+    DiskError,
     InvalidEpisodeError,
     LinkError,
     SpecMismatchError,
     StoreError,
 )
 from trajectories.types import RobotSpec
+from trajectories.verdicts import Verdict
 
 QUICK = Patience(call_s=5, transfer_s=5, away_s=5, first_back_off_s=0.02, longest_back_off_s=0.1)
 
@@ -307,3 +309,18 @@ def test_addresses_that_are_none_are_refused(endpoint, address, pair):
 def test_patience_must_be_positive():
     with pytest.raises(ConfigError, match="away_s is 0"):
         Patience(away_s=0)
+
+
+def test_a_persons_word_reaches_the_learner_once_and_a_malformed_one_changes_nothing(server, client, endpoint, pair):
+    word = Verdict.now(make_episode(1).id, "not_done", by="Zoë", via="console")
+    client.put_verdict(word)
+    client.put_verdict(word)
+    assert endpoint.verdicts == [word]
+    session = client._session
+    for raw in ({}, {"verdict": 1}, {"verdict": {**word.to_dict(), "episode": "../x"}}, {"verdict": {"word": "done"}}):
+        with pytest.raises(grpc.RpcError):
+            raw_call(server, pair, protocol.PUT_VERDICT, protocol.to_json(raw), session)
+    endpoint.failure = DiskError("full")
+    with pytest.raises(DiskError, match="full"):
+        client.put_verdict(dataclasses.replace(word, at_unix_ns=1))
+    assert endpoint.verdicts == [word]

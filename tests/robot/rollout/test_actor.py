@@ -16,6 +16,7 @@ from robot.rollout.actor import Actor, ActorOptions
 from robot.rollout.actor_status import RECENT, ActorStatus, Tally
 from trajectories.errors import CheckpointError, LinkError, StoreError
 from trajectories.store import TrajectoryStore
+from trajectories.verdicts import Verdict, VerdictBook
 
 
 @pytest.fixture
@@ -293,3 +294,44 @@ def test_the_actor_waits_while_the_learner_is_behind(outbox):
     make_actor(endpoint, outbox, session, wait_s=0.05, on_status=note).run()
     assert len(endpoint.episodes) == 3
     assert states.count("waiting") >= 2  # it says now and then that it lives
+
+
+def test_a_persons_word_goes_to_the_learner_after_its_episode_and_leaves_the_outbox(outbox):
+    """Said while an episode runs, about that one and the one before, as from another thread."""
+    endpoint, book, order = MemoryEndpoint(goal=3), VerdictBook(outbox.path), []
+
+    def speak(number):
+        for about, word in ((number, "done"), (number - 1, "not_done")):
+            if about >= 0:
+                book.add(Verdict(make_episode(about).id, word, "Anna", "console", number, word))
+
+    def noting(name):
+        call = getattr(endpoint, name)
+        return lambda given: (order.append((name, getattr(given, "episode", None) or given.id)), call(given))[1]
+
+    endpoint.put_verdict, endpoint.put_episode = noting("put_verdict"), noting("put_episode")
+    make_actor(endpoint, outbox, ScriptedSession(on_episode=speak)).run()
+    ids = [make_episode(number).id for number in range(3)]
+    assert [name for name, _ in order] == ["put_episode", "put_verdict"] + 2 * [
+        "put_episode",
+        "put_verdict",
+        "put_verdict",
+    ]
+    assert [(one.episode, one.word) for one in endpoint.verdicts] == [
+        (ids[0], "done"), (ids[1], "done"), (ids[0], "not_done"), (ids[2], "done"), (ids[1], "not_done"),
+    ]  # fmt: skip
+    assert VerdictBook(outbox.path).all() == []
+
+
+def test_a_word_that_the_learner_has_not_acknowledged_goes_out_at_the_next_start(outbox):
+    word = Verdict.now(make_episode(0).id, "done", by="Anna", via="console")
+    VerdictBook(outbox.path).add(word)
+    endpoint = MemoryEndpoint(goal=1)
+    endpoint.failure = LinkError("away")
+    with pytest.raises(LinkError):
+        make_actor(endpoint, outbox).run()
+    assert VerdictBook(outbox.path).all() == [word]
+    endpoint.failure = None
+    make_actor(endpoint, outbox, ScriptedSession(first=1)).run()
+    assert endpoint.verdicts == [word]
+    assert VerdictBook(outbox.path).all() == []
