@@ -100,7 +100,11 @@ def cached_twin(settings: TwinSettings) -> Twin:
         from sim.robosuite.twin import make_robosuite_twin
 
         return make_robosuite_twin(
-            settings.task, seed=settings.seed, cameras=settings.cameras, image_size=settings.image_size
+            settings.task,
+            seed=settings.seed,
+            cameras=settings.cameras,
+            image_size=settings.image_size,
+            spread=settings.spread,
         )
     from sim.twin import make_twin
 

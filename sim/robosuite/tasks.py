@@ -18,6 +18,8 @@ from trajectories.types import DIRECTIONS, Direction, Float64
 _CLOSED_RAD = 0.03
 _OPENED_RAD = (0.32, 0.38)
 """rad of the door's hinge: shut, and where an episode begins that is to shut it."""
+_NEARLY_SQUARE = 0.25
+"""rad."""
 _EMPTY = SceneSpec((), ())
 
 
@@ -65,11 +67,17 @@ class RobosuiteTask(Task):
     def place_start(self, scene: Any, rng: np.random.Generator, direction: Direction, spread: Spread) -> None:
         """Where robosuite's own reset put things; backward, what forward leaves.
 
+        "narrow" turns the cubes so that they stand square to the arm, up to `_NEARLY_SQUARE`; robosuite's own stand
+        anyhow.
+
         Raises:
             ConfigError: For another spread.
         """
         if spread not in ("narrow", "wide"):
             raise ConfigError(f"The spread of starts is 'narrow' or 'wide', got {spread!r}.")
+        if spread == "narrow":
+            for name in self.bodies or {}:
+                scene.place(name, scene.physics.body_pose(name)[0], float(rng.uniform(-_NEARLY_SQUARE, _NEARLY_SQUARE)))
         if direction == "backward":
             _UNDONE[self.skill](self, scene, rng)
 

@@ -22,8 +22,10 @@ from trajectories.views import camera_of, size_of
 class RobosuiteTwin(Twin):
     """One of robosuite's tasks behind the twin's interface. Its resets draw what robosuite's own draw."""
 
-    def __init__(self, task: RobosuiteTask, scene: RobosuiteScene, env: RobotEnv, rng: np.random.Generator) -> None:
-        super().__init__(task, cast(Scene, scene), env, "wide", False, rng)
+    def __init__(
+        self, task: RobosuiteTask, scene: RobosuiteScene, env: RobotEnv, spread: Spread, rng: np.random.Generator
+    ) -> None:
+        super().__init__(task, cast(Scene, scene), env, spread, False, rng)
         self._home = task.home or self._home
 
     def reset(self, direction: Direction, rng: np.random.Generator | None = None) -> None:
@@ -49,7 +51,7 @@ class RobosuiteTwin(Twin):
 
 
 def make_robosuite_twin(
-    task: str, *, seed: int, cameras: Sequence[str] = ("front",), image_size: int = 96
+    task: str, *, seed: int, cameras: Sequence[str] = ("front",), image_size: int = 96, spread: Spread = "wide"
 ) -> RobosuiteTwin:
     """Make the world of a task and reset it for the forward direction.
 
@@ -59,6 +61,7 @@ def make_robosuite_twin(
         cameras: Names of the cameras, any of `sim.robosuite.scene.CAMERAS`, or of views of them (`trajectories.views`);
             empty for none.
         image_size: Height and width of every camera, pixels.
+        spread: Width of the start distribution, see `RobosuiteTask.place_start`.
 
     Raises:
         ConfigError: For an unknown task or camera.
@@ -71,7 +74,7 @@ def make_robosuite_twin(
     limits = replace(WX250S.limits(), **dict(chosen.limits))
     env = RobotEnv(scene.arm, devices, scene.clock, spec, model=WX250S, limits=limits, home=chosen.home)
     rng = np.random.default_rng(seed)
-    twin = RobosuiteTwin(chosen, scene, env, rng)
+    twin = RobosuiteTwin(chosen, scene, env, spread, rng)
     twin.reset("forward")
     env.instruction = chosen.instructions["forward"][0]
     return twin

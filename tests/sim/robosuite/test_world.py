@@ -158,3 +158,14 @@ def test_it_is_a_robot_of_robosuites_under_its_controllers():
     fingers = seen["robot0_gripper_qpos"]
     assert fingers[0] - fingers[1] - 0.03 < 0.003  # 1 closes
     env.close()
+
+
+def test_narrow_starts_have_the_cubes_nearly_square():
+    twin = make_robosuite_twin("robosuite_stack", seed=3, cameras=(), spread="narrow")
+    turns = []
+    for direction in ("forward", "backward", "forward"):
+        twin.reset(direction)
+        turns.append(yaw_of(twin.scene.physics.body_pose("block")[1]))
+        assert not twin.success(direction)
+    assert np.abs(turns).max() < 0.27
+    assert len(set(turns)) == 3
