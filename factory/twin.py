@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from factory.arm import DEFAULT_ARM, arm_of
-from factory.spec import camera_names, depth_names
+from factory.spec import depth_names, views_of
 from factory.task import description_of
 from trajectories.errors import ConfigError
 
@@ -29,7 +29,7 @@ class TwinSettings:
     Attributes:
         task: Task name.
         seed: Seed of the compiled scene.
-        cameras: Names of the cameras.
+        cameras: Names of the cameras and of views of them (`trajectories.views`).
         image_size: Height and width of every camera, pixels.
         randomise: Vary colour, size, light and camera at every reset.
         spread: Width of the start distribution, "narrow" or "wide".
@@ -37,6 +37,7 @@ class TwinSettings:
         world: Whose scenes and physics: "twin" (our own) or "robosuite".
         depth: Those of the cameras that give depth, too.
         description: Of a task that a YAML describes (`factory.task.description_of`), or "".
+        shift: What varies more than in training: a name of `sim.scene.spec.SHIFTS`.
     """
 
     task: str
@@ -49,6 +50,7 @@ class TwinSettings:
     world: str = "twin"
     depth: tuple[str, ...] = ()
     description: str = ""
+    shift: str = "none"
 
     @classmethod
     def from_config(cls, config: DictConfig) -> TwinSettings:
@@ -57,7 +59,7 @@ class TwinSettings:
         return cls(
             task=config.task.name,
             seed=int(config.seed),
-            cameras=camera_names(config),
+            cameras=views_of(config),
             image_size=int(robot.image_size),
             randomise=bool(robot.get("randomise", False)),
             spread=robot.get("spread", "wide"),
@@ -97,6 +99,8 @@ def cached_twin(settings: TwinSettings) -> Twin:
     if settings.world == "robosuite":
         if settings.depth:
             raise ConfigError("The cameras of robot=robosuite give no depth; leave robot.depth out.")
+        if settings.shift != "none":
+            raise ConfigError("Looks are shifted in the twin alone: leave evaluate_reward.shifts empty here.")
         from sim.robosuite.twin import make_robosuite_twin
 
         return make_robosuite_twin(
@@ -118,4 +122,5 @@ def cached_twin(settings: TwinSettings) -> Twin:
         arm=settings.arm,
         depth=settings.depth,
         description=settings.description,
+        shift=settings.shift,
     )
