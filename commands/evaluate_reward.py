@@ -1,13 +1,15 @@
-"""`regrasp evaluate-reward`: the reward model on scenes that training never saw, hard negatives included."""
+"""`regrasp evaluate-reward`: the reward model on scenes it never saw, on a store, or on labelled pictures."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
+from tqdm import tqdm
 
 from commands.collect.collect import record
 from commands.collect.parallel import run_jobs
@@ -15,11 +17,23 @@ from commands.collect.plan import CollectJob, Kind
 from factory.reward import reward_kind, reward_of
 from factory.run_folders import reward_folder
 from factory.spec import spec_of
+from factory.task import instructions_of
 from factory.twin import TwinSettings, cached_twin, require_world
-from sim.experts.failures import Failure
+from robot.interfaces import ConcludingReward
+from sim.experts.failures import FAILURES, Failure
 from trajectories.durable import replace_file
-from trajectories.kinds import AFTERMATH
+from trajectories.errors import ConfigError
+from trajectories.kinds import AFTERMATH, PLAY, kind_of
+from trajectories.store import TrajectoryStore
 from trajectories.types import DIRECTIONS, Episode, Observation
+from trajectories.verdicts import VerdictBook
+
+if TYPE_CHECKING:
+    from rewards.intervals import JudgedFrames
+    from rewards.kind import LoadedReward
+
+UNSHIFTED = "none"
+"""The shift of the scene's looks that is none (`sim.scene.spec.SHIFTS`)."""
 
 
 def held_out_jobs(
@@ -74,38 +88,138 @@ def judged_frames(job: CollectJob, episode: Episode) -> tuple[list[int], list[bo
 
 
 def run(config: DictConfig) -> None:
-    """Record held-out episodes, judge them, write `reward/evaluation.json` and print the table."""
-    from rewards.evaluation import figures_table
-    from rewards.kind import HeldOut, HeldOutEpisode
-    from sim.experts.failures import FAILURES
+    """Measure the run's reward model: on a store, on labelled pictures, or on held-out scenes; print and write it."""
+    asked = config.evaluate_reward
+    if asked.store is not None and asked.pictures is not None:
+        raise ConfigError("Give evaluate_reward.store or evaluate_reward.pictures, not both.")
+    if asked.store is not None:
+        evaluate_store(config, Path(asked.store))
+    elif asked.pictures is not None:
+        evaluate_pictures(config, Path(asked.pictures))
+    else:
+        evaluate_scenes(config)
 
-    folder, task = reward_folder(Path(config.run_dir)), str(config.task.name)
+
+def evaluate_store(config: DictConfig, path: Path) -> None:
+    """Figures on the store's episodes of known outcome, and of its session's stream where a referee spoke."""
+    from rewards.intervals import grouped_figures, interval_table
+    from rewards.measuring import judged_store, recorded_stream
+
+    reward, task = reward_of(config, spec_of(config)), str(config.task.name)
+    with TrajectoryStore(path, read_only=True) as store:
+        book = VerdictBook(path)
+        infos = [i for i in store.infos() if i.task == task and kind_of(i) != PLAY]
+        episodes = (book.judged(store.read(info.id)) for info in infos)
+        bar = tqdm(episodes, total=len(infos), desc="judging", unit="episode", dynamic_ncols=True)
+        judged, stream = judged_store(reward, bar)
+    figures, recorded = grouped_figures(judged), recorded_stream(infos)
+    print(interval_table(figures))
+    refereed = stream.done + stream.not_done > 0
+    if refereed:
+        print(f"\nstream, as judged then: {recorded.words()}")
+        print(f"stream, judged now (episodes end where the judge of then said done): {stream.words()}")
+    report = {"store": str(path), "task": task, "figures": figures}
+    if refereed:
+        report |= {"stream_then": recorded.figures(), "stream_now": stream.figures()}
+    _write(config, "evaluation_store.json", report)
+
+
+def evaluate_pictures(config: DictConfig, folder: Path) -> None:
+    """Figures on a folder of pictures that a person labelled."""
+    from rewards.intervals import grouped_figures, interval_table
+    from rewards.judged_pictures import judged_pictures
+    from rewards.labelled_pictures import read_pictures
+
+    spec = spec_of(config)
+    reward, texts = reward_of(config, spec), [text for texts in instructions_of(config).values() for text in texts]
+    figures = grouped_figures(judged_pictures(reward, read_pictures(folder), spec, texts))
+    print(interval_table(figures))
+    _write(config, "evaluation_pictures.json", {"pictures": str(folder), "figures": figures})
+
+
+def evaluate_scenes(config: DictConfig) -> None:
+    """Record held-out episodes, judge them, write `reward/evaluation.json` and print the tables."""
+    from rewards.evaluation import episode_figures
+    from rewards.intervals import grouped_figures, with_intervals
+    from rewards.kind import HeldOut, HeldOutEpisode
+
+    task = str(config.task.name)
     require_world(config, "`regrasp evaluate-reward` renders held-out scenes", "the success of the training stream")
     trained = reward_of(config, spec_of(config))
-    episodes, seed = int(config.evaluate_reward.episodes), int(config.evaluate_reward.seed)
-    settings = replace(TwinSettings.from_config(config), seed=seed)
-    jobs = held_out_jobs(task, FAILURES, episodes, seed, int(config.task.max_steps))
-    work = [(settings, job) for job in jobs]
-    recorded: list[tuple[CollectJob, Episode]] = [
-        (job, episode) for (_, job), episode in run_jobs(record, work, config.workers, "held-out episodes")
+    shifts = [UNSHIFTED, *(str(shift) for shift in config.evaluate_reward.shifts)]
+    recorded = {shift: _recorded(config, shift) for shift in shifts}
+    settings = replace(TwinSettings.from_config(config), seed=int(config.evaluate_reward.seed))
+    occluded = occluded_observations(settings, trained.camera, 2 * int(config.evaluate_reward.episodes))
+    episodes = [
+        HeldOutEpisode(episode, *judged_frames(job, episode), job.kind != AFTERMATH)
+        for job, episode in recorded[UNSHIFTED]
     ]
-    recorded.sort(key=lambda pair: pair[0].key)
-    held_out = HeldOut(
-        task,
-        occluded_observations(settings, trained.camera, 2 * episodes),
-        [HeldOutEpisode(episode, *judged_frames(job, episode), job.kind != AFTERMATH) for job, episode in recorded],
-    )
-    figures = reward_kind(config).evaluate(trained, held_out)
-    report: dict[str, Any] = {"task": task, "episodes": len(recorded), **figures}
-    replace_file(folder / "evaluation.json", json.dumps(report, indent=1).encode())
+    figures = reward_kind(config).evaluate(trained, HeldOut(task, occluded, episodes))
+    judged, stops = _judged(trained, occluded, recorded)
+    unshifted = judged.groups["shift"] == UNSHIFTED
+    intervals = grouped_figures(judged[unshifted]) | {
+        "by_shift": {shift: with_intervals(judged[judged.groups["shift"] == shift]) for shift in shifts}
+    }
+    report: dict[str, Any] = {"task": task, "episodes": len(recorded[UNSHIFTED]), **figures, "intervals": intervals}
+    report["whole_episodes_by_shift"] = {shift: episode_figures(stops[shift]) for shift in shifts}
+    _print_scenes(report)
+    _write(config, "evaluation.json", report)
+
+
+def _judged(
+    trained: LoadedReward, occluded: Sequence[Observation], recorded: Mapping[str, list[tuple[CollectJob, Episode]]]
+) -> tuple[JudgedFrames, dict[str, list[tuple[Episode, int | None]]]]:
+    """Frames that count one by one, and for each shift whole episodes with the index at which the judge said done."""
+    from rewards.intervals import JudgedFrames
+    from rewards.measuring import Row, look_at, readings_of
+
+    rows: list[Row] = []
+    stops: dict[str, list[tuple[Episode, int | None]]] = {shift: [] for shift in recorded}
+    if not isinstance(trained, ConcludingReward):
+        for number, observation in enumerate(occluded):
+            reading = readings_of(trained, [observation])[0]
+            groups = {"kind": "occluded", "camera": trained.camera, "shift": UNSHIFTED}
+            rows.append((False, reading.probability, reading.above, f"occluded/{number}", groups))
+    for shift, jobs in recorded.items():
+        for job, episode in jobs:
+            seen, (frames, done, kind) = look_at(trained, episode), judged_frames(job, episode)
+            groups = {"kind": kind, "camera": trained.camera, "shift": shift}
+            rows += seen.rows(f"{shift}/{job.key}", frames, done, groups)
+            if job.kind != AFTERMATH:
+                stops[shift].append((episode, seen.stop))
+    return JudgedFrames.of(rows), stops
+
+
+def _print_scenes(report: Mapping[str, Any]) -> None:
+    from rewards.evaluation import figures_table
+    from rewards.intervals import interval_table
+
     print(figures_table(report["frames"]))
     print("\nframes above the threshold, by kind:")
     for kind, row in report["frames"]["by_kind"].items():
         rate = row["found"] if kind in ("success", AFTERMATH) else row["rate_above_threshold"]
         print(f"  {kind:22} {'-' if rate is None else f'{100 * rate:5.1f} %'}  of {row['frames']} frames")
-    whole = report["whole_episodes"]
-    print(
-        f"\nwhole episodes: {100 * (whole['found'] or 0):.0f} % of {whole['successes']} successes found, "
-        f"{100 * (whole['wrong_stops'] or 0):.1f} % of {whole['failures']} failures stopped wrongly"
-    )
-    print(f"Details: {folder / 'evaluation.json'}")
+    print(f"\nwith 95 % intervals, episodes drawn anew:\n{interval_table(report['intervals'])}\n")
+    for shift, whole in report["whole_episodes_by_shift"].items():
+        print(
+            f"whole episodes{'' if shift == UNSHIFTED else f' with another {shift}'}: "
+            f"{100 * (whole['found'] or 0):.0f} % of {whole['successes']} successes found, "
+            f"{100 * (whole['wrong_stops'] or 0):.1f} % of {whole['failures']} failures stopped wrongly"
+        )
+
+
+def _recorded(config: DictConfig, shift: str) -> list[tuple[CollectJob, Episode]]:
+    """Held-out episodes under one shift of the scene's looks, in the order of their keys."""
+    episodes, seed = int(config.evaluate_reward.episodes), int(config.evaluate_reward.seed)
+    settings = replace(TwinSettings.from_config(config), seed=seed, shift=shift)
+    jobs = held_out_jobs(str(config.task.name), FAILURES, episodes, seed, int(config.task.max_steps))
+    title = "held-out episodes" if shift == UNSHIFTED else f"held-out episodes, {shift}"
+    work = [(settings, job) for job in jobs]
+    found = [(job, episode) for (_, job), episode in run_jobs(record, work, config.workers, title)]
+    return sorted(found, key=lambda pair: pair[0].key)
+
+
+def _write(config: DictConfig, name: str, report: dict[str, Any]) -> None:
+    path = reward_folder(Path(config.run_dir)) / name
+    replace_file(path, json.dumps(report, indent=1).encode())
+    print(f"Details: {path}")

@@ -37,6 +37,7 @@ class TwinSettings:
         world: Whose scenes and physics: "twin" (our own) or "robosuite".
         depth: Those of the cameras that give depth, too.
         description: Of a task that a YAML describes (`factory.task.description_of`), or "".
+        shift: What varies more than in training: a name of `sim.scene.spec.SHIFTS`.
     """
 
     task: str
@@ -49,6 +50,7 @@ class TwinSettings:
     world: str = "twin"
     depth: tuple[str, ...] = ()
     description: str = ""
+    shift: str = "none"
 
     @classmethod
     def from_config(cls, config: DictConfig) -> TwinSettings:
@@ -97,6 +99,8 @@ def cached_twin(settings: TwinSettings) -> Twin:
     if settings.world == "robosuite":
         if settings.depth:
             raise ConfigError("The cameras of robot=robosuite give no depth; leave robot.depth out.")
+        if settings.shift != "none":
+            raise ConfigError("Looks are shifted in the twin alone: leave evaluate_reward.shifts empty here.")
         from sim.robosuite.twin import make_robosuite_twin
 
         return make_robosuite_twin(
@@ -118,4 +122,5 @@ def cached_twin(settings: TwinSettings) -> Twin:
         arm=settings.arm,
         depth=settings.depth,
         description=settings.description,
+        shift=settings.shift,
     )

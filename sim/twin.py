@@ -10,9 +10,11 @@ from robot.arms.registry import arm_model
 from robot.control.faults import Clearance, Fault, caused
 from robot.rollout.environment import RobotEnv
 from sim.scene.scene import Scene
+from sim.scene.spec import SHIFTS
 from sim.tasks import Task
 from sim.tasks.described import task_of
 from sim.tasks.task import Spread
+from trajectories.errors import ConfigError
 from trajectories.types import Direction, RobotSpec
 from trajectories.views import camera_of, size_of
 
@@ -147,6 +149,7 @@ def make_twin(
     arm: str = "wx250s",
     depth: Sequence[str] = (),
     description: str = "",
+    shift: str = "none",
 ) -> Twin:
     """Compile the twin of a task and reset it for the forward direction.
 
@@ -162,13 +165,16 @@ def make_twin(
         arm: Name in `robot.arms.registry.ARMS`.
         depth: Those of the cameras that give depth, too.
         description: Of a task that is none of `TASKS`, as of `sim.tasks.described`.
+        shift: What varies more than in training: a name of `sim.scene.spec.SHIFTS`.
 
     Raises:
-        ConfigError: For an unknown task, camera, spread or arm.
+        ConfigError: For an unknown task, camera, spread, arm or shift.
     """
     rng = np.random.default_rng(seed)
     chosen, model = task_of(task, description), arm_model(arm)
-    scene = Scene(chosen.scene, seed=seed, randomise=randomise, arm=model)
+    if shift not in SHIFTS:
+        raise ConfigError(f"There is no shift {shift!r} of the twin's looks; there are {', '.join(SHIFTS)}.")
+    scene = Scene(chosen.scene, seed=seed, randomise=randomise, variation=SHIFTS[shift], arm=model)
     sizes = {name: (size_of(name, image_size),) * 2 for name in cameras}
     spec = RobotSpec(cameras=sizes, joints=model.joints, depth=tuple(depth))
     devices = {name: scene.camera(camera_of(name), size, name in depth) for name, size in sizes.items()}

@@ -121,6 +121,14 @@ class Recorder:
         columns.source.append(int(Source(source)))
         columns.policy_version.append(int(policy_version))
 
+    def conclude(self, success_probability: float) -> None:
+        """Note what a reward model that judges whole episodes said, as that of the newest observation.
+
+        Raises:
+            InvalidEpisodeError: When no episode has begun.
+        """
+        self._under_way().probability[-1] = float(success_probability)
+
     def finish(self, outcome: Outcome, truncated: bool, metadata: Mapping[str, Any] | None = None) -> Episode:
         """End the episode: labels it sparsely and returns it.
 

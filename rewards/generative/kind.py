@@ -74,6 +74,7 @@ class GenerativeKind(RewardKind):
             "settings": asdict(config),
             "calibration": asdict(rules.calibration),
             "threshold": asdict(rules.threshold),
+            "frames": 1,
             "goals": {text: index for index, direction in enumerate(DIRECTIONS) for text in words[direction]},
             "spec": spec.to_dict(),
         }
@@ -194,6 +195,8 @@ class _Answers:
                 aftermath=False,
                 complete=True,
                 fold=number % config.folds,
+                film=np.zeros(0, np.int64),
+                film_labels=np.zeros(0, np.int8),
             )
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from trajectories.types import DIRECTIONS, Episode, RobotSpec
 LEAST_LOGIT = 0.4
 """Log-odds below which two frames count as the same: 60 against 40 %."""
 _QUESTION = "?"
+_KEPT = 32
+"""Episodes that are kept in memory: pairs are drawn with replacement."""
 
 
 def draw_pairs(infos: Sequence[EpisodeInfo], count: int, seed: int) -> list[LabelledPair]:
@@ -68,9 +71,9 @@ def ask_about_pairs(
         Unanswered: When a question gets no answer.
     """
     config = chat_settings(settings, spec)
-    client = ChatClient(config, log)
+    client, kept = ChatClient(config, log), lru_cache(maxsize=_KEPT)(read)
     for pair in pairs:
-        episodes = [read(id) for id in pair.episodes]
+        episodes = [kept(id) for id in pair.episodes]
         pictures = [e.images[config.camera][frame] for e, frame in zip(episodes, pair.frames, strict=True)]
         question = config.pair_prompt.replace("{instruction}", episodes[0].instruction)
         logit = client.ask(question, pictures, " ".join(pair.episodes), preference_of).logit

@@ -92,6 +92,7 @@ class RivalKind(RewardKind, Generic[Settings]):
             "scale": [scorer.centre, scorer.spread],
             "calibration": asdict(rules.calibration),
             "threshold": asdict(rules.threshold),
+            "frames": config.frames,
             "goals": goals,
             "spec": spec.to_dict(),
         }

@@ -219,6 +219,11 @@ class ResetFreeSession:
         """What the next episode is asked to do."""
         return self._next
 
+    def judge_by(self, reward: RewardModel) -> None:
+        """Let another reward model of the same kind judge the episodes from the next one on; not during one."""
+        self._reward = reward
+        self._beside = None if self._beside is None else BesideJudge(reward)
+
     def run_episode(self) -> Episode:
         """Get ready, run one episode, record it and turn the direction.
 
@@ -252,8 +257,6 @@ class ResetFreeSession:
             elif self._word is not None:
                 self._word.dropped()
             raise
-        if not extra and outcome != "success" and self._word is not None and self._word.ends_it:
-            extra = {"ended_by": "a person"}
         return self._finish(direction, outcome, extra)
 
     def _get_ready(self) -> str | None:
@@ -350,13 +353,16 @@ class ResetFreeSession:
 
         A reward model that concludes is asked once time has ended it. What was unsure has no outcome.
         """
+        if not last.done and self._word is not None and self._word.ends_it:
+            return "failure", {"ended_by": "a person"}
         if last.done or not isinstance(self._reward, ConcludingReward):
             outcome: Outcome = "success" if last.done else "failure"
             return ("unknown", {UNSURE_KEY: {"would_be": outcome}}) if last.unsure else (outcome, {})
         reading = self._reward.conclude()
         if reading is None:
-            return "unknown", {"conclusion": None}
-        return "success" if reading.done else "failure", {"conclusion": reading.probability}
+            return "unknown", {"unanswered": True}
+        self._recorder.conclude(reading.probability)
+        return "success" if reading.done else "failure", {}
 
     def _record(self, direction: Direction, seen: _Seen, reading: RewardReading) -> RewardReading:
         """Record and show a step that has been judged; returns what the reward model said of it."""

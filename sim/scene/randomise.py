@@ -92,16 +92,17 @@ class SceneRandomiser:
         choice = int(rng.integers(len(self._tables)))
         model.geom_matid[table] = self._tables[choice if vary.tables else 0]
         # a shade below white: an rgba of MuJoCo's default grey would be ignored
-        model.geom_rgba[table, :3] = np.clip(0.95 + rng.uniform(-1, 1, 3) * 0.5 * vary.colour, 0.0, 1.0)
+        model.geom_rgba[table, :3] = np.clip(0.95 + _shift(rng, 3, vary.least_colour) * 0.5 * vary.colour, 0.0, 1.0)
         for name in LIGHTS:
             light = model.light(name).id
-            position = self._light_positions[light] + rng.uniform(-1, 1, 3) * vary.light
+            position = self._light_positions[light] + _shift(rng, 3, vary.least_light) * vary.light
             model.light_pos[light] = position
             model.light_dir[light] = -position / np.linalg.norm(position)
-            model.light_diffuse[light] = self._light_diffuse[light] * (1 + rng.uniform(-1, 1) * vary.light)
+            strength = 1 + float(_shift(rng, 1, vary.least_light)[0]) * vary.light
+            model.light_diffuse[light] = self._light_diffuse[light] * strength
         camera = model.camera("front").id
-        position = np.asarray(FRONT_POSITION) + rng.uniform(-1, 1, 3) * vary.camera_position
-        target = np.asarray(FRONT_TARGET) + rng.uniform(-1, 1, 3) * vary.camera_target
+        position = np.asarray(FRONT_POSITION) + _shift(rng, 3, vary.least_camera) * vary.camera_position
+        target = np.asarray(FRONT_TARGET) + _shift(rng, 3, vary.least_camera) * vary.camera_target
         model.cam_pos[camera] = position
         model.cam_quat[camera] = look_at(position, target)
 
@@ -126,7 +127,8 @@ class SceneRandomiser:
         self._model.geom_friction[self._pads, 0] = self._pad_friction * factor
 
     def _paint(self, part: _Part, rng: np.random.Generator) -> None:
-        shift = rng.uniform(-1, 1, 3) * 0.5 * self._variation.colour + rng.uniform(-0.5, 0.5) * self._variation.colour
+        vary = self._variation
+        shift = _shift(rng, 3, vary.least_colour) * 0.5 * vary.colour + rng.uniform(-0.5, 0.5) * vary.colour
         red, green, blue = np.clip(np.asarray(part.colour) + shift, 0.02, 0.98)
         for geom, shape in zip(part.geoms, part.shapes, strict=True):
             self._model.geom_rgba[geom] = tint(shape.tone, (float(red), float(green), float(blue)))
@@ -148,3 +150,9 @@ class SceneRandomiser:
         body = self._physics.body_id(name)
         first, count = int(self._model.body_geomadr[body]), int(self._model.body_geomnum[body])
         return _Part(body, np.arange(first, first + count), shapes, colour)
+
+
+def _shift(rng: np.random.Generator, count: int, least: float) -> Float64:
+    """Uniform draws (count,) of -1 ... 1 that are at least `least` from 0."""
+    drawn: Float64 = rng.uniform(-1, 1, count)
+    return np.sign(drawn) * (least + (1.0 - least) * np.abs(drawn))

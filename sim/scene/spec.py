@@ -74,6 +74,9 @@ class Variation:
         mass: Largest relative change of an object's mass.
         friction: Largest relative change of the sliding friction of an object and of the finger pads.
         tables: Whether the table's surface changes, or stays the first one.
+        least_colour: Smallest shift of a colour channel, as a share of the largest one, 0 ... 1.
+        least_light: The same of the light's strength and place.
+        least_camera: The same of the camera's place and of the point that it looks at.
     """
 
     colour: float = 0.08
@@ -83,6 +86,18 @@ class Variation:
     mass: float = 0.2
     friction: float = 0.15
     tables: bool = True
+    least_colour: float = 0.0
+    least_light: float = 0.0
+    least_camera: float = 0.0
+
+
+SHIFTS: dict[str, Variation] = {
+    "none": Variation(),
+    "light": Variation(light=0.6, least_light=0.4),
+    "camera": Variation(camera_position=0.02, camera_target=0.015, least_camera=0.3),
+    "object": Variation(colour=0.3, least_colour=0.4),
+}
+"""What training never saw, by name: each draw is larger than any of `Variation()`, all else is as there."""
 
 
 @dataclass(frozen=True)

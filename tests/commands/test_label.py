@@ -66,7 +66,8 @@ def test_unmarked_episodes_are_labelled_once_and_then_teach(episodes, backbone, 
         verb.run(label)
         assert read_labels(tmp_path / "other.jsonl") == labels
     training = composed(
-        "train_reward", *settings[4:], "reward=goal_pictures", "reward.goal=nearest", f"run_dir={tmp_path / 'second'}",
+        "train_reward", *settings[4:], "reward=goal_pictures", "reward.goal=nearest", "+reward.folds=3",
+        f"run_dir={tmp_path / 'second'}",
         f"data=[{tmp_path / 'store'}]", f"labels={tmp_path / 'labels.jsonl'}",
     )  # fmt: skip
     importlib.import_module("commands.train_reward").run(training)
@@ -105,7 +106,9 @@ def test_pairs_are_labelled_and_teach_preferences(episodes, backbone, tmp_path, 
     assert {pair.better for pair in pairs} == {"first", "second", "same"}
     training = composed(
         "train_reward", *shared, "reward=preferences", f"data=[{tmp_path / 'store'}]", "reward.steps=60",
-        "reward.learning_rate=1e-3", "reward.members=1", f"reward.pairs_file={tmp_path / 'pairs.jsonl'}",
+        "reward.learning_rate=1e-3", "reward.members=1",
+        "reward.layers=1", "reward.hidden=64",
+        "+reward.folds=3", f"reward.pairs_file={tmp_path / 'pairs.jsonl'}",
     )  # fmt: skip
     said = train_reward_model(training, iter(episodes), SPEC, lambda *_: None)
     assert "of 16 successes found" in said

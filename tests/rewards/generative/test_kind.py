@@ -175,8 +175,10 @@ def test_a_session_asks_when_time_has_ended_the_episode():
     assert [episode.outcome for episode in episodes] == ["success", "failure", "unknown"]
     assert [len(episode) for episode in episodes] == [4, 4, 4]
     assert [bool(episode.terminated[-1]) for episode in episodes] == [True, False, False]
-    assert [episode.metadata["conclusion"] for episode in episodes] == [0.9, 0.1, None]
-    assert np.isnan(episodes[0].success_probability).all()
+    assert [episode.metadata.get("unanswered") for episode in episodes] == [None, None, True]
+    assert [float(episode.success_probability[-1]) for episode in episodes[:2]] == pytest.approx([0.9, 0.1])
+    assert all(np.isnan(episode.success_probability[:-1]).all() for episode in episodes)
+    assert np.isnan(episodes[2].success_probability[-1])
     with pytest.raises(Unanswered):
         session.run_episode()
     assert [episode.outcome for episode in kept][3:] == ["unknown"]

@@ -1,0 +1,186 @@
+"""What a judge reads from recordings whose truth is known: single frames, and a run's whole stream of episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scipy.stats import beta
+
+from rewards.frames import SUCCESS, UNKNOWN, label_aftermath, label_frames
+from rewards.intervals import CONFIDENCE, JudgedFrames
+from rewards.kind import LoadedReward, observations_of
+from robot.interfaces import ConcludingReward, RewardReading
+from trajectories.errors import ConfigError
+from trajectories.kinds import AFTERMATH, kind_of
+from trajectories.manifest import EpisodeInfo
+from trajectories.types import Episode, Observation
+from trajectories.verdicts import VERDICT_KEY
+
+ONLINE = "online"
+"""Kind of a session's episodes."""
+Row = tuple[bool, float, bool, str, Mapping[str, str]]
+"""Truth of a frame, probability, above, episode, groups: as `JudgedFrames.of` takes them."""
+
+
+def readings_of(reward: LoadedReward, observations: Sequence[Observation]) -> list[RewardReading]:
+    """What the judge reads from the observations of one episode, one after the other."""
+    reward.reset(observations[0].instruction)
+    return [reward.update(observation) for observation in observations]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a judge said of one episode.
+
+    Attributes:
+        readings: Of each of the T + 1 observations; of a judge that concludes, its conclusion of the last one alone.
+        stop: Index of the observation at which it said done, or None.
+    """
+
+    readings: Mapping[int, RewardReading]
+    stop: int | None
+
+    def rows(self, episode: str, rows: Sequence[int], done: Sequence[bool], groups: Mapping[str, str]) -> list[Row]:
+        """Those of some observations, with the truth of each (`done`), whose reading there is."""
+        return [
+            (truth, self.readings[row].probability, self.readings[row].above, episode, groups)
+            for row, truth in zip(rows, done, strict=True)
+            if row in self.readings
+        ]
+
+
+def look_at(reward: LoadedReward, episode: Episode) -> Seen:
+    """Have a judge look at a whole episode as in a session."""
+    readings = readings_of(reward, observations_of(episode))
+    if isinstance(reward, ConcludingReward):
+        conclusion, last = reward.conclude(), len(episode)
+        if conclusion is None:
+            return Seen({}, None)
+        return Seen({last: conclusion}, last if conclusion.done else None)
+    return Seen(dict(enumerate(readings)), next((i for i, reading in enumerate(readings) if reading.done), None))
+
+
+def truth_of(episode: Episode | EpisodeInfo) -> str | None:
+    """Success or failure: by a person's verdict, else the referee's word, else the outcome; None where nobody knows."""
+    if VERDICT_KEY in episode.metadata:
+        return None if episode.outcome == "unknown" else episode.outcome
+    said = _referee(episode)
+    if said is not None:
+        return "success" if said else "failure"
+    return None if episode.outcome == "unknown" else episode.outcome
+
+
+@dataclass(frozen=True)
+class StreamErrors:
+    """How a judge's word stands to the truth, over a stream of episodes.
+
+    Attributes:
+        done: Episodes called done.
+        false_done: Of these, those that weren't.
+        not_done: Episodes called not done.
+        false_not_done: Of these, those that were.
+    """
+
+    done: int
+    false_done: int
+    not_done: int
+    false_not_done: int
+
+    @staticmethod
+    def over(pairs: Iterable[tuple[bool, bool]]) -> StreamErrors:
+        """Of (judge's word, truth) pairs."""
+        counted = list(pairs)
+        of_done = [truth for said, truth in counted if said]
+        of_others = [truth for said, truth in counted if not said]
+        return StreamErrors(len(of_done), of_done.count(False), len(of_others), of_others.count(True))
+
+    def figures(self) -> dict[str, Any]:
+        """Counts and shares with Clopper-Pearson intervals, as plain JSON; a share of nothing is None."""
+        return {
+            **vars(self),
+            "false_done_share": _share(self.false_done, self.done),
+            "false_not_done_share": _share(self.false_not_done, self.not_done),
+        }
+
+    def words(self) -> str:
+        """A line for a person."""
+        return (
+            f"{self.false_done} of {self.done} called done were not{_words(self.false_done, self.done)}, "
+            f"{self.false_not_done} of {self.not_done} called not done were{_words(self.false_not_done, self.not_done)}"
+        )
+
+
+def judged_store(
+    reward: LoadedReward, episodes: Iterable[Episode], success_frames: int = 3, gap: int = 4
+) -> tuple[JudgedFrames, StreamErrors]:
+    """Every frame of recorded episodes whose label follows from the outcome (`rewards.frames`), and a session's stream.
+
+    Groups of the frames: "kind" (success, failure and how, aftermath), "camera" and "direction". The truth of an
+    episode is that of `truth_of`, not the word of the judge of then. The stream is the judge's decisions on those
+    episodes of a session after which a referee spoke; a recorded episode ends where the judge of then said done, so
+    another one that needs longer is counted as not done.
+
+    Raises:
+        ConfigError: When no frame's truth is known.
+    """
+    found: list[Row] = []
+    stream: list[tuple[bool, bool]] = []
+    for episode in episodes:
+        outcome, referee = truth_of(episode), _referee(episode)
+        if outcome is None:
+            continue
+        seen = look_at(reward, episode)
+        if referee is not None and kind_of(episode) == ONLINE:
+            stream.append((seen.stop is not None, referee))
+        if kind_of(episode) == AFTERMATH:
+            labels, kind = label_aftermath(len(episode), outcome), AFTERMATH
+        else:
+            labels = label_frames(len(episode), outcome, success_frames, gap)
+            kind = "success" if outcome == "success" else f"failure: {episode.metadata.get('failure') or 'other'}"
+        rows = [int(row) for row in (labels != UNKNOWN).nonzero()[0]]
+        groups = {"kind": kind, "camera": reward.camera, "direction": episode.direction}
+        found += seen.rows(episode.id, rows, [bool(labels[row] == SUCCESS) for row in rows], groups)
+    return JudgedFrames.of(found), StreamErrors.over(stream)
+
+
+def recorded_stream(infos: Iterable[EpisodeInfo]) -> StreamErrors:
+    """The session's own judge, as it decided then, against the referee; episodes without both are left out."""
+    pairs = []
+    for info in infos:
+        said = _referee(info)
+        if said is not None and info.outcome != "unknown" and kind_of(info) == ONLINE:
+            pairs.append((info.outcome == "success", said))
+    return StreamErrors.over(pairs)
+
+
+def _referee(episode: Episode | EpisodeInfo) -> bool | None:
+    """What the twin's predicate said after an episode; None where it didn't."""
+    said = (episode.metadata.get("evaluation") or {}).get("success")
+    return None if said is None else bool(said)
+
+
+def _share(count: int, of: int) -> list[float] | None:
+    """Share with its interval."""
+    if not of:
+        return None
+    tail = (1.0 - CONFIDENCE) / 2
+    low = 0.0 if not count else float(beta.ppf(tail, count, of - count + 1))
+    high = 1.0 if count == of else float(beta.ppf(1 - tail, count + 1, of - count))
+    return [count / of, low, high]
+
+
+def _words(count: int, of: int) -> str:
+    share = _share(count, of)
+    return "" if share is None else " ({:.1f} %, {:.1f} to {:.1f})".format(*(100 * one for one in share))
+
+
+def require_frames_by_frames(reward: LoadedReward, what: str) -> None:
+    """Refuse a judge that says nothing of single frames.
+
+    Raises:
+        ConfigError: Naming `what` needs them.
+    """
+    if isinstance(reward, ConcludingReward):
+        raise ConfigError(f"{what} judges single pictures, and this judge only says how an episode ended.")
