@@ -23,7 +23,7 @@ from factory.reward import reward_of, train_reward_model
 from factory.reward_episodes import RECORDED, confirmed, episodes_of, seen_by, session_episodes
 from factory.run_folders import finetune_folder
 from factory.sources import open_sources
-from factory.spec import camera_names, spec_of
+from factory.spec import cameras_of_judge, spec_of
 from factory.task import instructions_of
 from policies.learner.run_folder import EPISODES
 from trajectories.errors import ConfigError, RegraspError, StoppedError
@@ -184,9 +184,9 @@ def _train(
     into: Path,
 ) -> None:
     """Train a reward model on the run's recorded data and more episodes into a folder."""
-    camera = str(config.reward.get("camera") or camera_names(config)[0])
+    cameras = cameras_of_judge(config)
     with ExitStack() as stack:
-        stores = seen_by(open_sources(config, stack), camera, notify)
+        stores = seen_by(open_sources(config, stack), cameras, notify)
         recorded = (episode for store in stores for episode in episodes_of(store, RECORDED, notify))
         train_reward_model(config, chain(recorded, more), spec_of(config), progress, into)
 
