@@ -18,6 +18,7 @@ from factory.calibration import mark_in_use
 from factory.judging import SessionJudge, require_progress, session_judge
 from factory.link import tls_of
 from factory.policy import require_online
+from factory.retraining import retraining_of
 from factory.reward import require_readable_task
 from factory.run_folders import find_policy, finetune_folder
 from factory.spec import spec_of
@@ -26,6 +27,7 @@ from robot.interfaces import Policy
 from robot.rollout.actor_status import ActorStatus
 from robot.rollout.policy_watch import WatchedPolicy
 from robot.rollout.recovering_session import RecoveringSession
+from robot.rollout.retraining_session import RetrainingSession
 from trajectories.disk_full import retry_while_disk_is_full
 from trajectories.durable import replace_file
 from trajectories.layout import require_unwritten
@@ -49,7 +51,7 @@ def open_session(
     start: int,
     around: Attended,
     stop: threading.Event,
-) -> RecoveringSession:
+) -> RecoveringSession | RetrainingSession:
     """The reset-free session, judged by the reward model alone.
 
     Args:
@@ -94,7 +96,8 @@ def open_session(
         word=word,
         metadata={"kind": "online", "method": str(config.method.name), "seed": int(config.seed)},
     )
-    return RecoveringSession(session, around.recovery)
+    recovering, retraining = RecoveringSession(session, around.recovery), retraining_of(config, tqdm.write, stop)
+    return recovering if retraining is None else RetrainingSession(recovering, retraining, session.judge_by)
 
 
 def run(config: DictConfig) -> None:

@@ -14,7 +14,7 @@ from factory.reward import train_reward_model
 from factory.reward_episodes import RECORDED, confirmed, episodes_of, open_sessions, seen_by, session_episodes
 from factory.run_folders import reward_folder
 from factory.sources import open_sources
-from factory.spec import camera_names, spec_of
+from factory.spec import cameras_of_judge, spec_of
 from factory.threads import training_threads
 from trajectories.alignment import EpisodeSource
 
@@ -27,7 +27,6 @@ def run(config: DictConfig) -> None:
     torch.set_num_threads(threads.threads)
     print(threads.why)
     run_dir, spec = Path(config.run_dir), spec_of(config)
-    camera = str(config.reward.get("camera") or camera_names(config)[0])
     with (
         ExitStack() as stack,
         tqdm(total=100, desc="training reward", unit="%", dynamic_ncols=True) as bar,
@@ -37,7 +36,7 @@ def run(config: DictConfig) -> None:
             bar.set_postfix_str(stage, refresh=False)
             bar.update(100 * share - bar.n)
 
-        stores = seen_by(open_sources(config, stack), camera, tqdm.write)
+        stores = seen_by(open_sources(config, stack), cameras_of_judge(config), tqdm.write)
         sessions = open_sessions(config, stack)
         chosen = [(store, _of_session(config, store)) for store in sessions]
         labels = {} if config.labels is None else read_labels(Path(config.labels))

@@ -278,6 +278,15 @@ VERBS: dict[str, Verb] = {
         "task=bin_weight robot.wire=true",
         "The virtual arm is gone; the same command starts a new one.",
     ),
+    "fetch-weights": Verb(
+        "commands.fetch_weights",
+        "fetch_weights",
+        "the weights of the judge's vision-language model onto this machine, from the hub or from a file",
+        "Says where they come from, under which licence, how large they are and their sha256. reward.backbone and\n"
+        "reward.pretrained name them. from=FILE takes a safetensors file that another machine fetched.",
+        "reward.backbone=ViT-B-16-SigLIP2-256 reward.pretrained=webli",
+        "A download goes on where it stopped; run it again.",
+    ),
     "doctor": Verb(
         "commands.doctor.doctor",
         "doctor",

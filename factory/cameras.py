@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from factory.spec import plain
+from factory.spec import capture_sizes, plain
 from trajectories.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def camera_settings(name: str, settings: DictConfig, size: int) -> CameraConfig:
         name: The camera's name.
         settings: `kind`, what that kind's settings class has, and `crop`, `latency_ms` and `patience` (settings of
             `drivers.cameras.config.Patience`) where they differ.
-        size: Height and width of the frames that the policy sees, pixels.
+        size: Height and width of its frames, pixels.
 
     Raises:
         ConfigError: Naming what is wrong, with the kinds or the kind's keys that there are.
@@ -52,8 +52,8 @@ def cameras_of(config: DictConfig) -> dict[str, CameraConfig]:
     Raises:
         ConfigError: As of `camera_settings`.
     """
-    robot = config.robot
-    return {str(key): camera_settings(str(key), raw, int(robot.image_size)) for key, raw in robot.cameras.items()}
+    sizes = capture_sizes(config)
+    return {str(key): camera_settings(str(key), raw, sizes[str(key)]) for key, raw in config.robot.cameras.items()}
 
 
 def virtual_cameras(config: DictConfig, world: Mapping[str, WorldCamera]) -> dict[str, CameraConfig]:
@@ -66,10 +66,10 @@ def virtual_cameras(config: DictConfig, world: Mapping[str, WorldCamera]) -> dic
     Raises:
         ConfigError: When depth is asked of a kind that has none.
     """
-    robot = config.robot
+    sizes = capture_sizes(config)
     return {
-        str(name): _virtual_camera(str(name), world[str(name)], int(robot.image_size), bool(camera.get("depth", False)))
-        for name, camera in robot.cameras.items()
+        str(name): _virtual_camera(str(name), world[str(name)], sizes[str(name)], bool(camera.get("depth", False)))
+        for name, camera in config.robot.cameras.items()
     }
 
 

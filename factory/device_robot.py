@@ -19,11 +19,12 @@ from omegaconf import DictConfig
 from factory.arm import arm_of
 from factory.calibration import calibration_in_use
 from factory.cameras import cameras_of, virtual_cameras
-from factory.spec import plain, spec_of
+from factory.spec import capture_sizes, plain, spec_of
 from factory.task import instructions_of
 from factory.virtual_robot import world_settings
 from trajectories.errors import ConfigError, RegraspError
-from trajectories.types import Direction, UInt8
+from trajectories.types import Direction, RobotSpec, UInt8
+from trajectories.views import camera_of
 
 if TYPE_CHECKING:
     from drivers.cameras.camera import ProcessCamera
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from drivers.widowx.settings import ArmSettings
     from robot.arms.model import ArmModel
     from robot.control.safety_limits import SafetyLimits
-    from robot.interfaces import Arm, LatchingArm, Operator
+    from robot.interfaces import Arm, Camera, LatchingArm, Operator
     from robot.rollout.environment import RobotEnv
 
 _LOOK_NS = 1_000_000_000
@@ -248,16 +249,29 @@ def session_environment(
     from robot.control.clock import WallClock
     from robot.rollout.environment import RobotEnv
 
+    spec = spec_of(config)
     return RobotEnv(
         arm,
-        cameras,
+        _views(config, spec, cameras),
         WallClock(),
-        spec_of(config),
+        spec,
         model=model,
         limits=limits_of(config),
         max_steps=int(config.task.max_steps),
         max_age_s=float(config.robot.max_age),
     )
+
+
+def _views(config: DictConfig, spec: RobotSpec, cameras: Mapping[str, ProcessCamera]) -> dict[str, Camera]:
+    """The specification's cameras: those that are open, shrunk where judge or policy sees less than is captured."""
+    from drivers.cameras.view import CameraView
+
+    captured = capture_sizes(config)
+    found: dict[str, Camera] = {}
+    for name, size in spec.cameras.items():
+        camera = cameras[camera_of(name)]
+        found[name] = camera if size[0] == captured[camera_of(name)] else CameraView(camera, size)
+    return found
 
 
 def _figures_of(arm: ProcessWidowX) -> Callable[[], dict[str, Any]]:

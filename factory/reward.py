@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
+from factory.judges import back_to_first, judge_in_use
 from factory.run_folders import reward_folder
 from factory.spec import plain
 from factory.task import ends_open, instructions_of
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 KIND_FILE = "kind.json"
 """Beside a reward model: which kind it is. A folder without it holds a success classifier."""
+
+_NOT_OF_THE_KIND = ("kind", "retrain_every")
+"""Keys of the group that no kind gets."""
 
 
 def backbone_of(config: DictConfig) -> Backbone:
@@ -69,36 +73,48 @@ def judges_through_backbone(config: DictConfig) -> bool:
 
 
 def train_reward_model(
-    config: DictConfig, episodes: Iterable[Episode], spec: RobotSpec, progress: Callable[[str, float], None]
+    config: DictConfig,
+    episodes: Iterable[Episode],
+    spec: RobotSpec,
+    progress: Callable[[str, float], None],
+    into: Path | None = None,
 ) -> str:
-    """Train the reward model of the settings into the run's folder; returns what to tell the person.
+    """Train the reward model of the settings; returns what to tell the person.
 
     Args:
         config: Settings.
         episodes: What it learns from, read once.
         spec: The robot that recorded them.
         progress: Called with the name of the stage and the share of the whole that is done.
+        into: Folder that it goes to; None for the run's own, whose reward model it is from then on.
 
     Raises:
         ConfigError: For a wrong setting, or when the episodes don't suffice.
     """
-    kind, folder = reward_kind(config), reward_folder(Path(config.run_dir))
+    kind, folder = reward_kind(config), reward_folder(Path(config.run_dir)) if into is None else into
     folder.mkdir(parents=True, exist_ok=True)
     (folder / KIND_FILE).unlink(missing_ok=True)
     task, instructions = str(config.task.name), instructions_of(config)
     said = kind.train(episodes, task, instructions, spec, reward_settings(config), folder, progress)
     replace_file(folder / KIND_FILE, json.dumps({"kind": _kind_name(config)}).encode() + b"\n")
+    if into is None:
+        back_to_first(Path(config.run_dir))
     return said
 
 
-def reward_of(config: DictConfig, spec: RobotSpec) -> LoadedReward:
-    """The reward model that `train-reward` left in the run's folder.
+def reward_of(config: DictConfig, spec: RobotSpec, folder: Path | None = None) -> LoadedReward:
+    """The run's reward model: the one that `train-reward` left, or what a session has put in its place since.
+
+    Args:
+        config: Settings.
+        spec: The robot at hand.
+        folder: Of another one.
 
     Raises:
         CheckpointError: When there is none, when it is damaged, or when the settings name another kind than its own.
         SpecMismatchError: When it was trained for another robot.
     """
-    folder = reward_folder(Path(config.run_dir))
+    folder = judge_in_use(Path(config.run_dir)) if folder is None else folder
     if not folder.is_dir():
         raise CheckpointError(f"There is no reward model in {folder}. Run `regrasp train-reward` first.")
     stored, named = _stored_kind(folder), _kind_name(config)
@@ -117,7 +133,7 @@ def decision_of(config: DictConfig) -> tuple[float, int]:
     """
     from rewards.files import stored_decision
 
-    known = stored_decision(reward_folder(Path(config.run_dir)))
+    known = stored_decision(judge_in_use(Path(config.run_dir)))
     return known or (0.5, int(config.reward.get("frames") or 1))
 
 
@@ -143,7 +159,7 @@ def reward_settings(config: DictConfig) -> dict[str, Any]:
     """The settings of the group `reward` but `kind`, as plain types, with what the task says of its end."""
     from rewards.registry import KINDS
 
-    given = {key: value for key, value in plain(config.reward).items() if key != "kind"}
+    given = {key: value for key, value in plain(config.reward).items() if key not in _NOT_OF_THE_KIND}
     if not ends_open(config) and _kind_name(config) in KINDS.own:
         given["require_open_gripper"] = False  # what the task says goes before the setting for all tasks
     return given

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -31,22 +31,26 @@ def episodes_of(store: EpisodeSource, kinds: tuple[str, ...], tell: Callable[[st
             yield from _read(store, info.id, book, tell)
 
 
-def seen_by(stores: Iterable[EpisodeSource], camera: str, tell: Callable[[str], None]) -> list[EpisodeSource]:
-    """The stores that have the judge's camera, or one in its role; the others are reported and left out.
+def seen_by(
+    stores: Iterable[EpisodeSource], cameras: Sequence[str], tell: Callable[[str], None]
+) -> list[EpisodeSource]:
+    """The stores that have the judge's cameras, or some in their roles; the others are reported and left out.
 
     Raises:
         ConfigError: None of them has.
     """
     seen: list[EpisodeSource] = []
     for store in stores:
-        if camera in missing_of(store).cameras:
-            tell(f"left out, since nothing there has the role of the judge's camera {camera!r}: {store.path}")
+        without = [camera for camera in cameras if camera in missing_of(store).cameras]
+        if without:
+            named = ", ".join(map(repr, without))
+            tell(f"left out, since nothing there has the role of the judge's camera {named}: {store.path}")
         else:
             seen.append(store)
     if not seen:
         raise ConfigError(
-            f"No store of data has the judge's camera {camera!r}. Say which of theirs has its role, e.g. "
-            f"data_roles=[{{{camera}:image_0}}]."
+            f"No store of data has the judge's camera {', '.join(map(repr, cameras))}. Say which of theirs has its "
+            f"role, e.g. data_roles=[{{{cameras[0]}:image_0}}]."
         )
     return seen
 

@@ -1,4 +1,4 @@
-"""Compute the `RobotSpec` of the configured robot, and the device to train on."""
+"""Compute the `RobotSpec` of the configured robot, what the judge sees of it, and the device to train on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from factory.arm import arm_of
+from rewards.cameras import judge_views
 from trajectories.types import RobotSpec
+from trajectories.views import camera_of, size_of
 
 
 def plain(settings: DictConfig | None) -> dict[str, Any]:
@@ -30,10 +32,35 @@ def depth_names(config: DictConfig) -> tuple[str, ...]:
     return tuple(str(name) for name in config.robot.get("depth") or ())
 
 
+def cameras_of_judge(config: DictConfig) -> tuple[str, ...]:
+    """What the judge looks through: cameras of the robot, or views of them (`rewards.cameras`).
+
+    Raises:
+        ConfigError: For a camera that the robot doesn't have, or an image size out of range.
+    """
+    names, size = camera_names(config), int(config.robot.image_size)
+    return judge_views(plain(config.get("reward")), names, size) if names else ()
+
+
+def views_of(config: DictConfig) -> tuple[str, ...]:
+    """Names of the robot's cameras, then of the judge's views of them."""
+    cameras = camera_names(config)
+    return (*cameras, *(name for name in cameras_of_judge(config) if name not in cameras))
+
+
+def capture_sizes(config: DictConfig) -> dict[str, int]:
+    """Camera -> height and width at which it has to be opened, pixels: the largest of what its frames are used at."""
+    own = int(config.robot.image_size)
+    sizes = dict.fromkeys(camera_names(config), own)
+    for name in views_of(config):
+        sizes[camera_of(name)] = max(sizes[camera_of(name)], size_of(name, own))
+    return sizes
+
+
 def spec_of(config: DictConfig) -> RobotSpec:
-    """The specification of the robot that the settings name."""
+    """The specification of the robot that the settings name, with the judge's views."""
     size = int(config.robot.image_size)
-    cameras = dict.fromkeys(camera_names(config), (size, size))
+    cameras = {name: (size_of(name, size),) * 2 for name in views_of(config)}
     return RobotSpec(cameras=cameras, joints=arm_of(config).joints, depth=depth_names(config))
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from factory.arm import DEFAULT_ARM, arm_of
-from factory.spec import camera_names, depth_names
+from factory.spec import depth_names, views_of
 from factory.task import description_of
 from trajectories.errors import ConfigError
 
@@ -29,7 +29,7 @@ class TwinSettings:
     Attributes:
         task: Task name.
         seed: Seed of the compiled scene.
-        cameras: Names of the cameras.
+        cameras: Names of the cameras and of views of them (`trajectories.views`).
         image_size: Height and width of every camera, pixels.
         randomise: Vary colour, size, light and camera at every reset.
         spread: Width of the start distribution, "narrow" or "wide".
@@ -59,7 +59,7 @@ class TwinSettings:
         return cls(
             task=config.task.name,
             seed=int(config.seed),
-            cameras=camera_names(config),
+            cameras=views_of(config),
             image_size=int(robot.image_size),
             randomise=bool(robot.get("randomise", False)),
             spread=robot.get("spread", "wide"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig
 
 from factory.arm import arm_of
+from factory.spec import capture_sizes
 from factory.task import description_of
 from trajectories.errors import ConfigError
 
@@ -29,7 +30,7 @@ def world_settings(config: DictConfig) -> WorldSettings:
         task=str(config.task.name),
         seed=int(config.seed),
         cameras={str(name): str(camera.kind) for name, camera in robot.cameras.items()},
-        image_size=int(robot.image_size),
+        image_size=max(capture_sizes(config).values()),
         randomise=bool(robot.randomise),
         spread=robot.spread,
         fps=float(robot.fps),

@@ -18,6 +18,7 @@ from rewards.last_block import split_off_last_block, trunk_features
 from rewards.preprocess import resize, standardise
 from rewards.text_tower import is_cut_off, token_table, unread_words
 from rewards.weight_files import EMBEDDED, WeightFile, find_weights
+from trajectories.errors import MissingDependencyError
 from trajectories.types import UInt8
 
 _BATCH = 64
@@ -114,8 +115,9 @@ class Backbone:
         return is_cut_off(text, self._tokenizer, self.context)
 
     def zero_shot(self, images: Tensor, texts: Tensor) -> Tensor:
-        """The model's own logit that text i is true of image i: (N, E), (N, E) -> (N,)."""
-        return self.logit_scale * (images * texts).sum(dim=-1) + self.logit_bias
+        """The model's own logit that text i is true of image i, mean over C views: (N, C * E), (N, E) -> (N,)."""
+        views = images.reshape(len(images), -1, texts.shape[-1])
+        return self.logit_scale * (views * texts[:, None]).sum(dim=-1).mean(dim=1) + self.logit_bias
 
 
 def load_backbone(
@@ -147,6 +149,19 @@ def _batches(images: UInt8 | Tensor) -> list[UInt8 | Tensor]:
 
 
 def _tokenizer(model: str) -> Any:
+    """open_clip's tokenizer of a model.
+
+    Raises:
+        MissingDependencyError: For one of the transformers package, without that or without its files.
+    """
     import open_clip
 
-    return open_clip.get_tokenizer(model)
+    try:
+        return open_clip.get_tokenizer(model)
+    except (ImportError, OSError) as error:
+        raise MissingDependencyError(
+            f"The texts of {model} are split by a tokenizer of its own, which is not here ({error}). It takes the "
+            "package transformers (`pip install transformers`), and its files, some 35 MB, come with `regrasp "
+            "fetch-weights` from the Hugging Face hub; without a network copy the cache of a machine that has them "
+            "(HF_HOME)."
+        ) from error

@@ -1,13 +1,17 @@
 """The success classifier: how likely is it that this image shows this instruction done?
 
 Each member is a small network on [image, text, image * text] embeddings that starts from the backbone's own
-zero-shot logit, optionally with its own copy of the tower's last block. Members were trained on different
-episodes; their mean decides.
+zero-shot logit, optionally with its own copy of the tower's last block. Members differ in their seeds; their mean
+decides.
+
+Several cameras enter side by side: their embeddings, and their products with the text, are concatenated, so that the
+network learns which camera shows what of the task. Logits of each camera, joined by a mean, would let one that sees
+nothing hold back one that sees success.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +21,7 @@ from torch import Tensor, nn
 
 from rewards.backbone import Backbone
 from rewards.calibration import Calibration, Threshold
+from rewards.doubt import DoubtRules
 from rewards.temporal import TimeNet
 from rewards.windows import Windows, window_rows
 from trajectories.errors import ConfigError
@@ -24,21 +29,21 @@ from trajectories.types import Episode, Float32, RobotSpec, UInt8
 
 
 class SuccessHead(nn.Module):
-    """Logit of success from unit embeddings of image and instruction, and the pair's zero-shot logit."""
+    """Logit of success from unit embeddings of C views and the instruction, and their zero-shot logit."""
 
-    def __init__(self, width: int, hidden: int, dropout: float = 0.1) -> None:
+    def __init__(self, width: int, hidden: int, views: int = 1, dropout: float = 0.1) -> None:
         super().__init__()
         self.scale = width**0.5
-        self.hidden = hidden
+        self.hidden, self.views = hidden, views
         last = nn.Linear(hidden, 1)
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
-        self.body = nn.Sequential(nn.Linear(3 * width + 1, hidden), nn.ReLU(), nn.Dropout(dropout), last)
+        self.body = nn.Sequential(nn.Linear((2 * views + 1) * width + 1, hidden), nn.ReLU(), nn.Dropout(dropout), last)
         self.zero_shot_weight = nn.Parameter(torch.tensor(1.0))
 
     def forward(self, image: Tensor, text: Tensor, zero_shot: Tensor) -> Tensor:
-        """(N, E), (N, E), (N,) -> logits (N,)."""
-        product = self.scale**2 * image * text
+        """(N, C * E), (N, E), (N,) -> logits (N,)."""
+        product = self.scale**2 * image * text.repeat(1, self.views)
         parts = [self.scale * image, self.scale * text, product, zero_shot[:, None] / 10]
         return self.body(torch.cat(parts, dim=1)).squeeze(1) + self.zero_shot_weight * zero_shot
 
@@ -46,15 +51,18 @@ class SuccessHead(nn.Module):
 class Member(nn.Module):
     """One network of the ensemble: a head, and its own last block if that was fine-tuned."""
 
-    def __init__(self, width: int, hidden: int, last_block: nn.Module | None) -> None:
+    def __init__(self, width: int, hidden: int, last_block: nn.Module | None, views: int = 1) -> None:
+        """Embeddings of `width` numbers, `hidden` units, the last block for all of `views` cameras or None."""
         super().__init__()
         self.last_block = last_block
-        self.head = SuccessHead(width, hidden)
+        self.head = SuccessHead(width, hidden, views)
 
     def forward(self, features: ImageFeatures, text: Tensor, zero_shot: Tensor) -> Tensor:
         """Logits (N,) for N images and N instruction embeddings (N, E)."""
-        image = features.pooled if self.last_block is None else self.last_block(features.require_trunk())
-        return self.head(image, text, zero_shot)
+        if self.last_block is None:
+            return self.head(features.pooled, text, zero_shot)
+        trunk = features.require_trunk()
+        return self.head(self.last_block(trunk.flatten(0, 1)).reshape(len(trunk), -1), text, zero_shot)
 
 
 @dataclass(frozen=True)
@@ -77,20 +85,25 @@ class Ensemble:
 
     def judge(self, features: ImageFeatures, texts: Tensor, zero_shot: Tensor) -> tuple[Tensor, Tensor]:
         """Logit and progress, (N,) both, for N images and texts (N, E); the progress is NaN without `time`."""
-        logits = torch.stack([member(features, texts, zero_shot) for member in self.members]).mean(dim=0)
+        logits, progress = self.judge_each(features, texts, zero_shot)
+        return logits.mean(dim=0), progress
+
+    def judge_each(self, features: ImageFeatures, texts: Tensor, zero_shot: Tensor) -> tuple[Tensor, Tensor]:
+        """The same with the logits (M, N) of each member; `time` corrects all alike."""
+        logits = torch.stack([member(features, texts, zero_shot) for member in self.members])
         if self.time is None:
-            return logits, torch.full_like(logits, torch.nan)
+            return logits, torch.full_like(logits[0], torch.nan)
         correction, progress = self.time(features.require_windows(), texts)
         return logits + correction, torch.sigmoid(progress)
 
 
 @dataclass(frozen=True)
 class ImageFeatures:
-    """What the frozen backbone says about N images.
+    """What the frozen backbone says about N instants, each seen by C cameras.
 
     Attributes:
-        pooled: Unit embeddings float32 (N, E).
-        trunk: Input of the last block (N, ...), or None where nothing needs it.
+        pooled: Unit embeddings float32 (N, C * E), camera by camera.
+        trunk: Input of the last block (N, C, ...), or None where nothing needs it.
         windows: The last frames up to each of them, or None where each is looked at alone.
     """
 
@@ -99,7 +112,7 @@ class ImageFeatures:
     windows: Windows | None = None
 
     def __getitem__(self, rows: Tensor | NDArray[np.int64] | slice) -> ImageFeatures:
-        """Some of the images."""
+        """Some of the instants."""
         trunk = None if self.trunk is None else self.trunk[rows].float()
         return ImageFeatures(self.pooled[rows], trunk, None if self.windows is None else self.windows[rows])
 
@@ -124,10 +137,41 @@ class ImageFeatures:
         return self.windows
 
 
-def image_features(backbone: Backbone, images: UInt8 | Tensor, trunk: bool) -> ImageFeatures:
-    """Features of uint8 (N, H, W, 3) images, with the last block's input (float16) if `trunk`."""
-    pooled = backbone.encode_images(images)
-    return ImageFeatures(pooled, backbone.encode_trunk(images).half() if trunk else None)
+Views = UInt8 | Sequence[UInt8]
+"""Images uint8 (N, H, W, 3), or a list of such of C cameras, whose sizes may differ."""
+
+
+def image_features(backbone: Backbone, views: Views, trunk: bool) -> ImageFeatures:
+    """Features of N instants, with the last block's input (float16) if `trunk`; all cameras in one batch."""
+    cameras = [views] if isinstance(views, np.ndarray) else list(views)
+    count, several = len(cameras[0]), len(cameras)
+
+    def joined(encode: Callable[[UInt8], Tensor]) -> Tensor:
+        if len({images.shape for images in cameras}) == 1:
+            parts = encode(np.concatenate(cameras)) if several > 1 else encode(cameras[0])
+        else:
+            parts = torch.cat([encode(images) for images in cameras])
+        return parts.reshape(several, count, *parts.shape[1:]).transpose(0, 1)
+
+    pooled = joined(backbone.encode_images).reshape(count, -1)
+    return ImageFeatures(pooled, joined(backbone.encode_trunk).half() if trunk else None)
+
+
+def views_of(
+    images: Mapping[str, UInt8], cameras: Sequence[str], rows: NDArray[np.int64] | slice | Sequence[int]
+) -> list[UInt8]:
+    """Some rows of images, camera by camera: of (T, H, W, 3) those frames; `slice(None)` takes all.
+
+    Raises:
+        ConfigError: Without one of the cameras.
+    """
+    missing = [camera for camera in cameras if camera not in images]
+    if missing:
+        raise ConfigError(
+            f"The success classifier looks through camera {', '.join(map(repr, missing))}, but there is "
+            f"{', '.join(images) or 'none'}. Give reward.cameras of these."
+        )
+    return [images[camera][rows] for camera in cameras]
 
 
 def alone(features: ImageFeatures, proprio: Tensor) -> ImageFeatures:
@@ -169,13 +213,14 @@ class SuccessClassifier:
         threshold: Chosen on held-out episodes; `threshold.value` is what `frames` consecutive probabilities
             must reach.
         frames: Consecutive frames that a decision needs.
-        camera: Name of the camera that it looks through.
+        cameras: Names of the cameras that it looks through, in the order of the features.
         require_open_gripper: Frames with the gripper commanded closed never count.
         spec: The robot that it was trained for.
         wordings: Instructions of its task that it was calibrated and tried under; empty for a classifier of a version
             that did not note them.
         time: Corrects the members' mean by the last frames, and says how far the task has come; None where each frame
             is looked at alone.
+        doubt: When it is unsure; None for a classifier of a version that was never.
     """
 
     backbone: Backbone
@@ -183,11 +228,17 @@ class SuccessClassifier:
     calibration: Calibration
     threshold: Threshold
     frames: int
-    camera: str
+    cameras: tuple[str, ...]
     require_open_gripper: bool
     spec: RobotSpec
     wordings: tuple[str, ...] = ()
     time: TimeNet | None = None
+    doubt: DoubtRules | None = None
+
+    @property
+    def camera(self) -> str:
+        """Name of the first camera."""
+        return self.cameras[0]
 
     @property
     def ensemble(self) -> Ensemble:
@@ -195,41 +246,50 @@ class SuccessClassifier:
         return Ensemble(self.members, self.time)
 
     @torch.no_grad()
-    def logits(self, images: UInt8, instructions: Sequence[str]) -> NDArray[np.float64]:
-        """Uncalibrated logits float64 (N,) of N uint8 (H, W, 3) images under N instructions, each image by itself.
+    def logits(self, views: Views, instructions: Sequence[str]) -> NDArray[np.float64]:
+        """Uncalibrated logits float64 (N,) of N instants under N instructions, each instant by itself.
+
+        Args:
+            views: Images uint8 (N, H, W, 3) of its camera, or such of each of `cameras`.
+            instructions: One each.
 
         Raises:
             ConfigError: When the counts differ.
         """
-        if len(images) != len(instructions):
-            raise ConfigError(f"Got {len(images)} images but {len(instructions)} instructions.")
-        features = image_features(self.backbone, images, self.ensemble.needs_trunk)
+        count = len(views if isinstance(views, np.ndarray) else views[0])
+        if count != len(instructions):
+            raise ConfigError(f"Got {count} images but {len(instructions)} instructions.")
+        features = image_features(self.backbone, views, self.ensemble.needs_trunk)
         if self.time is not None:
-            unknown = torch.full((len(images), len(self.spec.proprio)), torch.nan, device=features.pooled.device)
+            unknown = torch.full((count, len(self.spec.proprio)), torch.nan, device=features.pooled.device)
             features = alone(features, unknown)
         return self.judge(features[:], self.backbone.encode_text(instructions))[0]
 
-    @torch.no_grad()
     def judge(self, features: ImageFeatures, texts: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Uncalibrated logits and progress float64 (N,) from features and text embeddings (N, E); see `Ensemble`."""
-        zero_shot = self.backbone.zero_shot(features.pooled, texts)
-        logits, progress = self.ensemble.judge(features, texts, zero_shot)
-        return logits.double().cpu().numpy(), progress.double().cpu().numpy()
+        each, progress = self.judge_each(features, texts)
+        return each.mean(dim=0).double().cpu().numpy(), progress.double().cpu().numpy()
+
+    @torch.no_grad()
+    def judge_each(self, features: ImageFeatures, texts: Tensor) -> tuple[Tensor, Tensor]:
+        """Uncalibrated logits (M, N) of each member, and the progress (N,)."""
+        return self.ensemble.judge_each(features, texts, self.backbone.zero_shot(features.pooled, texts))
 
     def counts(self, proprio: Float32) -> NDArray[np.bool_]:
         """Whether frames with proprioception (N, P) count towards done: bool (N,)."""
         return frames_that_count(proprio, self.spec, self.require_open_gripper)
 
-    def probabilities(self, images: UInt8, instructions: Sequence[str]) -> NDArray[np.float64]:
+    def probabilities(self, views: Views, instructions: Sequence[str]) -> NDArray[np.float64]:
         """Calibrated probabilities float64 (N,); arguments as for `logits`."""
-        return self.calibration(self.logits(images, instructions))
+        return self.calibration(self.logits(views, instructions))
 
     def of_episode(self, episode: Episode) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Calibrated probabilities and progress float64 (T + 1,) of an episode's frames, seen one after the other."""
-        images = episode.images[self.camera]
-        features = image_features(self.backbone, images, self.ensemble.needs_trunk)
+        views = views_of(episode.images, self.cameras, slice(None))
+        features = image_features(self.backbone, views, self.ensemble.needs_trunk)
         if self.time is not None:
             proprio = torch.from_numpy(np.asarray(episode.proprio, np.float32)).to(features.pooled.device)
             features = in_order(features, proprio, self.time.window)
-        logits, progress = self.judge(features[:], self.backbone.encode_text([episode.instruction] * len(images)))
+        texts = self.backbone.encode_text([episode.instruction] * len(views[0]))
+        logits, progress = self.judge(features[:], texts)
         return self.calibration(logits), progress

@@ -75,6 +75,8 @@ class RewardConfig(DecisionConfig):
     """How the success classifier is trained and used, beside the decision.
 
     Attributes:
+        cameras: Cameras that it looks through, side by side; what is hidden from one may be seen by another. Empty:
+            `camera` alone.
         frames_per_episode: Other frames used per episode of the prior data.
         members: Networks of an ensemble.
         hidden: Width of each member's hidden layer.
@@ -89,8 +91,13 @@ class RewardConfig(DecisionConfig):
         window: Frames that a small transformer looks at, the newest and those before it: it corrects the success logit
             and says how far the task has come (`rewards.temporal`). 0 looks at each frame alone.
         finetune_last_block: Train each member's own copy of the image tower's last block, too.
+        unsure_rate: Stated share of ordinary episodes that may be called unlike the training data (`rewards.doubt`); 0:
+            never.
+        unsure_spread: Standard deviation of the members' probabilities, mean over the deciding frames, beyond which
+            they are at odds; 0.5 can't be exceeded.
     """
 
+    cameras: tuple[str, ...] = ()
     frames_per_episode: int = 6
     members: int = 4
     hidden: int = 64
@@ -104,6 +111,13 @@ class RewardConfig(DecisionConfig):
     mined: float = 0.4
     window: int = 0
     finetune_last_block: bool = False
+    unsure_rate: float = 0.02
+    unsure_spread: float = 0.2
+
+    @property
+    def views(self) -> tuple[str, ...]:
+        """The cameras that it looks through, in the order of the features."""
+        return self.cameras or (self.camera,)
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -113,6 +127,12 @@ class RewardConfig(DecisionConfig):
         """
         super().__post_init__()
         self.require_positive("frames_per_episode", "members", "hidden", "steps", "batch")
+        if len(set(self.cameras)) != len(self.cameras):
+            raise ConfigError(f"reward.cameras has a camera twice: {', '.join(self.cameras)}.")
+        if not 0.0 <= self.unsure_rate < 1.0:
+            raise ConfigError(f"reward.unsure_rate must be at least 0 and below 1, got {self.unsure_rate}.")
+        if not 0.0 < self.unsure_spread <= 0.5:
+            raise ConfigError(f"reward.unsure_spread must be above 0 and at most 0.5, got {self.unsure_spread}.")
         if self.window < 0 or self.window == 1:
             raise ConfigError(f"reward.window must be 0 (each frame alone) or at least 2 frames, got {self.window}.")
         if not 0.0 <= self.mined <= 1.0 or self.augmentations < 0:

@@ -66,7 +66,8 @@ class EnsembleTrainer:
         torch.manual_seed(seed)
         rng = np.random.default_rng(seed)
         last_block = self._backbone.last_block() if config.finetune_last_block else None
-        member = Member(self._backbone.image_width, config.hidden, last_block).to(self._backbone.device)
+        width, views = self._backbone.image_width, len(config.views)
+        member = Member(width, config.hidden, last_block, views).to(self._backbone.device)
         hard = everything[np.zeros(len(everything), bool)]
         for _ in range(2):
             self._fit(member, everything, hard, rng)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rewards.calibration import sigmoid
-from rewards.classifier import SuccessClassifier
+from rewards.classifier import SuccessClassifier, Views
 from rewards.debounce import first_done
 from rewards.frames import SUCCESS, label_frames
 from rewards.metrics import (
@@ -18,7 +18,7 @@ from rewards.metrics import (
     expected_calibration_error,
     false_positive_rate_at_recall,
 )
-from trajectories.types import Episode, Float32, UInt8
+from trajectories.types import Episode, Float32
 
 
 def frame_figures(
@@ -58,19 +58,19 @@ def frame_figures(
 
 def evaluate_frames(
     classifier: SuccessClassifier,
-    images: UInt8,
+    views: Views,
     instructions: Sequence[str],
     labels: ArrayLike,
     tasks: Sequence[str],
     kinds: Sequence[str],
     proprio: Float32 | None = None,
 ) -> dict[str, Any]:
-    """`frame_figures` of N uint8 (H, W, 3) frames, each with an instruction and the truth.
+    """`frame_figures` of N instants as of `SuccessClassifier.logits`, each with an instruction and the truth.
 
     With `proprio` (N, P), frames that may not count towards done are judged 0, as in a session.
     """
-    logits = classifier.logits(images, instructions)
-    counts = np.ones(len(images), bool) if proprio is None else classifier.counts(proprio)
+    logits = classifier.logits(views, instructions)
+    counts = np.ones(len(logits), bool) if proprio is None else classifier.counts(proprio)
     before, after = np.where(counts, sigmoid(logits), 0.0), np.where(counts, classifier.calibration(logits), 0.0)
     above = counts & (after >= classifier.threshold.value)
     return frame_figures(labels, before, after, tasks, kinds, above)

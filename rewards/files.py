@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ import torch
 from rewards.backbone import Backbone
 from rewards.calibration import Calibration, Threshold
 from rewards.classifier import Member, SuccessClassifier
+from rewards.doubt import DoubtRules, SceneDistance
 from rewards.folder import JSON, read_folder, write_folder
 from rewards.temporal import TimeNet
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import RobotSpec
 
 FORMAT = 1
+_SCENE_MEAN, _SCENE_PRECISION = "scene.mean", "scene.precision"
 _TIME = "time."
 
 
@@ -34,6 +37,9 @@ def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[st
         for index, member in enumerate(classifier.members)
         for name, value in member.state_dict().items()
     }
+    if classifier.doubt is not None and classifier.doubt.scene is not None:
+        scene = classifier.doubt.scene
+        tensors |= {_SCENE_MEAN: scene.mean, _SCENE_PRECISION: scene.precision}
     if classifier.time is not None:
         tensors |= {f"{_TIME}{name}": value for name, value in classifier.time.state_dict().items()}
     description = {
@@ -45,10 +51,11 @@ def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[st
         "calibration": asdict(classifier.calibration),
         "threshold": asdict(classifier.threshold),
         "frames": classifier.frames,
-        "camera": classifier.camera,
+        "cameras": list(classifier.cameras),
         "require_open_gripper": classifier.require_open_gripper,
         "spec": classifier.spec.to_dict(),
         "wordings": list(classifier.wordings),
+        "doubt": None if classifier.doubt is None else _doubt_to_dict(classifier.doubt),
         "window": 0 if classifier.time is None else classifier.time.window,
         "report": report or {},
     }
@@ -86,10 +93,11 @@ def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = N
             calibration=Calibration(**description["calibration"]),
             threshold=Threshold(**description["threshold"]),
             frames=int(description["frames"]),
-            camera=str(description["camera"]),
+            cameras=_cameras(description),
             require_open_gripper=bool(description["require_open_gripper"]),
             spec=made_for,
             wordings=tuple(map(str, description.get("wordings", ()))),
+            doubt=_doubt(description.get("doubt"), tensors),
         )
     except (KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
         raise CheckpointError(f"The success classifier in {folder} is damaged: {error}. Train it again.") from error
@@ -108,10 +116,10 @@ def stored_decision(folder: Path) -> tuple[float, int] | None:
 
 
 def _members(description: dict[str, Any], tensors: dict[str, torch.Tensor], backbone: Backbone) -> tuple[Member, ...]:
-    members = []
+    members, hidden, views = [], int(description["hidden"]), len(_cameras(description))
     for index in range(int(description["members"])):
         last_block = backbone.last_block() if description["last_block"] else None
-        member = Member(backbone.image_width, int(description["hidden"]), last_block).to(backbone.device)
+        member = Member(backbone.image_width, hidden, last_block, views).to(backbone.device)
         prefix = f"{index}."
         own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
         member.load_state_dict(own, strict=True)
@@ -125,6 +133,26 @@ def _time(
     window = int(description.get("window", 0))
     if not window:
         return None
-    time = TimeNet(backbone.image_width, len(spec.proprio), window).to(backbone.device)
+    time = TimeNet(backbone.image_width, len(spec.proprio), window, len(_cameras(description))).to(backbone.device)
     time.load_state_dict({name.removeprefix(_TIME): value for name, value in tensors.items() if name.startswith(_TIME)})
     return time.eval().requires_grad_(False)
+
+
+def _doubt_to_dict(rules: DoubtRules) -> dict[str, Any]:
+    """Plain JSON of the rules; the tensors of their distance are beside it."""
+    return {"limit": None if rules.scene is None else rules.limit, "spread": rules.spread}
+
+
+def _doubt(description: dict[str, Any] | None, tensors: dict[str, torch.Tensor]) -> DoubtRules | None:
+    """The rules; None where a version that had none wrote the file."""
+    if description is None:
+        return None
+    spread, limit = float(description["spread"]), description["limit"]
+    if limit is None:
+        return DoubtRules(None, math.inf, spread)
+    return DoubtRules(SceneDistance(tensors[_SCENE_MEAN], tensors[_SCENE_PRECISION]), float(limit), spread)
+
+
+def _cameras(description: dict[str, Any]) -> tuple[str, ...]:
+    """The cameras; earlier versions knew one."""
+    return tuple(map(str, description.get("cameras") or [description["camera"]]))

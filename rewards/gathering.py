@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from rewards.augment import augment
 from rewards.backbone import Backbone
-from rewards.classifier import ImageFeatures, frames_that_count, image_features
+from rewards.classifier import ImageFeatures, frames_that_count, image_features, views_of
 from rewards.config import RewardConfig
 from rewards.frames import OTHER, SUCCESS, UNKNOWN, label_aftermath, label_frames, label_missed
 from rewards.windows import Windows, window_rows
@@ -121,10 +121,11 @@ class _Gathering:
 
     def add(self, episode: Episode) -> None:
         config = self.config
-        if config.camera not in episode.images:
+        missing = [camera for camera in config.views if camera not in episode.images]
+        if missing:
             raise ConfigError(
-                f"Episode {episode.id} has no camera {config.camera!r}, only {', '.join(episode.images)}; "
-                "give one of these: +reward.camera=NAME."
+                f"Episode {episode.id} has no camera {', '.join(map(repr, missing))}, only "
+                f"{', '.join(episode.images)}; give some of these: reward.cameras=[NAME,...]."
             )
         after = kind_of(episode) == AFTERMATH
         if after:
@@ -136,14 +137,16 @@ class _Gathering:
         counts = frames_that_count(episode.proprio, self.spec, config.require_open_gripper)
         sample = self._sample(labels)
         kept = np.arange(len(labels)) if episode.task == self.task else sample
-        images = episode.images[config.camera]
         shown = np.arange(len(labels)) if config.window else kept
-        film = self._embed(images[shown])
+        film = self._embed(views_of(episode.images, config.views, shown))
         self._see(film, episode.proprio[shown])
         rows = film[np.searchsorted(shown, kept)]
         for _ in range(config.augmentations):
-            changed = augment(torch.from_numpy(images[sample]), config.shift, config.colour, self.generator)
-            originals, copies = film[np.searchsorted(shown, sample)], self._embed(changed.numpy())
+            changed = [
+                augment(torch.from_numpy(images), config.shift, config.colour, self.generator).numpy()
+                for images in views_of(episode.images, config.views, sample)
+            ]
+            originals, copies = film[np.searchsorted(shown, sample)], self._embed(changed)
             self._see(film, episode.proprio[sample], copies, np.searchsorted(shown, sample))
             for original, copy in zip(originals, copies, strict=True):
                 self.copies.setdefault(int(original), []).append(int(copy))
@@ -224,8 +227,8 @@ class _Gathering:
         self.proprio.append(np.asarray(proprio, np.float32))
         self.windows.append(windows)
 
-    def _embed(self, images: UInt8) -> Int64:
-        """Rows of the features of these images."""
-        self.parts.append(image_features(self.backbone, images, self.config.finetune_last_block))
-        self.count += len(images)
-        return np.arange(self.count - len(images), self.count)
+    def _embed(self, views: list[UInt8]) -> Int64:
+        """Rows of the features of these images, (n, H, W, 3) of each camera."""
+        self.parts.append(image_features(self.backbone, views, self.config.finetune_last_block))
+        self.count += len(views[0])
+        return np.arange(self.count - len(views[0]), self.count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import replace
 
@@ -9,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rewards.classifier import ImageFeatures, SuccessClassifier, image_features
+from rewards.classifier import ImageFeatures, SuccessClassifier, image_features, views_of
 from rewards.debounce import Debounce
+from rewards.doubt import Doubt
 from rewards.threads import computing_with
 from rewards.windows import Windows, window_rows
 from robot.interfaces import RewardReading
@@ -19,7 +21,9 @@ from trajectories.types import Observation
 
 
 class VlmReward:
-    """Judges every observation, and says done after enough confident frames in a row. A `RewardModel`.
+    """Judges every observation: done after enough confident frames in a row, unsure by `rewards.doubt`.
+
+    A `RewardModel`.
 
     Attributes:
         classifier: What it judges by.
@@ -32,13 +36,19 @@ class VlmReward:
         self._trunk = classifier.ensemble.needs_trunk
         self._past: deque[tuple[Tensor, Tensor]] = deque(maxlen=classifier.time.window if classifier.time else 1)
         self._debounce = Debounce(classifier.threshold.value, classifier.frames)
+        self._doubt = None if classifier.doubt is None else Doubt(classifier.doubt, classifier.frames)
         self._instruction: str | None = None
         self._text: Tensor = torch.empty(0)
 
     @property
     def camera(self) -> str:
-        """Name of the camera that it looks through."""
-        return self.classifier.camera
+        """Name of the first camera that it looks through."""
+        return self.classifier.cameras[0]
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Names of all cameras that it looks through."""
+        return self.classifier.cameras
 
     def reset(self, instruction: str) -> None:
         """Start judging a new episode.
@@ -57,6 +67,8 @@ class VlmReward:
             self._instruction = instruction
         self._debounce.reset()
         self._past.clear()
+        if self._doubt is not None:
+            self._doubt.reset()
 
     def update(self, observation: Observation) -> RewardReading:
         """Judge the newest observation.
@@ -66,20 +78,18 @@ class VlmReward:
         """
         if self._instruction is None:
             raise ConfigError("Call reset(instruction) before judging the first observation.")
-        camera = self.camera
-        if camera not in observation.images:
-            raise ConfigError(
-                f"The success classifier looks through camera {camera!r}, but the observation has "
-                f"{', '.join(observation.images) or 'none'}."
-            )
+        views = [image[None] for image in views_of(observation.images, self.cameras, slice(None))]
         with computing_with(self._threads):
-            features = image_features(self.classifier.backbone, observation.images[camera][None], self._trunk)
-            logits, progress = self.classifier.judge(self._with_past(features, observation)[:], self._text)
+            features = image_features(self.classifier.backbone, views, self._trunk)
+            each, progress = self.classifier.judge_each(self._with_past(features, observation)[:], self._text)
+        members, calibration, come = each[:, 0], self.classifier.calibration, float(progress[0])
         counts = bool(self.classifier.counts(observation.proprio[None])[0])
-        probability = float(self.classifier.calibration(logits)[0]) if counts else 0.0
+        probability = float(calibration(float(members.mean()))) if counts else 0.0
         above = counts and probability >= self.classifier.threshold.value
-        come = None if np.isnan(progress[0]) else float(progress[0])
-        return RewardReading(probability, self._debounce.update(probability, counts), above, come)
+        done, unsure = self._debounce.update(probability, counts), False
+        if self._doubt is not None:
+            unsure = self._doubt.update(features.pooled, calibration(members.cpu().numpy()), counts)
+        return RewardReading(probability, done, above, None if math.isnan(come) else come, unsure)
 
     def _with_past(self, features: ImageFeatures, observation: Observation) -> ImageFeatures:
         """The newest frame's features with the episode's last frames, where the classifier looks at them."""

@@ -26,14 +26,14 @@ class TimeNet(nn.Module):
     mean: Tensor
     deviation: Tensor
 
-    def __init__(self, width: int, proprio: int, window: int) -> None:
-        """For embeddings of size `width`, so many entries of proprioception, and windows of K frames."""
+    def __init__(self, width: int, proprio: int, window: int, views: int = 1) -> None:
+        """For embeddings of size `width` of so many cameras, entries of proprioception, and windows of K frames."""
         super().__init__()
         self.scale = width**0.5
-        self.window = window
+        self.window, self.views = window, views
         self.register_buffer("mean", torch.zeros(proprio))
         self.register_buffer("deviation", torch.ones(proprio))
-        self.frame = nn.Linear(2 * width + proprio + 1, _WIDTH)
+        self.frame = nn.Linear(2 * views * width + proprio + 1, _WIDTH)
         self.text = nn.Linear(width, _WIDTH)
         self.age = nn.Parameter(0.02 * torch.randn(window, _WIDTH))
         layer = nn.TransformerEncoderLayer(
@@ -60,7 +60,7 @@ class TimeNet(nn.Module):
         shown = torch.ones(len(pose), 1, 1, device=pose.device)
         if self.training:
             shown = (torch.rand_like(shown) >= _BLIND).float()
-        product = self.scale * images * self.scale * texts[:, None]
+        product = self.scale * images * self.scale * texts.repeat(1, self.views)[:, None]
         parts = [self.scale * images, product, pose * shown, shown.expand(-1, pose.shape[1], 1)]
         frames = self.frame(torch.cat(parts, dim=2)) + self.age[-images.shape[1] :]
         tokens = torch.cat([self.text(self.scale * texts)[:, None], frames], dim=1)

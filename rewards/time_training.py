@@ -43,7 +43,8 @@ class TimeTrainer:
         torch.manual_seed(config.seed)
         rng = np.random.default_rng(config.seed)
         windows = data.features.require_windows()
-        net = TimeNet(self._backbone.image_width, windows.proprio.shape[1], config.window).to(self._backbone.device)
+        width, poses = self._backbone.image_width, windows.proprio.shape[1]
+        net = TimeNet(width, poses, config.window, len(config.views)).to(self._backbone.device)
         folds = set(pairs.folds.tolist())
         films = FilmDraws(data, [episode for episode in data.episodes if episode.fold in folds], config.window)
         net.fit_scale(windows.proprio[torch.from_numpy(np.unique(pairs.rows)).to(windows.proprio.device)])

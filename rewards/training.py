@@ -19,6 +19,7 @@ from rewards.certificate import Certificate
 from rewards.certified import certified_rules, judges_to_train
 from rewards.classifier import SuccessClassifier
 from rewards.config import RewardConfig
+from rewards.doubt_fitting import fit_doubt
 from rewards.ensemble import EnsembleTrainer
 from rewards.gathering import gather
 from rewards.pairs import cross_pairs, joined, own_pairs
@@ -91,12 +92,13 @@ def train_reward(
         calibration=rules.calibration,
         threshold=rules.threshold,
         frames=config.frames,
-        camera=config.camera,
+        cameras=config.views,
         require_open_gripper=config.require_open_gripper,
         spec=spec,
         wordings=tuple(
             text for (name, _), words in zip(data.goals, data.wordings, strict=True) if name == task for text in words
         ),
+        doubt=fit_doubt(data, task, config),
     )
     progress("done", 1.0)
     report = {

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 
 from rewards.backbone import EMBEDDED, Backbone, load_backbone
+from rewards.cameras import cameras_from
+from rewards.classifier import views_of
 from rewards.config import RewardConfig
 from rewards.evaluation import evaluate_episodes, evaluate_frames, figures_table
 from rewards.files import load_classifier, save_classifier
@@ -25,8 +27,8 @@ from trajectories.numbers import whole
 from trajectories.settings import merged
 from trajectories.types import Direction, Episode, RobotSpec
 
-MODEL_SETTINGS = ("backbone", "pretrained", "allow_download", "device", "threads")
-"""Settings of the group that choose the backbone and where it computes; they are of no kind's own dataclass."""
+MODEL_SETTINGS = ("backbone", "pretrained", "allow_download", "device", "threads", "image_size")
+"""Settings of the group that choose the backbone, its pictures and where it computes; of no kind's own dataclass."""
 AUTO = "auto"
 _MOST_THREADS = 8
 
@@ -46,7 +48,7 @@ class VlmKind(RewardKind):
     ) -> str:
         """Write classifier and `training.json`; returns the figures on held-out folds."""
         raw = {key: value for key, value in settings.items() if key not in MODEL_SETTINGS}
-        raw.setdefault("camera", next(iter(spec.cameras)))
+        raw["cameras"] = cameras_from(settings, spec)
         config, backbone = merged(RewardConfig(), raw, "reward"), backbone_from(settings)
         require_readable(backbone, {(task, direction): texts for direction, texts in instructions.items()})
         trained = train_reward(episodes, task, backbone, spec, config, progress, instructions)
@@ -74,17 +76,17 @@ class VlmKind(RewardKind):
             raise ConfigError(f"Expected a success classifier, got {type(trained).__name__}.")
         if trained.classifier.time is not None:  # each frame with those before it, as in a session
             return super().evaluate(trained, held_out)
-        camera = trained.camera
-        images = [observation.images[camera][None] for observation in held_out.occluded]
+        cameras, held = trained.cameras, held_out.occluded
+        images = [[observation.images[camera][None] for camera in cameras] for observation in held]
         proprio = [observation.proprio[None] for observation in held_out.occluded]
         words = [observation.instruction for observation in held_out.occluded]
         for item in held_out.episodes:
-            images.append(item.episode.images[camera][list(item.rows)])
+            images.append(views_of(item.episode.images, cameras, list(item.rows)))
             proprio.append(item.episode.proprio[list(item.rows)])
             words += [item.episode.instruction] * len(item.rows)
         frames = evaluate_frames(
             trained.classifier,
-            np.concatenate(images),
+            [np.concatenate(parts) for parts in zip(*images, strict=True)],
             words,
             held_out.done,
             [held_out.task] * len(words),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,11 +113,39 @@ def _require_known(name: str) -> None:
         )
 
 
-def _tagged(name: str, tag: str, allow_download: bool) -> WeightFile:
+@dataclass(frozen=True)
+class Origin:
+    """Where open_clip says that a model's weights are, and how its images are normalised.
+
+    Attributes:
+        repository: On the Hugging Face hub; "" for weights that are elsewhere.
+        files: Names that the file may have there.
+        mean: Mean of the RGB channels, 0 ... 1.
+        std: Standard deviation of the RGB channels.
+    """
+
+    repository: str
+    files: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def kept_file(name: str, tag: str) -> Path:
+    """Where `regrasp fetch-weights from=FILE` keeps weights; `find_weights` looks there first."""
+    home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+    return Path(home).expanduser() / "regrasp" / "weights" / name / f"{tag}.safetensors"
+
+
+def origin_of(name: str, tag: str) -> Origin:
+    """Where the weights `tag` of an open_clip model come from.
+
+    Raises:
+        ConfigError: For an unknown model or tag.
+    """
     import open_clip
-    from huggingface_hub import try_to_load_from_cache
     from open_clip.pretrained import get_pretrained_cfg, list_pretrained_tags_by_model
 
+    _require_known(name)
     settings = get_pretrained_cfg(name, tag)
     if not settings:
         raise ConfigError(
@@ -132,13 +161,23 @@ def _tagged(name: str, tag: str, allow_download: bool) -> WeightFile:
         )
     repository, _, file = str(settings.get("hf_hub", "")).rpartition("/")
     files = (Path(file).with_suffix(".safetensors").name,) if file else _FILES
-    cached = (try_to_load_from_cache(repository, candidate) for candidate in files) if repository else iter(())
+    return Origin(repository, files, tuple(settings["mean"]), tuple(settings["std"]))
+
+
+def _tagged(name: str, tag: str, allow_download: bool) -> WeightFile:
+    from huggingface_hub import try_to_load_from_cache
+
+    origin, kept = origin_of(name, tag), kept_file(name, tag)
+    if kept.is_file():
+        return WeightFile(name, kept, origin.mean, origin.std)
+    repository = origin.repository
+    cached = (try_to_load_from_cache(repository, candidate) for candidate in origin.files) if repository else iter(())
     path = next((Path(found) for found in cached if isinstance(found, str)), None)
     if path is None and repository and allow_download:
-        path = _download(repository, files)
+        path = _download(repository, origin.files)
     if path is None:
-        raise MissingDependencyError(_how_to_get(name, tag, repository, files[0]))
-    return WeightFile(name, path, tuple(settings["mean"]), tuple(settings["std"]))
+        raise MissingDependencyError(_how_to_get(name, tag, repository, origin.files[0]))
+    return WeightFile(name, path, origin.mean, origin.std)
 
 
 def _download(repository: str, files: tuple[str, ...]) -> Path | None:
@@ -163,10 +202,9 @@ def _how_to_get(name: str, tag: str, repository: str, file: str) -> str:
             "safetensors and set pretrained to that file."
         )
     return (
-        f"The weights {tag!r} of {name} are not on this machine (looked for {repository}/{file} in the "
-        f"Hugging Face cache). With a network, run `hf download {repository} {file}` once, or set "
-        f"allow_download=true. Without one, "
-        "run that on another machine and copy its Hugging Face cache here (HF_HOME), or set pretrained to "
-        "the path of "
-        f"the safetensors file. In the twin, backbone {EMBEDDED!r} needs no download."
+        f"The weights {tag!r} of {name} are not on this machine (looked for {repository}/{file} in the Hugging Face "
+        f"cache). With a network, run `regrasp fetch-weights` (or `hf download {repository} {file}`) once, or set "
+        "allow_download=true. Without one, run that on another machine, copy the file here and run `regrasp "
+        "fetch-weights from=FILE`, or copy its Hugging Face cache (HF_HOME). In the twin, backbone "
+        f"{EMBEDDED!r} needs no download."
     )

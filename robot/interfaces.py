@@ -78,12 +78,15 @@ class RewardReading:
         done: The debounced decision.
         above: Whether this one frame is above the judge's own threshold for that decision.
         progress: How far the task has come, 0 ... 1; None from a judge that doesn't say.
+        unsure: Whether the judge doesn't know at present: its members are at odds, or the scene is unlike what it
+            learned from. Whatever it decides then counts for nothing.
     """
 
     probability: float
     done: bool
     above: bool = False
     progress: float | None = None
+    unsure: bool = False
 
 
 class Clock(Protocol):

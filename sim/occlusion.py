@@ -10,6 +10,7 @@ from sim.scene.shapes import VISIBLE_GROUP
 from sim.twin import Twin
 from trajectories.errors import KinematicsError
 from trajectories.types import Direction, Float64
+from trajectories.views import camera_of
 
 _ARM_GROUP = 2  # of the arm's geoms in wx250s.xml
 _TRIES = 60
@@ -22,7 +23,7 @@ def hidden(twin: Twin, point: Float64, camera: str = "front") -> bool:
     physics = twin.scene.physics
     physics.refresh()
     model, data = physics.model, physics.data
-    start = data.cam_xpos[model.camera(camera).id]
+    start = data.cam_xpos[model.camera(camera_of(camera)).id]
     way = np.asarray(point, float) - start
     groups = np.zeros(6, dtype=np.uint8)
     groups[[VISIBLE_GROUP, _ARM_GROUP]] = 1
@@ -54,7 +55,7 @@ def pose_occluded(twin: Twin, direction: Direction, rng: np.random.Generator, ca
         centre = np.asarray(twin.scene.fixture(goal.fixture).position, float)
     target = np.array([centre[0], centre[1], centre[2] + _ABOVE_FLOOR_M])
     physics = twin.scene.physics
-    eye = physics.data.cam_xpos[physics.model.camera(camera).id].copy()
+    eye = physics.data.cam_xpos[physics.model.camera(camera_of(camera)).id].copy()
     for _ in range(_TRIES):
         height = rng.uniform(*_TIP_HEIGHT_M)
         share = (height - target[2]) / (eye[2] - target[2])

@@ -16,6 +16,7 @@ from sim.tasks.described import task_of
 from sim.tasks.task import Spread
 from trajectories.errors import ConfigError
 from trajectories.types import Direction, RobotSpec
+from trajectories.views import camera_of, size_of
 
 _SETTLE_NS = 100_000_000
 
@@ -155,7 +156,8 @@ def make_twin(
     Args:
         task: Name in `sim.tasks.TASKS`.
         seed: Of everything random in it.
-        cameras: Names of the cameras, any of front, side and wrist; empty for none.
+        cameras: Names of the cameras, any of front, side and wrist, or of views of them (`trajectories.views`); empty
+            for none.
         image_size: Height and width of every camera, pixels.
         randomise: Whether each reset varies sizes, colours, light and cameras.
         spread: Start distribution, "narrow" or "wide".
@@ -173,9 +175,9 @@ def make_twin(
     if shift not in SHIFTS:
         raise ConfigError(f"There is no shift {shift!r} of the twin's looks; there are {', '.join(SHIFTS)}.")
     scene = Scene(chosen.scene, seed=seed, randomise=randomise, variation=SHIFTS[shift], arm=model)
-    size = (image_size, image_size)
-    spec = RobotSpec(cameras=dict.fromkeys(cameras, size), joints=model.joints, depth=tuple(depth))
-    devices = {name: scene.camera(name, size, name in depth) for name in cameras}
+    sizes = {name: (size_of(name, image_size),) * 2 for name in cameras}
+    spec = RobotSpec(cameras=sizes, joints=model.joints, depth=tuple(depth))
+    devices = {name: scene.camera(camera_of(name), size, name in depth) for name, size in sizes.items()}
     env = RobotEnv(scene.arm, devices, scene.clock, spec, model=model, max_steps=max_steps)
     twin = Twin(chosen, scene, env, spread, randomise, rng)
     twin.reset("forward")

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
+from trajectories.types import Outcome
+
 KIND_KEY: Final = "kind"
 PLAY: Final = "play"
 """The arm handles the object at will: teaches the policy's encoder where things are."""
@@ -19,10 +21,18 @@ done when the arm has gone."""
 PARENT_KEY: Final = "parent"
 """In the metadata of an aftermath: the id of the episode whose scene it shows."""
 
+UNSURE_KEY: Final = "unsure"
+"""In the metadata of an episode whose end the judge was unsure about: {"would_be": the outcome that it leant to}."""
+
 
 class _Described(Protocol):
     @property
     def metadata(self) -> Mapping[str, Any]: ...
+
+
+class _Judged(_Described, Protocol):
+    @property
+    def outcome(self) -> Outcome: ...
 
 
 def kind_of(episode: _Described) -> str | None:
@@ -35,3 +45,17 @@ def parent_of(episode: _Described) -> str | None:
     """The id of the episode that this one looks back at; None where there is none or nobody noted it."""
     parent = episode.metadata.get(PARENT_KEY)
     return parent if isinstance(parent, str) else None
+
+
+def was_unsure(episode: _Judged) -> bool:
+    """Whether nobody knows how an episode went because the judge was unsure: nothing is learned from its actions.
+
+    No longer so once somebody has said its outcome. Unlike an episode that a fault cut short, whose steps the judge all
+    saw undone, it may well have been a success, and steps that cost -1 would say that it was not.
+    """
+    return episode.outcome == "unknown" and UNSURE_KEY in episode.metadata
+
+
+def teaches_actions(episode: _Judged) -> bool:
+    """Whether a policy may learn from its actions: it is neither play nor a look back, nor `was_unsure`."""
+    return kind_of(episode) not in (PLAY, AFTERMATH) and not was_unsure(episode)

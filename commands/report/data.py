@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commands.evaluate.conditions import Conditions, evaluations_in, find_evaluation
+from trajectories.kinds import was_unsure
 from trajectories.store import EpisodeInfo, TrajectoryStore
 from trajectories.types import Direction, RobotSpec
 from trajectories.verdicts import Verdict, VerdictBook
@@ -24,11 +25,11 @@ class Stream:
     """The training stream: one entry an episode of fine-tuning, in order.
 
     Attributes:
-        steps: Environment steps at the end of each episode.
+        steps: Environment steps at the end of each episode, those that the model was unsure about left out.
         minutes: Minutes of running since the first episode began; the gap of a pause counts as nothing.
         forward: Whether the episode's direction was forward.
         judged: The reward model's decision.
-        decided: Whether it had one; not where a fault cut the episode short.
+        decided: Whether it had one; not where a fault cut the episode short, or it was unsure.
         spoken: Whether a person said how it ended, which counts before the reward model.
         said: What the person said; False where nobody has spoken.
         refereed: Whether the physics predicate was asked at its end (evaluation only); nobody can on a real arm.
@@ -135,7 +136,7 @@ def stream_of(infos: list[EpisodeInfo], verdicts: Mapping[str, Verdict] | None =
     said = [(info.metadata.get("evaluation") or {}).get("success") for info in infos]
     gaps = np.diff(started, prepend=started[:1]) / 60e9
     return Stream(
-        steps=np.cumsum([info.length for info in infos], dtype=np.int64),
+        steps=np.cumsum([0 if was_unsure(info) else info.length for info in infos], dtype=np.int64),
         minutes=np.cumsum(np.where(gaps > _PAUSE_MIN, 0.0, gaps)),
         forward=np.array([info.direction == "forward" for info in infos], dtype=bool),
         judged=np.array([info.outcome == "success" for info in infos], dtype=bool),

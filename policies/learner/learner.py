@@ -34,7 +34,7 @@ from policies.learner.run_folder import RunFolder
 from policies.learner.run_metrics import RunMetrics
 from policies.perception.rewording import Wordings
 from policies.policy import load_policy
-from policies.replay.dataset import ReplayEpisode, for_replay
+from policies.replay.dataset import ReplayEpisode, for_replay, read_whole
 from policies.replay.replay_memory import frames_within
 from policies.replay.replay_settings import ReplaySettings
 from policies.replay.run_replay import RunReplay
@@ -44,6 +44,7 @@ from robot.control.calibration import CalibrationMark
 from robot.interfaces import Receipt
 from trajectories.alignment import EpisodeSource
 from trajectories.errors import CheckpointError
+from trajectories.kinds import was_unsure
 from trajectories.store import TrajectoryStore
 from trajectories.types import DIRECTIONS, Episode, RobotSpec, Weights
 from trajectories.verdicts import Verdict, VerdictBook
@@ -115,7 +116,7 @@ class Learner:
         self._put, self._told = threading.Lock(), threading.Event()
         self._writes, self._notify = RefusedWrites(notify), notify
         self.given_up: Callable[[], bool] = lambda: False
-        self._incoming: deque[tuple[Episode, ReplayEpisode]] = deque()
+        self._incoming: deque[tuple[Episode, ReplayEpisode | None]] = deque()
         with contextlib.ExitStack() as opened:
             self.store = opened.enter_context(TrajectoryStore(self.folder.episodes, spec))
             self.verdicts = VerdictBook(self.folder.episodes)
@@ -149,7 +150,7 @@ class Learner:
         return self._published.version
 
     def put_episode(self, episode: Episode) -> Receipt:
-        """See `LearnerEndpoint.put_episode`.
+        """See `LearnerEndpoint.put_episode`. One that `was_unsure` is stored, but no more: its steps don't count.
 
         Raises:
             ConfigError: The instruction is unknown to the policy.
@@ -162,11 +163,10 @@ class Learner:
             self.store.commit(episode)
             if not known:
                 judged = self.verdicts.judged(episode)
-                gamma, shaping = self.trainer.agent.config.gamma, Shaping(self.config.shaping)
-                encoded = for_replay(judged, self.perception, gamma, shaping)
-                self._incoming.append((episode, encoded))
+                learned = not was_unsure(judged)
+                self._incoming.append((episode, self._encoded(judged) if learned else None))
                 self._episodes += 1
-                pace.add_steps(len(episode))
+                pace.add_steps(len(episode) if learned else 0)
             return Receipt(pace.steps, self._episodes)
 
     def put_verdict(self, verdict: Verdict) -> None:
@@ -294,7 +294,8 @@ class Learner:
         arrived: set[str] = set()
         while self._incoming:
             episode, encoded = self._incoming.popleft()
-            self._kept.add(episode, encoded)
+            if encoded is not None:
+                self._kept.add(episode, encoded)
             self._metrics.write_episode(episode, encoded)
             arrived.add(episode.id)  # of which somebody may have spoken while it waited
         for id in sorted(arrived | self.verdicts.refresh()):
@@ -308,6 +309,15 @@ class Learner:
         outcome = self.verdicts.outcome(info)
         if self._kept.relabel(info, outcome):
             self._metrics.write_verdict(info, outcome)
+        elif was_unsure(info) and outcome != "unknown" and not self._kept.knows(id):
+            for episode in read_whole(self.store, [id]):  # none where it is damaged
+                self._kept.add(episode, self._encoded(self.verdicts.judged(episode)))
+                self._metrics.write_verdict(info, outcome, late=True)
+                self.trainer.pace.add_steps(info.length)
+
+    def _encoded(self, episode: Episode) -> ReplayEpisode:
+        """An episode, with the outcome that counts, as replay takes it."""
+        return for_replay(episode, self.perception, self.trainer.agent.config.gamma, Shaping(self.config.shaping))
 
     def _hand_out(self) -> None:
         """Publish, keep and save the policy where it is time to, after an update."""

@@ -12,10 +12,11 @@ from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.recorded_data import RecordedData
 from policies.learner.store_shares import StoreShares
 from policies.perception.protocol import Perception
-from policies.replay.dataset import ReplayEpisode, fill_replay, for_perception_alone, under_all_wordings
+from policies.replay.dataset import ReplayEpisode, fill_replay, under_all_wordings
 from policies.replay.mixed_replay import MixedReplay
 from policies.replay.replay import Replay
 from trajectories.errors import ConfigError
+from trajectories.kinds import teaches_actions
 from trajectories.types import Episode
 
 
@@ -72,7 +73,7 @@ class SharedOfflineData:
 
 
 def _acted(episodes: Iterable[Episode]) -> Iterator[Episode]:
-    return (episode for episode in episodes if not for_perception_alone(episode))
+    return (episode for episode in episodes if teaches_actions(episode))
 
 
 def offline_data(

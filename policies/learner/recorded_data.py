@@ -16,7 +16,7 @@ from policies.perception.rewording import Wordings, reworded
 from policies.replay.dataset import read_all, read_whole
 from trajectories.alignment import EpisodeSource, missing_of, require_ids_of_their_own
 from trajectories.errors import ConfigError
-from trajectories.kinds import AFTERMATH, PLAY, kind_of
+from trajectories.kinds import kind_of, teaches_actions
 from trajectories.manifest import EpisodeInfo
 from trajectories.types import Episode, RobotSpec
 
@@ -122,9 +122,7 @@ class RecordedData:
         rows = {}
         for i, (name, store) in enumerate(zip(self.names, self.stores, strict=True)):
             infos = store.infos()
-            learned = [
-                info for info in infos if info.id not in self.held_out and kind_of(info) not in (PLAY, AFTERMATH)
-            ]
+            learned = [info for info in infos if info.id not in self.held_out and teaches_actions(info)]
             rows[name] = {
                 "episodes": len(infos),
                 "steps": sum(info.length for info in learned),
@@ -153,7 +151,7 @@ def held_out_ids(infos: Iterable[EpisodeInfo], share: float) -> frozenset[str]:
         return frozenset()
     kinds: dict[tuple[str, str, str], list[str]] = {}
     for info in infos:
-        if kind_of(info) not in (PLAY, AFTERMATH):
+        if teaches_actions(info):
             kinds.setdefault((info.task, info.direction, info.outcome), []).append(info.id)
     held: set[str] = set()
     for names in kinds.values():

@@ -12,6 +12,7 @@ from typing import Any
 from policies.learner.metrics import MetricsLog
 from policies.learner.rate_limiter import UpdateRateLimiter
 from policies.replay.dataset import ReplayEpisode
+from trajectories.kinds import was_unsure
 from trajectories.manifest import EpisodeInfo
 from trajectories.types import DIRECTIONS, Direction, Episode, Float32, Outcome
 
@@ -41,7 +42,7 @@ class TrainingRecord:
         """The success rates as entries for the metrics."""
         return {f"training_success/{name}": self.rate(name) for name in DIRECTIONS}
 
-    def add(self, episode: Episode, rewards: Float32) -> dict[str, float | str]:
+    def add(self, episode: Episode, rewards: Float32 | None) -> dict[str, float | str]:
         """Count an episode that has just arrived; returns its entry for the metrics.
 
         The twin's predicate (`metadata["evaluation"]`), where there is one, is written beside the judge's word so
@@ -49,15 +50,16 @@ class TrainingRecord:
 
         Args:
             episode: As the actor sent it.
-            rewards: float32 (T,) as replay took them.
+            rewards: float32 (T,) as replay took them; None where it did not.
         """
         self.count(episode.id, episode.direction, episode.outcome)
         entry: dict[str, float | str] = {
             "episode/direction": episode.direction,
             "episode/outcome": episode.outcome,
             "episode/length": float(len(episode)),
-            "episode/return": float(rewards.sum()),
         }
+        if rewards is not None:
+            entry["episode/return"] = float(rewards.sum())
         predicate = (episode.metadata.get("evaluation") or {}).get("success")
         if predicate is not None:
             entry["episode/predicate"] = float(bool(predicate))
@@ -73,7 +75,7 @@ class RunMetrics:
     """The metrics of a run over all its starts; one thread writes.
 
     Attributes:
-        steps: Environment steps of the episodes that were counted.
+        steps: Environment steps of the episodes that were counted, those that `was_unsure` left out.
         episodes: How many these are.
     """
 
@@ -101,22 +103,27 @@ class RunMetrics:
     def count(self, info: EpisodeInfo) -> None:
         """Count an episode that was written about before."""
         self._record.count(info.id, info.direction, info.outcome)
-        self.steps += info.length
+        self.steps += 0 if was_unsure(info) else info.length
         self.episodes += 1
 
-    def write_episode(self, episode: Episode, encoded: ReplayEpisode) -> None:
-        """Count an episode that has just come, and write about it."""
-        self.steps += len(episode)
+    def write_episode(self, episode: Episode, encoded: ReplayEpisode | None) -> None:
+        """Count an episode that has just come, and write about it; `encoded` is None where it `was_unsure`."""
+        self.steps += 0 if encoded is None else len(episode)
         self.episodes += 1
-        self._log.write(self.steps, self.wall_s, self._record.add(episode, encoded.rewards))
+        rewards = None if encoded is None else encoded.rewards
+        self._log.write(self.steps, self.wall_s, self._record.add(episode, rewards))
 
-    def write_verdict(self, info: EpisodeInfo, outcome: Outcome) -> None:
+    def write_verdict(self, info: EpisodeInfo, outcome: Outcome, *, late: bool = False) -> None:
         """Let a person's word count in the success of the training stream, and write about it.
 
         Args:
             info: Of the episode, as the judge left it.
             outcome: That counts now.
+            late: It `was_unsure` before, so that its steps didn't count.
         """
+        if late:
+            self.steps += info.length
+            self._record.count(info.id, info.direction, outcome)
         entry: dict[str, float | str] = {"verdict/episode": info.id, "verdict/outcome": outcome}
         entry |= {"verdict/judged": info.outcome, **self._record.correct(info.id, info.direction, outcome)}
         self._log.write(self.steps, self.wall_s, entry)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from policies.replay.dataset import for_perception_alone
+from trajectories.kinds import teaches_actions
 from trajectories.types import Direction, Episode
 
 Wordings = Mapping[Direction, Sequence[str]]
@@ -28,7 +28,7 @@ def reworded(
     """
     for episode in episodes:
         yield episode
-        wanted = episode.task == task and not for_perception_alone(episode)
+        wanted = episode.task == task and teaches_actions(episode)
         if wanted and (episode.outcome == "success" or not successes_only):
             for text in wordings.get(episode.direction, ()):
                 if text != episode.instruction:

@@ -23,7 +23,7 @@ from policies.replay.ring_buffer import Fields
 from policies.replay.shaping import NO_SHAPING, Labels, Shaping
 from trajectories.alignment import EpisodeSource
 from trajectories.errors import ConfigError, CorruptEpisodeError
-from trajectories.kinds import AFTERMATH, PLAY, kind_of
+from trajectories.kinds import teaches_actions
 from trajectories.labels import labelled, monte_carlo_returns
 from trajectories.types import Episode, Source, UInt8
 
@@ -31,11 +31,6 @@ logger = logging.getLogger(__name__)
 Kept = Literal["target", "successes", "all"]
 """Which offline episodes a method keeps, see `kept_offline`."""
 _PLAIN = ReplaySettings()
-
-
-def for_perception_alone(episode: Episode) -> bool:
-    """Whether the episode was recorded for perception alone, so that its actions teach nobody."""
-    return kind_of(episode) in (PLAY, AFTERMATH)
 
 
 def read_all(stores: Iterable[EpisodeSource]) -> Iterator[Episode]:
@@ -57,13 +52,13 @@ def kept_offline(episodes: Iterable[Episode], task: str | None, kept: Kept) -> I
     """The episodes that a method keeps as offline data while it learns online.
 
     Args:
-        episodes: Everything recorded before; what is for perception alone is left out.
+        episodes: Everything recorded before; what teaches no actions is left out.
         task: The target task; None takes every task for it.
         kept: "target": the target task's episodes of both directions, deliberate failures included; "successes": those
             of them that succeeded; "all": the prior tasks', too.
     """
     for episode in episodes:
-        if for_perception_alone(episode) or (kept != "all" and task not in (None, episode.task)):
+        if not teaches_actions(episode) or (kept != "all" and task not in (None, episode.task)):
             continue
         if kept != "successes" or episode.outcome == "success":
             yield episode

@@ -15,6 +15,7 @@ from policies.replay.replay import Replay
 from policies.replay.replay_parts import ReplayParts
 from policies.replay.shaping import NO_SHAPING, Labels, Shaping
 from trajectories.errors import CheckpointError, CorruptEpisodeError
+from trajectories.kinds import was_unsure
 from trajectories.labels import monte_carlo_returns, sparse_labels
 from trajectories.manifest import EpisodeInfo, describe
 from trajectories.store import TrajectoryStore
@@ -53,8 +54,9 @@ class RunReplay:
     def refill(self, store: TrajectoryStore, verdicts: VerdictBook) -> Iterator[EpisodeInfo]:
         """Restore everything that the store holds; yields each episode's info once it is in the replay.
 
-        Episodes come in the order in which they arrived, as far as the files know it, then in order of creation.
-        A damaged episode is left out with a warning. All are labelled by the outcomes that `verdicts` make count.
+        Episodes come in the order in which they arrived, as far as the files know it, then in order of creation. Those
+        that `was_unsure` are yielded, too, but not replayed, unless somebody has said since how they went. A damaged
+        episode is left out with a warning. All are labelled by the outcomes that `verdicts` make count.
         """
         self._read(store)
         for id in set(verdicts.episodes) & {mark[0] for mark in self._marks}:
@@ -72,6 +74,9 @@ class RunReplay:
                 logger.warning("going on without a damaged episode: %s", error)
                 continue
             judged = verdicts.judged(episode)
+            if was_unsure(judged):
+                yield store.info(id)
+                continue
             self.add(episode, for_replay(judged, self._perception, self.replay.gamma, self._shaping))
             yield store.info(id)
 
@@ -79,6 +84,10 @@ class RunReplay:
         """Append an episode that is in the store; its labels may follow from a verdict."""
         encoded.add_to(self.replay)
         self._marks.append(_mark(describe(episode)))
+
+    def knows(self, id: str) -> bool:
+        """Whether the episode was ever added, whether or not newer ones have taken its place since."""
+        return any(mark[0] == id for mark in self._marks)
 
     def relabel(self, info: EpisodeInfo, outcome: Outcome) -> bool:
         """Give an episode the labels of an outcome; returns whether the replay holds it (still, and already)."""

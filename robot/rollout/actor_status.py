@@ -77,7 +77,9 @@ class ActorStatus:
     updated_s: float = 0.0
 
     def judged(self, episode: Episode) -> ActorStatus:
-        """Return the status with one more episode of the training stream."""
+        """Return the status with one more episode of the training stream; one of unknown outcome doesn't count."""
+        if episode.outcome == "unknown":
+            return self
         tally = self.training.get(episode.direction, Tally())
         success = episode.outcome == "success"
         return replace(self, training={**self.training, episode.direction: tally.add(success)})

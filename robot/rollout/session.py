@@ -5,9 +5,10 @@
     help when the scene is in trouble or after several failures in a row: the only resets there are
 
 The reward model is the only judge, and a person beside the arm may overrule it (`robot.rollout.persons_word`): the
-episode keeps the judge's outcome, and the person's word is kept beside it and counts. A referee (the twin's predicate),
-where there is one, speaks after the episode and is written down under `metadata["evaluation"]`, which nobody learns
-from.
+episode keeps the judge's outcome, and the person's word is kept beside it and counts. An episode at whose end the judge
+is unsure counts for nothing (`was_unsure` in `trajectories.kinds`) unless a person says how it went. A referee (the
+twin's predicate), where there is one, speaks after the episode and is written down under `metadata["evaluation"]`,
+which nobody learns from.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from robot.rollout.environment import Applied, RobotEnv
 from robot.rollout.judging import BesideJudge
 from robot.rollout.persons_word import PersonsWord
 from trajectories.errors import ConfigError, SafetyError
+from trajectories.kinds import UNSURE_KEY, was_unsure
 from trajectories.progress import noted_progress
 from trajectories.recorder import Recorder
 from trajectories.types import DIRECTIONS, Direction, Episode, Float32, Observation, Outcome, Source
@@ -38,10 +40,11 @@ class SessionStats:
         episodes: Recorded episodes.
         steps: Their control steps.
         outcomes: Direction -> the outcomes that count, in order: a person's, else the judge's; `unknown` ones were cut
-            short by a fault.
+            short by a fault, or the judge was unsure.
         helps: Reason -> how often help was asked for.
         skipped: Episodes not begun because their goal was already reached.
         consecutive_failures: Since the last success or help, by direction, and by both together under "any".
+        consecutive_unsure: Episodes in a row whose end the judge was unsure about, since the last help.
     """
 
     episodes: int = 0
@@ -50,6 +53,7 @@ class SessionStats:
     helps: dict[str, int] = field(default_factory=dict)
     skipped: int = 0
     consecutive_failures: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("any", *DIRECTIONS), 0))
+    consecutive_unsure: int = 0
     _ids: dict[Direction, list[str]] = field(default_factory=lambda: {d: [] for d in DIRECTIONS})
 
     def success_rate(self, direction: Direction, last: int | None = None) -> float:
@@ -64,6 +68,10 @@ class SessionStats:
         self.steps += len(episode)
         self.outcomes[episode.direction].append(outcome)
         self._ids[episode.direction].append(episode.id)
+        if outcome != "unknown":
+            self.consecutive_unsure = 0
+        elif was_unsure(episode):
+            self.consecutive_unsure += 1
         self._lengthen_row(episode.direction, outcome)
 
     def correct(self, id: str, direction: Direction, outcome: Outcome) -> None:
@@ -84,7 +92,8 @@ class SessionStats:
                 self.consecutive_failures[row] += 1
 
     def forgive(self) -> None:
-        """A new row of failures begins, as after help."""
+        """A new row of failures and of doubts begins, as after help."""
+        self.consecutive_unsure = 0
         self.consecutive_failures = dict.fromkeys(self.consecutive_failures, 0)
 
 
@@ -168,7 +177,8 @@ class ResetFreeSession:
                 goes on or the fault is raised.
             on_step: Gets every instant of an episode, the first one included; must return at once.
             max_steps: Control steps after which an episode is truncated as a failure.
-            help_after: Failures in a row, of both directions together, after which help is asked for; also after twice
+            help_after: Failures in a row, of both directions together, after which help is asked for, and episodes in a
+                row whose end the judge was unsure about; also after twice
                 as many of one direction, whatever the other one did in between: where it only confirms what was
                 done before, its successes would hide for ever that the scene is stuck.
             deterministic: Take the policy's mean instead of a sample.
@@ -208,6 +218,11 @@ class ResetFreeSession:
     def next_direction(self) -> Direction:
         """What the next episode is asked to do."""
         return self._next
+
+    def judge_by(self, reward: RewardModel) -> None:
+        """Let another reward model of the same kind judge the episodes from the next one on; not during one."""
+        self._reward = reward
+        self._beside = None if self._beside is None else BesideJudge(reward)
 
     def run_episode(self) -> Episode:
         """Get ready, run one episode, record it and turn the direction.
@@ -268,6 +283,8 @@ class ResetFreeSession:
         failures = self.stats.consecutive_failures
         if failures["any"] >= self._help_after:
             return f"{self._help_after} failures in a row"
+        if self.stats.consecutive_unsure >= self._help_after:
+            return f"{self._help_after} episodes in a row whose end the judge was unsure about"
         for direction in DIRECTIONS:
             if failures[direction] >= 2 * self._help_after:
                 return f"{2 * self._help_after} failures in a row of the {direction} task"
@@ -302,53 +319,59 @@ class ResetFreeSession:
         self._reward.reset(observation.instruction)
         return observation, self._reward.update(observation)
 
-    def _act(self, direction: Direction, observation: Observation, version: int) -> bool:
-        """The control loop; returns whether the reward model said done."""
+    def _act(self, direction: Direction, observation: Observation, version: int) -> RewardReading:
+        """The control loop; returns the last that the reward model said."""
+        last = RewardReading(0.0, False)  # before anything is judged
         unjudged: _Seen | None = None  # the newest step, while the judge works beside the next one's motion
         for step in range(1, self._max_steps + 1):
             if step > 1 and self._word is not None and self._word.ends_it:
                 break
             taken = self._takeover(observation) if self._takeover is not None else None
             proposed = self._policy.act(observation, self._deterministic) if taken is None else taken
-            done = False
             reading = self._beside.begin(unjudged.observation) if self._beside and unjudged else None
             try:
                 applied = self._env.apply(proposed)
                 observation = self._env.observe()
             finally:
                 if unjudged and reading:
-                    done = self._record(direction, unjudged, reading.result())
-            if done:
-                return True
+                    last = self._record(direction, unjudged, reading.result())
+            if last.done:
+                return last
             source = Source.POLICY if taken is None else Source.PERSON
             by = version if taken is None else -1
             unjudged = _Seen(observation, step, np.asarray(proposed, dtype=np.float32), applied, source, by)
-            if self._beside is None and self._record(direction, unjudged, self._reward.update(observation)):
-                return True
-        if self._beside is None or unjudged is None:
-            return False
-        return self._record(direction, unjudged, self._reward.update(unjudged.observation))
+            if self._beside is None:
+                last = self._record(direction, unjudged, self._reward.update(observation))
+                if last.done:
+                    return last
+        if self._beside is not None and unjudged is not None:
+            last = self._record(direction, unjudged, self._reward.update(unjudged.observation))
+        return last
 
-    def _outcome(self, done: bool) -> tuple[Outcome, dict[str, Any]]:
-        """How the episode ended, and what to note; a reward model that concludes is asked once time has ended it."""
-        if not done and self._word is not None and self._word.ends_it:
+    def _outcome(self, last: RewardReading) -> tuple[Outcome, dict[str, Any]]:
+        """How the episode ended by the last reading, and what to note.
+
+        A reward model that concludes is asked once time has ended it. What was unsure has no outcome.
+        """
+        if not last.done and self._word is not None and self._word.ends_it:
             return "failure", {"ended_by": "a person"}
-        if done or not isinstance(self._reward, ConcludingReward):
-            return "success" if done else "failure", {}
+        if last.done or not isinstance(self._reward, ConcludingReward):
+            outcome: Outcome = "success" if last.done else "failure"
+            return ("unknown", {UNSURE_KEY: {"would_be": outcome}}) if last.unsure else (outcome, {})
         reading = self._reward.conclude()
         if reading is None:
             return "unknown", {"unanswered": True}
         self._recorder.conclude(reading.probability)
         return "success" if reading.done else "failure", {}
 
-    def _record(self, direction: Direction, seen: _Seen, reading: RewardReading) -> bool:
-        """Record and show a step that has been judged; returns whether the reward model said done."""
+    def _record(self, direction: Direction, seen: _Seen, reading: RewardReading) -> RewardReading:
+        """Record and show a step that has been judged; returns what the reward model said of it."""
         executed, clipped = seen.applied.executed, seen.applied.command.clipped
         self._progress.append(reading.progress)
         self._recorder.step(seen.observation, seen.proposed, executed, seen.source, seen.version, reading.probability)
         come = tuple(self._progress)
         self._tell(SessionStep(seen.observation, direction, seen.step, seen.source, reading.probability, clipped, come))
-        return reading.done
+        return reading
 
     def _tell(self, step: SessionStep) -> None:
         if self._word is not None:

@@ -16,6 +16,7 @@ from sim.scene.scene import Scene
 from sim.tasks.task import Spread
 from sim.twin import Twin
 from trajectories.types import Direction, RobotSpec
+from trajectories.views import camera_of, size_of
 
 
 class RobosuiteTwin(Twin):
@@ -57,7 +58,8 @@ def make_robosuite_twin(
     Args:
         task: Name in `sim.robosuite.tasks.ROBOSUITE_TASKS`.
         seed: Of everything random in it.
-        cameras: Names of the cameras, any of `sim.robosuite.scene.CAMERAS`; empty for none.
+        cameras: Names of the cameras, any of `sim.robosuite.scene.CAMERAS`, or of views of them (`trajectories.views`);
+            empty for none.
         image_size: Height and width of every camera, pixels.
         spread: Width of the start distribution, see `RobosuiteTask.place_start`.
 
@@ -65,10 +67,10 @@ def make_robosuite_twin(
         ConfigError: For an unknown task or camera.
     """
     chosen: RobosuiteTask = find_robosuite_task(task)
-    scene = RobosuiteScene(chosen, cameras)
-    size = (image_size, image_size)
-    spec = RobotSpec(cameras=dict.fromkeys(cameras, size), joints=WX250S.joints)
-    devices = {name: scene.camera(name, size) for name in cameras}
+    scene = RobosuiteScene(chosen, tuple(dict.fromkeys(camera_of(name) for name in cameras)))
+    sizes = {name: (size_of(name, image_size),) * 2 for name in cameras}
+    spec = RobotSpec(cameras=sizes, joints=WX250S.joints)
+    devices = {name: scene.camera(camera_of(name), size) for name, size in sizes.items()}
     limits = replace(WX250S.limits(), **dict(chosen.limits))
     env = RobotEnv(scene.arm, devices, scene.clock, spec, model=WX250S, limits=limits, home=chosen.home)
     rng = np.random.default_rng(seed)

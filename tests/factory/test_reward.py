@@ -164,19 +164,26 @@ def test_the_classifier_reads_the_same_one_by_one_as_all_at_once(classifier, epi
         assert at_once["frames"]["all"][name] == pytest.approx(one_by_one["frames"]["all"][name])
 
 
-@pytest.mark.parametrize(("given", "camera"), [((), "side"), (("+reward.camera=wrist",), "wrist")])
-def test_the_classifier_looks_through_the_robots_first_camera_unless_told(given, camera, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("given", "cameras"),
+    [
+        ((), ("side",)),
+        (("+reward.camera=wrist",), ("wrist",)),
+        (("reward.cameras=[wrist,side]",), ("wrist", "side")),
+    ],
+)
+def test_the_classifier_looks_through_the_robots_first_camera_unless_told(given, cameras, monkeypatch, tmp_path):
     spec = replace(SPEC, cameras={"side": (48, 48), "wrist": (48, 48)})
     seen = []
 
     def record(episodes, task, backbone, spec, config, *rest):
-        seen.append(config.camera)
+        seen.append(config.views)
         raise ConfigError("seen enough")
 
     monkeypatch.setattr("rewards.vlm_kind.train_reward", record)
     with pytest.raises(ConfigError, match="seen enough"):
         train_reward_model(settings(tmp_path, *given), iter(()), spec, lambda stage, share: None)
-    assert seen == [camera]
+    assert seen == [cameras]
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,49 @@ def test_the_last_block_of_a_vision_transformer_continues_its_trunk():
     torch.testing.assert_close(joined, whole)
 
 
+def timm_tower(trunk):
+    """open_clip's wrapper, as it makes it of a model's JSON, around a small trunk of the same family."""
+    from open_clip.timm_model import TimmModel
+
+    tower = TimmModel("vit_tiny_patch16_224", embed_dim=24, pool="token", proj="none")
+    tower.trunk = trunk
+    return tower.eval()
+
+
+def small_trunk(family):
+    import timm
+
+    small = {"depth": 2, "embed_dim": 24, "num_heads": 2, "img_size": 64}
+    if family == "SigLIP 2":
+        return timm.create_model("vit_base_patch16_siglip_256", num_classes=0, global_pool="map", **small)
+    if family == "averaged":
+        return timm.create_model("vit_base_patch16_siglip_gap_256", num_classes=20, global_pool="avg", **small)
+    if family == "MobileCLIP2-B":  # its stem of convolutions ends with 768 channels
+        return timm.create_model("vit_base_mci_224", num_classes=20, global_pool="token", depth=2, img_size=64)
+    stages = {"layers": (1,) * 4, "num_classes": 20}
+    return timm.create_model("fastvit_mci0", **stages)
+
+
+@pytest.mark.parametrize("family", ["SigLIP 2", "averaged", "MobileCLIP2-B", "MobileCLIP2-S0"])
+def test_the_last_block_of_each_family_continues_its_trunk_and_learns(family):
+    torch.manual_seed(1)
+    tower = timm_tower(small_trunk(family))
+    for parameter in tower.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)  # zeros and ones would hide what is left out
+    images = torch.rand(2, 3, 64, 64)
+    tail = split_off_last_block(tower).eval()
+    with torch.no_grad():
+        features = trunk_features(tower, images)
+        whole = torch.nn.functional.normalize(tower(images), dim=-1)
+        torch.testing.assert_close(tail(features), whole, atol=1e-5, rtol=1e-4)
+    tail(features)[:, 0].sum().backward()
+    assert any(parameter.grad is not None and parameter.grad.abs().sum() > 0 for parameter in tail.parameters())
+    assert all(parameter.grad is None for parameter in tower.parameters())
+    count = sum(parameter.numel() for parameter in tail.parameters())
+    assert 0 < count < sum(parameter.numel() for parameter in tower.parameters())
+    assert not {"cls_token", "pos_embed"} & {name.rpartition(".")[2] for name in tail.state_dict()}
+
+
 def test_a_tower_without_a_known_last_block_is_refused():
     with pytest.raises(ConfigError, match="finetune_last_block=false"):
         split_off_last_block(torch.nn.Linear(2, 2))

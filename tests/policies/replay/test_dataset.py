@@ -11,7 +11,6 @@ from helpers.call_counter import CallCounter
 from policies.policy import load_policy
 from policies.replay.dataset import (
     fill_replay,
-    for_perception_alone,
     for_replay,
     kept_offline,
     keypoint_frames,
@@ -133,11 +132,7 @@ def test_nothing_to_learn_from_is_an_error():
         fill_replay([], {}, gamma=0.9)
 
 
-def test_play_is_known_by_its_metadata_and_stores_are_read_in_order(demo_store):
-    (episode,) = demos(1, seed=23)
-    assert for_perception_alone(replace(episode, metadata={"kind": "play"}))
-    assert for_perception_alone(replace(episode, metadata={"kind": "aftermath"}))
-    assert not for_perception_alone(replace(episode, metadata={"kind": "demo"}))
+def test_stores_are_read_in_order(demo_store):
     store = TrajectoryStore(demo_store, read_only=True)
     ids = [e.id for e in read_all([store, store])]
     assert ids == store.ids() * 2

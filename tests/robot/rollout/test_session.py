@@ -9,6 +9,9 @@ from helpers.kinematic_arm import START, action, make_env
 from helpers.session_setup import INSTRUCTIONS, CountingJudge, Helper, WalkingPolicy, make_session
 
 from robot.interfaces import RewardReading
+from robot.rollout.recovering_session import RecoveringSession
+from robot.rollout.recovery import Recovery
+from robot.rollout.retraining_session import RetrainingSession
 from robot.rollout.session import NOT_HOME, ResetFreeSession
 from trajectories.errors import ConfigError, SafetyError
 from trajectories.types import PROPRIO_NAMES, Source
@@ -289,3 +292,18 @@ def test_a_fault_beside_the_judge_loses_no_step():
         session.run_episode()
     assert given[0].outcome == "unknown"
     assert len(given[0]) == max(seen) == 4
+
+
+def test_a_judge_is_exchanged_between_episodes():
+    """The second of three looks for a newer one finds it; that one is asked from then on."""
+    old, new = CountingJudge(lambda _: 4), CountingJudge(lambda _: 6)
+    found = [None, new, None]
+    for beside in (False, True):
+        session = make_session(judge=old, judge_beside=beside)
+        looks = iter(found)
+        recovery = Recovery(session._env, Helper(), print, threading.Event())
+        running = RetrainingSession(
+            RecoveringSession(session, recovery), lambda looks=looks: next(looks), session.judge_by
+        )
+        assert [len(running.run_episode()) for _ in range(3)] == [4, 6, 6]
+        assert running.stats is session.stats

@@ -1,0 +1,78 @@
+"""Two reward models on the same episodes, of which persons said how they ended."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from rewards.frames import OTHER, label_frames, label_missed
+from rewards.kind import LoadedReward, observations_of
+from trajectories.types import Episode
+from trajectories.verdicts import was_missed
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """What a reward model decides wrongly.
+
+    Attributes:
+        false_done: Failures that it would end as done, and successes long before they were done.
+        false_not_done: Successes that it would not end.
+        episodes: How many it was asked about.
+    """
+
+    false_done: int
+    false_not_done: int
+    episodes: int
+
+    @property
+    def total(self) -> int:
+        """Episodes decided wrongly."""
+        return self.false_done + self.false_not_done
+
+    def worse_than(self, other: Mistakes) -> bool:
+        """Whether these are more than another's on the same episodes, or as many with more of them false done."""
+        return (self.total, self.false_done) > (other.total, other.false_done)
+
+    def __str__(self) -> str:
+        """In words."""
+        return (
+            f"{self.total} of {self.episodes} wrong ({self.false_done} falsely done, {self.false_not_done} falsely not "
+            "done)"
+        )
+
+
+def mistakes_of(judge: LoadedReward, episodes: Iterable[Episode]) -> Mistakes:
+    """What a reward model would have decided, frame after frame, as in a session.
+
+    Args:
+        judge: Knows their instructions.
+        episodes: By the outcomes that persons said (`trajectories.verdicts.VerdictBook.judged`); those of unknown
+            outcome don't count.
+    """
+    false_done = false_not_done = count = 0
+    for episode in episodes:
+        if episode.outcome == "unknown":
+            continue
+        count += 1
+        stop = _stop(judge, episode)
+        if episode.outcome == "failure":
+            false_done += stop is not None
+        elif stop is None:
+            false_not_done += 1
+        else:
+            labels = label_missed(len(episode)) if was_missed(episode) else label_frames(len(episode), "success")
+            false_done += bool(labels[stop] == OTHER)
+    return Mistakes(false_done, false_not_done, count)
+
+
+def _stop(judge: LoadedReward, episode: Episode) -> int | None:
+    """Index of the observation at which it would say done, or None; a session doesn't ask about the first one."""
+    judge.reset(episode.instruction)
+    for index, observation in enumerate(observations_of(episode)):
+        reading = judge.update(observation)
+        if index == 0:
+            judge.reset(episode.instruction)
+        elif reading.done:
+            return index
+    return None
