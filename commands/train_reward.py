@@ -39,7 +39,8 @@ def run(config: DictConfig) -> None:
         stores = seen_by(open_sources(config, stack), cameras_of_judge(config), tqdm.write)
         sessions = open_sessions(config, stack)
         chosen = [(store, _of_session(config, store)) for store in sessions]
-        labels = {} if config.labels is None else read_labels(Path(config.labels))
+        named = config.get("labels")
+        labels = {} if named is None else read_labels(Path(named))
         recorded = (episode for store in stores for episode in episodes_of(store, RECORDED, tqdm.write))
         episodes = chain(
             with_outcomes(recorded, labels),
