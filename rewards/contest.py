@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rewards.frames import OTHER, label_frames, label_missed
 from rewards.kind import LoadedReward, observations_of
+from robot.interfaces import ConcludingReward
 from trajectories.types import Episode
 from trajectories.verdicts import was_missed
 
@@ -75,4 +76,7 @@ def _stop(judge: LoadedReward, episode: Episode) -> int | None:
             judge.reset(episode.instruction)
         elif reading.done:
             return index
+    if isinstance(judge, ConcludingReward):
+        conclusion = judge.conclude()
+        return len(episode) if conclusion is not None and conclusion.done else None
     return None
