@@ -183,7 +183,7 @@ def session_of(station: Any, folder: Path) -> Any:
     calibration = importlib.import_module("rewards.calibration").Calibration()  # an arm has one of that name, too
     spec = station.env.robot_spec
     judge = found("SuccessClassifier")(
-        backbone, members, calibration, threshold, 1, next(iter(spec.cameras)), False, spec
+        backbone, members, calibration, threshold, 1, (next(iter(spec.cameras)),), False, spec
     )
     operator = vars(station).get("operator") or vars(station)["attendant"]
     return found("ResetFreeSession")(
