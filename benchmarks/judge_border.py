@@ -33,6 +33,7 @@ from sim.captions import pose_state
 from sim.twin import Twin, make_twin
 from trajectories.store import TrajectoryStore
 from trajectories.types import DIRECTIONS, Direction
+from trajectories.views import camera_of
 
 _EDGES = (-np.inf, 0.0, 0.01, 0.02, 0.03, np.inf)
 _SCENES = 20
@@ -51,19 +52,21 @@ def overhang_m(twin: Twin, direction: Direction) -> float | None:
 
 
 def borders(classifier: SuccessClassifier, task: str, states: int, seed: int) -> str:
-    """Judge `states` renders of a task in each direction; a Markdown table."""
+    """Judge `states` renders of a task in each direction, by a judge with one camera; a Markdown table."""
     rng = np.random.default_rng(seed)
-    height, width = classifier.spec.cameras[classifier.camera]
+    (view,) = classifier.cameras
+    camera = camera_of(view)
+    height, width = classifier.spec.cameras[view]
     assert height == width
     rows: dict[Direction, list[tuple[float, bool, bool]]] = {direction: [] for direction in DIRECTIONS}
     for _ in range(_SCENES):
-        twin = make_twin(task, seed=int(rng.integers(2**31)), image_size=height, cameras=(classifier.camera,))
+        twin = make_twin(task, seed=int(rng.integers(2**31)), image_size=height, cameras=(camera,))
         twin.reset("forward", rng)
         for _ in range(states // _SCENES):
             facts = pose_state(twin, rng)
             if facts.held_above or facts.touched:
                 continue
-            image = twin.env.observe().images[classifier.camera]
+            image = twin.env.observe().images[camera]
             for direction in DIRECTIONS:
                 over = overhang_m(twin, direction)
                 if over is None or over > 0.08:  # at the other place
@@ -93,8 +96,7 @@ def stream(classifier: SuccessClassifier, store: Path) -> str:
             truth = (episode.metadata.get("evaluation") or {}).get("success")
             if truth is None:
                 continue
-            images = episode.images[classifier.camera]
-            values = classifier.probabilities(images, [episode.instruction] * len(images))
+            values, _ = classifier.of_episode(episode)
             values = np.where(classifier.counts(episode.proprio), values, 0.0)
             done = first_done(values, classifier.threshold.value, classifier.frames) is not None
             counts[bool(truth), done] += 1

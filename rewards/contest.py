@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from rewards.frames import OTHER, label_frames, label_missed
 from rewards.kind import LoadedReward, observations_of
+from robot.interfaces import ConcludingReward
 from trajectories.types import Episode
 from trajectories.verdicts import VERDICT_KEY, was_missed
 
@@ -79,4 +80,7 @@ def _stop(judge: LoadedReward, episode: Episode) -> int | None:
             judge.reset(episode.instruction)
         elif reading.done or (cut and index == len(episode) and reading.above):
             return index
+    if isinstance(judge, ConcludingReward):
+        conclusion = judge.conclude()
+        return len(episode) if conclusion is not None and conclusion.done else None
     return None

@@ -49,7 +49,7 @@ class LabelledPicture:
             picture = opened.convert("RGB")
         if side is not None:
             picture = picture.resize((side, side), Image.Resampling.LANCZOS)
-        return np.asarray(picture)
+        return np.array(picture)
 
 
 def read_pictures(folder: Path) -> list[LabelledPicture]:

@@ -52,8 +52,11 @@ class Seen:
 
 
 def look_at(reward: LoadedReward, episode: Episode) -> Seen:
-    """Have a judge look at a whole episode as in a session."""
-    readings = readings_of(reward, observations_of(episode))
+    """Have a judge look at a whole episode as in a session, which begins anew after the first observation."""
+    first, *others = observations_of(episode)
+    readings = readings_of(reward, [first])
+    reward.reset(episode.instruction)
+    readings += [reward.update(observation) for observation in others]
     if isinstance(reward, ConcludingReward):
         conclusion, last = reward.conclude(), len(episode)
         if conclusion is None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from helpers.session_setup import make_session
 from helpers.sliding_square import GRIPPER, SPEC, make_episode
 
 from commands.evaluate.verdicts import RewardJudge
+from rewards.contest import Mistakes, mistakes_of
 from rewards.generative.client import Unanswered
 from rewards.generative.config import GenerativeConfig
 from rewards.generative.judge import GIVE_UP, ending_of
@@ -145,6 +147,13 @@ def test_whole_episodes_are_measured(judge, episodes):
     assert figures["whole_episodes"]["found"] == 1.0
     assert figures["whole_episodes"]["wrong_stops"] == 0.0
     assert figures["frames"]["all"]["auroc"] == 1.0
+
+
+def test_a_contest_between_judges_asks_it_at_the_end(judge, episodes):
+    assert mistakes_of(judge, episodes[::4]) == Mistakes(0, 0, 7)
+    turned = [replace(e, outcome="failure" if e.outcome == "success" else "success") for e in episodes[::4]]
+    said = mistakes_of(judge, turned)
+    assert (said.false_done, said.false_not_done) == (4, 3)
 
 
 class Concluding:

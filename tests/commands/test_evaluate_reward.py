@@ -1,0 +1,92 @@
+"""`regrasp evaluate-reward` on a store and on labelled pictures: what it counts, prints and writes."""
+
+import importlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers.sliding_square import SPEC, make_episode
+from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
+from PIL import Image
+
+from factory.reward import train_reward_model
+from trajectories.errors import ConfigError
+from trajectories.store import TrajectoryStore
+from trajectories.verdicts import Verdict, VerdictBook
+
+OmegaConf.register_new_resolver("cores", lambda: 2, replace=True)
+VERB = "commands.evaluate_reward"
+
+
+@pytest.fixture(scope="module")
+def run_dir(backbone, episodes, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rewards.rivals.kind.backbone_from", lambda *_: backbone)
+        train_reward_model(composed(folder), iter(episodes), SPEC, lambda *_: None)
+        yield folder
+
+
+def composed(folder, *overrides):
+    with initialize_config_module("configs", version_base="1.3"):
+        return compose("evaluate_reward", [
+            f"run_dir={folder}", "reward=goal_pictures", "reward.goal=nearest", "+reward.folds=3", "task=own",
+            "task.name=slide", "robot.image_size=48", "reward.require_open_gripper=false",
+            "task.instructions.forward=[put the cube on the plate]",
+            "task.instructions.backward=[put the cube on the mat]", *overrides,
+        ])  # fmt: skip
+
+
+def evaluate(folder, *overrides):
+    importlib.import_module(VERB).run(composed(folder, *overrides))
+
+
+def test_a_store_and_its_stream(run_dir, tmp_path, capsys):
+    """A session of six: the judge of then called one failure done and missed one success."""
+    rng = np.random.default_rng(9)
+    plan = [("success", True), ("success", True), ("success", False), ("failure", False), ("failure", True)]
+    with TrajectoryStore(tmp_path / "store", SPEC) as store:
+        for number, (said, truth) in enumerate(plan):
+            episode = make_episode(rng, number, outcome="success" if truth else "failure")
+            about = {"kind": "online", "evaluation": {"success": truth}}
+            store.commit(replace(episode, outcome=said, metadata=about))
+        demo = make_episode(rng, 5, "backward")
+        store.commit(replace(demo, metadata={"kind": "demo"}))
+        store.commit(replace(make_episode(rng, 6), task="other"))
+    book = VerdictBook(tmp_path / "store")
+    book.add(Verdict.now(demo.id, "not_done", by="Anna", via="review"))
+    evaluate(run_dir, f"evaluate_reward.store={tmp_path / 'store'}")
+    said = capsys.readouterr().out
+    assert "stream, as judged then: 1 of 3 called done were not (33.3 %" in said
+    assert "0 of 3 called done were not" in said.split("judged now")[1]
+    assert "0 of 2 called not done were" in said.split("judged now")[1]
+    report = json.loads((run_dir / "reward" / "evaluation_store.json").read_text())
+    assert report["stream_then"]["false_not_done"] == 1
+    assert report["figures"]["all"]["episodes"] == 6
+    assert report["figures"]["all"]["auroc"][0] < 1.0  # the person overruled what anybody can see of the demonstration
+    assert set(report["figures"]["by_direction"]) == {"forward", "backward"}
+
+
+def test_labelled_pictures(run_dir, tmp_path, capsys):
+    entries, rng = [], np.random.default_rng(3)
+    for number, outcome in enumerate(["success", "success", "failure"]):
+        episode = make_episode(rng, number, outcome=outcome)
+        for row in (0, 6, 12):
+            Image.fromarray(episode.images["front"][row]).resize((96, 96)).save(tmp_path / f"{number}_{row}.png")
+            entries.append({
+                "file": f"{number}_{row}.png", "task": "slide", "instruction": episode.instruction, "frame": row,
+                "episode": str(number), "label": "done" if row == 12 and outcome == "success" else "not_done",
+            })  # fmt: skip
+    (tmp_path / "frames.json").write_text(json.dumps(entries))
+    evaluate(run_dir, f"evaluate_reward.pictures={tmp_path}")
+    assert "all" in capsys.readouterr().out
+    report = json.loads((run_dir / "reward" / "evaluation_pictures.json").read_text())
+    assert (report["figures"]["all"]["frames"], report["figures"]["all"]["done"]) == (9, 2)
+    assert report["figures"]["all"]["auroc"] == [1.0, 1.0, 1.0]
+
+
+def test_one_thing_at_a_time(run_dir):
+    with pytest.raises(ConfigError, match=r"evaluate_reward\.store or evaluate_reward\.pictures, not both"):
+        evaluate(run_dir, "evaluate_reward.store=a", "evaluate_reward.pictures=b")
