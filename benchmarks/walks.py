@@ -182,9 +182,9 @@ def session_of(station: Any, folder: Path) -> Any:
     members = (found("Member")(backbone.image_width, 4, None).eval(),)
     calibration = importlib.import_module("rewards.calibration").Calibration()  # an arm has one of that name, too
     spec = station.env.robot_spec
-    judge = found("SuccessClassifier")(
-        backbone, members, calibration, threshold, 1, (next(iter(spec.cameras)),), False, spec
-    )
+    classifier, first = found("SuccessClassifier"), next(iter(spec.cameras))
+    through = (first,) if "cameras" in classifier.__dataclass_fields__ else first  # earlier trees: one camera
+    judge = classifier(backbone, members, calibration, threshold, 1, through, False, spec)
     operator = vars(station).get("operator") or vars(station)["attendant"]
     return found("ResetFreeSession")(
         station.env, found("load_policy")(folder, spec), found("VlmReward")(judge), TASK, WORDINGS, operator,

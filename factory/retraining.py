@@ -2,7 +2,7 @@
 
 It learns from the run's recorded data and from the episodes of the session that people confirmed or overturned, never
 from the judge's own word; its calibration and threshold come from held-out parts of these (`rewards.held_out`). A third
-of the session's confirmed episodes is kept from it, another third each time: on these it has to make no more mistakes
+of the session's confirmed episodes is kept from it, another third each time: on these it has to make fewer mistakes
 than the judge before, which goes on judging otherwise. Both stay in the run's folder (`factory.judges`).
 """
 
@@ -23,7 +23,7 @@ from factory.reward import reward_of, train_reward_model
 from factory.reward_episodes import RECORDED, confirmed, episodes_of, seen_by, session_episodes
 from factory.run_folders import finetune_folder
 from factory.sources import open_sources
-from factory.spec import camera_names, spec_of
+from factory.spec import cameras_of_judge, spec_of
 from factory.task import instructions_of
 from policies.learner.run_folder import EPISODES
 from trajectories.errors import ConfigError, RegraspError, StoppedError
@@ -122,7 +122,7 @@ class Retraining:
                 return {**about, "adopted": False, "why": str(error)}
             candidate = self._load(folder)
             before, after = _both(self._load(judge_in_use(self._run_dir)), candidate, kept)
-            adopted = not after.worse_than(before)
+            adopted = after.better_than(before)
             self._notify(
                 f"On episodes that it hadn't seen the new judge has {after}, the one before {before}: "
                 f"{'the new one' if adopted else 'the one before'} judges from now on."
@@ -184,9 +184,8 @@ def _train(
     into: Path,
 ) -> None:
     """Train a reward model on the run's recorded data and more episodes into a folder."""
-    camera = str(config.reward.get("camera") or camera_names(config)[0])
     with ExitStack() as stack:
-        stores = seen_by(open_sources(config, stack), camera, notify)
+        stores = seen_by(open_sources(config, stack), cameras_of_judge(config), notify)
         recorded = (episode for store in stores for episode in episodes_of(store, RECORDED, notify))
         train_reward_model(config, chain(recorded, more), spec_of(config), progress, into)
 

@@ -9,7 +9,7 @@ from rewards.frames import OTHER, label_frames, label_missed
 from rewards.kind import LoadedReward, observations_of
 from robot.interfaces import ConcludingReward
 from trajectories.types import Episode
-from trajectories.verdicts import was_missed
+from trajectories.verdicts import VERDICT_KEY, was_missed
 
 
 @dataclass(frozen=True)
@@ -31,9 +31,9 @@ class Mistakes:
         """Episodes decided wrongly."""
         return self.false_done + self.false_not_done
 
-    def worse_than(self, other: Mistakes) -> bool:
-        """Whether these are more than another's on the same episodes, or as many with more of them false done."""
-        return (self.total, self.false_done) > (other.total, other.false_done)
+    def better_than(self, other: Mistakes) -> bool:
+        """Whether these are fewer than another's on the same episodes, and no more of them falsely done."""
+        return self.total < other.total and self.false_done <= other.false_done
 
     def __str__(self) -> str:
         """In words."""
@@ -45,6 +45,9 @@ class Mistakes:
 
 def mistakes_of(judge: LoadedReward, episodes: Iterable[Episode]) -> Mistakes:
     """What a reward model would have decided, frame after frame, as in a session.
+
+    An episode that its own judge ended as done has no frames after that moment, so a reward model that would need one
+    or two more counts as saying done when the last frame is above its threshold.
 
     Args:
         judge: Knows their instructions.
@@ -70,11 +73,12 @@ def mistakes_of(judge: LoadedReward, episodes: Iterable[Episode]) -> Mistakes:
 def _stop(judge: LoadedReward, episode: Episode) -> int | None:
     """Index of the observation at which it would say done, or None; a session doesn't ask about the first one."""
     judge.reset(episode.instruction)
+    cut = (episode.metadata.get(VERDICT_KEY) or {}).get("was", episode.outcome) == "success"
     for index, observation in enumerate(observations_of(episode)):
         reading = judge.update(observation)
         if index == 0:
             judge.reset(episode.instruction)
-        elif reading.done:
+        elif reading.done or (cut and index == len(episode) and reading.above):
             return index
     if isinstance(judge, ConcludingReward):
         conclusion = judge.conclude()

@@ -13,9 +13,10 @@ import numpy as np
 from PIL import Image
 
 from commands.review.ordering import Judged, in_order
-from trajectories.errors import CorruptEpisodeError, LinkError, StoreError
+from trajectories.errors import CorruptEpisodeError, InvalidEpisodeError, LinkError, StoreError
 from trajectories.kinds import AFTERMATH, PLAY, kind_of
 from trajectories.manifest import EpisodeInfo
+from trajectories.progress import progress_of
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode, Float32
 from trajectories.verdicts import Verdict, VerdictBook, Word
@@ -138,16 +139,26 @@ class ReviewedStore:
         return [info for info in self.store.infos() if kind_of(info) not in (PLAY, AFTERMATH)]
 
     def _judged(self, info: EpisodeInfo) -> Judged:
-        referee = (info.metadata.get("evaluation") or {}).get("success") if self._ask_referee else None
         return Judged(
             id=info.id,
             direction=info.direction,
             outcome=info.outcome,
             probability=self._probability[info.id],
             cut_short="fault" in info.metadata,
-            opinion=None if referee is None else float(bool(referee)),
+            opinion=self._opinion(info),
             verdict=self.book.of(info.id),
         )
+
+    def _opinion(self, info: EpisodeInfo) -> float | None:
+        """Of an episode's end: the twin's predicate where it may be asked, else the judge's measure of progress."""
+        referee = (info.metadata.get("evaluation") or {}).get("success") if self._ask_referee else None
+        if referee is not None:
+            return float(bool(referee))
+        try:
+            progress = progress_of(info.metadata, info.length, info.id)
+        except InvalidEpisodeError:  # noted by something else
+            return None
+        return None if progress is None or np.isnan(progress[-1]) else float(progress[-1])
 
     def _read(self, id: str) -> Episode:
         with self._mutex:

@@ -130,7 +130,7 @@ def test_the_judge_leaves_out_who_lacks_its_camera(made, capsys):
     with ExitStack() as stack:
         config = settings(made / "elsewhere", f"data=[{made}/run/data,{made}/bridge]", verb="train_reward")
         stores = open_sources(config, stack)
-        assert seen_by(stores, "front", print) == stores[:1]
+        assert seen_by(stores, ["front"], print) == stores[:1]
         assert "left out, since nothing there has the role of the judge's camera 'front'" in capsys.readouterr().out
         with pytest.raises(ConfigError, match=r"data_roles=\[\{front:image_0\}\]"):
-            seen_by(stores[1:], "front", print)
+            seen_by(stores[1:], ["front"], print)

@@ -140,6 +140,18 @@ def test_the_referee_is_asked_only_where_that_is_wanted(store):
         assert reviewed.overview()["episodes"][0]["id"] == store.ids()[first]
 
 
+def test_a_judge_at_odds_with_its_own_measure_of_progress_comes_first(store):
+    store.commit(episode(5, progress=[0.1] * 8 + [0.9]))
+    store.commit(episode(6, progress=[0.1] * 9))
+    store.commit(episode(7, progress=[0.1] * 8 + [None]))
+    store.commit(episode(8, progress="odd"))
+    reviewed = ReviewedStore(store.path, 0.7, 3)
+    reviewed.refresh()
+    first = reviewed.overview()["episodes"][0]
+    assert first["id"] == episode(6).id
+    assert first["reasons"] == ("another opinion of its end is 0.10",)
+
+
 def test_the_page_loads_nothing_from_elsewhere_and_asks_only_for_what_there_is():
     page = (ROOT / "commands/templates/review.html").read_text(encoding="utf-8")
     assert set(re.findall(r'ask\(["`](/\w+)', page)) == {"/episodes", "/frame", "/verdict"}
