@@ -10,7 +10,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from factory.reward import reward_of, reward_settings
+from factory.reward import asks_a_model, reward_of, reward_settings
 from factory.spec import spec_of
 from rewards.kind import LoadedReward, observations_of
 from rewards.rivals.preference_pairs import read_pairs
@@ -78,10 +78,9 @@ def label_pairs(config: DictConfig) -> None:
         ConfigError: For another kind of reward model, or a store without two episodes of a direction.
     """
     from rewards.generative.pairs import ask_about_pairs, draw_pairs
-    from rewards.registry import ASKING
 
-    if config.reward.get("kind") != ASKING:
-        raise ConfigError(f"Pairs are labelled by a generative model: give reward={ASKING}.")
+    if not asks_a_model(config):
+        raise ConfigError("Pairs are labelled by a generative model: give reward=generative_vlm.")
     path = Path(config.pairs_file)
     path.parent.mkdir(parents=True, exist_ok=True)
     known = len(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else 0

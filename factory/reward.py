@@ -67,9 +67,16 @@ def reward_kind(config: DictConfig) -> RewardKind:
 
 def judges_through_backbone(config: DictConfig) -> bool:
     """Whether the settings name a reward model of the project that looks at every frame through its backbone."""
-    from rewards.registry import ASKING, KINDS
+    from rewards.registry import KINDS
 
-    return _kind_name(config) in KINDS.own and _kind_name(config) != ASKING
+    return _kind_name(config) in KINDS.own and not asks_a_model(config)
+
+
+def asks_a_model(config: DictConfig) -> bool:
+    """Whether the settings name a generative model at an address as the judge."""
+    from rewards.registry import ASKING
+
+    return _kind_name(config) == ASKING
 
 
 def train_reward_model(

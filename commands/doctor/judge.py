@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from omegaconf import DictConfig
 
 from commands.doctor.report import Finding, fail, ok
-from factory.reward import judges_through_backbone
+from factory.reward import asks_a_model, judges_through_backbone
 from factory.spec import cameras_of_judge, plain, spec_of
 from robot.control.controller import LATEST_START
 from robot.rollout.judging import BESIDE, measured_s, sample_observation
@@ -20,11 +20,12 @@ def check_judge(config: DictConfig) -> Iterator[Finding]:
         MissingDependencyError: When its weights are not here; says how to get them.
         ConfigError: For a wrong setting.
     """
+    if asks_a_model(config):
+        asked = f"{config.reward.model or 'a model'} at {config.reward.address}"
+        yield ok("judge", f"asks {asked} at the end of an episode; `regrasp train-reward` tries it")
+        return
     if not judges_through_backbone(config):
-        yield ok(
-            "judge",
-            f"reward.kind={config.reward.kind} looks through no backbone of ours: not checked here",
-        )
+        yield ok("judge", f"reward.kind={config.reward.kind} comes from a package outside, which looks after it")
         return
     from rewards.classifier import image_features
     from rewards.fetching import describe

@@ -56,6 +56,15 @@ def test_a_kind_from_outside_looks_after_itself():
     assert "looks through no backbone of ours" in found("+reward.kind=coin").found
 
 
+def test_a_model_at_an_address_is_named():
+    said = found("reward=generative_vlm", "reward.model=eye", "reward.address=http://gpu.local:8000/v1").found
+    assert said.startswith("asks eye at http://gpu.local:8000/v1 at the end of an episode")
+
+
+def test_rivals_are_timed_as_the_classifier_is():
+    assert "ms an image" in found("reward=vice").found
+
+
 def test_wrong_settings_are_named():
     assert "reward.threads=0 is out of range" in found("reward.threads=0").found
     assert "reward.device=tpu is unknown" in found("reward.device=tpu").found
