@@ -16,6 +16,7 @@ from trajectories.errors import ConfigError
 
 CHECKED_LATER = ("agent", "method", "encoder", "reward", "finetune", "device", "doors", "hydra")
 """Groups that are built into dataclasses, which check types themselves and allow more than the default's."""
+AUTO = "auto"
 _FRACTIONS = ("pretrain.held_out", "train_backbone.minutes")
 """Whole numbers in their files, and fractions all the same."""
 
@@ -56,6 +57,8 @@ def require_typed(
             continue
         if wanted is None and given is not None:
             wanted = _PROTOTYPES.get(_written_kind(verb, key).removesuffix(" or null"))
+        if wanted == AUTO and _is_number(given):
+            continue  # a number in place of the default that finds one
         if isinstance(wanted, str) and isinstance(given, bool | int | float):
             OmegaConf.update(config, key, typed.partition("=")[2])
             continue
@@ -91,7 +94,7 @@ def misfit(wanted: Any, given: Any, whole: bool = True) -> str | None:
     ]
     for kind, expected, fits in kinds:
         if isinstance(wanted, kind):
-            return None if fits(given) or (given == "auto" and kind is int) else expected
+            return None if fits(given) or (given == AUTO and kind is int) else expected
     return None
 
 

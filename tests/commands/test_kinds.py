@@ -50,6 +50,10 @@ def test_a_text_that_looks_like_something_else_stays_as_typed(name):
     assert typed(f"run_dir={name}").run_dir == name
 
 
+def test_a_number_in_place_of_auto_stays_a_number():
+    assert typed("threads=2", verb="train_reward").threads == 2
+
+
 def test_settings_without_a_default_are_checked_by_what_they_are_said_to_be():
     assert typed("board=5", verb="calibrate").board == "5"
     assert typed("calibrate.intrinsics=null", verb="calibrate").calibrate.intrinsics is None
