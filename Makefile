@@ -9,7 +9,8 @@ TOGETHER := tests/test_end_to_end.py tests/test_outside_package.py tests/factory
 	tests/commands/test_settings.py tests/commands/test_kinds.py tests/commands/test_configs.py tests/commands/test_instructions.py \
 	tests/commands/test_command_line.py tests/commands/test_finetune.py tests/commands/report tests/commands/demo tests/commands/doctor \
 	tests/commands/watch tests/robot/arms tests/robot/control tests/drivers/calibration tests/test_house.py \
-	tests/commands/importing tests/commands/test_new_task.py tests/commands/test_needs.py tests/sim/robosuite
+	tests/commands/importing tests/commands/test_new_task.py tests/commands/test_needs.py tests/sim/robosuite \
+	tests/commands/review tests/commands/test_label.py tests/commands/test_evaluate_reward.py
 MAKEFLAGS += --no-builtin-rules
 
 .PHONY: demo test check format lock clean
