@@ -53,7 +53,7 @@ def test_the_time_of_an_image_is_held_against_the_control_rate(weights, monkeypa
 
 
 def test_a_kind_from_outside_looks_after_itself():
-    assert "looks through no backbone of ours" in found("+reward.kind=coin").found
+    assert "comes from a package outside, which looks after it" in found("+reward.kind=coin").found
 
 
 def test_a_model_at_an_address_is_named():
