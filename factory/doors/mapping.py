@@ -45,12 +45,15 @@ class Rotation:
         form: rpy_down: static x-y-z angles, rad, from the gripper pointing down (BridgeData). rpy: the same from the
             axes of the base. quat_xyzw, quat_wxyz, rotvec (axis times angle), matrix (9 numbers, row after row).
         fingers: Which axis of the gripper's frame runs along the fingers; of no matter to rpy_down.
+        turned: Degrees about the fingers from the source's gripper to ours in the same pose, e.g. 180 where the hand is
+            built in the other way round: the fingers are alike, the yaw isn't.
     """
 
     key: str
     form: RotationForm
     entries: tuple[Any, ...] | None = None
     fingers: Literal["x", "z"] = "x"
+    turned: float = 0.0
 
     @property
     def size(self) -> int:

@@ -80,8 +80,10 @@ def _in_base(poses: Poses, base: Float64) -> Poses:
 def _turn(columns: Columns, rotation: Rotation, where: str) -> Turn:
     numbers = columns.numbers(rotation, where, rotation.size)
     _require_finite(numbers, where)
+    about_fingers = Turn.from_euler("x", rotation.turned, degrees=True)
     if rotation.form == "rpy_down":
-        return Turn.from_euler("xyz", numbers)
+        down = Turn.from_matrix(DOWN)
+        return Turn.from_euler("xyz", numbers) * down * about_fingers * down.inv()
     if rotation.form in ("quat_xyzw", "quat_wxyz"):
         if (np.linalg.norm(numbers, axis=1) < 1e-6).any():
             raise DamagedEpisodeError(f"{rotation.key!r} has a quaternion of length 0.")
@@ -93,7 +95,7 @@ def _turn(columns: Columns, rotation: Rotation, where: str) -> Turn:
     else:
         tool = Turn.from_euler("xyz", numbers)
     ours = Turn.from_matrix(FINGERS_ALONG_Z) if rotation.fingers == "z" else Turn.identity()
-    return tool * ours * Turn.from_matrix(DOWN).inv()
+    return tool * ours * about_fingers * Turn.from_matrix(DOWN).inv()
 
 
 def _joints(columns: Columns, joints: Joints, where: str, arm: str) -> Float64:

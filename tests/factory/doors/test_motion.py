@@ -58,6 +58,13 @@ def columns_of(joints, poses, commands):
         "rotvec": tool.as_rotvec(),
         "matrix": tool.as_matrix().reshape(-1, 9),
         "z_quat": (tool * Turn.from_matrix(FINGERS_ALONG_Z).inv()).as_quat(),
+        # grippers that are built in turned about their fingers: our axes in theirs, by hand
+        "turned_quat": Turn.from_matrix(
+            tool.as_matrix() @ [[1, 0, 0], [0, 0, 1], [0, -1, 0]] @ FINGERS_ALONG_Z.T
+        ).as_quat(),
+        "turned_down": (
+            Turn.from_euler("xyz", [pose.rpy for pose in poses]) * Turn.from_euler("z", -35.0, degrees=True)
+        ).as_euler("xyz"),
         "away_position": away.apply(position) + np.array([1.0, 2.0, 3.0]),
         "away_rotvec": (away * tool).as_rotvec(),
         "grip": commands,
@@ -96,6 +103,14 @@ PLACES = {
     "z": {
         "position": {"key": "millimetres", "scale": 0.001},
         "rotation": {"key": "z_quat", "form": "quat_xyzw", "fingers": "z"},
+    },
+    "turned": {
+        "position": {"key": "position"},
+        "rotation": {"key": "turned_quat", "form": "quat_xyzw", "fingers": "z", "turned": 90.0},
+    },
+    "turned_down": {
+        "position": {"key": "position"},
+        "rotation": {"key": "turned_down", "form": "rpy_down", "turned": -35.0},
     },
 }
 
