@@ -229,7 +229,7 @@ def test_help_and_settings_name_what_the_package_brings(installed):
     said = regrasp(installed, "finetune", "--help")
     assert "task=bin_weight|cube_to_bowl|own|" in said
     assert "|three_critics|three_critics_fast|" in said
-    assert "reward=clip|embedded|mean_picture" in said
+    assert "reward=clip|embedded|generative_vlm|goal_pictures|mean_picture|" in said
     said = regrasp(installed, "finetune", "method=three_critics", "--cfg", "job", "--package", "method")
     assert "registry: three_critics" in said
     assert "hidden:\n- 256\n- 256" in said
