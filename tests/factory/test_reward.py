@@ -97,11 +97,18 @@ def test_a_folder_that_names_no_kind_holds_a_classifier(classifier, tmp_path):
     assert found.classifier.threshold == classifier.threshold
 
 
-def test_training_that_fails_leaves_no_kind(kinds, tmp_path):
+def test_training_that_fails_or_is_stopped_leaves_the_judge_before(kinds, tmp_path, monkeypatch):
     train(settings(tmp_path, *BRIGHT))
     with pytest.raises(ConfigError):
         train(settings(tmp_path))  # a classifier needs episodes
-    assert not (tmp_path / "reward" / KIND_FILE).exists()
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(BrightnessKind, "train", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        train(settings(tmp_path, *BRIGHT))
+    assert reward_of(settings(tmp_path, *BRIGHT), SPEC).level == 0.5
 
 
 def test_unknown_kinds_and_settings_are_refused(tmp_path):
