@@ -213,3 +213,11 @@ def test_a_task_that_ends_with_the_gripper_closed_has_a_judge_that_counts_such_f
     train_reward_model(config, iter(episodes), SPEC, lambda stage, share: None)
     closed = np.zeros((1, len(SPEC.proprio)), np.float32)
     assert reward_of(config, SPEC).classifier.counts(closed).tolist() == [not open_only]
+
+
+@pytest.mark.parametrize("reward", ["embedded", "goal_pictures", "vice", "preferences", "perceptual", "generative_vlm"])
+def test_the_smallest_profile_goes_with_every_kind(reward, tmp_path):
+    asked = ["reward.model=none"] if reward == "generative_vlm" else []
+    with pytest.raises(ConfigError) as refused:  # there are no episodes
+        train(settings(tmp_path, "profile=tiny", f"reward={reward}", *asked))
+    assert "has no setting" not in str(refused.value)
