@@ -7,13 +7,14 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from factory.spec import plain
+from trajectories.errors import ConfigError
 
 
 def run(config: DictConfig) -> None:
     """Say what comes from where, get it, and say where it lies, how large it is, and its digest.
 
     Raises:
-        ConfigError: For an unknown model or tag, or a file that is no safetensors file.
+        ConfigError: For an unknown model or tag, a file that is no safetensors file, or one that would not be used.
         MissingDependencyError: When there is no way to the hub.
         CheckpointError: When the weights are damaged, or of another model.
     """
@@ -24,6 +25,11 @@ def run(config: DictConfig) -> None:
     settings, file = plain(config.reward), config.get("from")
     name, tag = str(settings.get("backbone") or EMBEDDED), settings.get("pretrained")
     if name == EMBEDDED or not tag or str(tag).endswith(".safetensors"):
+        if file is not None:
+            raise ConfigError(
+                f"from={file} would not be used: reward.backbone={name} with reward.pretrained={tag} is a file "
+                "already. Name the model and open_clip's tag of its weights, e.g. reward=clip, or leave from= out."
+            )
         print("\n  ".join(describe(find_weights(name, tag, allow_download=False), tag)))
         print("Nothing to fetch: that file is used as it is.")
         return

@@ -106,6 +106,7 @@ VERBS: dict[str, Verb] = {
         "Reads the store that `collect` filled, and fine-tuning's episodes that people spoke about (`review`, `say`),\n"
         "and writes the reward model's folder. reward=NAME chooses another kind of judge: docs/rewards.md.",
         "reward.false_positive_rate=0.01",
+        "The judge before, if any, stays as it was; run it again: training starts from its beginning.",
     ),
     "label": Verb(
         "commands.label",

@@ -66,6 +66,12 @@ def require_progress(reward: LoadedReward, config: DictConfig) -> None:
     Raises:
         ConfigError: With what to do.
     """
+    if config.reward.get("retrain_every") and not config.reward.get("window"):
+        raise ConfigError(
+            f"finetune.shaping={config.finetune.shaping} rewards progress, but reward.retrain_every="
+            f"{config.reward.retrain_every} would train a judge that says nothing of it, since reward.window is 0. "
+            "Give the reward.window that the judge was trained with, e.g. 8, or reward.retrain_every=0."
+        )
     observation = sample_observation(spec_of(config), instructions_of(config)["forward"][0])
     reward.reset(observation.instruction)
     if reward.update(observation).progress is None:

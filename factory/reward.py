@@ -100,7 +100,6 @@ def train_reward_model(
     """
     kind, folder = reward_kind(config), reward_folder(Path(config.run_dir)) if into is None else into
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / KIND_FILE).unlink(missing_ok=True)
     task, instructions = str(config.task.name), instructions_of(config)
     said = kind.train(episodes, task, instructions, spec, reward_settings(config), folder, progress)
     replace_file(folder / KIND_FILE, json.dumps({"kind": _kind_name(config)}).encode() + b"\n")

@@ -73,7 +73,11 @@ def take(name: str, tag: str, file: Path) -> WeightFile:
     """
     origin = origin_of(name, tag)
     if file.suffix != ".safetensors" or not file.is_file():
-        raise ConfigError(f"from={file} is no safetensors file that there is. Other formats are not read.")
+        what = "a folder" if file.is_dir() else "a file of another format" if file.is_file() else "not there"
+        raise ConfigError(
+            f"from={file} is {what}; expected a safetensors file, such as `regrasp fetch-weights` leaves on a machine "
+            "with a network and names at its end. Other formats are not read."
+        )
     WeightFile(name, file).load()
     kept = kept_file(name, tag)
     kept.parent.mkdir(parents=True, exist_ok=True)

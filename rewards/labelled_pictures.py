@@ -44,9 +44,18 @@ class LabelledPicture:
     camera: str = ""
 
     def image(self, side: int | None = None) -> UInt8:
-        """uint8 (H, W, 3), or (side, side, 3)."""
-        with Image.open(self.file) as opened:
-            picture = opened.convert("RGB")
+        """uint8 (H, W, 3), or (side, side, 3).
+
+        Raises:
+            ConfigError: When the file is no picture, or a damaged one; names it.
+        """
+        try:
+            with Image.open(self.file) as opened:
+                picture = opened.convert("RGB")
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise ConfigError(
+                f"{self.file} is no picture that can be read: {error}. Replace it, or take its record out of {INDEX}."
+            ) from error
         if side is not None:
             picture = picture.resize((side, side), Image.Resampling.LANCZOS)
         return np.array(picture)
@@ -69,8 +78,12 @@ def read_pictures(folder: Path) -> list[LabelledPicture]:
         if not isinstance(entries, list):
             raise ValueError("it is no list")
         found = [_picture(folder, number, entry) for number, entry in enumerate(entries)]
-    except (ValueError, KeyError, TypeError) as error:
+    except KeyError as error:
+        raise ConfigError(f"A record of {index} has no {error}; docs/rewards.md says what each holds.") from error
+    except (ValueError, TypeError) as error:
         raise ConfigError(f"{index} is no list of labelled pictures: {error}.") from error
+    if not found:
+        raise ConfigError(f"{index} lists no pictures; docs/rewards.md says what it holds.")
     missing = [str(one.file) for one in found if not one.file.is_file()]
     if missing:
         raise ConfigError(f"{index} names {len(missing)} files that are not there, first {missing[0]}.")

@@ -188,7 +188,7 @@ class ChatClient:
             raise _Refused(f"{type(error).__name__}: {error}") from error
         try:
             reply = json.loads(raw)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise _Refused(f"no JSON but {raw[:120]!r}") from error
         if not isinstance(reply, Mapping):
             raise _Refused(f"no JSON object but {raw[:120]!r}")

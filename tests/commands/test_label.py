@@ -39,6 +39,8 @@ def test_unmarked_episodes_are_labelled_once_and_then_teach(episodes, backbone, 
     with TrajectoryStore(tmp_path / "store", SPEC) as store:
         for episode in marked:
             store.commit(replace(episode, outcome="unknown", success_probability=episode.success_probability))
+        play = make_episode(np.random.default_rng(99), 99)  # nobody attempts anything there
+        store.commit(replace(play, outcome="unknown", metadata={"kind": "play"}))
     with chat_server(eye) as (chat, address):
         settings = [
             f"run_dir={tmp_path}", "reward=generative_vlm", f"reward.address={address}", "reward.model=eye",
@@ -86,6 +88,8 @@ def test_pairs_are_labelled_and_teach_preferences(episodes, backbone, tmp_path, 
     with TrajectoryStore(tmp_path / "store", SPEC) as store:
         for episode in episodes:
             store.commit(replace(episode, metadata={"kind": "demo"}))
+        play = make_episode(np.random.default_rng(99), 99)  # no judge learns from it
+        store.commit(replace(play, metadata={"kind": "play"}))
     shared = [
         f"run_dir={tmp_path}", "task=own", "task.name=slide", "robot.image_size=48",
         "reward.require_open_gripper=false", "task.instructions.forward=[put the cube on the plate]",
@@ -103,6 +107,7 @@ def test_pairs_are_labelled_and_teach_preferences(episodes, backbone, tmp_path, 
             assert len(chat.asked) == count
     pairs = read_pairs(tmp_path / "pairs.jsonl")
     assert len(pairs) == 160
+    assert play.id not in {id for pair in pairs for id in pair.episodes}
     assert {pair.better for pair in pairs} == {"first", "second", "same"}
     training = composed(
         "train_reward", *shared, "reward=preferences", f"data=[{tmp_path / 'store'}]", "reward.steps=60",

@@ -4,7 +4,7 @@ import pytest
 from helpers.sliding_square import SPEC
 from hydra import compose, initialize_config_module
 
-from factory.judging import session_judge
+from factory.judging import require_progress, session_judge
 from factory.reward import train_reward_model
 from rewards.kind import RewardKind
 from robot.interfaces import RewardReading
@@ -101,3 +101,10 @@ def test_an_instruction_that_the_judge_does_not_know_ends_the_session_before_it_
     config = settings(robot, -1.0)
     with pytest.raises(ConfigError, match="never tried on 'take the pot"):
         session_judge(config, Policy(), pytest.fail)
+
+
+def test_a_session_that_rewards_progress_trains_no_judge_without_it():
+    with initialize_config_module("configs", version_base="1.3"):
+        config = compose("actor", ["finetune.shaping=10", "reward.retrain_every=20"])
+    with pytest.raises(ConfigError, match=r"retrain_every=20 would train a judge .* Give the reward\.window"):
+        require_progress(Judge(0.0), config)

@@ -97,11 +97,18 @@ def test_a_folder_that_names_no_kind_holds_a_classifier(classifier, tmp_path):
     assert found.classifier.threshold == classifier.threshold
 
 
-def test_training_that_fails_leaves_no_kind(kinds, tmp_path):
+def test_training_that_fails_or_is_stopped_leaves_the_judge_before(kinds, tmp_path, monkeypatch):
     train(settings(tmp_path, *BRIGHT))
     with pytest.raises(ConfigError):
         train(settings(tmp_path))  # a classifier needs episodes
-    assert not (tmp_path / "reward" / KIND_FILE).exists()
+
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(BrightnessKind, "train", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        train(settings(tmp_path, *BRIGHT))
+    assert reward_of(settings(tmp_path, *BRIGHT), SPEC).level == 0.5
 
 
 def test_unknown_kinds_and_settings_are_refused(tmp_path):
@@ -206,3 +213,11 @@ def test_a_task_that_ends_with_the_gripper_closed_has_a_judge_that_counts_such_f
     train_reward_model(config, iter(episodes), SPEC, lambda stage, share: None)
     closed = np.zeros((1, len(SPEC.proprio)), np.float32)
     assert reward_of(config, SPEC).classifier.counts(closed).tolist() == [not open_only]
+
+
+@pytest.mark.parametrize("reward", ["embedded", "goal_pictures", "vice", "preferences", "perceptual", "generative_vlm"])
+def test_the_smallest_profile_goes_with_every_kind(reward, tmp_path):
+    asked = ["reward.model=none"] if reward == "generative_vlm" else []
+    with pytest.raises(ConfigError) as refused:  # there are no episodes
+        train(settings(tmp_path, "profile=tiny", f"reward={reward}", *asked))
+    assert "has no setting" not in str(refused.value)

@@ -46,8 +46,10 @@ def test_a_file_of_another_model_or_format_is_refused_and_nothing_is_kept(file, 
     other.write_bytes(file.read_bytes()[:-8])
     with pytest.raises(CheckpointError, match=f"does not hold weights of {NAME}"):
         take(NAME, "tiny", other)
-    with pytest.raises(ConfigError, match="no safetensors file"):
+    with pytest.raises(ConfigError, match=r"weights\.bin is not there; expected a safetensors file"):
         take(NAME, "tiny", tmp_path / "weights.bin")
+    with pytest.raises(ConfigError, match="is a folder; expected a safetensors file"):
+        take(NAME, "tiny", tmp_path)
     with pytest.raises(ConfigError, match="knows no weights 'huge'"):
         take(NAME, "huge", file)
     assert not kept_file(NAME, "tiny").exists()
@@ -89,6 +91,8 @@ def test_the_verb_says_what_it_does(file, capsys):
     assert "It loads: images of 32 pixels, embeddings of 64 numbers, texts of up to 77 tokens" in said
     run("reward=embedded")
     assert "Nothing to fetch" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match=r"from=.* would not be used: reward\.backbone=embedded"):
+        run("reward=embedded", f"from={file}")
     with pytest.raises(MissingDependencyError, match="not on this machine"):
         run()
 

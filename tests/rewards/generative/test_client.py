@@ -92,6 +92,7 @@ def test_a_server_that_refuses_to_give_probabilities_is_asked_without_from_then_
         ([(429, [("Retry-After", "3600")])], [60.0]),
         ([(429, [("Retry-After", "Wed, 21 Oct 2026 07:28:00 GMT")])], [1.0]),
         ([b"<html>busy</html>", b"[1]", b"{}"], [1.0, 2.0, 4.0]),
+        ([b"[" * 100_000], [1.0]),
         ([b'{"choices": [{"message": {"content": "The pot is blue."}}]}'], [1.0]),
         (["cut"], [1.0]),
     ],

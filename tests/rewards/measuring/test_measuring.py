@@ -152,3 +152,23 @@ def test_a_folder_without_a_list_is_named(tmp_path):
     (tmp_path / "frames.json").write_text('{"frames": []}')
     with pytest.raises(ConfigError, match="it is no list"):
         read_pictures(tmp_path)
+
+
+def test_a_record_without_an_entry_and_an_empty_list_are_named(folder):
+    index = folder / "frames.json"
+    entry = json.loads(index.read_text())[0]
+    index.write_text(json.dumps([{key: value for key, value in entry.items() if key != "label"}]))
+    with pytest.raises(ConfigError, match=r"A record of .* has no 'label'"):
+        read_pictures(folder)
+    index.write_text("[]")
+    with pytest.raises(ConfigError, match="lists no pictures"):
+        read_pictures(folder)
+
+
+@pytest.mark.parametrize("keep", [0, 60])
+def test_a_damaged_picture_is_named(keep, folder):
+    whole = (folder / "a0.png").read_bytes()
+    (folder / "a0.png").write_bytes(whole[:keep] or b"no picture")
+    picture = next(one for one in read_pictures(folder) if one.file.name == "a0.png")
+    with pytest.raises(ConfigError, match=r"a0\.png is no picture that can be read: .* Replace it"):
+        picture.image()
