@@ -24,9 +24,11 @@ from commands.evaluate import evaluate
 from policies.perception.loading import load_perception
 from trajectories.store import TrajectoryStore
 
+TINY = ("profile=tiny", "+reward.members=1")
+
 
 def regrasp(run_dir, verb, *overrides):
-    command = [sys.executable, "-m", "commands", verb, "profile=tiny", f"run_dir={run_dir}", "workers=2", *overrides]
+    command = [sys.executable, "-m", "commands", verb, *TINY, f"run_dir={run_dir}", "workers=2", *overrides]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
@@ -160,7 +162,7 @@ def test_the_terminal_ends_the_run_in_order(run_dir, how):
     """One Ctrl-C, or closing the window: the episode under way is finished and kept, both processes save and end."""
     folder, started = run_dir / "finetune_regrasp", time.time()
     master, slave = os.openpty()
-    command = [sys.executable, "-m", "commands", "finetune", "profile=tiny", f"run_dir={run_dir}"]
+    command = [sys.executable, "-m", "commands", "finetune", *TINY, f"run_dir={run_dir}"]
     process = subprocess.Popen(
         [*command, "finetune.steps=100000"], cwd=ROOT, stdin=slave, stdout=slave, stderr=slave,
         start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),

@@ -21,6 +21,7 @@ SHORT = (
     "robot.image_size=64",
     "collect.demos=2", "collect.failures=2", "collect.play=0", "collect.aftermath=0", "pretrain.encoder_steps=10",
     "evaluate.episodes=1", "evaluate.modes=[deterministic]", "evaluate.videos=0",
+    "+reward.members=1",
 )  # fmt: skip
 
 
