@@ -31,6 +31,7 @@ from rewards.debounce import first_done
 from rewards.judge import VlmReward
 from sim.captions import pose_state
 from sim.twin import Twin, make_twin
+from trajectories.kinds import referee_of
 from trajectories.store import TrajectoryStore
 from trajectories.types import DIRECTIONS, Direction
 from trajectories.views import camera_of
@@ -93,7 +94,7 @@ def stream(classifier: SuccessClassifier, store: Path) -> str:
     with TrajectoryStore(store, read_only=True) as episodes:
         for info in episodes.infos():
             episode = episodes.read(info.id)
-            truth = (episode.metadata.get("evaluation") or {}).get("success")
+            truth = referee_of(episode)
             if truth is None:
                 continue
             values, _ = classifier.of_episode(episode)

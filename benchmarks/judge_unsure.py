@@ -36,6 +36,7 @@ from sim.scene.scene import Scene
 from sim.scene.surroundings import FRONT_POSITION, FRONT_TARGET, look_at
 from sim.tasks import TASKS
 from sim.twin import Twin
+from trajectories.kinds import referee_of
 from trajectories.store import TrajectoryStore
 from trajectories.types import DIRECTIONS, Episode, RobotSpec
 from trajectories.views import camera_of
@@ -157,9 +158,9 @@ def main() -> None:
         twin.close()
     for stream in given.streams:
         with TrajectoryStore(stream / f"finetune_{tuning_name(config)}" / "episodes", read_only=True) as store:
-            known = [info.id for info in store.infos() if info.outcome != "unknown" and "evaluation" in info.metadata]
+            known = [info.id for info in store.infos() if info.outcome != "unknown" and referee_of(info) is not None]
             episodes = [store.read(id) for id in known]
-        truth = [bool(e.metadata["evaluation"]["success"]) for e in episodes]
+        truth = [referee_of(e) for e in episodes]
         labelled = [
             replace(e, outcome="success" if done else "failure") for e, done in zip(episodes, truth, strict=True)
         ]

@@ -171,7 +171,8 @@ def _judged(
 ) -> tuple[JudgedFrames, dict[str, list[tuple[Episode, int | None]]]]:
     """Frames that count one by one, and for each shift whole episodes with the index at which the judge said done."""
     from rewards.intervals import JudgedFrames
-    from rewards.measuring import Row, look_at, readings_of
+    from rewards.kind import readings_of
+    from rewards.measuring import Row, look_at
 
     rows: list[Row] = []
     stops: dict[str, list[tuple[Episode, int | None]]] = {shift: [] for shift in recorded}

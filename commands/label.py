@@ -16,7 +16,7 @@ from rewards.kind import LoadedReward, observations_of
 from rewards.rivals.preference_pairs import read_pairs
 from robot.interfaces import ConcludingReward
 from trajectories.errors import ConfigError, CorruptEpisodeError
-from trajectories.kinds import AFTERMATH, PLAY, kind_of
+from trajectories.kinds import is_attempt
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode, Outcome
 
@@ -85,7 +85,7 @@ def label_pairs(config: DictConfig) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     known = len(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else 0
     with TrajectoryStore(Path(config.store), read_only=True) as store, path.open("a", encoding="utf-8") as file:
-        infos = [i for i in store.infos() if i.task == config.task.name and kind_of(i) not in (PLAY, AFTERMATH)]
+        infos = [i for i in store.infos() if i.task == config.task.name and is_attempt(i)]
         drawn = draw_pairs(infos, int(config.pairs), int(config.seed))[known:]
         log = path.with_name("calls.jsonl")
         pairs = ask_about_pairs(drawn, store.read, reward_settings(config), spec_of(config), log)
@@ -109,7 +109,7 @@ def label_episodes(config: DictConfig) -> None:
             for info in store.infos()
             if info.task == config.task.name
             and info.id not in done
-            and kind_of(info) not in (PLAY, AFTERMATH)
+            and is_attempt(info)
             and (not config.only_unknown or info.outcome == "unknown")
         ]
         for info in tqdm(infos, desc="labelling", unit="episode", dynamic_ncols=True):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from factory.reward import reward_of
+from factory.reward import informed_reward
 from factory.spec import spec_of
 from factory.task import instructions_of
 from factory.twin import in_simulated_time
@@ -48,7 +48,7 @@ def session_judge(config: DictConfig, policy: Policy | None, notify: Callable[[s
         ConfigError: When it is too slow for the control rate, or does not know one of the task's instructions.
         CheckpointError, SpecMismatchError: As `factory.reward.reward_of`.
     """
-    spec, reward = spec_of(config), _reward(config)
+    spec, reward = spec_of(config), informed_reward(config)
     if in_simulated_time(config):
         return SessionJudge(reward, False)
     observation = sample_observation(spec, instructions_of(config)["forward"][0])
@@ -80,12 +80,3 @@ def require_progress(reward: LoadedReward, config: DictConfig) -> None:
             "Train one that sees time (`regrasp train-reward reward.window=8`), or give finetune.shaping=0."
         )
     reward.reset(observation.instruction)
-
-
-def _reward(config: DictConfig) -> LoadedReward:
-    """The reward model, after it has heard every instruction that a session may ask it about."""
-    reward = reward_of(config, spec_of(config))
-    for texts in instructions_of(config).values():
-        for text in texts:
-            reward.reset(text)
-    return reward

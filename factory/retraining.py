@@ -19,12 +19,11 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from factory.judges import decisions, judge_in_use, keep_retrained, put_in_use
-from factory.reward import reward_of, train_reward_model
+from factory.reward import informed_reward, train_reward_model
 from factory.reward_episodes import RECORDED, confirmed, episodes_of, seen_by, session_episodes
 from factory.run_folders import finetune_folder
 from factory.sources import open_sources
 from factory.spec import cameras_of_judge, spec_of
-from factory.task import instructions_of
 from policies.learner.run_folder import EPISODES
 from trajectories.errors import ConfigError, RegraspError, StoppedError
 from trajectories.store import TrajectoryStore
@@ -172,7 +171,7 @@ def retraining_of(config: DictConfig, notify: Callable[[str], None], stop: threa
         )
     if not every:
         return None
-    train, load = partial(_train, config), partial(_load, config)
+    train, load = partial(_train, config), partial(informed_reward, config)
     return Retraining(Path(config.run_dir), finetune_folder(config) / EPISODES, every, train, load, notify, stop)
 
 
@@ -188,12 +187,3 @@ def _train(
         stores = seen_by(open_sources(config, stack), cameras_of_judge(config), notify)
         recorded = (episode for store in stores for episode in episodes_of(store, RECORDED, notify))
         train_reward_model(config, chain(recorded, more), spec_of(config), progress, into)
-
-
-def _load(config: DictConfig, folder: Path) -> LoadedReward:
-    """A reward model that has heard every instruction of the task."""
-    judge = reward_of(config, spec_of(config), folder)
-    for texts in instructions_of(config).values():
-        for text in texts:
-            judge.reset(text)
-    return judge

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 
 from factory.judges import back_to_first, judge_in_use
 from factory.run_folders import reward_folder
-from factory.spec import plain
+from factory.spec import plain, spec_of
 from factory.task import ends_open, instructions_of
 from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError
@@ -130,6 +130,19 @@ def reward_of(config: DictConfig, spec: RobotSpec, folder: Path | None = None) -
             "reward=... as for `regrasp train-reward`, or run that again."
         )
     return reward_kind(config).load(folder, spec, reward_settings(config))
+
+
+def informed_reward(config: DictConfig, folder: Path | None = None) -> LoadedReward:
+    """`reward_of`, after it has heard every instruction that a session may ask it about; errors as there.
+
+    Raises:
+        ConfigError: It does not know one of them.
+    """
+    reward = reward_of(config, spec_of(config), folder)
+    for texts in instructions_of(config).values():
+        for text in texts:
+            reward.reset(text)
+    return reward
 
 
 def decision_of(config: DictConfig) -> tuple[float, int]:

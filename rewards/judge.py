@@ -14,7 +14,7 @@ from rewards.classifier import ImageFeatures, SuccessClassifier, image_features,
 from rewards.debounce import Debounce
 from rewards.doubt import Doubt
 from rewards.threads import computing_with
-from rewards.windows import Windows, window_rows
+from rewards.windows import Windows, last_window
 from robot.interfaces import RewardReading
 from trajectories.errors import ConfigError
 from trajectories.types import Observation
@@ -98,5 +98,5 @@ class VlmReward:
         proprio = torch.from_numpy(np.asarray(observation.proprio, np.float32)[None]).to(features.pooled.device)
         self._past.append((features.pooled, proprio))
         images, poses = (torch.cat(parts) for parts in zip(*self._past, strict=True))
-        rows = torch.from_numpy(window_rows(np.arange(len(images)), self.classifier.time.window)[-1:])
+        rows = torch.from_numpy(last_window(np.arange(len(images)), self.classifier.time.window)[None])
         return replace(features, windows=Windows(images, poses, rows.to(images.device)))

@@ -121,10 +121,10 @@ class RewardKind(ABC):
         Returns:
             "frames": as of `rewards.evaluation.frame_figures`; "whole_episodes": as of `episode_figures` there.
         """
-        single = [_readings(trained, [observation])[0] for observation in held_out.occluded]
+        single = [readings_of(trained, [observation])[0] for observation in held_out.occluded]
         stops = []
         for item in held_out.episodes:
-            seen = _readings(trained, observations_of(item.episode))
+            seen = readings_of(trained, observations_of(item.episode))
             single += [seen[row] for row in item.rows]
             if item.whole:
                 stops.append((item.episode, next((i for i, reading in enumerate(seen) if reading.done), None)))
@@ -153,6 +153,7 @@ def observations_of(episode: Episode) -> list[Observation]:
     ]
 
 
-def _readings(trained: LoadedReward, observations: Sequence[Observation]) -> list[RewardReading]:
+def readings_of(trained: LoadedReward, observations: Sequence[Observation]) -> list[RewardReading]:
+    """What a reward model reads from the observations of one episode, one after the other."""
     trained.reset(observations[0].instruction)
     return [trained.update(observation) for observation in observations]

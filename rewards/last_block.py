@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from typing import Any
 
 from torch import Tensor, nn
@@ -37,16 +38,16 @@ class _TransformerTail(nn.Module):
         return functional.normalize(pooled @ self.projection, dim=-1)
 
 
-class _TimmTail(nn.Module):
+class _TimmTail(nn.Module, ABC):
     """What follows the trunk in a tower of timm's, up to open_clip's projection; everything before it is dropped."""
 
     def __init__(self, visual: Any) -> None:
         super().__init__()
         self.head = copy.deepcopy(visual.head)
 
+    @abstractmethod
     def pooled(self, features: Tensor) -> Tensor:
         """What the network behind the trunk makes of its output: (N, width)."""
-        raise NotImplementedError
 
     def forward(self, features: Tensor) -> Tensor:
         return functional.normalize(self.head(self.pooled(features)), dim=-1)

@@ -6,28 +6,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from scipy.stats import beta
-
+from rewards.certificate import highest_rate, lowest_rate
 from rewards.frames import SUCCESS, UNKNOWN, label_aftermath, label_frames
 from rewards.intervals import CONFIDENCE, JudgedFrames
-from rewards.kind import LoadedReward, observations_of
+from rewards.kind import LoadedReward, observations_of, readings_of
 from robot.interfaces import ConcludingReward, RewardReading
 from trajectories.errors import ConfigError
-from trajectories.kinds import AFTERMATH, kind_of
+from trajectories.kinds import AFTERMATH, kind_of, referee_of
 from trajectories.manifest import EpisodeInfo
-from trajectories.types import Episode, Observation
+from trajectories.types import Episode
 from trajectories.verdicts import VERDICT_KEY
 
 ONLINE = "online"
 """Kind of a session's episodes."""
 Row = tuple[bool, float, bool, str, Mapping[str, str]]
 """Truth of a frame, probability, above, episode, groups: as `JudgedFrames.of` takes them."""
-
-
-def readings_of(reward: LoadedReward, observations: Sequence[Observation]) -> list[RewardReading]:
-    """What the judge reads from the observations of one episode, one after the other."""
-    reward.reset(observations[0].instruction)
-    return [reward.update(observation) for observation in observations]
 
 
 @dataclass(frozen=True)
@@ -69,7 +62,7 @@ def truth_of(episode: Episode | EpisodeInfo) -> str | None:
     """Success or failure: by a person's verdict, else the referee's word, else the outcome; None where nobody knows."""
     if VERDICT_KEY in episode.metadata:
         return None if episode.outcome == "unknown" else episode.outcome
-    said = _referee(episode)
+    said = referee_of(episode)
     if said is not None:
         return "success" if said else "failure"
     return None if episode.outcome == "unknown" else episode.outcome
@@ -131,7 +124,7 @@ def judged_store(
     found: list[Row] = []
     stream: list[tuple[bool, bool]] = []
     for episode in episodes:
-        outcome, referee = truth_of(episode), _referee(episode)
+        outcome, referee = truth_of(episode), referee_of(episode)
         if outcome is None:
             continue
         seen = look_at(reward, episode)
@@ -152,26 +145,18 @@ def recorded_stream(infos: Iterable[EpisodeInfo]) -> StreamErrors:
     """The session's own judge, as it decided then, against the referee; episodes without both are left out."""
     pairs = []
     for info in infos:
-        said = _referee(info)
+        said = referee_of(info)
         if said is not None and info.outcome != "unknown" and kind_of(info) == ONLINE:
             pairs.append((info.outcome == "success", said))
     return StreamErrors.over(pairs)
-
-
-def _referee(episode: Episode | EpisodeInfo) -> bool | None:
-    """What the twin's predicate said after an episode; None where it didn't."""
-    said = (episode.metadata.get("evaluation") or {}).get("success")
-    return None if said is None else bool(said)
 
 
 def _share(count: int, of: int) -> list[float] | None:
     """Share with its interval."""
     if not of:
         return None
-    tail = (1.0 - CONFIDENCE) / 2
-    low = 0.0 if not count else float(beta.ppf(tail, count, of - count + 1))
-    high = 1.0 if count == of else float(beta.ppf(1 - tail, count + 1, of - count))
-    return [count / of, low, high]
+    each = (1.0 + CONFIDENCE) / 2  # of the two bounds
+    return [count / of, lowest_rate(count, of, each), highest_rate(count, of, each)]
 
 
 def _words(count: int, of: int) -> str:

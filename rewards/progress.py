@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from rewards.frames import SUCCESS
 from rewards.gathering import EpisodeRows, RewardData
-from rewards.windows import rewound_rows, window_rows
+from rewards.windows import last_window, rewound_rows
 from trajectories.types import Float32, Int64
 
 _REWOUND, _FOREIGN, _FAILED = 0.35, 0.15, 0.15
@@ -67,17 +67,17 @@ class FilmDraws:
         if kind < _FAILED and self._failures:
             episode = self._failures[rng.integers(len(self._failures))]
             at = int(rng.integers(len(episode.film)))
-            return window_rows(episode.film, self._window)[at], episode.goal, MOST_OF_A_FAILURE, True
+            return last_window(episode.film[: at + 1], self._window), episode.goal, MOST_OF_A_FAILURE, True
         episode = self._successes[rng.integers(len(self._successes))]
         steps = progress_of(episode)
         at = int(rng.integers(len(steps)))
         if kind < _FAILED + _FOREIGN and self._foreign[episode.goal]:
             goal = int(rng.choice(self._foreign[episode.goal]))
-            return window_rows(episode.film, self._window)[at], goal, 0.0, False
+            return last_window(episode.film[: at + 1], self._window), goal, 0.0, False
         if kind < _FAILED + _FOREIGN + _REWOUND and at > 0:
             back = int(rng.integers(1, at + 1))
             return rewound_rows(episode.film, at, back, self._window), episode.goal, float(steps[at - back]), False
-        return window_rows(episode.film, self._window)[at], episode.goal, float(steps[at]), False
+        return last_window(episode.film[: at + 1], self._window), episode.goal, float(steps[at]), False
 
 
 def _elsewhere(data: RewardData) -> list[list[int]]:

@@ -62,5 +62,9 @@ def rewound_rows(rows: Int64, turn: int, back: int, window: int) -> Int64:
         back: Frames that it goes back, 1 ... `turn`.
         window: K.
     """
-    film = np.concatenate([rows[: turn + 1], rows[turn - back : turn][::-1]])
-    return window_rows(film, window)[-1]
+    return last_window(np.concatenate([rows[: turn + 1], rows[turn - back : turn][::-1]]), window)
+
+
+def last_window(rows: Int64, window: int) -> Int64:
+    """The window (K,) that ends at the last frame of (T,) rows in order of time."""
+    return window_rows(rows[-window:], window)[-1]

@@ -47,6 +47,17 @@ def parent_of(episode: _Described) -> str | None:
     return parent if isinstance(parent, str) else None
 
 
+def is_attempt(episode: _Described) -> bool:
+    """Whether somebody tried the task in it: it is neither play nor a look back."""
+    return kind_of(episode) not in (PLAY, AFTERMATH)
+
+
+def referee_of(episode: _Described) -> bool | None:
+    """What the twin's predicate said after an episode, for evaluation alone; None where it didn't."""
+    said = (episode.metadata.get("evaluation") or {}).get("success")
+    return None if said is None else bool(said)
+
+
 def was_unsure(episode: _Judged) -> bool:
     """Whether nobody knows how an episode went because the judge was unsure: nothing is learned from its actions.
 
@@ -58,4 +69,4 @@ def was_unsure(episode: _Judged) -> bool:
 
 def teaches_actions(episode: _Judged) -> bool:
     """Whether a policy may learn from its actions: it is neither play nor a look back, nor `was_unsure`."""
-    return kind_of(episode) not in (PLAY, AFTERMATH) and not was_unsure(episode)
+    return is_attempt(episode) and not was_unsure(episode)

@@ -95,15 +95,21 @@ def monte_carlo_returns(rewards: Float32, terminated: Bool, truncated: Bool, gam
     return returns.astype(np.float32)
 
 
+def outcome_labels(length: int, outcome: Outcome, success_frames: int = SUCCESS_FRAMES) -> tuple[Float32, Bool, Bool]:
+    """Rewards and terminations as of `sparse_labels`, and truncations bool (T,): anything but success ends in one."""
+    rewards, terminated = sparse_labels(length, outcome, success_frames)
+    truncated = np.zeros(length, np.bool_)
+    truncated[-1] = outcome != "success"
+    return rewards, terminated, truncated
+
+
 def relabel(episode: Episode, outcome: Outcome, success_frames: int = SUCCESS_FRAMES) -> Episode:
     """The episode as it would have been recorded had the judge said `outcome`.
 
     Anything but success ends in a truncation: the recording stopped before the task was done. The id stays;
     give the result a new one to store it beside the original.
     """
-    rewards, terminated = sparse_labels(len(episode), outcome, success_frames)
-    truncated = np.zeros(len(episode), np.bool_)
-    truncated[-1] = outcome != "success"
+    rewards, terminated, truncated = outcome_labels(len(episode), outcome, success_frames)
     return replace(episode, outcome=outcome, rewards=rewards, terminated=terminated, truncated=truncated)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commands.evaluate.conditions import Conditions, evaluations_in, find_evaluation
-from trajectories.kinds import was_unsure
+from trajectories.kinds import referee_of, was_unsure
 from trajectories.store import EpisodeInfo, TrajectoryStore
 from trajectories.types import Direction, RobotSpec
 from trajectories.verdicts import Verdict, VerdictBook
@@ -133,7 +133,7 @@ def stream_of(infos: list[EpisodeInfo], verdicts: Mapping[str, Verdict] | None =
     """
     by_person = [(verdicts or {}).get(info.id) for info in infos]
     started = np.array([int(info.id.split("-")[0]) for info in infos], dtype=np.int64)
-    said = [(info.metadata.get("evaluation") or {}).get("success") for info in infos]
+    said = [referee_of(info) for info in infos]
     gaps = np.diff(started, prepend=started[:1]) / 60e9
     return Stream(
         steps=np.cumsum([0 if was_unsure(info) else info.length for info in infos], dtype=np.int64),

@@ -52,6 +52,7 @@ from policies.perception.loading import load_perception
 from trajectories.conditions import differences, read_conditions
 from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError
+from trajectories.kinds import referee_of
 from trajectories.store import TrajectoryStore
 
 
@@ -205,7 +206,7 @@ def judged_by(evaluation: Evaluation, data: Path, config: DictConfig) -> str:
     if not data.is_dir():  # pre-trained on stores of other runs
         return "Judged by the simulation's predicate. Fine-tuning was rewarded by the reward model alone."
     with TrajectoryStore(data, read_only=True) as store:
-        marked = sum((info.metadata.get("evaluation") or {}).get("success") is not None for info in store.infos())
+        marked = sum(referee_of(info) is not None for info in store.infos())
     text = (
         f"Judged by the simulation's predicate. It also marked {marked} recorded episodes as successes and failures, "
         "as a person would: pre-training and the reward model learned from these. Fine-tuning was rewarded by the "

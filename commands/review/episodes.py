@@ -14,7 +14,7 @@ from PIL import Image
 
 from commands.review.ordering import Judged, in_order
 from trajectories.errors import CorruptEpisodeError, InvalidEpisodeError, LinkError, StoreError
-from trajectories.kinds import AFTERMATH, PLAY, kind_of
+from trajectories.kinds import is_attempt, referee_of
 from trajectories.manifest import EpisodeInfo
 from trajectories.progress import progress_of
 from trajectories.store import TrajectoryStore
@@ -136,7 +136,7 @@ class ReviewedStore:
 
     def _infos(self) -> list[EpisodeInfo]:
         """The episodes that somebody judged an attempt."""
-        return [info for info in self.store.infos() if kind_of(info) not in (PLAY, AFTERMATH)]
+        return [info for info in self.store.infos() if is_attempt(info)]
 
     def _judged(self, info: EpisodeInfo) -> Judged:
         return Judged(
@@ -151,9 +151,9 @@ class ReviewedStore:
 
     def _opinion(self, info: EpisodeInfo) -> float | None:
         """Of an episode's end: the twin's predicate where it may be asked, else the judge's measure of progress."""
-        referee = (info.metadata.get("evaluation") or {}).get("success") if self._ask_referee else None
+        referee = referee_of(info) if self._ask_referee else None
         if referee is not None:
-            return float(bool(referee))
+            return float(referee)
         try:
             progress = progress_of(info.metadata, info.length, info.id)
         except InvalidEpisodeError:  # noted by something else

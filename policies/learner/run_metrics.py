@@ -12,7 +12,7 @@ from typing import Any
 from policies.learner.metrics import MetricsLog
 from policies.learner.rate_limiter import UpdateRateLimiter
 from policies.replay.dataset import ReplayEpisode
-from trajectories.kinds import was_unsure
+from trajectories.kinds import referee_of, was_unsure
 from trajectories.manifest import EpisodeInfo
 from trajectories.types import DIRECTIONS, Direction, Episode, Float32, Outcome
 
@@ -60,9 +60,9 @@ class TrainingRecord:
         }
         if rewards is not None:
             entry["episode/return"] = float(rewards.sum())
-        predicate = (episode.metadata.get("evaluation") or {}).get("success")
+        predicate = referee_of(episode)
         if predicate is not None:
-            entry["episode/predicate"] = float(bool(predicate))
+            entry["episode/predicate"] = float(predicate)
         return entry | self.rates()
 
     def rate(self, direction: Direction) -> float:

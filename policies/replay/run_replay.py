@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from policies.perception.protocol import Perception
 from policies.replay.dataset import ReplayEpisode, for_replay
 from policies.replay.replay import Replay
@@ -16,7 +14,7 @@ from policies.replay.replay_parts import ReplayParts
 from policies.replay.shaping import NO_SHAPING, Labels, Shaping
 from trajectories.errors import CheckpointError, CorruptEpisodeError
 from trajectories.kinds import was_unsure
-from trajectories.labels import monte_carlo_returns, sparse_labels
+from trajectories.labels import monte_carlo_returns, outcome_labels
 from trajectories.manifest import EpisodeInfo, describe
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode, Outcome
@@ -96,9 +94,7 @@ class RunReplay:
         if place is None:
             return False
         length = int(self._marks[place][3])
-        rewards, terminated = sparse_labels(length, outcome)
-        truncated = np.zeros(length, np.bool_)
-        truncated[-1] = outcome != "success"
+        rewards, terminated, truncated = outcome_labels(length, outcome)
         returns = monte_carlo_returns(rewards, terminated, truncated, self.replay.gamma)
         labels = self._shaping.shaped(Labels(rewards, terminated, returns), info.metadata, info.id, self.replay.gamma)
         self.replay.relabel(

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from rewards.calibration import Calibration, Threshold
 from rewards.certified import CertifiedRules, certified_rules
 from rewards.classifier import ImageFeatures, frames_that_count
 from rewards.evaluation import episode_figures, figures_table, frame_figures
@@ -24,7 +23,7 @@ from rewards.generative.client import ChatClient
 from rewards.generative.config import GenerativeConfig
 from rewards.generative.judge import GenerativeReward, ending_of
 from rewards.kind import HeldOut, LoadedReward, RewardKind
-from rewards.rivals.judge import DecisionRules
+from rewards.rivals.stored_rules import described_rules, require_kind, stored_rules
 from rewards.samples import Samples
 from rewards.vlm_kind import MODEL_SETTINGS
 from trajectories.durable import replace_file
@@ -33,7 +32,6 @@ from trajectories.kinds import AFTERMATH, kind_of
 from trajectories.settings import merged
 from trajectories.types import DIRECTIONS, Direction, Episode, Float64, RobotSpec
 
-FORMAT = 1
 NAME = "generative_vlm"
 CALLS_FILE = "calls.jsonl"
 """In the folder of the reward model: a line for every question that was asked."""
@@ -68,16 +66,8 @@ class GenerativeKind(RewardKind):
                 answers.add(episode, client)
         words = {d: dict.fromkeys([*instructions.get(d, ()), *answers.wordings[d]]) for d in DIRECTIONS}
         rules = answers.rules(task, tuple(tuple(words[direction]) for direction in DIRECTIONS))
-        description = {
-            "format": FORMAT,
-            "kind": NAME,
-            "settings": asdict(config),
-            "calibration": asdict(rules.calibration),
-            "threshold": asdict(rules.threshold),
-            "frames": 1,
-            "goals": {text: index for index, direction in enumerate(DIRECTIONS) for text in words[direction]},
-            "spec": spec.to_dict(),
-        }
+        known = {text: index for index, direction in enumerate(DIRECTIONS) for text in words[direction]}
+        description = described_rules(NAME, config, rules, 1, known, spec)
         write_folder(folder, {"logits": torch.from_numpy(np.array(answers.logits))}, description)
         report = {"config": asdict(config), "task": task, **rules.report}
         replace_file(folder / "training.json", json.dumps(report, indent=1).encode())
@@ -98,21 +88,9 @@ class GenerativeKind(RewardKind):
         """
         description, _ = read_folder(folder, f"reward model of kind {NAME!r}")
         try:
-            if (description["format"], description["kind"]) != (FORMAT, NAME):
-                raise CheckpointError(
-                    f"{folder} holds kind {description['kind']!r} in format {description['format']}; this version "
-                    f"reads {NAME!r} in format {FORMAT}."
-                )
+            require_kind(description, NAME, folder)
             trained = merged(GenerativeConfig(), description["settings"], "reward")
-            rules = DecisionRules(
-                calibration=Calibration(**description["calibration"]),
-                threshold=Threshold(**description["threshold"]),
-                frames=1,
-                camera=trained.camera,
-                require_open_gripper=trained.require_open_gripper,
-                spec=RobotSpec.from_dict(description["spec"]),
-                goals={str(text): int(goal) for text, goal in description["goals"].items()},
-            )
+            rules = stored_rules(description, trained.camera, trained.require_open_gripper, frames=1)
         except (KeyError, TypeError, ValueError, ConfigError) as error:
             raise CheckpointError(
                 f"The reward model in {folder} is damaged: {error}. Run `regrasp train-reward` again."
@@ -195,8 +173,6 @@ class _Answers:
                 aftermath=False,
                 complete=True,
                 fold=number % config.folds,
-                film=np.zeros(0, np.int64),
-                film_labels=np.zeros(0, np.int8),
             )
         )
 

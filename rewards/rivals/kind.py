@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from rewards.backbone import Backbone
-from rewards.calibration import Calibration, Threshold
 from rewards.certified import CertifiedRules, certified_rules, judges_to_train
 from rewards.config import DecisionConfig, RewardConfig
 from rewards.evaluation import figures_table
@@ -22,8 +21,9 @@ from rewards.folder import read_folder, write_folder
 from rewards.gathering import RewardData, gather
 from rewards.kind import RewardKind
 from rewards.pairs import cross_pairs, joined, own_pairs
-from rewards.rivals.judge import DecisionRules, ScoredReward
+from rewards.rivals.judge import ScoredReward
 from rewards.rivals.scorer import Lessons, Scorer, Standardised, score_rows
+from rewards.rivals.stored_rules import described_rules, require_kind, stored_rules
 from rewards.samples import Wordings, samples_of
 from rewards.threads import computing_with
 from rewards.vlm_kind import MODEL_SETTINGS, backbone_from, threads_from
@@ -33,7 +33,6 @@ from trajectories.settings import merged
 from trajectories.types import Direction, Episode, Float64, RobotSpec
 
 Settings = TypeVar("Settings", bound=DecisionConfig)
-FORMAT = 1
 
 
 class RivalKind(RewardKind, Generic[Settings]):
@@ -84,17 +83,9 @@ class RivalKind(RewardKind, Generic[Settings]):
         data = gather(own, task, backbone, spec, self._gathering(config), instructions)
         rules, scorer = self._learn(data, task, backbone, config, progress)
         goals = {text: index for index, words in enumerate(data.wordings) for text in words}
-        description = {
-            "format": FORMAT,
-            "kind": self.name,
-            "settings": asdict(config),
+        description = described_rules(self.name, config, rules, config.frames, goals, spec) | {
             "backbone": {"name": backbone.name, "digest": backbone.digest},
             "scale": [scorer.centre, scorer.spread],
-            "calibration": asdict(rules.calibration),
-            "threshold": asdict(rules.threshold),
-            "frames": config.frames,
-            "goals": goals,
-            "spec": spec.to_dict(),
         }
         write_folder(folder, scorer.scorer.tensors(), description)
         report = {"config": asdict(config), "task": task, **rules.report}
@@ -119,15 +110,7 @@ class RivalKind(RewardKind, Generic[Settings]):
             self._require_own(description, folder, backbone)
             config = merged(self.defaults, description["settings"], "reward")
             scorer = Standardised(self.restore(_on(backbone, tensors), config), *map(float, description["scale"]))
-            rules = DecisionRules(
-                calibration=Calibration(**description["calibration"]),
-                threshold=Threshold(**description["threshold"]),
-                frames=config.frames,
-                camera=config.camera,
-                require_open_gripper=config.require_open_gripper,
-                spec=RobotSpec.from_dict(description["spec"]),
-                goals={str(text): int(goal) for text, goal in description["goals"].items()},
-            )
+            rules = stored_rules(description, config.camera, config.require_open_gripper, config.frames)
         except (KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
             raise CheckpointError(
                 f"The reward model in {folder} is damaged: {error}. Run `regrasp train-reward` again."
@@ -177,11 +160,7 @@ class RivalKind(RewardKind, Generic[Settings]):
         return rules, fitted(frozenset())
 
     def _require_own(self, description: Mapping[str, Any], folder: Path, backbone: Backbone) -> None:
-        if (description["format"], description["kind"]) != (FORMAT, self.name):
-            raise CheckpointError(
-                f"{folder} holds kind {description['kind']!r} in format {description['format']}; this version reads "
-                f"{self.name!r} in format {FORMAT}."
-            )
+        require_kind(description, self.name, folder)
         trained_on = description["backbone"]
         if trained_on["digest"] != backbone.digest:
             raise CheckpointError(

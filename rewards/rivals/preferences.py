@@ -27,7 +27,7 @@ from rewards.config import DecisionConfig
 from rewards.rivals.goal_pictures import require_shown
 from rewards.rivals.kind import RivalKind
 from rewards.rivals.preference_pairs import pairs_of_file, pairs_of_outcomes, read_pairs
-from rewards.rivals.scorer import Lessons
+from rewards.rivals.scorer import Lessons, minimised
 from trajectories.errors import ConfigError
 from trajectories.types import Float64, Int64
 
@@ -168,12 +168,10 @@ def _trained(lessons: Lessons, better: Int64, worse: Int64, config: PreferencesC
     rng = np.random.default_rng(seed)
     pooled = lessons.data.features.pooled
     network = RewardNetwork(pooled.shape[1], config).to(pooled.device)
-    optimiser = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
-    for _ in range(config.steps):
+
+    def loss() -> Tensor:
         drawn = rng.integers(len(better), size=config.batch)
         rewards = network(lessons.features(np.concatenate([better[drawn], worse[drawn]])).pooled)
-        loss = preference_loss(rewards[: config.batch], rewards[config.batch :])
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-    return network.eval().requires_grad_(False)
+        return preference_loss(rewards[: config.batch], rewards[config.batch :])
+
+    return minimised(network, loss, config.steps, config.learning_rate)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rewards.classifier import ImageFeatures
 from rewards.gathering import EpisodeRows, RewardData
 from rewards.pairs import Pairs
 from trajectories.types import Float64, Int64
 
+Network = TypeVar("Network", bound=nn.Module)
 _LEAST_SPREAD = 1e-9
 _CHUNK = 512
 
@@ -99,3 +101,14 @@ class Standardised:
         """Standardised scores float64 (N,)."""
         standardised: Float64 = (np.asarray(self.scorer.score(features, goals)) - self.centre) / self.spread
         return standardised
+
+
+def minimised(network: Network, loss: Callable[[], Tensor], steps: int, learning_rate: float) -> Network:
+    """The network after so many steps of Adam on a loss that draws its own batch, in evaluation mode."""
+    optimiser = torch.optim.Adam(network.parameters(), lr=learning_rate)
+    for _ in range(steps):
+        value = loss()
+        optimiser.zero_grad(set_to_none=True)
+        value.backward()
+        optimiser.step()
+    return network.eval().requires_grad_(False)

@@ -24,7 +24,7 @@ from rewards.classifier import ImageFeatures
 from rewards.config import DecisionConfig
 from rewards.rivals.goal_pictures import require_shown
 from rewards.rivals.kind import RivalKind
-from rewards.rivals.scorer import Lessons
+from rewards.rivals.scorer import Lessons, minimised
 from trajectories.errors import ConfigError
 from trajectories.types import Float64, Int64
 
@@ -169,11 +169,9 @@ def _trained(lessons: Lessons, shown: Int64, others: Int64, config: ViceConfig, 
     rng = np.random.default_rng(seed)
     pooled = lessons.data.features.pooled
     model = Discriminator(pooled.shape[1], config).to(pooled.device)
-    optimiser = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
-    for _ in range(config.steps):
+
+    def loss() -> Tensor:
         goals, rest = (lessons.features(rng.choice(rows, config.batch)).pooled for rows in (shown, others))
-        loss = discriminator_loss(model, goals, rest, config.mixup)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        optimiser.step()
-    return model.eval().requires_grad_(False)
+        return discriminator_loss(model, goals, rest, config.mixup)
+
+    return minimised(model, loss, config.steps, config.learning_rate)
