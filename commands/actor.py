@@ -166,5 +166,6 @@ def describe(status: Any) -> str:
         for direction, tally in sorted(status.training.items(), reverse=True)
         if tally.recent_rate is not None
     ]
-    helps = sum(status.helps.values())
-    return ", ".join([*rates, f"{helps} resets", f"policy {status.policy_version}"])
+    helps, unsure = sum(status.helps.values()), sum(tally.unsure for tally in status.training.values())
+    doubts = [f"{unsure} unsure"] if unsure else []
+    return ", ".join([*rates, *doubts, f"{helps} resets", f"policy {status.policy_version}"])

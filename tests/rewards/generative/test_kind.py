@@ -197,4 +197,4 @@ def test_a_session_asks_when_time_has_ended_the_episode():
 def test_an_evaluation_asks_at_the_end():
     judge = RewardJudge(Concluding(RewardReading(0.9, True, True), None))
     assert judge.verdict(False, "") is True
-    assert judge.verdict(False, "") is False
+    assert judge.verdict(False, "") is None
