@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from rewards.certified import CertifiedRules, certified_rules
 from rewards.classifier import ImageFeatures, frames_that_count
-from rewards.evaluation import episode_figures, figures_table, frame_figures
+from rewards.evaluation import figures_table
 from rewards.folder import read_folder, write_folder
 from rewards.frames import OTHER, SUCCESS
 from rewards.gathering import EpisodeRows, Goal, RewardData
 from rewards.generative.client import ChatClient
 from rewards.generative.config import GenerativeConfig
 from rewards.generative.judge import GenerativeReward, ending_of
-from rewards.kind import HeldOut, LoadedReward, RewardKind
+from rewards.kind import RewardKind
 from rewards.rivals.stored_rules import described_rules, require_kind, stored_rules
 from rewards.samples import Samples
 from rewards.vlm_kind import MODEL_SETTINGS
@@ -104,26 +104,6 @@ class GenerativeKind(RewardKind):
                     f"settings say {getattr(asked, name)!r}. Give the same, or run `regrasp train-reward` again."
                 )
         return GenerativeReward(ChatClient(asked, folder / CALLS_FILE), trained, rules)
-
-    def evaluate(self, trained: LoadedReward, held_out: HeldOut) -> dict[str, Any]:
-        """Measure it on the ends of whole episodes; single frames are not asked about.
-
-        Raises:
-            ConfigError: For a reward model of another kind.
-        """
-        if not isinstance(trained, GenerativeReward):
-            raise ConfigError(f"Expected a generative model, got {type(trained).__name__}.")
-        stops, probabilities, above, truth, kinds = [], [], [], [], []
-        for item in held_out.episodes:
-            reading = trained.judge(ending_of(item.episode, trained.config)) if item.whole else None
-            if reading is not None:
-                stops.append((item.episode, len(item.episode) if reading.done else None))
-                probabilities.append(reading.probability)
-                above.append(reading.above)
-                truth.append(item.episode.outcome == "success")
-                kinds.append(item.kind)
-        figures = frame_figures(truth, probabilities, probabilities, [held_out.task] * len(truth), kinds, above)
-        return {"frames": figures, "whole_episodes": episode_figures(stops)}
 
 
 def chat_settings(settings: Mapping[str, Any], spec: RobotSpec) -> GenerativeConfig:

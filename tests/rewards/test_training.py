@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from helpers.judged_at_once import evaluate_episodes, evaluate_frames
 from helpers.sliding_square import GRIPPER, make_episode
 
 from rewards.config import RewardConfig
-from rewards.evaluation import evaluate_episodes, evaluate_frames, frame_figures
+from rewards.evaluation import frame_figures
 from rewards.files import load_classifier, save_classifier
 from rewards.gathering import gather
 from rewards.judge import VlmReward

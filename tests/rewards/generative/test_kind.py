@@ -16,6 +16,7 @@ from rewards.generative.client import Unanswered
 from rewards.generative.config import GenerativeConfig
 from rewards.generative.judge import GIVE_UP, ending_of
 from rewards.kind import HeldOut, HeldOutEpisode, observations_of
+from rewards.measuring import look_at
 from rewards.registry import KINDS
 from robot.interfaces import ConcludingReward, RewardReading
 from trajectories.errors import CheckpointError, ConfigError
@@ -140,10 +141,12 @@ def test_it_needs_episodes_of_both_kinds(trained, episodes, tmp_path):
 
 
 def test_whole_episodes_are_measured(judge, episodes):
-    held_out = HeldOut(
-        "slide", [], [HeldOutEpisode(e, [12], [e.outcome == "success"], e.outcome, True) for e in episodes[::5]]
-    )
-    figures = KIND.evaluate(judge, held_out)
+    held_out = [
+        HeldOutEpisode(e, [12], [e.outcome == "success"], e.outcome, True, look_at(judge, e)) for e in episodes[::5]
+    ]
+    aftermath = replace(held_out[0], kind="aftermath", whole=False)  # its frames are not asked about in a session
+    figures = KIND.evaluate(judge, HeldOut("slide", [], [*held_out, aftermath]))
+    assert figures["frames"]["all"]["frames"] == len(held_out)
     assert figures["whole_episodes"]["found"] == 1.0
     assert figures["whole_episodes"]["wrong_stops"] == 0.0
     assert figures["frames"]["all"]["auroc"] == 1.0
