@@ -14,7 +14,9 @@ from tqdm import tqdm
 
 from commands.attendance import Attended, attended
 from commands.learner import require_same_settings
+from commands.overrides import typed_keys
 from factory.calibration import mark_in_use
+from factory.judge_settings import require_trained_like
 from factory.judging import SessionJudge, require_progress, session_judge
 from factory.link import tls_of
 from factory.policy import require_online
@@ -112,6 +114,7 @@ def run(config: DictConfig) -> None:
     require_online(config)
     require_same_settings(config)  # a learner with these would refuse them, and this actor would wait for it
     folder = finetune_folder(config)
+    require_trained_like(config, typed_keys(), tqdm.write)
     require_unwritten(folder / OUTBOX)
     require_readable_task(config)
     folder.mkdir(parents=True, exist_ok=True)

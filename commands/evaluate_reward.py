@@ -14,6 +14,8 @@ from tqdm import tqdm
 from commands.collect.collect import record
 from commands.collect.parallel import run_jobs
 from commands.collect.plan import CollectJob, Kind
+from commands.overrides import typed_keys
+from factory.judge_settings import require_trained_like
 from factory.reward import reward_kind, reward_of
 from factory.run_folders import reward_folder
 from factory.spec import spec_of
@@ -92,6 +94,7 @@ def run(config: DictConfig) -> None:
     asked = config.evaluate_reward
     if asked.store is not None and asked.pictures is not None:
         raise ConfigError("Give evaluate_reward.store or evaluate_reward.pictures, not both.")
+    require_trained_like(config, typed_keys(), print)
     if asked.store is not None:
         evaluate_store(config, Path(asked.store))
     elif asked.pictures is not None:

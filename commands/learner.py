@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from commands.overrides import typed_keys
 from factory.calibration import mark_in_use
 from factory.data import other_robot
+from factory.judge_settings import require_trained_like
 from factory.link import tls_of
 from factory.method_settings import method_settings
 from factory.policy import agent_config, feeding_of, require_online, with_compile
@@ -107,6 +109,7 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
     spec = spec_of(config)
     require_online(config)
     agent, settings = agent_config(config), require_same_settings(config)
+    require_trained_like(config, typed_keys(), tqdm.write)  # where its judge is on this machine
     require_unwritten(finetune_folder(config) / EPISODES)
     pretrained = find_policy(config, "pretrained")
     if line := other_robot(config):

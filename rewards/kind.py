@@ -124,6 +124,21 @@ class RewardKind(ABC):
             SpecMismatchError: When it was trained for another robot.
         """
 
+    def training_settings(self, settings: Mapping[str, Any], spec: RobotSpec) -> dict[str, Any]:
+        """The settings that a reward model is made with and then keeps, by their names, plain; here none.
+
+        A session refuses typed ones that its reward model was not trained with (under "config" of `training.json`):
+        they would do nothing.
+
+        Args:
+            settings: As for `train`.
+            spec: As for `train`.
+
+        Raises:
+            ConfigError: For a wrong one.
+        """
+        return {}
+
     def evaluate(self, trained: LoadedReward, held_out: HeldOut) -> dict[str, Any]:
         """Measure a reward model by what it said of held-out data, as in a session; nothing is judged again.
 

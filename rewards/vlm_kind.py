@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +47,7 @@ class VlmKind(RewardKind):
         progress: Callable[[str, float], None],
     ) -> str:
         """Write classifier and `training.json`; returns the figures on held-out folds."""
-        raw = {key: value for key, value in settings.items() if key not in MODEL_SETTINGS}
-        raw["cameras"] = cameras_from(settings, spec)
-        config, backbone = merged(RewardConfig(), raw, "reward"), backbone_from(settings)
+        config, backbone = _config(settings, spec), backbone_from(settings)
         require_readable(backbone, {(task, direction): texts for direction, texts in instructions.items()})
         trained = train_reward(episodes, task, backbone, spec, config, progress, instructions)
         save_classifier(trained.classifier, folder)
@@ -65,6 +64,12 @@ class VlmKind(RewardKind):
         threads = threads_from(settings)
         return VlmReward(load_classifier(folder, backbone_from(settings), spec), threads)
 
+    def training_settings(self, settings: Mapping[str, Any], spec: RobotSpec) -> dict[str, Any]:
+        """All of its own; the cameras as it looks through them."""
+        config = asdict(_config(settings, spec))
+        del config["camera"]  # the first of them
+        return config
+
     def uncalibrated(self, trained: LoadedReward, probability: Float64) -> Float64:
         """The sigmoid of its logits; 0 stays 0, the probability of a frame that may not count.
 
@@ -74,6 +79,11 @@ class VlmKind(RewardKind):
         if not isinstance(trained, VlmReward):
             raise ConfigError(f"Expected a success classifier, got {type(trained).__name__}.")
         return sigmoid(trained.classifier.calibration.logits(probability))
+
+
+def _config(settings: Mapping[str, Any], spec: RobotSpec) -> RewardConfig:
+    raw = {key: value for key, value in settings.items() if key not in MODEL_SETTINGS}
+    return merged(RewardConfig(), raw | {"cameras": cameras_from(settings, spec)}, "reward")
 
 
 def backbone_from(settings: Mapping[str, Any], device: str | None = None) -> Backbone:

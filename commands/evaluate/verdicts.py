@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 from omegaconf import DictConfig
 
 from commands.evaluate.conditions import PREDICATE
+from commands.overrides import typed_keys
+from factory.judge_settings import require_trained_like
 from factory.judging import session_judge
 from factory.run_folders import reward_folder
 from robot.interfaces import ConcludingReward, RewardReading
@@ -158,5 +160,6 @@ def judge_of(config: DictConfig, station: Station) -> Judge:
 
 
 def _reward_judge(config: DictConfig) -> RewardJudge:
+    require_trained_like(config, typed_keys(), print)
     judge = session_judge(config, None, print)
     return RewardJudge(judge.reward, judge.beside)

@@ -35,6 +35,8 @@ from trajectories.types import DIRECTIONS, Direction, Episode, Float64, RobotSpe
 NAME = "generative_vlm"
 CALLS_FILE = "calls.jsonl"
 """In the folder of the reward model: a line for every question that was asked."""
+_OF_USE = ("address", "key_env", "timeout_s", "retries", "backoff_s", "pair_prompt")
+"""Settings that may change between training and use."""
 
 
 class GenerativeKind(RewardKind):
@@ -104,6 +106,11 @@ class GenerativeKind(RewardKind):
                     f"settings say {getattr(asked, name)!r}. Give the same, or run `regrasp train-reward` again."
                 )
         return GenerativeReward(ChatClient(asked, folder / CALLS_FILE), trained, rules)
+
+    def training_settings(self, settings: Mapping[str, Any], spec: RobotSpec) -> dict[str, Any]:
+        """What decides answers and rules; not where the server is and how patiently it is asked."""
+        config = asdict(chat_settings(settings, spec))
+        return {name: value for name, value in config.items() if name not in _OF_USE}
 
 
 def chat_settings(settings: Mapping[str, Any], spec: RobotSpec) -> GenerativeConfig:
