@@ -104,11 +104,15 @@ class Certificate:
         return "\n".join(lines)
 
     def require(self, config: DecisionConfig) -> None:
-        """Refuse a judge that is certainly not what was asked for.
+        """Refuse a judge that is certainly not what was asked for, or that can't tell successes from failures at all.
+
+        One whose scores say nothing is calibrated to the share of successes, so that it calls either nothing done or
+        everything; few episodes make neither certain.
 
         Raises:
             ConfigError: When more than `config.false_positive_rate` of the episodes without success, or less than
-                `LEAST_USEFUL_RECALL` of the successes, are called done with `CERTAINTY`. Says what to do.
+                `LEAST_USEFUL_RECALL` of the successes, are called done with `CERTAINTY`, or the successes are called
+                done no more often than the others. Says what to do.
         """
         sure = f"with {100 * CERTAINTY:.0f} % confidence"
         if lowest_rate(self.stopped, self.negatives, CERTAINTY) > config.false_positive_rate:
@@ -131,4 +135,13 @@ class Certificate:
                 "them, with the gripper open unless reward.require_open_gripper=false. Lower reward.frames, or record "
                 "demonstrations that go on for longer after success. If that is not it, the judge can't see the "
                 "difference: record more of both kinds, or give a larger backbone."
+            )
+        if self.found * self.negatives <= self.stopped * self.positives:
+            in_a_row = f" A decision takes reward.frames={config.frames} frames in a row that count."
+            raise ConfigError(
+                f"The judge can't tell successes from failures: it called {self.found} of {self.positives} held-out "
+                f"successes done, and {self.stopped} of {self.negatives} episodes without success. It was not saved."
+                f"{in_a_row if config.frames > 1 and not self.found else ''} See whether its cameras show what "
+                "makes the difference and whether the recorded outcomes are right, record more of both kinds, or give "
+                "another model (reward.backbone, of a model at an address reward.model or reward.prompt)."
             )

@@ -51,6 +51,19 @@ def test_a_judge_that_finds_nothing_is_refused():
         Certificate(0, 44, 0, 8).require(RewardConfig())
 
 
+@pytest.mark.parametrize(
+    ("stopped", "negatives", "found", "positives"),
+    [(0, 18, 0, 6), (0, 6, 0, 3), (6, 6, 6, 6), (1, 6, 1, 6), (2, 6, 1, 6)],
+)
+def test_a_judge_that_can_not_tell_at_all_is_refused_with_few_episodes_too(stopped, negatives, found, positives):
+    config = RewardConfig(false_positive_rate=0.9)  # not for stopping too many
+    with pytest.raises(ConfigError, match=rf"can't tell .* called {found} of {positives} .* {stopped} of {negatives} "):
+        Certificate(stopped, negatives, found, positives).require(config)
+    with pytest.raises(ConfigError, match=r"reward\.frames=3 frames in a row"):
+        Certificate(0, 18, 0, 6).require(RewardConfig())
+    Certificate(1, 6, 2, 6).require(config)
+
+
 def test_a_judge_that_finds_one_direction_alone_is_refused():
     both = {"forward": (13, 13), "backward": (12, 13)}
     Certificate(0, 44, 25, 26, both).require(RewardConfig())

@@ -140,6 +140,17 @@ def test_it_needs_episodes_of_both_kinds(trained, episodes, tmp_path):
         KIND.train(iter(good), "slide", WORDS, SPEC, settings, tmp_path, lambda *_: None)
 
 
+@pytest.mark.parametrize("answer", [lambda *_: 0.95, lambda *_: 0.05, lambda *_: 0.5])
+@pytest.mark.parametrize("counts", [(3, 9), (9, 3), (4, 4)])
+def test_a_model_that_always_says_the_same_is_refused(answer, counts, episodes, tmp_path):
+    by_outcome = [[e for e in episodes if e.outcome == outcome] for outcome in ("success", "failure")]
+    few = [episode for mine, count in zip(by_outcome, counts, strict=True) for episode in mine[:count]]
+    settings = {"model": "same", "folds": 3, "require_open_gripper": False}
+    with chat_server(answer) as (_, address), pytest.raises(ConfigError, match="was not saved"):
+        KIND.train(iter(few), "slide", WORDS, SPEC, settings | {"address": address}, tmp_path, lambda *_: None)
+    assert not (tmp_path / "reward.json").exists()
+
+
 def test_whole_episodes_are_measured(judge, episodes):
     held_out = [
         HeldOutEpisode(e, [12], [e.outcome == "success"], e.outcome, True, look_at(judge, e)) for e in episodes[::5]
