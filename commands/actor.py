@@ -121,8 +121,10 @@ def run(config: DictConfig) -> None:
     pretrained = find_policy(config, "pretrained")
     policy = load_policy(pretrained, spec_of(config), int(config.seed), mark_in_use(config))
     judge, stop = session_judge(config, policy, tqdm.write), threading.Event()
-    if float(config.finetune.shaping):
-        require_progress(judge.reward, config)
+    tuning = config.finetune
+    for key, weight in (("shaping", tuning.shaping), ("progress_weight", tuning.progress_weight)):
+        if float(weight):
+            require_progress(judge.reward, config, f"finetune.{key}", weight)
     with ExitStack() as stack:
         outbox = stack.enter_context(TrajectoryStore(folder / OUTBOX, spec_of(config)))
         bar = stack.enter_context(

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from policies.common.batch import Batch
 from policies.replay.nstep import label_columns
-from policies.replay.replay_checks import check_columns, check_observation, require_lengths, require_room
+from policies.replay.replay_checks import check_columns, check_observation, require_lengths, require_room, required_gain
 from policies.replay.replay_file import ReplayContents, load_contents, save_contents, settings_of
 from policies.replay.replay_memory import require_memory, row_fields, rows_of, slot_bytes
 from policies.replay.ring_buffer import Fields, RingBuffer
@@ -50,7 +50,7 @@ class Replay:
         action_size: A.
         device: Where batches arrive.
         storage_device: Where frames and transitions lie.
-        weights: How often a step is drawn, by its source.
+        weights: How often a step is drawn, by its source and what it gained.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Replay:
             storage_device: Where frames are kept and drawn; None keeps them on `device`. "cpu" with a GPU as `device`
                 leaves the GPU's memory to the networks: the processor gathers each batch into page-locked memory, which
                 is copied without waiting. The frames stay in ordinary memory, since only the processor reads them.
-            weights: How often a step is drawn, by its source; None draws all alike.
+            weights: How often a step is drawn, by its source and what it gained; None draws all alike.
             seed: Of the draws.
 
         Raises:
@@ -98,12 +98,11 @@ class Replay:
         self.device = torch.device(device)
         self.storage_device = self.device if storage_device is None else torch.device(storage_device)
         self.weights = weights or SourceWeights()
-        weighted = not self.weights.uniform
         rows = capacity if transitions is None else transitions
-        require_memory(capacity, rows, fields, action_size, weighted, self.storage_device)
-        self._slot = slot_bytes(fields, action_size, weighted)
+        require_memory(capacity, rows, fields, action_size, self.weights, self.storage_device)
+        self._slot = slot_bytes(fields, action_size, self.weights)
         self._frames = RingBuffer(capacity, fields, self.storage_device)
-        self._rows = RingBuffer(rows, row_fields(action_size, weighted), self.storage_device)
+        self._rows = RingBuffer(rows, row_fields(action_size, self.weights), self.storage_device)
         self._lengths: deque[int] = deque()  # steps of each episode held
         self._copies: deque[int] = deque()  # instructions that each is held under
         self._mass: deque[float] = deque([0.0])  # weights added up to each episode held, and before the first
@@ -144,6 +143,7 @@ class Replay:
         source: UInt8,
         instruction: int | Sequence[int],
         imitate: Bool | None = None,
+        gain: Float32 | None = None,
     ) -> None:
         """Append one whole episode of T steps; the oldest episodes are dropped when there is no room.
 
@@ -160,9 +160,11 @@ class Replay:
             source: uint8 (T,) values of `Source`.
             instruction: Row, or rows, of the agent's instruction table.
             imitate: bool (T,) steps that behaviour cloning copies; by default those not chosen by the policy.
+            gain: float32 (T,) progress that each step gained, 0 ... 1; needed where `weights` count it.
 
         Raises:
-            ConfigError: When lengths, shapes, dtypes or fields don't fit, or the episode is larger than the replay.
+            ConfigError: When lengths, shapes, dtypes or fields don't fit, the gains that count are missing, or the
+                episode is larger than the replay.
         """
         steps = len(executed)
         told = [instruction] if isinstance(instruction, int) else list(instruction)
@@ -181,10 +183,12 @@ class Replay:
             "source": source,
         }
         self._make_room(steps + 1, steps * len(told))
+        if self.weights.gains:
+            rows["gain"] = required_gain(gain, steps)
         rows = {name: np.concatenate([column] * len(told)) for name, column in rows.items()}
         rows["instruction"] = np.repeat(np.asarray(told, dtype=np.int64), steps)
         if not self.weights.uniform:
-            rows["mass"] = self._sum_weights(rows["source"])
+            rows["mass"] = self._sum_weights(rows["source"], rows.get("gain"))
         self._frames.append(observation)
         self._rows.append(rows)
         self._lengths.append(steps)
@@ -213,7 +217,7 @@ class Replay:
         self._rows.write("next_frame", row, np.tile(frame + np.arange(steps) + ahead, copies[episode]))
 
     def sample(self, batch_size: int) -> Batch:
-        """Draw `batch_size` transitions with replacement: uniformly, or by the weights of their sources.
+        """Draw `batch_size` transitions with replacement: uniformly, or by their weights.
 
         Raises:
             ConfigError: When the replay is empty, or holds only steps of weight 0.
@@ -321,7 +325,7 @@ class Replay:
         """Replace all that is held, and the draws, by the contents of a replay with the same settings.
 
         Args:
-            contents: Its weights may differ from this replay's, which stay.
+            contents: Its weights may differ from this replay's, which stay, but for whether gains count.
 
         Raises:
             CheckpointError: An episode of it is too long for this replay.
@@ -329,7 +333,8 @@ class Replay:
         for name, ring in self._rings().items():
             ring.restart(contents.first[name])
         self._lengths, self._copies = deque(), deque()
-        self._mass = deque([contents.mass if contents.weights == asdict(self.weights) else 0.0])
+        alike = SourceWeights(**contents.weights) == self.weights
+        self._mass = deque([contents.mass if alike else 0.0])
         self.extend(contents)
 
     def extend(self, contents: ReplayContents) -> None:
@@ -358,8 +363,10 @@ class Replay:
             self._copies.append(copies)
             if not self.weights.uniform:
                 added = self._rows.end - size["rows"]
-                source = torch.cat([view.cpu() for view in self._rows.held("source", added)])
-                self._rows.write(_DERIVED, added, self._sum_weights(source.numpy()))
+                source = torch.cat([view.cpu() for view in self._rows.held("source", added)]).numpy()
+                gains = [view.cpu() for view in self._rows.held("gain", added)] if self.weights.gains else []
+                gain = torch.cat(gains).numpy() if gains else None
+                self._rows.write(_DERIVED, added, self._sum_weights(source, gain))
 
     def save(self, path: Path, about: Mapping[str, Any] | None = None) -> None:
         """Write the whole content and the draws into one file; see `policies.replay.replay_file.save_contents`."""
@@ -385,9 +392,9 @@ class Replay:
         """What the content depends on, and the draws (whose state differs from one kind of device to another)."""
         return settings_of(self._frames.fields, self.gamma, self.n_step, self.action_size, self.storage_device.type)
 
-    def _sum_weights(self, source: UInt8) -> Float64:
+    def _sum_weights(self, source: UInt8, gain: Float32 | None) -> Float64:
         """float64 (T,): sums of all weights up to each step of one more episode."""
-        sums = self._mass[-1] + np.cumsum(self.weights.of(source))
+        sums = self._mass[-1] + np.cumsum(self.weights.of(source, gain))
         self._mass.append(float(sums[-1]))
         return sums
 
