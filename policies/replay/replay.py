@@ -31,7 +31,7 @@ from policies.replay.replay_memory import require_memory, row_fields, rows_of, s
 from policies.replay.ring_buffer import Fields, RingBuffer
 from policies.replay.source_weights import SourceWeights, covering
 from trajectories.errors import CheckpointError, ConfigError
-from trajectories.types import ACTION_SIZE, Bool, Float32, Float64, Source, UInt8
+from trajectories.types import ACTION_SIZE, Bool, Float32, Source, UInt8
 
 _DERIVED = "mass"
 """The column that is computed from the others and not saved."""
@@ -187,10 +187,9 @@ class Replay:
             rows["gain"] = required_gain(gain, steps)
         rows = {name: np.concatenate([column] * len(told)) for name, column in rows.items()}
         rows["instruction"] = np.repeat(np.asarray(told, dtype=np.int64), steps)
-        if not self.weights.uniform:
-            rows["mass"] = self._sum_weights(rows["source"], rows.get("gain"))
         self._frames.append(observation)
         self._rows.append(rows)
+        self._weigh(steps * len(told))
         self._lengths.append(steps)
         self._copies.append(len(told))
 
@@ -361,12 +360,7 @@ class Replay:
                 ring.append_part(contents.columns[name], ring.end - contents.first[name], size[name])
             self._lengths.append(steps)
             self._copies.append(copies)
-            if not self.weights.uniform:
-                added = self._rows.end - size["rows"]
-                source = torch.cat([view.cpu() for view in self._rows.held("source", added)]).numpy()
-                gains = [view.cpu() for view in self._rows.held("gain", added)] if self.weights.gains else []
-                gain = torch.cat(gains).numpy() if gains else None
-                self._rows.write(_DERIVED, added, self._sum_weights(source, gain))
+            self._weigh(size["rows"])
 
     def save(self, path: Path, about: Mapping[str, Any] | None = None) -> None:
         """Write the whole content and the draws into one file; see `policies.replay.replay_file.save_contents`."""
@@ -392,11 +386,14 @@ class Replay:
         """What the content depends on, and the draws (whose state differs from one kind of device to another)."""
         return settings_of(self._frames.fields, self.gamma, self.n_step, self.action_size, self.storage_device.type)
 
-    def _sum_weights(self, source: UInt8, gain: Float32 | None) -> Float64:
-        """float64 (T,): sums of all weights up to each step of one more episode."""
-        sums = self._mass[-1] + np.cumsum(self.weights.of(source, gain))
-        self._mass.append(float(sums[-1]))
-        return sums
+    def _weigh(self, count: int) -> None:
+        """Write the sums of all weights up to each of the newest `count` transitions, which are of one episode."""
+        if not self.weights.uniform:
+            start, names = self._rows.end - count, ("source", "gain") if self.weights.gains else ("source",)
+            columns = [torch.cat([view.cpu() for view in self._rows.held(name, start)]).numpy() for name in names]
+            sums = self._mass[-1] + np.cumsum(self.weights.of(*columns))
+            self._mass.append(float(sums[-1]))
+            self._rows.write(_DERIVED, start, sums)
 
     def _make_room(self, frames: int, rows: int) -> None:
         while self.frames + frames > self.capacity or len(self) + rows > self._rows.capacity:

@@ -32,6 +32,7 @@ from policies.policy import load_policy
 from policies.replay import replay_settings
 from policies.replay.replay_memory import replay_bytes
 from policies.replay.replay_settings import ReplaySettings
+from policies.replay.source_weights import ALIKE
 from trajectories.errors import ConfigError
 from trajectories.store import TrajectoryStore
 from trajectories.types import Source
@@ -149,7 +150,7 @@ def test_settings_of_before_are_written_as_before():
 
 def test_a_replay_lies_where_it_is_wanted_or_where_there_is_room(monkeypatch):
     """1,000 frames of 100 float32 and a transition of 69 bytes each: 469,000 bytes."""
-    needed = replay_bytes(1000, 1000, {"state": ((100,), torch.float32)}, 7, False)
+    needed = replay_bytes(1000, 1000, {"state": ((100,), torch.float32)}, 7, ALIKE)
     assert needed == 469_000
 
     def place(keep, device, free):
