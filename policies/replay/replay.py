@@ -97,8 +97,7 @@ class Replay:
         self.capacity, self.gamma, self.n_step, self.action_size = capacity, gamma, n_step, action_size
         self.device = torch.device(device)
         self.storage_device = self.device if storage_device is None else torch.device(storage_device)
-        self.weights = weights or SourceWeights()
-        rows = capacity if transitions is None else transitions
+        self.weights, rows = weights or SourceWeights(), capacity if transitions is None else transitions
         require_memory(capacity, rows, fields, action_size, self.weights, self.storage_device)
         self._slot = slot_bytes(fields, action_size, self.weights)
         self._frames = RingBuffer(capacity, fields, self.storage_device)
@@ -160,11 +159,10 @@ class Replay:
             source: uint8 (T,) values of `Source`.
             instruction: Row, or rows, of the agent's instruction table.
             imitate: bool (T,) steps that behaviour cloning copies; by default those not chosen by the policy.
-            gain: float32 (T,) progress that each step gained, 0 ... 1; needed where `weights` count it.
+            gain: float32 (T,) progress that each step gained; needed where `weights` count it.
 
         Raises:
-            ConfigError: When lengths, shapes, dtypes or fields don't fit, the gains that count are missing, or the
-                episode is larger than the replay.
+            ConfigError: When lengths, shapes, dtypes, fields or gains don't fit, or it is larger than the replay.
         """
         steps = len(executed)
         told = [instruction] if isinstance(instruction, int) else list(instruction)
@@ -257,10 +255,9 @@ class Replay:
         index = index.to(self.storage_device)
         frame, next_frame = self._rows.take("frame", index), self._rows.take("next_frame", index)
         scalars = self._rows.take("scalars", index, self.device)
-        names = self._frames.fields
         return Batch(
-            observation={name: self._frames.take(name, frame, self.device) for name in names},
-            next_observation={name: self._frames.take(name, next_frame, self.device) for name in names},
+            observation={name: self._frames.take(name, frame, self.device) for name in self._frames.fields},
+            next_observation={name: self._frames.take(name, next_frame, self.device) for name in self._frames.fields},
             instruction=self._rows.take("instruction", index, self.device),
             action=self._rows.take("action", index, self.device),
             reward=scalars[:, 0],
@@ -332,8 +329,7 @@ class Replay:
         for name, ring in self._rings().items():
             ring.restart(contents.first[name])
         self._lengths, self._copies = deque(), deque()
-        alike = SourceWeights(**contents.weights) == self.weights
-        self._mass = deque([contents.mass if alike else 0.0])
+        self._mass = deque([contents.mass if SourceWeights(**contents.weights) == self.weights else 0.0])
         self.extend(contents)
 
     def extend(self, contents: ReplayContents) -> None:
@@ -389,7 +385,7 @@ class Replay:
     def _weigh(self, count: int) -> None:
         """Write the sums of all weights up to each of the newest `count` transitions, which are of one episode."""
         if not self.weights.uniform:
-            start, names = self._rows.end - count, ("source", "gain") if self.weights.gains else ("source",)
+            start, names = self._rows.end - count, ["source", "gain"][: 1 + self.weights.gains]
             columns = [torch.cat([view.cpu() for view in self._rows.held(name, start)]).numpy() for name in names]
             sums = self._mass[-1] + np.cumsum(self.weights.of(*columns))
             self._mass.append(float(sums[-1]))
