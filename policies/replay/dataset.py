@@ -102,7 +102,9 @@ def for_replay(
     )
 
 
-def under_all_wordings(episodes: Iterable[Episode], perception: Perception, gamma: float) -> Iterator[ReplayEpisode]:
+def under_all_wordings(
+    episodes: Iterable[Episode], perception: Perception, gamma: float, shaping: Shaping = NO_SHAPING
+) -> Iterator[ReplayEpisode]:
     """The episodes as replay takes them, copies under other wordings without frames of their own where they can be.
 
     Frames are looked at, and kept, once for all wordings, unless what is kept of them depends on the wording.
@@ -111,14 +113,18 @@ def under_all_wordings(episodes: Iterable[Episode], perception: Perception, gamm
         episodes: Those of one id one after the other: an episode and its copies under other wordings.
         perception: How the policy sees.
         gamma: Discount of one step.
+        shaping: What progress adds to the rewards; under every wording the same.
+
+    Raises:
+        ConfigError: Progress counts, and none was noted.
     """
     for _, copies in groupby(episodes, key=lambda episode: episode.id):
         if perception.sees_words:
-            yield from (for_replay(copy, perception, gamma) for copy in copies)
+            yield from (for_replay(copy, perception, gamma, shaping) for copy in copies)
         else:
             same = list(copies)
             rows = tuple(perception.instruction(copy.instruction) for copy in same)
-            yield replace(for_replay(same[0], perception, gamma), instructions=rows)
+            yield replace(for_replay(same[0], perception, gamma, shaping), instructions=rows)
 
 
 def fill_replay(
