@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rewards.calibration import Calibration, choose_threshold, fit_calibration
-from rewards.certificate import Certificate
+from rewards.certificate import Certificate, by_chance
 from rewards.config import DecisionConfig
 from rewards.debounce import sustained
 from rewards.frames import OTHER
@@ -205,5 +205,12 @@ def try_rules(data: RewardData, task: str, samples: Samples, logits: HeldOutLogi
                     found.append((spans.direction, bool((spans.after >= rules.threshold).all())))
     each = {name: [hit for direction, hit in found if direction == name] for name in dict(found)}
     hits = {name: (sum(row), len(row)) for name, row in each.items()}
-    count = sum(hit for _, hit in found)
-    return Trial(probability, above, Certificate(sum(stopped), len(stopped), count, len(found), hits))
+    count, chance = sum(hit for _, hit in found), _ranked_by_chance(data, task, samples, logits.outer, config)
+    return Trial(probability, above, Certificate(sum(stopped), len(stopped), count, len(found), hits, chance))
+
+
+def _ranked_by_chance(data: RewardData, task: str, samples: Samples, logits: Float64, config: DecisionConfig) -> float:
+    """`rewards.certificate.by_chance` of how far successes get after, and all episodes before success."""
+    spans = list(episode_spans(data, task, samples, logits, config.frames))
+    after = [float(one.after.min()) for one in spans if one.success]
+    return by_chance(after, [float(one.before.max()) for one in spans if one.before is not None])
