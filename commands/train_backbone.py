@@ -16,9 +16,11 @@ from rewards.train_backbone import (
     BackboneTraining,
     CaptionedImages,
     Progress,
+    architecture_of,
     build_model,
     load_trained,
     save_backbone,
+    sized,
     train,
 )
 
@@ -35,7 +37,15 @@ def render(count: int, seed: int) -> CaptionedImages:
 
 
 def train_backbone(
-    path: Path, *, minutes: float, images: int, held_out: int, seed: int, resume: bool, train_text: bool = True
+    path: Path,
+    *,
+    minutes: float,
+    images: int,
+    held_out: int,
+    seed: int,
+    resume: bool,
+    train_text: bool = True,
+    image_size: int | None = None,
 ) -> list[Progress]:
     """Train the embedded backbone and save it.
 
@@ -47,6 +57,7 @@ def train_backbone(
         seed: Of the weights, the scenes and the order.
         resume: Go on from the weights in `path` with other scenes, instead of from random ones.
         train_text: Whether the text tower learns, too, see `rewards.train_backbone.BackboneTraining`.
+        image_size: Side of the pictures that it sees from now on, pixels; None leaves it.
 
     Returns:
         The progress lines.
@@ -54,13 +65,13 @@ def train_backbone(
     Raises:
         CheckpointError: When `resume` finds no fitting weights.
     """
-    model = load_trained(path) if resume else build_model(seed=seed)
+    model = load_trained(path, image_size) if resume else build_model(sized(image_size), seed)
     data = render(images, seed)
     checked = render(held_out, seed + HELD_OUT_SEED)
     lines: list[Progress] = []
 
     def report(line: Progress) -> None:
-        save_backbone(model, data.captions, path)
+        save_backbone(model, data.captions, path, architecture_of(model))
         lines.append(line)
         tqdm.write(
             f"step {line.step}  {line.seconds / 60:.1f} of {minutes:g} min  loss {line.loss:.2f}  "
@@ -83,5 +94,6 @@ def run(config: DictConfig) -> None:
         seed=int(config.seed),
         resume=bool(settings.resume),
         train_text=bool(settings.train_text),
+        image_size=None if settings.image_size is None else int(settings.image_size),
     )
     print(f"The backbone is in {path}; use it with reward.pretrained={path}.")

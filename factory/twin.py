@@ -38,6 +38,7 @@ class TwinSettings:
         depth: Those of the cameras that give depth, too.
         description: Of a task that a YAML describes (`factory.task.description_of`), or "".
         shift: What varies more than in training: a name of `sim.scene.spec.SHIFTS`.
+        frame_loss: Share of the cameras' frames that never arrive.
     """
 
     task: str
@@ -51,6 +52,7 @@ class TwinSettings:
     depth: tuple[str, ...] = ()
     description: str = ""
     shift: str = "none"
+    frame_loss: float = 0.0
 
     @classmethod
     def from_config(cls, config: DictConfig) -> TwinSettings:
@@ -67,6 +69,8 @@ class TwinSettings:
             world=str(robot.name),
             depth=depth_names(config),
             description=description_of(config),
+            shift=str(robot.get("shift", "none")),
+            frame_loss=float(robot.get("frame_loss", 0.0)),
         )
 
     def of_task(self, task: str) -> TwinSettings:
@@ -123,4 +127,5 @@ def cached_twin(settings: TwinSettings) -> Twin:
         depth=settings.depth,
         description=settings.description,
         shift=settings.shift,
+        frame_loss=settings.frame_loss,
     )

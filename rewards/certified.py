@@ -26,6 +26,7 @@ class CertifiedRules:
         calibration: Logit to probability.
         threshold: With what rules made like it did on held-out episodes.
         certificate: The same with bounds.
+        trust: How far the logits count against the prior, before calibration (`rewards.trust`).
         report: "threshold", "certificate" and "held_out" (`rewards.evaluation.frame_figures`) in plain JSON types.
     """
 
@@ -33,6 +34,7 @@ class CertifiedRules:
     threshold: Threshold
     certificate: Certificate
     report: dict[str, Any]
+    trust: float = 1.0
 
 
 def judges_to_train(folds: int) -> int:
@@ -47,6 +49,7 @@ def certified_rules(
     judge: Judge,
     config: DecisionConfig,
     step: Callable[[], None],
+    prior: Float64 | None = None,
 ) -> CertifiedRules:
     """Fit calibration and threshold to judges that never saw the episodes, and try rules made like them.
 
@@ -57,22 +60,24 @@ def certified_rules(
         judge: Trains a judge without some parts and applies it.
         config: Settings.
         step: Called after each judge that was trained.
+        prior: float64 (S,) zero-shot logits, against which a judge's have to show their worth; None for judges without.
 
     Raises:
         ConfigError: When frames or episodes of one kind are missing, or the rules are certainly not what was asked
             for (`rewards.certificate.Certificate.require`).
     """
     held_out = judge_held_out(judge, samples, config.folds, step)
-    rules = fit_rules(data, task, samples, held_out.outer, config)
-    trial = try_rules(data, task, samples, held_out, config)
+    rules = fit_rules(data, task, samples, held_out.outer, config, prior)
+    trial = try_rules(data, task, samples, held_out, config, prior)
     trial.certificate.require(config)
     threshold = trial.certificate.threshold(rules.threshold)
     report = {
         "threshold": asdict(threshold) | {"for_rate_alone": rules.for_rate},
+        "trust": rules.trust,
         "certificate": trial.certificate.figures(config.false_positive_rate),
         "held_out": _figures(data, samples, held_out.outer, trial),
     }
-    return CertifiedRules(rules.calibration, threshold, trial.certificate, report)
+    return CertifiedRules(rules.calibration, threshold, trial.certificate, report, rules.trust)
 
 
 def _figures(data: RewardData, samples: Samples, logits: Float64, trial: Trial) -> dict[str, Any]:

@@ -73,10 +73,12 @@ class Ensemble:
         members: In evaluation mode.
         time: Corrects their mean by the last frames, and says how far the task has come; None for judges that look at
             each frame alone.
+        trust: How far what they learned counts against the zero-shot logit (`rewards.trust`).
     """
 
     members: tuple[Member, ...]
     time: TimeNet | None = None
+    trust: float = 1.0
 
     @property
     def needs_trunk(self) -> bool:
@@ -91,10 +93,11 @@ class Ensemble:
     def judge_each(self, features: ImageFeatures, texts: Tensor, zero_shot: Tensor) -> tuple[Tensor, Tensor]:
         """The same with the logits (M, N) of each member; `time` corrects all alike."""
         logits = torch.stack([member(features, texts, zero_shot) for member in self.members])
-        if self.time is None:
-            return logits, torch.full_like(logits[0], torch.nan)
-        correction, progress = self.time(features.require_windows(), texts)
-        return logits + correction, torch.sigmoid(progress)
+        progress = torch.full_like(logits[0], torch.nan)
+        if self.time is not None:
+            correction, come = self.time(features.require_windows(), texts)
+            logits, progress = logits + correction, torch.sigmoid(come)
+        return logits if self.trust == 1.0 else zero_shot + self.trust * (logits - zero_shot), progress
 
 
 @dataclass(frozen=True)
@@ -221,6 +224,7 @@ class SuccessClassifier:
         time: Corrects the members' mean by the last frames, and says how far the task has come; None where each frame
             is looked at alone.
         doubt: When it is unsure; None for a classifier of a version that was never.
+        trust: How far what was learned counts against the backbone's zero-shot logit, see `rewards.trust`.
     """
 
     backbone: Backbone
@@ -234,6 +238,7 @@ class SuccessClassifier:
     wordings: tuple[str, ...] = ()
     time: TimeNet | None = None
     doubt: DoubtRules | None = None
+    trust: float = 1.0
 
     @property
     def camera(self) -> str:
@@ -243,7 +248,7 @@ class SuccessClassifier:
     @property
     def ensemble(self) -> Ensemble:
         """What judges, without its rules."""
-        return Ensemble(self.members, self.time)
+        return Ensemble(self.members, self.time, self.trust)
 
     @torch.no_grad()
     def logits(self, views: Views, instructions: Sequence[str]) -> NDArray[np.float64]:

@@ -57,6 +57,16 @@ class EnsembleTrainer:
             parts.append(ensemble.judge(features, text, self._backbone.zero_shot(features.pooled, text))[0])
         return torch.cat(parts).double().cpu().numpy() if parts else np.zeros(0)
 
+    @torch.no_grad()
+    def zero_shot(self, rows: Int64, texts: Int64) -> Float64:
+        """The backbone's own logits float64 (N,) of the same; arguments as of `logits`."""
+        parts = []
+        for start in range(0, len(rows), _CHUNK):
+            chosen = slice(start, start + _CHUNK)
+            text = self._wordings.texts[torch.from_numpy(texts[chosen]).to(self._wordings.texts.device)]
+            parts.append(self._backbone.zero_shot(self._features(rows[chosen]).pooled, text))
+        return torch.cat(parts).double().cpu().numpy() if parts else np.zeros(0)
+
     def _features(self, rows: Int64) -> ImageFeatures:
         return self._data.features[torch.from_numpy(rows).to(self._data.features.pooled.device)]
 

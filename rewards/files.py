@@ -50,6 +50,7 @@ def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[st
         "last_block": classifier.members[0].last_block is not None,
         "calibration": asdict(classifier.calibration),
         "threshold": asdict(classifier.threshold),
+        "trust": classifier.trust,
         "frames": classifier.frames,
         "cameras": list(classifier.cameras),
         "require_open_gripper": classifier.require_open_gripper,
@@ -98,6 +99,7 @@ def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = N
             spec=made_for,
             wordings=tuple(map(str, description.get("wordings", ()))),
             doubt=_doubt(description.get("doubt"), tensors),
+            trust=float(description.get("trust", 1.0)),
         )
     except (KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
         raise CheckpointError(f"The success classifier in {folder} is damaged: {error}. Train it again.") from error

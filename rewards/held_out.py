@@ -22,6 +22,7 @@ from rewards.debounce import sustained
 from rewards.frames import OTHER
 from rewards.gathering import RewardData
 from rewards.samples import Samples
+from rewards.trust import choose_trust, mixed
 from trajectories.errors import ConfigError
 from trajectories.types import Float64
 
@@ -74,20 +75,42 @@ class Rules:
         calibration: Logit to probability.
         threshold: What consecutive probabilities must reach.
         for_rate: The threshold that the stated false-positive rate alone asks for, before recall and floor.
+        trust: How far the logits count against the prior (`rewards.trust`), before calibration; 1 without one.
     """
 
     calibration: Calibration
     threshold: float
     for_rate: float
+    trust: float = 1.0
+
+    def probability(self, logits: Float64, prior: Float64 | None) -> Float64:
+        """Calibrated probabilities (S,) of logits and, where there is one, their prior (S,)."""
+        return self.calibration(mixed(logits, prior, self.trust))
 
 
-def fit_rules(data: RewardData, task: str, samples: Samples, logits: Float64, config: DecisionConfig) -> Rules:
+def fit_rules(
+    data: RewardData,
+    task: str,
+    samples: Samples,
+    logits: Float64,
+    config: DecisionConfig,
+    prior: Float64 | None = None,
+) -> Rules:
     """Calibration and threshold from held-out logits (S,) of the task's own frames; samples of NaN are left out.
 
     Calibration is of the frames that count towards done, all others never get a probability. The threshold is of
     whole episodes: a failure counts against it with all its frames, a success with those before it may have
     succeeded, both under the wording that they get furthest with; a success is found by its remaining frames, under
     the wording that finds it least.
+
+    Args:
+        data: Episodes.
+        task: The task that the rules are for.
+        samples: S samples.
+        logits: float64 (S,).
+        config: Settings.
+        prior: float64 (S,) zero-shot logits, against which the others have to show their worth; None where there are
+            none.
 
     Raises:
         ConfigError: When frames or episodes of one kind are missing.
@@ -100,8 +123,11 @@ def fit_rules(data: RewardData, task: str, samples: Samples, logits: Float64, co
             "reward.require_open_gripper such frames never count. Go on for some steps after letting go, or set "
             "reward.require_open_gripper=false for a task that ends with the gripper closed."
         )
-    calibration = fit_calibration(logits[usable], samples.labels[usable], samples.weights[usable])
-    probability = calibration(logits)
+    labels, weights, trust = samples.labels[usable], samples.weights[usable], 1.0
+    if prior is not None and not labels.all():
+        trust = choose_trust(logits[usable], prior[usable], labels, weights, samples.episode_of()[usable])
+    calibration = fit_calibration(mixed(logits, prior, trust)[usable], labels, weights)
+    probability = calibration(mixed(logits, prior, trust))
     seen = [spans for spans in episode_spans(data, task, samples, probability, config.frames) if spans.judged]
     choice = choose_threshold(
         [float(spans.before.max()) for spans in seen if spans.before is not None],
@@ -110,7 +136,7 @@ def fit_rules(data: RewardData, task: str, samples: Samples, logits: Float64, co
         config.least_recall,
         config.least_probability,
     )
-    return Rules(calibration, choice.value, choice.for_rate)
+    return Rules(calibration, choice.value, choice.for_rate, trust)
 
 
 @dataclass(frozen=True)
@@ -183,18 +209,27 @@ class Trial:
     certificate: Certificate
 
 
-def try_rules(data: RewardData, task: str, samples: Samples, logits: HeldOutLogits, config: DecisionConfig) -> Trial:
-    """For each part: make rules without it, then judge it by them.
+def try_rules(
+    data: RewardData,
+    task: str,
+    samples: Samples,
+    logits: HeldOutLogits,
+    config: DecisionConfig,
+    prior: Float64 | None = None,
+) -> Trial:
+    """For each part: make rules without it, then judge it by them. Arguments as of `fit_rules`.
 
     Raises:
         ConfigError: As `fit_rules`.
     """
     probability, above = np.full(len(samples), np.nan), np.zeros(len(samples), bool)
+    scores = np.full(len(samples), np.nan)  # what calibration and threshold are applied to
     stopped, found = [], list[tuple[str, bool]]()
     for fold in range(config.folds):
-        rules = fit_rules(data, task, samples, logits.inner[fold], config)
+        rules = fit_rules(data, task, samples, logits.inner[fold], config, prior)
         mine = samples.folds == fold
-        values = np.where(mine, rules.calibration(logits.outer), np.nan)
+        scores[mine] = mixed(logits.outer, prior, rules.trust)[mine]
+        values = np.where(mine, rules.probability(logits.outer, prior), np.nan)
         probability[mine] = np.where(samples.counts, values, 0.0)[mine]
         above[mine] = (samples.counts & (values >= rules.threshold))[mine]
         for spans in episode_spans(data, task, samples, values, config.frames):
@@ -205,12 +240,12 @@ def try_rules(data: RewardData, task: str, samples: Samples, logits: HeldOutLogi
                     found.append((spans.direction, bool((spans.after >= rules.threshold).all())))
     each = {name: [hit for direction, hit in found if direction == name] for name in dict(found)}
     hits = {name: (sum(row), len(row)) for name, row in each.items()}
-    count, chance = sum(hit for _, hit in found), _ranked_by_chance(data, task, samples, logits.outer, config)
+    count, chance = sum(hit for _, hit in found), _ranked_by_chance(data, task, samples, scores, config)
     return Trial(probability, above, Certificate(sum(stopped), len(stopped), count, len(found), hits, chance))
 
 
-def _ranked_by_chance(data: RewardData, task: str, samples: Samples, logits: Float64, config: DecisionConfig) -> float:
-    """`rewards.certificate.by_chance` of how far successes get after, and all episodes before success."""
-    spans = list(episode_spans(data, task, samples, logits, config.frames))
+def _ranked_by_chance(data: RewardData, task: str, samples: Samples, scores: Float64, config: DecisionConfig) -> float:
+    """`rewards.certificate.by_chance` of how far successes get after, and all episodes before success, by scores (S,)."""
+    spans = list(episode_spans(data, task, samples, scores, config.frames))
     after = [float(one.after.min()) for one in spans if one.success]
     return by_chance(after, [float(one.before.max()) for one in spans if one.before is not None])

@@ -74,6 +74,10 @@ class Samples:
         """Number of samples."""
         return len(self.rows)
 
+    def episode_of(self) -> Int64:
+        """Index of the episode of each own sample, the number of episodes for all others: int64 (S,)."""
+        return np.searchsorted(self.episodes[1:], np.arange(len(self)), side="right").astype(np.int64)
+
     def series(self, values: Float64, episode: int) -> Float64:
         """What `values` (S,) hold of one episode's own frames: (T + 1, W), a column a wording."""
         start, end = int(self.episodes[episode]), int(self.episodes[episode + 1])

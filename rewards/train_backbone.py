@@ -36,7 +36,10 @@ ARCHITECTURE: dict[str, Any] = {
     "init_logit_bias": -4.0,
 }
 """open_clip's configuration of the embedded model: 3.8 M parameters, 62 % of them the token table."""
+STRIDE = 32
+"""Pixels of a picture for each place of the image tower's last map."""
 _NOT_TEXT = ("visual.", "logit_")
+_PLACES = "visual.attnpool.positional_embedding"
 
 
 @dataclass(frozen=True)
@@ -134,8 +137,13 @@ def build_model(architecture: dict[str, Any] | None = None, seed: int = 0) -> An
     return CLIP(**(architecture or ARCHITECTURE)).to(memory_format=torch.channels_last)
 
 
-def load_trained(path: Path) -> Any:
+def load_trained(path: Path, image_size: int | None = None) -> Any:
     """The model that `save_backbone` wrote, for more training.
+
+    Args:
+        path: Safetensors file with the configuration beside it.
+        image_size: Side of the square that the image tower shall see from now on, pixels: the places of its attention
+            pooling are interpolated, and it has to learn on. None leaves it.
 
     Raises:
         CheckpointError: When there is none or it does not fit its configuration.
@@ -144,11 +152,48 @@ def load_trained(path: Path) -> Any:
     from safetensors.torch import load
 
     try:
-        model = build_model(json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
-        model.load_state_dict(load(path.read_bytes()), strict=True)
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        architecture, tensors = (
+            json.loads(path.with_suffix(".json").read_text(encoding="utf-8")),
+            load(path.read_bytes()),
+        )
+        if image_size is not None:
+            architecture["vision_cfg"]["image_size"] = sized(image_size)["vision_cfg"]["image_size"]
+        model = build_model(architecture)
+        places = model.visual.attnpool.positional_embedding
+        tensors[_PLACES] = _resized_places(tensors[_PLACES].float(), len(places))
+        model.load_state_dict(tensors, strict=True)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"Can't go on from the backbone in {path}: {error}") from error
     return model
+
+
+def sized(image_size: int | None) -> dict[str, Any]:
+    """`ARCHITECTURE` for pictures of another size; None leaves it.
+
+    Raises:
+        ConfigError: For a size that isn't a multiple of the tower's stride.
+    """
+    if image_size is None:
+        return ARCHITECTURE
+    if image_size < STRIDE or image_size % STRIDE:
+        raise ConfigError(f"train_backbone.image_size must be a multiple of {STRIDE} pixels, got {image_size}.")
+    return ARCHITECTURE | {"vision_cfg": ARCHITECTURE["vision_cfg"] | {"image_size": image_size}}
+
+
+def architecture_of(model: Any) -> dict[str, Any]:
+    """open_clip's configuration of a model of `build_model` or `load_trained`."""
+    return sized(int(model.visual.image_size))
+
+
+def _resized_places(places: Tensor, count: int) -> Tensor:
+    """Embeddings of the mean and of a square of places, (1 + n², C), for a square of another size: (count, C)."""
+    if len(places) == count:
+        return places
+    mean, square = places[:1], places[1:]
+    side, wanted = math.isqrt(len(square)), math.isqrt(count - 1)
+    grid = square.reshape(1, side, side, -1).permute(0, 3, 1, 2)
+    grid = functional.interpolate(grid, (wanted, wanted), mode="bicubic", align_corners=False)
+    return torch.cat([mean, grid.permute(0, 2, 3, 1).reshape(wanted * wanted, -1)])
 
 
 def tokenise(captions: tuple[str, ...], context_length: int) -> Tensor:
@@ -205,8 +250,11 @@ def train(
         model.train()
         changed = augment(images[rows], settings.shift, settings.colour, generator)
         batch = standardise(resize(changed, side), CLIP_MEAN, CLIP_STD)
-        image, text, scale, bias = model(batch, tokens[columns])
-        loss = pairwise_loss(scale * image @ text.T + bias, truth[rows][:, columns], settings.positive_weight)
+        image = model.encode_image(batch, normalize=True)
+        with torch.set_grad_enabled(settings.train_text):
+            text = model.encode_text(tokens[columns], normalize=True)
+        logits = model.logit_scale.exp() * image @ text.T + model.logit_bias
+        loss = pairwise_loss(logits, truth[rows][:, columns], settings.positive_weight)
         model.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(learning, 5.0)

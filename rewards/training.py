@@ -83,12 +83,14 @@ def train_reward(
         return trainer.logits(ensemble, samples.rows[chosen], samples.texts[chosen])
 
     progress(f"ensemble 1 of {ensembles}", 0.5)
-    rules = certified_rules(data, task, samples, judge, config, step)
+    prior = trainer.zero_shot(samples.rows, samples.texts)
+    rules = certified_rules(data, task, samples, judge, config, step, prior)
     deployed = trainer.train(learnt)
     classifier = SuccessClassifier(
         backbone=backbone,
         members=deployed.members,
         time=deployed.time,
+        trust=rules.trust,
         calibration=rules.calibration,
         threshold=rules.threshold,
         frames=config.frames,

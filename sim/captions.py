@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from robot.control.pose import Pose
 from sim.tasks import TASKS, Task
-from sim.tasks.task import REACH_X, REACH_Y, yaw_of
+from sim.tasks.borders import border_place
+from sim.tasks.task import OVERHANG, REACH_Y, yaw_of
 from sim.twin import Twin, make_twin
 from trajectories.errors import KinematicsError
 from trajectories.types import DIRECTIONS, Float64, UInt8
@@ -24,6 +25,10 @@ from trajectories.types import DIRECTIONS, Float64, UInt8
 Relation = Literal["done", "at", "touched", "held_above", "edge", "held", "on_table", "hovered", "away"]
 _SETTLE_NS = 80_000_000
 _FRAMES_PER_SCENE = 6
+_FALLEN = 0.06
+"""Share of the standing objects that have fallen over."""
+_BORDER_M = 0.005
+"""Spread of the places about the last one that still counts, m."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Facts:
         held_above: Phrase of the place that it is held above, "table", or "" when it is not held in the air.
         touched: The gripper is around it while it stands.
         hovered: The open gripper is just above it.
+        fallen: It lies on its side; whether it is at an edge or on the table then, the captions don't mean to say.
     """
 
     noun: str
@@ -62,11 +68,14 @@ class Facts:
     held_above: str = ""
     touched: bool = False
     hovered: bool = False
+    fallen: bool = False
 
-    def truth(self, caption: Caption) -> bool:
-        """Whether the caption is true. One that speaks of another object is false."""
+    def truth(self, caption: Caption) -> bool | None:
+        """Whether the caption is true; None where nobody can say. One that speaks of another object is false."""
         if caption.noun != self.noun:
             return False
+        if self.fallen and caption.relation in ("edge", "on_table"):
+            return None
         held = bool(self.held_above)
         here = self.at == caption.place
         answers: dict[Relation, bool] = {
@@ -90,7 +99,7 @@ class CaptionedFrames:
     Attributes:
         images: uint8 (N, H, W, 3) RGB.
         captions: C distinct texts.
-        truth: int8 (N, C), 1 true, 0 false.
+        truth: int8 (N, C), 1 true, 0 false, -1 where nobody can say.
     """
 
     images: UInt8
@@ -124,7 +133,7 @@ def captions_of(task: Task) -> list[Caption]:
 def sample_captioned_frames(
     count: int,
     rng: np.random.Generator,
-    tasks: Sequence[str] = TASKS.own,
+    tasks: Sequence[str] | None = None,
     image_size: int = 96,
     progress: Callable[[int], None] | None = None,
 ) -> CaptionedFrames:
@@ -133,10 +142,12 @@ def sample_captioned_frames(
     Args:
         count: Number of images.
         rng: Draws everything.
-        tasks: Names of tasks.
+        tasks: Names of tasks, of which one may be named several times; None for all of the twin's, those that people
+            fine-tune as often as all others together.
         image_size: Pixels.
         progress: Called with the number of images since its last call.
     """
+    tasks = _all_tasks() if tasks is None else tasks
     captions = {caption.text: caption for name in tasks for caption in captions_of(TASKS[name])}
     images = np.empty((count, image_size, image_size, 3), np.uint8)
     truth = np.empty((count, len(captions)), np.int8)
@@ -148,11 +159,19 @@ def sample_captioned_frames(
                 twin.reset("forward", rng)
             facts = pose_state(twin, rng)
             images[index] = twin.env.observe().images["front"]
-            truth[index] = [facts.truth(caption) for caption in captions.values()]
+            said = (facts.truth(caption) for caption in captions.values())
+            truth[index] = [-1 if true is None else true for true in said]
             if progress is not None:
                 progress(1)
         twin.close()
     return CaptionedFrames(images, tuple(captions), truth)
+
+
+def _all_tasks() -> list[str]:
+    """Every task of the twin, targets so often that half of the images are theirs: their borders decide sessions."""
+    targets = [name for name in TASKS.own if TASKS[name].role == "target"]
+    others = [name for name in TASKS.own if name not in targets]
+    return others + targets * max(1, len(others) // max(1, len(targets)))
 
 
 def pose_state(twin: Twin, rng: np.random.Generator) -> Facts:
@@ -169,7 +188,7 @@ def _standing(twin: Twin, rng: np.random.Generator) -> Facts:
     task, scene = twin.task, twin.scene
     direction = DIRECTIONS[int(rng.integers(2))]
     goal = task.goals[direction]
-    kind = rng.choice(["goal", "edge", "anywhere"], p=[0.45, 0.35, 0.2])
+    kind = rng.choice(["goal", "edge", "anywhere"], p=[0.35, 0.45, 0.2])
     name, height = task.object, 0.0005
     if kind == "goal" and goal.on_top_of:
         base = scene.physics.body_pose(goal.on_top_of)[0]
@@ -184,9 +203,12 @@ def _standing(twin: Twin, rng: np.random.Generator) -> Facts:
     _arm_to(twin, _away(rng), 0.044)
     height = max(height, scene.surface_height(float(xy[0]), float(xy[1])))
     scene.place(name, (float(xy[0]), float(xy[1]), height + 0.0005), float(rng.uniform(-1, 1)))
+    fallen = task.skill != "push" and rng.random() < _FALLEN
+    if fallen:
+        _lay_down(twin, rng)
     scene.clock.sleep_until_ns(scene.clock.now_ns() + _SETTLE_NS)
     at = next((g.phrase for d, g in task.goals.items() if task.at_goal(scene, d)), "")
-    edge = "" if at else next((g.phrase for g in task.goals.values() if _overlaps(twin, g.fixture)), "")
+    edge = "" if at or fallen else next((g.phrase for g in task.goals.values() if _overlaps(twin, g.fixture)), "")
     gripper = rng.choice(["away", "hover", "touch"], p=[0.55, 0.2, 0.25])
     touched = hovered = False
     if gripper != "away":
@@ -200,7 +222,17 @@ def _standing(twin: Twin, rng: np.random.Generator) -> Facts:
         closed = gripper == "touch" and rng.random() < 0.7
         _arm_to(twin, Pose.of(tuple(tip), (0.0, 0.0, yaw)), info.grasp_width if closed else 0.044)
         touched, hovered = closed, gripper == "hover"
-    return Facts(task.noun, at=at, edge=edge, touched=touched, hovered=hovered)
+    return Facts(task.noun, at=at, edge=edge, touched=touched, hovered=hovered, fallen=fallen)
+
+
+def _lay_down(twin: Twin, rng: np.random.Generator) -> None:
+    """Turn the object onto its side where it stands."""
+    info = twin.scene.object(twin.task.object)
+    (x, y, z), _ = twin.scene.physics.body_pose(twin.task.object)
+    yaw, height = float(rng.uniform(-math.pi, math.pi)), float(z) + max(info.half_extent) + 0.001
+    roll = math.sqrt(0.5)  # a quarter of a turn about its x axis, then the yaw
+    turned = (roll * math.cos(yaw / 2), roll * math.cos(yaw / 2), roll * math.sin(yaw / 2), roll * math.sin(yaw / 2))
+    twin.scene.physics.set_free_body(twin.task.object, (float(x), float(y), height), turned)
 
 
 def _held(twin: Twin, rng: np.random.Generator) -> Facts:
@@ -238,14 +270,11 @@ def _away(rng: np.random.Generator) -> Pose:
 
 
 def _edge_place(twin: Twin, fixture: str, rng: np.random.Generator) -> Float64:
-    """A point near the fixture's edge, on any side, as often just inside as just outside."""
-    info = twin.scene.fixture(fixture)
-    angle = rng.uniform(0, 2 * math.pi)
-    way = np.array([math.cos(angle), math.sin(angle)])
-    reach = info.half_extent[0] if info.is_round else min(info.half_extent) / max(abs(way).max(), 1e-6)
-    radius = max(twin.scene.object(twin.task.object).half_extent)
-    place = info.position[:2] + way * (reach + rng.uniform(-1.0, 1.0) * radius)
-    return np.clip(place, (REACH_X[0], REACH_Y[0]), (REACH_X[1], REACH_Y[1]))
+    """A point near the border, on any side: half of them about the last place that still counts, where truth turns."""
+    widest = max(twin.scene.object(twin.task.object).half_extent)
+    last = -widest + OVERHANG
+    across = rng.normal(last, _BORDER_M) if rng.random() < 0.5 else rng.uniform(-1.2 * widest, 0.6 * widest)
+    return border_place(twin.scene.fixture(fixture), float(across), rng)
 
 
 def _overlaps(twin: Twin, fixture: str) -> bool:

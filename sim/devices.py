@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from robot.interfaces import ArmState, Frame
+from robot.interfaces import ArmState, Camera, Frame
 from sim.physics import Physics
 from sim.rendering import SceneRenderer, depth_in_mm
 from trajectories.types import Command
@@ -106,3 +106,33 @@ class SimCamera:
             return Frame(self._renderer.render(self._physics, self.name, self.size), self._physics.now_ns)
         image, metres = self._renderer.render_deep(self._physics, self.name, self.size)
         return Frame(image, self._physics.now_ns, depth_in_mm(metres))
+
+
+class LossyCamera:
+    """A camera some of whose frames never arrive: in their place the one before is shown, while it is not too old.
+
+    Args:
+        camera: Gives a new frame for every state of the world.
+        share: Of frames that are lost, 0 ... 1.
+        rng: Draws which.
+    """
+
+    def __init__(self, camera: Camera, share: float, rng: np.random.Generator) -> None:
+        self._camera, self._share, self._rng = camera, share, rng
+        self._newest: Frame | None = None
+        self._shown: Frame | None = None
+
+    def latest(self, max_age_ns: int) -> Frame:
+        """The newest frame that arrived; where that is older than `max_age_ns`, the next one is waited for."""
+        newest = self._camera.latest(max_age_ns)
+        if newest is not self._newest:
+            self._newest = newest
+            if self._rng.random() >= self._share:
+                self._shown = newest
+        if self._shown is None or newest.t_ns - self._shown.t_ns > max_age_ns:
+            self._shown = newest
+        return self._shown
+
+    def forget(self) -> None:
+        """Show nothing of before: the scene is another one."""
+        self._shown = None

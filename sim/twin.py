@@ -8,7 +8,9 @@ import numpy as np
 
 from robot.arms.registry import arm_model
 from robot.control.faults import Clearance, Fault, caused
+from robot.interfaces import Camera
 from robot.rollout.environment import RobotEnv
+from sim.devices import LossyCamera
 from sim.scene.scene import Scene
 from sim.scene.spec import SHIFTS
 from sim.tasks import Task
@@ -32,7 +34,14 @@ class Twin:
     """
 
     def __init__(
-        self, task: Task, scene: Scene, env: RobotEnv, spread: Spread, randomise: bool, rng: np.random.Generator
+        self,
+        task: Task,
+        scene: Scene,
+        env: RobotEnv,
+        spread: Spread,
+        randomise: bool,
+        rng: np.random.Generator,
+        lossy: Sequence[LossyCamera] = (),
     ) -> None:
         self.task = task
         self.scene = scene
@@ -41,6 +50,7 @@ class Twin:
         self._randomise = randomise
         self._rng = rng
         self._home = env.model.home
+        self._lossy = tuple(lossy)
 
     @property
     def rng(self) -> np.random.Generator:
@@ -68,6 +78,8 @@ class Twin:
         self.scene.physics.set_arm(self.env.kinematics.inverse(pose, near), self.env.limits.gripper_open_width)
         self.task.place_start(self.scene, rng, direction, self.spread)
         self.scene.clock.sleep_until_ns(self.scene.clock.now_ns() + _SETTLE_NS)
+        for camera in self._lossy:
+            camera.forget()
         self.env.resync()
 
     def rearrange(
@@ -150,6 +162,7 @@ def make_twin(
     depth: Sequence[str] = (),
     description: str = "",
     shift: str = "none",
+    frame_loss: float = 0.0,
 ) -> Twin:
     """Compile the twin of a task and reset it for the forward direction.
 
@@ -166,20 +179,29 @@ def make_twin(
         depth: Those of the cameras that give depth, too.
         description: Of a task that is none of `TASKS`, as of `sim.tasks.described`.
         shift: What varies more than in training: a name of `sim.scene.spec.SHIFTS`.
+        frame_loss: Share of the cameras' frames that never arrive, 0 ... 1.
 
     Raises:
-        ConfigError: For an unknown task, camera, spread, arm or shift.
+        ConfigError: For an unknown task, camera, spread, arm or shift, or a share that is none.
     """
     rng = np.random.default_rng(seed)
     chosen, model = task_of(task, description), arm_model(arm)
     if shift not in SHIFTS:
         raise ConfigError(f"There is no shift {shift!r} of the twin's looks; there are {', '.join(SHIFTS)}.")
+    if not 0.0 <= frame_loss < 1.0:
+        raise ConfigError(f"robot.frame_loss is a share of frames, at least 0 and below 1; got {frame_loss}.")
     scene = Scene(chosen.scene, seed=seed, randomise=randomise, variation=SHIFTS[shift], arm=model)
     sizes = {name: (size_of(name, image_size),) * 2 for name in cameras}
     spec = RobotSpec(cameras=sizes, joints=model.joints, depth=tuple(depth))
-    devices = {name: scene.camera(camera_of(name), size, name in depth) for name, size in sizes.items()}
-    env = RobotEnv(scene.arm, devices, scene.clock, spec, model=model, max_steps=max_steps)
-    twin = Twin(chosen, scene, env, spread, randomise, rng)
+    devices: dict[str, Camera] = {
+        name: scene.camera(camera_of(name), size, name in depth) for name, size in sizes.items()
+    }
+    lossy: dict[str, LossyCamera] = {}
+    if frame_loss:
+        losses = np.random.default_rng([seed, 1])
+        lossy = {name: LossyCamera(camera, frame_loss, losses) for name, camera in devices.items()}
+    env = RobotEnv(scene.arm, devices | lossy, scene.clock, spec, model=model, max_steps=max_steps)
+    twin = Twin(chosen, scene, env, spread, randomise, rng, tuple(lossy.values()))
     twin.reset("forward")
     env.instruction = chosen.instructions["forward"][0]
     return twin

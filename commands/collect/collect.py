@@ -65,6 +65,8 @@ def conditions_of(settings: TwinSettings, job: CollectJob) -> dict[str, Any]:
         "image_size": settings.image_size,
         "randomise": settings.randomise,
         "spread": settings.spread,
+        **({"shift": settings.shift} if settings.shift != "none" else {}),
+        **({"frame_loss": settings.frame_loss} if settings.frame_loss else {}),
         **({"depth": list(settings.depth)} if settings.depth else {}),
         **({"description": description} if (description := settings.of_task(job.task).description) else {}),
     }

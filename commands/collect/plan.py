@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sim.experts.failures import Failure
+from sim.experts.failures import BORDER, Failure
 from trajectories.types import DIRECTIONS, Direction
 
 Kind = Literal["demo", "failure", "prior", "play", "aftermath"]
@@ -67,7 +67,8 @@ def collect_plan(
         prior_episodes: Episodes per prior task and direction; every fourth is a deliberate failure.
         play: Play episodes of the target task.
         aftermath: Looks from home at what a demonstration left, per direction of the target task, and as many at what
-            was left on the goal's border (for the reward model).
+            was left on the goal's border, every second of them within a centimetre of where it begins to count (for the
+            reward model).
         noise: The expert's action noise.
         seed: Run seed.
         max_steps: Time limit of an episode, control steps (play has its own).
@@ -88,7 +89,7 @@ def collect_plan(
             add(task, direction, "failure", index, failures[index % len(failures)])
         for index in range(aftermath):  # what was done and what nearly was: a judge has to tell them apart
             add(task, direction, "aftermath", index, None)
-            add(task, direction, "aftermath", index, "edge")
+            add(task, direction, "aftermath", index, BORDER if index % 2 else "edge")
     for name in prior_tasks:
         for direction in DIRECTIONS:
             for index in range(prior_episodes):

@@ -28,6 +28,7 @@ from trajectories.errors import ConfigError
 RESULT = "result.json"
 PREDICATE = "physics predicate"
 ARRANGED = "as the person arranged it"
+_AS_EVER: dict[str, Any] = {"description": "", "shift": "none", "frame_loss": 0.0}
 _FIGURES = "evaluation.json"
 _OBSERVED = re.compile(r"cameras (\[.*\]) at (\d+)x\d+")
 _DIGEST = re.compile(rf"[0-9a-f]{{{SHOWN_DIGITS}}}")
@@ -50,6 +51,8 @@ class Conditions:
         seed: Of the starts.
         max_steps: Time limit, control steps.
         description: Of a task that a YAML describes, for the twin; "" for the twin's own and with a person's scene.
+        shift: What varied in the twin beyond all that training saw; "none" elsewhere.
+        frame_loss: Share of the cameras' frames that never arrived in the twin; 0 elsewhere.
     """
 
     task: str
@@ -64,13 +67,13 @@ class Conditions:
     seed: int
     max_steps: int
     description: str = ""
+    shift: str = "none"
+    frame_loss: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types; without an empty description, so that the twin's own tasks keep their digests."""
+        """Plain JSON types, without what is as ever (`_AS_EVER`), so that figures of before keep their digests."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        if not self.description:
-            del plain["description"]
-        return plain
+        return {name: value for name, value in plain.items() if _AS_EVER.get(name) != value}
 
     @property
     def digest(self) -> str:
@@ -101,7 +104,15 @@ def conditions_of(config: DictConfig, judge: str, reward: Path | None = None) ->
         seed=int(config.evaluate.seed),
         max_steps=int(config.task.max_steps),
         description="" if arranged else description_of(config),
+        shift=str(robot.get("shift", "none")),
+        frame_loss=float(robot.get("frame_loss", 0.0)),
     )
+
+
+def fits(noted: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether conditions are the wanted ones, as far as an earlier version noted them."""
+    asked = _AS_EVER | dict(wanted)
+    return completed(_AS_EVER | dict(noted), asked) == asked
 
 
 def folder_digest(folder: Path) -> str:
@@ -151,7 +162,7 @@ def find_evaluation(root: Path, place: str, conditions: Conditions) -> Evaluatio
     wanted = conditions.to_dict()
     for folder in (root / conditions.digest / place, root / place):
         found = _read(folder, place)
-        if found is not None and completed(found.conditions, wanted) == wanted:
+        if found is not None and fits(found.conditions, wanted):
             return found
     return None
 

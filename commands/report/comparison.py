@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from commands.evaluate.conditions import Evaluation, evaluations_in, require_alike
+from commands.evaluate.conditions import Evaluation, evaluations_in, fits, require_alike
 from commands.report.charts import Curve
 from commands.report.data import Stream, open_stream, stream_of
 from commands.report.sections import PARTS, first_and_last
 from commands.report.statistics import Estimate
 from factory.run_folders import start_of, tuning_folder
 from policies.learner.run_folder import EPISODES
-from trajectories.conditions import completed
 from trajectories.errors import ConfigError
 from trajectories.store import TrajectoryStore
 from trajectories.types import DIRECTIONS, Direction, RobotSpec
@@ -127,7 +126,7 @@ def _tunings(
 def _known_as(evaluation: Evaluation, others: Sequence[Evaluation]) -> str:
     """Its digest, or, where an earlier version noted less of the conditions, that of others that fit all it noted."""
     for other in others:
-        if completed(evaluation.conditions, other.conditions) == dict(other.conditions):
+        if fits(evaluation.conditions, other.conditions):
             return other.digest
     return evaluation.digest
 

@@ -63,7 +63,7 @@ def require_typed(
             OmegaConf.update(config, key, typed.partition("=")[2])
             continue
         expected = None if wanted is None else misfit(wanted, given, whole=key not in _FRACTIONS)
-        if expected is not None:
+        if expected is not None and not _is_one_of(_written_kind(verb, key).split(" or "), given):
             default = OmegaConf.select(base, key)
             default = "null" if default is None else repr(default)
             raise ConfigError(f"{key} must be {expected}, got {typed.partition('=')[2]!r}; the default is {default}.")
@@ -74,6 +74,13 @@ def _written_kind(verb: Verb, key: str) -> str:
     texts = texts_of(files(verb.config_module), verb.config_name, "")
     said = [one.kind for text, prefix in texts for one in settings_in(text, prefix) if one.key == key and one.kind]
     return said[-1] if said else ""
+
+
+def _is_one_of(words: Sequence[str], given: Any) -> bool:
+    """Whether a value is of one of the kinds that a file names for its setting, such as text, null or list."""
+    if (given is None and "null" in words) or (given == AUTO and AUTO in words):
+        return True
+    return any(misfit(_PROTOTYPES[word], given) is None for word in words if word in _PROTOTYPES)
 
 
 def misfit(wanted: Any, given: Any, whole: bool = True) -> str | None:

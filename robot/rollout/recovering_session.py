@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from robot.rollout.recovery import RECOVERABLE, Recovery
-from robot.rollout.session import ResetFreeSession, SessionStats
+from robot.rollout.session import ResetFreeSession
+from robot.rollout.session_stats import SessionStats
 from trajectories.types import Episode
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from robot.interfaces import RewardModel
 from robot.rollout.recovering_session import RecoveringSession
-from robot.rollout.session import SessionStats
+from robot.rollout.session_stats import SessionStats
 from trajectories.types import Episode
 
 

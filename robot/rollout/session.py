@@ -1,6 +1,6 @@
 """The reset-free session: do the task, undo it, for ever; ask for help only when stuck.
 
-    go home -> forward until the reward model says done, or time is up
+    go home -> forward until the reward model says done, or time is up (and it has looked at what then looks done)
     go home -> backward until the reward model says done, or time is up
     help when the scene is in trouble or after several failures in a row: the only resets there are
 
@@ -14,7 +14,7 @@ which nobody learns from.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,78 +23,16 @@ from robot.interfaces import ConcludingReward, Operator, Policy, RewardModel, Re
 from robot.rollout.environment import Applied, RobotEnv
 from robot.rollout.judging import BesideJudge
 from robot.rollout.persons_word import PersonsWord
+from robot.rollout.session_stats import SessionStats
 from trajectories.errors import ConfigError, SafetyError
-from trajectories.kinds import UNSURE_KEY, was_unsure
+from trajectories.kinds import UNSURE_KEY
 from trajectories.progress import noted_progress
 from trajectories.recorder import Recorder
 from trajectories.types import DIRECTIONS, Direction, Episode, Float32, Observation, Outcome, Source
 
 NOT_HOME = "the arm did not get home"
-
-
-@dataclass
-class SessionStats:
-    """What happened since the session began.
-
-    Attributes:
-        episodes: Recorded episodes.
-        steps: Their control steps.
-        outcomes: Direction -> the outcomes that count, in order: a person's, else the judge's; `unknown` ones were cut
-            short by a fault, or the judge was unsure.
-        helps: Reason -> how often help was asked for.
-        skipped: Episodes not begun because their goal was already reached.
-        consecutive_failures: Since the last success or help, by direction, and by both together under "any".
-        consecutive_unsure: Episodes in a row whose end the judge was unsure about, since the last help.
-    """
-
-    episodes: int = 0
-    steps: int = 0
-    outcomes: dict[Direction, list[Outcome]] = field(default_factory=lambda: {d: [] for d in DIRECTIONS})
-    helps: dict[str, int] = field(default_factory=dict)
-    skipped: int = 0
-    consecutive_failures: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("any", *DIRECTIONS), 0))
-    consecutive_unsure: int = 0
-    _ids: dict[Direction, list[str]] = field(default_factory=lambda: {d: [] for d in DIRECTIONS})
-
-    def success_rate(self, direction: Direction, last: int | None = None) -> float:
-        """Fraction of the judged episodes (the `last` ones or all) that succeeded; NaN when there is none."""
-        judged = [outcome for outcome in self.outcomes[direction] if outcome != "unknown"]
-        judged = judged[-last:] if last else judged
-        return judged.count("success") / len(judged) if judged else float("nan")
-
-    def count(self, episode: Episode, outcome: Outcome) -> None:
-        """Add a finished episode with the outcome that counts."""
-        self.episodes += 1
-        self.steps += len(episode)
-        self.outcomes[episode.direction].append(outcome)
-        self._ids[episode.direction].append(episode.id)
-        if outcome != "unknown":
-            self.consecutive_unsure = 0
-        elif was_unsure(episode):
-            self.consecutive_unsure += 1
-        self._lengthen_row(episode.direction, outcome)
-
-    def correct(self, id: str, direction: Direction, outcome: Outcome) -> None:
-        """Let another outcome of an episode count; a person who says so has looked, so the row of failures ends there.
-
-        A failure that passed for a success is the first of a new row.
-        """
-        if id in self._ids[direction]:
-            self.outcomes[direction][self._ids[direction].index(id)] = outcome
-        self.forgive()
-        self._lengthen_row(direction, outcome)
-
-    def _lengthen_row(self, direction: Direction, outcome: Outcome) -> None:
-        for row in ("any", direction):
-            if outcome == "success":
-                self.consecutive_failures[row] = 0
-            elif outcome == "failure":
-                self.consecutive_failures[row] += 1
-
-    def forgive(self) -> None:
-        """A new row of failures and of doubts begins, as after help."""
-        self.consecutive_unsure = 0
-        self.consecutive_failures = dict.fromkeys(self.consecutive_failures, 0)
+_MOST_LOOKS = 5
+"""Control steps at most in which the arm holds still after time is up, for a judge that sees the task done."""
 
 
 @dataclass(frozen=True)
@@ -215,6 +153,7 @@ class ResetFreeSession:
         self._recorder = Recorder(env.robot_spec)
         self._next: Direction = first
         self._progress: list[float | None] = []
+        self._looks = 0
 
     @property
     def next_direction(self) -> Direction:
@@ -236,7 +175,7 @@ class ResetFreeSession:
         """
         helped = self._get_ready()
         direction, observation, reading = self._begin()
-        self._progress = [reading.progress]
+        self._progress, self._looks = [reading.progress], 0
         version = self._policy.version
         id = self._recorder.begin(
             observation,
@@ -347,6 +286,21 @@ class ResetFreeSession:
                     return last
         if self._beside is not None and unjudged is not None:
             last = self._record(direction, unjudged, self._reward.update(unjudged.observation))
+        return last if last.done or unjudged is None else self._look_again(last, unjudged.applied.executed)
+
+    def _look_again(self, last: RewardReading, executed: Float32) -> RewardReading:
+        """The last reading; where the task looks done as time ends, the arm holds still until the judge has decided.
+
+        What it then sees is not recorded, since nobody acts in it.
+        """
+        still = np.zeros_like(executed)
+        still[-1] = executed[-1]
+        while last.above and not last.done and self._looks < _MOST_LOOKS:
+            if self._word is not None and self._word.ends_it:
+                break
+            self._env.apply(still)
+            last = self._reward.update(self._env.observe())
+            self._looks += 1
         return last
 
     def _outcome(self, last: RewardReading) -> tuple[Outcome, dict[str, Any]]:
@@ -388,6 +342,8 @@ class ResetFreeSession:
         """End the recording, count it and hand it on."""
         if self._referee is not None:
             extra = extra | {"evaluation": {"success": bool(self._referee(direction))}}
+        if self._looks:
+            extra = extra | {"looked_again": self._looks}
         extra = extra | noted_progress(self._progress)
         episode = self._recorder.finish(outcome, truncated=outcome != "success", metadata=extra)
         self.stats.count(episode, episode.outcome if self._word is None else self._word.ended(episode))

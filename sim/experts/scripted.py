@@ -10,9 +10,10 @@ import numpy as np
 
 from robot.control.home import action_towards
 from robot.control.pose import Pose
-from sim.experts.failures import FAILURES, Failure
+from sim.experts.failures import BORDER, FAILURES, Failure
 from sim.experts.noise import ActionNoise
-from sim.tasks.task import OVERHANG, REACH_X, REACH_Y, yaw_of
+from sim.tasks.borders import border_place
+from sim.tasks.task import OVERHANG, yaw_of
 from sim.twin import Twin
 from trajectories.errors import ConfigError
 from trajectories.types import Direction, Float32, Float64, Observation
@@ -32,6 +33,10 @@ _NEAR, _ROUGHLY = 0.012, 0.03
 _HOLDING_WIDTH = 0.004
 _BEYOND = 0.012
 """How far from a surface's border, at most, the failure "edge" lets go outside it, m."""
+_OUTSIDE = 0.003
+"""How far outside the last place that still counts the failure "edge" lets go at least, m."""
+_NEAR_BORDER = 0.010
+"""How far from the last place that still counts `BORDER` lets go at most, m."""
 
 Step = tuple[Float32, bool]
 """An action (7,) and whether it needs care (less noise)."""
@@ -60,7 +65,7 @@ class ScriptedExpert:
         Raises:
             ConfigError: For an unknown failure.
         """
-        if failure is not None and failure not in FAILURES:
+        if failure is not None and failure not in (*FAILURES, BORDER):
             raise ConfigError(f"There is no failure {failure!r}; there are {', '.join(FAILURES)}.")
         self._twin, self._task, self._rng = twin, twin.task, rng
         self._noise = ActionNoise(noise)
@@ -70,7 +75,7 @@ class ScriptedExpert:
         goal = twin.task.goals[direction]
         self._goal_object, self._goal_fixture = goal.on_top_of, goal.fixture
         self._goal = twin.task.goal_place(twin.scene, rng, goal)
-        if failure == "edge":
+        if failure in ("edge", BORDER):
             self._goal = self._edge_of(goal.fixture)
         elif failure == "wrong_place":
             self._goal = twin.task.free_place(twin.scene, rng, self._object, avoid=goal.fixture)
@@ -282,21 +287,15 @@ class ScriptedExpert:
         The object stands across the border there, by anything between a sliver and more than half of it: it is such
         places that a reward model has to tell from the surface itself, and the arm gets to all of its sides.
         """
-        angle = self._rng.uniform(0, 2 * math.pi)
         if not fixture:
+            angle = self._rng.uniform(0, 2 * math.pi)
             base = self._twin.scene.physics.body_pose(self._goal_object)[0][:2]
             return base + 0.03 * np.array([math.cos(angle), math.sin(angle)])
-        info, item = self._twin.scene.fixture(fixture), self._twin.scene.object(self._object)
-        across = float(self._rng.uniform(-max(item.half_extent) + OVERHANG, _BEYOND))
-        half = np.array(info.half_extent) + across
-        if info.is_round:
-            offset = half[0] * np.array([math.cos(angle), math.sin(angle)])
-        else:
-            offset = half * self._rng.uniform(-0.8, 0.8, 2)
-            axis = int(self._rng.integers(2))
-            offset[axis] = math.copysign(half[axis], math.cos(angle))
-        place = info.point(*offset)
-        return np.clip(place, (REACH_X[0], REACH_Y[0]), (REACH_X[1], REACH_Y[1]))
+        whole = -max(self._twin.scene.object(self._object).half_extent) + OVERHANG
+        least, most = (
+            (whole + _OUTSIDE, _BEYOND) if self._failure == "edge" else (whole - _NEAR_BORDER, whole + _NEAR_BORDER)
+        )
+        return border_place(self._twin.scene.fixture(fixture), float(self._rng.uniform(least, most)), self._rng)
 
     def _descend(self, offset: Float64) -> Iterator[Step]:
         """Down onto the grasp; above the object the fingers wait until they are astride it."""

@@ -54,6 +54,13 @@ def test_a_number_in_place_of_auto_stays_a_number():
     assert typed("threads=2", verb="train_reward").threads == 2
 
 
+def test_a_setting_takes_every_kind_that_its_file_names():
+    for value, kept in (("null", None), ("[a,b]", ["a", "b"]), ("a", "a")):
+        assert typed(f"train_reward.sessions={value}", verb="train_reward").train_reward.sessions == kept
+    with pytest.raises(ConfigError, match=r"train_reward\.sessions must be a text"):
+        typed("train_reward.sessions={a: 1}", verb="train_reward")
+
+
 def test_settings_without_a_default_are_checked_by_what_they_are_said_to_be():
     assert typed("board=5", verb="calibrate").board == "5"
     assert typed("calibrate.intrinsics=null", verb="calibrate").calibrate.intrinsics is None

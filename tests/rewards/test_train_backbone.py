@@ -14,10 +14,12 @@ from rewards.train_backbone import (
     BackboneTraining,
     CaptionedImages,
     accuracy,
+    architecture_of,
     build_model,
     load_trained,
     pairwise_loss,
     save_backbone,
+    sized,
     tokenise,
     train,
 )
@@ -131,3 +133,25 @@ def test_a_text_tower_that_stays_says_what_it_said(tmp_path):
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert any(name.startswith("visual.") for name in changed)
     assert not any(name.startswith(("token_", "positional_", "transformer.", "ln_final", "text_")) for name in changed)
+
+
+def test_a_tower_goes_on_with_larger_pictures(tmp_path):
+    path = tmp_path / "small.safetensors"
+    model = build_model(SMALL, seed=1)
+    save_backbone(model, CAPTIONS, path, SMALL)
+    larger = load_trained(path, 64)
+    assert larger.visual.image_size == 64
+    assert larger.encode_image(torch.rand(2, 3, 64, 64)).shape == (2, 32)
+    small, large = (m.visual.attnpool.positional_embedding.detach() for m in (load_trained(path), larger))
+    assert (len(small), len(large)) == (2, 5)  # the mean, and 1 and 2 x 2 places
+    torch.testing.assert_close(large, torch.cat([small, small[1:].expand(3, -1)]))  # one place says the same of all
+    assert torch.equal(load_trained(path).token_embedding.weight, larger.token_embedding.weight)
+
+
+def test_sizes_are_multiples_of_the_towers_stride():
+    assert sized(96)["vision_cfg"]["image_size"] == 96
+    assert sized(None) == ARCHITECTURE
+    assert architecture_of(build_model(sized(96))) == sized(96)
+    for size in (0, -32, 100):
+        with pytest.raises(ConfigError, match="multiple of 32"):
+            sized(size)

@@ -4,9 +4,10 @@ import numpy as np
 
 from robot.control.home import HomeRegion
 from sim.collect import AFTERMATH_STEPS, PLAY_STEPS, aftermath, collect_episode, play_cycle
+from sim.experts.failures import BORDER
 from sim.twin import make_twin
 from trajectories.labels import SUCCESS_FRAMES
-from trajectories.types import PROPRIO_NAMES, Source
+from trajectories.types import DIRECTIONS, PROPRIO_NAMES, Source
 
 
 def test_a_demonstration_ends_shortly_after_success_and_is_repeatable():
@@ -71,4 +72,21 @@ def test_play_grasps_and_lets_go_several_times():
     assert len(episode) <= PLAY_STEPS
     heights = episode.proprio[closed, 6]
     assert (heights > 0.004).mean() > 0.8  # something is between the fingers
+    twin.close()
+
+
+def test_looks_about_the_last_place_that_counts_show_both_outcomes():
+    twin = make_twin("pot_pick_place", seed=0)
+    outcomes, beyond = [], []
+    for seed in range(12):
+        episode = aftermath(twin, DIRECTIONS[seed % 2], np.random.default_rng(seed), failure=BORDER, max_steps=40)
+        goal = twin.task.goals[DIRECTIONS[seed % 2]].fixture
+        x, y, _ = twin.scene.physics.body_pose("pot")[0]
+        radius = twin.scene.object("pot").half_extent[0]
+        margins = np.linspace(-0.02, 0.02, 41)  # how far the pot sticks out, to the millimetre
+        beyond.append(next((m for m in margins if twin.scene.fixture(goal).contains(x, y, radius - m)), 1.0))
+        outcomes.append(episode.outcome)
+    assert {"success", "failure"} == set(outcomes)
+    assert max(beyond) < 0.02  # none lies further out than noise takes it
+    assert min(beyond) > -0.02
     twin.close()

@@ -5,6 +5,7 @@ import pytest
 
 from robot.control.poses import READY_JOINTS
 from robot.interfaces import Arm, Camera, Clock
+from sim.devices import LossyCamera
 from sim.scene.scene import Scene
 from sim.scene.spec import FixtureSpec, ObjectSpec, SceneSpec
 from trajectories.errors import ConfigError
@@ -115,3 +116,25 @@ def test_disturbed_state_is_reset(scene):
     scene.physics.data.qvel[:] = 1.0
     scene.rest()
     assert np.abs(scene.physics.data.qvel).max() == 0.0
+
+
+def test_a_lossy_camera_shows_the_frame_before_while_it_is_young_enough(scene):
+    camera = LossyCamera(scene.camera("front", (16, 16)), 0.2, np.random.default_rng(0))
+    ages = []
+    for _ in range(500):
+        scene.clock.sleep_until_ns(scene.clock.now_ns() + 200_000_000)
+        frame = camera.latest(250_000_000)
+        assert camera.latest(250_000_000) is frame  # asked again at the same instant, nothing else is lost
+        ages.append(scene.clock.now_ns() - frame.t_ns)
+    assert set(ages) == {0, 200_000_000}
+    lost = np.mean(np.array(ages) > 0)
+    assert 0.12 < lost < 0.22  # after an old frame comes a new one, whatever is lost: 0.2 / 1.2 = 0.167
+
+
+def test_a_lossy_camera_forgets_the_scene_before(scene):
+    camera = LossyCamera(scene.camera("front", (16, 16)), 1.0 - 1e-9, np.random.default_rng(0))
+    first = camera.latest(10**12)
+    scene.clock.sleep_until_ns(scene.clock.now_ns() + 8_000_000)
+    assert camera.latest(10**12) is first
+    camera.forget()
+    assert camera.latest(10**12).t_ns == scene.clock.now_ns()

@@ -16,7 +16,7 @@ def test_counts_and_unique_keys():
     assert len({job.key for job in jobs}) == len(jobs) == len({job.seed for job in jobs})
     assert [job.failure for job in jobs if job.kind == "failure"] == ["miss", "drop"] * 2
     assert sum(job.failure is not None for job in jobs if job.kind == "prior") == 4
-    assert Counter(job.failure for job in jobs if job.kind == "aftermath") == {None: 6, "edge": 6}
+    assert Counter(job.failure for job in jobs if job.kind == "aftermath") == {None: 6, "edge": 4, "border": 2}
 
 
 def test_the_same_settings_give_the_same_plan_and_another_seed_another():

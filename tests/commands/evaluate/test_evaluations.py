@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers.evaluated_runs import CONDITIONS
 
-from commands.evaluate.conditions import Evaluation
+from commands.evaluate.conditions import Evaluation, fits
 from commands.evaluate.evaluate import Plan, TrialResult, done_before, require_longer, table, write_results
 from trajectories.errors import ConfigError
 
@@ -83,3 +83,17 @@ def test_a_shorter_evaluation_does_not_take_the_place_of_a_longer_one(tmp_path):
         require_longer(tmp_path, "pretrained", CONDITIONS, replace(PLAN, episodes=1))
     with pytest.raises(ConfigError, match=r"and 9 .deterministic. would take its place"):
         require_longer(tmp_path, "pretrained", CONDITIONS, replace(PLAN, episodes=9, modes=("deterministic",)))
+
+
+def test_figures_under_a_shift_are_never_taken_for_those_without(tmp_path):
+    shifted = replace(CONDITIONS, shift="light", frame_loss=0.2)
+    assert "shift" not in CONDITIONS.to_dict()  # so that earlier figures keep their digests
+    assert shifted.to_dict()["frame_loss"] == 0.2
+    write(tmp_path, PLAN, False)
+    assert done_before(tmp_path, "pretrained", shifted, PLAN) is None
+    plain, other = CONDITIONS.to_dict(), shifted.to_dict()
+    assert fits(plain, plain)
+    assert fits(other, other)
+    assert not fits(plain, other)
+    assert not fits(other, plain)
+    assert fits({name: value for name, value in plain.items() if name != "arm"}, plain)  # an earlier version noted less

@@ -52,6 +52,48 @@ def test_time_up_is_a_failure_that_truncates():
     assert not episode.terminated.any()
 
 
+class InARow:
+    """Above its threshold where `frames` says so, done after three of them in a row."""
+
+    def __init__(self, frames):
+        self.frames, self.seen, self.row = frames, 0, 0
+
+    def reset(self, instruction):
+        self.seen = self.row = 0
+
+    def update(self, observation):
+        above = self.seen < len(self.frames) and self.frames[self.seen] == "1"
+        self.seen, self.row = self.seen + 1, self.row + 1 if above else 0
+        return RewardReading(0.9 if above else 0.1, self.row >= 3, above)
+
+
+@pytest.mark.parametrize(
+    ("frames", "outcome", "looks"),
+    [
+        # 5 steps, then the looks
+        ("0000111", "success", 2), ("000111", "success", 1), ("000010", "failure", 1), ("00000", "failure", 0),
+        ("01110", "success", 0), ("0000110", "failure", 2),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("beside", [False, True])
+def test_what_looks_done_as_time_ends_is_looked_at_until_the_judge_has_decided(frames, outcome, looks, beside):
+    session = make_session(judge=InARow(frames), max_steps=5, skip_done=False, judge_beside=beside)
+    episode = session.run_episode()
+    assert (episode.outcome, episode.metadata.get("looked_again", 0)) == (outcome, looks)
+    assert len(episode) == (4 if frames == "01110" else 5)  # the looks are no steps of it
+    assert session.stats.steps == len(episode)
+
+
+def test_the_arm_holds_still_while_it_is_looked_at_again():
+    env, _, _ = make_env()
+    applied, apply = [], env.apply
+    env.apply = lambda given: applied.append(np.array(given)) or apply(given)
+    episode = make_session(env=env, judge=InARow("0000111"), max_steps=5, skip_done=False).run_episode()
+    assert len(episode) == 5
+    for still in applied[-2:]:
+        np.testing.assert_array_equal(still, [0, 0, 0, 0, 0, 0, episode.executed[-1, 6]])
+
+
 def test_the_executed_action_is_recorded_beside_the_proposed_one():
     policy = WalkingPolicy(speed=3.0)  # beyond [-1, 1], and into the wall of the box
     episode = make_session(lambda _: None, max_steps=5, policy=policy).run_episode()

@@ -43,7 +43,8 @@ def test_a_steady_hand_is_done_well_before_time_is_up(twin):
 @pytest.mark.parametrize("name", ["push_puck", "stack_cube"])
 def test_failures_fail_when_pushing_and_stacking(name):
     twin = make_twin(name, seed=1, cameras=())
-    for failure in sorted(set(FAILURES) - {"drop"}):  # a drop may land in the goal
+    lucky = {"drop", "edge"} if name == "push_puck" else {"drop"}  # a drop may land in the goal, a push stop short
+    for failure in sorted(set(FAILURES) - lucky):
         for seed in range(2):
             assert run(twin, "forward", 500 + seed, noise=0.1, failure=failure) is None, failure
     twin.close()
