@@ -216,19 +216,27 @@ def try_rules(
     logits: HeldOutLogits,
     config: DecisionConfig,
     prior: Float64 | None = None,
+    trust: float = 1.0,
 ) -> Trial:
-    """For each part: make rules without it, then judge it by them. Arguments as of `fit_rules`.
+    """For each part: make rules without it, then judge it by them.
+
+    Args:
+        data: As of `fit_rules`, likewise what follows.
+        task: See there.
+        samples: See there.
+        logits: By judges that did not learn from the samples' parts.
+        config: See there.
+        prior: See there.
+        trust: That of the rules for all parts: how episodes are ranked to see whether chance might do so, too.
 
     Raises:
         ConfigError: As `fit_rules`.
     """
     probability, above = np.full(len(samples), np.nan), np.zeros(len(samples), bool)
-    scores = np.full(len(samples), np.nan)  # what calibration and threshold are applied to
     stopped, found = [], list[tuple[str, bool]]()
     for fold in range(config.folds):
         rules = fit_rules(data, task, samples, logits.inner[fold], config, prior)
         mine = samples.folds == fold
-        scores[mine] = mixed(logits.outer, prior, rules.trust)[mine]
         values = np.where(mine, rules.probability(logits.outer, prior), np.nan)
         probability[mine] = np.where(samples.counts, values, 0.0)[mine]
         above[mine] = (samples.counts & (values >= rules.threshold))[mine]
@@ -240,12 +248,13 @@ def try_rules(
                     found.append((spans.direction, bool((spans.after >= rules.threshold).all())))
     each = {name: [hit for direction, hit in found if direction == name] for name in dict(found)}
     hits = {name: (sum(row), len(row)) for name, row in each.items()}
+    scores = mixed(logits.outer, prior, trust)
     count, chance = sum(hit for _, hit in found), _ranked_by_chance(data, task, samples, scores, config)
     return Trial(probability, above, Certificate(sum(stopped), len(stopped), count, len(found), hits, chance))
 
 
 def _ranked_by_chance(data: RewardData, task: str, samples: Samples, scores: Float64, config: DecisionConfig) -> float:
-    """`rewards.certificate.by_chance` of how far successes get after, and all episodes before success, by scores (S,)."""
+    """`rewards.certificate.by_chance` of how far successes get after, and all episodes before success."""
     spans = list(episode_spans(data, task, samples, scores, config.frames))
     after = [float(one.after.min()) for one in spans if one.success]
     return by_chance(after, [float(one.before.max()) for one in spans if one.before is not None])
