@@ -95,6 +95,8 @@ class RewardConfig(DecisionConfig):
             never.
         unsure_spread: Standard deviation of the members' probabilities, mean over the deciding frames, beyond which
             they are at odds; 0.5 can't be exceeded.
+        unsure_margin: How near to the threshold the probability, mean over the deciding frames, is too near to say; 0:
+            never.
     """
 
     cameras: tuple[str, ...] = ()
@@ -113,6 +115,7 @@ class RewardConfig(DecisionConfig):
     finetune_last_block: bool = False
     unsure_rate: float = 0.02
     unsure_spread: float = 0.2
+    unsure_margin: float = 0.1
 
     @property
     def views(self) -> tuple[str, ...]:
@@ -133,6 +136,8 @@ class RewardConfig(DecisionConfig):
             raise ConfigError(f"reward.unsure_rate must be at least 0 and below 1, got {self.unsure_rate}.")
         if not 0.0 < self.unsure_spread <= 0.5:
             raise ConfigError(f"reward.unsure_spread must be above 0 and at most 0.5, got {self.unsure_spread}.")
+        if not 0.0 <= self.unsure_margin < 0.5:
+            raise ConfigError(f"reward.unsure_margin must be at least 0 and below 0.5, got {self.unsure_margin}.")
         if self.window < 0 or self.window == 1:
             raise ConfigError(f"reward.window must be 0 (each frame alone) or at least 2 frames, got {self.window}.")
         if not 0.0 <= self.mined <= 1.0 or self.augmentations < 0:

@@ -1,4 +1,4 @@
-"""When the success classifier doesn't know: a scene unlike its training data, or members at odds.
+"""When the success classifier doesn't know: another scene than in training, members at odds, the edge of its threshold.
 
 The distance of a frame is the Mahalanobis distance of its image embedding from those of the task's training frames
 (Lee et al., NeurIPS 2018, arXiv 1807.03888), see `rewards.doubt_fitting`. The median over an episode's frames so far
@@ -43,25 +43,30 @@ class DoubtRules:
         scene: Distance of a frame from the training data; None where only the members are asked.
         limit: An episode whose median distance is beyond this shows another scene.
         spread: Mean standard deviation of the members' probabilities beyond which they are at odds.
+        margin: How near to the threshold the probability, mean over the last frames, is too near to say (the reject
+            option of Chow 1970).
     """
 
     scene: SceneDistance | None
     limit: float
     spread: float
+    margin: float = 0.0
 
 
 class Doubt:
     """Follows an episode frame by frame. Unsure is said from the first frames that could decide anything."""
 
-    def __init__(self, rules: DoubtRules, frames: int) -> None:
-        """Follow by these rules; `frames` in a row decide."""
-        self._rules, self._frames = rules, frames
+    def __init__(self, rules: DoubtRules, frames: int, threshold: float) -> None:
+        """Follow by these rules; `frames` in a row above the threshold decide."""
+        self._rules, self._frames, self._threshold = rules, frames, threshold
         self._spreads: deque[float] = deque(maxlen=frames)
+        self._means: deque[float] = deque(maxlen=frames)
         self._distances: list[float] = []
 
     def reset(self) -> None:
         """Forget all frames."""
         self._spreads.clear()
+        self._means.clear()
         self._distances.clear()
 
     def update(self, embedding: Tensor, probabilities: Float64, counts: bool) -> bool:
@@ -73,9 +78,11 @@ class Doubt:
             counts: Whether the frame may count towards done; where it may not, the members' word is not asked.
         """
         self._spreads.append(float(probabilities.std()) if counts else 0.0)
+        self._means.append(float(probabilities.mean()) if counts else 0.0)
         if self._rules.scene is not None:
             self._distances.append(float(self._rules.scene(embedding)[0]))
         if len(self._spreads) < self._frames:
             return False
         strange = bool(self._distances) and float(np.median(self._distances)) > self._rules.limit
-        return strange or float(np.mean(self._spreads)) > self._rules.spread
+        near = abs(float(np.mean(self._means)) - self._threshold) < self._rules.margin
+        return strange or near or float(np.mean(self._spreads)) > self._rules.spread

@@ -30,7 +30,7 @@ def fit_doubt(data: RewardData, task: str, config: RewardConfig) -> DoubtRules:
     """
     mine = [episode for episode in data.episodes if data.goals[episode.goal][0] == task]
     if config.unsure_rate == 0.0:
-        return DoubtRules(None, math.inf, config.unsure_spread)
+        return DoubtRules(None, math.inf, config.unsure_spread, config.unsure_margin)
     scores: list[float] = []
     for fold in range(config.folds):
         rest = [episode for episode in mine if episode.fold != fold]
@@ -40,7 +40,8 @@ def fit_doubt(data: RewardData, task: str, config: RewardConfig) -> DoubtRules:
             for episode in mine
             if episode.fold == fold and not episode.aftermath and len(episode.rows) >= config.frames
         ]
-    return DoubtRules(fit_distance(_embeddings(data, mine)), _limit(scores, config.unsure_rate), config.unsure_spread)
+    limit = _limit(scores, config.unsure_rate)
+    return DoubtRules(fit_distance(_embeddings(data, mine)), limit, config.unsure_spread, config.unsure_margin)
 
 
 def fit_distance(embeddings: Tensor) -> SceneDistance:

@@ -142,7 +142,8 @@ def _time(
 
 def _doubt_to_dict(rules: DoubtRules) -> dict[str, Any]:
     """Plain JSON of the rules; the tensors of their distance are beside it."""
-    return {"limit": None if rules.scene is None else rules.limit, "spread": rules.spread}
+    limit = None if rules.scene is None else rules.limit
+    return {"limit": limit, "spread": rules.spread, "margin": rules.margin}
 
 
 def _doubt(description: dict[str, Any] | None, tensors: dict[str, torch.Tensor]) -> DoubtRules | None:
@@ -150,9 +151,10 @@ def _doubt(description: dict[str, Any] | None, tensors: dict[str, torch.Tensor])
     if description is None:
         return None
     spread, limit = float(description["spread"]), description["limit"]
+    margin = float(description.get("margin", 0.0))
     if limit is None:
-        return DoubtRules(None, math.inf, spread)
-    return DoubtRules(SceneDistance(tensors[_SCENE_MEAN], tensors[_SCENE_PRECISION]), float(limit), spread)
+        return DoubtRules(None, math.inf, spread, margin)
+    return DoubtRules(SceneDistance(tensors[_SCENE_MEAN], tensors[_SCENE_PRECISION]), float(limit), spread, margin)
 
 
 def _cameras(description: dict[str, Any]) -> tuple[str, ...]:

@@ -36,7 +36,9 @@ class VlmReward:
         self._trunk = classifier.ensemble.needs_trunk
         self._past: deque[tuple[Tensor, Tensor]] = deque(maxlen=classifier.time.window if classifier.time else 1)
         self._debounce = Debounce(classifier.threshold.value, classifier.frames)
-        self._doubt = None if classifier.doubt is None else Doubt(classifier.doubt, classifier.frames)
+        self._doubt = (
+            None if classifier.doubt is None else Doubt(classifier.doubt, classifier.frames, classifier.threshold.value)
+        )
         self._instruction: str | None = None
         self._text: Tensor = torch.empty(0)
 

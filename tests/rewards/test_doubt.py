@@ -70,8 +70,23 @@ def test_medians_are_of_the_frames_so_far():
     assert medians_so_far([3.0, 1.0, 9.0, 9.0, 9.0]).tolist() == [3.0, 2.0, 3.0, 6.0, 9.0]
 
 
+def test_a_probability_at_the_threshold_is_too_near_to_say():
+    doubt = Doubt(DoubtRules(None, math.inf, 0.5, margin=0.1), 3, 0.6)
+    embedding = torch.zeros(1, 4)
+
+    def ends(*probabilities, counts=True):
+        doubt.reset()
+        return [doubt.update(embedding, np.array([p, p]), counts) for p in probabilities][-1]
+
+    assert [ends(p, p, p) for p in (0.45, 0.51, 0.6, 0.69, 0.71, 0.99)] == [False, True, True, True, False, False]
+    assert ends(0.99, 0.6, 0.6) is False  # the mean over the frames that decide: 0.73
+    assert ends(0.0, 0.99, 0.99) is True  # 0.66
+    assert ends(0.6, 0.6) is False  # too few frames to decide anything
+    assert ends(0.6, 0.6, 0.6, counts=False) is False  # the gripper is closed: not done, without doubt
+
+
 def test_members_at_odds_are_unsure_over_the_deciding_frames_alone():
-    doubt = Doubt(DoubtRules(None, math.inf, 0.2), frames=2)
+    doubt = Doubt(DoubtRules(None, math.inf, 0.2), 2, 0.6)
     embedding = torch.zeros(1, 4)
     agreed, odd = np.array([0.9, 0.9]), np.array([0.9, 0.1])
     assert [doubt.update(embedding, p, True) for p in (odd, odd, agreed, agreed)] == [False, True, False, False]
@@ -120,7 +135,7 @@ def test_the_file_keeps_the_doubt_and_files_without_it_are_read(trained, backbon
 
 
 def test_a_rate_of_zero_never_asks_for_the_scene(backbone, spec, episodes, tmp_path):
-    config = replace(CONFIG, unsure_rate=0.0, unsure_spread=0.5)
+    config = replace(CONFIG, unsure_rate=0.0, unsure_spread=0.5, unsure_margin=0.0)
     classifier = train_reward(episodes, "slide", backbone, spec, config).classifier
     save_classifier(classifier, tmp_path)
     assert load_classifier(tmp_path, backbone).doubt == classifier.doubt == DoubtRules(None, math.inf, 0.5)
@@ -128,7 +143,7 @@ def test_a_rate_of_zero_never_asks_for_the_scene(backbone, spec, episodes, tmp_p
     assert not any(reading.unsure for reading in readings(classifier, strange))
 
 
-@pytest.mark.parametrize("bad", [{"unsure_rate": 1.0}, {"unsure_rate": -0.1}, {"unsure_spread": 0.0}])
+@pytest.mark.parametrize("bad", [{"unsure_rate": 1.0}, {"unsure_rate": -0.1}, {"unsure_spread": 0.0}, {"unsure_margin": 0.5}])
 def test_settings_out_of_range_are_named(bad):
     with pytest.raises(ConfigError, match="reward." + next(iter(bad))):
         RewardConfig(**bad)
