@@ -143,7 +143,9 @@ def test_a_rate_of_zero_never_asks_for_the_scene(backbone, spec, episodes, tmp_p
     assert not any(reading.unsure for reading in readings(classifier, strange))
 
 
-@pytest.mark.parametrize("bad", [{"unsure_rate": 1.0}, {"unsure_rate": -0.1}, {"unsure_spread": 0.0}, {"unsure_margin": 0.5}])
+@pytest.mark.parametrize(
+    "bad", [{"unsure_rate": 1.0}, {"unsure_rate": -0.1}, {"unsure_spread": 0.0}, {"unsure_margin": 0.5}]
+)
 def test_settings_out_of_range_are_named(bad):
     with pytest.raises(ConfigError, match="reward." + next(iter(bad))):
         RewardConfig(**bad)
