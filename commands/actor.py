@@ -14,7 +14,9 @@ from tqdm import tqdm
 
 from commands.attendance import Attended, attended
 from commands.learner import require_same_settings
+from commands.overrides import typed_keys
 from factory.calibration import mark_in_use
+from factory.judge_settings import require_trained_like
 from factory.judging import SessionJudge, require_progress, session_judge
 from factory.link import tls_of
 from factory.policy import require_online
@@ -112,14 +114,17 @@ def run(config: DictConfig) -> None:
     require_online(config)
     require_same_settings(config)  # a learner with these would refuse them, and this actor would wait for it
     folder = finetune_folder(config)
+    require_trained_like(config, typed_keys(), tqdm.write)
     require_unwritten(folder / OUTBOX)
     require_readable_task(config)
     folder.mkdir(parents=True, exist_ok=True)
     pretrained = find_policy(config, "pretrained")
     policy = load_policy(pretrained, spec_of(config), int(config.seed), mark_in_use(config))
     judge, stop = session_judge(config, policy, tqdm.write), threading.Event()
-    if float(config.finetune.shaping):
-        require_progress(judge.reward, config)
+    tuning = config.finetune
+    for key, weight in (("shaping", tuning.shaping), ("progress_weight", tuning.progress_weight)):
+        if float(weight):
+            require_progress(judge.reward, config, f"finetune.{key}", weight)
     with ExitStack() as stack:
         outbox = stack.enter_context(TrajectoryStore(folder / OUTBOX, spec_of(config)))
         bar = stack.enter_context(
@@ -166,5 +171,6 @@ def describe(status: Any) -> str:
         for direction, tally in sorted(status.training.items(), reverse=True)
         if tally.recent_rate is not None
     ]
-    helps = sum(status.helps.values())
-    return ", ".join([*rates, f"{helps} resets", f"policy {status.policy_version}"])
+    helps, unsure = sum(status.helps.values()), sum(tally.unsure for tally in status.training.values())
+    doubts = [f"{unsure} unsure"] if unsure else []
+    return ", ".join([*rates, *doubts, f"{helps} resets", f"policy {status.policy_version}"])

@@ -14,12 +14,14 @@ from tqdm import tqdm
 from commands.collect.collect import record
 from commands.collect.parallel import run_jobs
 from commands.collect.plan import CollectJob, Kind
+from commands.overrides import typed_keys
+from factory.judge_settings import require_trained_like
 from factory.reward import reward_kind, reward_of
 from factory.run_folders import reward_folder
 from factory.spec import spec_of
 from factory.task import instructions_of
 from factory.twin import TwinSettings, cached_twin, require_world
-from robot.interfaces import ConcludingReward
+from robot.interfaces import ConcludingReward, RewardReading
 from sim.experts.failures import FAILURES, Failure
 from trajectories.durable import replace_file
 from trajectories.errors import ConfigError
@@ -30,7 +32,7 @@ from trajectories.verdicts import VerdictBook
 
 if TYPE_CHECKING:
     from rewards.intervals import JudgedFrames
-    from rewards.kind import LoadedReward
+    from rewards.kind import HeldOutEpisode, LoadedReward
 
 UNSHIFTED = "none"
 """The shift of the scene's looks that is none (`sim.scene.spec.SHIFTS`)."""
@@ -92,6 +94,7 @@ def run(config: DictConfig) -> None:
     asked = config.evaluate_reward
     if asked.store is not None and asked.pictures is not None:
         raise ConfigError("Give evaluate_reward.store or evaluate_reward.pictures, not both.")
+    require_trained_like(config, typed_keys(), print)
     if asked.store is not None:
         evaluate_store(config, Path(asked.store))
     elif asked.pictures is not None:
@@ -139,9 +142,9 @@ def evaluate_pictures(config: DictConfig, folder: Path) -> None:
 
 def evaluate_scenes(config: DictConfig) -> None:
     """Record held-out episodes, judge them, write `reward/evaluation.json` and print the tables."""
-    from rewards.evaluation import episode_figures
+    from rewards.evaluation import decision_figures
     from rewards.intervals import grouped_figures, with_intervals
-    from rewards.kind import HeldOut, HeldOutEpisode
+    from rewards.kind import HeldOut
 
     task = str(config.task.name)
     require_world(config, "`regrasp evaluate-reward` renders held-out scenes", "the success of the training stream")
@@ -149,46 +152,64 @@ def evaluate_scenes(config: DictConfig) -> None:
     shifts = [UNSHIFTED, *(str(shift) for shift in config.evaluate_reward.shifts)]
     recorded = {shift: _recorded(config, shift) for shift in shifts}
     settings = replace(TwinSettings.from_config(config), seed=int(config.evaluate_reward.seed))
-    occluded = occluded_observations(settings, trained.camera, 2 * int(config.evaluate_reward.episodes))
-    episodes = [
-        HeldOutEpisode(episode, *judged_frames(job, episode), job.kind != AFTERMATH)
-        for job, episode in recorded[UNSHIFTED]
-    ]
-    figures = reward_kind(config).evaluate(trained, HeldOut(task, occluded, episodes))
-    judged, stops = _judged(trained, occluded, recorded)
+    hidden = occluded_observations(settings, trained.camera, 2 * int(config.evaluate_reward.episodes))
+    occluded = _occluded(trained, hidden)
+    episodes = {shift: _looked_at(trained, jobs, shift) for shift, jobs in recorded.items()}
+    figures = reward_kind(config).evaluate(trained, HeldOut(task, occluded, list(episodes[UNSHIFTED].values())))
+    judged = _judged(trained.camera, occluded, episodes)
     unshifted = judged.groups["shift"] == UNSHIFTED
     intervals = grouped_figures(judged[unshifted]) | {
         "by_shift": {shift: with_intervals(judged[judged.groups["shift"] == shift]) for shift in shifts}
     }
     report: dict[str, Any] = {"task": task, "episodes": len(recorded[UNSHIFTED]), **figures, "intervals": intervals}
-    report["whole_episodes_by_shift"] = {shift: episode_figures(stops[shift]) for shift in shifts}
+    report["whole_episodes_by_shift"] = {
+        shift: decision_figures((one.episode, one.seen.stop, one.seen.unsure) for one in mine.values() if one.whole)
+        for shift, mine in episodes.items()
+    }
     _print_scenes(report)
     _write(config, "evaluation.json", report)
 
 
-def _judged(
-    trained: LoadedReward, occluded: Sequence[Observation], recorded: Mapping[str, list[tuple[CollectJob, Episode]]]
-) -> tuple[JudgedFrames, dict[str, list[tuple[Episode, int | None]]]]:
-    """Frames that count one by one, and for each shift whole episodes with the index at which the judge said done."""
-    from rewards.intervals import JudgedFrames
+def _occluded(trained: LoadedReward, observations: Sequence[Observation]) -> list[RewardReading]:
+    """What is said of each of them; nothing by a judge that only says how an episode ended."""
     from rewards.kind import readings_of
-    from rewards.measuring import Row, look_at
 
-    rows: list[Row] = []
-    stops: dict[str, list[tuple[Episode, int | None]]] = {shift: [] for shift in recorded}
-    if not isinstance(trained, ConcludingReward):
-        for number, observation in enumerate(occluded):
-            reading = readings_of(trained, [observation])[0]
-            groups = {"kind": "occluded", "camera": trained.camera, "shift": UNSHIFTED}
-            rows.append((False, reading.probability, reading.above, f"occluded/{number}", groups))
-    for shift, jobs in recorded.items():
-        for job, episode in jobs:
-            seen, (frames, done, kind) = look_at(trained, episode), judged_frames(job, episode)
-            groups = {"kind": kind, "camera": trained.camera, "shift": shift}
-            rows += seen.rows(f"{shift}/{job.key}", frames, done, groups)
-            if job.kind != AFTERMATH:
-                stops[shift].append((episode, seen.stop))
-    return JudgedFrames.of(rows), stops
+    if isinstance(trained, ConcludingReward):
+        return []
+    return [readings_of(trained, [observation])[0] for observation in observations]
+
+
+def _looked_at(trained: LoadedReward, jobs: list[tuple[CollectJob, Episode]], shift: str) -> dict[str, HeldOutEpisode]:
+    """Every episode by the key of its job, as the judge sees it: the one time that it is judged."""
+    from rewards.kind import HeldOutEpisode
+    from rewards.measuring import look_at
+
+    title = "judging" if shift == UNSHIFTED else f"judging, {shift}"
+    return {
+        job.key: HeldOutEpisode(
+            episode, *judged_frames(job, episode), whole=job.kind != AFTERMATH, seen=look_at(trained, episode)
+        )
+        for job, episode in tqdm(jobs, desc=title, unit="episode", dynamic_ncols=True)
+    }
+
+
+def _judged(
+    camera: str, occluded: Sequence[RewardReading], episodes: Mapping[str, Mapping[str, HeldOutEpisode]]
+) -> JudgedFrames:
+    """Frames that count one by one: the occluded ones, then those of each shift's episodes."""
+    from rewards.intervals import JudgedFrames
+    from rewards.measuring import Row, rows_of
+
+    groups = {"kind": "occluded", "camera": camera, "shift": UNSHIFTED}
+    rows: list[Row] = [
+        (False, reading.probability, reading.above, f"occluded/{number}", groups)
+        for number, reading in enumerate(occluded)
+    ]
+    for shift, mine in episodes.items():
+        for key, one in mine.items():
+            groups = {"kind": one.kind, "camera": camera, "shift": shift}
+            rows += rows_of(one.seen, f"{shift}/{key}", one.rows, one.done, groups)
+    return JudgedFrames.of(rows)
 
 
 def _print_scenes(report: Mapping[str, Any]) -> None:
@@ -202,11 +223,19 @@ def _print_scenes(report: Mapping[str, Any]) -> None:
         print(f"  {kind:22} {'-' if rate is None else f'{100 * rate:5.1f} %'}  of {row['frames']} frames")
     print(f"\nwith 95 % intervals, episodes drawn anew:\n{interval_table(report['intervals'])}\n")
     for shift, whole in report["whole_episodes_by_shift"].items():
-        print(
-            f"whole episodes{'' if shift == UNSHIFTED else f' with another {shift}'}: "
-            f"{100 * (whole['found'] or 0):.0f} % of {whole['successes']} successes found, "
-            f"{100 * (whole['wrong_stops'] or 0):.1f} % of {whole['failures']} failures stopped wrongly"
-        )
+        print(f"whole episodes{'' if shift == UNSHIFTED else f' with another {shift}'}: {_words(whole)}")
+        if whole["unsure"]:
+            print(
+                f"  unsure about {whole['unsure']} of {whole['successes'] + whole['failures']}; of the others "
+                f"{_words(whole['among_sure'])}"
+            )
+
+
+def _words(whole: Mapping[str, Any]) -> str:
+    return (
+        f"{100 * (whole['found'] or 0):.0f} % of {whole['successes']} successes found, "
+        f"{100 * (whole['wrong_stops'] or 0):.1f} % of {whole['failures']} failures stopped wrongly"
+    )
 
 
 def _recorded(config: DictConfig, shift: str) -> list[tuple[CollectJob, Episode]]:

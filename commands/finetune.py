@@ -21,8 +21,9 @@ from tqdm import tqdm
 from commands.actor import OUTBOX, STATUS_FILE, describe
 from commands.attendance import standing_of
 from commands.learner import SAID, require_same_settings
-from commands.overrides import search_path_options
+from commands.overrides import search_path_options, typed_keys
 from drivers.parent_link import die_with_parent
+from factory.judge_settings import require_trained_like
 from factory.policy import require_online
 from factory.reward import require_readable_task
 from factory.run_folders import finetune_folder, tuning_name
@@ -208,6 +209,7 @@ def finetune(config: DictConfig, overrides: list[str]) -> None:
     require_online(config)
     require_scene(config)
     require_same_settings(config)  # refused here rather than in a child that the other one waits for
+    require_trained_like(config, typed_keys(), tqdm.write)
     folder = finetune_folder(config)
     require_no_writer(folder)
     require_unwritten(folder / EPISODES, folder / OUTBOX)  # of a learner or an actor that runs by itself

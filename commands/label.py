@@ -10,6 +10,8 @@ from pathlib import Path
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from commands.overrides import typed_keys
+from factory.judge_settings import require_trained_like
 from factory.reward import asks_a_model, reward_of, reward_settings
 from factory.spec import spec_of
 from rewards.kind import LoadedReward, observations_of
@@ -97,6 +99,7 @@ def label_pairs(config: DictConfig) -> None:
 
 def label_episodes(config: DictConfig) -> None:
     """Judge every episode of the task in the store that has no label in the file yet."""
+    require_trained_like(config, typed_keys(), print)
     reward, path = reward_of(config, spec_of(config)), Path(config.labels)
     known = read_labels(path) if path.is_file() else {}
     done = {id for id, outcome in known.items() if outcome != "unknown"}

@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any, cast
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from commands.overrides import typed_keys
 from factory.calibration import mark_in_use
 from factory.data import other_robot
+from factory.judge_settings import require_trained_like
 from factory.link import tls_of
 from factory.method_settings import method_settings
-from factory.policy import agent_config, feeding_of, require_online, with_compile
+from factory.offline_progress import with_progress
+from factory.policy import feeding_of, online_agent_config, require_online, with_compile
 from factory.run_folders import find_policy, finetune_folder
 from factory.sources import kept_sources
 from factory.spec import device_of, plain, spec_of
@@ -85,7 +88,7 @@ def require_same_settings(config: DictConfig) -> LearnerConfig:
 
     settings = learner_settings(config)
     run, task = finetune_folder(config), str(config.task.name)
-    require_run_conditions(run, settings, agent_config(config), task, int(config.seed))
+    require_run_conditions(run, settings, online_agent_config(config), task, int(config.seed))
     return settings
 
 
@@ -98,7 +101,8 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
 
     Raises:
         CheckpointError: When there is no pre-trained policy.
-        ConfigError: When the method doesn't go online, the run was begun with other settings, or has a learner.
+        ConfigError: When the method doesn't go online, the run was begun with other settings, or has a learner, or
+            rewards are shaped by progress of which the run's judge says nothing.
     """
     from policies.agent.compile_choice import Workload
     from policies.learner.learner import Learner
@@ -106,7 +110,8 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
 
     spec = spec_of(config)
     require_online(config)
-    agent, settings = agent_config(config), require_same_settings(config)
+    agent, settings = online_agent_config(config), require_same_settings(config)
+    require_trained_like(config, typed_keys(), tqdm.write)  # where its judge is on this machine
     require_unwritten(finetune_folder(config) / EPISODES)
     pretrained = find_policy(config, "pretrained")
     if line := other_robot(config):
@@ -114,6 +119,8 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
     offline: list[EpisodeSource] = []
     if settings.retention > 0:
         offline = kept_sources(config, pretrained, stack)
+        if settings.shaping:
+            offline = with_progress(config, offline, lambda line: tqdm.write(f"{SAID}{line}"))
     updates = max(0, settings.steps - settings.warmup_steps - settings.critic_only)
     work = [Workload(agent.warmup, settings.critic_only, settings.batch, settings.utd)]
     work += [Workload(agent.online, updates, settings.batch, settings.utd)]

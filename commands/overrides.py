@@ -59,6 +59,15 @@ def search_path_options() -> list[str]:
     return [*(f"--config-dir={path}" for path in given), *searched]
 
 
+def typed_keys() -> set[str]:
+    """Keys of the settings that were given on the command line of this process; none where Hydra has not read one."""
+    from hydra.core.hydra_config import HydraConfig
+
+    if not HydraConfig.initialized():
+        return set()
+    return {override.partition("=")[0].lstrip("+~") for override in HydraConfig.get().overrides.task}
+
+
 def added_folders() -> list[Traversable]:
     """Folders of YAML files that Hydra was told of on the command line: --config-dir and its search path."""
     from hydra.core.hydra_config import HydraConfig

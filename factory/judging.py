@@ -60,15 +60,22 @@ def session_judge(config: DictConfig, policy: Policy | None, notify: Callable[[s
     return SessionJudge(reward, beside)
 
 
-def require_progress(reward: LoadedReward, config: DictConfig) -> None:
+def require_progress(reward: LoadedReward, config: DictConfig, key: str, weight: float) -> None:
     """Refuse a reward model that doesn't say how far a task has come, where learning counts on it.
+
+    Args:
+        reward: The run's.
+        config: Settings.
+        key: Of the setting that counts on it.
+        weight: Its value.
 
     Raises:
         ConfigError: With what to do.
     """
+    said = f"{key}={weight} counts on progress"
     if config.reward.get("retrain_every") and not config.reward.get("window"):
         raise ConfigError(
-            f"finetune.shaping={config.finetune.shaping} rewards progress, but reward.retrain_every="
+            f"{said}, but reward.retrain_every="
             f"{config.reward.retrain_every} would train a judge that says nothing of it, since reward.window is 0. "
             "Give the reward.window that the judge was trained with, e.g. 8, or reward.retrain_every=0."
         )
@@ -76,7 +83,7 @@ def require_progress(reward: LoadedReward, config: DictConfig) -> None:
     reward.reset(observation.instruction)
     if reward.update(observation).progress is None:
         raise ConfigError(
-            f"finetune.shaping={config.finetune.shaping} rewards progress, of which the run's judge says nothing. "
-            "Train one that sees time (`regrasp train-reward reward.window=8`), or give finetune.shaping=0."
+            f"{said}, of which the run's judge says nothing. "
+            f"Train one that sees time (`regrasp train-reward reward.window=8`), or give {key}=0."
         )
     reward.reset(observation.instruction)

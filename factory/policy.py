@@ -181,6 +181,29 @@ def agent_config(config: DictConfig) -> AgentConfig:
     return with_critic_loss(agent, *critic_loss)
 
 
+def online_agent_config(config: DictConfig) -> AgentConfig:
+    """`agent_config` for fine-tuning: where progress shapes the rewards, targets may lie lower by all that it is worth.
+
+    A shaped return is the return less the potential of the observation (`policies.replay.shaping`).
+
+    Raises:
+        ConfigError: As there, or critics that are classifiers can't tell such targets apart.
+    """
+    agent, worth = agent_config(config), float(config.finetune.shaping)
+    if not worth:
+        return agent
+    bins, lowest = agent.networks.critic_bins, value_range(agent.gamma)[0] - worth
+    if bins is not None and bins.low > lowest:
+        raise ConfigError(
+            f"finetune.shaping={worth:g} makes returns as low as {lowest:g}, and the critics tell apart those from "
+            f"{bins.low:g} on. Pre-train with agent.critic_range=[{lowest:g},0], or give finetune.shaping=0."
+        )
+    if agent.target_range is None:
+        return agent
+    low, high = agent.target_range
+    return replace(agent, target_range=(low - worth, high))
+
+
 def with_critic_loss(
     agent: AgentConfig,
     loss: str | None,

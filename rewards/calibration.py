@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
+from scipy.special import logit
 
 from trajectories.errors import ConfigError
 
@@ -23,6 +24,10 @@ class Calibration:
     def __call__(self, logits: ArrayLike) -> NDArray[np.float64]:
         """Probabilities, in the shape of `logits`."""
         return sigmoid(self.scale * np.asarray(logits, dtype=np.float64) + self.shift)
+
+    def logits(self, probabilities: ArrayLike) -> NDArray[np.float64]:
+        """The logits that these probabilities, 0 ... 1, are of; infinite for 0 and 1."""
+        return (logit(np.asarray(probabilities, dtype=np.float64)) - self.shift) / self.scale
 
 
 def sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scipy.stats import beta
+from scipy.stats import beta, mannwhitneyu
 
 from rewards.calibration import Threshold
 from rewards.config import DecisionConfig
@@ -17,6 +17,9 @@ CONFIDENCE = 0.95
 """Of the bounds that a certificate states."""
 CERTAINTY = 0.99
 """Of the bounds that a judge is refused by."""
+LIKELY_CHANCE = 0.05 + 1e-9
+"""A judge that decides no better than chance is refused where chance ranks as well as it does more often than this.
+Three successes above three failures are just enough."""
 LEAST_USEFUL_RECALL = 0.5
 """A judge that surely misses more than this share of the successes is refused: most of what succeeds would be learned
 as failure."""
@@ -37,6 +40,16 @@ def episodes_to_certify(rate: float) -> int:
     return math.ceil(math.log(1.0 - CONFIDENCE) / math.log(1.0 - rate) - 1e-9)
 
 
+def by_chance(positives: Sequence[float], negatives: Sequence[float]) -> float:
+    """How likely values that say nothing put the positives above the negatives at least as well as these do.
+
+    The one-sided p-value of Mann and Whitney's test (1947); 1 where all values are alike.
+    """
+    if len({*positives, *negatives}) < 2:
+        return 1.0
+    return float(mannwhitneyu(positives, negatives, alternative="greater").pvalue)
+
+
 @dataclass(frozen=True)
 class Certificate:
     """What a judge does on episodes that nothing was fitted to (`rewards.held_out.try_rules`).
@@ -47,6 +60,8 @@ class Certificate:
         found: Successes that were called done.
         positives: Number of those.
         directions: Direction -> how many successes were found there, and of how many.
+        chance: How likely scores that say nothing rank successes above the others at least as well as this judge's
+            (`by_chance`).
     """
 
     stopped: int
@@ -54,6 +69,7 @@ class Certificate:
     found: int
     positives: int
     directions: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    chance: float = 0.0
 
     def threshold(self, value: float) -> Threshold:
         """The threshold with these figures."""
@@ -75,6 +91,7 @@ class Certificate:
             "positives": self.positives,
             "recall_at_least": lowest_rate(self.found, self.positives),
             "found_by_direction": {name: list(counts) for name, counts in self.directions.items()},
+            "ranked_by_chance": self.chance,
             "confidence": CONFIDENCE,
             "stated_rate": rate,
             "certified": self.certifies(rate),
@@ -104,11 +121,16 @@ class Certificate:
         return "\n".join(lines)
 
     def require(self, config: DecisionConfig) -> None:
-        """Refuse a judge that is certainly not what was asked for.
+        """Refuse a judge that is certainly not what was asked for, or that can't tell successes from failures at all.
+
+        One whose scores say nothing is calibrated to the share of successes, so that it calls either nothing done or
+        everything; few episodes make neither certain. One that calls nothing done, but scores successes higher, only
+        lacks the episodes to be sure of.
 
         Raises:
             ConfigError: When more than `config.false_positive_rate` of the episodes without success, or less than
-                `LEAST_USEFUL_RECALL` of the successes, are called done with `CERTAINTY`. Says what to do.
+                `LEAST_USEFUL_RECALL` of the successes, are called done with `CERTAINTY`, or when the successes are
+                called done no more often than the others and chance alone might score them so. Says what to do.
         """
         sure = f"with {100 * CERTAINTY:.0f} % confidence"
         if lowest_rate(self.stopped, self.negatives, CERTAINTY) > config.false_positive_rate:
@@ -131,4 +153,12 @@ class Certificate:
                 "them, with the gripper open unless reward.require_open_gripper=false. Lower reward.frames, or record "
                 "demonstrations that go on for longer after success. If that is not it, the judge can't see the "
                 "difference: record more of both kinds, or give a larger backbone."
+            )
+        if self.found * self.negatives <= self.stopped * self.positives and self.chance > LIKELY_CHANCE:
+            raise ConfigError(
+                f"The judge can't tell successes from failures: it called {self.found} of {self.positives} held-out "
+                f"successes done, and {self.stopped} of {self.negatives} episodes without success, and it scores "
+                "successes no higher than chance might. It was not saved. See whether its cameras show what makes the "
+                "difference and whether the recorded outcomes are right, record more of both kinds, or give another "
+                "model (reward.backbone; of a model at an address reward.model or reward.prompt)."
             )

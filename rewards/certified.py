@@ -68,7 +68,7 @@ def certified_rules(
     """
     held_out = judge_held_out(judge, samples, config.folds, step)
     rules = fit_rules(data, task, samples, held_out.outer, config, prior)
-    trial = try_rules(data, task, samples, held_out, config, prior)
+    trial = try_rules(data, task, samples, held_out, config, prior, rules.trust)
     trial.certificate.require(config)
     threshold = trial.certificate.threshold(rules.threshold)
     report = {

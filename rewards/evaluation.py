@@ -8,9 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rewards.calibration import sigmoid
-from rewards.classifier import SuccessClassifier, Views
-from rewards.debounce import first_done
 from rewards.frames import SUCCESS, label_frames
 from rewards.metrics import (
     auroc,
@@ -18,7 +15,7 @@ from rewards.metrics import (
     expected_calibration_error,
     false_positive_rate_at_recall,
 )
-from trajectories.types import Episode, Float32
+from trajectories.types import Episode
 
 
 def frame_figures(
@@ -56,39 +53,23 @@ def frame_figures(
     }
 
 
-def evaluate_frames(
-    classifier: SuccessClassifier,
-    views: Views,
-    instructions: Sequence[str],
-    labels: ArrayLike,
-    tasks: Sequence[str],
-    kinds: Sequence[str],
-    proprio: Float32 | None = None,
-) -> dict[str, Any]:
-    """`frame_figures` of N instants as of `SuccessClassifier.logits`, each with an instruction and the truth.
+def decision_figures(ends: Iterable[tuple[Episode, int | None, bool]]) -> dict[str, Any]:
+    """`episode_figures` of all episodes, and of those whose end the reward model was sure of.
 
-    With `proprio` (N, P), frames that may not count towards done are judged 0, as in a session.
+    Args:
+        ends: As there, each with whether the reward model was unsure there.
+
+    Returns:
+        `episode_figures`, "unsure": how many of the episodes it was unsure about, and "among_sure": `episode_figures`
+        of the others.
     """
-    logits = classifier.logits(views, instructions)
-    counts = np.ones(len(logits), bool) if proprio is None else classifier.counts(proprio)
-    before, after = np.where(counts, sigmoid(logits), 0.0), np.where(counts, classifier.calibration(logits), 0.0)
-    above = counts & (after >= classifier.threshold.value)
-    return frame_figures(labels, before, after, tasks, kinds, above)
-
-
-def evaluate_episodes(classifier: SuccessClassifier, episodes: Iterable[Episode]) -> dict[str, Any]:
-    """`episode_figures` of a classifier's debounced decisions on whole episodes.
-
-    The episodes must go on for `classifier.frames` frames after success.
-    """
-    stops = []
-    for episode in episodes:
-        if episode.outcome == "unknown":
-            continue
-        probabilities, _ = classifier.of_episode(episode)
-        series = np.where(classifier.counts(episode.proprio), probabilities, -np.inf)
-        stops.append((episode, first_done(series, classifier.threshold.value, classifier.frames)))
-    return episode_figures(stops)
+    known = [(episode, stop, unsure) for episode, stop, unsure in ends if episode.outcome != "unknown"]
+    sure = [(episode, stop) for episode, stop, unsure in known if not unsure]
+    return {
+        **episode_figures((episode, stop) for episode, stop, _ in known),
+        "unsure": len(known) - len(sure),
+        "among_sure": episode_figures(sure),
+    }
 
 
 def episode_figures(stops: Iterable[tuple[Episode, int | None]]) -> dict[str, Any]:

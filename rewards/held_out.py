@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rewards.calibration import Calibration, choose_threshold, fit_calibration
-from rewards.certificate import Certificate
+from rewards.certificate import Certificate, by_chance
 from rewards.config import DecisionConfig
 from rewards.debounce import sustained
 from rewards.frames import OTHER
@@ -216,8 +216,18 @@ def try_rules(
     logits: HeldOutLogits,
     config: DecisionConfig,
     prior: Float64 | None = None,
+    trust: float = 1.0,
 ) -> Trial:
-    """For each part: make rules without it, then judge it by them. Arguments as of `fit_rules`.
+    """For each part: make rules without it, then judge it by them.
+
+    Args:
+        data: As of `fit_rules`, likewise what follows.
+        task: See there.
+        samples: See there.
+        logits: By judges that did not learn from the samples' parts.
+        config: See there.
+        prior: See there.
+        trust: That of the rules for all parts: how episodes are ranked to see whether chance might do so, too.
 
     Raises:
         ConfigError: As `fit_rules`.
@@ -238,5 +248,13 @@ def try_rules(
                     found.append((spans.direction, bool((spans.after >= rules.threshold).all())))
     each = {name: [hit for direction, hit in found if direction == name] for name in dict(found)}
     hits = {name: (sum(row), len(row)) for name, row in each.items()}
-    count = sum(hit for _, hit in found)
-    return Trial(probability, above, Certificate(sum(stopped), len(stopped), count, len(found), hits))
+    scores = mixed(logits.outer, prior, trust)
+    count, chance = sum(hit for _, hit in found), _ranked_by_chance(data, task, samples, scores, config)
+    return Trial(probability, above, Certificate(sum(stopped), len(stopped), count, len(found), hits, chance))
+
+
+def _ranked_by_chance(data: RewardData, task: str, samples: Samples, scores: Float64, config: DecisionConfig) -> float:
+    """`rewards.certificate.by_chance` of how far successes get after, and all episodes before success."""
+    spans = list(episode_spans(data, task, samples, scores, config.frames))
+    after = [float(one.after.min()) for one in spans if one.success]
+    return by_chance(after, [float(one.before.max()) for one in spans if one.before is not None])

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rewards.evaluation import episode_figures, frame_figures
-from robot.interfaces import RewardModel, RewardReading
-from trajectories.types import Direction, Episode, Observation, RobotSpec
+from rewards.evaluation import decision_figures, frame_figures
+from robot.interfaces import ConcludingReward, RewardModel, RewardReading
+from trajectories.types import Direction, Episode, Float64, Observation, RobotSpec
 
 
 class LoadedReward(RewardModel, Protocol):
@@ -25,8 +25,24 @@ class LoadedReward(RewardModel, Protocol):
 
 
 @dataclass(frozen=True)
+class Seen:
+    """What a judge said of one episode (`rewards.measuring.look_at`).
+
+    Attributes:
+        readings: Of each of the T + 1 observations; of a judge that concludes, its conclusion of the last one alone;
+            none where that gave no answer.
+        stop: Index of the observation at which it said done, or None.
+        unsure: Whether it didn't know where the episode would end by its word, or gave no answer.
+    """
+
+    readings: Mapping[int, RewardReading]
+    stop: int | None
+    unsure: bool = False
+
+
+@dataclass(frozen=True)
 class HeldOutEpisode:
-    """A recording that training never saw, and the truth.
+    """A recording that training never saw, the truth, and what the reward model said of it.
 
     Attributes:
         episode: Its outcome is the truth of its end.
@@ -34,6 +50,7 @@ class HeldOutEpisode:
         done: Whether the task is done in each of them.
         kind: What these frames show, e.g. "success", "failure: dropped".
         whole: Whether the session's decision on the whole episode counts, too.
+        seen: What the reward model that is measured said.
     """
 
     episode: Episode
@@ -41,6 +58,7 @@ class HeldOutEpisode:
     done: Sequence[bool]
     kind: str
     whole: bool
+    seen: Seen
 
 
 @dataclass(frozen=True)
@@ -49,23 +67,14 @@ class HeldOut:
 
     Attributes:
         task: Name of the task.
-        occluded: Single observations in which the arm hides the object or the goal; the task is done in none of them.
+        occluded: What the reward model said of single observations in which the arm hides the object or the goal; the
+            task is done in none of them.
         episodes: Recordings.
     """
 
     task: str
-    occluded: Sequence[Observation]
+    occluded: Sequence[RewardReading]
     episodes: Sequence[HeldOutEpisode]
-
-    @property
-    def done(self) -> list[bool]:
-        """The truth of all frames that are judged one by one, the occluded ones first."""
-        return [False] * len(self.occluded) + [done for item in self.episodes for done in item.done]
-
-    @property
-    def kinds(self) -> list[str]:
-        """What each of them shows."""
-        return ["occluded"] * len(self.occluded) + [item.kind for item in self.episodes for _ in item.rows]
 
 
 class RewardKind(ABC):
@@ -115,29 +124,50 @@ class RewardKind(ABC):
             SpecMismatchError: When it was trained for another robot.
         """
 
+    def training_settings(self, settings: Mapping[str, Any], spec: RobotSpec) -> dict[str, Any]:
+        """The settings that a reward model is made with and then keeps, by their names, plain; here none.
+
+        A session refuses typed ones that its reward model was not trained with (under "config" of `training.json`):
+        they would do nothing.
+
+        Args:
+            settings: As for `train`.
+            spec: As for `train`.
+
+        Raises:
+            ConfigError: For a wrong one.
+        """
+        return {}
+
     def evaluate(self, trained: LoadedReward, held_out: HeldOut) -> dict[str, Any]:
-        """Measure a reward model on held-out data; here by what it reads from each episode, as in a session.
+        """Measure a reward model by what it said of held-out data, as in a session; nothing is judged again.
+
+        Of one that concludes, the ends of whole episodes count alone.
 
         Returns:
-            "frames": as of `rewards.evaluation.frame_figures`; "whole_episodes": as of `episode_figures` there.
+            "frames": as of `rewards.evaluation.frame_figures`; "whole_episodes": as of `decision_figures` there.
         """
-        single = [readings_of(trained, [observation])[0] for observation in held_out.occluded]
-        stops = []
+        single = [(reading, False, "occluded") for reading in held_out.occluded]
         for item in held_out.episodes:
-            seen = readings_of(trained, observations_of(item.episode))
-            single += [seen[row] for row in item.rows]
-            if item.whole:
-                stops.append((item.episode, next((i for i, reading in enumerate(seen) if reading.done), None)))
-        probability = [reading.probability for reading in single]
+            if item.whole or not isinstance(trained, ConcludingReward):
+                said = item.seen.readings
+                told = zip(item.rows, item.done, strict=True)
+                single += [(said[row], done, item.kind) for row, done in told if row in said]
+        probability = np.array([reading.probability for reading, _, _ in single], np.float64)
         figures = frame_figures(
-            labels=held_out.done,
-            before=probability,
+            labels=[done for _, done, _ in single],
+            before=self.uncalibrated(trained, probability),
             after=probability,
             tasks=[held_out.task] * len(single),
-            kinds=held_out.kinds,
-            above=[reading.above for reading in single],
+            kinds=[kind for _, _, kind in single],
+            above=[reading.above for reading, _, _ in single],
         )
-        return {"frames": figures, "whole_episodes": episode_figures(stops)}
+        whole = [(item.episode, item.seen.stop, item.seen.unsure) for item in held_out.episodes if item.whole]
+        return {"frames": figures, "whole_episodes": decision_figures(whole)}
+
+    def uncalibrated(self, trained: LoadedReward, probability: Float64) -> Float64:
+        """What a reward model's probabilities (N,) were before calibration; here the same, where it has none."""
+        return probability
 
 
 def observations_of(episode: Episode) -> list[Observation]:

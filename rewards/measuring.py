@@ -9,8 +9,8 @@ from typing import Any
 from rewards.certificate import highest_rate, lowest_rate
 from rewards.frames import SUCCESS, UNKNOWN, label_aftermath, label_frames
 from rewards.intervals import CONFIDENCE, JudgedFrames
-from rewards.kind import LoadedReward, observations_of, readings_of
-from robot.interfaces import ConcludingReward, RewardReading
+from rewards.kind import LoadedReward, Seen, observations_of, readings_of
+from robot.interfaces import ConcludingReward
 from trajectories.errors import ConfigError
 from trajectories.kinds import AFTERMATH, kind_of, referee_of
 from trajectories.manifest import EpisodeInfo
@@ -23,25 +23,15 @@ Row = tuple[bool, float, bool, str, Mapping[str, str]]
 """Truth of a frame, probability, above, episode, groups: as `JudgedFrames.of` takes them."""
 
 
-@dataclass(frozen=True)
-class Seen:
-    """What a judge said of one episode.
-
-    Attributes:
-        readings: Of each of the T + 1 observations; of a judge that concludes, its conclusion of the last one alone.
-        stop: Index of the observation at which it said done, or None.
-    """
-
-    readings: Mapping[int, RewardReading]
-    stop: int | None
-
-    def rows(self, episode: str, rows: Sequence[int], done: Sequence[bool], groups: Mapping[str, str]) -> list[Row]:
-        """Those of some observations, with the truth of each (`done`), whose reading there is."""
-        return [
-            (truth, self.readings[row].probability, self.readings[row].above, episode, groups)
-            for row, truth in zip(rows, done, strict=True)
-            if row in self.readings
-        ]
+def rows_of(
+    seen: Seen, episode: str, rows: Sequence[int], done: Sequence[bool], groups: Mapping[str, str]
+) -> list[Row]:
+    """Some observations of an episode, with the truth of each (`done`), whose reading there is."""
+    return [
+        (truth, seen.readings[row].probability, seen.readings[row].above, episode, groups)
+        for row, truth in zip(rows, done, strict=True)
+        if row in seen.readings
+    ]
 
 
 def look_at(reward: LoadedReward, episode: Episode) -> Seen:
@@ -53,9 +43,10 @@ def look_at(reward: LoadedReward, episode: Episode) -> Seen:
     if isinstance(reward, ConcludingReward):
         conclusion, last = reward.conclude(), len(episode)
         if conclusion is None:
-            return Seen({}, None)
-        return Seen({last: conclusion}, last if conclusion.done else None)
-    return Seen(dict(enumerate(readings)), next((i for i, reading in enumerate(readings) if reading.done), None))
+            return Seen({}, None, unsure=True)
+        return Seen({last: conclusion}, last if conclusion.done else None, conclusion.unsure)
+    stop = next((i for i, reading in enumerate(readings) if reading.done), None)
+    return Seen(dict(enumerate(readings)), stop, readings[-1 if stop is None else stop].unsure)
 
 
 def truth_of(episode: Episode | EpisodeInfo) -> str | None:
@@ -137,7 +128,7 @@ def judged_store(
             kind = "success" if outcome == "success" else f"failure: {episode.metadata.get('failure') or 'other'}"
         rows = [int(row) for row in (labels != UNKNOWN).nonzero()[0]]
         groups = {"kind": kind, "camera": reward.camera, "direction": episode.direction}
-        found += seen.rows(episode.id, rows, [bool(labels[row] == SUCCESS) for row in rows], groups)
+        found += rows_of(seen, episode.id, rows, [bool(labels[row] == SUCCESS) for row in rows], groups)
     return JudgedFrames.of(found), StreamErrors.over(stream)
 
 

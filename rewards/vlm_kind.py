@@ -5,27 +5,27 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from rewards.backbone import EMBEDDED, Backbone, load_backbone
+from rewards.calibration import sigmoid
 from rewards.cameras import cameras_from
-from rewards.classifier import views_of
 from rewards.config import RewardConfig
-from rewards.evaluation import evaluate_episodes, evaluate_frames, figures_table
+from rewards.evaluation import figures_table
 from rewards.files import load_classifier, save_classifier
 from rewards.judge import VlmReward
-from rewards.kind import HeldOut, LoadedReward, RewardKind
+from rewards.kind import LoadedReward, RewardKind
 from rewards.readable import require_readable
 from rewards.training import train_reward
 from trajectories.durable import replace_file
 from trajectories.errors import ConfigError
 from trajectories.numbers import whole
 from trajectories.settings import merged
-from trajectories.types import Direction, Episode, RobotSpec
+from trajectories.types import Direction, Episode, Float64, RobotSpec
 
 MODEL_SETTINGS = ("backbone", "pretrained", "allow_download", "device", "threads", "image_size")
 """Settings of the group that choose the backbone, its pictures and where it computes; of no kind's own dataclass."""
@@ -47,9 +47,7 @@ class VlmKind(RewardKind):
         progress: Callable[[str, float], None],
     ) -> str:
         """Write classifier and `training.json`; returns the figures on held-out folds."""
-        raw = {key: value for key, value in settings.items() if key not in MODEL_SETTINGS}
-        raw["cameras"] = cameras_from(settings, spec)
-        config, backbone = merged(RewardConfig(), raw, "reward"), backbone_from(settings)
+        config, backbone = _config(settings, spec), backbone_from(settings)
         require_readable(backbone, {(task, direction): texts for direction, texts in instructions.items()})
         trained = train_reward(episodes, task, backbone, spec, config, progress, instructions)
         save_classifier(trained.classifier, folder)
@@ -66,35 +64,26 @@ class VlmKind(RewardKind):
         threads = threads_from(settings)
         return VlmReward(load_classifier(folder, backbone_from(settings), spec), threads)
 
-    def evaluate(self, trained: LoadedReward, held_out: HeldOut) -> dict[str, Any]:
-        """Measure it on all frames at once, before and after calibration.
+    def training_settings(self, settings: Mapping[str, Any], spec: RobotSpec) -> dict[str, Any]:
+        """All of its own; the cameras as it looks through them."""
+        config = asdict(_config(settings, spec))
+        del config["camera"]  # the first of them
+        return config
+
+    def uncalibrated(self, trained: LoadedReward, probability: Float64) -> Float64:
+        """The sigmoid of its logits; 0 stays 0, the probability of a frame that may not count.
 
         Raises:
             ConfigError: For a reward model of another kind.
         """
         if not isinstance(trained, VlmReward):
             raise ConfigError(f"Expected a success classifier, got {type(trained).__name__}.")
-        if trained.classifier.time is not None:  # each frame with those before it, as in a session
-            return super().evaluate(trained, held_out)
-        cameras, held = trained.cameras, held_out.occluded
-        images = [[observation.images[camera][None] for camera in cameras] for observation in held]
-        proprio = [observation.proprio[None] for observation in held_out.occluded]
-        words = [observation.instruction for observation in held_out.occluded]
-        for item in held_out.episodes:
-            images.append(views_of(item.episode.images, cameras, list(item.rows)))
-            proprio.append(item.episode.proprio[list(item.rows)])
-            words += [item.episode.instruction] * len(item.rows)
-        frames = evaluate_frames(
-            trained.classifier,
-            [np.concatenate(parts) for parts in zip(*images, strict=True)],
-            words,
-            held_out.done,
-            [held_out.task] * len(words),
-            held_out.kinds,
-            proprio=np.concatenate(proprio),
-        )
-        whole = [item.episode for item in held_out.episodes if item.whole]
-        return {"frames": frames, "whole_episodes": evaluate_episodes(trained.classifier, whole)}
+        return sigmoid(trained.classifier.calibration.logits(probability))
+
+
+def _config(settings: Mapping[str, Any], spec: RobotSpec) -> RewardConfig:
+    raw = {key: value for key, value in settings.items() if key not in MODEL_SETTINGS}
+    return merged(RewardConfig(), raw | {"cameras": cameras_from(settings, spec)}, "reward")
 
 
 def backbone_from(settings: Mapping[str, Any], device: str | None = None) -> Backbone:

@@ -154,6 +154,7 @@ class VerdictBook:
         self.folder = Path(store) / VERDICTS
         self._mutex = threading.RLock()
         self._known: dict[str, Verdict | None] = {}  # file name -> its verdict, None where it can't be read
+        self._damaged: dict[str, _Damage] = {}  # those that can't be read
         self._history: dict[str, list[Verdict]] = {}
         self._changed: set[str] = set()
         self._mark = 0
@@ -238,13 +239,15 @@ class VerdictBook:
     def refresh(self) -> set[str]:
         """See what others added or removed; returns the ids of the episodes whose verdicts changed since last time.
 
-        Costs one look at the folder while nothing changes there. A damaged file is left out with a warning. What this
-        book added or removed itself counts as a change, too.
+        Costs one look at the folder, and one at each damaged file, while nothing changes there. A damaged file is left
+        out with a warning until it has changed: repaired in place, it counts. What this book added or removed itself
+        counts as a change, too.
 
         Raises:
             StoreError: The folder can't be listed.
         """
         with self._mutex:
+            self._read_repaired()
             try:
                 mark = self.folder.stat().st_mtime_ns
                 if mark == self._mark and time.time_ns() - mark > _SETTLED_NS:
@@ -263,7 +266,14 @@ class VerdictBook:
 
     # -- inside --
 
+    def _read_repaired(self) -> None:
+        """Read damaged files again that have changed since."""
+        for name, damage in list(self._damaged.items()):
+            if damage.version is None or _version(self.folder / name) != damage.version:
+                self._take(name, self._read(name))
+
     def _read(self, name: str) -> Verdict | None:
+        version, before = _version(self.folder / name), self._damaged.pop(name, None)
         try:
             content = load_checksummed((self.folder / name).read_bytes())
             if content["schema"] != SCHEMA:
@@ -272,13 +282,16 @@ class VerdictBook:
             if verdict.file_name != name:
                 raise StoreError(f"it belongs under the name {verdict.file_name}")
         except (OSError, ChecksumError, StoreError, InvalidEpisodeError, KeyError, TypeError) as error:
-            logger.warning("the verdict %s is left out: %s", self.folder / name, error)
+            if before is None or before.reason != str(error):
+                logger.warning("the verdict %s is left out: %s", self.folder / name, error)
+            self._damaged[name] = _Damage(version, str(error))
             return None
         return verdict
 
     def _take(self, name: str, verdict: Verdict | None) -> None:
         self._known[name] = verdict
         if verdict is not None:
+            self._damaged.pop(name, None)
             history = [*self._history.get(verdict.episode, ()), verdict]
             self._history[verdict.episode] = sorted(history, key=_order)
             self._changed.add(verdict.episode)
@@ -289,6 +302,7 @@ class VerdictBook:
 
     def _forget(self, name: str) -> None:
         """Drop a file that is gone."""
+        self._damaged.pop(name, None)
         verdict = self._known.pop(name, None)
         if verdict is None:
             return
@@ -298,6 +312,28 @@ class VerdictBook:
         else:
             del self._history[verdict.episode]
         self._changed.add(verdict.episode)
+
+
+@dataclass(frozen=True)
+class _Damage:
+    """A file that can't be read.
+
+    Attributes:
+        version: Inode, size and time of change, ns, before it was read; None where a further change might not show.
+        reason: Why not.
+    """
+
+    version: tuple[int, int, int] | None
+    reason: str
+
+
+def _version(path: Path) -> tuple[int, int, int] | None:
+    """What changes with a file's content; None where there is no file, or it changed a moment ago."""
+    try:
+        seen = path.stat()
+    except OSError:
+        return None
+    return (seen.st_ino, seen.st_size, seen.st_mtime_ns) if time.time_ns() - seen.st_mtime_ns > _SETTLED_NS else None
 
 
 def _order(verdict: Verdict) -> tuple[int, str]:

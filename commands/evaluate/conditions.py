@@ -141,6 +141,11 @@ class Evaluation:
     result: Mapping[str, Any]
 
     @property
+    def cells(self) -> dict[str, Any]:
+        """Cells of the result, "forward/stochastic" and so on, in which the outcome of some episode is known."""
+        return {name: cell for name, cell in self.result["cells"].items() if cell["episodes"]}
+
+    @property
     def digest(self) -> str:
         """Of the conditions."""
         return short_digest(self.conditions)

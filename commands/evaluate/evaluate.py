@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -57,7 +57,7 @@ class TrialResult:
         direction: "forward" or "backward".
         mode: "stochastic" or "deterministic".
         index: Number of the trial within its direction and mode.
-        success: The judge said so before time was up.
+        success: The judge said so before time was up; None where it was unsure at the end, or had no answer.
         steps: Control steps taken.
         instruction: The wording used.
     """
@@ -65,9 +65,14 @@ class TrialResult:
     direction: str
     mode: str
     index: int
-    success: bool
+    success: bool | None
     steps: int
     instruction: str
+
+    @property
+    def outcome(self) -> str:
+        """In a word."""
+        return {True: "success", False: "failure", None: "unsure"}[self.success]
 
 
 @lru_cache(maxsize=1)
@@ -126,19 +131,24 @@ def run_in_twin(job: tuple[TwinSettings, Trial]) -> tuple[TrialResult, UInt8 | N
 
 
 def summarise_trials(results: list[TrialResult]) -> dict[str, dict[str, Any]]:
-    """Success with Wilson's interval and mean steps for every direction and mode, keys like "forward/stochastic"."""
+    """Success with Wilson's interval and mean steps for every direction and mode, keys like "forward/stochastic".
+
+    An episode that the judge was unsure about is counted under "unsure" and in no other figure but the mean steps: it
+    is neither success nor failure. The rate of no episode is None.
+    """
     cells: dict[str, dict[str, Any]] = {}
     for direction in DIRECTIONS:
         for mode in MODES:
             mine = [r for r in results if (r.direction, r.mode) == (direction, mode)]
             if not mine:
                 continue
-            wins = [r for r in mine if r.success]
+            wins, known = [r for r in mine if r.success], sum(r.success is not None for r in mine)
             cells[f"{direction}/{mode}"] = {
-                "episodes": len(mine),
+                "episodes": known,
+                "unsure": len(mine) - known,
                 "successes": len(wins),
-                "rate": len(wins) / len(mine),
-                "interval95": list(wilson_interval(len(wins), len(mine))),
+                "rate": len(wins) / known if known else None,
+                "interval95": list(wilson_interval(len(wins), known)),
                 "mean_steps": float(np.mean([r.steps for r in mine])),
                 "mean_steps_of_successes": float(np.mean([r.steps for r in wins])) if wins else None,
             }
@@ -147,10 +157,18 @@ def summarise_trials(results: list[TrialResult]) -> dict[str, dict[str, Any]]:
 
 def table(cells: dict[str, dict[str, Any]]) -> str:
     """The cells as lines for a terminal."""
-    lines = [f"{'direction/actions':24} {'success (95 % interval)':28} mean steps"]
+    unsure = any(cell.get("unsure") for cell in cells.values())
+    lines = [f"{'direction/actions':24} {'success (95 % interval)':28} mean steps{'  unsure' if unsure else ''}"]
     for name, cell in cells.items():
-        lines.append(f"{name:24} {format_rate(cell['successes'], cell['episodes']):28} {cell['mean_steps']:.1f}")
+        rate = format_rate(cell["successes"], cell["episodes"])
+        doubts = f"{cell.get('unsure', 0):8}" if unsure else ""
+        lines.append(f"{name:24} {rate:28} {cell['mean_steps']:10.1f}{doubts}".rstrip())
     return "\n".join(lines)
+
+
+def episodes_run(cell: Mapping[str, Any]) -> int:
+    """All episodes of a cell, those that the judge was unsure about included."""
+    return int(cell["episodes"]) + int(cell.get("unsure", 0))
 
 
 def done_before(root: Path, place: str, conditions: Conditions, plan: Plan) -> Evaluation | None:
@@ -160,7 +178,7 @@ def done_before(root: Path, place: str, conditions: Conditions, plan: Plan) -> E
         return None
     wanted = {f"{direction}/{mode}" for direction in DIRECTIONS for mode in plan.modes}
     cells = found.result["cells"]
-    long_enough = wanted <= set(cells) and all(cells[name]["episodes"] >= plan.episodes for name in wanted)
+    long_enough = wanted <= set(cells) and all(episodes_run(cells[name]) >= plan.episodes for name in wanted)
     return found if long_enough else None
 
 
@@ -259,7 +277,7 @@ def require_longer(root: Path, place: str, conditions: Conditions, plan: Plan) -
     if found is None or found.result["policy_digest"] != _policy(str(plan.policy)).digest:
         return
     cells = found.result["cells"]
-    most, modes = max(cell["episodes"] for cell in cells.values()), {name.split("/")[1] for name in cells}
+    most, modes = max(map(episodes_run, cells.values())), {name.split("/")[1] for name in cells}
     if most > plan.episodes or not modes <= set(plan.modes):
         raise ConfigError(
             f"{found.folder} holds an evaluation of this policy under these conditions with {most} episodes "
@@ -286,7 +304,7 @@ def write_results(
     for trial, (result, frames) in results:
         finished.append(result)
         if frames is not None:
-            name = f"{trial.direction}_{trial.mode}_{trial.index}_{'success' if result.success else 'failure'}.mp4"
+            name = f"{trial.direction}_{trial.mode}_{trial.index}_{result.outcome}.mp4"
             write_mp4(out / name, frames.repeat(4, axis=1).repeat(4, axis=2), fps=10)
             films.append(name)
     finished.sort(key=lambda r: (r.direction, r.mode, r.index))

@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Protocol
 from omegaconf import DictConfig
 
 from commands.evaluate.conditions import PREDICATE
+from commands.overrides import typed_keys
+from factory.judge_settings import require_trained_like
 from factory.judging import session_judge
 from factory.run_folders import reward_folder
-from robot.interfaces import ConcludingReward
+from robot.interfaces import ConcludingReward, RewardReading
 from robot.rollout.judging import BesideJudge
 from trajectories.errors import ConfigError
 from trajectories.types import Direction, Observation
 
 if TYPE_CHECKING:
     from factory.robot import Station
-    from robot.interfaces import RewardModel, RewardReading
+    from robot.interfaces import RewardModel
 
 JUDGES = ("auto", "predicate", "reward", "person")
 
@@ -41,8 +43,8 @@ class Judge(Protocol):
         """Whether it may end, asked after every step."""
         ...
 
-    def verdict(self, done: bool, instruction: str) -> bool:
-        """Whether it succeeded; `done` is the last answer of the method of that name."""
+    def verdict(self, done: bool, instruction: str) -> bool | None:
+        """Whether it succeeded, None where nobody knows; `done` is the last answer of the method of that name."""
         ...
 
 
@@ -67,7 +69,7 @@ class PredicateJudge:
 
 
 class RewardJudge:
-    """The reward model, as in fine-tuning: its debounced decision is success."""
+    """The reward model, as in fine-tuning: its debounced decision is success, and where it is unsure nobody knows."""
 
     name = "reward model"
 
@@ -76,37 +78,41 @@ class RewardJudge:
         self._reward = reward
         self._beside = BesideJudge(reward) if beside else None
         self._begun: Future[RewardReading] | None = None
+        self._last = RewardReading(0.0, False)  # before anything is judged
 
     def start(self, observation: Observation) -> None:
         """Judge a new episode."""
-        self._finished()
+        self._finish()
+        self._last = RewardReading(0.0, False)
         self._reward.reset(observation.instruction)
         self._reward.update(observation)
 
     def done(self, observation: Observation, direction: Direction) -> bool:
         """The debounced decision, beside the motion that on the observation before."""
         if self._beside is None:
-            return self._reward.update(observation).done
-        done = self._finished()
-        if not done:
+            self._last = self._reward.update(observation)
+            return self._last.done
+        self._finish()
+        if not self._last.done:
             self._begun = self._beside.begin(observation)
-        return done
+        return self._last.done
 
-    def verdict(self, done: bool, instruction: str) -> bool:
-        """Done is success; a reward model that concludes is asked when time has ended the episode."""
-        return done or self._finished() or self._concluded()
+    def verdict(self, done: bool, instruction: str) -> bool | None:
+        """Done is success, unsure at the end is neither; one that concludes is asked when time has ended the episode.
 
-    def _concluded(self) -> bool:
-        """What a reward model for whole episodes says; False from others, and without an answer."""
-        if not isinstance(self._reward, ConcludingReward):
-            return False
+        None also without an answer of one that concludes.
+        """
+        self._finish()
+        if self._last.done or not isinstance(self._reward, ConcludingReward):
+            return None if self._last.unsure else self._last.done
         reading = self._reward.conclude()
-        return reading is not None and reading.done
+        return None if reading is None else reading.done
 
-    def _finished(self) -> bool:
-        """The decision on the observation that is being judged; False when there is none."""
+    def _finish(self) -> None:
+        """Wait for what is being judged, if anything is."""
         begun, self._begun = self._begun, None
-        return begun is not None and begun.result().done
+        if begun is not None:
+            self._last = begun.result()
 
 
 class PersonJudge:
@@ -154,5 +160,6 @@ def judge_of(config: DictConfig, station: Station) -> Judge:
 
 
 def _reward_judge(config: DictConfig) -> RewardJudge:
+    require_trained_like(config, typed_keys(), print)
     judge = session_judge(config, None, print)
     return RewardJudge(judge.reward, judge.beside)

@@ -71,7 +71,7 @@ def runs_of(
     runs = []
     for (folder, tuning), by_digest in found.items():
         points = by_digest[digest]
-        curve = {steps: dict(evaluation.result["cells"]) for steps, evaluation in sorted(points.items())}
+        curve = {steps: evaluation.cells for steps, evaluation in sorted(points.items())}
         stream = open_stream(tuning_folder(folder, tuning) / EPISODES, spec)
         runs.append(MethodRun(folder, tuning.removesuffix(elsewhere), curve, stream, elsewhere))
     return runs

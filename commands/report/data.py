@@ -171,7 +171,7 @@ def curve(root: Path, tuning: str, conditions: Conditions) -> list[CurvePoint]:
         int(place.removeprefix(f"{tuning}/step_")) for place in places if place.startswith(f"{tuning}/step_")
     )
     found = ((count, find_evaluation(root, f"{tuning}/step_{count}", conditions)) for count in steps)
-    return [CurvePoint(count, evaluation.result["cells"]) for count, evaluation in found if evaluation is not None]
+    return [CurvePoint(count, evaluation.cells) for count, evaluation in found if evaluation is not None]
 
 
 def open_stream(folder: Path, spec: RobotSpec) -> Stream:

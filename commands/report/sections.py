@@ -28,7 +28,7 @@ _REASON = 160
 
 def cells_of(evaluation: Evaluation | None) -> Mapping[str, Any]:
     """The cells of an evaluation, "forward/stochastic" and so on; empty without one."""
-    return {} if evaluation is None else evaluation.result["cells"]
+    return {} if evaluation is None else evaluation.cells
 
 
 def headline(before: Mapping[str, Any], after: Mapping[str, Any], stream: Stream) -> str:
@@ -119,6 +119,11 @@ def _cell(cells: Mapping[str, Any], name: str) -> str:
     return "-" if cell is None else f"{100 * cell['rate']:.0f} %"
 
 
+def _with_unsure(cell: Mapping[str, Any]) -> str:
+    unsure = f", {cell['unsure']} unsure" if cell.get("unsure") else ""
+    return format_rate(cell["successes"], cell["episodes"]) + unsure
+
+
 def rows_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str, str]]:
     """A row for each direction and mode that was evaluated before or after."""
     rows = []
@@ -127,8 +132,8 @@ def rows_of(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[st
         rows.append(
             {
                 "name": name.replace("/", ", "),
-                "before": format_rate(start["successes"], start["episodes"]) if start else "-",
-                "after": format_rate(end["successes"], end["episodes"]) if end else "-",
+                "before": _with_unsure(start) if start else "-",
+                "after": _with_unsure(end) if end else "-",
                 "change": f"{100 * (end['rate'] - start['rate']):+.0f} points" if start and end else "-",
                 "steps": f"{start['mean_steps']:.0f} → {end['mean_steps']:.0f}" if start and end else "-",
             }

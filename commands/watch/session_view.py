@@ -114,6 +114,7 @@ class SessionView:
                 "acting": self._acting(step),
                 "step": step.step,
                 "success_probability": probability,
+                "unsure": step.unsure,
                 "progress": step.progress,
                 "clipped": step.clipped,
             }

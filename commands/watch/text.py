@@ -9,6 +9,8 @@ from robot.console.light import Light
 from robot.console.state import CameraView, ConsoleState, ServoView
 from robot.rollout.actor_status import Tally
 
+_SAID = {"unknown": "that it doesn't know"}
+
 
 def text_of(state: ConsoleState, light: Light) -> str:
     """Everything that the web page shows but the pictures."""
@@ -25,7 +27,8 @@ def _lines(state: ConsoleState) -> Iterator[tuple[str, str]]:
     yield "acting", f"{state.acting}, step {state.step}{limit}, policy version {state.policy_version}"
     come = state.progress[-1] if state.progress else None
     told = "" if come is None else f", {100 * come:.0f} % of the way"
-    yield "judge", f"success probability {_number(state.success_probability, '.2f')}{told}"
+    doubt = "; it doesn't know: nothing is learned from an episode that ends so" if state.unsure else ""
+    yield "judge", f"success probability {_number(state.success_probability, '.2f')}{told}{doubt}"
     yield "arm", f"mode {state.mode or '-'}, limits that changed the last action: {', '.join(state.clipped) or 'none'}"
     for fault in state.faults:
         yield "stands", f"{fault.id} ({fault.kind}): {fault.reason}"
@@ -49,7 +52,7 @@ def _lines(state: ConsoleState) -> Iterator[tuple[str, str]]:
         yield "camera", _camera(name, camera)
     for name, episode in (("this one", state.running), ("last one", state.last)):
         if episode is not None and (episode.judged or episode.said):
-            judged = f"the judge said {episode.judged}" if episode.judged else "under way"
+            judged = f"the judge said {_SAID.get(episode.judged, episode.judged)}" if episode.judged else "under way"
             said = f"; {episode.by} said {episode.said}" if episode.said else ""
             yield name, f"{episode.id}, {episode.direction}: {judged}{said}"
     yield "stored", f"{state.episodes} episodes, {state.steps} steps"
@@ -72,12 +75,12 @@ def _camera(name: str, camera: CameraView) -> str:
 
 
 def _tally(direction: str, tally: Tally) -> str:
-    if tally.recent_rate is None:
-        return f"{direction}: no episode yet"
-    return (
-        f"{direction}: {tally.successes} of {tally.episodes} episodes, "
-        f"{tally.recent_rate:.0%} of the last {len(tally.recent)}"
-    )
+    unsure = f"; of {tally.unsure} more nobody knows" if tally.unsure else ""
+    if not tally.episodes:
+        return f"{direction}: no episode yet{unsure}"
+    known = sum(one is not None for one in tally.recent)
+    recent = "" if tally.recent_rate is None else f", {tally.recent_rate:.0%} of the last {known}"
+    return f"{direction}: {tally.successes} of {tally.episodes} episodes{recent}{unsure}"
 
 
 def _number(value: Any, form: str) -> str:

@@ -12,6 +12,7 @@ from policies.replay.dataset import ReplayEpisode, fill_replay, kept_offline, re
 from policies.replay.mixed_replay import MixedReplay
 from policies.replay.replay import Replay
 from policies.replay.replay_settings import ReplaySettings
+from policies.replay.shaping import Shaping
 from trajectories.alignment import EpisodeSource
 
 
@@ -38,20 +39,22 @@ class KeptData:
         Args:
             online: The run's own replay.
             perception: What frames come through.
-            config: Share of the data in batches, which data, and where they are kept.
+            config: Share of the data in batches, which data, what their progress is worth, and where they are kept.
             seed: Of the draws.
 
         Raises:
-            ConfigError: There are no such data, or a wording is unknown to the policy.
+            ConfigError: There are no such data, a wording is unknown to the policy, or rewards are shaped by progress
+                and an episode says none.
         """
         if config.retention == 0:
             return online
         kept: list[ReplayEpisode] = []
+        shaping = Shaping(config.shaping)
         recorded = 0
         for episode in kept_offline(read_all(self.stores), self.task, config.offline):
             recorded += len(episode)
             copies = reworded([episode], self.task or episode.task, self.wordings)
-            kept += under_all_wordings(copies, perception, online.gamma)
+            kept += under_all_wordings(copies, perception, online.gamma, shaping)
         settings = ReplaySettings(online.n_step, config.replay_device)
         filled = fill_replay(kept, perception.fields, online.gamma, device=online.device, seed=seed, settings=settings)
         return MixedReplay(online, filled, config.retention, config.corrections, copies=len(filled) / recorded)

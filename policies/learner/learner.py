@@ -279,8 +279,8 @@ class Learner:
         """The replay of the episodes that are in the store, with room for those of the whole run."""
         config, fields = self.config, self.perception.fields
         held = sum(info.length + 1 for info in self.store.infos())
-        weights = SourceWeights(person=config.person_weight)
-        most = frames_within(config.replay_bytes, fields, weighted=not weights.uniform)
+        weights = SourceWeights(person=config.person_weight, progress=config.progress_weight)
+        most = frames_within(config.replay_bytes, fields, weights=weights)
         capacity = min(max(2 * config.steps, held) + _SPARE_FRAMES, most)
         settings = ReplaySettings(agent.n_step, config.replay_device)
         replay = settings.empty(capacity, fields, gamma=agent.gamma, device=device, seed=seed, weights=weights)
@@ -317,7 +317,8 @@ class Learner:
 
     def _encoded(self, episode: Episode) -> ReplayEpisode:
         """An episode, with the outcome that counts, as replay takes it."""
-        return for_replay(episode, self.perception, self.trainer.agent.config.gamma, Shaping(self.config.shaping))
+        gamma, gains = self.trainer.agent.config.gamma, self.config.progress_weight > 0
+        return for_replay(episode, self.perception, gamma, Shaping(self.config.shaping), gains=gains)
 
     def _hand_out(self) -> None:
         """Publish, keep and save the policy where it is time to, after an update."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Any, get_args
 
@@ -38,7 +39,9 @@ class LearnerConfig:
         batch: Transitions of one critic update.
         shaping: What the progress that the judge sees is worth, from nothing to done, in rewards of a step; it is added
             as a potential, which leaves the best policies the best (`policies.replay.shaping`). 0: success alone, as
-            published. Goes with methods that keep no offline data, which have no progress noted.
+            published. Offline data that a method keeps need their progress noted, too.
+        progress_weight: How much more often an online step is drawn that gained all progress at once, as the judge saw
+            it, than one that gained none: 1 + progress_weight times. 0: all alike, as published.
         person_weight: How often a step of a person who took over is drawn, beside a step of the policy.
         corrections: Where a person's steps are drawn: "online", in the online part of batches alone; "both", beside the
             demonstrations as well (`MixedReplay`), where `person_weight` doesn't count.
@@ -67,6 +70,7 @@ class LearnerConfig:
     utd: int = 4
     batch: int = 256
     shaping: float = 0.0
+    progress_weight: float = 0.0
     person_weight: float = 1.0
     corrections: Corrections = "online"
     replay_bytes: int = 2_000_000_000
@@ -90,12 +94,9 @@ class LearnerConfig:
         if self.offline not in get_args(Kept):
             raise ConfigError(f"offline={self.offline!r} is unknown; expected one of {', '.join(get_args(Kept))}.")
         require_place(self.corrections, self.retention)
-        if Shaping(self.shaping).weight and self.retention:
-            raise ConfigError(
-                f"shaping={self.shaping} needs the progress of every episode that is learned from, and the offline "
-                f"data that retention={self.retention} keeps have none. Give shaping=0, or a method that keeps none, "
-                "e.g. method=wsrl."
-            )
+        Shaping(self.shaping)
+        if not 0.0 <= self.progress_weight < math.inf:
+            raise ConfigError(f"progress_weight={self.progress_weight} is out of range; expected 0 (none) or more.")
         for name in (
             "steps", "utd", "batch", "publish_every", "checkpoint_every", "snapshot_every", "log_every", "replay_bytes",
         ):  # fmt: skip

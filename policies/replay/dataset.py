@@ -16,6 +16,7 @@ from policies.perception.keypoint_labels import label_keypoints
 from policies.perception.keypoint_training import KeypointFrames
 from policies.perception.protocol import Perception
 from policies.perception.text_table import TextTable
+from policies.replay.known_progress import gained
 from policies.replay.replay import Replay
 from policies.replay.replay_episode import ReplayEpisode
 from policies.replay.replay_settings import ReplaySettings
@@ -64,7 +65,9 @@ def kept_offline(episodes: Iterable[Episode], task: str | None, kept: Kept) -> I
             yield episode
 
 
-def for_replay(episode: Episode, perception: Perception, gamma: float, shaping: Shaping = NO_SHAPING) -> ReplayEpisode:
+def for_replay(
+    episode: Episode, perception: Perception, gamma: float, shaping: Shaping = NO_SHAPING, *, gains: bool = False
+) -> ReplayEpisode:
     """Take from an episode's frames what replay keeps, and its labels.
 
     Every episode follows one convention: -1 a step, 0 and termination in the last frames of a success
@@ -76,9 +79,10 @@ def for_replay(episode: Episode, perception: Perception, gamma: float, shaping: 
         perception: How the policy sees.
         gamma: Discount of one step.
         shaping: What progress adds to the rewards.
+        gains: Whether it counts what each step gained in progress.
 
     Raises:
-        ConfigError: See `Shaping.shaped`.
+        ConfigError: Progress counts, and none was noted.
     """
     episode = labelled(episode)
     chosen = np.asarray(episode.source) != Source.POLICY
@@ -94,10 +98,13 @@ def for_replay(episode: Episode, perception: Perception, gamma: float, shaping: 
         source=np.asarray(episode.source, dtype=np.uint8),
         instructions=(perception.instruction(episode.instruction),),
         imitate=chosen & (episode.outcome == "success"),
+        gain=gained(episode.metadata, len(episode), episode.id) if gains else None,
     )
 
 
-def under_all_wordings(episodes: Iterable[Episode], perception: Perception, gamma: float) -> Iterator[ReplayEpisode]:
+def under_all_wordings(
+    episodes: Iterable[Episode], perception: Perception, gamma: float, shaping: Shaping = NO_SHAPING
+) -> Iterator[ReplayEpisode]:
     """The episodes as replay takes them, copies under other wordings without frames of their own where they can be.
 
     Frames are looked at, and kept, once for all wordings, unless what is kept of them depends on the wording.
@@ -106,14 +113,18 @@ def under_all_wordings(episodes: Iterable[Episode], perception: Perception, gamm
         episodes: Those of one id one after the other: an episode and its copies under other wordings.
         perception: How the policy sees.
         gamma: Discount of one step.
+        shaping: What progress adds to the rewards; under every wording the same.
+
+    Raises:
+        ConfigError: Progress counts, and none was noted.
     """
     for _, copies in groupby(episodes, key=lambda episode: episode.id):
         if perception.sees_words:
-            yield from (for_replay(copy, perception, gamma) for copy in copies)
+            yield from (for_replay(copy, perception, gamma, shaping) for copy in copies)
         else:
             same = list(copies)
             rows = tuple(perception.instruction(copy.instruction) for copy in same)
-            yield replace(for_replay(same[0], perception, gamma), instructions=rows)
+            yield replace(for_replay(same[0], perception, gamma, shaping), instructions=rows)
 
 
 def fill_replay(

@@ -25,13 +25,13 @@ from torch import Tensor
 
 from policies.common.batch import Batch
 from policies.replay.nstep import label_columns
-from policies.replay.replay_checks import check_columns, check_observation, require_lengths, require_room
+from policies.replay.replay_checks import check_columns, check_observation, require_lengths, require_room, required_gain
 from policies.replay.replay_file import ReplayContents, load_contents, save_contents, settings_of
 from policies.replay.replay_memory import require_memory, row_fields, rows_of, slot_bytes
 from policies.replay.ring_buffer import Fields, RingBuffer
 from policies.replay.source_weights import SourceWeights, covering
 from trajectories.errors import CheckpointError, ConfigError
-from trajectories.types import ACTION_SIZE, Bool, Float32, Float64, Source, UInt8
+from trajectories.types import ACTION_SIZE, Bool, Float32, Source, UInt8
 
 _DERIVED = "mass"
 """The column that is computed from the others and not saved."""
@@ -50,7 +50,7 @@ class Replay:
         action_size: A.
         device: Where batches arrive.
         storage_device: Where frames and transitions lie.
-        weights: How often a step is drawn, by its source.
+        weights: How often a step is drawn, by its source and what it gained.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class Replay:
             storage_device: Where frames are kept and drawn; None keeps them on `device`. "cpu" with a GPU as `device`
                 leaves the GPU's memory to the networks: the processor gathers each batch into page-locked memory, which
                 is copied without waiting. The frames stay in ordinary memory, since only the processor reads them.
-            weights: How often a step is drawn, by its source; None draws all alike.
+            weights: How often a step is drawn, by its source and what it gained; None draws all alike.
             seed: Of the draws.
 
         Raises:
@@ -97,13 +97,11 @@ class Replay:
         self.capacity, self.gamma, self.n_step, self.action_size = capacity, gamma, n_step, action_size
         self.device = torch.device(device)
         self.storage_device = self.device if storage_device is None else torch.device(storage_device)
-        self.weights = weights or SourceWeights()
-        weighted = not self.weights.uniform
-        rows = capacity if transitions is None else transitions
-        require_memory(capacity, rows, fields, action_size, weighted, self.storage_device)
-        self._slot = slot_bytes(fields, action_size, weighted)
+        self.weights, rows = weights or SourceWeights(), capacity if transitions is None else transitions
+        require_memory(capacity, rows, fields, action_size, self.weights, self.storage_device)
+        self._slot = slot_bytes(fields, action_size, self.weights)
         self._frames = RingBuffer(capacity, fields, self.storage_device)
-        self._rows = RingBuffer(rows, row_fields(action_size, weighted), self.storage_device)
+        self._rows = RingBuffer(rows, row_fields(action_size, self.weights), self.storage_device)
         self._lengths: deque[int] = deque()  # steps of each episode held
         self._copies: deque[int] = deque()  # instructions that each is held under
         self._mass: deque[float] = deque([0.0])  # weights added up to each episode held, and before the first
@@ -144,6 +142,7 @@ class Replay:
         source: UInt8,
         instruction: int | Sequence[int],
         imitate: Bool | None = None,
+        gain: Float32 | None = None,
     ) -> None:
         """Append one whole episode of T steps; the oldest episodes are dropped when there is no room.
 
@@ -160,9 +159,10 @@ class Replay:
             source: uint8 (T,) values of `Source`.
             instruction: Row, or rows, of the agent's instruction table.
             imitate: bool (T,) steps that behaviour cloning copies; by default those not chosen by the policy.
+            gain: float32 (T,) progress that each step gained; needed where `weights` count it.
 
         Raises:
-            ConfigError: When lengths, shapes, dtypes or fields don't fit, or the episode is larger than the replay.
+            ConfigError: When lengths, shapes, dtypes, fields or gains don't fit, or it is larger than the replay.
         """
         steps = len(executed)
         told = [instruction] if isinstance(instruction, int) else list(instruction)
@@ -181,12 +181,13 @@ class Replay:
             "source": source,
         }
         self._make_room(steps + 1, steps * len(told))
+        if self.weights.gains:
+            rows["gain"] = required_gain(gain, steps)
         rows = {name: np.concatenate([column] * len(told)) for name, column in rows.items()}
         rows["instruction"] = np.repeat(np.asarray(told, dtype=np.int64), steps)
-        if not self.weights.uniform:
-            rows["mass"] = self._sum_weights(rows["source"])
         self._frames.append(observation)
         self._rows.append(rows)
+        self._weigh(steps * len(told))
         self._lengths.append(steps)
         self._copies.append(len(told))
 
@@ -213,7 +214,7 @@ class Replay:
         self._rows.write("next_frame", row, np.tile(frame + np.arange(steps) + ahead, copies[episode]))
 
     def sample(self, batch_size: int) -> Batch:
-        """Draw `batch_size` transitions with replacement: uniformly, or by the weights of their sources.
+        """Draw `batch_size` transitions with replacement: uniformly, or by their weights.
 
         Raises:
             ConfigError: When the replay is empty, or holds only steps of weight 0.
@@ -254,10 +255,9 @@ class Replay:
         index = index.to(self.storage_device)
         frame, next_frame = self._rows.take("frame", index), self._rows.take("next_frame", index)
         scalars = self._rows.take("scalars", index, self.device)
-        names = self._frames.fields
         return Batch(
-            observation={name: self._frames.take(name, frame, self.device) for name in names},
-            next_observation={name: self._frames.take(name, next_frame, self.device) for name in names},
+            observation={name: self._frames.take(name, frame, self.device) for name in self._frames.fields},
+            next_observation={name: self._frames.take(name, next_frame, self.device) for name in self._frames.fields},
             instruction=self._rows.take("instruction", index, self.device),
             action=self._rows.take("action", index, self.device),
             reward=scalars[:, 0],
@@ -321,7 +321,7 @@ class Replay:
         """Replace all that is held, and the draws, by the contents of a replay with the same settings.
 
         Args:
-            contents: Its weights may differ from this replay's, which stay.
+            contents: Its weights may differ from this replay's, which stay, but for whether gains count.
 
         Raises:
             CheckpointError: An episode of it is too long for this replay.
@@ -329,7 +329,7 @@ class Replay:
         for name, ring in self._rings().items():
             ring.restart(contents.first[name])
         self._lengths, self._copies = deque(), deque()
-        self._mass = deque([contents.mass if contents.weights == asdict(self.weights) else 0.0])
+        self._mass = deque([contents.mass if SourceWeights(**contents.weights) == self.weights else 0.0])
         self.extend(contents)
 
     def extend(self, contents: ReplayContents) -> None:
@@ -356,10 +356,7 @@ class Replay:
                 ring.append_part(contents.columns[name], ring.end - contents.first[name], size[name])
             self._lengths.append(steps)
             self._copies.append(copies)
-            if not self.weights.uniform:
-                added = self._rows.end - size["rows"]
-                source = torch.cat([view.cpu() for view in self._rows.held("source", added)])
-                self._rows.write(_DERIVED, added, self._sum_weights(source.numpy()))
+            self._weigh(size["rows"])
 
     def save(self, path: Path, about: Mapping[str, Any] | None = None) -> None:
         """Write the whole content and the draws into one file; see `policies.replay.replay_file.save_contents`."""
@@ -385,11 +382,14 @@ class Replay:
         """What the content depends on, and the draws (whose state differs from one kind of device to another)."""
         return settings_of(self._frames.fields, self.gamma, self.n_step, self.action_size, self.storage_device.type)
 
-    def _sum_weights(self, source: UInt8) -> Float64:
-        """float64 (T,): sums of all weights up to each step of one more episode."""
-        sums = self._mass[-1] + np.cumsum(self.weights.of(source))
-        self._mass.append(float(sums[-1]))
-        return sums
+    def _weigh(self, count: int) -> None:
+        """Write the sums of all weights up to each of the newest `count` transitions, which are of one episode."""
+        if not self.weights.uniform:
+            start, names = self._rows.end - count, ["source", "gain"][: 1 + self.weights.gains]
+            columns = [torch.cat([view.cpu() for view in self._rows.held(name, start)]).numpy() for name in names]
+            sums = self._mass[-1] + np.cumsum(self.weights.of(*columns))
+            self._mass.append(float(sums[-1]))
+            self._rows.write(_DERIVED, start, sums)
 
     def _make_room(self, frames: int, rows: int) -> None:
         while self.frames + frames > self.capacity or len(self) + rows > self._rows.capacity:

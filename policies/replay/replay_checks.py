@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -72,6 +73,20 @@ def require_lengths(steps: int, **columns: NDArray[Any]) -> None:
     for name, column in columns.items():
         if column.shape != (steps,):
             raise ConfigError(f"{name} has shape {column.shape}; expected {(steps,)}")
+
+
+def required_gain(gain: Float32 | None, steps: int) -> Float32:
+    """The gains of T steps where they count.
+
+    Raises:
+        ConfigError: There are none, not one a step, or some are negative or no numbers.
+    """
+    if gain is None:
+        raise ConfigError("This replay draws by the progress that a step gained, and the episode comes without it.")
+    require_lengths(steps, gain=gain)
+    if not (np.isfinite(gain) & (gain >= 0)).all():
+        raise ConfigError(f"gains are {gain}; expected finite numbers of at least 0")
+    return gain
 
 
 def require_room(steps: int, instructions: int, frames: int, transitions: int, slot: int) -> None:

@@ -27,6 +27,7 @@ class ReplayEpisode:
         source: uint8 (T,).
         instructions: Rows of the text table: of every wording that it is held under.
         imitate: bool (T,) steps worth copying: an expert's or a person's, in a success.
+        gain: float32 (T,) progress that each step gained; None where that doesn't count.
     """
 
     frames: Mapping[str, NDArray[Any] | Tensor]
@@ -38,6 +39,7 @@ class ReplayEpisode:
     source: UInt8
     instructions: tuple[int, ...]
     imitate: Bool
+    gain: Float32 | None = None
 
     def __len__(self) -> int:
         """T."""
@@ -47,5 +49,5 @@ class ReplayEpisode:
         """Append to a replay of the same fields."""
         replay.add_episode(
             self.frames, self.executed, self.rewards, self.terminated, self.truncated,
-            self.mc_returns, self.source, self.instructions, self.imitate,
+            self.mc_returns, self.source, self.instructions, self.imitate, self.gain,
         )  # fmt: skip

@@ -8,17 +8,18 @@ from pathlib import Path
 import torch
 
 from policies.replay.ring_buffer import Fields
+from policies.replay.source_weights import ALIKE, SourceWeights
 from trajectories.errors import ConfigError
 from trajectories.types import ACTION_SIZE
 
 MEMINFO = Path("/proc/meminfo")
 
 
-def row_fields(action_size: int, weighted: bool = False) -> Fields:
+def row_fields(action_size: int, weights: SourceWeights = ALIKE) -> Fields:
     """Columns of a transition beside its frames.
 
     "scalars" holds reward, discount, Monte-Carlo return and whether cloning copies the step, "mass" (with weights)
-    the sum of all weights up to this transition.
+    the sum of all weights up to this transition, "gain" (where that counts) what the step gained in progress.
     """
     fields: dict[str, tuple[tuple[int, ...], torch.dtype]] = {
         "frame": ((), torch.int64),
@@ -28,7 +29,9 @@ def row_fields(action_size: int, weighted: bool = False) -> Fields:
         "scalars": ((4,), torch.float32),
         "source": ((), torch.uint8),
     }
-    return fields | ({"mass": ((), torch.float64)} if weighted else {})
+    if weights.gains:
+        fields["gain"] = ((), torch.float32)
+    return fields if weights.uniform else fields | {"mass": ((), torch.float64)}
 
 
 def row_bytes(fields: Fields) -> int:
@@ -36,9 +39,9 @@ def row_bytes(fields: Fields) -> int:
     return sum(dtype.itemsize * torch.Size(shape).numel() for shape, dtype in fields.values())
 
 
-def slot_bytes(fields: Fields, action_size: int = ACTION_SIZE, weighted: bool = False) -> int:
+def slot_bytes(fields: Fields, action_size: int = ACTION_SIZE, weights: SourceWeights = ALIKE) -> int:
     """Bytes that a replay sets aside for each frame of its capacity: the frame, and a transition that begins there."""
-    return row_bytes(fields) + row_bytes(row_fields(action_size, weighted))
+    return row_bytes(fields) + row_bytes(row_fields(action_size, weights))
 
 
 def rows_of(lengths: Sequence[int], copies: Sequence[int]) -> dict[str, int]:
@@ -48,7 +51,7 @@ def rows_of(lengths: Sequence[int], copies: Sequence[int]) -> dict[str, int]:
 
 
 def frames_within(
-    capacity_bytes: int, fields: Fields, action_size: int = ACTION_SIZE, *, weighted: bool = False
+    capacity_bytes: int, fields: Fields, action_size: int = ACTION_SIZE, *, weights: SourceWeights = ALIKE
 ) -> int:
     """Capacity in frames of a replay that takes at most `capacity_bytes`.
 
@@ -56,12 +59,12 @@ def frames_within(
         capacity_bytes: Bytes.
         fields: Observation field -> (shape, dtype) of one frame.
         action_size: A.
-        weighted: Whether the replay draws by source.
+        weights: How often it draws a step.
 
     Raises:
         ConfigError: When not even a transition's two frames fit.
     """
-    slot = slot_bytes(fields, action_size, weighted)
+    slot = slot_bytes(fields, action_size, weights)
     if capacity_bytes < 2 * slot:
         raise ConfigError(
             f"capacity_bytes={capacity_bytes} holds {max(0, capacity_bytes) // slot} frames of {slot} bytes; expected "
@@ -83,21 +86,21 @@ def available_bytes(device: torch.device) -> int | None:
     return None
 
 
-def replay_bytes(capacity: int, rows: int, fields: Fields, action_size: int, weighted: bool) -> int:
+def replay_bytes(capacity: int, rows: int, fields: Fields, action_size: int, weights: SourceWeights) -> int:
     """Bytes that a replay of `capacity` frames and `rows` transitions sets aside."""
-    return capacity * row_bytes(fields) + rows * row_bytes(row_fields(action_size, weighted))
+    return capacity * row_bytes(fields) + rows * row_bytes(row_fields(action_size, weights))
 
 
 def require_memory(
-    capacity: int, rows: int, fields: Fields, action_size: int, weighted: bool, device: torch.device
+    capacity: int, rows: int, fields: Fields, action_size: int, weights: SourceWeights, device: torch.device
 ) -> None:
     """Refuse a replay that the machine has no memory for, before it is half filled.
 
     Raises:
         ConfigError: With what is needed, what is there, and the capacity that would fit.
     """
-    slot = slot_bytes(fields, action_size, weighted)
-    needed = replay_bytes(capacity, rows, fields, action_size, weighted)
+    slot = slot_bytes(fields, action_size, weights)
+    needed = replay_bytes(capacity, rows, fields, action_size, weights)
     available = available_bytes(device)
     if available is not None and needed > available:
         raise ConfigError(

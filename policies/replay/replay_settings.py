@@ -10,7 +10,7 @@ import torch
 from policies.replay.replay import Replay
 from policies.replay.replay_memory import available_bytes, replay_bytes
 from policies.replay.ring_buffer import Fields
-from policies.replay.source_weights import SourceWeights
+from policies.replay.source_weights import ALIKE, SourceWeights
 from trajectories.errors import ConfigError
 from trajectories.types import ACTION_SIZE
 
@@ -48,8 +48,7 @@ class ReplaySettings:
         seed: int = 0,
     ) -> Replay:
         """An empty replay of these settings; arguments and errors as `Replay`."""
-        weighted = weights is not None and not weights.uniform
-        needed = replay_bytes(capacity, transitions or capacity, fields, action_size, weighted)
+        needed = replay_bytes(capacity, transitions or capacity, fields, action_size, weights or ALIKE)
         storage = self.storage_device(device, needed)
         return Replay(
             capacity, fields, gamma=gamma, n_step=self.n_step, action_size=action_size, transitions=transitions,

@@ -75,7 +75,8 @@ class RunReplay:
             if was_unsure(judged):
                 yield store.info(id)
                 continue
-            self.add(episode, for_replay(judged, self._perception, self.replay.gamma, self._shaping))
+            gamma, gains = self.replay.gamma, self.replay.weights.gains
+            self.add(episode, for_replay(judged, self._perception, gamma, self._shaping, gains=gains))
             yield store.info(id)
 
     def add(self, episode: Episode, encoded: ReplayEpisode) -> None:
@@ -110,7 +111,10 @@ class RunReplay:
         if len(self._marks) == self._parts.saved:
             return
         try:
-            about = {"features": self._perception.digest, "episodes": self._marks, "shaping": self._shaping.weight}
+            about = {
+                "features": self._perception.digest, "episodes": self._marks, "shaping": self._shaping.weight,
+                "gains": self.replay.weights.gains,
+            }  # fmt: skip
             self._parts.save(len(self._marks), about)
             self._before.unlink(missing_ok=True)
         except CheckpointError as error:
@@ -137,6 +141,11 @@ class RunReplay:
             raise CheckpointError(
                 f"{self._parts.folder} holds rewards with progress at {about.get('shaping', 0.0)}, the settings have "
                 f"{self._shaping.weight}."
+            )
+        if about.get("gains", False) != self.replay.weights.gains:
+            raise CheckpointError(
+                f"{self._parts.folder} holds episodes {'with' if about.get('gains') else 'without'} the progress that "
+                "their steps gained, and the settings ask for the other."
             )
         stored = {info.id: _mark(info) for info in store.infos()}
         for mark in about["episodes"]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from policies.replay.known_progress import known_progress
 from trajectories.errors import ConfigError
-from trajectories.progress import progress_of
 from trajectories.types import Bool, Float32
 
 
@@ -66,13 +66,8 @@ class Shaping:
         """
         if not self.weight:
             return labels
-        progress = progress_of(metadata, len(labels.rewards), id)
-        if progress is None:
-            raise ConfigError(
-                f"Episode {id} says nothing of progress, which finetune.shaping needs. Train a judge that sees time "
-                "(`regrasp train-reward reward.window=8`), or give finetune.shaping=0."
-            )
-        phi = (self.weight * _filled(progress)).astype(np.float32)
+        progress = known_progress(metadata, len(labels.rewards), id, "finetune.shaping")
+        phi = (self.weight * progress).astype(np.float32)
         after = np.where(labels.terminated, np.float32(0.0), phi[1:])
         return Labels(
             (labels.rewards + gamma * after - phi[:-1]).astype(np.float32),
@@ -82,12 +77,3 @@ class Shaping:
 
 
 NO_SHAPING = Shaping()
-
-
-def _filled(progress: Float32) -> Float32:
-    """The same without NaN: the value before, 0 at the beginning."""
-    filled, last = progress.copy(), 0.0
-    for t, value in enumerate(progress):
-        last = last if np.isnan(value) else float(value)
-        filled[t] = last
-    return filled

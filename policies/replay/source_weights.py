@@ -1,4 +1,4 @@
-"""`SourceWeights`: how often a step is drawn, by who chose its action."""
+"""`SourceWeights`: how often a step is drawn, by who chose its action and by the progress that it gained."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from trajectories.errors import ConfigError
-from trajectories.types import Float64, Source, UInt8
+from trajectories.types import Float32, Float64, Source, UInt8
 
 
 @dataclass(frozen=True)
@@ -20,21 +20,24 @@ class SourceWeights:
 
     With weights w and n transitions of each source held, source s makes up w_s n_s / sum(w n) of the draws: with
     person=4 every step of a person is drawn four times as often as every step of the policy, however many there are.
-    A source of which nothing is held takes no part; one of weight 0 is kept but never drawn.
+    A source of which nothing is held takes no part; one of weight 0 is kept but never drawn. A step that gained
+    progress is drawn more often than another one of its source, w_s (1 + progress * gain) times.
 
     Attributes:
         policy: Of the policy's own steps.
         person: Of a person's, who took over.
         expert: Of a scripted expert's.
+        progress: Of what a step gained in progress, 0 ... 1 (`policies.replay.known_progress`); 0: gains don't count.
     """
 
     policy: float = 1.0
     person: float = 1.0
     expert: float = 1.0
+    progress: float = 0.0
 
     def __post_init__(self) -> None:
-        values = asdict(self)
-        if not all(math.isfinite(value) and value >= 0 for value in values.values()) or not any(values.values()):
+        values, sources = asdict(self), (self.policy, self.person, self.expert)
+        if not all(math.isfinite(value) and value >= 0 for value in values.values()) or not any(sources):
             raise ConfigError(
                 f"Weights of sources {values} are out of range; expected finite numbers of at least 0, and one above."
             )
@@ -42,11 +45,20 @@ class SourceWeights:
     @property
     def uniform(self) -> bool:
         """Whether every transition has the same chance."""
-        return self.policy == self.person == self.expert
+        return self.policy == self.person == self.expert and not self.gains
 
-    def of(self, source: UInt8) -> Float64:
-        """float64 (T,) weights of uint8 (T,) values of `Source`."""
-        return np.array([getattr(self, entry.name.lower()) for entry in sorted(Source)], np.float64)[source]
+    @property
+    def gains(self) -> bool:
+        """Whether what a step gained counts."""
+        return self.progress > 0
+
+    def of(self, source: UInt8, gain: Float32 | None = None) -> Float64:
+        """float64 (T,) weights of uint8 (T,) values of `Source`, with float32 (T,) gains where those count."""
+        weights = np.array([getattr(self, entry.name.lower()) for entry in sorted(Source)], np.float64)[source]
+        return weights if gain is None else weights * (1.0 + self.progress * gain.astype(np.float64))
+
+
+ALIKE = SourceWeights()
 
 
 def covering(points: Tensor, sums: Sequence[Tensor]) -> Tensor:

@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 from rewards.certified import CertifiedRules, certified_rules
 from rewards.classifier import ImageFeatures, frames_that_count
-from rewards.evaluation import episode_figures, figures_table, frame_figures
+from rewards.evaluation import figures_table
 from rewards.folder import read_folder, write_folder
 from rewards.frames import OTHER, SUCCESS
 from rewards.gathering import EpisodeRows, Goal, RewardData
 from rewards.generative.client import ChatClient
 from rewards.generative.config import GenerativeConfig
 from rewards.generative.judge import GenerativeReward, ending_of
-from rewards.kind import HeldOut, LoadedReward, RewardKind
+from rewards.kind import RewardKind
 from rewards.rivals.stored_rules import described_rules, require_kind, stored_rules
 from rewards.samples import Samples
 from rewards.vlm_kind import MODEL_SETTINGS
@@ -35,6 +35,8 @@ from trajectories.types import DIRECTIONS, Direction, Episode, Float64, RobotSpe
 NAME = "generative_vlm"
 CALLS_FILE = "calls.jsonl"
 """In the folder of the reward model: a line for every question that was asked."""
+_OF_USE = ("address", "key_env", "timeout_s", "retries", "backoff_s", "pair_prompt")
+"""Settings that may change between training and use."""
 
 
 class GenerativeKind(RewardKind):
@@ -105,25 +107,10 @@ class GenerativeKind(RewardKind):
                 )
         return GenerativeReward(ChatClient(asked, folder / CALLS_FILE), trained, rules)
 
-    def evaluate(self, trained: LoadedReward, held_out: HeldOut) -> dict[str, Any]:
-        """Measure it on the ends of whole episodes; single frames are not asked about.
-
-        Raises:
-            ConfigError: For a reward model of another kind.
-        """
-        if not isinstance(trained, GenerativeReward):
-            raise ConfigError(f"Expected a generative model, got {type(trained).__name__}.")
-        stops, probabilities, above, truth, kinds = [], [], [], [], []
-        for item in held_out.episodes:
-            reading = trained.judge(ending_of(item.episode, trained.config)) if item.whole else None
-            if reading is not None:
-                stops.append((item.episode, len(item.episode) if reading.done else None))
-                probabilities.append(reading.probability)
-                above.append(reading.above)
-                truth.append(item.episode.outcome == "success")
-                kinds.append(item.kind)
-        figures = frame_figures(truth, probabilities, probabilities, [held_out.task] * len(truth), kinds, above)
-        return {"frames": figures, "whole_episodes": episode_figures(stops)}
+    def training_settings(self, settings: Mapping[str, Any], spec: RobotSpec) -> dict[str, Any]:
+        """What decides answers and rules; not where the server is and how patiently it is asked."""
+        config = asdict(chat_settings(settings, spec))
+        return {name: value for name, value in config.items() if name not in _OF_USE}
 
 
 def chat_settings(settings: Mapping[str, Any], spec: RobotSpec) -> GenerativeConfig:

@@ -118,6 +118,10 @@ class RivalKind(RewardKind, Generic[Settings]):
         spec.require_same(rules.spec, f"The reward model in {folder}")
         return ScoredReward(scorer, rules, backbone, self.trunk, threads_from(settings))
 
+    def training_settings(self, settings: Mapping[str, Any], spec: RobotSpec) -> dict[str, Any]:
+        """All of its own."""
+        return asdict(self._config(settings, spec))
+
     def _config(self, settings: Mapping[str, Any], spec: RobotSpec) -> Settings:
         raw = {key: value for key, value in settings.items() if key not in MODEL_SETTINGS}
         return merged(replace(self.defaults, camera=next(iter(spec.cameras))), raw, "reward")

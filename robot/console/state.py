@@ -105,7 +105,8 @@ class EpisodeView:
     Attributes:
         id: To name it by.
         direction: "forward" or "backward".
-        judged: What the judge said at its end: success, failure or unknown; empty while it is under way.
+        judged: What the judge said at its end: success, failure, or unknown where it was unsure or had no answer; empty
+            while it is under way.
         said: What a person said: done or not_done; empty where nobody has.
         by: Who.
     """
@@ -129,6 +130,7 @@ class ConsoleState:
         step: Control step of this episode.
         max_steps: Steps after which it is truncated; 0: unknown.
         success_probability: What the judge thinks, 0 ... 1; None before it has looked.
+        unsure: Whether the judge doesn't know at present; if it ends so, nothing is learned from the episode.
         progress: How far the task has come in each observation of the episode so far, 0 ... 1; None where the judge
             doesn't say.
         mode: Of the arm's driver: follow, sleep, rest, hold, fault, lost; None where there is no driver.
@@ -143,7 +145,7 @@ class ConsoleState:
         cameras: By name.
         episodes: Stored in this run.
         steps: Stored in this run.
-        tallies: Direction -> success, as the judge saw it.
+        tallies: Direction -> success by the outcomes that count: a person's, else the judge's.
         helps: Reason -> how often help was asked for.
         policy_version: Of the weights in use; 0: as pre-trained.
         stale: Why joints and gripper are not shown: the arm's own loop says nothing new; or None.
@@ -160,6 +162,7 @@ class ConsoleState:
     step: int = 0
     max_steps: int = 0
     success_probability: float | None = None
+    unsure: bool = False
     progress: tuple[float | None, ...] = ()
     mode: str | None = None
     fault: str | None = None
@@ -203,9 +206,7 @@ class ConsoleState:
             for name in ("running", "last"):
                 values[name] = EpisodeView(**_known(EpisodeView, raw[name])) if raw.get(name) else None
             values["cameras"] = _views(raw, "cameras", lambda entry: CameraView(**_known(CameraView, entry)))
-            values["tallies"] = _views(
-                raw, "tallies", lambda t: Tally(int(t["episodes"]), int(t["successes"]), tuple(map(bool, t["recent"])))
-            )
+            values["tallies"] = _views(raw, "tallies", Tally.from_dict)
             return cls(**values)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise LinkError(

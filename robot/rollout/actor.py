@@ -234,6 +234,8 @@ class Actor:
         self._verdicts.refresh()
         for verdict in self._verdicts.all():
             self._endpoint.put_verdict(verdict)
+            self._status = self._status.overruled(verdict)
+            self._publish()
             self._verdicts.remove(verdict)
 
     def _poll_weights(self) -> None:
@@ -257,6 +259,10 @@ class Actor:
     def _enter(self, state: State, detail: str = "") -> None:
         """Note and publish what the actor does now."""
         self._status = replace(self._status, state=state, detail=detail, outbox=len(self._outbox))
+        self._publish()
+
+    def _publish(self) -> None:
+        """Write the status down and tell it."""
         if self._options.status_path is not None:
             self._status.write(self._options.status_path)
         self._tell()

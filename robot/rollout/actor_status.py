@@ -12,38 +12,89 @@ from typing import Any, Literal
 
 from robot.interfaces import Receipt
 from trajectories.durable import swap_file
-from trajectories.types import Direction, Episode
+from trajectories.types import Direction, Episode, Outcome
+from trajectories.verdicts import Verdict
 
 logger = logging.getLogger(__name__)
 
 State = Literal["starting", "waiting", "acting", "sending", "stopped", "finished", "failed"]
 RECENT = 20
 """Episodes of a direction over which `Tally.recent_rate` is taken."""
+REMEMBERED = 100
+"""Newest episodes whose outcome a person may still correct; `robot.rollout.persons_word` takes words about fewer."""
+_SUCCESS: Mapping[Outcome, bool | None] = {"success": True, "failure": False, "unknown": None}
 
 
 @dataclass(frozen=True)
 class Tally:
-    """Success of the training stream in one direction, as the reward model judged it.
+    """Success of the training stream in one direction by the outcomes that count: a person's, else the judge's.
 
     Attributes:
-        episodes: Number of episodes.
-        successes: How many of them were judged a success.
-        recent: The newest `RECENT` outcomes, oldest first.
+        episodes: Number of episodes whose outcome is known.
+        successes: How many of them were a success.
+        recent: The newest `RECENT` outcomes, oldest first; None where the outcome isn't known.
+        unsure: Number of episodes whose outcome isn't known: the judge was unsure, or gave no answer.
     """
 
     episodes: int = 0
     successes: int = 0
-    recent: tuple[bool, ...] = ()
+    recent: tuple[bool | None, ...] = ()
+    unsure: int = 0
 
-    def add(self, success: bool) -> Tally:
-        """Return the tally with one more episode."""
-        recent = (*self.recent, success)[-RECENT:]
-        return Tally(self.episodes + 1, self.successes + success, recent)
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Tally:
+        """From plain JSON types, those of a version without `unsure` included.
+
+        Raises:
+            KeyError, TypeError, ValueError: It is none.
+        """
+        recent = tuple(None if one is None else bool(one) for one in raw["recent"])
+        return cls(int(raw["episodes"]), int(raw["successes"]), recent, int(raw.get("unsure", 0)))
+
+    def add(self, success: bool | None) -> Tally:
+        """Return the tally with one more episode; None: nobody knows how it went."""
+        return replace(self._count(success, 1), recent=(*self.recent, success)[-RECENT:])
+
+    def correct(self, newer: int, before: bool | None, success: bool | None) -> Tally:
+        """Return the tally with another outcome of an episode that it counts.
+
+        Args:
+            newer: Episodes of this direction since then.
+            before: What it counts as by now.
+            success: What it counts as from now on.
+        """
+        recent, place = list(self.recent), len(self.recent) - 1 - newer
+        if place >= 0:
+            recent[place] = success
+        return replace(self._count(before, -1)._count(success, 1), recent=tuple(recent))
 
     @property
     def recent_rate(self) -> float | None:
-        """Success over the newest episodes, 0 ... 1; None before the first."""
-        return sum(self.recent) / len(self.recent) if self.recent else None
+        """Success over the newest episodes whose outcome is known, 0 ... 1; None where there is none."""
+        known = [one for one in self.recent if one is not None]
+        return sum(known) / len(known) if known else None
+
+    def _count(self, success: bool | None, by: int) -> Tally:
+        if success is None:
+            return replace(self, unsure=self.unsure + by)
+        return replace(self, episodes=self.episodes + by, successes=self.successes + by * success)
+
+
+@dataclass(frozen=True)
+class Counted:
+    """An episode in a tally.
+
+    Attributes:
+        id: Of the episode.
+        direction: Of the episode.
+        judged: Whether its judge called it a success; None where it was unsure, or gave no answer.
+        counts: The same by a person's word, where somebody spoke about it.
+    """
+
+    id: str
+    direction: Direction
+    judged: bool | None
+    counts: bool | None
 
 
 @dataclass(frozen=True)
@@ -58,6 +109,7 @@ class ActorStatus:
         episodes: Episodes that the learner has stored in this run.
         outbox: Episodes that wait to be sent.
         training: Direction -> success of the training stream.
+        newest: The newest `REMEMBERED` episodes of the training stream, oldest first.
         helps: Reason -> how often the session asked for help.
         policy_version: Version of the weights in use; 0: as pre-trained.
         weights_refused: How many published versions the canary pass kept out.
@@ -71,18 +123,29 @@ class ActorStatus:
     episodes: int = 0
     outbox: int = 0
     training: Mapping[Direction, Tally] = field(default_factory=dict)
+    newest: tuple[Counted, ...] = ()
     helps: Mapping[str, int] = field(default_factory=dict)
     policy_version: int = 0
     weights_refused: int = 0
     updated_s: float = 0.0
 
     def judged(self, episode: Episode) -> ActorStatus:
-        """Return the status with one more episode of the training stream; one of unknown outcome doesn't count."""
-        if episode.outcome == "unknown":
+        """Return the status with one more episode of the training stream."""
+        tally, success = self.training.get(episode.direction, Tally()), _SUCCESS[episode.outcome]
+        newest = (*self.newest, Counted(episode.id, episode.direction, success, success))[-REMEMBERED:]
+        return replace(self, newest=newest, training={**self.training, episode.direction: tally.add(success)})
+
+    def overruled(self, verdict: Verdict) -> ActorStatus:
+        """Return the status with what a person says about an episode; about one that it doesn't remember: itself."""
+        place = next((i for i, one in enumerate(self.newest) if one.id == verdict.episode), None)
+        if place is None:
             return self
-        tally = self.training.get(episode.direction, Tally())
-        success = episode.outcome == "success"
-        return replace(self, training={**self.training, episode.direction: tally.add(success)})
+        one, newest = self.newest[place], list(self.newest)
+        counts = one.judged if verdict.outcome is None else _SUCCESS[verdict.outcome]
+        newest[place] = replace(one, counts=counts)
+        newer = sum(other.direction == one.direction for other in newest[place + 1 :])
+        tally = self.training[one.direction].correct(newer, one.counts, counts)
+        return replace(self, newest=tuple(newest), training={**self.training, one.direction: tally})
 
     def stored(self, receipt: Receipt) -> ActorStatus:
         """Return the status with the learner's totals."""
@@ -102,10 +165,8 @@ class ActorStatus:
         """
         try:
             raw: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-            raw["training"] = {
-                direction: Tally(int(t["episodes"]), int(t["successes"]), tuple(map(bool, t["recent"])))
-                for direction, t in raw["training"].items()
-            }
+            raw["training"] = {direction: Tally.from_dict(tally) for direction, tally in raw["training"].items()}
+            raw["newest"] = tuple(Counted(**one) for one in raw.get("newest", ()))
             return cls(**raw)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is no status of an actor ({error!r})") from error

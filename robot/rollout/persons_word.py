@@ -23,7 +23,7 @@ REACTION_STEPS = 10
 LAST, RUNNING = "last", "running"
 """What `about` may be beside an episode's id."""
 _REMEMBERED = 50
-_SAID = {"success": "done", "failure": "not done", "unknown": "nothing"}
+_SAID = {"success": "done", "failure": "not done", "unknown": "that it doesn't know"}
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ class SessionStep:
         clipped: Limits that changed the last action.
         progress: How far the task has come in each of the episode's observations so far, as the reward model sees it;
             None where it doesn't say.
+        unsure: Whether the reward model doesn't know at present.
     """
 
     observation: Observation
@@ -57,6 +58,7 @@ class SessionStep:
     probability: float
     clipped: tuple[str, ...] = ()
     progress: tuple[float | None, ...] = ()
+    unsure: bool = False
 
 
 @dataclass(frozen=True)
@@ -185,9 +187,8 @@ class ResetFreeSession:
         if self._word is not None:
             self._word.begins(id, direction)
         self._next = _other(direction)
-        self._tell(
-            SessionStep(observation, direction, 0, Source.POLICY, reading.probability, (), tuple(self._progress))
-        )
+        come = tuple(self._progress)
+        self._tell(SessionStep(observation, direction, 0, Source.POLICY, reading.probability, (), come, reading.unsure))
         try:
             outcome, extra = self._outcome(self._act(direction, observation, version))
         except Exception as error:
@@ -324,7 +325,11 @@ class ResetFreeSession:
         self._progress.append(reading.progress)
         self._recorder.step(seen.observation, seen.proposed, executed, seen.source, seen.version, reading.probability)
         come = tuple(self._progress)
-        self._tell(SessionStep(seen.observation, direction, seen.step, seen.source, reading.probability, clipped, come))
+        self._tell(
+            SessionStep(
+                seen.observation, direction, seen.step, seen.source, reading.probability, clipped, come, reading.unsure
+            )
+        )
         return reading
 
     def _tell(self, step: SessionStep) -> None:

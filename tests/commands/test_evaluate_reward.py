@@ -12,6 +12,8 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from factory.reward import train_reward_model
+from rewards.kind import RewardKind
+from robot.interfaces import RewardReading
 from trajectories.errors import ConfigError
 from trajectories.store import TrajectoryStore
 from trajectories.verdicts import Verdict, VerdictBook
@@ -85,6 +87,54 @@ def test_labelled_pictures(run_dir, tmp_path, capsys):
     report = json.loads((run_dir / "reward" / "evaluation_pictures.json").read_text())
     assert (report["figures"]["all"]["frames"], report["figures"]["all"]["done"]) == (9, 2)
     assert report["figures"]["all"]["auroc"] == [1.0, 1.0, 1.0]
+
+
+class Counting(RewardKind):
+    """A judge that calls nothing done, is unsure about every second episode, and counts what it is shown."""
+
+    camera = "front"
+
+    def __init__(self):
+        self.shown = self.episodes = 0
+
+    def train(self, *args):
+        raise NotImplementedError
+
+    def load(self, *args):
+        raise NotImplementedError
+
+    def reset(self, instruction):
+        self.episodes += 1
+
+    def update(self, observation):
+        self.shown += 1
+        return RewardReading(0.1, False, unsure=self.episodes // 2 % 2 == 1)  # a look begins anew after one frame
+
+
+@pytest.mark.usefixtures("run_dir")
+def test_scenes_are_judged_once_and_say_how_many_end_unsure(tmp_path, monkeypatch, capsys):
+    judge, recorded = Counting(), []
+    monkeypatch.setattr(f"{VERB}.reward_of", lambda *_: judge)
+    monkeypatch.setattr(f"{VERB}.reward_kind", lambda _: judge)
+    run_jobs = importlib.import_module(VERB).run_jobs
+    monkeypatch.setattr(f"{VERB}.run_jobs", lambda *args: (recorded.append(one) or one for one in run_jobs(*args)))
+    (tmp_path / "reward").mkdir()
+    with initialize_config_module("configs", version_base="1.3"):
+        config = compose("evaluate_reward", [
+            f"run_dir={tmp_path}", "workers=1", "robot.image_size=32", "evaluate_reward.episodes=1",
+            "evaluate_reward.shifts=[light]",
+        ])  # fmt: skip
+    importlib.import_module(VERB).run(config)
+    report = json.loads((tmp_path / "reward" / "evaluation.json").read_text())
+    occluded = report["frames"]["by_kind"]["occluded"]["frames"]
+    assert judge.shown == occluded + sum(len(episode) + 1 for _, episode in recorded)
+    for shift in ("none", "light"):
+        whole = report["whole_episodes_by_shift"][shift]
+        assert (whole["successes"], whole["failures"], whole["found"], whole["unsure"]) == (2, 2, 0.0, 2)
+        assert whole["among_sure"]["successes"] + whole["among_sure"]["failures"] == 2
+    assert report["whole_episodes"] == report["whole_episodes_by_shift"]["none"]
+    assert report["frames"]["all"]["frames"] == report["intervals"]["all"]["frames"]
+    assert "unsure about 2 of 4; of the others 0 % of" in capsys.readouterr().out
 
 
 def test_one_thing_at_a_time(run_dir):

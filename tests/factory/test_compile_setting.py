@@ -15,7 +15,7 @@ from commands.gym.job import gym_run
 from commands.learner import open_learner
 from commands.pretrain import pretrain_config
 from commands.verbs import VERBS
-from factory.policy import with_compile
+from factory.policy import agent_config, with_compile
 from policies.agent.compile_choice import Workload
 from policies.agent.config import AgentConfig
 from policies.learner.pretrain import policy_checkpoint, pretrain
@@ -63,7 +63,7 @@ def test_robot_finetuning(steps, compiles, tmp_path, demo_store, monkeypatch):
         "finetune.replay_bytes=1e7",
     )  # fmt: skip
     monkeypatch.setattr(learner_verb, "spec_of", lambda _: SPEC)
-    training = PretrainConfig(clone_steps=1, steps=1, batch=8, agent=learner_verb.agent_config(config),
+    training = PretrainConfig(clone_steps=1, steps=1, batch=8, agent=agent_config(config),
                               keypoints=KeypointConfig(steps=1, batch=8))  # fmt: skip
     with TrajectoryStore(demo_store, read_only=True) as store:
         pretrain([store], "red_disc", {}, fake_text, "fake", training, tmp_path / "pretrained")

@@ -103,8 +103,11 @@ def test_an_instruction_that_the_judge_does_not_know_ends_the_session_before_it_
         session_judge(config, Policy(), pytest.fail)
 
 
-def test_a_session_that_rewards_progress_trains_no_judge_without_it():
+@pytest.mark.parametrize("key", ["finetune.shaping", "finetune.progress_weight"])
+def test_a_session_that_counts_on_progress_wants_a_judge_that_says_it_and_trains_no_other(key):
     with initialize_config_module("configs", version_base="1.3"):
-        config = compose("actor", ["finetune.shaping=10", "reward.retrain_every=20"])
-    with pytest.raises(ConfigError, match=r"retrain_every=20 would train a judge .* Give the reward\.window"):
-        require_progress(Judge(0.0), config)
+        plain, anew = (compose("actor", [f"{key}=10", f"reward.retrain_every={every}"]) for every in (0, 20))
+    with pytest.raises(ConfigError, match=rf"{key}=10 .*retrain_every=20 would train .* Give the reward\.window"):
+        require_progress(Judge(0.0), anew, key, 10)
+    with pytest.raises(ConfigError, match=rf"{key}=10 .* the run's judge says nothing.* or give {key}=0"):
+        require_progress(Judge(0.0), plain, key, 10)

@@ -19,7 +19,7 @@ from commands.gym.job import gym_run, offline_settings, online_settings
 from commands.learner import open_learner
 from commands.pretrain import pretrain_config
 from commands.verbs import VERBS
-from factory.policy import agent_config, feeding_of, with_critic_loss
+from factory.policy import agent_config, feeding_of, online_agent_config, with_critic_loss
 from policies.agent.config import AgentConfig
 from policies.gym.offline import OfflineTraining
 from policies.gym.online import OnlineTraining
@@ -32,6 +32,7 @@ from policies.policy import load_policy
 from policies.replay import replay_settings
 from policies.replay.replay_memory import replay_bytes
 from policies.replay.replay_settings import ReplaySettings
+from policies.replay.source_weights import ALIKE
 from trajectories.errors import ConfigError
 from trajectories.store import TrajectoryStore
 from trajectories.types import Source
@@ -130,6 +131,19 @@ def test_every_method_of_the_arm_takes_them(method):
     assert (plain.n_step, plain.networks.critic_bins) == (1, None)
 
 
+def test_where_progress_shapes_rewards_targets_may_lie_lower_by_what_it_is_worth():
+    def ranged(*overrides):
+        return online_agent_config(settings("learner", *overrides)).target_range
+
+    assert (ranged(), ranged("finetune.shaping=10")) == ((-20.0, 0.0), (-30.0, 0.0))
+    assert ranged("finetune.shaping=10", "method=rlpd") is None
+    classifies = ("finetune.shaping=10", "agent.critic_loss=hl_gauss")
+    for method in ("regrasp", "rlpd"):
+        with pytest.raises(ConfigError, match=r"returns as low as -30.*from -21 on.*critic_range=\[-30,0\]"):
+            ranged(*classifies, f"method={method}")
+        ranged(*classifies, f"method={method}", "agent.critic_range=[-30,0]")
+
+
 def test_a_loss_without_a_range_or_of_another_name_is_refused():
     agent = replace(AgentConfig(), target_range=None)
     with pytest.raises(ConfigError, match=r"critic_range=None: expected \[lowest, highest\]"):
@@ -149,7 +163,7 @@ def test_settings_of_before_are_written_as_before():
 
 def test_a_replay_lies_where_it_is_wanted_or_where_there_is_room(monkeypatch):
     """1,000 frames of 100 float32 and a transition of 69 bytes each: 469,000 bytes."""
-    needed = replay_bytes(1000, 1000, {"state": ((100,), torch.float32)}, 7, False)
+    needed = replay_bytes(1000, 1000, {"state": ((100,), torch.float32)}, 7, ALIKE)
     assert needed == 469_000
 
     def place(keep, device, free):

@@ -4,15 +4,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.judged_at_once import evaluate_episodes, evaluate_frames
 from helpers.sliding_square import SPEC, make_episode
 from hydra import compose, initialize_config_module
 
 from factory.reward import KIND_FILE, reward_of, train_reward_model
 from rewards.config import RewardConfig
-from rewards.evaluation import evaluate_episodes
 from rewards.files import save_classifier
 from rewards.judge import VlmReward
-from rewards.kind import HeldOut, HeldOutEpisode, RewardKind, observations_of
+from rewards.kind import HeldOut, HeldOutEpisode, RewardKind, observations_of, readings_of
+from rewards.measuring import look_at
 from rewards.training import train_reward
 from rewards.vlm_kind import VlmKind
 from robot.interfaces import RewardReading
@@ -133,17 +134,19 @@ def test_readings_are_measured_by_hand():
     found = bright(0, [low] * 11 + [high] * 2, "success")
     missed = bright(1, [low] * 13, "success")
     wrong = bright(2, [low] * 5 + [high] + [low] * 7, "failure")
+    judge = Brightness(0.5)
     held_out = HeldOut(
         "slide",
-        [Observation({"front": found.images["front"][12]}, found.proprio[12], found.instruction, {})],
+        readings_of(judge, [Observation({"front": found.images["front"][12]}, found.proprio[12], "", {})]),
         [
-            HeldOutEpisode(found, [0, 12], [False, True], "success", True),
-            HeldOutEpisode(missed, [12], [True], "success", True),
-            HeldOutEpisode(wrong, [5, 6], [False, False], "failure: dropped", True),
-            HeldOutEpisode(found, [11], [True], "aftermath", False),
+            HeldOutEpisode(found, [0, 12], [False, True], "success", True, look_at(judge, found)),
+            HeldOutEpisode(missed, [12], [True], "success", True, look_at(judge, missed)),
+            HeldOutEpisode(wrong, [5, 6], [False, False], "failure: dropped", True, look_at(judge, wrong)),
+            HeldOutEpisode(found, [11], [True], "aftermath", False, look_at(judge, found)),
         ],
     )
-    figures = BrightnessKind().evaluate(Brightness(0.5), held_out)
+    judge.update = None  # nothing is judged again
+    figures = BrightnessKind().evaluate(judge, held_out)
     frames = figures["frames"]
     assert (frames["all"]["frames"], frames["all"]["successes"]) == (7, 3)
     assert frames["all"]["balanced_accuracy_at_threshold"] == pytest.approx((2 / 3 + 2 / 4) / 2)
@@ -157,18 +160,57 @@ def test_readings_are_measured_by_hand():
 
 
 def test_the_classifier_reads_the_same_one_by_one_as_all_at_once(classifier, episodes):
+    judge, mine, hidden = VlmReward(classifier), episodes[::5], observations_of(episodes[0])[3]
     held_out = HeldOut(
         "slide",
-        [observations_of(episodes[0])[3]],
-        [HeldOutEpisode(e, range(13), [e.outcome == "success"] * 13, e.outcome, True) for e in episodes[::5]],
+        readings_of(judge, [hidden]),
+        [HeldOutEpisode(e, range(13), [e.outcome == "success"] * 13, e.outcome, True, look_at(judge, e)) for e in mine],
     )
-    at_once = VlmKind().evaluate(VlmReward(classifier), held_out)
-    one_by_one = RewardKind.evaluate(VlmKind(), VlmReward(classifier), held_out)
-    assert at_once["whole_episodes"] == one_by_one["whole_episodes"]
-    assert at_once["whole_episodes"] == evaluate_episodes(classifier, [item.episode for item in held_out.episodes])
-    assert at_once["frames"]["by_kind"] == one_by_one["frames"]["by_kind"]
-    for name in ("auroc", "calibration_error_after", "balanced_accuracy_at_threshold"):
-        assert at_once["frames"]["all"][name] == pytest.approx(one_by_one["frames"]["all"][name])
+    one_by_one = VlmKind().evaluate(judge, held_out)
+    count = 1 + 13 * len(mine)
+    at_once = evaluate_frames(
+        classifier,
+        [np.concatenate([hidden.images["front"][None], *(e.images["front"] for e in mine)])],
+        [hidden.instruction, *(e.instruction for e in mine for _ in range(13))],
+        [False, *(e.outcome == "success" for e in mine for _ in range(13))],
+        ["slide"] * count,
+        ["occluded", *(e.outcome for e in mine for _ in range(13))],
+        np.concatenate([hidden.proprio[None], *(e.proprio for e in mine)]),
+    )
+    whole = one_by_one["whole_episodes"]
+    assert {key: whole[key] for key in whole.keys() - {"unsure", "among_sure"}} == evaluate_episodes(classifier, mine)
+    assert at_once["by_kind"] == one_by_one["frames"]["by_kind"]
+    for name, value in at_once["all"].items():
+        assert one_by_one["frames"]["all"][name] == pytest.approx(value, abs=1e-5), name
+    assert one_by_one["frames"]["all"]["calibration_error_before"] != pytest.approx(
+        one_by_one["frames"]["all"]["calibration_error_after"], abs=1e-3
+    )
+
+
+def test_episodes_that_the_judge_is_unsure_about_are_counted_and_left_out_of_the_others():
+    class Doubting(Brightness):
+        """Doubts while the second pixel is lit."""
+
+        def update(self, observation):
+            reading = super().update(observation)
+            return replace(reading, unsure=bool(observation.images["front"][0, 1, 0] > 100))
+
+    def item(index, value, doubts, outcome):
+        episode = bright(index, [51] * 11 + [value] * 2, outcome)
+        episode.images["front"][:, 0, 1, 0] = 0
+        episode.images["front"][list(doubts), 0, 1, 0] = 255
+        return HeldOutEpisode(episode, [], [], outcome, True, look_at(Doubting(0.5), episode))
+
+    episodes = [
+        item(0, 204, (), "success"),
+        item(1, 51, (12,), "success"),  # missed, but it says that it doesn't know
+        item(2, 204, (11,), "failure"),  # done at its frame 11, of which it is unsure
+        item(3, 51, (3, 4), "failure"),  # doubts that pass
+    ]
+    whole = BrightnessKind().evaluate(Doubting(0.5), HeldOut("slide", [], episodes))["whole_episodes"]
+    assert (whole["found"], whole["wrong_stops"], whole["unsure"]) == (0.5, 0.5, 2)
+    sure = whole["among_sure"]
+    assert (sure["successes"], sure["found"], sure["failures"], sure["wrong_stops"]) == (1, 1.0, 1, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Robots as the verbs open them, tasks in words, judges of an evaluation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_module
@@ -127,6 +129,31 @@ def test_a_judge_beside_the_motion_decides_a_step_later_and_forgets_nothing(stat
     judge.start(observation)
     assert not judge.done(observation, "forward")
     assert not judge.verdict(False, "x")
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_an_episode_at_whose_end_the_judge_is_unsure_is_neither_success_nor_failure(station, beside):
+    class Doubting(Reward):
+        unsure_at = (2, 3, 4)
+
+        def update(self, observation):
+            reading = super().update(observation)
+            return replace(reading, unsure=self.frames in self.unsure_at)
+
+    observation, trial = station.env.observe(), Doubting(done_at=4)
+    judge = RewardJudge(trial, beside)
+    judge.start(observation)  # its 1st frame
+    while not judge.done(observation, "forward"):
+        pass
+    assert judge.verdict(True, "x") is None
+    judge.start(observation)
+    judge.done(observation, "forward")
+    assert judge.verdict(False, "x") is None  # time is up at the 2nd frame
+    trial.unsure_at = (2,)
+    judge.start(observation)
+    for _ in range(2):
+        judge.done(observation, "forward")
+    assert judge.verdict(False, "x") is False  # doubts that have gone at the end change nothing
 
 
 def test_a_person_has_the_last_word(station):

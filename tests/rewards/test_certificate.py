@@ -1,8 +1,11 @@
 """What is said for sure about a judge, and which judges are refused."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from rewards.certificate import Certificate, episodes_to_certify, highest_rate, lowest_rate
+from rewards.certificate import Certificate, by_chance, episodes_to_certify, highest_rate, lowest_rate
 from rewards.config import RewardConfig
 from trajectories.errors import ConfigError
 
@@ -49,6 +52,26 @@ def test_failures_called_done_are_refused(stopped):
 def test_a_judge_that_finds_nothing_is_refused():
     with pytest.raises(ConfigError, match=r"found 0 of 8 .* reward\.frames=3"):
         Certificate(0, 44, 0, 8).require(RewardConfig())
+
+
+@pytest.mark.parametrize(
+    ("stopped", "negatives", "found", "positives"),
+    [(0, 18, 0, 6), (0, 6, 0, 3), (6, 6, 6, 6), (1, 6, 1, 6), (2, 6, 1, 6)],
+)
+def test_a_judge_that_can_not_tell_at_all_is_refused_with_few_episodes_too(stopped, negatives, found, positives):
+    config = RewardConfig(false_positive_rate=0.9)  # not for stopping too many
+    blind = Certificate(stopped, negatives, found, positives, chance=0.3)
+    with pytest.raises(ConfigError, match=rf"can't tell .* called {found} of {positives} .* {stopped} of {negatives} "):
+        blind.require(config)
+    replace(blind, chance=0.05).require(config)  # its scores tell: it only has too few episodes to be sure
+    Certificate(1, 6, 2, 6, chance=0.3).require(config)
+
+
+def test_chance_by_hand():
+    assert by_chance([0.4, 0.5, 0.6], [0.1, 0.2, 0.3]) == pytest.approx(1 / 20)  # of 6 over 3 orders
+    assert by_chance([0.1, 0.2, 0.3], [0.4, 0.5, 0.6]) == pytest.approx(1.0)
+    assert by_chance([0.5] * 6, [0.5] * 18) == 1.0
+    assert by_chance([0.5] * 6, [-np.inf, *[0.5] * 17]) > 0.2
 
 
 def test_a_judge_that_finds_one_direction_alone_is_refused():

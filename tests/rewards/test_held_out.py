@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rewards.certificate import Certificate
+from rewards.certified import certified_rules
 from rewards.classifier import Ensemble
 from rewards.config import RewardConfig
 from rewards.ensemble import EnsembleTrainer
@@ -76,7 +77,8 @@ def test_what_rules_are_tried_on_has_no_part_in_them(data, samples):
     logits = telling(data, samples)
     inner = np.array([np.where(samples.folds == fold, np.nan, logits) for fold in range(4)])
     first = try_rules(data, "slide", samples, HeldOutLogits(logits, inner), CONFIG)
-    assert first.certificate == Certificate(0, 28, 16, 16, {"forward": (8, 8), "backward": (8, 8)})
+    assert replace(first.certificate, chance=0.0) == Certificate(0, 28, 16, 16, {"forward": (8, 8), "backward": (8, 8)})
+    assert first.certificate.chance < 1e-6
     changed = np.where(samples.folds == 2, -logits, logits)  # part 2 now looks the other way round
     second = try_rules(data, "slide", samples, HeldOutLogits(changed, inner), CONFIG)
     others = samples.folds != 2
@@ -101,6 +103,20 @@ def test_an_episode_is_found_only_under_every_wording_and_stopped_under_any(data
     assert tried.certificate.stopped == 6
     with pytest.raises(ConfigError, match="would call failures done: 6 of 28"):
         tried.certificate.require(CONFIG)
+
+
+@pytest.mark.parametrize("logit", [-3.0, 0.0, 3.0])
+def test_a_score_that_is_the_same_for_everything_is_refused_with_three_successes_too(data, samples, logit):
+    few = replace(data, episodes=tuple(
+        e if e.outcome == "failure" or i in (0, 1, 2) else replace(e, complete=False)
+        for i, e in enumerate(data.episodes)
+    ))  # fmt: skip
+
+    def judge(without, chosen):
+        return np.full(int(chosen.sum()), logit)
+
+    with pytest.raises(ConfigError, match="can't tell successes from failures: it called 0 of 3 held-out successes"):
+        certified_rules(few, "slide", samples, judge, CONFIG, lambda: None)
 
 
 def test_frames_that_do_not_count_never_reach_a_threshold(data, samples):

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from helpers.judged_at_once import evaluate_episodes
 from helpers.sliding_square import make_episode
 
 from rewards.config import RewardConfig
-from rewards.evaluation import evaluate_episodes
 from rewards.files import load_classifier, save_classifier
 from rewards.gathering import gather
 from rewards.judge import VlmReward

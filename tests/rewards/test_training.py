@@ -6,10 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from helpers.judged_at_once import evaluate_episodes, evaluate_frames
 from helpers.sliding_square import GRIPPER, make_episode
 
 from rewards.config import RewardConfig
-from rewards.evaluation import evaluate_episodes, evaluate_frames, frame_figures
+from rewards.evaluation import frame_figures
 from rewards.files import load_classifier, save_classifier
 from rewards.gathering import gather
 from rewards.judge import VlmReward
@@ -229,7 +230,7 @@ def test_prior_tasks_are_subsampled_and_cross_paired(backbone, spec, episodes):
 
 
 def test_the_last_block_can_be_fine_tuned(backbone, spec, episodes, tmp_path):
-    config = replace(CONFIG, finetune_last_block=True, steps=6, batch=16, augmentations=0)
+    config = replace(CONFIG, finetune_last_block=True, steps=30, batch=16, augmentations=0)
     chosen = [*episodes[:3], *episodes[8:11], *episodes[14:16], *episodes[22:24]]
     result = train_reward(chosen, "slide", backbone, spec, config)
     before = backbone.last_block().state_dict()

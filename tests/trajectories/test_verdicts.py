@@ -1,9 +1,11 @@
 """A person's verdicts: durable, beside the episode, from several processes, and taken back."""
 
 import logging
+import os
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import replace
 
 import pytest
@@ -143,6 +145,48 @@ def test_a_damaged_or_foreign_file_is_left_out_with_a_warning(store, caplog):
     with caplog.at_level(logging.WARNING):
         assert VerdictBook(store.path).outcome(store.infos()[0]) == "success"
     assert sorted(record.args[0].name for record in caplog.records) == sorted(["other.json", path.name])
+
+
+def aged(path, seconds):
+    """As if it had been written so long ago."""
+    then = time.time_ns() - int(seconds * 1e9)
+    os.utime(path, ns=(then, then))
+
+
+@pytest.mark.parametrize("settled", [True, False])
+def test_a_damaged_file_that_is_repaired_in_place_is_read_again(store, caplog, settled):
+    writer = VerdictBook(store.path)
+    writer.add(said(1, "not_done"))
+    path = writer.folder / said(1, "not_done").file_name
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-9])
+    if settled:
+        aged(path, 50)
+    aged(writer.folder, 40)
+    book = VerdictBook(store.path)
+    assert book.refresh() == book.refresh() == set()
+    assert len(caplog.messages) == 1  # said once, though it is looked at again
+    assert len(book) == 0
+    path.write_bytes(whole)  # the folder's time of change stays
+    if settled:
+        aged(path, 30)
+    assert book.refresh() == {said(1, "not_done").episode}
+    assert [book.outcome(info) for info in store.infos()] == ["failure", "failure"]
+    assert book.refresh() == set()
+    assert len(book) == 1
+    path.unlink()
+    assert book.refresh() == {said(1, "not_done").episode}
+    assert len(book) == 0
+
+
+def test_one_that_is_said_again_over_a_damaged_file_counts_once(store):
+    book = VerdictBook(store.path)
+    book.folder.mkdir()
+    (book.folder / said(1, "not_done").file_name).write_bytes(b"{}")
+    book.refresh()
+    book.add(said(1, "not_done"))
+    book.refresh()
+    assert len(book) == 1
 
 
 def test_a_disk_that_refuses_is_said_and_nothing_counts(store, monkeypatch):

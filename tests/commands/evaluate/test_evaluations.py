@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from helpers.evaluated_runs import CONDITIONS
 
-from commands.evaluate.conditions import fits
-from commands.evaluate.evaluate import Plan, TrialResult, done_before, require_longer, write_results
+from commands.evaluate.conditions import Evaluation, fits
+from commands.evaluate.evaluate import Plan, TrialResult, done_before, require_longer, table, write_results
 from trajectories.errors import ConfigError
 
 POLICY = Path(__file__).parents[2] / "fixtures" / "written_at_106ae2a" / "pretrained"
@@ -33,6 +33,22 @@ def write(root, plan, success, conditions=CONDITIONS, stop_after=None):
 
 def films(folder):
     return sorted(path.name for path in folder.glob("*.mp4"))
+
+
+def test_unsure_episodes_are_counted_apart_and_are_no_failures(tmp_path):
+    turns = iter([True, None, None, None])  # forward, then backward
+    given = ((trial, (replace(result, success=next(turns)), film)) for trial, (result, film) in results(PLAN, True))
+    report = write_results(PLAN, given, tmp_path / CONDITIONS.digest / "pretrained", CONDITIONS, dict)
+    cells = report["cells"]
+    counts = {name: [cell[key] for key in ("episodes", "unsure", "successes", "rate")] for name, cell in cells.items()}
+    assert counts == {"forward/stochastic": [1, 1, 1, 1.0], "backward/stochastic": [0, 2, 0, None]}
+    assert [line.split()[-1] for line in table(cells).splitlines()] == ["unsure", "1", "2"]
+    assert "unsure" not in table({"forward/stochastic": cells["forward/stochastic"] | {"unsure": 0}})
+    assert films(tmp_path / CONDITIONS.digest / "pretrained")[0] == "backward_stochastic_0_unsure.mp4"
+    assert [episode["success"] for episode in report["episodes"]] == [None, None, True, None]
+    assert list(Evaluation(tmp_path, "pretrained", {}, report).cells) == ["forward/stochastic"]
+    with pytest.raises(ConfigError, match="with 2 episodes"):  # they were run, all the same
+        require_longer(tmp_path, "pretrained", CONDITIONS, replace(PLAN, episodes=1))
 
 
 def test_an_interrupted_evaluation_leaves_the_one_before_with_its_films(tmp_path):

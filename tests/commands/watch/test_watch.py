@@ -23,6 +23,7 @@ from robot.console.light import WARM_C, light_of
 from robot.console.state import ConsoleState, EpisodeView
 from robot.console.wire import console_path
 from robot.control.faults import Fault
+from robot.rollout.actor_status import Tally
 from trajectories.errors import ConfigError, LinkError
 
 
@@ -264,6 +265,18 @@ def test_text_says_what_was_said_about_episodes():
     spoken = replace(spoken, running=EpisodeView("8-aa", "forward", "", "done", "Ben"))
     assert "this one   8-aa, forward: under way; Ben said done" in text_of(spoken, light_of(spoken, 0.0)).splitlines()
     assert ConsoleState.from_dict(spoken.to_dict()) == spoken
+
+
+def test_text_says_that_the_judge_does_not_know_and_how_often_it_did_not():
+    tallies = {"forward": Tally(3, 2, (True, None, True, False), unsure=1), "backward": Tally(0, 0, (None,), unsure=1)}
+    last = EpisodeView("7-aa", "backward", "unknown")
+    text = text_of(replace(HEALTHY, unsure=True, tallies=tallies, last=last), light_of(HEALTHY, 0.0)).splitlines()
+    doubt = "it doesn't know: nothing is learned from an episode that ends so"
+    assert f"judge      success probability 0.31, 40 % of the way; {doubt}" in text
+    assert "success    forward: 2 of 3 episodes, 67% of the last 3; of 1 more nobody knows" in text
+    assert "success    backward: no episode yet; of 1 more nobody knows" in text
+    assert "last one   7-aa, backward: the judge said that it doesn't know" in text
+    assert "doesn't know" not in text_of(HEALTHY, light_of(HEALTHY, 0.0))
 
 
 def test_text_of_a_session_that_knows_nothing():

@@ -17,7 +17,8 @@ CPU = torch.device("cpu")
 
 def test_bytes_by_hand():
     assert slot_bytes(STATE) == 244 + 69
-    assert slot_bytes(STATE, weighted=True) == 244 + 69 + 8
+    assert slot_bytes(STATE, weights=SourceWeights(person=2)) == 244 + 69 + 8
+    assert slot_bytes(STATE, weights=SourceWeights(progress=2)) == 244 + 69 + 8 + 4
     assert slot_bytes(IMAGE, action_size=2) == 27_648 + 49
     both = {"front": ((96, 96, 3), torch.uint8), "feature": ((8, 4), torch.float16), "proprio": ((13,), torch.float32)}
     assert slot_bytes(both) == 27_648 + 64 + 52 + 69
@@ -37,7 +38,7 @@ def test_a_capacity_of_less_than_two_frames_is_refused_with_what_to_set():
 @pytest.mark.parametrize("weights", [None, SourceWeights(person=4.0)])
 def test_a_replay_takes_the_bytes_that_were_announced(weights):
     replay = Replay(50, IMAGE, gamma=0.9, weights=weights)
-    assert replay.nbytes == 50 * slot_bytes(IMAGE, weighted=weights is not None)
+    assert replay.nbytes == 50 * slot_bytes(IMAGE, weights=weights or SourceWeights())
 
 
 def test_a_stored_transition_takes_five_per_cent_more_than_a_frame_at_most():

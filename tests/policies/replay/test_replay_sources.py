@@ -64,6 +64,33 @@ def test_every_transition_has_its_own_chance_also_after_others_were_dropped(capa
     assert (np.abs(counts - expected) < 5 * np.sqrt(expected)).all()
 
 
+@pytest.mark.parametrize("capacity", [1000, 47])
+def test_steps_that_gained_progress_are_drawn_more_often(capacity):
+    weights = SourceWeights(person=3.0, progress=10.0)
+    replay, rng = make(capacity, weights=weights), np.random.default_rng(3)
+    kept = []
+    for number in range(20):
+        source, gain = rng.integers(0, 3, 8).astype(np.uint8), rng.uniform(0, 0.5, 8).astype(np.float32)
+        replay.add_episode(**episode(number, 8, source=source, gain=gain, instruction=[number, number + 1]))
+        kept.append((source, gain))
+    held = len(replay) // 8
+    chance = [np.tile(np.array([1.0, 3.0, 1.0])[source] * (1 + 10 * gain), 2) for source, gain in kept[-held // 2 :]]
+    expected = 200_000 * np.concatenate(chance) / np.sum(chance)
+    counts = torch.bincount(replay.draw(200_000) - (replay.added - len(replay)), minlength=len(replay)).numpy()
+    assert (np.abs(counts - expected) < 5 * np.sqrt(expected)).all()
+
+
+def test_gains_of_nothing_draw_as_sources_alone_do_and_are_needed_where_they_count():
+    plain, weighted = make(weights=SourceWeights(person=2.0)), make(weights=SourceWeights(person=2.0, progress=5.0))
+    for number in range(3):
+        plain.add_episode(**episode(number, 10, gain=np.ones(10, np.float32)))  # none that counts
+        weighted.add_episode(**episode(number, 10, gain=np.zeros(10, np.float32)))
+    assert_same(plain.sample(100), weighted.sample(100))
+    for wrong in (None, np.zeros(9, np.float32), np.full(10, -0.1, np.float32), np.full(10, np.nan, np.float32)):
+        with pytest.raises(ConfigError, match="gain"):
+            weighted.add_episode(**episode(3, 10, gain=wrong))
+
+
 def test_a_source_of_which_nothing_is_held_leaves_its_draws_to_the_others():
     replay = make(weights=SourceWeights(person=100.0))
     replay.add_episode(**episode(0, 10))

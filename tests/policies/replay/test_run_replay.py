@@ -1,6 +1,7 @@
 """A restarted learner reads its replay back, encodes only what is missing, and goes on bit for bit."""
 
 import json
+import shutil
 from dataclasses import replace
 from functools import partial
 
@@ -20,7 +21,7 @@ from policies.replay.replay import Replay
 from policies.replay.replay_parts import INDEX
 from policies.replay.run_replay import RunReplay
 from policies.replay.source_weights import SourceWeights
-from trajectories.errors import CheckpointError
+from trajectories.errors import CheckpointError, ConfigError
 from trajectories.store import TrajectoryStore
 from trajectories.types import Source
 from trajectories.verdicts import VerdictBook
@@ -49,9 +50,9 @@ def encoded(monkeypatch):
     ids = []
     for_replay = run_replay.for_replay
 
-    def counting(episode, *settings):
+    def counting(episode, *settings, **further):
         ids.append(episode.id)
-        return for_replay(episode, *settings)
+        return for_replay(episode, *settings, **further)
 
     monkeypatch.setattr(run_replay, "for_replay", counting)
     return ids
@@ -92,6 +93,47 @@ def test_a_closed_run_is_read_back_without_encoding(make, encoded):
     for learner in (whole, again):
         put(learner, episodes[4:])
     assert_same_learners(whole, again)
+
+
+@pytest.mark.parametrize("left", ["all", "a part", "nothing"])
+def test_draws_by_progress_go_on_after_a_restart_and_files_without_it_are_encoded_anew(make, encoded, tmp_path, left):
+    episodes = [
+        replace(one, metadata={"progress": np.linspace(0, number / 6, 21).tolist()})
+        for number, one in enumerate(online(6, seed=30))
+    ]
+    weighted = replace(CONFIG, progress_weight=50.0)
+    whole, half = make("whole", config=weighted), make("half", config=weighted)
+    for learner in (whole, half):
+        put(learner, episodes[:2])
+        learner.save()
+        put(learner, episodes[2:4])
+    half.close()
+    if left == "a part":
+        max((tmp_path / "half" / "replay").glob("part_*")).unlink()
+    elif left == "nothing":
+        shutil.rmtree(tmp_path / "half" / "replay")
+    again = make("half", config=weighted)
+    assert bool(encoded) == (left != "all")
+    for learner in (whole, again):
+        put(learner, episodes[4:])
+    if left == "all":
+        assert_same_learners(whole, again)
+    held, expected = everything(again._kept.replay), everything(whole._kept.replay)
+    assert torch.equal(held.reward, expected.reward)
+    counts = torch.bincount(again._kept.replay.draw(60_000), minlength=120).reshape(6, 20).sum(1)
+    weights = torch.tensor([20 + 50.0 * number / 6 for number in range(6)])
+    assert counts / 60_000 == pytest.approx((weights / weights.sum()).tolist(), abs=0.01)
+    again.close()
+    encoded.clear()
+    plain = make("half", config=replace(weighted, progress_weight=0.0, accept_changes=True))
+    assert len(encoded) == 6
+    assert plain._kept.replay.weights.uniform
+
+
+def test_an_episode_without_progress_is_refused_where_gains_count(make):
+    learner = make(config=replace(CONFIG, progress_weight=1.0))
+    with pytest.raises(ConfigError, match=r"says nothing of progress, which finetune\.progress_weight needs"):
+        learner.put_episode(online(1, seed=30)[0])
 
 
 def test_a_killed_run_encodes_only_what_its_file_lacks(make, encoded):

@@ -8,6 +8,7 @@ from helpers.blob_world import demos
 
 from policies.policy import load_policy
 from policies.replay.dataset import for_replay
+from policies.replay.known_progress import gained
 from policies.replay.shaping import NO_SHAPING, Labels, Shaping
 from trajectories.errors import ConfigError, InvalidEpisodeError
 from trajectories.labels import monte_carlo_returns, sparse_labels
@@ -51,8 +52,8 @@ def test_a_circle_gains_nothing():
 
 def test_what_isnt_known_is_what_was_before_and_nothing_at_all_is_refused():
     labels = labels_of("failure")
-    gained = shaped_by(1.0, [None, 0.5, None, 0.5, None], labels).rewards - labels.rewards
-    assert gained == pytest.approx([0.45, -0.05, -0.05, -0.05], abs=1e-6)
+    added = shaped_by(1.0, [None, 0.5, None, 0.5, None], labels).rewards - labels.rewards
+    assert added == pytest.approx([0.45, -0.05, -0.05, -0.05], abs=1e-6)
     with pytest.raises(ConfigError, match=r"reward\.window=8"):
         Shaping(1.0).shaped(labels, {}, "it", GAMMA)
     with pytest.raises(InvalidEpisodeError, match="expected 5 numbers from 0 to 1"):
@@ -61,12 +62,18 @@ def test_what_isnt_known_is_what_was_before_and_nothing_at_all_is_refused():
         Shaping(-1.0)
 
 
+def test_what_steps_gain_by_hand():
+    assert gained({"progress": [None, 0.25, 0.75, None, 0.5]}, 4, "it") == pytest.approx([0.25, 0.5, 0.0, 0.0])
+    with pytest.raises(ConfigError, match=r"which finetune\.progress_weight needs.*or give finetune\.progress"):
+        gained({}, 4, "it")
+
+
 def test_replay_takes_the_shaped_labels(pretrained):
     episode = demos(1, seed=3)[0]
     noted = replace(episode, metadata={"progress": np.linspace(0, 1, len(episode) + 1).tolist()})
     perception = load_policy(pretrained).perception
     plain, shaped = (for_replay(noted, perception, GAMMA, way) for way in (NO_SHAPING, Shaping(5.0)))
-    gained = shaped.rewards - plain.rewards
-    assert (gained[~plain.terminated] > 0).any()
-    assert (gained[plain.terminated] < 0).all()
+    added = shaped.rewards - plain.rewards
+    assert (added[~plain.terminated] > 0).any()
+    assert (added[plain.terminated] < 0).all()
     assert np.array_equal(shaped.terminated, plain.terminated)

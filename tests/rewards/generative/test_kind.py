@@ -16,6 +16,7 @@ from rewards.generative.client import Unanswered
 from rewards.generative.config import GenerativeConfig
 from rewards.generative.judge import GIVE_UP, ending_of
 from rewards.kind import HeldOut, HeldOutEpisode, observations_of
+from rewards.measuring import look_at
 from rewards.registry import KINDS
 from robot.interfaces import ConcludingReward, RewardReading
 from trajectories.errors import CheckpointError, ConfigError
@@ -139,11 +140,24 @@ def test_it_needs_episodes_of_both_kinds(trained, episodes, tmp_path):
         KIND.train(iter(good), "slide", WORDS, SPEC, settings, tmp_path, lambda *_: None)
 
 
+@pytest.mark.parametrize("answer", [lambda *_: 0.95, lambda *_: 0.05, lambda *_: 0.5])
+@pytest.mark.parametrize("counts", [(3, 9), (9, 3), (4, 4)])
+def test_a_model_that_always_says_the_same_is_refused(answer, counts, episodes, tmp_path):
+    by_outcome = [[e for e in episodes if e.outcome == outcome] for outcome in ("success", "failure")]
+    few = [episode for mine, count in zip(by_outcome, counts, strict=True) for episode in mine[:count]]
+    settings = {"model": "same", "folds": 3, "require_open_gripper": False}
+    with chat_server(answer) as (_, address), pytest.raises(ConfigError, match="was not saved"):
+        KIND.train(iter(few), "slide", WORDS, SPEC, settings | {"address": address}, tmp_path, lambda *_: None)
+    assert not (tmp_path / "reward.json").exists()
+
+
 def test_whole_episodes_are_measured(judge, episodes):
-    held_out = HeldOut(
-        "slide", [], [HeldOutEpisode(e, [12], [e.outcome == "success"], e.outcome, True) for e in episodes[::5]]
-    )
-    figures = KIND.evaluate(judge, held_out)
+    held_out = [
+        HeldOutEpisode(e, [12], [e.outcome == "success"], e.outcome, True, look_at(judge, e)) for e in episodes[::5]
+    ]
+    aftermath = replace(held_out[0], kind="aftermath", whole=False)  # its frames are not asked about in a session
+    figures = KIND.evaluate(judge, HeldOut("slide", [], [*held_out, aftermath]))
+    assert figures["frames"]["all"]["frames"] == len(held_out)
     assert figures["whole_episodes"]["found"] == 1.0
     assert figures["whole_episodes"]["wrong_stops"] == 0.0
     assert figures["frames"]["all"]["auroc"] == 1.0
@@ -197,4 +211,4 @@ def test_a_session_asks_when_time_has_ended_the_episode():
 def test_an_evaluation_asks_at_the_end():
     judge = RewardJudge(Concluding(RewardReading(0.9, True, True), None))
     assert judge.verdict(False, "") is True
-    assert judge.verdict(False, "") is False
+    assert judge.verdict(False, "") is None

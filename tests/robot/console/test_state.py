@@ -26,7 +26,8 @@ FULL = ConsoleState(
     servos=(ServoView("waist", 50.0, 80.0, 12.0, 0.2),),
     loop=LoopView(10.0, 11.0, 2, 1),
     cameras={"front": CameraView(30.0, 20.0)},
-    tallies={"forward": Tally(3, 2, (True, False, True))},
+    unsure=True,
+    tallies={"forward": Tally(3, 2, (True, None, False, True), unsure=1)},
     helps={"stuck": 1},
     updated_s=1000.0,
 )
@@ -37,6 +38,8 @@ def test_a_state_survives_json():
 
 
 def test_entries_of_another_version_do_no_harm():
+    old = {"tallies": {"forward": {"episodes": 2, "successes": 1, "recent": [True, False]}}}
+    assert ConsoleState.from_dict(old).tallies == {"forward": Tally(2, 1, (True, False))}
     assert ConsoleState.from_dict({"task": "x", "mood": "good", "updated_s": 1.0}) == ConsoleState("x", updated_s=1.0)
 
 

@@ -82,6 +82,31 @@ def test_recent_outcomes_are_the_newest():
     assert (tally.episodes, tally.successes, tally.recent_rate) == (RECENT + 5, RECENT, 1.0)
 
 
+def test_the_tallies_show_what_a_person_said_about_newer_and_older_episodes(outbox, tmp_path):
+    book, path = VerdictBook(outbox.path), tmp_path / "actor.json"
+
+    def speak(number):  # while that episode is under way; the fifth word is about one that is long over
+        said = {0: (0, "done"), 3: (3, "not_done"), 5: (1, "not_done"), 6: (3, "taken_back")}.get(number)
+        if said is not None:
+            book.add(Verdict.now(make_episode(said[0]).id, said[1], by="Anna", via="console"))
+
+    status = make_actor(MemoryEndpoint(goal=8), outbox, ScriptedSession(on_episode=speak), status_path=path).run()
+    # Judged: forward (0 2 4 6) F T T F, backward (1 3 5 7) T F T T. By people: 0 done, 1 not done, 3 as judged.
+    assert status.training["forward"] == Tally(4, 3, (True, True, True, False))
+    assert status.training["backward"] == Tally(4, 2, (False, False, True, True))
+    read = ActorStatus.read(path)
+    assert (read.training, read.newest) == (status.training, status.newest)
+
+
+def test_a_word_about_an_episode_older_than_the_recent_ones_still_counts_in_all():
+    status = ActorStatus("run")
+    for number in range(2 * RECENT + 2):  # forward: RECENT + 1
+        status = status.judged(make_episode(number))
+    status = status.overruled(Verdict.now(make_episode(0).id, "not_done", by="Anna", via="console"))
+    assert status.training["forward"] == Tally(RECENT + 1, RECENT, (True,) * RECENT)
+    assert status.overruled(Verdict.now("long-gone", "done", by="Anna", via="console")) == status
+
+
 def test_newer_weights_are_taken_between_episodes(outbox):
     endpoint = MemoryEndpoint(goal=4)
 

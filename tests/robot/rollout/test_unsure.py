@@ -5,9 +5,10 @@ import pytest
 from helpers.session_setup import CountingJudge, Helper, make_session
 
 from robot.interfaces import Receipt, RewardReading
-from robot.rollout.actor_status import ActorStatus
+from robot.rollout.actor_status import ActorStatus, Tally
 from trajectories.kinds import was_unsure
 from trajectories.types import Episode
+from trajectories.verdicts import Verdict
 
 
 class DoubtingJudge(CountingJudge):
@@ -78,8 +79,19 @@ def test_an_episode_that_is_judged_ends_the_row():
     assert session.stats.consecutive_failures["any"] == 2  # doubtful episodes between failures end no row of those
 
 
-def test_the_status_counts_only_what_was_judged():
+def test_the_status_counts_an_unsure_episode_apart_until_a_person_says_how_it_went():
     episode: Episode = doubting_session(lambda: 1).run_episode()
-    before = ActorStatus("run")
-    assert before.judged(episode) == before
-    assert before.stored(Receipt(0, 1)).episodes == 1
+    status = ActorStatus("run").judged(episode)
+    assert status.training["forward"] == Tally(0, 0, (None,), unsure=1)
+    assert status.training["forward"].recent_rate is None
+    status = status.overruled(Verdict.now(episode.id, "done", by="Anna", via="console"))
+    assert status.training["forward"] == Tally(1, 1, (True,))
+    status = status.overruled(Verdict.now(episode.id, "taken_back", by="Anna", via="console"))
+    assert status.training["forward"] == Tally(0, 0, (None,), unsure=1)
+    assert status.stored(Receipt(0, 1)).episodes == 1
+
+
+def test_every_instant_says_whether_the_judge_knows():
+    seen = []
+    doubting_session(lambda: 3, on_step=seen.append).run_episode()
+    assert [step.unsure for step in seen] == [False, False, False, True, True]
