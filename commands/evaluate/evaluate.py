@@ -24,6 +24,7 @@ from factory.robot import Station, TwinStation
 from factory.run_folders import evaluation_place, evaluations_folder, find_policy, reward_folder
 from factory.spec import camera_names
 from factory.twin import TwinSettings, cached_twin, in_simulated_time
+from robot.rollout.last_looks import MOST_LOOKS, still
 from robot.rollout.recovery import RECOVERABLE
 from trajectories.durable import replace_file
 from trajectories.errors import ConfigError, StoppedError
@@ -109,15 +110,18 @@ def run_trial(
     observation = env.observe()
     judge.start(observation)
     frames = [observation.images[camera]]
-    done, steps = False, 0
+    done, steps, looks = False, 0, 0
     while steps < trial.max_steps and not done:
-        env.apply(policy.act(observation, deterministic=trial.mode == "deterministic"))
+        applied = env.apply(policy.act(observation, deterministic=trial.mode == "deterministic"))
         observation = env.observe()
         on_observation(observation)
         steps += 1
         done = judge.done(observation, trial.direction)
         if trial.video:
             frames.append(observation.images[camera])
+    while not done and judge.undecided() and looks < MOST_LOOKS:
+        env.apply(still(applied.executed))
+        done, looks = judge.done(env.observe(), trial.direction), looks + 1
     success = judge.verdict(done, env.instruction)
     result = TrialResult(trial.direction, trial.mode, trial.index, success, steps, env.instruction)
     return result, (np.stack(frames) if trial.video else None)

@@ -43,6 +43,10 @@ class Judge(Protocol):
         """Whether it may end, asked after every step."""
         ...
 
+    def undecided(self) -> bool:
+        """Whether the newest observation looks done and it takes more of them to say so."""
+        ...
+
     def verdict(self, done: bool, instruction: str) -> bool | None:
         """Whether it succeeded, None where nobody knows; `done` is the last answer of the method of that name."""
         ...
@@ -62,6 +66,10 @@ class PredicateJudge:
     def done(self, observation: Observation, direction: Direction) -> bool:
         """What the physics says."""
         return self._predicate(direction)
+
+    def undecided(self) -> bool:
+        """Never: the physics knows."""
+        return False
 
     def verdict(self, done: bool, instruction: str) -> bool:
         """Done is success."""
@@ -97,6 +105,11 @@ class RewardJudge:
             self._begun = self._beside.begin(observation)
         return self._last.done
 
+    def undecided(self) -> bool:
+        """Whether the newest frame is above the threshold, but not yet as many in a row as a decision takes."""
+        self._finish()
+        return self._last.above and not self._last.done
+
     def verdict(self, done: bool, instruction: str) -> bool | None:
         """Done is success, unsure at the end is neither; one that concludes is asked when time has ended the episode.
 
@@ -131,6 +144,10 @@ class PersonJudge:
     def done(self, observation: Observation, direction: Direction) -> bool:
         """Whether the reward model thinks so; without one, the time limit ends every episode."""
         return self._ending is not None and self._ending.done(observation, direction)
+
+    def undecided(self) -> bool:
+        """Never: the person sees the end."""
+        return False
 
     def verdict(self, done: bool, instruction: str) -> bool:
         """What the person says."""

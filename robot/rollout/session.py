@@ -22,6 +22,7 @@ import numpy as np
 from robot.interfaces import ConcludingReward, Operator, Policy, RewardModel, RewardReading
 from robot.rollout.environment import Applied, RobotEnv
 from robot.rollout.judging import BesideJudge
+from robot.rollout.last_looks import MOST_LOOKS, still
 from robot.rollout.persons_word import PersonsWord
 from robot.rollout.session_stats import SessionStats
 from trajectories.errors import ConfigError, SafetyError
@@ -31,8 +32,6 @@ from trajectories.recorder import Recorder
 from trajectories.types import DIRECTIONS, Direction, Episode, Float32, Observation, Outcome, Source
 
 NOT_HOME = "the arm did not get home"
-_MOST_LOOKS = 5
-"""Control steps at most in which the arm holds still after time is up, for a judge that sees the task done."""
 
 
 @dataclass(frozen=True)
@@ -293,12 +292,10 @@ class ResetFreeSession:
 
         What it then sees is not recorded, since nobody acts in it.
         """
-        still = np.zeros_like(executed)
-        still[-1] = executed[-1]
-        while last.above and not last.done and self._looks < _MOST_LOOKS:
+        while last.above and not last.done and self._looks < MOST_LOOKS:
             if self._word is not None and self._word.ends_it:
                 break
-            self._env.apply(still)
+            self._env.apply(still(executed))
             last = self._reward.update(self._env.observe())
             self._looks += 1
         return last

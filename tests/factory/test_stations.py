@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_module
 
+from commands.evaluate.evaluate import Trial, run_trial
 from commands.evaluate.verdicts import PersonJudge, PredicateJudge, RewardJudge, judge_of
 from factory.device_robot import limits_of
 from factory.robot import TwinStation, open_station
@@ -154,6 +155,28 @@ def test_an_episode_at_whose_end_the_judge_is_unsure_is_neither_success_nor_fail
     for _ in range(2):
         judge.done(observation, "forward")
     assert judge.verdict(False, "x") is False  # doubts that have gone at the end change nothing
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_an_evaluation_looks_again_at_what_looks_done_as_time_ends(station, beside, monkeypatch):
+    class Above(Reward):
+        def update(self, observation):
+            return replace(super().update(observation), above=self.frames >= 4)
+
+    class Still:
+        version = 0
+
+        def act(self, observation, deterministic=False):
+            return np.array([0, 0, 0, 0, 0, 0, 1], np.float32)
+
+        def seed(self, seed):
+            pass
+
+    monkeypatch.setattr("commands.evaluate.evaluate._policy", lambda folder: Still())
+    for time_up, success in ((2, False), (3, True), (5, True)):  # done at the 6th frame, the first is that of the start
+        trial = Trial("none", "forward", "stochastic", 0, 7, time_up, False)
+        result, _ = run_trial(station, RewardJudge(Above(done_at=6), beside), "front", trial)
+        assert (result.success, result.steps) == (success, time_up)
 
 
 def test_a_person_has_the_last_word(station):

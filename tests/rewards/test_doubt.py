@@ -18,7 +18,7 @@ from rewards.training import train_reward
 from trajectories.errors import ConfigError
 from trajectories.types import Observation
 
-CONFIG = RewardConfig(steps=60, folds=3, members=2, shift=1, require_open_gripper=False)
+CONFIG = RewardConfig(steps=120, folds=3, members=2, shift=1, require_open_gripper=False)
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from trajectories.types import Observation
 
 BOTH = replace(SPEC, cameras={"blind": (40, 40), "front": (48, 48)})
 CONFIG = RewardConfig(
-    cameras=("blind", "front"), steps=60, folds=3, members=2, shift=1, require_open_gripper=False, augmentations=1
+    cameras=("blind", "front"), steps=120, folds=3, members=2, shift=1, require_open_gripper=False, augmentations=1
 )
 
 

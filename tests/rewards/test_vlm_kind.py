@@ -50,7 +50,7 @@ def test_a_judge_on_a_clip_goes_the_whole_way(episodes, tmp_path, monkeypatch):
     open_clip.add_model_config(tmp_path / "other-clip.json")
     settings = {
         "backbone": "other-clip", "pretrained": str(ASSETS / "embedded.safetensors"), "device": "auto", "threads": 2,
-        "folds": 3, "members": 1, "steps": 60, "shift": 1, "require_open_gripper": False,
+        "folds": 3, "members": 1, "steps": 120, "shift": 1, "require_open_gripper": False,
     }  # fmt: skip
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     instructions = {"forward": ["put the cube on the plate"], "backward": ["put the cube on the mat"]}
