@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from robot.control.pose import Pose
 from sim.tasks import TASKS, Task
 from sim.tasks.borders import border_place
-from sim.tasks.task import FINGERS, OVERHANG, REACH_Y, yaw_of
+from sim.tasks.task import OVERHANG, REACH_Y, yaw_of
 from sim.twin import Twin, make_twin
 from trajectories.errors import KinematicsError
 from trajectories.types import DIRECTIONS, Float64, UInt8
@@ -25,8 +25,6 @@ from trajectories.types import DIRECTIONS, Float64, UInt8
 Relation = Literal["done", "at", "touched", "held_above", "edge", "held", "on_table", "hovered", "away"]
 _SETTLE_NS = 80_000_000
 _FRAMES_PER_SCENE = 6
-_ASTRAY_M = 0.014
-"""Spread of open fingers about an object that they have let go, m."""
 _FALLEN = 0.06
 """Share of the standing objects that have fallen over."""
 _BORDER_M = 0.005
@@ -61,7 +59,6 @@ class Facts:
         held_above: Phrase of the place that it is held above, "table", or "" when it is not held in the air.
         touched: The gripper is around it while it stands.
         hovered: The open gripper is just above it.
-        leans: A finger touches it, open or closed.
         fallen: It lies on its side; whether it is at an edge or on the table then, the captions don't mean to say.
     """
 
@@ -71,7 +68,6 @@ class Facts:
     held_above: str = ""
     touched: bool = False
     hovered: bool = False
-    leans: bool = False
     fallen: bool = False
 
     def truth(self, caption: Caption) -> bool | None:
@@ -83,7 +79,7 @@ class Facts:
         held = bool(self.held_above)
         here = self.at == caption.place
         answers: dict[Relation, bool] = {
-            "done": here and not (self.touched or self.leans),
+            "done": here and not self.touched,
             "at": here,
             "touched": here and self.touched,
             "held_above": self.held_above == caption.place,
@@ -214,7 +210,7 @@ def _standing(twin: Twin, rng: np.random.Generator) -> Facts:
     at = next((g.phrase for d, g in task.goals.items() if task.at_goal(scene, d)), "")
     edge = "" if at or fallen else next((g.phrase for g in task.goals.values() if _overlaps(twin, g.fixture)), "")
     gripper = rng.choice(["away", "hover", "touch"], p=[0.55, 0.2, 0.25])
-    touched = hovered = leans = False
+    touched = hovered = False
     if gripper != "away":
         position, quaternion = scene.physics.body_pose(name)
         info = scene.object(name)
@@ -223,13 +219,10 @@ def _standing(twin: Twin, rng: np.random.Generator) -> Facts:
         tip = position + np.array([0, 0, max(info.grasp_height, 0.014) + above])
         if gripper == "hover":
             tip[:2] += rng.normal(0, 0.008, 2)
-        closed = gripper == "touch" and rng.random() < 0.5
-        if gripper == "touch" and not closed:  # open fingers about it, on their way out or leaning on it
-            tip += rng.normal(0, (_ASTRAY_M, _ASTRAY_M, 0.0)) + np.array([0.0, 0.0, rng.uniform(0.0, 0.03)])
+        closed = gripper == "touch" and rng.random() < 0.7
         _arm_to(twin, Pose.of(tuple(tip), (0.0, 0.0, yaw)), info.grasp_width if closed else 0.044)
-        leans = any(scene.physics.in_contact(name, finger) for finger in FINGERS)
         touched, hovered = closed, gripper == "hover"
-    return Facts(task.noun, at=at, edge=edge, touched=touched, hovered=hovered, leans=leans, fallen=fallen)
+    return Facts(task.noun, at=at, edge=edge, touched=touched, hovered=hovered, fallen=fallen)
 
 
 def _lay_down(twin: Twin, rng: np.random.Generator) -> None:

@@ -34,7 +34,7 @@ def run_dir(backbone, episodes, tmp_path_factory):
 def composed(folder, *overrides):
     with initialize_config_module("configs", version_base="1.3"):
         return compose("evaluate_reward", [
-            f"run_dir={folder}", "reward=goal_pictures", "reward.goal=nearest", "+reward.folds=3", "task=own",
+            f"run_dir={folder}", "reward=vice", "reward.steps=150", "+reward.folds=3", "task=own",
             "task.name=slide", "robot.image_size=48", "reward.require_open_gripper=false",
             "task.instructions.forward=[put the cube on the plate]",
             "task.instructions.backward=[put the cube on the mat]", *overrides,

@@ -174,7 +174,7 @@ def test_a_judge_that_takes_more_frames_than_successes_have_is_not_saved(backbon
 
 
 def test_a_goal_can_be_worded_in_ways_that_nobody_recorded(backbone, spec, episodes):
-    config = RewardConfig(steps=60, folds=3, members=2, shift=1, require_open_gripper=False)
+    config = RewardConfig(steps=120, folds=3, members=2, shift=1, require_open_gripper=False)
     found = train_reward(episodes, "slide", backbone, spec, config, instructions=INSTRUCTIONS)
     assert found.report["wordings"] == {f"slide/{way}": words for way, words in INSTRUCTIONS.items()}
     assert found.report["certificate"]["negatives"] == 28
