@@ -15,6 +15,7 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,9 @@ from factory.spec import spec_of
 from rewards.certificate import highest_rate, lowest_rate
 from robot.rollout.judging import judge_s, sample_observation
 from trajectories.durable import replace_file
+from trajectories.kinds import found_done, referee_of
+from trajectories.manifest import EpisodeInfo
+from trajectories.store import TrajectoryStore
 from trajectories.types import DIRECTIONS, RobotSpec
 
 SESSIONS: dict[str, tuple[str, ...]] = {
@@ -75,12 +79,22 @@ def prepare(demo: Path, folder: Path, settings: Sequence[str]) -> None:
         shutil.copytree(demo / "reward", folder / "reward")
 
 
-def figures(stream: Stream, folder: Path, milliseconds: float) -> dict[str, Any]:
+def done_from_home(infos: Sequence[EpisodeInfo]) -> int:
+    """Episodes falsely called done in which the goal stood once the arm had gone home, such as with a finger on it."""
+    return sum(
+        before.outcome == "success" and referee_of(before) is False and bool(found_done(after, before.direction))
+        for before, after in pairwise(infos)
+        if not after.metadata.get("help")
+    )
+
+
+def figures(stream: Stream, infos: Sequence[EpisodeInfo], folder: Path, milliseconds: float) -> dict[str, Any]:
     """Plain JSON of a session."""
     cells = [each.result["cells"] for each in evaluations_in(folder / "evaluations") if "/step_" in each.place]
     late = stream.total_steps - 1500
     return {
         "confusion": stream.confusion,
+        "false_positive_but_done_from_home": done_from_home(infos),
         "unsure": int(np.sum(~stream.decided & ~stream.spoken)),
         "episodes": len(stream.steps),
         "steps": stream.total_steps,
@@ -128,8 +142,10 @@ def session(demo: Path, name: str, into: Path, steps: int, episodes: int) -> dic
         wanted = [f"evaluate.episodes={episodes}", "evaluate.videos=0", "evaluate.modes=[stochastic]"]
         regrasp("evaluate", *shared, *wanted)
     milliseconds, spec = measured(folder, task, extra, None)
-    store = next(folder.glob("finetune_*")) / "episodes"
-    found = figures(open_stream(store, spec), folder, milliseconds)
+    path = next(folder.glob("finetune_*")) / "episodes"
+    with TrajectoryStore(path, spec, read_only=True) as store:
+        infos = store.infos()
+    found = figures(open_stream(path, spec), infos, folder, milliseconds)
     replace_file(result, json.dumps(found, indent=1).encode())
     return found
 
@@ -162,8 +178,9 @@ def line(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
             " ".join(f"{100 * cells[f'{d}/stochastic']['rate']:.0f}" for cells in after) for d in DIRECTIONS
         )
     reached = " ".join("–" if row["steps_to_80"] is None else str(row["steps_to_80"]) for row in rows)
+    home = sum(row.get("false_positive_but_done_from_home", 0) for row in rows)
     return (
-        f"| {name} | {share(total['false_positive'], done)} | {share(total['false_negative'], not_done)} | "
+        f"| {name} | {share(total['false_positive'], done)} | {home} | {share(total['false_negative'], not_done)} | "
         f"{sum(row['unsure'] for row in rows)} | {reached} | "
         f"{' '.join(late['forward'])}, {' '.join(late['backward'])} | "
         f"{success} | {sum(row['resets'] for row in rows)} | {np.median([row['judge_ms'] for row in rows]):.1f} |"
@@ -171,8 +188,10 @@ def line(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 HEAD = (
-    "| session | called done, but was not | called not done, but was | unsure | steps to 80 % | "
-    "true success of the last 1,500 steps, % | evaluated afterwards, % | resets | ms a frame |\n" + 9 * "|---" + "|"
+    "| session | called done, but was not | of these done from home | called not done, but was | unsure | "
+    "steps to 80 % | true success of the last 1,500 steps, % | evaluated afterwards, % | resets | ms a frame |\n"
+    + 10 * "|---"
+    + "|"
 )
 
 

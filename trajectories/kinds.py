@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
-from trajectories.types import Outcome
+from trajectories.types import Direction, Outcome
 
 KIND_KEY: Final = "kind"
 PLAY: Final = "play"
@@ -56,6 +56,15 @@ def referee_of(episode: _Described) -> bool | None:
     """What the twin's predicate said after an episode, for evaluation alone; None where it didn't."""
     said = (episode.metadata.get("evaluation") or {}).get("success")
     return None if said is None else bool(said)
+
+
+def found_done(episode: _Described, direction: Direction) -> bool | None:
+    """What the twin's predicate said of a direction's goal before an episode, the arm at home; None where it didn't.
+
+    So of an episode whose successor began without help it says whether its task was done once the arm had gone.
+    """
+    found = (episode.metadata.get("evaluation") or {}).get("found") or {}
+    return None if direction not in found else bool(found[direction])
 
 
 def was_unsure(episode: _Judged) -> bool:

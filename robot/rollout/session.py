@@ -125,7 +125,8 @@ class ResetFreeSession:
                 unless its goal seems to be reached, too; so a failure is tried again rather than answered by an
                 episode with nothing to do, whose easy success would also hide the failures in a row.
             takeover: A person's teleoperation device: an action while the person acts, else None.
-            referee: Physics predicate of the twin, asked once when an episode has ended.
+            referee: Physics predicate of the twin, asked when an episode has ended and, of both directions, before it
+                begins, the arm at home.
             metadata: Plain JSON types, copied into every episode.
             first: Direction of the first episode.
             judge_beside: Judge each observation beside the motion that follows it, for a reward model that is too slow
@@ -153,6 +154,7 @@ class ResetFreeSession:
         self._next: Direction = first
         self._progress: list[float | None] = []
         self._looks = 0
+        self._found: dict[Direction, bool] = {}
 
     @property
     def next_direction(self) -> Direction:
@@ -175,6 +177,7 @@ class ResetFreeSession:
         helped = self._get_ready()
         direction, observation, reading = self._begin()
         self._progress, self._looks = [reading.progress], 0
+        self._found = {} if self._referee is None else {way: bool(self._referee(way)) for way in DIRECTIONS}
         version = self._policy.version
         id = self._recorder.begin(
             observation,
@@ -338,7 +341,8 @@ class ResetFreeSession:
     def _finish(self, direction: Direction, outcome: Outcome, extra: dict[str, Any]) -> Episode:
         """End the recording, count it and hand it on."""
         if self._referee is not None:
-            extra = extra | {"evaluation": {"success": bool(self._referee(direction))}}
+            said = {"success": bool(self._referee(direction)), "found": self._found}
+            extra = extra | {"evaluation": said}
         if self._looks:
             extra = extra | {"looked_again": self._looks}
         extra = extra | noted_progress(self._progress)

@@ -14,6 +14,7 @@ from robot.rollout.recovery import Recovery
 from robot.rollout.retraining_session import RetrainingSession
 from robot.rollout.session import NOT_HOME, ResetFreeSession
 from trajectories.errors import ConfigError, SafetyError
+from trajectories.kinds import found_done, referee_of
 from trajectories.types import PROPRIO_NAMES, Source
 
 TIP_X = PROPRIO_NAMES.index("tip_x")
@@ -242,12 +243,15 @@ def test_the_referee_speaks_after_the_episode_and_only_into_the_evaluation():
 
     def referee(direction):
         asked.append(direction)
-        return False
+        return direction == "backward"
 
     episode = make_session(referee=referee).run_episode()
-    assert asked == ["forward"]
+    assert asked == ["forward", "backward", "forward"]  # both before it begins, its own when it has ended
     assert episode.outcome == "success"  # the reward model is the judge
-    assert episode.metadata["evaluation"] == {"success": False}
+    assert episode.metadata["evaluation"] == {"success": False, "found": {"forward": False, "backward": True}}
+    assert referee_of(episode) is False
+    assert [found_done(episode, way) for way in ("forward", "backward")] == [False, True]
+    assert found_done(make_session().run_episode(), "forward") is None
 
 
 def test_the_same_generator_gives_the_same_session():
