@@ -84,6 +84,7 @@ def test_what_fits_is_left_alone():
                    "+robot.extra=a", "method.utd=null", verb="finetune", chosen=["robot=virtual"])  # fmt: skip
     assert (config.collect.demos, config.robot.limits.max_joint_speed) == (3, 1.5)
     assert typed("pretrain.held_out=0.1", verb="pretrain").pretrain.held_out == 0.1
+    assert typed("robot.frame_loss=0.2", "robot.shift=light", verb="finetune").robot.frame_loss == 0.2
 
 
 def test_the_command_line_says_it_and_takes_numbers_for_folders(tmp_path):
