@@ -37,7 +37,9 @@ _KINDS = {"success": "demo", "failure": "failure"}
 
 def few_episodes(demo: Path, folder: Path) -> None:
     """Copy the first successes and failures of each direction into a store of their own."""
-    with TrajectoryStore(demo / "data", read_only=True) as whole, TrajectoryStore(folder, whole.spec) as few:
+    part = folder.with_suffix(".part")
+    shutil.rmtree(part, ignore_errors=True)
+    with TrajectoryStore(demo / "data", read_only=True) as whole, TrajectoryStore(part, whole.spec) as few:
         for direction in DIRECTIONS:
             for outcome, kind in _KINDS.items():
                 mine = [
@@ -45,6 +47,7 @@ def few_episodes(demo: Path, folder: Path) -> None:
                 ]
                 for id in mine[:_FEW]:
                     few.commit(whole.read(id))
+    part.rename(folder)
 
 
 def spoken_about(session: Path, folder: Path, count: int) -> None:
@@ -71,7 +74,7 @@ def session(demo: Path, into: Path, count: int, steps: int) -> dict[str, Any]:
     result = folder / "figures.json"
     if not result.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        if not (folder / "data" / "store.json").exists():
+        if not (folder / "data").exists():
             few_episodes(demo, folder / "data")
         if not (folder / "pretrained").exists():
             (folder / "pretrained").symlink_to((demo / "pretrained").resolve(), target_is_directory=True)

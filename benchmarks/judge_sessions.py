@@ -76,7 +76,10 @@ def prepare(demo: Path, folder: Path, settings: Sequence[str]) -> None:
         if not (folder / name).exists():
             (folder / name).symlink_to((demo / name).resolve(), target_is_directory=True)
     if not any(item.startswith("reward") for item in settings) and not (folder / "reward").exists():
-        shutil.copytree(demo / "reward", folder / "reward")
+        part = folder / "reward.part"
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(demo / "reward", part)
+        part.rename(folder / "reward")
 
 
 def done_from_home(infos: Sequence[EpisodeInfo]) -> int:

@@ -151,7 +151,9 @@ def evaluate_scenes(config: DictConfig) -> None:
     trained = reward_of(config, spec_of(config))
     shifts = [UNSHIFTED, *(str(shift) for shift in config.evaluate_reward.shifts)]
     recorded = {shift: _recorded(config, shift) for shift in shifts}
-    settings = replace(TwinSettings.from_config(config), seed=int(config.evaluate_reward.seed))
+    settings = replace(
+        TwinSettings.from_config(config), seed=int(config.evaluate_reward.seed), shift=UNSHIFTED, frame_loss=0.0
+    )
     hidden = occluded_observations(settings, trained.camera, 2 * int(config.evaluate_reward.episodes))
     occluded = _occluded(trained, hidden)
     episodes = {shift: _looked_at(trained, jobs, shift) for shift, jobs in recorded.items()}
@@ -241,7 +243,7 @@ def _words(whole: Mapping[str, Any]) -> str:
 def _recorded(config: DictConfig, shift: str) -> list[tuple[CollectJob, Episode]]:
     """Held-out episodes under one shift of the scene's looks, in the order of their keys."""
     episodes, seed = int(config.evaluate_reward.episodes), int(config.evaluate_reward.seed)
-    settings = replace(TwinSettings.from_config(config), seed=seed, shift=shift)
+    settings = replace(TwinSettings.from_config(config), seed=seed, shift=shift, frame_loss=0.0)
     jobs = held_out_jobs(str(config.task.name), FAILURES, episodes, seed, int(config.task.max_steps))
     title = "held-out episodes" if shift == UNSHIFTED else f"held-out episodes, {shift}"
     work = [(settings, job) for job in jobs]

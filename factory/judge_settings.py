@@ -56,6 +56,10 @@ def require_trained_like(config: DictConfig, typed: Collection[str], notify: Cal
         )
 
 
+_UNTIL_NOTED = {"window": 0, "unsure_rate": 0.0, "unsure_margin": 0.0}
+"""What judges of versions did that knew these settings not yet and so didn't note them."""
+
+
 def _differences(config: DictConfig) -> Iterator[tuple[str, Any, Any]]:
     """Name, value then and value now of every setting of the training that differs; none where nothing is known."""
     path = judge_in_use(Path(config.run_dir)) / REPORT
@@ -67,7 +71,7 @@ def _differences(config: DictConfig) -> Iterator[tuple[str, Any, Any]]:
         stored = dict(json.loads(path.read_text(encoding="utf-8"))["config"])
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} is damaged: {error!r}. Run `regrasp train-reward` again.") from error
-    then = {**kind.training_settings({}, spec), **stored}  # an earlier version did without what it doesn't name
+    then = {**kind.training_settings({}, spec), **_UNTIL_NOTED, **stored}
     for name, value in json.loads(json.dumps(now)).items():
         if name in then and json.loads(json.dumps(then[name])) != value:
             yield name, then[name], value

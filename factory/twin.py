@@ -104,7 +104,9 @@ def cached_twin(settings: TwinSettings) -> Twin:
         if settings.depth:
             raise ConfigError("The cameras of robot=robosuite give no depth; leave robot.depth out.")
         if settings.shift != "none":
-            raise ConfigError("Looks are shifted in the twin alone: leave evaluate_reward.shifts empty here.")
+            raise ConfigError("Looks are shifted in the twin alone: leave evaluate_reward.shifts and robot.shift out.")
+        if settings.frame_loss:
+            raise ConfigError("Frames are lost in the twin alone: leave robot.frame_loss out.")
         from sim.robosuite.twin import make_robosuite_twin
 
         return make_robosuite_twin(

@@ -44,7 +44,7 @@ class DoubtRules:
         limit: An episode whose median distance is beyond this shows another scene.
         spread: Mean standard deviation of the members' probabilities beyond which they are at odds.
         margin: How near to the threshold the probability, mean over the last frames, is too near to say (the reject
-            option of Chow 1970).
+            option of Chow 1970); at most half of what lies between the threshold and certainty.
     """
 
     scene: SceneDistance | None
@@ -59,6 +59,7 @@ class Doubt:
     def __init__(self, rules: DoubtRules, frames: int, threshold: float) -> None:
         """Follow by these rules; `frames` in a row above the threshold decide."""
         self._rules, self._frames, self._threshold = rules, frames, threshold
+        self._margin = min(rules.margin, 0.5 * threshold, 0.5 * (1.0 - threshold))  # what is certain is never near
         self._spreads: deque[float] = deque(maxlen=frames)
         self._means: deque[float] = deque(maxlen=frames)
         self._distances: list[float] = []
@@ -84,5 +85,5 @@ class Doubt:
         if len(self._spreads) < self._frames:
             return False
         strange = bool(self._distances) and float(np.median(self._distances)) > self._rules.limit
-        near = abs(float(np.mean(self._means)) - self._threshold) < self._rules.margin
+        near = abs(float(np.mean(self._means)) - self._threshold) < self._margin
         return strange or near or float(np.mean(self._spreads)) > self._rules.spread

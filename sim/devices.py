@@ -111,6 +111,8 @@ class SimCamera:
 class LossyCamera:
     """A camera some of whose frames never arrive: in their place the one before is shown, while it is not too old.
 
+    After that the next one is waited for: at 5 steps a second no two steps in a row show an old frame.
+
     Args:
         camera: Gives a new frame for every state of the world.
         share: Of frames that are lost, 0 ... 1.
@@ -133,6 +135,6 @@ class LossyCamera:
             self._shown = newest
         return self._shown
 
-    def forget(self) -> None:
-        """Show nothing of before: the scene is another one."""
-        self._shown = None
+    def forget(self, rng: np.random.Generator) -> None:
+        """Show nothing of before, the scene is another one; `rng` draws what is lost from now on."""
+        self._rng, self._shown = rng, None

@@ -78,8 +78,8 @@ class Twin:
         self.scene.physics.set_arm(self.env.kinematics.inverse(pose, near), self.env.limits.gripper_open_width)
         self.task.place_start(self.scene, rng, direction, self.spread)
         self.scene.clock.sleep_until_ns(self.scene.clock.now_ns() + _SETTLE_NS)
-        for camera in self._lossy:
-            camera.forget()
+        for camera in self._lossy:  # what is lost is the scene's, whichever process runs it
+            camera.forget(np.random.default_rng(rng.integers(2**63)))
         self.env.resync()
 
     def rearrange(

@@ -124,4 +124,7 @@ class LearnerConfig:
         parts = {name: value for name, value in asdict(self).items() if name not in _NO_CONDITIONS}
         losses = agent.to_dict()
         del losses["compile"]
+        if self.shaping and losses.get("target_range") is not None:  # lower by the shaping, a condition by itself
+            low, high = losses["target_range"]
+            losses["target_range"] = [low + self.shaping, high]
         return parts | {"agent": losses | {"n_step": agent.n_step}}

@@ -288,19 +288,24 @@ class ResetFreeSession:
                     return last
         if self._beside is not None and unjudged is not None:
             last = self._record(direction, unjudged, self._reward.update(unjudged.observation))
-        return last if last.done or unjudged is None else self._look_again(last, unjudged.applied.executed)
+        return last if last.done or unjudged is None else self._look_again(direction, unjudged, last)
 
-    def _look_again(self, last: RewardReading, executed: Float32) -> RewardReading:
+    def _look_again(self, direction: Direction, seen: _Seen, last: RewardReading) -> RewardReading:
         """The last reading; where the task looks done as time ends, the arm holds still until the judge has decided.
 
-        What it then sees is not recorded, since nobody acts in it.
+        Those steps are recorded like any other: what was decided by is in the episode. A person's word or action ends
+        them.
         """
         while last.above and not last.done and self._looks < MOST_LOOKS:
             if self._word is not None and self._word.ends_it:
                 break
-            self._env.apply(still(executed))
-            last = self._reward.update(self._env.observe())
+            if self._takeover is not None and self._takeover(seen.observation) is not None:
+                break
+            action = still(seen.applied.executed)
+            applied = self._env.apply(action)
             self._looks += 1
+            seen = _Seen(self._env.observe(), seen.step + 1, action, applied, Source.POLICY, seen.version)
+            last = self._record(direction, seen, self._reward.update(seen.observation))
         return last
 
     def _outcome(self, last: RewardReading) -> tuple[Outcome, dict[str, Any]]:

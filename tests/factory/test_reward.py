@@ -70,7 +70,7 @@ def train(config, episodes=()):
 
 @pytest.fixture(scope="module")
 def classifier(backbone, episodes):
-    config = RewardConfig(steps=60, folds=3, members=1, shift=1, require_open_gripper=False)
+    config = RewardConfig(steps=120, folds=3, members=1, shift=1, require_open_gripper=False)
     return train_reward(episodes, "slide", backbone, SPEC, config).classifier
 
 
@@ -249,7 +249,7 @@ def test_a_task_that_ends_with_the_gripper_closed_has_a_judge_that_counts_such_f
     """The real classifier, trained by the settings, on frames of a gripper that is closed."""
     goals = {"forward": "plate", "backward": "mat"}
     words = [f"task.instructions.{way}=[put the cube on the {goal}]" for way, goal in goals.items()]
-    small = ("+reward.steps=60", "+reward.folds=3", "+reward.members=1", "+reward.shift=1")
+    small = ("+reward.steps=120", "+reward.folds=3", "+reward.members=1", "+reward.shift=1")
     config = settings(tmp_path, "task=own", "task.name=slide", *words, *small, *given)
     monkeypatch.setattr("rewards.vlm_kind.backbone_from", lambda *_: backbone)
     train_reward_model(config, iter(episodes), SPEC, lambda stage, share: None)

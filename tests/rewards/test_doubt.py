@@ -85,6 +85,13 @@ def test_a_probability_at_the_threshold_is_too_near_to_say():
     assert ends(0.6, 0.6, 0.6, counts=False) is False  # the gripper is closed: not done, without doubt
 
 
+@pytest.mark.parametrize("threshold", [0.02, 0.6, 0.95, 0.999, 1.0])
+def test_what_is_certain_is_never_too_near(threshold):
+    doubt = Doubt(DoubtRules(None, math.inf, 0.5, margin=0.1), 1, threshold)
+    for certain in (0.0, 1.0):
+        assert not doubt.update(torch.zeros(1, 4), np.array([certain, certain]), True)
+
+
 def test_members_at_odds_are_unsure_over_the_deciding_frames_alone():
     doubt = Doubt(DoubtRules(None, math.inf, 0.2), 2, 0.6)
     embedding = torch.zeros(1, 4)

@@ -136,5 +136,5 @@ def test_a_lossy_camera_forgets_the_scene_before(scene):
     first = camera.latest(10**12)
     scene.clock.sleep_until_ns(scene.clock.now_ns() + 8_000_000)
     assert camera.latest(10**12) is first
-    camera.forget()
+    camera.forget(np.random.default_rng(1))
     assert camera.latest(10**12).t_ns == scene.clock.now_ns()

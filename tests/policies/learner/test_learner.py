@@ -13,6 +13,7 @@ from helpers.blob_world import SPEC, BlobWorld, demos, record
 
 from policies.agent.agent import Agent
 from policies.agent.checkpoint import load_agent, save_agent
+from policies.agent.config import AgentConfig
 from policies.learner.learner import Learner
 from policies.learner.learner_config import LearnerConfig
 from policies.learner.metrics import read_metrics
@@ -434,3 +435,11 @@ def test_a_stop_saves(make, tmp_path):
 
     assert not run_learner(learner, "127.0.0.1:0", run_pair(tmp_path), on_status=after_a_turn, stop=stop)
     assert make().status.updates == 8
+
+
+def test_a_run_with_shaping_noted_the_same_clamp_before_it_was_lowered():
+    """The clamp is lower by what shaping is worth, which is a condition by itself."""
+    plain, agent = LearnerConfig(), AgentConfig()
+    lowered = replace(agent, target_range=(agent.target_range[0] - 10.0, agent.target_range[1]))
+    shaped = replace(plain, shaping=10.0).conditions(lowered)
+    assert shaped == {**plain.conditions(agent), "shaping": 10.0}

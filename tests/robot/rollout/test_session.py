@@ -81,8 +81,9 @@ def test_what_looks_done_as_time_ends_is_looked_at_until_the_judge_has_decided(f
     session = make_session(judge=InARow(frames), max_steps=5, skip_done=False, judge_beside=beside)
     episode = session.run_episode()
     assert (episode.outcome, episode.metadata.get("looked_again", 0)) == (outcome, looks)
-    assert len(episode) == (4 if frames == "01110" else 5)  # the looks are no steps of it
+    assert len(episode) == (4 if frames == "01110" else 5 + looks)  # what was decided by is in it
     assert session.stats.steps == len(episode)
+    np.testing.assert_allclose(episode.success_probability[1:], [0.1 + 0.8 * int(f) for f in frames[: len(episode)]])
 
 
 def test_the_arm_holds_still_while_it_is_looked_at_again():
@@ -90,9 +91,39 @@ def test_the_arm_holds_still_while_it_is_looked_at_again():
     applied, apply = [], env.apply
     env.apply = lambda given: applied.append(np.array(given)) or apply(given)
     episode = make_session(env=env, judge=InARow("0000111"), max_steps=5, skip_done=False).run_episode()
-    assert len(episode) == 5
-    for still in applied[-2:]:
+    assert len(episode) == 7
+    for still in (*applied[-2:], *episode.proposed[-2:]):
         np.testing.assert_array_equal(still, [0, 0, 0, 0, 0, 0, episode.executed[-1, 6]])
+
+
+def test_a_person_who_takes_over_ends_the_looks():
+    asked = []
+
+    def takeover(observation):
+        asked.append(observation)
+        return np.array([0.5, 0, 0, 0, 0, 0, 1], np.float32) if len(asked) > 5 else None
+
+    episode = make_session(judge=InARow("000011111"), max_steps=5, skip_done=False, takeover=takeover).run_episode()
+    assert (len(episode), episode.outcome) == (5, "failure")
+    assert "looked_again" not in episode.metadata
+
+
+def test_a_fault_while_it_is_looked_at_again_keeps_the_episode_as_unknown():
+    env, _, _ = make_env()
+    given, count, apply = [], [], env.apply
+
+    def failing(proposed):
+        count.append(proposed)
+        if len(count) > 6:
+            raise SafetyError("the motor is hot")
+        return apply(proposed)
+
+    env.apply = failing
+    env.go_home = lambda rng: None
+    session = make_session(env=env, judge=InARow("0000111"), max_steps=5, skip_done=False, on_episode=given.append)
+    with pytest.raises(SafetyError, match="hot"):
+        session.run_episode()
+    assert [(len(e), e.outcome, e.metadata["looked_again"]) for e in given] == [(6, "unknown", 1)]
 
 
 def test_the_executed_action_is_recorded_beside_the_proposed_one():
