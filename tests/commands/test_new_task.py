@@ -97,7 +97,8 @@ def test_it_is_collected_learned_and_evaluated_as_any_other(folder):
 @pytest.mark.timeout(300)
 def test_it_is_learned_on_the_virtual_arm_and_reported(folder):
     """Learner, actor and the virtual arm, each a process of its own, find the task where the command was started."""
-    regrasp(folder, "train-reward", *SHORT, "reward.folds=3", "+reward.steps=120")
+    regrasp(folder, "collect", *SHORT, "collect.demos=4", "collect.failures=4", "collect.aftermath=2")
+    regrasp(folder, "train-reward", *SHORT, "reward.folds=3")
     brief = ("task.max_steps=4", "finetune.steps=4", "finetune.warmup_steps=1", "finetune.snapshot_every=4")
     said = regrasp(folder, "finetune", *SHORT, "robot=virtual", *brief)
     assert "regrasp report task=to_bowl" in said

@@ -101,11 +101,11 @@ def test_a_frozen_encoder_sees_the_middle_of_its_crops():
 def test_what_a_frozen_tower_saw_is_stored_and_the_rest_computed_from_it():
     encoder = make(TOWER)
     fields = frame_fields(encoder)
-    assert fields["tower/front"] == ((4, 4, 256), torch.float16)  # 8 KB a frame
+    assert fields["tower/front"] == ((6, 6, 256), torch.float16)  # 18 KB a frame
     batch = filled(encoder, instruction=2).sample(8)
     images, proprio = episode(12)
     stored = episode_fields(encoder, images, proprio)
-    assert stored["tower/wrist"].shape == (13, 4, 4, 256)
+    assert stored["tower/wrist"].shape == (13, 6, 6, 256)
     fresh = encoder(*as_batch(images, proprio, slice(None)), TABLE[2].expand(13, -1))
     again = features(encoder, {n: torch.as_tensor(v) for n, v in stored.items()}, TABLE[2].expand(13, -1))
     assert torch.equal(again, fresh)

@@ -53,7 +53,7 @@ def test_the_map_is_what_enters_the_last_stage(images):
     with torch.no_grad():
         seen = Tower(ClipConfig())(torch.from_numpy(images))
     expected = load_backbone().encode_trunk(images)
-    assert seen.shape == (3, 4, 4, 256)
+    assert seen.shape == (3, 6, 6, 256)
     assert torch.allclose(seen.permute(0, 3, 1, 2), expected, atol=1e-4)
 
 
