@@ -29,8 +29,9 @@ from commands.evaluate.conditions import evaluations_in
 from commands.report.data import Stream, open_stream
 from factory.reward import reward_of
 from factory.spec import spec_of
-from rewards.certificate import highest_rate, lowest_rate
+from rewards.measuring import share_words
 from robot.rollout.judging import judge_s, sample_observation
+from sim.tasks import TASKS
 from trajectories.durable import replace_file
 from trajectories.kinds import found_done, referee_of
 from trajectories.manifest import EpisodeInfo
@@ -109,22 +110,13 @@ def figures(stream: Stream, infos: Sequence[EpisodeInfo], folder: Path, millisec
     }
 
 
-def measured(folder: Path, task: str, settings: Sequence[str], spec: RobotSpec | None) -> tuple[float, RobotSpec]:
+def measured(folder: Path, task: str, settings: Sequence[str]) -> tuple[float, RobotSpec]:
     """Median ms that the folder's judge takes for a frame with one thread, and the robot's specification."""
     with initialize_config_module("configs", version_base="1.3"):
-        config = compose("base", [f"run_dir={folder}", f"task={task}", *_of_base(settings)])
-    found = spec or spec_of(config)
-    return 1e3 * judge_s(reward_of(config, found), sample_observation(found, _wording(task))), found
-
-
-def _of_base(settings: Sequence[str]) -> list[str]:
-    return [item for item in settings if not item.startswith("finetune.")]
-
-
-def _wording(task: str) -> str:
-    from sim.tasks import TASKS
-
-    return TASKS[task].instructions["forward"][0]
+        mine = [item for item in settings if not item.startswith("finetune.")]
+        config = compose("base", [f"run_dir={folder}", f"task={task}", *mine])
+    spec, wording = spec_of(config), TASKS[task].instructions["forward"][0]
+    return 1e3 * judge_s(reward_of(config, spec), sample_observation(spec, wording)), spec
 
 
 def session(demo: Path, name: str, into: Path, steps: int, episodes: int) -> dict[str, Any]:
@@ -144,7 +136,7 @@ def session(demo: Path, name: str, into: Path, steps: int, episodes: int) -> dic
     if episodes:
         wanted = [f"evaluate.episodes={episodes}", "evaluate.videos=0", "evaluate.modes=[stochastic]"]
         regrasp("evaluate", *shared, *wanted)
-    milliseconds, spec = measured(folder, task, extra, None)
+    milliseconds, spec = measured(folder, task, extra)
     path = next(folder.glob("finetune_*")) / "episodes"
     with TrajectoryStore(path, spec, read_only=True) as store:
         infos = store.infos()
@@ -154,11 +146,8 @@ def session(demo: Path, name: str, into: Path, steps: int, episodes: int) -> dic
 
 
 def share(count: int, of: int) -> str:
-    """A count with its share and 95 % interval (Clopper and Pearson)."""
-    if not of:
-        return "0 of 0"
-    low, high = lowest_rate(count, of, 0.975), highest_rate(count, of, 0.975)
-    return f"{count} of {of} ({100 * count / of:.1f} %, {100 * low:.1f} to {100 * high:.1f})"
+    """A count with its share and 95 % interval."""
+    return f"{count} of {of}{share_words(count, of)}"
 
 
 def line(name: str, rows: Sequence[Mapping[str, Any]]) -> str:

@@ -20,7 +20,7 @@ from factory.reward import reward_kind, reward_of
 from factory.run_folders import reward_folder
 from factory.spec import spec_of
 from factory.task import instructions_of
-from factory.twin import TwinSettings, cached_twin, require_world
+from factory.twin import UNSHIFTED, TwinSettings, cached_twin, require_world
 from robot.interfaces import ConcludingReward, RewardReading
 from sim.experts.failures import FAILURES, Failure
 from trajectories.durable import replace_file
@@ -33,9 +33,6 @@ from trajectories.verdicts import VerdictBook
 if TYPE_CHECKING:
     from rewards.intervals import JudgedFrames
     from rewards.kind import HeldOutEpisode, LoadedReward
-
-UNSHIFTED = "none"
-"""The shift of the scene's looks that is none (`sim.scene.spec.SHIFTS`)."""
 
 
 def held_out_jobs(

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from sim.twin import Twin
 
 
+UNSHIFTED = "none"
+"""The shift of the scene's looks that is none (`sim.scene.spec.SHIFTS`)."""
 WORLDS = ("twin", "robosuite")
 """Robots whose time is the simulation's."""
 
@@ -51,7 +53,7 @@ class TwinSettings:
     world: str = "twin"
     depth: tuple[str, ...] = ()
     description: str = ""
-    shift: str = "none"
+    shift: str = UNSHIFTED
     frame_loss: float = 0.0
 
     @classmethod
@@ -69,7 +71,7 @@ class TwinSettings:
             world=str(robot.name),
             depth=depth_names(config),
             description=description_of(config),
-            shift=str(robot.get("shift", "none")),
+            shift=str(robot.get("shift", UNSHIFTED)),
             frame_loss=float(robot.get("frame_loss", 0.0)),
         )
 
@@ -103,7 +105,7 @@ def cached_twin(settings: TwinSettings) -> Twin:
     if settings.world == "robosuite":
         if settings.depth:
             raise ConfigError("The cameras of robot=robosuite give no depth; leave robot.depth out.")
-        if settings.shift != "none":
+        if settings.shift != UNSHIFTED:
             raise ConfigError("Looks are shifted in the twin alone: leave evaluate_reward.shifts and robot.shift out.")
         if settings.frame_loss:
             raise ConfigError("Frames are lost in the twin alone: leave robot.frame_loss out.")

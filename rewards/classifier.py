@@ -23,6 +23,7 @@ from rewards.backbone import Backbone
 from rewards.calibration import Calibration, Threshold
 from rewards.doubt import DoubtRules
 from rewards.temporal import TimeNet
+from rewards.trust import mixed
 from rewards.windows import Windows, window_rows
 from trajectories.errors import ConfigError
 from trajectories.types import Episode, Float32, RobotSpec, UInt8
@@ -97,7 +98,7 @@ class Ensemble:
         if self.time is not None:
             correction, come = self.time(features.require_windows(), texts)
             logits, progress = logits + correction, torch.sigmoid(come)
-        return logits if self.trust == 1.0 else zero_shot + self.trust * (logits - zero_shot), progress
+        return mixed(logits, zero_shot, self.trust), progress
 
 
 @dataclass(frozen=True)

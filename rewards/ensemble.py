@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -46,25 +47,23 @@ class EnsembleTrainer:
                 TimeTrainer(self._data, self._wordings, self._backbone, self._config).train(members, everything),
             )
 
-    @torch.no_grad()
     def logits(self, ensemble: Ensemble, rows: Int64, texts: Int64) -> Float64:
         """Logits float64 (N,) of frames under wordings: rows of the features (N,), rows of the wordings (N,)."""
+        return self._said(lambda *seen: ensemble.judge(*seen)[0], rows, texts)
+
+    def zero_shot(self, rows: Int64, texts: Int64) -> Float64:
+        """The backbone's own logits float64 (N,) of the same; arguments as of `logits`."""
+        return self._said(lambda features, text, zero_shot: zero_shot, rows, texts)
+
+    @torch.no_grad()
+    def _said(self, judge: Callable[[ImageFeatures, Tensor, Tensor], Tensor], rows: Int64, texts: Int64) -> Float64:
+        """What `judge` makes of features, texts and zero-shot logits, some thousands at a time: float64 (N,)."""
         parts = []
         for start in range(0, len(rows), _CHUNK):
             chosen = slice(start, start + _CHUNK)
             text = self._wordings.texts[torch.from_numpy(texts[chosen]).to(self._wordings.texts.device)]
             features = self._features(rows[chosen])
-            parts.append(ensemble.judge(features, text, self._backbone.zero_shot(features.pooled, text))[0])
-        return torch.cat(parts).double().cpu().numpy() if parts else np.zeros(0)
-
-    @torch.no_grad()
-    def zero_shot(self, rows: Int64, texts: Int64) -> Float64:
-        """The backbone's own logits float64 (N,) of the same; arguments as of `logits`."""
-        parts = []
-        for start in range(0, len(rows), _CHUNK):
-            chosen = slice(start, start + _CHUNK)
-            text = self._wordings.texts[torch.from_numpy(texts[chosen]).to(self._wordings.texts.device)]
-            parts.append(self._backbone.zero_shot(self._features(rows[chosen]).pooled, text))
+            parts.append(judge(features, text, self._backbone.zero_shot(features.pooled, text)))
         return torch.cat(parts).double().cpu().numpy() if parts else np.zeros(0)
 
     def _features(self, rows: Int64) -> ImageFeatures:

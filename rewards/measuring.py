@@ -93,10 +93,9 @@ class StreamErrors:
 
     def words(self) -> str:
         """A line for a person."""
-        return (
-            f"{self.false_done} of {self.done} called done were not{_words(self.false_done, self.done)}, "
-            f"{self.false_not_done} of {self.not_done} called not done were{_words(self.false_not_done, self.not_done)}"
-        )
+        done = f"{self.false_done} of {self.done} called done were not{share_words(self.false_done, self.done)}"
+        others = share_words(self.false_not_done, self.not_done)
+        return f"{done}, {self.false_not_done} of {self.not_done} called not done were{others}"
 
 
 def judged_store(
@@ -150,7 +149,8 @@ def _share(count: int, of: int) -> list[float] | None:
     return [count / of, lowest_rate(count, of, each), highest_rate(count, of, each)]
 
 
-def _words(count: int, of: int) -> str:
+def share_words(count: int, of: int) -> str:
+    """The share in percent with its interval, in brackets; "" of nothing."""
     share = _share(count, of)
     return "" if share is None else " ({:.1f} %, {:.1f} to {:.1f})".format(*(100 * one for one in share))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -152,12 +152,8 @@ def load_trained(path: Path, image_size: int | None = None) -> Any:
     from safetensors.torch import load
 
     try:
-        architecture, tensors = (
-            json.loads(path.with_suffix(".json").read_text(encoding="utf-8")),
-            load(path.read_bytes()),
-        )
-        if image_size is not None:
-            architecture["vision_cfg"]["image_size"] = sized(image_size)["vision_cfg"]["image_size"]
+        architecture = sized(image_size, json.loads(path.with_suffix(".json").read_text(encoding="utf-8")))
+        tensors = load(path.read_bytes())
         model = build_model(architecture)
         places = model.visual.attnpool.positional_embedding
         tensors[_PLACES] = _resized_places(tensors[_PLACES].float(), len(places))
@@ -167,17 +163,17 @@ def load_trained(path: Path, image_size: int | None = None) -> Any:
     return model
 
 
-def sized(image_size: int | None) -> dict[str, Any]:
-    """`ARCHITECTURE` for pictures of another size; None leaves it.
+def sized(image_size: int | None, architecture: Mapping[str, Any] = ARCHITECTURE) -> dict[str, Any]:
+    """An architecture for pictures of another size, pixels; None leaves it.
 
     Raises:
         ConfigError: For a size that isn't a multiple of the tower's stride.
     """
     if image_size is None:
-        return ARCHITECTURE
+        return dict(architecture)
     if image_size < STRIDE or image_size % STRIDE:
         raise ConfigError(f"train_backbone.image_size must be a multiple of {STRIDE} pixels, got {image_size}.")
-    return ARCHITECTURE | {"vision_cfg": ARCHITECTURE["vision_cfg"] | {"image_size": image_size}}
+    return {**architecture, "vision_cfg": {**architecture["vision_cfg"], "image_size": image_size}}
 
 
 def architecture_of(model: Any) -> dict[str, Any]:

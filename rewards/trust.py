@@ -8,8 +8,11 @@ Breiman et al., Classification and Regression Trees, 1984, section 3.4.3).
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from rewards.calibration import fit_calibration
 from trajectories.types import Float64, Int64
@@ -17,9 +20,12 @@ from trajectories.types import Float64, Int64
 TRUSTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def mixed(logits: Float64, prior: Float64 | None, trust: float) -> Float64:
-    """Prior + trust · (logits - prior), (S,) each; the logits as they are where there is no prior."""
-    return logits if prior is None else prior + trust * (logits - prior)
+Logits = TypeVar("Logits", Float64, Tensor)
+
+
+def mixed(logits: Logits, prior: Logits | None, trust: float) -> Logits:
+    """Prior + trust · (logits - prior), shapes as they broadcast; the logits as they are without a prior or doubt."""
+    return logits if prior is None or trust == 1.0 else prior + trust * (logits - prior)
 
 
 def choose_trust(

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from robot.control.pose import Pose
 from sim.tasks import TASKS, Task
-from sim.tasks.borders import border_place
-from sim.tasks.task import OVERHANG, REACH_Y, yaw_of
+from sim.tasks.borders import border_place, last_across
+from sim.tasks.task import REACH_Y, yaw_of
 from sim.twin import Twin, make_twin
 from trajectories.errors import KinematicsError
 from trajectories.types import DIRECTIONS, Float64, UInt8
@@ -271,8 +271,8 @@ def _away(rng: np.random.Generator) -> Pose:
 
 def _edge_place(twin: Twin, fixture: str, rng: np.random.Generator) -> Float64:
     """A point near the border, on any side: half of them about the last place that still counts, where truth turns."""
-    widest = max(twin.scene.object(twin.task.object).half_extent)
-    last = -widest + OVERHANG
+    item = twin.scene.object(twin.task.object)
+    widest, last = max(item.half_extent), last_across(item)
     across = rng.normal(last, _BORDER_M) if rng.random() < 0.5 else rng.uniform(-1.2 * widest, 0.6 * widest)
     return border_place(twin.scene.fixture(fixture), float(across), rng)
 

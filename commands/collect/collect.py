@@ -15,7 +15,7 @@ from commands.collect.parallel import run_jobs
 from commands.collect.plan import CollectJob, collect_plan
 from factory.data import open_data
 from factory.task import prior_of, task_of
-from factory.twin import TwinSettings, cached_twin, require_world
+from factory.twin import UNSHIFTED, TwinSettings, cached_twin, require_world
 from trajectories.conditions import completed, require_same_identity
 from trajectories.errors import ConfigError
 from trajectories.kinds import AFTERMATH, KIND_KEY, PLAY
@@ -65,7 +65,7 @@ def conditions_of(settings: TwinSettings, job: CollectJob) -> dict[str, Any]:
         "image_size": settings.image_size,
         "randomise": settings.randomise,
         "spread": settings.spread,
-        **({"shift": settings.shift} if settings.shift != "none" else {}),
+        **({"shift": settings.shift} if settings.shift != UNSHIFTED else {}),
         **({"frame_loss": settings.frame_loss} if settings.frame_loss else {}),
         **({"depth": list(settings.depth)} if settings.depth else {}),
         **({"description": description} if (description := settings.of_task(job.task).description) else {}),

@@ -13,7 +13,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,13 @@ from omegaconf import DictConfig
 from factory.arm import DEFAULT_ARM, arm_of
 from factory.spec import camera_names
 from factory.task import description_of
+from factory.twin import UNSHIFTED
 from trajectories.conditions import SHOWN_DIGITS, completed, differences, short_digest
 from trajectories.errors import ConfigError
 
 RESULT = "result.json"
 PREDICATE = "physics predicate"
 ARRANGED = "as the person arranged it"
-_AS_EVER: dict[str, Any] = {"description": "", "shift": "none", "frame_loss": 0.0}
 _FIGURES = "evaluation.json"
 _OBSERVED = re.compile(r"cameras (\[.*\]) at (\d+)x\d+")
 _DIGEST = re.compile(rf"[0-9a-f]{{{SHOWN_DIGITS}}}")
@@ -67,7 +67,7 @@ class Conditions:
     seed: int
     max_steps: int
     description: str = ""
-    shift: str = "none"
+    shift: str = UNSHIFTED
     frame_loss: float = 0.0
 
     def to_dict(self) -> dict[str, Any]:
@@ -79,6 +79,10 @@ class Conditions:
     def digest(self) -> str:
         """The name of their folder."""
         return short_digest(self.to_dict())
+
+
+_AS_EVER: dict[str, Any] = {entry.name: entry.default for entry in fields(Conditions) if entry.default is not MISSING}
+"""Entries that later versions added, as they were before there was a choice."""
 
 
 def conditions_of(config: DictConfig, judge: str, reward: Path | None = None) -> Conditions:
@@ -104,7 +108,7 @@ def conditions_of(config: DictConfig, judge: str, reward: Path | None = None) ->
         seed=int(config.evaluate.seed),
         max_steps=int(config.task.max_steps),
         description="" if arranged else description_of(config),
-        shift=str(robot.get("shift", "none")),
+        shift=str(robot.get("shift", UNSHIFTED)),
         frame_loss=float(robot.get("frame_loss", 0.0)),
     )
 

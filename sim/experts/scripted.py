@@ -12,8 +12,8 @@ from robot.control.home import action_towards
 from robot.control.pose import Pose
 from sim.experts.failures import BORDER, FAILURES, Failure
 from sim.experts.noise import ActionNoise
-from sim.tasks.borders import border_place
-from sim.tasks.task import OVERHANG, yaw_of
+from sim.tasks.borders import border_place, last_across
+from sim.tasks.task import yaw_of
 from sim.twin import Twin
 from trajectories.errors import ConfigError
 from trajectories.types import Direction, Float32, Float64, Observation
@@ -291,10 +291,10 @@ class ScriptedExpert:
             angle = self._rng.uniform(0, 2 * math.pi)
             base = self._twin.scene.physics.body_pose(self._goal_object)[0][:2]
             return base + 0.03 * np.array([math.cos(angle), math.sin(angle)])
-        whole = -max(self._twin.scene.object(self._object).half_extent) + OVERHANG
-        least, most = (
-            (whole + _OUTSIDE, _BEYOND) if self._failure == "edge" else (whole - _NEAR_BORDER, whole + _NEAR_BORDER)
-        )
+        last = last_across(self._twin.scene.object(self._object))
+        least, most = last - _NEAR_BORDER, last + _NEAR_BORDER
+        if self._failure == "edge":
+            least, most = last + _OUTSIDE, _BEYOND
         return border_place(self._twin.scene.fixture(fixture), float(self._rng.uniform(least, most)), self._rng)
 
     def _descend(self, offset: Float64) -> Iterator[Step]:

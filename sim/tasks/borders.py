@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from sim.scene.spec import FixtureInfo
-from sim.tasks.task import REACH_X, REACH_Y
+from sim.scene.spec import FixtureInfo, ObjectInfo
+from sim.tasks.task import OVERHANG, REACH_X, REACH_Y
 from trajectories.types import Float64
 
 
@@ -32,3 +32,8 @@ def border_place(fixture: FixtureInfo, across: float, rng: np.random.Generator) 
         offset[axis] = math.copysign(half[axis], math.cos(angle))
     place = fixture.point(*offset)
     return np.clip(place, (REACH_X[0], REACH_Y[0]), (REACH_X[1], REACH_Y[1]))
+
+
+def last_across(item: ObjectInfo) -> float:
+    """How far beyond a surface's border the middle of an object may be for it to stand there still, m: negative."""
+    return OVERHANG - max(item.half_extent)
