@@ -15,7 +15,6 @@ import json
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from rewards.measuring import share_words
 from robot.rollout.judging import judge_s, sample_observation
 from sim.tasks import TASKS
 from trajectories.durable import replace_file
-from trajectories.kinds import found_done, referee_of
+from trajectories.kinds import FROM_HOME_KEY, done_at_its_end, referee_of
 from trajectories.manifest import EpisodeInfo
 from trajectories.store import TrajectoryStore
 from trajectories.types import DIRECTIONS, RobotSpec
@@ -83,13 +82,34 @@ def prepare(demo: Path, folder: Path, settings: Sequence[str]) -> None:
         part.rename(folder / "reward")
 
 
-def done_from_home(infos: Sequence[EpisodeInfo]) -> int:
-    """Episodes falsely called done in which the goal stood once the arm had gone home, such as with a finger on it."""
-    return sum(
-        before.outcome == "success" and referee_of(before) is False and bool(found_done(after, before.direction))
-        for before, after in pairwise(infos)
-        if not after.metadata.get("help")
-    )
+def at_their_ends(infos: Sequence[EpisodeInfo]) -> dict[str, int]:
+    """Judged episodes by outcome and by the predicate at their last step, when a finger may still be on the object."""
+    known = [(info.outcome, done_at_its_end(info)) for info in infos if info.outcome != "unknown"]
+    return {
+        "true_positive": known.count(("success", True)),
+        "false_positive": known.count(("success", False)),
+        "false_negative": known.count(("failure", True)),
+        "true_negative": known.count(("failure", False)),
+    }
+
+
+def from_home(infos: Sequence[EpisodeInfo]) -> dict[str, dict[str, int]]:
+    """What the look from home changed, "failure -> success" and the like: how often, and how often rightly.
+
+    Right is a success that is one and a failure that is none; that somebody is unsure is right where the outcome at the
+    episode's end was wrong.
+    """
+    changes: dict[str, dict[str, int]] = {}
+    for info in infos:
+        judged = (info.metadata.get(FROM_HOME_KEY) or {}).get("judged")
+        if judged is None or judged == info.outcome:
+            continue
+        said = info.outcome if info.outcome != "unknown" else judged
+        agrees = referee_of(info) is (said == "success")
+        tally = changes.setdefault(f"{judged} -> {info.outcome}", {"count": 0, "right": 0})
+        tally["count"] += 1
+        tally["right"] += agrees is (info.outcome != "unknown")
+    return changes
 
 
 def figures(stream: Stream, infos: Sequence[EpisodeInfo], folder: Path, milliseconds: float) -> dict[str, Any]:
@@ -98,7 +118,8 @@ def figures(stream: Stream, infos: Sequence[EpisodeInfo], folder: Path, millisec
     late = stream.total_steps - 1500
     return {
         "confusion": stream.confusion,
-        "false_positive_but_done_from_home": done_from_home(infos),
+        "confusion_at_the_end": at_their_ends(infos),
+        "changed_from_home": from_home(infos),
         "unsure": int(np.sum(~stream.decided & ~stream.spoken)),
         "episodes": len(stream.steps),
         "steps": stream.total_steps,
@@ -170,9 +191,12 @@ def line(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
             " ".join(f"{100 * cells[f'{d}/stochastic']['rate']:.0f}" for cells in after) for d in DIRECTIONS
         )
     reached = " ".join("–" if row["steps_to_80"] is None else str(row["steps_to_80"]) for row in rows)
-    home = sum(row.get("false_positive_but_done_from_home", 0) for row in rows)
+    ends = [row["confusion_at_the_end"] for row in rows]
+    changes = [change for row in rows for change in row["changed_from_home"].values()]
     return (
-        f"| {name} | {share(total['false_positive'], done)} | {home} | {share(total['false_negative'], not_done)} | "
+        f"| {name} | {share(total['false_positive'], done)} | {share(total['false_negative'], not_done)} | "
+        f"{sum(end['false_positive'] for end in ends)}, {sum(end['false_negative'] for end in ends)} | "
+        f"{sum(change['count'] for change in changes)} ({sum(change['right'] for change in changes)}) | "
         f"{sum(row['unsure'] for row in rows)} | {reached} | "
         f"{' '.join(late['forward'])}, {' '.join(late['backward'])} | "
         f"{success} | {sum(row['resets'] for row in rows)} | {np.median([row['judge_ms'] for row in rows]):.1f} |"
@@ -180,10 +204,9 @@ def line(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 HEAD = (
-    "| session | called done, but was not | of these done from home | called not done, but was | unsure | "
-    "steps to 80 % | true success of the last 1,500 steps, % | evaluated afterwards, % | resets | ms a frame |\n"
-    + 10 * "|---"
-    + "|"
+    "| session | called done, but was not | called not done, but was | both by the last step | "
+    "changed from home (rightly) | unsure | steps to 80 % | true success of the last 1,500 steps, % | "
+    "evaluated afterwards, % | resets | ms a frame |\n" + 11 * "|---" + "|"
 )
 
 

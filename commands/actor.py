@@ -24,6 +24,7 @@ from factory.retraining import retraining_of
 from factory.reward import require_readable_task
 from factory.run_folders import find_policy, finetune_folder
 from factory.spec import spec_of
+from factory.task import ends_open
 from factory.twin import in_simulated_time
 from robot.interfaces import Policy
 from robot.rollout.actor_status import ActorStatus
@@ -96,6 +97,7 @@ def open_session(
         judge_beside=judge.beside,
         referee=station.referee,
         word=word,
+        home_look=ends_open(config),
         metadata={"kind": "online", "method": str(config.method.name), "seed": int(config.seed)},
     )
     recovering, retraining = RecoveringSession(session, around.recovery), retraining_of(config, tqdm.write, stop)

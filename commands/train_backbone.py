@@ -46,6 +46,7 @@ def train_backbone(
     resume: bool,
     train_text: bool = True,
     image_size: int | None = None,
+    bfloat16: bool = False,
 ) -> list[Progress]:
     """Train the embedded backbone and save it.
 
@@ -58,6 +59,7 @@ def train_backbone(
         resume: Go on from the weights in `path` with other scenes, instead of from random ones.
         train_text: Whether the text tower learns, too, see `rewards.train_backbone.BackboneTraining`.
         image_size: Side of the pictures that it sees from now on, pixels; None leaves it.
+        bfloat16: Whether the image tower computes in bfloat16, see `rewards.train_backbone.BackboneTraining`.
 
     Returns:
         The progress lines.
@@ -78,7 +80,8 @@ def train_backbone(
             f"balanced accuracy on new scenes {line.balanced_accuracy:.3f}"
         )
 
-    train(model, data, checked, BackboneTraining(max_seconds=60 * minutes, seed=seed, train_text=train_text), report)
+    settings = BackboneTraining(max_seconds=60 * minutes, seed=seed, train_text=train_text, bfloat16=bfloat16)
+    train(model, data, checked, settings, report)
     return lines
 
 
@@ -95,5 +98,6 @@ def run(config: DictConfig) -> None:
         resume=bool(settings.resume),
         train_text=bool(settings.train_text),
         image_size=None if settings.image_size is None else int(settings.image_size),
+        bfloat16=bool(settings.bfloat16),
     )
     print(f"The backbone is in {path}; use it with reward.pretrained={path}.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
-from trajectories.types import Direction, Outcome
+from trajectories.types import Outcome
 
 KIND_KEY: Final = "kind"
 PLAY: Final = "play"
@@ -23,6 +23,10 @@ PARENT_KEY: Final = "parent"
 
 UNSURE_KEY: Final = "unsure"
 """In the metadata of an episode whose end the judge was unsure about: {"would_be": the outcome that it leant to}."""
+
+FROM_HOME_KEY: Final = "from_home"
+"""In the metadata of an episode whose end was looked at once more with the arm at home: {"judged": the outcome at its
+end, "tried" and "undone": the probability of its direction's goal and of the other one}."""
 
 
 class _Described(Protocol):
@@ -53,18 +57,19 @@ def is_attempt(episode: _Described) -> bool:
 
 
 def referee_of(episode: _Described) -> bool | None:
-    """What the twin's predicate said after an episode, for evaluation alone; None where it didn't."""
+    """What the twin's predicate said of what an episode left, for evaluation alone; None where it didn't.
+
+    Once the arm was home, where it got there; else, and in stores of before that was asked, at the episode's end.
+    """
+    said = episode.metadata.get("evaluation") or {}
+    left = said.get("left", said.get("success"))
+    return None if left is None else bool(left)
+
+
+def done_at_its_end(episode: _Described) -> bool | None:
+    """What the twin's predicate said at an episode's last step, perhaps with a finger on the object; None: nothing."""
     said = (episode.metadata.get("evaluation") or {}).get("success")
     return None if said is None else bool(said)
-
-
-def found_done(episode: _Described, direction: Direction) -> bool | None:
-    """What the twin's predicate said of a direction's goal before an episode, the arm at home; None where it didn't.
-
-    So of an episode whose successor began without help it says whether its task was done once the arm had gone.
-    """
-    found = (episode.metadata.get("evaluation") or {}).get("found") or {}
-    return None if direction not in found else bool(found[direction])
 
 
 def was_unsure(episode: _Judged) -> bool:

@@ -24,6 +24,13 @@ Bool = NDArray[np.bool_]
 Direction = Literal["forward", "backward"]
 DIRECTIONS: tuple[Direction, Direction] = ("forward", "backward")
 """Both ways of a task, in the order in which sessions take them."""
+
+
+def other_direction(direction: Direction) -> Direction:
+    """The way back."""
+    return "backward" if direction == "forward" else "forward"
+
+
 Outcome = Literal["success", "failure", "unknown"]
 ACTION_SIZE = 7
 

@@ -122,8 +122,9 @@ def run_trial(
     while not done and judge.undecided() and looks < MOST_LOOKS:
         env.apply(still(applied.executed))
         done, looks = judge.done(env.observe(), trial.direction), looks + 1
-    success = judge.verdict(done, env.instruction)
-    result = TrialResult(trial.direction, trial.mode, trial.index, success, steps, env.instruction)
+    instruction = env.instruction
+    success = judge.settled(judge.verdict(done, instruction), trial.direction, station, rng)
+    result = TrialResult(trial.direction, trial.mode, trial.index, success, steps, instruction)
     return result, (np.stack(frames) if trial.video else None)
 
 

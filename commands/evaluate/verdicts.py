@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 from omegaconf import DictConfig
 
 from commands.evaluate.conditions import PREDICATE
@@ -14,15 +15,19 @@ from commands.overrides import typed_keys
 from factory.judge_settings import require_trained_like
 from factory.judging import session_judge
 from factory.run_folders import reward_folder
+from factory.task import ends_open
 from robot.interfaces import ConcludingReward, RewardReading
+from robot.rollout.home_look import look_from_home, retreat, settled
 from robot.rollout.judging import BesideJudge
 from trajectories.errors import ConfigError
-from trajectories.types import Direction, Observation
+from trajectories.types import Direction, Observation, Outcome
 
 if TYPE_CHECKING:
     from factory.robot import Station
     from robot.interfaces import RewardModel
 
+_OUTCOMES: dict[bool | None, Outcome] = {True: "success", False: "failure", None: "unknown"}
+_SAID = {outcome: said for said, outcome in _OUTCOMES.items()}
 JUDGES = ("auto", "predicate", "reward", "person")
 
 
@@ -51,6 +56,12 @@ class Judge(Protocol):
         """Whether it succeeded, None where nobody knows; `done` is the last answer of the method of that name."""
         ...
 
+    def settled(
+        self, said: bool | None, direction: Direction, station: Station, rng: np.random.Generator
+    ) -> bool | None:
+        """The verdict that stands in the end; may go home and look."""
+        ...
+
 
 class PredicateJudge:
     """The twin's physics predicate: done is success."""
@@ -75,14 +86,24 @@ class PredicateJudge:
         """Done is success."""
         return done
 
+    def settled(
+        self, said: bool | None, direction: Direction, station: Station, rng: np.random.Generator
+    ) -> bool | None:
+        """What was said."""
+        return said
+
 
 class RewardJudge:
     """The reward model, as in fine-tuning: its debounced decision is success, and where it is unsure nobody knows."""
 
     name = "reward model"
 
-    def __init__(self, reward: RewardModel, beside: bool = False) -> None:
-        """Judge between two steps, or beside the next one's motion and a step later (`robot.rollout.judging`)."""
+    def __init__(self, reward: RewardModel, beside: bool = False, home_look: bool = True) -> None:
+        """Judge between two steps, or beside the next one's motion and a step later (`robot.rollout.judging`).
+
+        With `home_look` also from home, see `robot.rollout.home_look`.
+        """
+        self._home_look = home_look and not isinstance(reward, ConcludingReward)
         self._reward = reward
         self._beside = BesideJudge(reward) if beside else None
         self._begun: Future[RewardReading] | None = None
@@ -121,6 +142,20 @@ class RewardJudge:
         reading = self._reward.conclude()
         return None if reading is None else reading.done
 
+    def settled(
+        self, said: bool | None, direction: Direction, station: Station, rng: np.random.Generator
+    ) -> bool | None:
+        """What stands when the arm is home and has looked at what was left.
+
+        Raises:
+            SafetyError, StaleDataError: On a fault.
+        """
+        released = station.env.target.gripper_open
+        if not self._home_look or not retreat(station.env, rng):
+            return said
+        look = look_from_home(station.env, self._reward, station.instructions, direction, rng)
+        return _SAID[settled(_OUTCOMES[said], look, released=released)]
+
     def _finish(self) -> None:
         """Wait for what is being judged, if anything is."""
         begun, self._begun = self._begun, None
@@ -156,6 +191,12 @@ class PersonJudge:
             if answer in ("y", "yes", "n", "no"):
                 return answer.startswith("y")
 
+    def settled(
+        self, said: bool | None, direction: Direction, station: Station, rng: np.random.Generator
+    ) -> bool | None:
+        """What was said."""
+        return said
+
 
 def judge_of(config: DictConfig, station: Station) -> Judge:
     """The judge that `evaluate.judge` names; "auto" is the physics predicate where there is one, else a person.
@@ -179,4 +220,4 @@ def judge_of(config: DictConfig, station: Station) -> Judge:
 def _reward_judge(config: DictConfig) -> RewardJudge:
     require_trained_like(config, typed_keys(), print)
     judge = session_judge(config, None, print)
-    return RewardJudge(judge.reward, judge.beside)
+    return RewardJudge(judge.reward, judge.beside, ends_open(config))

@@ -13,7 +13,7 @@ from robot.control.faults import Fault, FaultLatch, reason_of
 from robot.rollout.actor_status import ActorStatus
 from robot.rollout.persons_word import PersonsWord, SpokenOf
 from robot.rollout.recovery import Recovery
-from robot.rollout.session import SessionStep
+from robot.rollout.session_step import SessionStep
 from trajectories.errors import RegraspError
 from trajectories.numbers import NS_PER_S
 from trajectories.types import Observation, Source, UInt8

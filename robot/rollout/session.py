@@ -1,7 +1,7 @@
 """The reset-free session: do the task, undo it, for ever; ask for help only when stuck.
 
-    go home -> forward until the reward model says done, or time is up (and it has looked at what then looks done)
-    go home -> backward until the reward model says done, or time is up
+    forward until the reward model says done, or time is up (and it has looked at what then looks done)
+    go home and look at what was left; then the same backward
     help when the scene is in trouble or after several failures in a row: the only resets there are
 
 The reward model is the only judge, and a person beside the arm may overrule it (`robot.rollout.persons_word`): the
@@ -21,43 +21,28 @@ import numpy as np
 
 from robot.interfaces import ConcludingReward, Operator, Policy, RewardModel, RewardReading
 from robot.rollout.environment import Applied, RobotEnv
+from robot.rollout.home_look import first_look, look_from_home, retreat, settled
 from robot.rollout.judging import BesideJudge
 from robot.rollout.last_looks import MOST_LOOKS, still
 from robot.rollout.persons_word import PersonsWord
 from robot.rollout.session_stats import SessionStats
-from trajectories.errors import ConfigError, SafetyError
-from trajectories.kinds import UNSURE_KEY
+from robot.rollout.session_step import SessionStep
+from trajectories.errors import ConfigError
+from trajectories.kinds import FROM_HOME_KEY, UNSURE_KEY
 from trajectories.progress import noted_progress
 from trajectories.recorder import Recorder
-from trajectories.types import DIRECTIONS, Direction, Episode, Float32, Observation, Outcome, Source
+from trajectories.types import (
+    DIRECTIONS,
+    Direction,
+    Episode,
+    Float32,
+    Observation,
+    Outcome,
+    Source,
+    other_direction,
+)
 
 NOT_HOME = "the arm did not get home"
-
-
-@dataclass(frozen=True)
-class SessionStep:
-    """A session at one instant, for people to look at.
-
-    Attributes:
-        observation: The newest one.
-        direction: Of the episode.
-        step: Control steps so far.
-        source: Who acted last.
-        probability: That the instruction is done, as the reward model sees it.
-        clipped: Limits that changed the last action.
-        progress: How far the task has come in each of the episode's observations so far, as the reward model sees it;
-            None where it doesn't say.
-        unsure: Whether the reward model doesn't know at present.
-    """
-
-    observation: Observation
-    direction: Direction
-    step: int
-    source: Source
-    probability: float
-    clipped: tuple[str, ...] = ()
-    progress: tuple[float | None, ...] = ()
-    unsure: bool = False
 
 
 @dataclass(frozen=True)
@@ -101,6 +86,7 @@ class ResetFreeSession:
         first: Direction = "forward",
         judge_beside: bool = False,
         word: PersonsWord | None = None,
+        home_look: bool = True,
     ) -> None:
         """Prepare a session; nothing moves yet.
 
@@ -125,13 +111,14 @@ class ResetFreeSession:
                 unless its goal seems to be reached, too; so a failure is tried again rather than answered by an
                 episode with nothing to do, whose easy success would also hide the failures in a row.
             takeover: A person's teleoperation device: an action while the person acts, else None.
-            referee: Physics predicate of the twin, asked when an episode has ended and, of both directions, before it
-                begins, the arm at home.
+            referee: Physics predicate of the twin, asked when an episode has ended and again when the arm is home.
             metadata: Plain JSON types, copied into every episode.
             first: Direction of the first episode.
             judge_beside: Judge each observation beside the motion that follows it, for a reward model that is too slow
                 to do so between two steps; the motion under way when it says done is not recorded.
             word: Hears what people say about the episodes; a word about the one under way ends it.
+            home_look: Let the reward model look at what an episode left, the arm at home, before its outcome counts
+                (`robot.rollout.home_look`); not for a task that is done with something in the gripper.
 
         Raises:
             ConfigError: When a setting is out of range or a direction has no wording.
@@ -148,13 +135,14 @@ class ResetFreeSession:
         self._on_episode, self._on_step = on_episode, on_step
         self._takeover, self._referee, self._word = takeover, referee, word
         self._max_steps, self._help_after, self._deterministic = max_steps, help_after, deterministic
-        self._skip_done = skip_done
+        self._skip_done, self._home_look = skip_done, home_look
         self._beside = BesideJudge(reward) if judge_beside else None
         self._recorder = Recorder(env.robot_spec)
         self._next: Direction = first
         self._progress: list[float | None] = []
         self._looks = 0
-        self._found: dict[Direction, bool] = {}
+        self._evaluation: dict[str, bool] = {}
+        self._home = False
 
     @property
     def next_direction(self) -> Direction:
@@ -174,10 +162,9 @@ class ResetFreeSession:
                 outcome `unknown`.
             StaleDataError: The same for a device that stopped delivering.
         """
-        helped = self._get_ready()
+        helped, self._home = self._get_ready(), False
         direction, observation, reading = self._begin()
-        self._progress, self._looks = [reading.progress], 0
-        self._found = {} if self._referee is None else {way: bool(self._referee(way)) for way in DIRECTIONS}
+        self._progress, self._looks, self._evaluation = [reading.progress], 0, {}
         version = self._policy.version
         id = self._recorder.begin(
             observation,
@@ -188,18 +175,46 @@ class ResetFreeSession:
         )
         if self._word is not None:
             self._word.begins(id, direction)
-        self._next = _other(direction)
+        self._next = other_direction(direction)
         come = tuple(self._progress)
         self._tell(SessionStep(observation, direction, 0, Source.POLICY, reading.probability, (), come, reading.unsure))
         try:
-            outcome, extra = self._outcome(self._act(direction, observation, version))
+            judged = self._outcome(self._act(direction, observation, version))
         except Exception as error:
             if len(self._recorder):
                 self._finish(direction, "unknown", {"fault": f"{type(error).__name__}: {error}"})
             elif self._word is not None:
                 self._word.dropped()
             raise
-        return self._finish(direction, outcome, extra)
+        self._ask_referee("success", direction)
+        try:
+            judged = self._retreat(direction, *judged)
+        finally:
+            episode = self._finish(direction, *judged)
+        return episode
+
+    def _retreat(self, direction: Direction, outcome: Outcome, extra: dict[str, Any]) -> tuple[Outcome, dict[str, Any]]:
+        """Go home and look at what the episode left; returns the outcome that stands then, and what to note.
+
+        Where the arm does not get home, that is as it was; the next episode tries again, and asks for help.
+
+        Raises:
+            SafetyError: On a fault.
+            StaleDataError: When a device stopped delivering.
+        """
+        released = self._env.target.gripper_open
+        if not retreat(self._env, self._rng):
+            return outcome, extra
+        self._ask_referee("left", direction)
+        spoken = self._word is not None and self._word.ends_it
+        if self._home_look and not spoken and not isinstance(self._reward, ConcludingReward):
+            look = look_from_home(self._env, self._reward, self._instructions, direction, self._rng)
+            final = settled(outcome, look, released=released)
+            if final != outcome:
+                extra = {UNSURE_KEY: {"would_be": outcome}} if final == "unknown" else {}
+            outcome, extra = final, extra | {FROM_HOME_KEY: look.noted(outcome)}
+        self._home = True
+        return outcome, extra
 
     def _get_ready(self) -> str | None:
         """Ask for help if need be and go home; returns the reason for the help, if any."""
@@ -211,11 +226,9 @@ class ResetFreeSession:
             reason = self._stuck()
         if reason is not None:
             self._ask_for_help(reason)
-        try:
-            self._env.go_home(self._rng)
-        except SafetyError:
-            if self._env.faults:
-                raise
+        if self._home:
+            return reason
+        if not retreat(self._env, self._rng):
             reason = NOT_HOME
             self._ask_for_help(reason)
             self._env.go_home(self._rng)
@@ -238,16 +251,17 @@ class ResetFreeSession:
         self._operator.help(reason, self._next)
         self.stats.forgive()
         self._env.resync()
+        self._home = False
 
     def _begin(self) -> tuple[Direction, Observation, RewardReading]:
         """Direction, first observation and what the reward model thinks of it."""
         direction = self._next
         observation, reading = self._look(direction)
         if self._skip_done and reading.above:
-            other = self._look(_other(direction))
+            other = self._look(other_direction(direction))
             if not other[1].above:
                 self.stats.skipped += 1
-                direction, (observation, reading) = _other(direction), other
+                direction, (observation, reading) = other_direction(direction), other
             else:
                 observation, reading = self._look(direction)
         self._reward.reset(observation.instruction)
@@ -255,11 +269,7 @@ class ResetFreeSession:
 
     def _look(self, direction: Direction) -> tuple[Observation, RewardReading]:
         """The present scene under one of the direction's instructions."""
-        wordings = self._instructions[direction]
-        self._env.instruction = wordings[int(self._rng.integers(len(wordings)))]
-        observation = self._env.observe()
-        self._reward.reset(observation.instruction)
-        return observation, self._reward.update(observation)
+        return first_look(self._env, self._reward, self._instructions[direction], self._rng)
 
     def _act(self, direction: Direction, observation: Observation, version: int) -> RewardReading:
         """The control loop; returns the last that the reward model said."""
@@ -346,8 +356,8 @@ class ResetFreeSession:
     def _finish(self, direction: Direction, outcome: Outcome, extra: dict[str, Any]) -> Episode:
         """End the recording, count it and hand it on."""
         if self._referee is not None:
-            said = {"success": bool(self._referee(direction)), "found": self._found}
-            extra = extra | {"evaluation": said}
+            self._ask_referee("success", direction)
+            extra = extra | {"evaluation": self._evaluation}
         if self._looks:
             extra = extra | {"looked_again": self._looks}
         extra = extra | noted_progress(self._progress)
@@ -357,6 +367,7 @@ class ResetFreeSession:
             self._on_episode(episode)
         return episode
 
-
-def _other(direction: Direction) -> Direction:
-    return "backward" if direction == "forward" else "forward"
+    def _ask_referee(self, about: str, direction: Direction) -> None:
+        """Note what it says now, unless it has been noted."""
+        if self._referee is not None and about not in self._evaluation:
+            self._evaluation[about] = bool(self._referee(direction))

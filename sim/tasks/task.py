@@ -12,7 +12,7 @@ import numpy as np
 from sim.scene.scene import Scene
 from sim.scene.spec import SceneSpec
 from trajectories.errors import ConfigError
-from trajectories.types import Direction, Float64
+from trajectories.types import Direction, Float64, other_direction
 
 Skill = Literal["pick", "push", "lift", "stack", "door"]
 Spread = Literal["narrow", "wide"]
@@ -78,7 +78,7 @@ class Task:
 
     def start_of(self, direction: Direction) -> Goal:
         """Where the object is when `direction` begins."""
-        return self.goals["backward" if direction == "forward" else "forward"]
+        return self.goals[other_direction(direction)]
 
     # -- predicates (evaluation, resets and scripted experts only) -------------------------------------------------
     def success(self, scene: Scene, direction: Direction) -> bool:

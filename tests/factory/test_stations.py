@@ -157,26 +157,62 @@ def test_an_episode_at_whose_end_the_judge_is_unsure_is_neither_success_nor_fail
     assert judge.verdict(False, "x") is False  # doubts that have gone at the end change nothing
 
 
+class Resting:
+    """A policy that leaves the arm where it is, the gripper open."""
+
+    version = 0
+
+    def act(self, observation, deterministic=False):
+        return np.array([0, 0, 0, 0, 0, 0, 1], np.float32)
+
+    def seed(self, seed):
+        pass
+
+
 @pytest.mark.parametrize("beside", [False, True])
 def test_an_evaluation_looks_again_at_what_looks_done_as_time_ends(station, beside, monkeypatch):
     class Above(Reward):
         def update(self, observation):
             return replace(super().update(observation), above=self.frames >= 4)
 
-    class Still:
-        version = 0
-
-        def act(self, observation, deterministic=False):
-            return np.array([0, 0, 0, 0, 0, 0, 1], np.float32)
-
-        def seed(self, seed):
-            pass
-
-    monkeypatch.setattr("commands.evaluate.evaluate._policy", lambda folder: Still())
+    monkeypatch.setattr("commands.evaluate.evaluate._policy", lambda folder: Resting())
     for time_up, success in ((2, False), (3, True), (5, True)):  # done at the 6th frame, the first is that of the start
         trial = Trial("none", "forward", "stochastic", 0, 7, time_up, False)
         result, _ = run_trial(station, RewardJudge(Above(done_at=6), beside), "front", trial)
         assert (result.success, result.steps) == (success, time_up)
+
+
+@pytest.mark.parametrize(
+    ("left", "looks", "at_end", "success"),
+    [
+        ("forward", True, False, True), ("forward", False, False, False), ("backward", True, False, False),
+        ("backward", True, True, None), ("backward", False, True, True), ("none", True, True, True),
+    ],
+)  # fmt: skip
+def test_an_evaluation_looks_from_home_at_what_was_left(station, monkeypatch, left, looks, at_end, success):
+    class Left(Reward):
+        def __init__(self):
+            super().__init__(done_at=3)
+
+        def reset(self, instruction):
+            super().reset(instruction)
+            self.seen = instruction in station.instructions.get(left, ())
+
+        def update(self, observation):
+            self.frames += 1
+            if went:
+                return RewardReading(0.5, self.seen and self.frames >= self.done_at, self.seen)
+            return RewardReading(0.5, at_end and self.frames > 1, at_end and self.frames > 1)
+
+    went, go_home = [], station.env.go_home
+    monkeypatch.setattr(station.env, "go_home", lambda rng: went.append(1) or go_home(rng))
+    prepare = station.prepare
+    monkeypatch.setattr(station, "prepare", lambda *given: prepare(*given) or went.clear())
+    monkeypatch.setattr("commands.evaluate.evaluate._policy", lambda folder: Resting())
+    trial = Trial("none", "forward", "stochastic", 0, 7, 4, False)
+    result, _ = run_trial(station, RewardJudge(Left(), home_look=looks), "front", trial)
+    assert (result.success, len(went)) == (success, int(looks))
+    assert result.instruction in station.instructions["forward"]
 
 
 def test_a_person_has_the_last_word(station):

@@ -23,7 +23,8 @@ from robot.control.faults import FaultLatch
 from robot.rollout.actor_status import ActorStatus
 from robot.rollout.recovering_session import RecoveringSession
 from robot.rollout.recovery import Recovery
-from robot.rollout.session import ResetFreeSession, SessionStep
+from robot.rollout.session import ResetFreeSession
+from robot.rollout.session_step import SessionStep
 from sim.virtual.client import VirtualWorld
 from trajectories.errors import StoppedError
 from trajectories.types import Source

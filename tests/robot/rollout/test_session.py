@@ -14,7 +14,7 @@ from robot.rollout.recovery import Recovery
 from robot.rollout.retraining_session import RetrainingSession
 from robot.rollout.session import NOT_HOME, ResetFreeSession
 from trajectories.errors import ConfigError, SafetyError
-from trajectories.kinds import found_done, referee_of
+from trajectories.kinds import done_at_its_end, referee_of
 from trajectories.types import PROPRIO_NAMES, Source
 
 TIP_X = PROPRIO_NAMES.index("tip_x")
@@ -90,6 +90,7 @@ def test_the_arm_holds_still_while_it_is_looked_at_again():
     env, _, _ = make_env()
     applied, apply = [], env.apply
     env.apply = lambda given: applied.append(np.array(given)) or apply(given)
+    env.go_home = lambda rng: None
     episode = make_session(env=env, judge=InARow("0000111"), max_steps=5, skip_done=False).run_episode()
     assert len(episode) == 7
     for still in (*applied[-2:], *episode.proposed[-2:]):
@@ -269,20 +270,21 @@ def test_when_both_goals_seem_to_be_reached_directions_alternate():
     assert session.stats.skipped == 0
 
 
-def test_the_referee_speaks_after_the_episode_and_only_into_the_evaluation():
-    asked = []
+def test_the_referee_speaks_at_the_end_and_from_home_and_only_into_the_evaluation():
+    env, _, _ = make_env()
+    asked, go_home = [], env.go_home
+    env.go_home = lambda rng: asked.append("home") or go_home(rng)
 
     def referee(direction):
         asked.append(direction)
-        return direction == "backward"
+        return asked.count("forward") == 2
 
-    episode = make_session(referee=referee).run_episode()
-    assert asked == ["forward", "backward", "forward"]  # both before it begins, its own when it has ended
+    episode = make_session(env=env, referee=referee).run_episode()
+    assert asked == ["home", "forward", "home", "forward"]
     assert episode.outcome == "success"  # the reward model is the judge
-    assert episode.metadata["evaluation"] == {"success": False, "found": {"forward": False, "backward": True}}
-    assert referee_of(episode) is False
-    assert [found_done(episode, way) for way in ("forward", "backward")] == [False, True]
-    assert found_done(make_session().run_episode(), "forward") is None
+    assert episode.metadata["evaluation"] == {"success": False, "left": True}
+    assert (done_at_its_end(episode), referee_of(episode)) == (False, True)
+    assert referee_of(make_session().run_episode()) is None
 
 
 def test_the_same_generator_gives_the_same_session():
@@ -335,7 +337,7 @@ class PlaceJudge:
 def walk(far, **settings):
     env, arm, _ = make_env()
     judge = PlaceJudge(far)
-    session = make_session(env=env, judge=judge, skip_done=False, **settings)
+    session = make_session(env=env, judge=judge, skip_done=False, home_look=False, **settings)
     return session.run_episode(), arm, judge
 
 

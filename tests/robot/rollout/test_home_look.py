@@ -1,0 +1,194 @@
+"""The look from home: what it may change, what it may not, and that no episode is lost on the way."""
+
+import pytest
+from helpers.kinematic_arm import action, make_env
+from helpers.session_setup import INSTRUCTIONS, Helper, WalkingPolicy, make_session
+
+from robot.interfaces import RewardReading
+from robot.rollout.home_look import HomeLook, settled
+from trajectories.errors import SafetyError, StaleDataError
+from trajectories.kinds import FROM_HOME_KEY, UNSURE_KEY, referee_of, was_unsure
+
+YES, NO = RewardReading(0.9, True, True), RewardReading(0.1, False)
+DOUBTFUL, HALF = RewardReading(0.9, True, True, unsure=True), RewardReading(0.7, False, True)
+
+
+@pytest.mark.parametrize(
+    ("tried", "undone", "of_success", "of_failure", "of_unsure"),
+    [
+        (YES, NO, "success", "success", "success"),
+        (NO, YES, "unknown", "failure", "failure"),
+        # what contradicts itself, is not decided or in doubt, and what a judge says that has never looked from home
+        (YES, YES, "success", "failure", "unknown"),
+        (NO, NO, "success", "failure", "unknown"),
+        (HALF, NO, "success", "failure", "unknown"),
+        (NO, HALF, "success", "failure", "unknown"),
+        (YES, HALF, "success", "failure", "unknown"),
+        (HALF, YES, "success", "failure", "unknown"),
+        (DOUBTFUL, NO, "success", "failure", "unknown"),
+        (NO, DOUBTFUL, "success", "failure", "unknown"),
+    ],
+)
+def test_only_a_sure_look_changes_an_outcome(tried, undone, of_success, of_failure, of_unsure):
+    look = HomeLook(tried, undone)
+    for judged, stands in (("success", of_success), ("failure", of_failure), ("unknown", of_unsure)):
+        assert settled(judged, look, released=True) == stands
+        # what the gripper still held was let go by going home, not by the policy
+        assert settled(judged, look, released=False) == (judged if stands == "success" else stands)
+
+
+class Scene:
+    """A judge of what was left: `left` are the directions whose goals seem reached from home; at the end it says no."""
+
+    def __init__(self, left, at_end=NO):
+        self.left, self.at_end, self.home, self.instruction = set(left), at_end, False, ""
+        self.looks = []
+
+    def reset(self, instruction):
+        self.instruction, self.frames = instruction, 0
+        if not self.looks or self.looks[-1]:
+            self.looks.append(0)
+
+    def update(self, observation):
+        assert observation.instruction == self.instruction
+        if not self.home:
+            return self.at_end
+        self.frames += 1
+        self.looks[-1] += 1
+        if any(self.instruction in INSTRUCTIONS[way] for way in self.left):
+            return RewardReading(0.9, self.frames >= 3, True)
+        return NO
+
+
+def session_of(scene, **settings):
+    env = settings.pop("env", None) or make_env()[0]
+    go_home, apply = env.go_home, env.apply
+
+    def home(rng):
+        go_home(rng)
+        scene.home = True
+
+    def moved(given):
+        scene.home = False
+        return apply(given)
+
+    env.go_home, env.apply = home, moved
+    given = []
+    settings.setdefault("max_steps", 4)
+    return make_session(env=env, judge=scene, skip_done=False, on_episode=given.append, **settings), given
+
+
+def test_what_time_ended_is_a_success_where_its_goal_is_seen_reached_from_home():
+    scene = Scene({"forward"})
+    session, given = session_of(scene)
+    episode = session.run_episode()
+    assert (episode.outcome, bool(episode.truncated[-1]), len(episode)) == ("success", False, 4)
+    assert episode.metadata[FROM_HOME_KEY] == {"judged": "failure", "tried": 0.9, "undone": 0.1}
+    assert session.stats.outcomes["forward"] == ["success"]
+    assert session.next_direction == "backward"
+    assert [e.id for e in given] == [episode.id]
+    assert scene.looks == [1, 3, 5]  # the episode's first, three observations for a decision, five for a no
+
+
+def test_a_success_that_is_not_to_be_seen_from_home_is_unsure():
+    session, _ = session_of(Scene({"backward"}, at_end=YES))
+    episode = session.run_episode()
+    assert (episode.outcome, len(episode)) == ("unknown", 1)
+    assert episode.metadata[UNSURE_KEY] == {"would_be": "success"}
+    assert was_unsure(episode)
+    assert session.stats.consecutive_unsure == 1
+
+
+def test_a_doubt_is_settled_from_home():
+    for left, outcome in (({"forward"}, "success"), ({"backward"}, "failure"), (set(), "unknown")):
+        session, _ = session_of(Scene(left, at_end=RewardReading(0.5, False, unsure=True)))
+        episode = session.run_episode()
+        assert (episode.outcome, UNSURE_KEY in episode.metadata) == (outcome, outcome == "unknown")
+
+
+def test_what_going_home_let_go_is_no_success():
+    class Holding(WalkingPolicy):
+        def act(self, observation, deterministic=False):
+            return action(0.5, gripper=-1.0)
+
+    session, _ = session_of(Scene({"forward"}), policy=Holding())
+    assert session.run_episode().outcome == "failure"
+
+
+def test_without_the_look_the_outcome_is_that_of_the_end_and_the_arm_still_goes_home():
+    scene = Scene({"forward"})
+    session, _ = session_of(scene, home_look=False, referee=lambda way: scene.home)
+    episode = session.run_episode()
+    assert episode.outcome == "failure"
+    assert FROM_HOME_KEY not in episode.metadata
+    assert scene.home
+    assert referee_of(episode) is True
+
+
+def test_the_arm_goes_home_once_between_two_episodes_and_again_after_help():
+    env = make_env()[0]
+    went, go_home = [], env.go_home
+    env.go_home = lambda rng: went.append(1) or go_home(rng)
+    helper = Helper()
+    session, _ = session_of(Scene(set()), env=env, helper=helper, help_after=2)
+    for _ in range(2):
+        session.run_episode()
+    assert (len(went), len(helper.calls)) == (3, 0)
+    session.run_episode()
+    assert (len(went), len(helper.calls)) == (5, 1)
+
+
+@pytest.mark.parametrize("fault", [True, False])
+def test_an_episode_is_kept_as_it_was_judged_where_the_arm_does_not_get_home(fault):
+    env = make_env()[0]
+    session, given = session_of(Scene({"forward"}), env=env)
+    go_home, went = env.go_home, []
+
+    def stuck(rng):
+        went.append(1)
+        if len(went) == 2:
+            if fault:
+                env.stop("a person says hold")
+            raise SafetyError("the arm does not get there")
+        go_home(rng)
+
+    env.go_home = stuck
+    if fault:
+        with pytest.raises(SafetyError):
+            session.run_episode()
+    else:
+        session.run_episode()
+    assert [(e.outcome, len(e), FROM_HOME_KEY in e.metadata) for e in given] == [("failure", 4, False)]
+    if not fault:
+        assert session.run_episode().metadata["help"] is None  # it got home with the next try
+
+
+def test_an_episode_is_kept_as_it_was_judged_where_a_camera_stops_at_home():
+    env = make_env()[0]
+    scene = Scene({"forward"})
+    session, given = session_of(scene, env=env)
+    observe = env.observe
+
+    def lost():
+        if scene.looks[:1] == [1] and sum(scene.looks) == 3:
+            raise StaleDataError("no frame since 0.5 s")
+        return observe()
+
+    env.observe = lost
+    with pytest.raises(StaleDataError):
+        session.run_episode()
+    assert [(e.outcome, len(e), FROM_HOME_KEY in e.metadata) for e in given] == [("failure", 4, False)]
+
+
+def test_what_a_person_said_is_not_looked_at():
+    from robot.rollout.persons_word import PersonsWord
+
+    word = PersonsWord(lambda verdict: None)
+    scene = Scene({"forward"})
+    session, _ = session_of(
+        scene, word=word, on_step=lambda step: word.not_done("Ada", "running") if step.step == 2 else None
+    )
+    episode = session.run_episode()
+    assert (episode.outcome, len(episode)) == ("failure", 2)
+    assert FROM_HOME_KEY not in episode.metadata
+    assert sum(scene.looks) == 1  # its first observation alone
