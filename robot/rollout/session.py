@@ -111,7 +111,8 @@ class ResetFreeSession:
                 unless its goal seems to be reached, too; so a failure is tried again rather than answered by an
                 episode with nothing to do, whose easy success would also hide the failures in a row.
             takeover: A person's teleoperation device: an action while the person acts, else None.
-            referee: Physics predicate of the twin, asked when an episode has ended and again when the arm is home.
+            referee: Physics predicate of the twin, asked when an episode has ended and again when the arm is home; what
+                only going home let go is not left by the episode.
             metadata: Plain JSON types, copied into every episode.
             first: Direction of the first episode.
             judge_beside: Judge each observation beside the motion that follows it, for a reward model that is too slow
@@ -205,7 +206,7 @@ class ResetFreeSession:
         released = self._env.target.gripper_open
         if not retreat(self._env, self._rng):
             return outcome, extra
-        self._ask_referee("left", direction)
+        self._ask_referee("left", direction, counts=released)
         spoken = self._word is not None and self._word.ends_it
         if self._home_look and not spoken and not isinstance(self._reward, ConcludingReward):
             look = look_from_home(self._env, self._reward, self._instructions, direction, self._rng)
@@ -367,7 +368,7 @@ class ResetFreeSession:
             self._on_episode(episode)
         return episode
 
-    def _ask_referee(self, about: str, direction: Direction) -> None:
-        """Note what it says now, unless it has been noted."""
+    def _ask_referee(self, about: str, direction: Direction, *, counts: bool = True) -> None:
+        """Note what it says now, unless it has been noted; False where it may not count."""
         if self._referee is not None and about not in self._evaluation:
-            self._evaluation[about] = bool(self._referee(direction))
+            self._evaluation[about] = counts and bool(self._referee(direction))

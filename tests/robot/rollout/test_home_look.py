@@ -111,8 +111,10 @@ def test_what_going_home_let_go_is_no_success():
         def act(self, observation, deterministic=False):
             return action(0.5, gripper=-1.0)
 
-    session, _ = session_of(Scene({"forward"}), policy=Holding())
-    assert session.run_episode().outcome == "failure"
+    session, _ = session_of(Scene({"forward"}), policy=Holding(), referee=lambda way: True)
+    episode = session.run_episode()
+    assert episode.outcome == "failure"
+    assert referee_of(episode) is False
 
 
 def test_without_the_look_the_outcome_is_that_of_the_end_and_the_arm_still_goes_home():
