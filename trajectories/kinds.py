@@ -26,7 +26,8 @@ UNSURE_KEY: Final = "unsure"
 
 FROM_HOME_KEY: Final = "from_home"
 """In the metadata of an episode whose end was looked at once more with the arm at home: {"judged": the outcome at its
-end, "tried" and "undone": the probability of its direction's goal and of the other one}."""
+end, "tried" and "undone": the probability of its direction's goal and of the other one}, or {"fault": why there is no
+such look}."""
 
 
 class _Described(Protocol):

@@ -25,6 +25,7 @@ from robot.rollout.home_look import first_look, look_from_home, retreat, settled
 from robot.rollout.judging import BesideJudge
 from robot.rollout.last_looks import MOST_LOOKS, still
 from robot.rollout.persons_word import PersonsWord
+from robot.rollout.recovery import RECOVERABLE
 from robot.rollout.session_stats import SessionStats
 from robot.rollout.session_step import SessionStep
 from trajectories.errors import ConfigError
@@ -160,7 +161,7 @@ class ResetFreeSession:
 
         Raises:
             SafetyError: On a fault. What was recorded so far has gone to `on_episode`, truncated and with
-                outcome `unknown`.
+                outcome `unknown`. A fault on the way home afterwards is raised by the next call.
             StaleDataError: The same for a device that stopped delivering.
         """
         helped, self._home = self._get_ready(), False
@@ -189,10 +190,14 @@ class ResetFreeSession:
             raise
         self._ask_referee("success", direction)
         try:
-            judged = self._retreat(direction, *judged)
-        finally:
-            episode = self._finish(direction, *judged)
-        return episode
+            final = self._retreat(direction, *judged)
+        except RECOVERABLE as error:  # the episode is whole; what stands in the way is met again before the next one
+            outcome, extra = judged
+            final = outcome, extra | {FROM_HOME_KEY: {"fault": f"{type(error).__name__}: {error}"}}
+        except Exception:
+            self._finish(direction, *judged)
+            raise
+        return self._finish(direction, *final)
 
     def _retreat(self, direction: Direction, outcome: Outcome, extra: dict[str, Any]) -> tuple[Outcome, dict[str, Any]]:
         """Go home and look at what the episode left; returns the outcome that stands then, and what to note.

@@ -140,8 +140,7 @@ def test_the_arm_goes_home_once_between_two_episodes_and_again_after_help():
     assert (len(went), len(helper.calls)) == (5, 1)
 
 
-@pytest.mark.parametrize("fault", [True, False])
-def test_an_episode_is_kept_as_it_was_judged_where_the_arm_does_not_get_home(fault):
+def test_an_episode_after_which_the_arm_does_not_get_home_is_as_it_was_judged():
     env = make_env()[0]
     session, given = session_of(Scene({"forward"}), env=env)
     go_home, went = env.go_home, []
@@ -149,23 +148,39 @@ def test_an_episode_is_kept_as_it_was_judged_where_the_arm_does_not_get_home(fau
     def stuck(rng):
         went.append(1)
         if len(went) == 2:
-            if fault:
-                env.stop("a person says hold")
             raise SafetyError("the arm does not get there")
         go_home(rng)
 
     env.go_home = stuck
-    if fault:
-        with pytest.raises(SafetyError):
-            session.run_episode()
-    else:
-        session.run_episode()
+    session.run_episode()
     assert [(e.outcome, len(e), FROM_HOME_KEY in e.metadata) for e in given] == [("failure", 4, False)]
-    if not fault:
-        assert session.run_episode().metadata["help"] is None  # it got home with the next try
+    assert session.run_episode().metadata["help"] is None  # it got home with the next try
 
 
-def test_an_episode_is_kept_as_it_was_judged_where_a_camera_stops_at_home():
+def test_a_fault_on_the_way_home_stops_the_next_episode_and_not_the_one_that_is_whole():
+    env = make_env()[0]
+    session, given = session_of(Scene({"forward"}), env=env)
+    move, went = env.go_home, []
+
+    def stopped(rng):
+        went.append(1)
+        if len(went) == 2:
+            env.stop("a person says hold")
+        move(rng)
+
+    env.go_home = stopped
+    episode = session.run_episode()
+    assert (episode.outcome, len(episode), [e.id for e in given]) == ("failure", 4, [episode.id])
+    assert "a person says hold" in episode.metadata[FROM_HOME_KEY]["fault"]
+    with pytest.raises(SafetyError, match="a person says hold"):
+        session.run_episode()
+    assert len(given) == 1
+    env.clear_faults("Ada", [fault.id for fault in env.faults])
+    assert len(session.run_episode()) == 4
+
+
+@pytest.mark.parametrize(("error", "raised"), [(StaleDataError, False), (RuntimeError, True)])
+def test_an_episode_is_kept_as_it_was_judged_where_looking_fails(error, raised):
     env = make_env()[0]
     scene = Scene({"forward"})
     session, given = session_of(scene, env=env)
@@ -173,13 +188,16 @@ def test_an_episode_is_kept_as_it_was_judged_where_a_camera_stops_at_home():
 
     def lost():
         if scene.looks[:1] == [1] and sum(scene.looks) == 3:
-            raise StaleDataError("no frame since 0.5 s")
+            raise error("no frame since 0.5 s")
         return observe()
 
     env.observe = lost
-    with pytest.raises(StaleDataError):
-        session.run_episode()
-    assert [(e.outcome, len(e), FROM_HOME_KEY in e.metadata) for e in given] == [("failure", 4, False)]
+    if raised:
+        with pytest.raises(error):
+            session.run_episode()
+    else:
+        assert "no frame since" in session.run_episode().metadata[FROM_HOME_KEY]["fault"]
+    assert [(e.outcome, len(e)) for e in given] == [("failure", 4)]
 
 
 def test_what_a_person_said_is_not_looked_at():
