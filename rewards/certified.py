@@ -27,6 +27,7 @@ class CertifiedRules:
         threshold: With what rules made like it did on held-out episodes.
         certificate: The same with bounds.
         trust: How far the logits count against the prior, before calibration (`rewards.trust`).
+        home: Logit to probability where the arm is home and looks at what it left; None: as anywhere.
         report: "threshold", "certificate" and "held_out" (`rewards.evaluation.frame_figures`) in plain JSON types.
     """
 
@@ -35,6 +36,7 @@ class CertifiedRules:
     certificate: Certificate
     report: dict[str, Any]
     trust: float = 1.0
+    home: Calibration | None = None
 
 
 def judges_to_train(folds: int) -> int:
@@ -77,7 +79,7 @@ def certified_rules(
         "certificate": trial.certificate.figures(config.false_positive_rate),
         "held_out": _figures(data, samples, held_out.outer, trial),
     }
-    return CertifiedRules(rules.calibration, threshold, trial.certificate, report, rules.trust)
+    return CertifiedRules(rules.calibration, threshold, trial.certificate, report, rules.trust, rules.home)
 
 
 def _figures(data: RewardData, samples: Samples, logits: Float64, trial: Trial) -> dict[str, Any]:

@@ -226,6 +226,7 @@ class SuccessClassifier:
             is looked at alone.
         doubt: When it is unsure; None for a classifier of a version that was never.
         trust: How far what was learned counts against the backbone's zero-shot logit, see `rewards.trust`.
+        home: Logit to probability where the arm is home and looks at what it left; None: as anywhere.
     """
 
     backbone: Backbone
@@ -240,6 +241,7 @@ class SuccessClassifier:
     time: TimeNet | None = None
     doubt: DoubtRules | None = None
     trust: float = 1.0
+    home: Calibration | None = None
 
     @property
     def camera(self) -> str:

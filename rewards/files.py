@@ -15,6 +15,7 @@ from rewards.calibration import Calibration, Threshold
 from rewards.classifier import Member, SuccessClassifier
 from rewards.doubt import DoubtRules, SceneDistance
 from rewards.folder import JSON, read_folder, write_folder
+from rewards.home import stored_home
 from rewards.temporal import TimeNet
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import RobotSpec
@@ -51,6 +52,7 @@ def save_classifier(classifier: SuccessClassifier, folder: Path, report: dict[st
         "calibration": asdict(classifier.calibration),
         "threshold": asdict(classifier.threshold),
         "trust": classifier.trust,
+        "home": None if classifier.home is None else asdict(classifier.home),
         "frames": classifier.frames,
         "cameras": list(classifier.cameras),
         "require_open_gripper": classifier.require_open_gripper,
@@ -100,6 +102,7 @@ def load_classifier(folder: Path, backbone: Backbone, spec: RobotSpec | None = N
             wordings=tuple(map(str, description.get("wordings", ()))),
             doubt=_doubt(description.get("doubt"), tensors),
             trust=float(description.get("trust", 1.0)),
+            home=stored_home(description),
         )
     except (KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
         raise CheckpointError(f"The success classifier in {folder} is damaged: {error}. Train it again.") from error

@@ -26,6 +26,8 @@ from rewards.trust import choose_trust, mixed
 from trajectories.errors import ConfigError
 from trajectories.types import Float64
 
+LEAST_LOOKS = 4
+"""Episodes of each outcome whose scenes were looked at from home, for a calibration of its own."""
 Judge = Callable[[frozenset[int], NDArray[np.bool_]], Float64]
 """Parts that an ensemble must not learn from, samples (S,) -> its logits of those samples."""
 
@@ -76,12 +78,14 @@ class Rules:
         threshold: What consecutive probabilities must reach.
         for_rate: The threshold that the stated false-positive rate alone asks for, before recall and floor.
         trust: How far the logits count against the prior (`rewards.trust`), before calibration; 1 without one.
+        home: Logit to probability where the arm is home and looks at what it left (`fit_home`).
     """
 
     calibration: Calibration
     threshold: float
     for_rate: float
     trust: float = 1.0
+    home: Calibration | None = None
 
     def probability(self, logits: Float64, prior: Float64 | None) -> Float64:
         """Calibrated probabilities (S,) of logits and, where there is one, their prior (S,)."""
@@ -126,8 +130,9 @@ def fit_rules(
     labels, weights, trust = samples.labels[usable], samples.weights[usable], 1.0
     if prior is not None and not labels.all():
         trust = choose_trust(logits[usable], prior[usable], labels, weights, samples.episode_of()[usable])
-    calibration = fit_calibration(mixed(logits, prior, trust)[usable], labels, weights)
-    probability = calibration(mixed(logits, prior, trust))
+    scores = mixed(logits, prior, trust)
+    calibration = fit_calibration(scores[usable], labels, weights)
+    probability = calibration(scores)
     seen = [spans for spans in episode_spans(data, task, samples, probability, config.frames) if spans.judged]
     choice = choose_threshold(
         [float(spans.before.max()) for spans in seen if spans.before is not None],
@@ -136,7 +141,29 @@ def fit_rules(
         config.least_recall,
         config.least_probability,
     )
-    return Rules(calibration, choice.value, choice.for_rate, trust)
+    return Rules(calibration, choice.value, choice.for_rate, trust, fit_home(data, samples, scores, usable))
+
+
+def fit_home(data: RewardData, samples: Samples, scores: Float64, usable: NDArray[np.bool_]) -> Calibration | None:
+    """Calibration of the frames from home alone; None where too few episodes of either outcome were looked at.
+
+    Both outcomes weigh alike. While a task is tried one frame in twenty may show it done, and the other calibration
+    says so; what an episode left is as likely done as not.
+
+    Args:
+        data: Episodes.
+        samples: S samples.
+        scores: float64 (S,).
+        usable: bool (S,) samples that may be learned from.
+    """
+    looks = np.array([episode.aftermath for episode in data.episodes] + [False])
+    mine, of = usable & looks[samples.episode_of()], samples.episode_of()
+    labels, weights = samples.labels[mine], samples.weights[mine]
+    if min(len(np.unique(of[mine & (samples.labels == label)])) for label in (True, False)) < LEAST_LOOKS:
+        return None
+    half = 0.5 * weights.sum()
+    balance = {label: half / weights[labels == label].sum() for label in (True, False)}
+    return fit_calibration(scores[mine], labels, weights * np.where(labels, balance[True], balance[False]))
 
 
 @dataclass(frozen=True)

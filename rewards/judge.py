@@ -13,6 +13,7 @@ from torch import Tensor
 from rewards.classifier import ImageFeatures, SuccessClassifier, image_features, views_of
 from rewards.debounce import Debounce
 from rewards.doubt import Doubt
+from rewards.home import View, home_view
 from rewards.threads import computing_with
 from rewards.windows import Windows, last_window
 from robot.interfaces import RewardReading
@@ -35,10 +36,7 @@ class VlmReward:
         self._threads = threads
         self._trunk = classifier.ensemble.needs_trunk
         self._past: deque[tuple[Tensor, Tensor]] = deque(maxlen=classifier.time.window if classifier.time else 1)
-        self._debounce = Debounce(classifier.threshold.value, classifier.frames)
-        self._doubt = (
-            None if classifier.doubt is None else Doubt(classifier.doubt, classifier.frames, classifier.threshold.value)
-        )
+        self._see(View(classifier.calibration, classifier.threshold.value))
         self._instruction: str | None = None
         self._text: Tensor = torch.empty(0)
 
@@ -67,10 +65,23 @@ class VlmReward:
         if instruction != self._instruction:
             self._text = self.classifier.backbone.encode_text([instruction])
             self._instruction = instruction
-        self._debounce.reset()
         self._past.clear()
-        if self._doubt is not None:
-            self._doubt.reset()
+        self._see(View(self.classifier.calibration, self.classifier.threshold.value))
+
+    def reset_from_home(self, instruction: str) -> None:
+        """Start judging what an episode left, the arm at home.
+
+        Raises:
+            ConfigError: As `reset`.
+        """
+        self.reset(instruction)
+        self._see(home_view(self.classifier.home, self._view))
+
+    def _see(self, view: View) -> None:
+        """Begin to decide by a view."""
+        rules, frames = self.classifier.doubt, self.classifier.frames
+        self._view, self._debounce = view, Debounce(view.threshold, frames)
+        self._doubt = None if rules is None else Doubt(rules, frames, view.threshold)
 
     def update(self, observation: Observation) -> RewardReading:
         """Judge the newest observation.
@@ -84,10 +95,10 @@ class VlmReward:
         with computing_with(self._threads):
             features = image_features(self.classifier.backbone, views, self._trunk)
             each, progress = self.classifier.judge_each(self._with_past(features, observation)[:], self._text)
-        members, calibration, come = each[:, 0], self.classifier.calibration, float(progress[0])
+        members, calibration, come = each[:, 0], self._view.calibration, float(progress[0])
         counts = bool(self.classifier.counts(observation.proprio[None])[0])
         probability = float(calibration(float(members.mean()))) if counts else 0.0
-        above = counts and probability >= self.classifier.threshold.value
+        above = counts and probability >= self._view.threshold
         done, unsure = self._debounce.update(probability, counts), False
         if self._doubt is not None:
             unsure = self._doubt.update(features.pooled, calibration(members.cpu().numpy()), counts)

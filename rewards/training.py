@@ -91,6 +91,7 @@ def train_reward(
         members=deployed.members,
         time=deployed.time,
         trust=rules.trust,
+        home=rules.home,
         calibration=rules.calibration,
         threshold=rules.threshold,
         frames=config.frames,

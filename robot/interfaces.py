@@ -260,6 +260,15 @@ class ConcludingReward(Protocol):
         ...
 
 
+@runtime_checkable
+class HomeReward(Protocol):
+    """A `RewardModel` that knows what scenes look like with the arm at home."""
+
+    def reset_from_home(self, instruction: str) -> None:
+        """Start judging what an episode left, the arm at home."""
+        ...
+
+
 class Operator(Protocol):
     """Who is asked for help: in the twin a scene reset, on the arm a message to a person."""
 

@@ -11,6 +11,7 @@ from rewards.backbone import Backbone
 from rewards.calibration import Calibration, Threshold
 from rewards.classifier import frames_that_count, image_features
 from rewards.debounce import Debounce
+from rewards.home import View, home_view
 from rewards.rivals.scorer import Standardised
 from rewards.threads import computing_with
 from robot.interfaces import RewardReading
@@ -30,6 +31,7 @@ class DecisionRules:
         require_open_gripper: Frames with the gripper commanded closed never count.
         spec: The robot that it was trained for.
         goals: Instruction -> index of its goal.
+        home: Score to probability where the arm is home and looks at what it left; None: as anywhere.
     """
 
     calibration: Calibration
@@ -39,6 +41,7 @@ class DecisionRules:
     require_open_gripper: bool
     spec: RobotSpec
     goals: dict[str, int]
+    home: Calibration | None = None
 
     def goal_of(self, instruction: str) -> int:
         """Index of an instruction's goal.
@@ -92,7 +95,8 @@ class ScoredReward:
         """
         self.rules = rules
         self._scorer, self._backbone, self._trunk, self._threads = scorer, backbone, trunk, threads
-        self._debounce = Debounce(rules.threshold.value, rules.frames)
+        self._view = View(rules.calibration, rules.threshold.value)
+        self._debounce = Debounce(self._view.threshold, rules.frames)
         self._goal: int | None = None
 
     @property
@@ -107,7 +111,18 @@ class ScoredReward:
             ConfigError: For an instruction that it was not trained for.
         """
         self._goal = self.rules.goal_of(instruction)
-        self._debounce.reset()
+        self._view = View(self.rules.calibration, self.rules.threshold.value)
+        self._debounce = Debounce(self._view.threshold, self.rules.frames)
+
+    def reset_from_home(self, instruction: str) -> None:
+        """Start judging what an episode left, the arm at home.
+
+        Raises:
+            ConfigError: As `reset`.
+        """
+        self.reset(instruction)
+        self._view = home_view(self.rules.home, self._view)
+        self._debounce = Debounce(self._view.threshold, self.rules.frames)
 
     @torch.no_grad()
     def update(self, observation: Observation) -> RewardReading:
@@ -122,6 +137,6 @@ class ScoredReward:
             features = image_features(self._backbone, self.rules.image_of(observation)[None], self._trunk)
             score = self._scorer.score(features[:], np.array([self._goal]))
         counts = self.rules.counts(observation)
-        probability = float(self.rules.calibration(score)[0]) if counts else 0.0
-        above = counts and probability >= self.rules.threshold.value
+        probability = float(self._view.calibration(score)[0]) if counts else 0.0
+        above = counts and probability >= self._view.threshold
         return RewardReading(probability, self._debounce.update(probability, counts), above)

@@ -9,6 +9,7 @@ from typing import Any
 
 from rewards.calibration import Calibration, Threshold
 from rewards.certified import CertifiedRules
+from rewards.home import stored_home
 from rewards.rivals.judge import DecisionRules
 from trajectories.errors import CheckpointError
 from trajectories.types import RobotSpec
@@ -26,6 +27,7 @@ def described_rules(
         "settings": asdict(settings),
         "calibration": asdict(rules.calibration),
         "threshold": asdict(rules.threshold),
+        "home": None if rules.home is None else asdict(rules.home),
         "frames": frames,
         "goals": dict(goals),
         "spec": spec.to_dict(),
@@ -66,4 +68,5 @@ def stored_rules(description: Mapping[str, Any], camera: str, require_open_gripp
         require_open_gripper=require_open_gripper,
         spec=RobotSpec.from_dict(description["spec"]),
         goals={str(text): int(goal) for text, goal in description["goals"].items()},
+        home=stored_home(description),
     )

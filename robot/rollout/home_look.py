@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from robot.interfaces import RewardModel, RewardReading
+from robot.interfaces import HomeReward, RewardModel, RewardReading
 from robot.rollout.environment import RobotEnv
 from trajectories.errors import SafetyError
-from trajectories.types import Direction, Observation, Outcome, other_direction
+from trajectories.types import Direction, Outcome, other_direction
 
 MOST_OBSERVATIONS = 5
 """Of the resting scene, that one look takes at most."""
@@ -107,27 +107,20 @@ def look_from_home(
     return HomeLook(tried, _decided(env, reward, instructions[other_direction(direction)], rng))
 
 
-def first_look(
-    env: RobotEnv, reward: RewardModel, wordings: Sequence[str], rng: np.random.Generator
-) -> tuple[Observation, RewardReading]:
-    """The present scene under one of the wordings, which becomes the robot's instruction, and the judge's first word.
-
-    Raises:
-        StaleDataError: When a camera stopped delivering.
-    """
-    env.instruction = wordings[int(rng.integers(len(wordings)))]
-    observation = env.observe()
-    reward.reset(observation.instruction)
-    return observation, reward.update(observation)
+def drawn(wordings: Sequence[str], rng: np.random.Generator) -> str:
+    """One of the wordings at random."""
+    return wordings[int(rng.integers(len(wordings)))]
 
 
 def _decided(env: RobotEnv, reward: RewardModel, wordings: Sequence[str], rng: np.random.Generator) -> RewardReading:
     """The reward model's word on the resting scene, once it has decided or seen enough."""
-    _, reading = first_look(env, reward, wordings, rng)
-    for _ in range(MOST_OBSERVATIONS - 1):
+    env.instruction = drawn(wordings, rng)
+    start = reward.reset_from_home if isinstance(reward, HomeReward) else reward.reset
+    start(env.instruction)
+    for _ in range(MOST_OBSERVATIONS):
+        reading = reward.update(env.observe())
         if reading.done:
             break
-        reading = reward.update(env.observe())
     return reading
 
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from robot.interfaces import ConcludingReward, Operator, Policy, RewardModel, RewardReading
 from robot.rollout.environment import Applied, RobotEnv
-from robot.rollout.home_look import first_look, look_from_home, retreat, settled
+from robot.rollout.home_look import drawn, look_from_home, retreat, settled
 from robot.rollout.judging import BesideJudge
 from robot.rollout.last_looks import MOST_LOOKS, still
 from robot.rollout.persons_word import PersonsWord
@@ -275,7 +275,10 @@ class ResetFreeSession:
 
     def _look(self, direction: Direction) -> tuple[Observation, RewardReading]:
         """The present scene under one of the direction's instructions."""
-        return first_look(self._env, self._reward, self._instructions[direction], self._rng)
+        self._env.instruction = drawn(self._instructions[direction], self._rng)
+        observation = self._env.observe()
+        self._reward.reset(observation.instruction)
+        return observation, self._reward.update(observation)
 
     def _act(self, direction: Direction, observation: Observation, version: int) -> RewardReading:
         """The control loop; returns the last that the reward model said."""
