@@ -82,7 +82,7 @@ def test_the_classifier_reads_by_the_other_calibration_after_a_look_is_begun_and
     backbone, spec, episodes, tmp_path
 ):
     trained = train_reward(
-        iter(with_looks(episodes, 8, 8)), "slide", backbone, spec, replace(CONFIG, steps=120, members=2)
+        iter(with_looks(episodes, 8, 8)), "slide", backbone, spec, replace(CONFIG, steps=120)
     ).classifier
     assert trained.home is not None
     known = replace(trained, home=Calibration(2.0, -0.5))
