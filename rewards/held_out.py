@@ -147,8 +147,9 @@ def fit_rules(
 def fit_home(data: RewardData, samples: Samples, scores: Float64, usable: NDArray[np.bool_]) -> Calibration | None:
     """Calibration of the frames from home alone; None where too few episodes of either outcome were looked at.
 
-    Both outcomes weigh alike. While a task is tried one frame in twenty may show it done, and the other calibration
-    says so; what an episode left is as likely done as not.
+    Each episode counts once, since the frames of a scene at rest are alike, and both outcomes weigh alike: while a task
+    is tried one frame in twenty may show it done, and the other calibration says so; what an episode left is as likely
+    done as not.
 
     Args:
         data: Episodes.
@@ -156,14 +157,15 @@ def fit_home(data: RewardData, samples: Samples, scores: Float64, usable: NDArra
         scores: float64 (S,).
         usable: bool (S,) samples that may be learned from.
     """
-    looks = np.array([episode.aftermath for episode in data.episodes] + [False])
-    mine, of = usable & looks[samples.episode_of()], samples.episode_of()
-    labels, weights = samples.labels[mine], samples.weights[mine]
-    if min(len(np.unique(of[mine & (samples.labels == label)])) for label in (True, False)) < LEAST_LOOKS:
+    of = samples.episode_of()
+    mine = usable & np.array([*(episode.aftermath for episode in data.episodes), False])[of]
+    labels, looks = samples.labels[mine], of[mine]
+    counts = {label: len(np.unique(looks[labels == label])) for label in (True, False)}
+    if min(counts.values()) < LEAST_LOOKS:
         return None
-    half = 0.5 * weights.sum()
-    balance = {label: half / weights[labels == label].sum() for label in (True, False)}
-    return fit_calibration(scores[mine], labels, weights * np.where(labels, balance[True], balance[False]))
+    once = samples.weights[mine] / np.bincount(looks, samples.weights[mine])[looks]
+    half = 0.5 * sum(counts.values())
+    return fit_calibration(scores[mine], labels, once * half / np.where(labels, counts[True], counts[False]))
 
 
 @dataclass(frozen=True)

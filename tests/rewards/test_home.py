@@ -56,13 +56,18 @@ def test_looks_from_home_are_calibrated_with_both_outcomes_alike(backbone, spec,
     assert even == pytest.approx(0.7, abs=0.35)
     if failures > successes:  # few frames of all show success
         assert -rules.calibration.shift / rules.calibration.scale > even + 0.3
-    of = samples.episode_of()
+    of, once, labels = samples.episode_of(), [], []
+    for index, episode in enumerate(data.episodes):
+        mine = (of == index) & samples.own & samples.known
+        if episode.aftermath and mine.any():
+            once.append(samples.weights[mine] / samples.weights[mine].sum())
+            labels.append(episode.outcome == "success")
+    assert (sum(labels), len(labels)) == (successes, successes + failures)
+    alike = [0.5 * len(labels) / labels.count(label) for label in labels]
     looks = np.isin(of, [i for i, e in enumerate(data.episodes) if e.aftermath]) & samples.own & samples.known
-    shares = [samples.weights[looks & (samples.labels == label)].sum() for label in (False, True)]
-    weights = samples.weights[looks] * np.where(
-        samples.labels[looks], sum(shares) / 2 / shares[1], sum(shares) / 2 / shares[0]
-    )
-    assert rules.home == fit_calibration(logits[looks], samples.labels[looks], weights)
+    weights = np.concatenate([share * factor for share, factor in zip(once, alike, strict=True)])
+    expected = fit_calibration(logits[looks], samples.labels[looks], weights)
+    assert (rules.home.scale, rules.home.shift) == pytest.approx((expected.scale, expected.shift), rel=1e-6)
 
 
 def test_too_few_looks_give_no_calibration_of_their_own(backbone, spec, episodes):
