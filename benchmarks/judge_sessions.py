@@ -147,7 +147,8 @@ def session(demo: Path, name: str, into: Path, steps: int, episodes: int) -> dic
     result = folder / "figures.json"
     if result.exists():
         done: dict[str, Any] = json.loads(result.read_text())
-        return done
+        if "changed_from_home" in done:  # figures of before are counted anew
+            return done
     prepare(demo, folder, extra)
     shared = [f"run_dir={folder}", f"task={task}", f"seed={seed}", "profile=quick", "progress=false"]
     judge = [item for item in extra if item.startswith("reward")]

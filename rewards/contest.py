@@ -9,7 +9,7 @@ from rewards.frames import OTHER, label_frames, label_missed
 from rewards.kind import LoadedReward, observations_of
 from robot.interfaces import ConcludingReward
 from trajectories.types import Episode
-from trajectories.verdicts import VERDICT_KEY, was_missed
+from trajectories.verdicts import judged_at_its_end, was_missed
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def mistakes_of(judge: LoadedReward, episodes: Iterable[Episode]) -> Mistakes:
 def _stop(judge: LoadedReward, episode: Episode) -> int | None:
     """Index of the observation at which it would say done, or None; a session doesn't ask about the first one."""
     judge.reset(episode.instruction)
-    cut = (episode.metadata.get(VERDICT_KEY) or {}).get("was", episode.outcome) == "success"
+    cut = judged_at_its_end(episode) == "success"
     for index, observation in enumerate(observations_of(episode)):
         reading = judge.update(observation)
         if index == 0:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rewards.certificate import highest_rate, lowest_rate
-from rewards.frames import SUCCESS, UNKNOWN, label_aftermath, label_frames
+from rewards.frames import SUCCESS, UNKNOWN, label_aftermath, label_frames, label_missed
 from rewards.intervals import CONFIDENCE, JudgedFrames
 from rewards.kind import LoadedReward, Seen, observations_of, readings_of
 from robot.interfaces import ConcludingReward
@@ -15,7 +15,7 @@ from trajectories.errors import ConfigError
 from trajectories.kinds import AFTERMATH, kind_of, referee_of
 from trajectories.manifest import EpisodeInfo
 from trajectories.types import Episode
-from trajectories.verdicts import VERDICT_KEY
+from trajectories.verdicts import VERDICT_KEY, was_missed
 
 ONLINE = "online"
 """Kind of a session's episodes."""
@@ -124,6 +124,8 @@ def judged_store(
             labels, kind = label_aftermath(len(episode), outcome), AFTERMATH
         else:
             labels = label_frames(len(episode), outcome, success_frames, gap)
+            if was_missed(episode):
+                labels = label_missed(len(episode), success_frames)
             kind = "success" if outcome == "success" else f"failure: {episode.metadata.get('failure') or 'other'}"
         rows = [int(row) for row in (labels != UNKNOWN).nonzero()[0]]
         groups = {"kind": kind, "camera": reward.camera, "direction": episode.direction}

@@ -28,6 +28,7 @@ from trajectories.checks import check_name
 from trajectories.checksummed_json import ChecksumError, dump_checksummed, load_checksummed
 from trajectories.durable import replace_file
 from trajectories.errors import DiskError, InvalidEpisodeError, StoreError
+from trajectories.kinds import FROM_HOME_KEY
 from trajectories.labels import relabel
 from trajectories.types import Episode, Outcome
 
@@ -136,10 +137,16 @@ class Recorded(Protocol):
         ...
 
 
+def judged_at_its_end(episode: Episode) -> Outcome:
+    """What its judge said at the last step of an episode, before the arm went home and before anybody spoke."""
+    recorded = (episode.metadata.get(VERDICT_KEY) or {}).get("was", episode.outcome)
+    judged: Outcome = (episode.metadata.get(FROM_HOME_KEY) or {}).get("judged", recorded)
+    return judged
+
+
 def was_missed(episode: Episode) -> bool:
-    """Whether an episode from `VerdictBook.judged` is a success by a person's word that its judge had not seen."""
-    was = (episode.metadata.get(VERDICT_KEY) or {}).get("was")
-    return episode.outcome == "success" and was is not None and was != "success"
+    """Whether an episode is a success, by the look from home or a person's word, that its judge had not seen happen."""
+    return episode.outcome == "success" and judged_at_its_end(episode) != "success"
 
 
 class VerdictBook:

@@ -104,6 +104,8 @@ class RewardJudge:
         With `home_look` also from home, see `robot.rollout.home_look`.
         """
         self._home_look = home_look and not isinstance(reward, ConcludingReward)
+        if self._home_look:
+            self.name = f"{self.name}, at the end and from home"
         self._reward = reward
         self._beside = BesideJudge(reward) if beside else None
         self._begun: Future[RewardReading] | None = None
@@ -154,7 +156,7 @@ class RewardJudge:
         if not self._home_look or not retreat(station.env, rng):
             return said
         look = look_from_home(station.env, self._reward, station.instructions, direction, rng)
-        return _SAID[settled(_OUTCOMES[said], look, released=released)]
+        return _SAID[settled(_OUTCOMES[said], look, creditable=released)]
 
     def _finish(self) -> None:
         """Wait for what is being judged, if anything is."""

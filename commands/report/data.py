@@ -32,7 +32,7 @@ class Stream:
         decided: Whether it had one; not where a fault cut the episode short, or it was unsure.
         spoken: Whether a person said how it ended, which counts before the reward model.
         said: What the person said; False where nobody has spoken.
-        refereed: Whether the physics predicate was asked at its end (evaluation only); nobody can on a real arm.
+        refereed: Whether the physics predicate was asked what it left (evaluation only); nobody can on a real arm.
         true: What it said; False where it wasn't asked.
         help_reasons: Why help was asked for before it, "" where it was not.
         faults: What cut each episode short, a person's hold or a fault; "" where it came to its end.

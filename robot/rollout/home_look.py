@@ -2,25 +2,26 @@
 
 At the end of an episode the judge sees the gripper beside the object, or over it; once the arm is home, where it goes
 anyway, nothing hides what was left. Both directions are looked at: that a goal is reached is believed only where the
-other one isn't, too. A judge that has never seen the scene from home says of neither that it is reached, and then the
-outcome stays what it was.
+other one isn't, too. What says neither changes nothing, as a judge will that has never seen a goal reached from home.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from robot.interfaces import HomeReward, RewardModel, RewardReading
 from robot.rollout.environment import RobotEnv
+from robot.rollout.last_looks import still
 from trajectories.errors import SafetyError
-from trajectories.types import Direction, Outcome, other_direction
+from trajectories.types import ACTION_SIZE, Direction, Observation, Outcome, other_direction
 
-MOST_OBSERVATIONS = 5
-"""Of the resting scene, that one look takes at most."""
+LEAST_OBSERVATIONS, MOST_OBSERVATIONS = 3, 10
+"""Of the resting scene, a control step apart: what a look takes where a goal does not seem reached, and at most."""
+_REST = still(np.ones(ACTION_SIZE, np.float32))
 
 
 @dataclass(frozen=True)
@@ -69,15 +70,16 @@ def retreat(env: RobotEnv, rng: np.random.Generator) -> bool:
     return True
 
 
-def settled(judged: Outcome, look: HomeLook, *, released: bool) -> Outcome:
+def settled(judged: Outcome, look: HomeLook, *, creditable: bool) -> Outcome:
     """The outcome once the arm is home; `unknown`: the judge is unsure.
 
     Args:
         judged: The outcome at the episode's end; `unknown` where the judge was unsure.
         look: From home.
-        released: Whether the gripper was open at the episode's end. What it held then, only going home let go.
+        creditable: Whether a goal that stands can be the episode's doing: the gripper was open at its end, so that
+            nothing was let go by going home alone, and the goal did not stand when it began.
     """
-    if look.done and released:
+    if look.done and creditable:
         return "success"
     if look.not_done:
         return "unknown" if judged == "success" else "failure"
@@ -94,34 +96,42 @@ def look_from_home(
     """Look under a wording of each direction; the arm is at home already.
 
     Args:
-        env: The robot; its `instruction` is the other direction's afterwards.
+        env: The robot; it rests for a few control steps.
         reward: The judge; it is reset.
         instructions: Direction -> wordings.
         direction: Of the episode that ended.
         rng: Draws the wordings.
 
     Raises:
+        SafetyError: On a fault.
         StaleDataError: When a camera stopped delivering.
     """
-    tried = _decided(env, reward, instructions[direction], rng)
-    return HomeLook(tried, _decided(env, reward, instructions[other_direction(direction)], rng))
+    taken: list[Observation] = []
+
+    def decided(wording: str) -> RewardReading:
+        """The judge's word, once it has decided or seen enough."""
+        begin_from_home(reward, wording)
+        for index in range(MOST_OBSERVATIONS):
+            if index == len(taken):
+                env.apply(_REST)  # a frame of the arm at rest, and another one than before
+                taken.append(env.observe())
+            reading = reward.update(replace(taken[index], instruction=wording))
+            if reading.done or (index + 1 >= LEAST_OBSERVATIONS and not reading.above):
+                break
+        return reading
+
+    tried = decided(drawn(instructions[direction], rng))
+    return HomeLook(tried, decided(drawn(instructions[other_direction(direction)], rng)))
+
+
+def begin_from_home(reward: RewardModel, instruction: str) -> None:
+    """Let a reward model judge a scene with the arm at home, by its view from there where it has one."""
+    (reward.reset_from_home if isinstance(reward, HomeReward) else reward.reset)(instruction)
 
 
 def drawn(wordings: Sequence[str], rng: np.random.Generator) -> str:
     """One of the wordings at random."""
     return wordings[int(rng.integers(len(wordings)))]
-
-
-def _decided(env: RobotEnv, reward: RewardModel, wordings: Sequence[str], rng: np.random.Generator) -> RewardReading:
-    """The reward model's word on the resting scene, once it has decided or seen enough."""
-    env.instruction = drawn(wordings, rng)
-    start = reward.reset_from_home if isinstance(reward, HomeReward) else reward.reset
-    start(env.instruction)
-    for _ in range(MOST_OBSERVATIONS):
-        reading = reward.update(env.observe())
-        if reading.done:
-            break
-    return reading
 
 
 def _surely(reading: RewardReading) -> bool:

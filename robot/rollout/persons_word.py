@@ -34,7 +34,7 @@ class SpokenOf:
         id: Of the episode.
         direction: Of the episode.
         step: Control steps so far.
-        judged: What the judge said at its end; None while it is under way.
+        judged: What the judge said at its end; None while it is under way. The arm may still be on its way home.
         verdict: What a person said, or None.
     """
 
@@ -82,7 +82,13 @@ class PersonsWord:
     def ends_it(self) -> bool:
         """Whether somebody has said how the episode under way ended."""
         running = self._running
-        return running is not None and running.outcome is not None
+        return running is not None and running.verdict is not None and running.verdict.outcome is not None
+
+    def acted(self, judged: Outcome) -> None:
+        """The episode under way has taken its last step, as the judge sees it; the arm goes home and looks."""
+        with self._mutex:
+            if self._running is not None:
+                self._running = replace(self._running, judged=judged)
 
     def ended(self, episode: Episode) -> Outcome:
         """The episode is over; returns the outcome that counts."""
@@ -174,7 +180,9 @@ class PersonsWord:
     def _find(self, about: str) -> SpokenOf:
         """The episode that is meant."""
         running, ended = self._running, self._ended
-        if about == RUNNING or (not about and running is not None and (running.step >= REACTION_STEPS or not ended)):
+        over = running is not None and running.judged is not None
+        at_once = running is not None and (over or running.step >= REACTION_STEPS or not ended)
+        if about == RUNNING or (not about and at_once) or (about == LAST and over):
             found = running
         elif about in ("", LAST):
             found = ended[-1] if ended else None

@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from robot.interfaces import ConcludingReward, Operator, Policy, RewardModel, RewardReading
+from robot.interfaces import ConcludingReward, HomeReward, Operator, Policy, RewardModel, RewardReading
 from robot.rollout.environment import Applied, RobotEnv
-from robot.rollout.home_look import drawn, look_from_home, retreat, settled
+from robot.rollout.home_look import begin_from_home, drawn, look_from_home, retreat, settled
 from robot.rollout.judging import BesideJudge
 from robot.rollout.last_looks import MOST_LOOKS, still
 from robot.rollout.persons_word import PersonsWord
@@ -120,7 +120,8 @@ class ResetFreeSession:
                 to do so between two steps; the motion under way when it says done is not recorded.
             word: Hears what people say about the episodes; a word about the one under way ends it.
             home_look: Let the reward model look at what an episode left, the arm at home, before its outcome counts
-                (`robot.rollout.home_look`); not for a task that is done with something in the gripper.
+                (`robot.rollout.home_look`), and ask the referee there, too; not for a task that is done with something
+                in the gripper, which going home lets go.
 
         Raises:
             ConfigError: When a setting is out of range or a direction has no wording.
@@ -144,7 +145,8 @@ class ResetFreeSession:
         self._progress: list[float | None] = []
         self._looks = 0
         self._evaluation: dict[str, bool] = {}
-        self._home = False
+        self._home = self._stood = self._released = False
+        self._met: Exception | None = None  # on the way home from the last episode
 
     @property
     def next_direction(self) -> Direction:
@@ -164,7 +166,11 @@ class ResetFreeSession:
                 outcome `unknown`. A fault on the way home afterwards is raised by the next call.
             StaleDataError: The same for a device that stopped delivering.
         """
-        helped, self._home = self._get_ready(), False
+        met, self._met = self._met, None
+        if met is not None:
+            raise met
+        at_home, self._home = self._home, False
+        helped = self._get_ready(at_home)
         direction, observation, reading = self._begin()
         self._progress, self._looks, self._evaluation = [reading.progress], 0, {}
         version = self._policy.version
@@ -177,7 +183,6 @@ class ResetFreeSession:
         )
         if self._word is not None:
             self._word.begins(id, direction)
-        self._next = other_direction(direction)
         come = tuple(self._progress)
         self._tell(SessionStep(observation, direction, 0, Source.POLICY, reading.probability, (), come, reading.unsure))
         try:
@@ -189,12 +194,14 @@ class ResetFreeSession:
                 self._word.dropped()
             raise
         self._ask_referee("success", direction)
+        if self._word is not None:
+            self._word.acted(judged[0])
         try:
             final = self._retreat(direction, *judged)
-        except RECOVERABLE as error:  # the episode is whole; what stands in the way is met again before the next one
-            outcome, extra = judged
+        except RECOVERABLE as error:  # the episode is whole; the next call raises it
+            self._met, (outcome, extra) = error, judged
             final = outcome, extra | {FROM_HOME_KEY: {"fault": f"{type(error).__name__}: {error}"}}
-        except Exception:
+        except BaseException:
             self._finish(direction, *judged)
             raise
         return self._finish(direction, *final)
@@ -208,22 +215,22 @@ class ResetFreeSession:
             SafetyError: On a fault.
             StaleDataError: When a device stopped delivering.
         """
-        released = self._env.target.gripper_open
         if not retreat(self._env, self._rng):
             return outcome, extra
-        self._ask_referee("left", direction, counts=released)
+        if self._home_look:
+            self._ask_referee("left", direction, counts=self._released)
         spoken = self._word is not None and self._word.ends_it
         if self._home_look and not spoken and not isinstance(self._reward, ConcludingReward):
             look = look_from_home(self._env, self._reward, self._instructions, direction, self._rng)
-            final = settled(outcome, look, released=released)
+            final = settled(outcome, look, creditable=self._released and not self._stood)
             if final != outcome:
                 extra = {UNSURE_KEY: {"would_be": outcome}} if final == "unknown" else {}
             outcome, extra = final, extra | {FROM_HOME_KEY: look.noted(outcome)}
         self._home = True
         return outcome, extra
 
-    def _get_ready(self) -> str | None:
-        """Ask for help if need be and go home; returns the reason for the help, if any."""
+    def _get_ready(self, at_home: bool) -> str | None:
+        """Ask for help if need be and go home, where the arm isn't yet; returns the reason for the help, if any."""
         for spoken in [] if self._word is None else self._word.corrections():
             if spoken.outcome is not None:
                 self.stats.correct(spoken.id, spoken.direction, spoken.outcome)
@@ -232,8 +239,8 @@ class ResetFreeSession:
             reason = self._stuck()
         if reason is not None:
             self._ask_for_help(reason)
-        if self._home:
-            return reason
+        elif at_home:
+            return None
         if not retreat(self._env, self._rng):
             reason = NOT_HOME
             self._ask_for_help(reason)
@@ -257,7 +264,6 @@ class ResetFreeSession:
         self._operator.help(reason, self._next)
         self.stats.forgive()
         self._env.resync()
-        self._home = False
 
     def _begin(self) -> tuple[Direction, Observation, RewardReading]:
         """Direction, first observation and what the reward model thinks of it."""
@@ -270,14 +276,18 @@ class ResetFreeSession:
                 direction, (observation, reading) = other_direction(direction), other
             else:
                 observation, reading = self._look(direction)
+        self._stood = reading.above
         self._reward.reset(observation.instruction)
+        if isinstance(self._reward, HomeReward):  # what is recorded is by the view of the frames that follow
+            reading = self._reward.update(observation)
+            self._reward.reset(observation.instruction)
         return direction, observation, reading
 
     def _look(self, direction: Direction) -> tuple[Observation, RewardReading]:
         """The present scene under one of the direction's instructions."""
         self._env.instruction = drawn(self._instructions[direction], self._rng)
         observation = self._env.observe()
-        self._reward.reset(observation.instruction)
+        begin_from_home(self._reward, observation.instruction)
         return observation, self._reward.update(observation)
 
     def _act(self, direction: Direction, observation: Observation, version: int) -> RewardReading:
@@ -346,6 +356,7 @@ class ResetFreeSession:
     def _record(self, direction: Direction, seen: _Seen, reading: RewardReading) -> RewardReading:
         """Record and show a step that has been judged; returns what the reward model said of it."""
         executed, clipped = seen.applied.executed, seen.applied.command.clipped
+        self._released = bool(executed[-1] > 0)
         self._progress.append(reading.progress)
         self._recorder.step(seen.observation, seen.proposed, executed, seen.source, seen.version, reading.probability)
         come = tuple(self._progress)
@@ -363,7 +374,8 @@ class ResetFreeSession:
             self._on_step(step)
 
     def _finish(self, direction: Direction, outcome: Outcome, extra: dict[str, Any]) -> Episode:
-        """End the recording, count it and hand it on."""
+        """End the recording, turn the direction, count it and hand it on."""
+        self._next = other_direction(direction)
         if self._referee is not None:
             self._ask_referee("success", direction)
             extra = extra | {"evaluation": self._evaluation}
