@@ -158,12 +158,12 @@ def test_an_episode_at_whose_end_the_judge_is_unsure_is_neither_success_nor_fail
 
 
 class Resting:
-    """A policy that leaves the arm where it is, the gripper open."""
+    """A policy that leaves the arm where it is."""
 
-    version = 0
+    version, gripper = 0, 1
 
     def act(self, observation, deterministic=False):
-        return np.array([0, 0, 0, 0, 0, 0, 1], np.float32)
+        return np.array([0, 0, 0, 0, 0, 0, self.gripper], np.float32)
 
     def seed(self, seed):
         pass
@@ -187,6 +187,7 @@ def test_an_evaluation_looks_again_at_what_looks_done_as_time_ends(station, besi
     [
         ("forward", True, False, True), ("forward", False, False, False), ("backward", True, False, False),
         ("backward", True, True, None), ("backward", False, True, True), ("none", True, True, True),
+        ("held", True, False, False),
     ],
 )  # fmt: skip
 def test_an_evaluation_looks_from_home_at_what_was_left(station, monkeypatch, left, looks, at_end, success):
@@ -196,7 +197,7 @@ def test_an_evaluation_looks_from_home_at_what_was_left(station, monkeypatch, le
 
         def reset(self, instruction):
             super().reset(instruction)
-            self.seen = instruction in station.instructions.get(left, ())
+            self.seen = instruction in station.instructions.get("forward" if left == "held" else left, ())
 
         def update(self, observation):
             self.frames += 1
@@ -208,7 +209,9 @@ def test_an_evaluation_looks_from_home_at_what_was_left(station, monkeypatch, le
     monkeypatch.setattr(station.env, "go_home", lambda rng: went.append(1) or go_home(rng))
     prepare = station.prepare
     monkeypatch.setattr(station, "prepare", lambda *given: prepare(*given) or went.clear())
-    monkeypatch.setattr("commands.evaluate.evaluate._policy", lambda folder: Resting())
+    policy = Resting()
+    policy.gripper = -1 if left == "held" else 1  # what going home lets go is no success
+    monkeypatch.setattr("commands.evaluate.evaluate._policy", lambda folder: policy)
     trial = Trial("none", "forward", "stochastic", 0, 7, 4, False)
     result, _ = run_trial(station, RewardJudge(Left(), home_look=looks), "front", trial)
     assert (result.success, len(went)) == (success, int(looks))

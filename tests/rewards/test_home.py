@@ -15,7 +15,7 @@ from rewards.held_out import LEAST_LOOKS, fit_rules
 from rewards.home import HOME_THRESHOLD
 from rewards.judge import VlmReward
 from rewards.pairs import cross_pairs, own_pairs
-from rewards.rivals.judge import ScoredReward
+from rewards.registry import KINDS
 from rewards.samples import Wordings, samples_of
 from rewards.training import train_reward
 from robot.interfaces import HomeReward
@@ -115,5 +115,24 @@ def test_the_classifier_reads_by_the_other_calibration_after_a_look_is_begun_and
     )
 
 
-def test_rivals_do_the_same():
-    assert issubclass(ScoredReward, HomeReward)
+def test_rivals_do_the_same(backbone, spec, episodes, tmp_path, monkeypatch):
+    monkeypatch.setattr("rewards.rivals.kind.backbone_from", lambda *_: backbone)
+    settings = {"backbone": "embedded", "require_open_gripper": False}
+    words = {"forward": ("put the cube on the plate",), "backward": ("put the cube on the mat",)}
+    kind = KINDS["goal_pictures"]
+    kind.train(iter(with_looks(episodes, 8, 8)), "slide", words, spec, settings, tmp_path, lambda *_: None)
+    described = json.loads((tmp_path / "reward.json").read_text())
+    assert described["home"] is not None
+    described["home"] = {"scale": 2.0, "shift": -0.5}
+    (tmp_path / "reward.json").write_text(json.dumps(described))
+    judge = kind.load(tmp_path, spec, settings)
+    assert isinstance(judge, HomeReward)
+    episode = make_episode(np.random.default_rng(8), 0)
+    seen = {}
+    for name, begin in (("usual", judge.reset), ("home", judge.reset_from_home), ("again", judge.reset)):
+        begin(episode.instruction)
+        seen[name] = [judge.update(each) for each in observations(episode)]
+    assert seen["usual"] == seen["again"]
+    scores = judge.rules.calibration.logits([one.probability for one in seen["usual"]])
+    assert [one.probability for one in seen["home"]] == pytest.approx(Calibration(2.0, -0.5)(scores).tolist(), abs=1e-5)
+    assert [one.above for one in seen["home"]] == [one.probability >= HOME_THRESHOLD for one in seen["home"]]

@@ -90,6 +90,17 @@ def test_the_same_seed_gives_the_same_weights():
     assert torch.equal(*weights)
 
 
+def test_bfloat16_is_near_and_leaves_the_weights_as_precise():
+    weights = []
+    for bfloat16 in (False, True):
+        model, data = build_model(SMALL, seed=1), captioned(40, seed=0)
+        train(model, data, data, BackboneTraining(steps=3, batch=16, bfloat16=bfloat16))
+        weights.append(torch.cat([value.flatten() for value in model.visual.state_dict().values()]))
+    assert {value.dtype for value in weights} == {torch.float32}
+    assert not torch.equal(*weights)
+    assert torch.nn.functional.cosine_similarity(*weights, dim=0) > 0.999
+
+
 def test_a_time_limit_ends_training():
     data = captioned(16, seed=0)
     lines = []
