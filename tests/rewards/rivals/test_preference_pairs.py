@@ -77,7 +77,7 @@ def test_a_judge_learns_from_a_file_and_turned_labels_turn_it(backbone, episodes
     monkeypatch.setattr("rewards.rivals.kind.backbone_from", lambda *_: backbone)
     kind, rng = KINDS["preferences"], np.random.default_rng(0)
     settings = {
-        "folds": 3, "require_open_gripper": False, "steps": 40, "members": 1, "layers": 1, "learning_rate": 3e-3,
+        "folds": 3, "require_open_gripper": False, "steps": 120, "members": 1, "layers": 1, "learning_rate": 3e-3,
         "pairs_file": str(tmp_path / "pairs"),
     }  # fmt: skip
 
