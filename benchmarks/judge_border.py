@@ -30,6 +30,7 @@ from rewards.classifier import SuccessClassifier
 from rewards.debounce import first_done
 from rewards.judge import VlmReward
 from sim.captions import pose_state
+from sim.tasks.moving import moving
 from sim.twin import Twin, make_twin
 from trajectories.kinds import referee_of
 from trajectories.store import TrajectoryStore
@@ -42,10 +43,11 @@ _SCENES = 20
 
 def overhang_m(twin: Twin, direction: Direction) -> float | None:
     """How far the object's outline reaches over the border of the goal, m; None where that is no fixture."""
-    goal = twin.task.goals[direction]
+    task = moving(twin.task)
+    goal = task.goals[direction]
     if not goal.fixture:
         return None
-    info, item = twin.scene.fixture(goal.fixture), twin.scene.object(twin.task.object)
+    info, item = twin.scene.fixture(goal.fixture), twin.scene.object(task.object)
     x, y, _ = twin.scene.physics.body_pose(item.name)[0]
     away = np.abs(info.local(x, y))
     beyond = np.linalg.norm(away) - info.half_extent[0] if info.is_round else (away - info.half_extent).max()
@@ -74,7 +76,7 @@ def borders(classifier: SuccessClassifier, task: str, states: int, seed: int) ->
                     continue
                 probability = classifier.probabilities(image[None], [twin.task.instructions[direction][0]])[0]
                 done = bool(probability >= classifier.threshold.value)
-                rows[direction].append((over, twin.task.at_goal(twin.scene, direction), done))
+                rows[direction].append((over, moving(twin.task).at_goal(twin.scene, direction), done))
         twin.close()
     lines = ["| direction | at the goal: called done | not: called done | of these over by < 0, 1, 2, 3 cm, more |"]
     lines.append("|---|---|---|---|")

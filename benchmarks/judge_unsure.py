@@ -35,6 +35,7 @@ from sim.experts.failures import FAILURES
 from sim.scene.scene import Scene
 from sim.scene.surroundings import FRONT_POSITION, FRONT_TARGET, look_at
 from sim.tasks import TASKS
+from sim.tasks.moving import moving
 from sim.twin import Twin
 from trajectories.kinds import referee_of
 from trajectories.store import TrajectoryStore
@@ -82,7 +83,7 @@ def twin_of(task_name: str, spec: RobotSpec, kind: str | None, change: Change) -
     """The task's twin, with an object of another kind if given, changed after each draw of a scene."""
     from robot.arms.registry import arm_model
 
-    task, model = TASKS[task_name], arm_model("wx250s")
+    task, model = moving(TASKS[task_name]), arm_model("wx250s")
     if kind is not None:
         others = tuple(replace(item, kind=kind) if item.name == task.object else item for item in task.scene.objects)
         task = replace(task, scene=replace(task.scene, objects=others))
@@ -136,7 +137,7 @@ def main() -> None:
         config = compose("base", [f"run_dir={given.run}", f"task={given.task}"])
     spec, judge = spec_of(config), reward_of(config, spec_of(config))
     print(f"judge of {given.run}, looking through {', '.join(views_of(config))}")
-    task = TASKS[given.task]
+    task = moving(TASKS[given.task])
     conditions: dict[str, tuple[str | None, Change]] = {
         "as it is": (None, nothing),
         "a third of the light": (None, light(0.35, 0.35, 0.35, 0.6)),

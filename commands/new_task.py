@@ -26,6 +26,7 @@ name: {name}  # name of the task, in records and folders; keep it once something
 max_steps: 40  # time limit of an episode, control steps at 5 Hz: 40 are 8 s
 cameras: null  # list or null; which of the robot's cameras, the one that policy and judge see first; null: all it has
 ends_open: true  # false: done may be with the gripper closed, as for pulling a drawer that it goes on holding
+keeps_tool: false  # true: the arm goes home with its gripper closed around a tool, and starts with it
 
 # What the robot is asked to do, and what undoes it: it does both in turn, so nobody has to put things back.
 # Several wordings make the policy less picky; say what is where, in plain English.
@@ -108,8 +109,10 @@ def text_of(name: str, *, scene: bool) -> str:
 
 
 def _known_words() -> str:
-    """Lines of comments with the words of the twin's own tasks, on which its text model was trained."""
-    texts = [text for name in TASKS.own for words in TASKS[name].instructions.values() for text in words]
+    """Lines of comments with the words of the tasks that the twin's text model was trained on."""
+    from sim.captions import CAPTIONED
+
+    texts = [text for name in CAPTIONED for words in TASKS[name].instructions.values() for text in words]
     known = sorted({word for text in texts for word in re.findall(r"[a-z]+", text.lower())})
     return textwrap.fill(" ".join(known), 118, initial_indent="  # ", subsequent_indent="  # ")
 

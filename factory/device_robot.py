@@ -20,7 +20,7 @@ from factory.arm import arm_of
 from factory.calibration import calibration_in_use
 from factory.cameras import cameras_of, virtual_cameras
 from factory.spec import capture_sizes, plain, spec_of
-from factory.task import instructions_of
+from factory.task import instructions_of, keeps_tool
 from factory.virtual_robot import world_settings
 from trajectories.errors import ConfigError, RegraspError
 from trajectories.types import Direction, RobotSpec, UInt8
@@ -257,6 +257,7 @@ def session_environment(
         spec,
         model=model,
         limits=limits_of(config),
+        home=replace(model.home, opens=not keeps_tool(config)),
         max_steps=int(config.task.max_steps),
         max_age_s=float(config.robot.max_age),
     )

@@ -14,7 +14,7 @@ from trajectories.types import DIRECTIONS, Direction
 if TYPE_CHECKING:
     from sim.tasks import Task
 
-SETTINGS = ("name", "prior", "max_steps", "cameras", "ends_open", "instructions", "scene")
+SETTINGS = ("name", "prior", "max_steps", "cameras", "ends_open", "keeps_tool", "instructions", "scene")
 """What a task that a YAML describes may have."""
 
 
@@ -64,7 +64,7 @@ def description_of(config: DictConfig) -> str:
     """What the twin makes the task from: "" for one of its own, otherwise `sim.tasks.described` of the settings.
 
     Raises:
-        ConfigError: The task has no scene, or one that can't be.
+        ConfigError: The task has no scene, or one that can't be, or one that doesn't fit `task.keeps_tool`.
     """
     from sim.tasks import TASKS
     from sim.tasks.described import described
@@ -74,6 +74,7 @@ def description_of(config: DictConfig) -> str:
         return ""
     if not task.get("scene"):
         if task.get("instructions") is None or str(task.name) in TASKS:
+            _require_tool(config, str(task.name) in TASKS and bool(TASKS[str(task.name)].tool))
             return ""
         raise ConfigError(
             f"task={task.name} has no scene, so nothing can be rehearsed in the twin (robot=twin, robot=virtual). Give "
@@ -83,7 +84,17 @@ def description_of(config: DictConfig) -> str:
         raise ConfigError(
             f"task={task.name} has a scene and no instructions: give task.instructions in both directions."
         )
+    _require_tool(config, False)
     return described(str(task.name), plain(task.scene), instructions_of(config), ends_open(config))
+
+
+def _require_tool(config: DictConfig, there: bool) -> None:
+    """Refuse a task whose settings and scene don't agree on a tool in the gripper."""
+    if keeps_tool(config) != there:
+        raise ConfigError(
+            f"task.keeps_tool={str(not there).lower()}, but in the twin the gripper {'holds a' if there else 'has no'} "
+            f"tool in task={config.task.name}: give task.keeps_tool={str(there).lower()}."
+        )
 
 
 def require_scene(config: DictConfig) -> None:
@@ -120,6 +131,11 @@ def prior_of(config: DictConfig) -> list[str]:
 def ends_open(config: DictConfig) -> bool:
     """Whether the task is done only once the gripper is open."""
     return bool(config.task.get("ends_open", True))
+
+
+def keeps_tool(config: DictConfig) -> bool:
+    """Whether a tool stays in the gripper between episodes, so that the arm goes home with its gripper closed."""
+    return bool(config.task.get("keeps_tool", False))
 
 
 def settle_task(config: DictConfig) -> None:

@@ -10,14 +10,16 @@ from robot.control.home import action_towards
 from robot.control.pose import Pose
 from robot.rollout.post_episode import look, wander
 from sim.experts.choice import expert_for
+from sim.experts.expert import Step
 from sim.experts.failures import Failure
-from sim.experts.scripted import ScriptedExpert, Step
+from sim.experts.scripted import ScriptedExpert
+from sim.tasks.moving import moving
 from sim.tasks.task import REACH_X, REACH_Y
 from sim.twin import Twin
 from trajectories.errors import SafetyError
 from trajectories.kinds import AFTERMATH, KIND_KEY
 from trajectories.recorder import Recorder
-from trajectories.types import Direction, Episode, Outcome, Source
+from trajectories.types import DIRECTIONS, Direction, Episode, Outcome, Source
 
 STEPS_AFTER_SUCCESS = 5
 PLAY_STEPS = 60
@@ -74,7 +76,10 @@ def _finish(recorder: Recorder, twin: Twin, direction: Direction) -> Episode:
     """The recording with the outcome of the scene as it stands now."""
     success = twin.success(direction)
     outcome: Outcome = "success" if success else "failure"
-    return recorder.finish(outcome, truncated=not success, metadata={"evaluation": {"success": success}})
+    evaluation: dict[str, bool | float] = {"success": success}
+    if (share := twin.share(direction)) is not None:
+        evaluation["share"] = share
+    return recorder.finish(outcome, truncated=not success, metadata={"evaluation": evaluation})
 
 
 def aftermath(
@@ -122,7 +127,7 @@ def play_cycle(twin: Twin, rng: np.random.Generator) -> Episode:
     direction: Direction = "forward" if rng.random() < 0.5 else "backward"
     twin.reset(direction, rng)
     twin.env.instruction = str(rng.choice(twin.task.instructions[direction]))
-    expert = expert_for(twin, direction, rng)
+    expert = ScriptedExpert(twin, direction, rng)
     recorder = Recorder(twin.env.robot_spec)
     recorder.begin(twin.env.observe(), task=twin.task.name, direction=direction)
     for action, _ in _play(twin, expert, rng):
@@ -134,15 +139,16 @@ def play_cycle(twin: Twin, rng: np.random.Generator) -> Episode:
         recorder.step(twin.env.observe(), action, applied.executed, source=Source.EXPERT)
         if len(recorder) >= PLAY_STEPS or twin.task.lost(twin.scene):
             break
-    success = {way: twin.success(way) for way in twin.task.goals}
+    success = {way: twin.success(way) for way in DIRECTIONS}
     return recorder.finish("unknown", truncated=True, metadata={"evaluation": {"success": success[direction]}})
 
 
 def _play(twin: Twin, expert: ScriptedExpert, rng: np.random.Generator) -> Iterator[Step]:
+    task = moving(twin.task)
     while True:
         yield from _look(twin, rng)
         yield from expert.pick()
-        yield from expert.place(twin.task.free_place(twin.scene, rng, twin.task.object, avoid=""))
+        yield from expert.place(task.free_place(twin.scene, rng, task.object, avoid=""))
 
 
 def _look(twin: Twin, rng: np.random.Generator) -> Iterator[Step]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from robot.control.pose import Pose
 from sim.scene.shapes import VISIBLE_GROUP
+from sim.tasks.moving import moving
 from sim.twin import Twin
 from trajectories.errors import KinematicsError
 from trajectories.types import Direction, Float64
@@ -44,11 +45,12 @@ def pose_occluded(twin: Twin, direction: Direction, rng: np.random.Generator, ca
         Whether it is hidden now; False when no reachable pose of the arm hides it.
     """
     twin.reset(direction, rng)
-    if twin.task.at_goal(twin.scene, direction):
+    task = moving(twin.task)
+    if task.at_goal(twin.scene, direction):
         return False
-    goal = twin.task.goals[direction]
+    goal = task.goals[direction]
     if rng.random() < 0.5:
-        centre, _ = twin.scene.physics.body_pose(twin.task.object)
+        centre, _ = twin.scene.physics.body_pose(task.object)
     elif goal.on_top_of:
         centre, _ = twin.scene.physics.body_pose(goal.on_top_of)
     else:

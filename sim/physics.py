@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import mujoco
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -105,23 +107,23 @@ class Physics:
         _, velocity = self._free_addresses(name)
         return self.data.qvel[velocity : velocity + 6].copy()
 
-    def foresee(self, name: str, ahead_ns: int) -> tuple[Float64, Float64]:
-        """Where a body will be if the servos keep their present goals; the world itself stays as it is.
+    def foresee(self, names: Sequence[str], ahead_ns: int) -> list[tuple[Float64, Float64]]:
+        """Where bodies will be if the servos keep their present goals; the world itself stays as it is.
 
         Args:
-            name: The body.
+            names: The bodies.
             ahead_ns: How far ahead, ns of simulated time, rounded up to whole physics steps.
 
         Returns:
-            Position (3,) in m and unit quaternion (4,) w first, in the base frame.
+            Of each, position (3,) in m and unit quaternion (4,) w first, in the base frame.
         """
         if self._foreseen is None:
             self._foreseen = mujoco.MjData(self.model)
         mujoco.mj_copyData(self._foreseen, self.model, self.data)
         mujoco.mj_step(self.model, self._foreseen, nstep=-(-ahead_ns // self._step_ns))
         mujoco.mj_kinematics(self.model, self._foreseen)
-        index = self.body_id(name)
-        return self._foreseen.xpos[index].copy(), self._foreseen.xquat[index].copy()
+        indices = [self.body_id(name) for name in names]
+        return [(self._foreseen.xpos[index].copy(), self._foreseen.xquat[index].copy()) for index in indices]
 
     def gripper_width(self) -> float:
         """Gap between the fingers, m; a little below 0 where they press on each other."""
@@ -207,6 +209,18 @@ class Physics:
         self.data.qvel[: n + 2] = 0.0
         self.data.ctrl[:n] = joints
         self.data.ctrl[n] = gripper_width
+        self.changed()
+
+    def set_fingers(self, gripper_width: float) -> None:
+        """Put the fingers somewhere at once, at rest, with their servo commanded to close; the arm stays.
+
+        Args:
+            gripper_width: Gap between them, m.
+        """
+        finger, n = self.arm.finger_closed + 0.5 * gripper_width, self.arm.size
+        self.data.qpos[n : n + 2] = finger, -finger
+        self.data.qvel[n : n + 2] = 0.0
+        self.data.ctrl[n] = 0.0
         self.changed()
 
     def copy_positions(self, other: Physics) -> None:

@@ -20,7 +20,8 @@ from sim.experts.failures import Failure
 from sim.experts.scripted import ScriptedExpert
 from sim.register import TwinEnv, env_id
 from sim.tasks import TASKS
-from sim.tasks.task import Spread, yaw_of
+from sim.tasks.moving import MoveTask, moving
+from sim.tasks.task import Spread, Task, yaw_of
 from sim.twin import Twin
 from trajectories.errors import ConfigError, SafetyError
 from trajectories.types import ACTION_SIZE, PROPRIO_NAMES, Float32
@@ -63,13 +64,13 @@ class TwinStateEnv(TwinEnv):
             max_steps: Control steps after which an episode is truncated.
 
         Raises:
-            ConfigError: For an unknown task, axis or spread, or a task whose goal is another object.
+            ConfigError: For an unknown task, axis or spread, or a task whose goal is another object or several.
         """
         unknown = [axis for axis in axes if axis not in AXES]
         if unknown or not axes or len(set(axes)) != len(axes):
             raise ConfigError(f"An action of axes {list(axes)} makes no sense; expected different ones of {AXES}.")
         super().__init__(task, cameras=(), randomise=randomise, spread=spread, max_steps=max_steps)
-        if not self._twin.task.goals["forward"].fixture:
+        if not moving(self._twin.task).goals["forward"].fixture:
             raise ConfigError(f"{task} has no fixed goal, so that its state has no place for it; choose another task.")
         self._columns = [AXES.index(axis) for axis in axes]
         size = len(STATE_NAMES)
@@ -110,7 +111,7 @@ class TwinStateEnv(TwinEnv):
         return StateExpert(self._twin, rng, noise, failure, self._columns)
 
     def _observation(self) -> Float32:  # type: ignore[override]
-        task, scene = self._twin.task, self._twin.scene
+        task, scene = moving(self._twin.task), self._twin.scene
         position, quaternion = scene.physics.body_pose(task.object)
         goal = scene.fixture(task.goals["forward"].fixture).position
         proprio = self._twin.env.observe().proprio
@@ -139,12 +140,17 @@ def state_env_id(task: str) -> str:
     return env_id(task, "State")
 
 
+def has_fixed_goal(task: Task) -> bool:
+    """Whether a task moves one object to a fixture, so that a `TwinStateEnv` of it can be made."""
+    return isinstance(task, MoveTask) and bool(task.goals["forward"].fixture)
+
+
 def register_all() -> tuple[str, ...]:
     """Register every task with a fixed goal (again is harmless); returns the ids.
 
     Tasks of packages outside are registered unseen: one without a fixed goal is refused when it is made.
     """
-    fixed = [name for name in TASKS.own if TASKS[name].goals["forward"].fixture]
+    fixed = [name for name in TASKS.own if has_fixed_goal(TASKS[name])]
     names = [*fixed, *(name for name in TASKS if name not in TASKS.own)]
     for name in names:
         if state_env_id(name) not in gymnasium.registry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -49,7 +50,7 @@ class Twin:
         self.spread = spread
         self._randomise = randomise
         self._rng = rng
-        self._home = env.model.home
+        self._home = env.home
         self._lossy = tuple(lossy)
 
     @property
@@ -107,6 +108,11 @@ class Twin:
     def success(self, direction: Direction) -> bool:
         """The physics predicate; for evaluation, resets and scripted experts only."""
         return self.task.success(self.scene, direction)
+
+    def share(self, direction: Direction) -> float | None:
+        """Share of the task's parts that are done now, 0 ... 1; None of a task that has no parts."""
+        task = self.task
+        return task.reached(self.scene, direction) / task.parts if task.parts > 1 else None
 
     def clear_own_faults(self) -> None:
         """End what the simulation caused; a hold that a person said goes on standing."""
@@ -200,7 +206,8 @@ def make_twin(
     if frame_loss:
         losses = np.random.default_rng([seed, 1])
         lossy = {name: LossyCamera(camera, frame_loss, losses) for name, camera in devices.items()}
-    env = RobotEnv(scene.arm, devices | lossy, scene.clock, spec, model=model, max_steps=max_steps)
+    home = replace(model.home, opens=not chosen.tool)
+    env = RobotEnv(scene.arm, devices | lossy, scene.clock, spec, model=model, home=home, max_steps=max_steps)
     twin = Twin(chosen, scene, env, spread, randomise, rng, tuple(lossy.values()))
     twin.reset("forward")
     env.instruction = chosen.instructions["forward"][0]

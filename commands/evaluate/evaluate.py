@@ -61,6 +61,7 @@ class TrialResult:
         success: The judge said so before time was up; None where it was unsure at the end, or had no answer.
         steps: Control steps taken.
         instruction: The wording used.
+        share: Of a task that is done in parts (`sim.tasks.task.Task.parts`), the share that was done at the end.
     """
 
     direction: str
@@ -69,6 +70,7 @@ class TrialResult:
     success: bool | None
     steps: int
     instruction: str
+    share: float | None = None
 
     @property
     def outcome(self) -> str:
@@ -132,7 +134,8 @@ def run_in_twin(job: tuple[TwinSettings, Trial]) -> tuple[TrialResult, UInt8 | N
     """Run one episode in this process' twin, judged by the physics predicate."""
     settings, trial = job
     twin = cached_twin(settings)
-    return run_trial(TwinStation(twin), PredicateJudge(twin.success), settings.cameras[0], trial)
+    result, frames = run_trial(TwinStation(twin), PredicateJudge(twin.success), settings.cameras[0], trial)
+    return replace(result, share=twin.share(trial.direction)), frames
 
 
 def summarise_trials(results: list[TrialResult]) -> dict[str, dict[str, Any]]:
@@ -157,6 +160,9 @@ def summarise_trials(results: list[TrialResult]) -> dict[str, dict[str, Any]]:
                 "mean_steps": float(np.mean([r.steps for r in mine])),
                 "mean_steps_of_successes": float(np.mean([r.steps for r in wins])) if wins else None,
             }
+            shares = [r.share for r in mine if r.share is not None]
+            if shares:
+                cells[f"{direction}/{mode}"]["mean_share"] = float(np.mean(shares))
     return cells
 
 
@@ -167,7 +173,8 @@ def table(cells: dict[str, dict[str, Any]]) -> str:
     for name, cell in cells.items():
         rate = format_rate(cell["successes"], cell["episodes"])
         doubts = f"{cell.get('unsure', 0):8}" if unsure else ""
-        lines.append(f"{name:24} {rate:28} {cell['mean_steps']:10.1f}{doubts}".rstrip())
+        parts = f"  {100 * cell['mean_share']:.0f} % of the parts" if "mean_share" in cell else ""
+        lines.append(f"{name:24} {rate:28} {cell['mean_steps']:10.1f}{doubts}{parts}".rstrip())
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Between episodes, open the gripper, rise, and move to a slightly different start, without a reset."""
+"""Between episodes, open the gripper (unless it holds a tool), rise, and move to a slightly different start."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class HomeRegion:
         rise_z: Height that the tip rises to before it moves sideways.
         speed: Fraction of the largest action used for the motion.
         open_steps: Control steps that the gripper gets to open in place.
+        opens: Whether the gripper opens on the way home; not where a tool stays in it from episode to episode.
     """
 
     x: tuple[float, float] = (0.22, 0.30)
@@ -41,6 +42,7 @@ class HomeRegion:
     rise_z: float = 0.13
     speed: float = 1.0
     open_steps: int = 2
+    opens: bool = True
 
     def __post_init__(self) -> None:
         """Refuse an empty region.

@@ -64,6 +64,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         instruction: What the robot is asked to do; part of every observation.
         model: Which arm it is.
         limits: Safety limits, fixed.
+        home: Where episodes start.
         ages_ns: Source -> how old its data were in the newest observation.
         beat_ns: When a command was last sent or an observation made, monotonic ns of the wall clock (also in the
             twin): whether the control loop lives.
@@ -122,7 +123,7 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         self._arm: LatchingArm = arm if isinstance(arm, LatchingArm) else LatchedArm(arm)
         self._standing = RobotFaults(self.safety, self._arm)
         self._cameras, self._clock = dict(cameras), clock
-        self._home = home if home is not None else model.home
+        self.home = home if home is not None else model.home
         self._max_steps, self._steps = max_steps, 0
         self._max_age_ns = round(max_age_s * NS_PER_S)
         self._controller = Controller(self._arm, clock, spec.control_hz, substeps_hz, self._permit)
@@ -253,19 +254,20 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
     def go_home(self, rng: np.random.Generator) -> None:
         """Open the gripper in place, rise, and move to a random home pose through the safety filter.
 
-        The scene is left as it is. The grid of control steps starts anew afterwards.
+        Where a tool stays in the gripper (`HomeRegion.opens`), it stays closed. The scene is left as it is.
+        The grid of control steps starts anew afterwards.
 
         Raises:
             SafetyError: When a fault is latched or the pose is not reached.
         """
         self._controller.restart()
-        hold = np.array([0, 0, 0, 0, 0, 0, 1], dtype=np.float32)
-        for _ in range(self._home.open_steps):
+        hold = np.array([0, 0, 0, 0, 0, 0, 1 if self.home.opens else -1], dtype=np.float32)
+        for _ in range(self.home.open_steps):
             self.apply(hold)
         here = self.target.pose
-        rise = max(float(here.position[2]), self._home.rise_z)
+        rise = max(float(here.position[2]), self.home.rise_z)
         self._move_to(Pose(np.array([here.position[0], here.position[1], rise]), here.rpy))
-        self._move_to(self.kinematics.attainable(self._home.sample(rng)))
+        self._move_to(self.kinematics.attainable(self.home.sample(rng)))
         self._controller.restart()
 
     def resync(self) -> None:
@@ -374,10 +376,12 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
             self._arm.hold()
 
     def _move_to(self, goal: Pose) -> None:
-        """Straight to `goal` with the gripper open, or as near as the box allows."""
+        """Straight to `goal` with the gripper as at home, or as near as the box allows."""
         for _ in range(_MAX_HOME_STEPS):
             before = self.target.pose
-            action, arrives = action_towards(before, goal, self.robot_spec.action_scale, self._home.speed, True)
+            action, arrives = action_towards(
+                before, goal, self.robot_spec.action_scale, self.home.speed, self.home.opens
+            )
             applied = self.apply(action)
             if not applied.command.clipped:
                 if arrives:

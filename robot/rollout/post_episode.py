@@ -49,7 +49,7 @@ def record_post_episode(
     """
     env.go_home(rng)
     about = {**(metadata or {}), KIND_KEY: AFTERMATH, PARENT_KEY: parent}
-    recorder = look(env, rest(steps), task=task, direction=direction, source=source, metadata=about)
+    recorder = look(env, rest(steps, env.home.opens), task=task, direction=direction, source=source, metadata=about)
     return recorder.finish(outcome, truncated=outcome != "success")
 
 
@@ -83,16 +83,16 @@ def look(
     return recorder
 
 
-def rest(steps: int) -> Iterator[Float32]:
-    """Actions, float32 (7,), that leave the arm where it is, the gripper open."""
+def rest(steps: int, gripper_open: bool) -> Iterator[Float32]:
+    """Actions, float32 (7,), that leave the arm where it is."""
     for _ in range(steps):
         action = np.zeros(ACTION_SIZE, dtype=np.float32)
-        action[6] = 1.0
+        action[6] = 1.0 if gripper_open else -1.0
         yield action
 
 
 def wander(env: RobotEnv, rng: np.random.Generator, steps: int) -> Iterator[Float32]:
-    """Actions, float32 (7,), towards one home pose after another, the gripper open; two steps towards each.
+    """Actions, float32 (7,), towards one home pose after another, the gripper as it is there; two steps towards each.
 
     Each is computed from where the arm is by then: draw one, apply it, draw the next.
     """
@@ -100,4 +100,4 @@ def wander(env: RobotEnv, rng: np.random.Generator, steps: int) -> Iterator[Floa
     for step in range(steps):
         if step % 2 == 0:
             goal = home.sample(rng)
-        yield action_towards(env.target.pose, goal, env.robot_spec.action_scale, 1.0, True)[0]
+        yield action_towards(env.target.pose, goal, env.robot_spec.action_scale, 1.0, env.home.opens)[0]

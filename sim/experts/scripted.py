@@ -1,22 +1,22 @@
-"""A scripted expert: knows where things are (a person would see it) and acts through the environment's actions."""
+"""A scripted expert that moves one object: it knows where things are, as a person would see it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from functools import partial
 
 import numpy as np
 
 from robot.control.home import action_towards
 from robot.control.pose import Pose
-from sim.experts.failures import BORDER, FAILURES, Failure
-from sim.experts.noise import ActionNoise
+from sim.experts.expert import Expert, Step
+from sim.experts.failures import BORDER, Failure
 from sim.tasks.borders import border_place, last_across
+from sim.tasks.moving import moving
 from sim.tasks.task import yaw_of
 from sim.twin import Twin
-from trajectories.errors import ConfigError
-from trajectories.types import Direction, Float32, Float64, Observation
+from trajectories.types import Direction, Float64
 
 CLEARANCE = 0.045
 """Height above the grasp from which the gripper descends, m."""
@@ -38,11 +38,8 @@ _OUTSIDE = 0.003
 _NEAR_BORDER = 0.010
 """How far from the last place that still counts `BORDER` lets go at most, m."""
 
-Step = tuple[Float32, bool]
-"""An action (7,) and whether it needs care (less noise)."""
 
-
-class ScriptedExpert:
+class ScriptedExpert(Expert):
     """Does a task's direction once; `act` gives the next action. Retries when it loses the object."""
 
     def __init__(
@@ -63,29 +60,18 @@ class ScriptedExpert:
             failure: A deliberate failure, or None.
 
         Raises:
-            ConfigError: For an unknown failure.
+            ConfigError: For an unknown failure, or a task that moves no single object.
         """
-        if failure is not None and failure not in (*FAILURES, BORDER):
-            raise ConfigError(f"There is no failure {failure!r}; there are {', '.join(FAILURES)}.")
-        self._twin, self._task, self._rng = twin, twin.task, rng
-        self._noise = ActionNoise(noise)
-        self._failure = failure
-        self._grip = 1.0
-        self._object, self._direction = twin.task.object, direction
-        goal = twin.task.goals[direction]
+        super().__init__(twin, direction, rng, noise, failure)
+        self._task = moving(twin.task)
+        self._object = self._task.object
+        goal = self._task.goals[direction]
         self._goal_object, self._goal_fixture = goal.on_top_of, goal.fixture
-        self._goal = twin.task.goal_place(twin.scene, rng, goal)
+        self._goal = self._task.goal_place(twin.scene, rng, goal)
         if failure in ("edge", BORDER):
             self._goal = self._edge_of(goal.fixture)
         elif failure == "wrong_place":
-            self._goal = twin.task.free_place(twin.scene, rng, self._object, avoid=goal.fixture)
-        self._steps = self._skill()
-
-    def act(self, observation: Observation) -> Float32:
-        """The next action, float32 (7,), with noise."""
-        del observation  # a person looks at the scene, not through the robot's camera
-        action, careful = next(self._steps)
-        return self._noise.apply(action, self._rng, careful=careful)
+            self._goal = self._task.free_place(twin.scene, rng, self._object, avoid=goal.fixture)
 
     # -- skills ----------------------------------------------------------------------------------------------------
     def _skill(self) -> Iterator[Step]:
@@ -220,15 +206,7 @@ class ScriptedExpert:
         here = self._target.position[:2].copy()
         yield from self._approach(lambda: self._level(here, RETREAT_Z), careful=False, tolerance=0.03)
 
-    def _rest(self) -> Iterator[Step]:
-        while True:
-            yield self._stay(), True
-
     # -- geometry --------------------------------------------------------------------------------------------------
-    @property
-    def _target(self) -> Pose:
-        return self._twin.env.target.pose
-
     @property
     def _position(self) -> Float64:
         return self._twin.scene.physics.body_pose(self._object)[0]
@@ -260,16 +238,12 @@ class ScriptedExpert:
         scene = self._twin.scene
         if xy is None:
             base = scene.physics.body_pose(self._goal_object)[0]
-            floor = float(base[2]) + scene.object(self._goal_object).height
+            floor = float(base[2]) + scene.object(self._object).height_on(scene.object(self._goal_object))
         else:
             floor = scene.surface_height(float(xy[0]), float(xy[1]))
         hanging = float(self._target.position[2] - self._position[2])
         grasp = scene.object(self._object).grasp_height
         return floor + (hanging if abs(hanging - grasp) < 0.02 else grasp) + 0.002
-
-    def _level(self, xy: Float64, z: float) -> Pose:
-        yaw = float(self._target.rpy[2])
-        return Pose.of((float(xy[0]), float(xy[1]), z), (0.0, 0.0, yaw))
 
     def _push_goal(self) -> Float64:
         """Where to push to (2,), m: half as far from the middle of the goal's surface as a gripper would place."""
@@ -312,23 +286,6 @@ class ScriptedExpert:
             yield action, True
             miss = np.abs(self._target.position - self._grasp(offset, 0.0).position)
             if miss[2] < 0.007 and float(miss[:2].max()) < max(slack, 0.006):
-                return
-
-    # -- motion ----------------------------------------------------------------------------------------------------
-    def _stay(self) -> Float32:
-        return np.array([0, 0, 0, 0, 0, 0, self._grip], dtype=np.float32)
-
-    def _approach(self, goal: Callable[[], Pose], *, careful: bool, tolerance: float) -> Iterator[Step]:
-        """Straight towards `goal()` until the target is within `tolerance` (m) of it; at least one step."""
-        for _ in range(14):
-            wanted = goal()
-            speed = 0.7 if careful else 1.0
-            action, _ = action_towards(
-                self._target, wanted, self._twin.env.robot_spec.action_scale, speed, self._grip > 0
-            )
-            yield action, careful
-            miss = np.abs(goal().position - self._target.position)
-            if float(miss.max()) < tolerance:
                 return
 
 

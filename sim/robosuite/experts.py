@@ -9,7 +9,8 @@ import numpy as np
 
 from robot.control.home import action_towards
 from robot.control.pose import Pose
-from sim.experts.scripted import ScriptedExpert, Step
+from sim.experts.expert import Step
+from sim.experts.scripted import ScriptedExpert
 
 _HIGH_Z = 0.13
 """m of the tip: what is held there is lifted."""

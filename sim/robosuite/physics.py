@@ -6,7 +6,7 @@ on the table, and an object's place is its bottom centre, as in the twin's scene
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,9 +68,10 @@ class RobosuitePhysics(Physics):
         """
         return self._standing(name, *super().body_pose(name))
 
-    def foresee(self, name: str, ahead_ns: int) -> tuple[Float64, Float64]:
+    def foresee(self, names: Sequence[str], ahead_ns: int) -> list[tuple[Float64, Float64]]:
         """See `Physics.foresee`; in the arm's base frame."""
-        return self._standing(name, *super().foresee(name, ahead_ns))
+        poses = zip(names, super().foresee(names, ahead_ns), strict=True)
+        return [self._standing(name, *pose) for name, pose in poses]
 
     def set_free_body(self, name: str, position: ArrayLike, quaternion: ArrayLike = (1.0, 0.0, 0.0, 0.0)) -> None:
         """Put a free body somewhere, at rest, by its bottom centre in the arm's base frame."""

@@ -10,8 +10,10 @@ import numpy as np
 
 from robot.control.home import HomeRegion
 from sim.scene.spec import SceneSpec
+from sim.tasks.moving import Goal, MoveTask
+from sim.tasks.predicates import FINGERS, HEIGHT_TOLERANCE
 from sim.tasks.priors import STACK_CUBE
-from sim.tasks.task import HEIGHT_TOLERANCE, Goal, Spread, Task, yaw_of
+from sim.tasks.task import Spread, require_spread, yaw_of
 from trajectories.errors import ConfigError
 from trajectories.types import DIRECTIONS, Direction, Float64
 
@@ -24,7 +26,7 @@ _EMPTY = SceneSpec((), ())
 
 
 @dataclass(frozen=True)
-class RobosuiteTask(Task):
+class RobosuiteTask(MoveTask):
     """A task in one of robosuite's environments, judged by its own check.
 
     Attributes:
@@ -57,7 +59,7 @@ class RobosuiteTask(Task):
     def _put_down(self, scene: Any) -> bool:
         physics = scene.physics
         position, _ = physics.body_pose(self.object)
-        held = any(physics.in_contact(self.object, finger) for finger in ("left_finger_link", "right_finger_link"))
+        held = any(physics.in_contact(self.object, finger) for finger in FINGERS)
         return abs(float(position[2])) < HEIGHT_TOLERANCE and not held
 
     def goal_place(self, scene: Any, rng: np.random.Generator, goal: Goal) -> Float64 | None:
@@ -73,8 +75,7 @@ class RobosuiteTask(Task):
         Raises:
             ConfigError: For another spread.
         """
-        if spread not in ("narrow", "wide"):
-            raise ConfigError(f"The spread of starts is 'narrow' or 'wide', got {spread!r}.")
+        require_spread(spread)
         if spread == "narrow":
             for name in self.bodies or {}:
                 scene.place(name, scene.physics.body_pose(name)[0], float(rng.uniform(-_NEARLY_SQUARE, _NEARLY_SQUARE)))

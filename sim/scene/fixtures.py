@@ -184,6 +184,20 @@ def _line() -> FixtureKind:
     )
 
 
+def _tray() -> FixtureKind:
+    """A baking tray that takes most of what the arm reaches; its x axis points away from the robot."""
+    return FixtureKind(
+        shapes=(
+            Shape("box", (0.085, 0.100, 0.0010), (0, 0, 0.0010), tone="main"),
+            *_walls((0.085, 0.100), 0.005, 0.010, "light"),
+        ),
+        colour=(0.70, 0.71, 0.74),
+        half_extent=(0.085, 0.100),
+        floor_height=0.002,
+        rim_height=0.010,
+    )
+
+
 def _spot() -> FixtureKind:
     """A place on the bare table; nothing of it is seen or felt."""
     return FixtureKind(shapes=(), colour=(0.5, 0.5, 0.5), half_extent=(0.05, 0.05), floor_height=0.0, rim_height=0.0)
@@ -198,6 +212,7 @@ FIXTURES: dict[str, FixtureKind] = {
     "shelf": _shelf(),
     "pad": _pad(),
     "line": _line(),
+    "tray": _tray(),
     "spot": _spot(),
 }
 """Kind name -> kind."""

@@ -1,7 +1,8 @@
-"""The things that can be picked up. Every graspable part is at most 34 mm wide; the gripper opens 44 mm."""
+"""The things that move. Every graspable part is at most 34 mm wide; the gripper opens 44 mm."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from sim.scene.shapes import Shape
@@ -22,6 +23,8 @@ class ObjectKind:
         height: m.
         is_round: See `ObjectInfo`.
         balance: Height of the centre of mass as a share of `height`; low for a heavy base.
+        opening: See `ObjectInfo`.
+        lip: See `ObjectInfo`.
     """
 
     shapes: tuple[Shape, ...]
@@ -33,6 +36,13 @@ class ObjectKind:
     height: float
     is_round: bool = False
     balance: float = 0.4
+    opening: float = 0.0
+    lip: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def is_graspable(self) -> bool:
+        """Whether the gripper can pick it up."""
+        return self.grasp_width > 0.0
 
     @property
     def is_disc(self) -> bool:
@@ -168,6 +178,134 @@ PUCK = ObjectKind(
     is_round=True,
 )
 
+VASE = ObjectKind(
+    shapes=(
+        Shape("cylinder", (0.0140, 0.0030), (0, 0, 0.0030), tone="dark"),
+        Shape("cylinder", (0.0190, 0.0120), (0, 0, 0.0180)),
+        Shape("cylinder", (0.0193, 0.0015), (0, 0, 0.0220), tone="white", touch=False),
+        Shape("cylinder", (0.0193, 0.0008), (0, 0, 0.0140), tone="light", touch=False),
+        Shape("cylinder", (0.0140, 0.0030), (0, 0, 0.0330), tone="light"),
+        Shape("cylinder", (0.0085, 0.0170), (0, 0, 0.0530)),
+        Shape("cylinder", (0.0120, 0.0020), (0, 0, 0.0720), tone="light"),
+        Shape("cylinder", (0.0088, 0.0004), (0, 0, 0.0742), tone="black", touch=False),
+    ),
+    colour=(0.20, 0.42, 0.68),
+    mass=0.06,
+    grasp_height=0.0500,
+    grasp_width=0.017,
+    half_extent=(0.019, 0.019),
+    height=0.074,
+    is_round=True,
+    balance=0.3,
+)
+"""Slender, on a foot narrower than its belly, with a lip that catches on a finger: held by its neck."""
+
+BENCH = ObjectKind(
+    shapes=(
+        Shape("box", (0.0030, 0.0110, 0.0110), (0.0220, 0, 0.0110), tone="dark"),
+        Shape("box", (0.0030, 0.0110, 0.0110), (-0.0220, 0, 0.0110), tone="dark"),
+        Shape("box", (0.0190, 0.0015, 0.0020), (0, 0, 0.0090), tone="dark", touch=False),
+        Shape("box", (0.0290, 0.0130, 0.0030), (0, 0, 0.0250)),
+        Shape("box", (0.0290, 0.0020, 0.0090), (0, 0.0110, 0.0370), tone="light"),
+    ),
+    colour=(0.72, 0.48, 0.26),
+    mass=0.05,
+    grasp_height=0.0280,
+    grasp_width=0.026,
+    half_extent=(0.029, 0.013),
+    height=0.046,
+)
+"""A seat with a back on two legs: held across the seat, at the one angle at which it fits between the fingers."""
+
+
+def _polygon(radius: float, half_height: float, z: float) -> tuple[Shape, ...]:
+    """A hidden disc of boxes, with eight sides: a cylinder that lies on edges of boxes is kicked by MuJoCo at times."""
+    inner = radius * math.cos(math.pi / 8)
+    half = (inner, inner * math.tan(math.pi / 8), half_height)
+    return tuple(Shape("box", half, (0, 0, z), visible=False, yaw=turn * math.pi / 4) for turn in range(4))
+
+
+_SIDES = 12
+OPEN_POT = ObjectKind(
+    shapes=(
+        Shape("cylinder", (0.0330, 0.0020), (0, 0, 0.0020), tone="dark"),
+        *(
+            Shape(
+                "box",
+                (0.0025, 0.0330 * math.tan(math.pi / _SIDES), 0.0190),
+                (0.0305 * math.cos(angle), 0.0305 * math.sin(angle), 0.0230),
+                tone="light" if side % 2 else "main",
+                yaw=angle,
+            )
+            for side in range(_SIDES)
+            for angle in [2 * math.pi * side / _SIDES]
+        ),
+        Shape("box", (0.0050, 0.0090, 0.0020), (0.0370, 0, 0.0330), tone="black", touch=False),
+        Shape("box", (0.0050, 0.0090, 0.0020), (-0.0370, 0, 0.0330), tone="black", touch=False),
+    ),
+    colour=(0.66, 0.68, 0.72),
+    mass=0.25,
+    grasp_height=0.0,
+    grasp_width=0.0,
+    half_extent=(0.033, 0.033),
+    height=0.042,
+    is_round=True,
+    balance=0.3,
+    opening=0.028,
+)
+"""A pot without its lid: too wide and too heavy for the gripper."""
+
+LID = ObjectKind(
+    shapes=(
+        Shape("cylinder", (0.0170, 0.0010), (0, 0, 0.0010), tone="dark"),
+        Shape("cylinder", (0.0240, 0.0015), (0, 0, 0.0035), tone="dark", touch=False),
+        *_polygon(0.0240, 0.0018, 0.0032),
+        *_polygon(0.0380, 0.0030, 0.0080),
+        Shape("cylinder", (0.0360, 0.0015), (0, 0, 0.0065), tone="light", touch=False),
+        Shape("cylinder", (0.0260, 0.0015), (0, 0, 0.0095), touch=False),
+        Shape("cylinder", (0.0105, 0.0115), (0, 0, 0.0225), tone="black"),
+    ),
+    colour=(0.70, 0.72, 0.76),
+    mass=0.04,
+    grasp_height=0.0255,
+    grasp_width=0.021,
+    half_extent=(0.0360, 0.0360),
+    height=0.034,
+    is_round=True,
+    balance=0.25,
+    lip=(0.0240, 0.005),
+)
+"""Of `OPEN_POT`: held by its knob; what is below its rim goes into the pot."""
+
+BOARD = ObjectKind(
+    shapes=(
+        Shape("box", (0.0025, 0.0430, 0.0200), (0, 0, 0.0200)),
+        Shape("box", (0.0080, 0.0070, 0.0150), (0, 0, 0.0530), tone="dark"),
+    ),
+    colour=(0.66, 0.48, 0.30),
+    mass=0.02,
+    grasp_height=0.0530,
+    grasp_width=0.014,
+    half_extent=(0.0080, 0.0430),
+    height=0.068,
+)
+"""To sweep with: a blade across the fingers' way forward, below a handle that they hold."""
+
+CANDY = ObjectKind(
+    shapes=(
+        Shape("box", (0.0070, 0.0055, 0.0050), (0, 0, 0.0050), visible=False),
+        Shape("ellipsoid", (0.0075, 0.0062, 0.0052), (0, 0, 0.0052), touch=False),
+        Shape("box", (0.0025, 0.0045, 0.0015), (0.0082, 0, 0.0050), tone="light", touch=False),
+        Shape("box", (0.0025, 0.0045, 0.0015), (-0.0082, 0, 0.0050), tone="light", touch=False),
+    ),
+    colour=(0.92, 0.92, 0.88),
+    mass=0.006,
+    grasp_height=0.0,
+    grasp_width=0.0,
+    half_extent=(0.0070, 0.0055),
+    height=0.010,
+)
+
 OBJECTS: dict[str, ObjectKind] = {
     "pot": POT,
     "weight": WEIGHT,
@@ -177,5 +315,11 @@ OBJECTS: dict[str, ObjectKind] = {
     "sponge": SPONGE,
     "carrot": CARROT,
     "puck": PUCK,
+    "vase": VASE,
+    "bench": BENCH,
+    "open_pot": OPEN_POT,
+    "lid": LID,
+    "board": BOARD,
+    "candy": CANDY,
 }
 """Kind name -> kind."""

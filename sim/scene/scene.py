@@ -96,6 +96,16 @@ class Scene:
         self._object_spec(name)
         self.physics.set_free_body(name, xyz, (math.cos(yaw / 2), 0.0, 0.0, math.sin(yaw / 2)))
 
+    def hand(self, name: str) -> None:
+        """Put an object between the fingers, where it is grasped, and have them close; the arm stays where it is."""
+        info = self.object(name)
+        self.physics.set_fingers(info.grasp_width)
+        across = self.physics.tip_rotation()[:, 1]
+        if across[1] < 0.0:  # half a turn is no difference to the fingers
+            across = -across
+        position = self.physics.tip_position() - np.array([0.0, 0.0, info.grasp_height])
+        self.place(name, position, math.atan2(-across[0], across[1]))
+
     # -- asking it ----------------------------------------------------------------------------------
     def fixture(self, name: str) -> FixtureInfo:
         """Where a fixture is now.
@@ -136,6 +146,8 @@ class Scene:
             mass=float(self.physics.model.body_mass[self.physics.body_id(name)]),
             is_round=kind.is_round,
             is_disc=kind.is_disc,
+            opening=kind.opening * scale,
+            lip=(kind.lip[0] * scale, kind.lip[1] * scale),
         )
 
     def surface_height(self, x: float, y: float) -> float:

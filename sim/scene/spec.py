@@ -151,12 +151,14 @@ class ObjectInfo:
         name: As in its spec.
         kind: As in its spec.
         grasp_height: Where the gripper's tip should close, above the object's bottom, m.
-        grasp_width: Width between the fingers there, m, closing along the object's y axis.
+        grasp_width: Width between the fingers there, m, closing along the object's y axis; 0 of what can't be grasped.
         half_extent: (x, y) half size of its outline, m.
         height: m.
         mass: kg.
         is_round: Whether it can be grasped at any yaw equally well.
         is_disc: Whether its outline is a disc of radius `half_extent[0]`, or a rectangle.
+        opening: Radius of its open top, m; 0 of what is closed.
+        lip: (radius, depth) of what it has below its rim, m, which goes into an open top; zeros of what has none.
     """
 
     name: str
@@ -168,6 +170,16 @@ class ObjectInfo:
     mass: float
     is_round: bool
     is_disc: bool
+    opening: float = 0.0
+    lip: tuple[float, float] = (0.0, 0.0)
+
+    def closes(self, below: ObjectInfo) -> bool:
+        """Whether it is a lid for another object: its lip goes into that one's open top."""
+        return 0.0 < self.lip[0] < below.opening
+
+    def height_on(self, below: ObjectInfo) -> float:
+        """Height of its bottom above that of another object that it stands on, m."""
+        return below.height - (self.lip[1] if self.closes(below) else 0.0)
 
     def inside(self, fixture: FixtureInfo, x: float, y: float, yaw: float, overhang: float = 0.0) -> bool:
         """Whether the whole outline, standing at a place, lies over a fixture's surface.

@@ -6,14 +6,19 @@ A new one is one entry here and one YAML in `configs/task`. Packages outside add
 
 from __future__ import annotations
 
-from sim.tasks import priors, targets
-from sim.tasks.task import Goal, Task
+from sim.tasks import priors, sweeping, targets
+from sim.tasks.moving import Goal, MoveTask
+from sim.tasks.task import Task
 from trajectories.errors import ConfigError
 from trajectories.registry import Registry
 
-_OWN = (
+_OWN: tuple[Task, ...] = (
     targets.POT_PICK_PLACE,
+    targets.POT_LID,
+    sweeping.CANDY_SWEEPING,
     targets.BIN_WEIGHT,
+    targets.BIN_VASE,
+    targets.BIN_BENCH,
     priors.CUBE_TO_PLATE,
     priors.CAN_TO_RACK,
     priors.SPONGE_TO_SINK,
@@ -39,4 +44,4 @@ def find_task(name: str) -> Task:
     return task
 
 
-__all__ = ["TASKS", "Goal", "Task", "find_task"]
+__all__ = ["TASKS", "Goal", "MoveTask", "Task", "find_task"]

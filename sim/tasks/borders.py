@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from sim.scene.spec import FixtureInfo, ObjectInfo
-from sim.tasks.task import OVERHANG, REACH_X, REACH_Y
+from sim.tasks.predicates import OVERHANG
+from sim.tasks.task import REACH_X, REACH_Y
 from trajectories.types import Float64
 
 

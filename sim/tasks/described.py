@@ -10,8 +10,9 @@ from sim.scene.fixtures import FIXTURES
 from sim.scene.objects import OBJECTS
 from sim.scene.spec import Colour, FixtureSpec, ObjectSpec, SceneSpec
 from sim.tasks import TASKS, find_task
+from sim.tasks.moving import Goal, MoveTask
 from sim.tasks.targets import JITTER, SCALE
-from sim.tasks.task import REACH_X, REACH_Y, Goal, Skill, Task
+from sim.tasks.task import REACH_X, REACH_Y, Skill, Task
 from trajectories.errors import ConfigError
 from trajectories.types import DIRECTIONS, Direction
 
@@ -69,7 +70,7 @@ def described(
     return text
 
 
-def _task(name: str, scene: Mapping[str, Any], words: Mapping[Direction, Sequence[str]], ends_open: bool) -> Task:
+def _task(name: str, scene: Mapping[str, Any], words: Mapping[Direction, Sequence[str]], ends_open: bool) -> MoveTask:
     _require_keys("scene", scene, _KEYS, ("fixtures", "objects", "moves", *DIRECTIONS))
     fixtures = {key: _fixture(key, given) for key, given in _entries(scene, "fixtures").items()}
     objects = {key: _object(key, given) for key, given in _entries(scene, "objects").items()}
@@ -77,6 +78,8 @@ def _task(name: str, scene: Mapping[str, Any], words: Mapping[Direction, Sequenc
     if both:
         raise ConfigError(f"scene: {both[0]} is the name of a fixture and of an object; rename one of them.")
     moved = _one_of("scene.moves", scene["moves"], objects)
+    if not OBJECTS[objects[moved].kind].is_graspable:
+        raise ConfigError(f"scene.moves: the gripper can't grasp {objects[moved].kind!r}; move another object.")
     skill = _one_of("scene.skill", scene.get("skill", "pick"), SKILLS)
     goals: dict[Direction, Goal] = {}
     for direction in DIRECTIONS:
@@ -87,7 +90,7 @@ def _task(name: str, scene: Mapping[str, Any], words: Mapping[Direction, Sequenc
     if idle:
         raise ConfigError(f"scene.objects.{idle[0]} takes no part in the task: leave it out.")
     _require_apart(fixtures)
-    return Task(
+    return MoveTask(
         name=name,
         role="target",
         scene=SceneSpec(tuple(fixtures.values()), tuple(objects.values())),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from sim.scene.spec import FixtureSpec, ObjectSpec, SceneSpec
+from sim.tasks.moving import Goal, MoveTask
 from sim.tasks.targets import JITTER, LEFT, RIGHT, SCALE
-from sim.tasks.task import Goal, Task
 from sim.tasks.wordings import push, put
 
 
 def _pick(
     name: str, thing: tuple[str, str], first: tuple[str, str], second: tuple[str, str], *, swapped: bool = False
-) -> Task:
+) -> MoveTask:
     """A thing goes from the first to the second place; `swapped` puts the first to the robot's right.
 
     Args:
@@ -26,7 +26,7 @@ def _pick(
         FixtureSpec(second[0], second[0], sides[1], jitter=2 * JITTER, scale=SCALE),
     )
     kind, noun = thing
-    return Task(
+    return MoveTask(
         name=name,
         role="prior",
         scene=SceneSpec(fixtures, (ObjectSpec(kind, kind),)),
@@ -44,7 +44,7 @@ CARROT_TO_BOWL = _pick("carrot_to_bowl", ("carrot", "carrot"), ("sink", "in the 
 BLOCK_TO_BIN = _pick("block_to_bin", ("block", "block"), ("rack", "on the rack"), ("bin", "in the bin"), swapped=True)
 CAN_TO_SHELF = _pick("can_to_shelf", ("can", "can"), ("bowl", "in the bowl"), ("shelf", "on the shelf"))
 
-PUSH_PUCK = Task(
+PUSH_PUCK = MoveTask(
     name="push_puck",
     role="prior",
     scene=SceneSpec(
@@ -61,7 +61,7 @@ PUSH_PUCK = Task(
     skill="push",
 )
 
-STACK_CUBE = Task(
+STACK_CUBE = MoveTask(
     name="stack_cube",
     role="prior",
     scene=SceneSpec(

@@ -11,6 +11,7 @@ from factory.device_robot import session_environment
 from factory.spec import cameras_of_judge, capture_sizes, spec_of
 from factory.twin import TwinSettings, cached_twin
 from rewards.cameras import cameras_from
+from robot.control.home import HomeRegion
 from robot.interfaces import Frame
 from robot.rollout.judging import sample_observation
 from sim.collect import collect_episode
@@ -112,9 +113,19 @@ def test_a_robot_of_devices_opens_each_once_and_shows_it_at_both_sizes(monkeypat
         "robot.rollout.environment.RobotEnv", lambda arm, cameras, clock, spec, **rest: made.update(cameras)
     )
     config = settings("robot=widowx", "reward.image_size=192")
-    model = SimpleNamespace(limits=lambda: None, require_fits=lambda limits: None)
+    model = SimpleNamespace(limits=lambda: None, require_fits=lambda limits: None, home=HomeRegion())
     monkeypatch.setattr("factory.device_robot.limits_of", lambda config: None)
     device = Device(192)
     session_environment(config, model, None, {"front": device})
     assert made["front-192px"] is device
     assert made["front"].latest(10).image.shape == (96, 96, 3)
+
+
+@pytest.mark.parametrize(("task", "opens"), [("pot_lid", True), ("candy_sweeping", False)])
+def test_a_robot_of_devices_goes_home_with_its_gripper_closed_where_the_task_keeps_a_tool(monkeypatch, task, opens):
+    made = {}
+    monkeypatch.setattr("robot.rollout.environment.RobotEnv", lambda *devices, home, **rest: made.update(home=home))
+    monkeypatch.setattr("factory.device_robot.limits_of", lambda config: None)
+    config = settings("robot=widowx", f"task={task}")
+    session_environment(config, SimpleNamespace(home=HomeRegion(speed=0.5)), None, {"front": Device(96)})
+    assert made["home"] == HomeRegion(speed=0.5, opens=opens)

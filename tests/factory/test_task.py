@@ -52,6 +52,14 @@ def test_without_a_scene_the_arm_needs_none_and_the_twin_says_what_is_missing():
     require_scene(settled("robot=widowx"))
 
 
+def test_settings_and_scene_agree_on_a_tool_in_the_gripper():
+    with initialize_config_module("configs", version_base="1.3"):
+        for task, given, right in (("candy_sweeping", "false", "true"), ("bin_vase", "true", "false")):
+            description_of(compose("collect", [f"task={task}"]))
+            with pytest.raises(ConfigError, match=f"task={task}: give task.keeps_tool={right}"):
+                description_of(compose("collect", [f"task={task}", f"++task.keeps_tool={given}"]))
+
+
 @pytest.mark.parametrize("verb", [collect, finetune, virtual_arm])
 def test_every_verb_that_needs_a_scene_says_so_before_it_does_anything(verb, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

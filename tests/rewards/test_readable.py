@@ -7,6 +7,7 @@ from helpers.small_clip import NAME, small_clip
 from rewards.backbone import load_backbone
 from rewards.readable import recorded_wordings, require_readable
 from rewards.vlm_kind import VlmKind
+from sim.captions import CAPTIONED
 from sim.tasks import TASKS, find_task
 from trajectories.errors import ConfigError
 from trajectories.manifest import describe
@@ -47,10 +48,13 @@ def test_the_embedded_tower_refuses_what_it_can_not_read(backbone, forward, back
         require_readable(backbone, goals(forward, backward))
 
 
-def test_the_embedded_tower_reads_every_task_of_the_twin(backbone):
-    for name in TASKS.own:
+def test_the_embedded_tower_reads_every_task_that_it_was_trained_on_and_no_other(backbone):
+    for name in CAPTIONED:
         instructions = find_task(name).instructions
         require_readable(backbone, {(name, direction): instructions[direction] for direction in DIRECTIONS})
+    for name in set(TASKS.own) - set(CAPTIONED):
+        with pytest.raises(ConfigError, match="never learned"):
+            require_readable(backbone, {(name, way): find_task(name).instructions[way] for way in DIRECTIONS})
 
 
 def test_a_clip_reads_any_word_but_no_more_than_77_tokens(clip):

@@ -9,7 +9,15 @@ import pytest
 from helpers.evaluated_runs import CONDITIONS
 
 from commands.evaluate.conditions import Evaluation, fits
-from commands.evaluate.evaluate import Plan, TrialResult, done_before, require_longer, table, write_results
+from commands.evaluate.evaluate import (
+    Plan,
+    TrialResult,
+    done_before,
+    require_longer,
+    summarise_trials,
+    table,
+    write_results,
+)
 from trajectories.errors import ConfigError
 
 POLICY = Path(__file__).parents[2] / "fixtures" / "written_at_106ae2a" / "pretrained"
@@ -97,3 +105,16 @@ def test_figures_under_a_shift_are_never_taken_for_those_without(tmp_path):
     assert not fits(plain, other)
     assert not fits(other, plain)
     assert fits({name: value for name, value in plain.items() if name != "arm"}, plain)  # an earlier version noted less
+
+
+def test_a_task_of_parts_has_its_mean_share_in_figures_and_table():
+    trials = [
+        TrialResult("forward", "stochastic", index, share == 1, 7, "do it", share)
+        for index, share in enumerate((1.0, 3 / 7))
+    ]
+    cells = summarise_trials(trials)
+    assert cells["forward/stochastic"]["mean_share"] == pytest.approx(5 / 7)
+    assert table(cells).endswith("71 % of the parts")
+    whole = summarise_trials([replace(trial, share=None) for trial in trials])
+    assert "mean_share" not in whole["forward/stochastic"]
+    assert "parts" not in table(whole)

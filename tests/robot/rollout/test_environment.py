@@ -191,6 +191,15 @@ def test_going_home_opens_in_place_and_rises_before_it_moves_sideways():
     assert all(command.gripper_width == 0.044 for command in arm.sent)
 
 
+def test_going_home_with_a_tool_never_opens():
+    env, arm, _ = make_env(home=HomeRegion(opens=False))
+    env.apply(action(0.5, 1, -1, gripper=-1))
+    arm.sent.clear()
+    env.go_home(np.random.default_rng(1))
+    assert len(arm.sent) > 10
+    assert all(command.gripper_width == 0.0 for command in arm.sent)
+
+
 def test_homes_differ_and_follow_the_generator():
     env, _, _ = make_env()
     homes = []

@@ -99,6 +99,7 @@ def changed(key, value):
         ("fixtures", [], "expected name"),
         ("objects.cube", {"kind": "cube"}, "takes no part"),
         ("objects.mat", {"kind": "cube"}, "name of a fixture and of an object"),
+        ("objects.sponge.kind", "open_pot", "can't grasp 'open_pot'"),
         ("moves", "cube", "moves is 'cube', expected one of sponge"),
         ("skill", "throw", "expected one of pick, push"),
         ("backward", None, "scene.backward is missing"),

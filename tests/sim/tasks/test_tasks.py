@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from sim.experts.choice import expert_for
 from sim.experts.failures import FAILURES
 from sim.experts.scripted import ScriptedExpert
 from sim.tasks import TASKS, find_task
@@ -12,10 +13,11 @@ from trajectories.registry import Registry
 from trajectories.types import DIRECTIONS
 
 
-def test_there_are_two_targets_and_at_least_six_priors():
-    roles = [task.role for task in map(find_task, TASKS.own)]
-    assert roles.count("target") == 2
-    assert roles.count("prior") >= 6
+def test_there_are_the_papers_targets_and_at_least_six_priors():
+    roles = {name: find_task(name).role for name in TASKS.own}
+    targets = {name for name, role in roles.items() if role == "target"}
+    assert {"pot_pick_place", "pot_lid", "candy_sweeping", "bin_weight", "bin_vase", "bin_bench"} <= targets
+    assert list(roles.values()).count("prior") >= 6
 
 
 @pytest.mark.parametrize("name", TASKS.own)
@@ -64,14 +66,14 @@ def test_the_same_seed_gives_the_same_start(twin):
     poses = []
     for _ in range(2):
         twin.reset("forward", np.random.default_rng(5))
-        poses.append(np.concatenate([*twin.scene.physics.body_pose(twin.task.object), twin.env.arm_state.joints]))
+        poses.append(twin.scene.physics.data.qpos.copy())
     assert np.array_equal(*poses)
 
 
 def run(twin, direction, seed, noise=0.1, failure=None, steps=40):
     rng = np.random.default_rng(seed)
     twin.reset(direction, rng)
-    expert = ScriptedExpert(twin, direction, rng, noise=noise, failure=failure)
+    expert = expert_for(twin, direction, rng, noise=noise, failure=failure)
     done = []
     for _ in range(steps):
         twin.env.apply(expert.act(twin.env.observe()))
@@ -86,8 +88,9 @@ def test_the_expert_does_every_task_both_ways(twin):
         assert sum(run(twin, direction, seed) for seed in range(4)) >= 3
 
 
-def test_failures_fail():
-    twin = make_twin("pot_pick_place", seed=3, cameras=())
+@pytest.mark.parametrize("name", ["pot_pick_place", "pot_lid", "bin_vase", "bin_bench"])
+def test_failures_fail(name):
+    twin = make_twin(name, seed=3, cameras=())
     for failure in FAILURES:
         assert not run(twin, "forward", 0, failure=failure), failure
     with pytest.raises(ConfigError, match="hover"):
@@ -103,6 +106,18 @@ def test_an_object_out_of_reach_is_lost_and_help_brings_it_back():
     assert twin.operator.trouble() is None
     twin.scene.physics.set_free_body("pot", (0.28, 0.0, 0.04), (0.7071, 0.7071, 0, 0))
     assert "fell over" in twin.operator.trouble()
+    twin.close()
+
+
+@pytest.mark.parametrize("name", ["bin_vase", "bin_bench"])
+def test_what_lies_on_its_side_in_the_bin_is_no_success(name):
+    twin = make_twin(name, seed=3, cameras=(), randomise=False)
+    twin.reset("forward", np.random.default_rng(0))
+    x, y, _ = twin.scene.fixture("bin").position
+    for quaternion, done in (((1.0, 0.0, 0.0, 0.0), True), ((0.7071, 0.7071, 0.0, 0.0), False)):
+        twin.scene.physics.set_free_body(twin.task.object, (x, y, 0.025 if quaternion[1] else 0.0035), quaternion)
+        twin.scene.clock.sleep_until_ns(twin.scene.clock.now_ns() + 1_000_000_000)
+        assert twin.success("forward") is done
     twin.close()
 
 

@@ -1,0 +1,91 @@
+"""What every scripted expert has: a generator of steps, an unsteady hand, straight motions of the tip."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from robot.control.home import action_towards
+from robot.control.pose import Pose
+from sim.experts.failures import BORDER, FAILURES, Failure
+from sim.experts.noise import ActionNoise
+from sim.twin import Twin
+from trajectories.errors import ConfigError
+from trajectories.types import Direction, Float32, Float64, Observation
+
+Step = tuple[Float32, bool]
+"""An action (7,) and whether it needs care (less noise)."""
+
+
+class Expert(ABC):
+    """Does a task's direction once; `act` gives the next action."""
+
+    def __init__(
+        self,
+        twin: Twin,
+        direction: Direction,
+        rng: np.random.Generator,
+        noise: float = 0.0,
+        failure: Failure | None = None,
+    ) -> None:
+        """Prepare for an episode that is about to start.
+
+        Args:
+            twin: The world.
+            direction: What to do.
+            rng: Draws noise and places.
+            noise: Standard deviation of the action noise; less where care is needed.
+            failure: A deliberate failure, or None.
+
+        Raises:
+            ConfigError: For an unknown failure.
+        """
+        if failure is not None and failure not in (*FAILURES, BORDER):
+            raise ConfigError(f"There is no failure {failure!r}; there are {', '.join(FAILURES)}.")
+        self._twin, self._rng, self._direction = twin, rng, direction
+        self._noise = ActionNoise(noise)
+        self._failure = failure
+        self._grip = 1.0
+        self._steps: Iterator[Step] | None = None
+
+    def act(self, observation: Observation) -> Float32:
+        """The next action, float32 (7,), with noise."""
+        del observation  # a person looks at the scene, not through the robot's camera
+        if self._steps is None:
+            self._steps = self._skill()
+        action, careful = next(self._steps)
+        return self._noise.apply(action, self._rng, careful=careful)
+
+    @abstractmethod
+    def _skill(self) -> Iterator[Step]:
+        """All steps of the task; begun with the first action."""
+
+    def _rest(self) -> Iterator[Step]:
+        while True:
+            yield self._stay(), True
+
+    @property
+    def _target(self) -> Pose:
+        return self._twin.env.target.pose
+
+    def _level(self, xy: Float64, z: float) -> Pose:
+        yaw = float(self._target.rpy[2])
+        return Pose.of((float(xy[0]), float(xy[1]), z), (0.0, 0.0, yaw))
+
+    def _stay(self) -> Float32:
+        return np.array([0, 0, 0, 0, 0, 0, self._grip], dtype=np.float32)
+
+    def _approach(self, goal: Callable[[], Pose], *, careful: bool, tolerance: float) -> Iterator[Step]:
+        """Straight towards `goal()` until the target is within `tolerance` (m) of it; at least one step."""
+        for _ in range(14):
+            wanted = goal()
+            speed = 0.7 if careful else 1.0
+            action, _ = action_towards(
+                self._target, wanted, self._twin.env.robot_spec.action_scale, speed, self._grip > 0
+            )
+            yield action, careful
+            miss = np.abs(goal().position - self._target.position)
+            if float(miss.max()) < tolerance:
+                return
