@@ -10,11 +10,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from robot.arms.model import ArmModel
 from robot.arms.wx250s import WX250S
-from trajectories.errors import ConfigError
+from trajectories.errors import ConfigError, SafetyError
 from trajectories.numbers import NS_PER_S
 from trajectories.types import Bool, Float64
 
 TIP_SITE = "tip"
+_UNSTABLE = tuple(getattr(mujoco.mjtWarning, f"mjWARN_BADQ{what}") for what in ("POS", "VEL", "ACC"))
+"""What MuJoCo warns of before it resets a state that has become impossible."""
 
 
 class Physics:
@@ -50,6 +52,7 @@ class Physics:
         self._kinematics_stale = True
         self._contacts_stale = True
         self._foreseen: mujoco.MjData | None = None
+        self._unstable = ""
         self._geoms: dict[str, Bool] = {}
         self._bodies: dict[str, int] = {model.body(i).name: i for i in range(model.nbody)}
         self._tip = model.site(tip).id
@@ -67,7 +70,13 @@ class Physics:
         return self._revision
 
     def step_until(self, t_ns: int) -> None:
-        """Advance to the first physics step at or after `t_ns`; does nothing when that is past."""
+        """Advance to the first physics step at or after `t_ns`; does nothing when that is past.
+
+        Raises:
+            SafetyError: When the simulation has become unstable, from then on until `reset`.
+        """
+        if self._unstable:
+            raise SafetyError(self._unstable)
         steps = -((self._now_ns - t_ns) // self._step_ns)
         if steps <= 0:
             return
@@ -75,6 +84,7 @@ class Physics:
         self._now_ns += steps * self._step_ns
         self._revision += 1
         self._kinematics_stale = True
+        self._require_stable()
 
     def changed(self) -> None:
         """Note that the model or the state was edited by hand."""
@@ -89,6 +99,8 @@ class Physics:
         elif self._kinematics_stale:
             mujoco.mj_kinematics(self.model, self.data)
             mujoco.mj_camlight(self.model, self.data)
+            if self.model.nflex:
+                mujoco.mj_flex(self.model, self.data)
         self._kinematics_stale = self._contacts_stale = False
 
     # -- questions ----------------------------------------------------------------------------------
@@ -117,13 +129,25 @@ class Physics:
         Returns:
             Of each, position (3,) in m and unit quaternion (4,) w first, in the base frame.
         """
+        foreseen = self.ahead(ahead_ns)
+        mujoco.mj_kinematics(self.model, foreseen)
+        indices = [self.body_id(name) for name in names]
+        return [(foreseen.xpos[index].copy(), foreseen.xquat[index].copy()) for index in indices]
+
+    def ahead(self, ahead_ns: int) -> mujoco.MjData:
+        """The state that will be if the servos keep their present goals; the world itself stays as it is.
+
+        Args:
+            ahead_ns: How far ahead, ns of simulated time, rounded up to whole physics steps.
+
+        Returns:
+            Joint positions and velocities of then; valid until the next call of this or of `foresee`.
+        """
         if self._foreseen is None:
             self._foreseen = mujoco.MjData(self.model)
         mujoco.mj_copyData(self._foreseen, self.model, self.data)
         mujoco.mj_step(self.model, self._foreseen, nstep=-(-ahead_ns // self._step_ns))
-        mujoco.mj_kinematics(self.model, self._foreseen)
-        indices = [self.body_id(name) for name in names]
-        return [(self._foreseen.xpos[index].copy(), self._foreseen.xquat[index].copy()) for index in indices]
+        return self._foreseen
 
     def gripper_width(self) -> float:
         """Gap between the fingers, m; a little below 0 where they press on each other."""
@@ -154,7 +178,7 @@ class Physics:
         Raises:
             ConfigError: When there is no such geom or body.
         """
-        a, b = self._geom_mask(first), self._geom_mask(second)
+        a, b = self.geoms_of(first), self.geoms_of(second)
         if self._contacts_stale:
             self.refresh()
         pairs = self.data.contact.geom
@@ -162,6 +186,13 @@ class Physics:
             return False
         left, right = pairs[:, 0], pairs[:, 1]
         return bool(((a[left] & b[right]) | (b[left] & a[right])).any())
+
+    def geoms_of(self, name: str) -> Bool:
+        """Bool (geoms,) which geoms are meant by a name, as of `in_contact`; not to be changed."""
+        mask = self._geoms.get(name)
+        if mask is None:
+            mask = self._geoms[name] = self._find_geoms(name)
+        return mask
 
     def body_id(self, name: str) -> int:
         """Index of a body.
@@ -232,7 +263,19 @@ class Physics:
     def reset(self) -> None:
         """Forget velocities and warm starts; bodies go where compiled, the arm to neutral. Time goes on."""
         mujoco.mj_resetData(self.model, self.data)
+        self._unstable = ""
         self.set_arm(self.arm.ready, self.arm.opening)
+
+    def _require_stable(self) -> None:
+        """Latch what MuJoCo would only warn of: it resets an impossible state by itself and goes on."""
+        warnings = [self.data.warning[kind] for kind in _UNSTABLE]
+        if any(warning.number for warning in warnings):
+            where = next(warning.lastinfo for warning in warnings if warning.number)
+            self._unstable = (
+                f"The twin's physics became unstable before {self._now_ns / NS_PER_S:.3f} s (degree of freedom {where})"
+                " and MuJoCo reset its state: nothing since then can be trusted. Reset the scene."
+            )
+            raise SafetyError(self._unstable)
 
     # -- names --------------------------------------------------------------------------------------
     def _free_addresses(self, name: str) -> tuple[int, int]:
@@ -240,12 +283,6 @@ class Physics:
         if joint < 0 or self.model.jnt_type[joint] != mujoco.mjtJoint.mjJNT_FREE:
             raise ConfigError(f"Body {name!r} has no free joint, so that it can't be placed by hand.")
         return int(self.model.jnt_qposadr[joint]), int(self.model.jnt_dofadr[joint])
-
-    def _geom_mask(self, name: str) -> Bool:
-        mask = self._geoms.get(name)
-        if mask is None:
-            mask = self._geoms[name] = self._find_geoms(name)
-        return mask
 
     def _find_geoms(self, name: str) -> NDArray[np.bool_]:
         mask = np.zeros(self.model.ngeom, dtype=bool)

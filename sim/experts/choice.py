@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sim.experts.cloth import ClothExpert
 from sim.experts.expert import Expert
 from sim.experts.failures import Failure
 from sim.experts.scripted import ScriptedExpert
@@ -17,6 +18,7 @@ _EXPERTS: dict[str, type[Expert]] = {
     "stack": StackExpert,
     "door": DoorExpert,
     "sweep": SweepExpert,
+    "cloth": ClothExpert,
 }
 
 

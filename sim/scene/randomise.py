@@ -8,10 +8,11 @@ import mujoco
 import numpy as np
 
 from sim.physics import Physics
+from sim.scene.cloth import WEAVES
 from sim.scene.fixtures import FIXTURES
 from sim.scene.objects import OBJECTS
 from sim.scene.shapes import OBJECT_FRICTION, PAD_PRIORITY, Shape, tint
-from sim.scene.spec import Colour, SceneSpec, Variation
+from sim.scene.spec import ClothSpec, Colour, SceneSpec, Variation
 from sim.scene.surroundings import (
     FRONT_POSITION,
     FRONT_TARGET,
@@ -66,6 +67,7 @@ class SceneRandomiser:
         self._light_diffuse: Float64 = model.light_diffuse.copy()
         self._pads = np.flatnonzero(model.geom_priority == PAD_PRIORITY)
         self._pad_friction: Float64 = model.geom_friction[self._pads, 0].copy()
+        self._cloth_friction = 0.0 if spec.cloth is None else float(model.flex_friction[0, 0])
         self._tables = [model.material(name).id for name in TABLES]
         self._materials = [model.material(name).id for name in OBJECT_MATERIALS]
         self._scales = {o.name: o.size[1] for o in spec.objects}
@@ -83,6 +85,8 @@ class SceneRandomiser:
         self._draw_fixtures(rng)
         self._draw_objects(rng)
         self._draw_pads(rng)
+        if self._spec.cloth is not None:
+            self._draw_cloth(self._spec.cloth, rng)
         mujoco.mj_setConst(self._model, self._scratch)
         self._physics.changed()
 
@@ -125,6 +129,15 @@ class SceneRandomiser:
         """What the grip holds by: a contact takes the pads' friction, not the object's."""
         factor = 1 + rng.uniform(-1, 1) * self._variation.friction
         self._model.geom_friction[self._pads, 0] = self._pad_friction * factor
+
+    def _draw_cloth(self, spec: ClothSpec, rng: np.random.Generator) -> None:
+        """Colour, weave and how slippery it is."""
+        model, vary = self._model, self._variation
+        flex = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_FLEX, spec.name)
+        shift = rng.uniform(-1, 1, 3) * spec.colour_range + _shift(rng, 3, vary.least_colour) * 0.5 * vary.colour
+        model.flex_rgba[flex, :3] = np.clip(np.asarray(spec.colour) + shift, 0.05, 0.98)
+        model.flex_matid[flex] = model.material(WEAVES[int(rng.integers(len(WEAVES)))]).id
+        model.flex_friction[flex, 0] = self._cloth_friction * (1 + rng.uniform(-1, 1) * vary.friction)
 
     def _paint(self, part: _Part, rng: np.random.Generator) -> None:
         vary = self._variation

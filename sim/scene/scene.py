@@ -19,6 +19,8 @@ from robot.arms.wx250s import WX250S
 from sim.devices import SimArm, SimCamera, SimClock
 from sim.physics import Physics
 from sim.rendering import SceneRenderer
+from sim.scene.cloth import add_cloth
+from sim.scene.cloth_state import Cloth
 from sim.scene.fixtures import FIXTURES
 from sim.scene.objects import OBJECTS, ObjectKind
 from sim.scene.randomise import SceneRandomiser
@@ -29,6 +31,8 @@ from trajectories.errors import ConfigError
 
 _ROOT = 0.03
 """How far fixtures reach into the table, m."""
+_CLOTH_AT = (0.28, 0.0)
+"""Where a cloth lies until its task puts it somewhere, m."""
 
 
 class Scene:
@@ -67,6 +71,7 @@ class Scene:
         self.physics = Physics(_compile(spec, arm), arm)
         self.arm = SimArm(self.physics)
         self.clock = SimClock(self.physics)
+        self._cloth = None if spec.cloth is None else Cloth(self.physics, spec.cloth)
         self._randomiser = SceneRandomiser(self.physics, spec, variation or Variation())
         self._renderers: dict[tuple[int, int], SceneRenderer] = {}
         if randomise:
@@ -150,6 +155,17 @@ class Scene:
             lip=(kind.lip[0] * scale, kind.lip[1] * scale),
         )
 
+    @property
+    def cloth(self) -> Cloth:
+        """The cloth.
+
+        Raises:
+            ConfigError: When there is none.
+        """
+        if self._cloth is None:
+            raise ConfigError("There is no cloth in the scene; give its SceneSpec one.")
+        return self._cloth
+
     def surface_height(self, x: float, y: float) -> float:
         """Height (m) that something put down at (x, y) stands at: a fixture's floor, or 0 for the table."""
         inside = (self.fixture(name) for name in self._fixtures)
@@ -176,6 +192,8 @@ class Scene:
     def _put_back(self) -> None:
         for item in self.spec.objects:
             self.place(item.name, (*item.position, self.surface_height(*item.position)), 0.0)
+        if self._cloth is not None:
+            self._cloth.put(self._cloth.lay(_CLOTH_AT, 0.0))
 
     def _fixture_spec(self, name: str) -> FixtureSpec:
         if name not in self._fixtures:
@@ -191,14 +209,17 @@ class Scene:
 def _compile(spec: SceneSpec, arm: ArmModel) -> mujoco.MjModel:
     """Compile the arm, the table and what the spec adds."""
     names = [fixture.name for fixture in spec.fixtures] + [item.name for item in spec.objects]
+    names += [] if spec.cloth is None else [spec.cloth.name]
     if len(set(names)) != len(names):
-        raise ConfigError(f"Fixtures and objects of a scene need different names; got {names}.")
+        raise ConfigError(f"Fixtures, objects and cloth of a scene need different names; got {names}.")
     model = mujoco.MjSpec.from_file(str(arm.mjcf))
     add_surroundings(model)
     for fixture in spec.fixtures:
         _add_fixture(model, fixture)
     for item in spec.objects:
         _add_object(model, item)
+    if spec.cloth is not None:
+        add_cloth(model, spec.cloth)
     return model.compile()
 
 

@@ -55,11 +55,35 @@ class ObjectSpec:
 
 
 @dataclass(frozen=True)
+class ClothSpec:
+    """A rectangular cloth with a tag on the middle of its near edge, the one far from the arm.
+
+    Attributes:
+        name: Name of the body of its tag, which is gripped; its other nodes are `<name>/<index>`.
+        size: (x, y) lying flat, m.
+        colour: RGB 0 ... 1.
+        colour_range: Largest shift of each colour channel at `Scene.randomise`.
+    """
+
+    name: str
+    size: tuple[float, float] = (0.14, 0.17)
+    colour: Colour = (0.74, 0.78, 0.40)
+    colour_range: float = 0.25
+
+
+@dataclass(frozen=True)
 class SceneSpec:
-    """A table with fixtures and objects; names are unique."""
+    """A table with fixtures and objects; names are unique.
+
+    Attributes:
+        fixtures: What stays.
+        objects: What can be picked up.
+        cloth: What lies there, or None.
+    """
 
     fixtures: tuple[FixtureSpec, ...]
     objects: tuple[ObjectSpec, ...]
+    cloth: ClothSpec | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,8 @@ A new one is one entry here and one YAML in `configs/task`. Packages outside add
 from __future__ import annotations
 
 from sim.tasks import priors, sweeping, targets
+from sim.tasks.cloth_folding import CLOTH_FOLDING
+from sim.tasks.cube_covering import CUBE_COVERING
 from sim.tasks.moving import Goal, MoveTask
 from sim.tasks.task import Task
 from trajectories.errors import ConfigError
@@ -19,6 +21,8 @@ _OWN: tuple[Task, ...] = (
     targets.BIN_WEIGHT,
     targets.BIN_VASE,
     targets.BIN_BENCH,
+    CLOTH_FOLDING,
+    CUBE_COVERING,
     priors.CUBE_TO_PLATE,
     priors.CAN_TO_RACK,
     priors.SPONGE_TO_SINK,

@@ -13,7 +13,7 @@ from sim.scene.spec import SceneSpec
 from trajectories.errors import ConfigError
 from trajectories.types import Direction, Float64
 
-Skill = Literal["pick", "push", "lift", "stack", "door"]
+Skill = Literal["pick", "push", "lift", "stack", "door", "cloth"]
 Spread = Literal["narrow", "wide"]
 Role = Literal["target", "prior"]
 

@@ -16,7 +16,16 @@ from trajectories.types import DIRECTIONS
 def test_there_are_the_papers_targets_and_at_least_six_priors():
     roles = {name: find_task(name).role for name in TASKS.own}
     targets = {name for name, role in roles.items() if role == "target"}
-    assert {"pot_pick_place", "pot_lid", "candy_sweeping", "bin_weight", "bin_vase", "bin_bench"} <= targets
+    assert {
+        "pot_pick_place",
+        "pot_lid",
+        "candy_sweeping",
+        "bin_weight",
+        "bin_vase",
+        "bin_bench",
+        "cloth_folding",
+    } <= targets
+    assert "cube_covering" in targets
     assert list(roles.values()).count("prior") >= 6
 
 
