@@ -65,7 +65,7 @@ def test_every_verb_explains_its_settings(verb):
     text = verb_help(verb)
     assert VERBS[verb].summary in text
     assert "machinery" not in text
-    assert ("task=bin_weight" in text) == (VERBS[verb].config_module == "configs")
+    assert ("|pot_pick_place|" in text) == (VERBS[verb].config_module == "configs")
 
 
 @pytest.mark.parametrize("name", METHODS.own)
