@@ -42,6 +42,11 @@ class HomeLook:
         return _surely(self.tried) and not self.undone.above
 
     @property
+    def in_doubt(self) -> bool:
+        """Whether nobody can say if the episode's goal is reached."""
+        return self.tried.unsure and not self.undone.above
+
+    @property
     def not_done(self) -> bool:
         """Whether the scene surely is as the other direction leaves it."""
         return _surely(self.undone) and not self.tried.above
@@ -83,7 +88,7 @@ def settled(judged: Outcome, look: HomeLook, *, creditable: bool) -> Outcome:
         return "success"
     if look.not_done:
         return "unknown" if judged == "success" else "failure"
-    return judged
+    return "unknown" if judged == "failure" and look.in_doubt and creditable else judged
 
 
 def look_from_home(

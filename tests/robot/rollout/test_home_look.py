@@ -11,6 +11,7 @@ from trajectories.errors import SafetyError, StaleDataError
 from trajectories.kinds import FROM_HOME_KEY, UNSURE_KEY, referee_of, was_unsure
 
 YES, NO = RewardReading(0.9, True, True), RewardReading(0.1, False)
+NEAR = RewardReading(0.45, False, unsure=True)
 DOUBTFUL, HALF = RewardReading(0.9, True, True, unsure=True), RewardReading(0.7, False, True)
 
 
@@ -26,7 +27,9 @@ DOUBTFUL, HALF = RewardReading(0.9, True, True, unsure=True), RewardReading(0.7,
         (NO, HALF, "success", "failure", "unknown"),
         (YES, HALF, "success", "failure", "unknown"),
         (HALF, YES, "success", "failure", "unknown"),
-        (DOUBTFUL, NO, "success", "failure", "unknown"),
+        (DOUBTFUL, NO, "success", "unknown", "unknown"),
+        (NEAR, NO, "success", "unknown", "unknown"),
+        (NEAR, YES, "unknown", "failure", "failure"),
         (NO, DOUBTFUL, "success", "failure", "unknown"),
     ],
 )
@@ -35,7 +38,8 @@ def test_only_a_sure_look_changes_an_outcome(tried, undone, of_success, of_failu
     for judged, stands in (("success", of_success), ("failure", of_failure), ("unknown", of_unsure)):
         assert settled(judged, look, creditable=True) == stands
         # such as what the gripper still held, which was let go by going home, not by the policy
-        assert settled(judged, look, creditable=False) == (judged if stands == "success" else stands)
+        kept = judged if "success" in (judged, stands) and stands != "unknown" else stands
+        assert settled(judged, look, creditable=False) == ("failure" if judged == "failure" else kept)
 
 
 class Scene:
