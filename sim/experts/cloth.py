@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from robot.control.pose import Pose
-from sim.experts.failures import BORDER, FAILURES, Failure
-from sim.experts.noise import ActionNoise
-from sim.experts.scripted import CARRY_Z, CLEARANCE, RETREAT_Z, ScriptedExpert, Step
+from sim.experts.expert import Expert, Step
+from sim.experts.failures import BORDER, Failure
+from sim.experts.scripted import CARRY_Z, CLEARANCE, RETREAT_Z
 from sim.tasks.cloth import TAG_X, TAG_Y, ClothTask
 from sim.twin import Twin
 from trajectories.errors import ConfigError
@@ -25,7 +25,7 @@ _BESIDE = 0.04
 _TAG_WIDTH = 0.008
 
 
-class ClothExpert(ScriptedExpert):
+class ClothExpert(Expert):
     """Takes the tag, carries it to its goal and lets go; again if the cloth doesn't lie as it should.
 
     Failures: "miss" closes beside the tag and moves on empty; "drop" lets go on the way; "wrong_place" lays the tag
@@ -41,19 +41,15 @@ class ClothExpert(ScriptedExpert):
         noise: float = 0.0,
         failure: Failure | None = None,
     ) -> None:
-        """Prepare for an episode that is about to start; see `ScriptedExpert`, which moves a solid object.
+        """Prepare for an episode that is about to start; arguments as of `Expert`.
 
         Raises:
             ConfigError: For an unknown failure or a task without a cloth.
         """
-        if failure is not None and failure not in (*FAILURES, BORDER):
-            raise ConfigError(f"There is no failure {failure!r}; there are {', '.join(FAILURES)}.")
+        super().__init__(twin, direction, rng, noise, failure)
         if not isinstance(twin.task, ClothTask):
             raise ConfigError(f"The task {twin.task.name!r} has no cloth; take the expert of its skill.")
         self._cloth_task: ClothTask = twin.task
-        self._twin, self._direction, self._rng = twin, direction, rng
-        self._noise, self._failure, self._grip = ActionNoise(noise), failure, 1.0
-        self._steps = self._skill()
 
     def _skill(self) -> Iterator[Step]:
         while True:
