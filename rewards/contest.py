@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rewards.frames import OTHER, label_frames, label_missed
+from rewards.frames import OTHER, label_frames
 from rewards.kind import LoadedReward, observations_of
 from robot.interfaces import ConcludingReward
 from trajectories.types import Episode
@@ -65,7 +65,7 @@ def mistakes_of(judge: LoadedReward, episodes: Iterable[Episode]) -> Mistakes:
         elif stop is None:
             false_not_done += 1
         else:
-            labels = label_missed(len(episode)) if was_missed(episode) else label_frames(len(episode), "success")
+            labels = label_frames(len(episode), "success", missed=was_missed(episode))
             false_done += bool(labels[stop] == OTHER)
     return Mistakes(false_done, false_not_done, count)
 

@@ -29,7 +29,7 @@ def label_aftermath(length: int, outcome: str) -> NDArray[np.int8]:
 
 
 def label_missed(length: int, success_frames: int = 3) -> NDArray[np.int8]:
-    """Labels of the T + 1 observations of a success that its judge missed and a person saw.
+    """Labels of the T + 1 observations of a success that its judge missed, and a person or the look from home saw.
 
     When it was done nobody said, so only the last `success_frames` are labelled.
 
@@ -45,7 +45,9 @@ def label_missed(length: int, success_frames: int = 3) -> NDArray[np.int8]:
     return labels
 
 
-def label_frames(length: int, outcome: str, success_frames: int = 3, gap: int = 4) -> NDArray[np.int8]:
+def label_frames(
+    length: int, outcome: str, success_frames: int = 3, gap: int = 4, *, missed: bool = False
+) -> NDArray[np.int8]:
     """Labels of the T + 1 observations of an episode under its own instruction.
 
     The last `success_frames` of a success are positive, as in RoboFuME; the `gap` frames before them are
@@ -57,6 +59,7 @@ def label_frames(length: int, outcome: str, success_frames: int = 3, gap: int = 
         outcome: "success", "failure" or "unknown".
         success_frames: Positive frames at the end of a success.
         gap: Frames before those that are left out.
+        missed: Whether the episode's judge had not seen the success happen; see `label_missed`.
 
     Returns:
         int8 (T + 1,): 1 success, 0 other, -1 unknown.
@@ -70,6 +73,8 @@ def label_frames(length: int, outcome: str, success_frames: int = 3, gap: int = 
             f"expected "
             "'success', 'failure' or 'unknown', at least one success frame and no negative gap."
         )
+    if missed and outcome == "success":
+        return label_missed(length, success_frames)
     labels = np.full(length + 1, UNKNOWN, dtype=np.int8)
     if outcome == "failure":
         labels[:] = OTHER

@@ -13,7 +13,7 @@ from rewards.augment import augment
 from rewards.backbone import Backbone
 from rewards.classifier import ImageFeatures, frames_that_count, image_features, views_of
 from rewards.config import RewardConfig
-from rewards.frames import OTHER, SUCCESS, UNKNOWN, label_aftermath, label_frames, label_missed
+from rewards.frames import OTHER, SUCCESS, UNKNOWN, label_aftermath, label_frames
 from rewards.windows import Windows, window_rows
 from trajectories.errors import ConfigError
 from trajectories.kinds import AFTERMATH, kind_of, parent_of
@@ -130,10 +130,9 @@ class _Gathering:
         after = kind_of(episode) == AFTERMATH
         if after:
             labels = label_aftermath(len(episode), episode.outcome)
-        elif was_missed(episode):
-            labels = label_missed(len(episode), config.success_frames)
         else:
-            labels = label_frames(len(episode), episode.outcome, config.success_frames, config.gap)
+            missed = was_missed(episode)
+            labels = label_frames(len(episode), episode.outcome, config.success_frames, config.gap, missed=missed)
         counts = frames_that_count(episode.proprio, self.spec, config.require_open_gripper)
         sample = self._sample(labels)
         kept = np.arange(len(labels)) if episode.task == self.task else sample

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rewards.certificate import highest_rate, lowest_rate
-from rewards.frames import SUCCESS, UNKNOWN, label_aftermath, label_frames, label_missed
+from rewards.frames import SUCCESS, UNKNOWN, label_aftermath, label_frames
 from rewards.intervals import CONFIDENCE, JudgedFrames
 from rewards.kind import LoadedReward, Seen, observations_of, readings_of
 from robot.interfaces import ConcludingReward
@@ -123,9 +123,7 @@ def judged_store(
         if kind_of(episode) == AFTERMATH:
             labels, kind = label_aftermath(len(episode), outcome), AFTERMATH
         else:
-            labels = label_frames(len(episode), outcome, success_frames, gap)
-            if was_missed(episode):
-                labels = label_missed(len(episode), success_frames)
+            labels = label_frames(len(episode), outcome, success_frames, gap, missed=was_missed(episode))
             kind = "success" if outcome == "success" else f"failure: {episode.metadata.get('failure') or 'other'}"
         rows = [int(row) for row in (labels != UNKNOWN).nonzero()[0]]
         groups = {"kind": kind, "camera": reward.camera, "direction": episode.direction}

@@ -295,3 +295,10 @@ class Physics:
             if int(self.model.body_parentid[body]) in inside:
                 inside.add(body)
         return np.isin(self.model.geom_bodyid, list(inside))
+
+
+def rotation(quaternion: Float64) -> Float64:
+    """Rotation matrix (3, 3) of a unit quaternion (4,), w first."""
+    matrix = np.empty(9)
+    mujoco.mju_quat2Mat(matrix, quaternion)
+    return matrix.reshape(3, 3)

@@ -9,12 +9,11 @@ import numpy as np
 
 from robot.control.pose import Pose
 from sim.experts.expert import Expert, Step
-from sim.experts.failures import BORDER, Failure
+from sim.experts.failures import BORDER
 from sim.experts.scripted import CARRY_Z, CLEARANCE, RETREAT_Z
 from sim.tasks.cloth import TAG_X, TAG_Y, ClothTask
-from sim.twin import Twin
 from trajectories.errors import ConfigError
-from trajectories.types import Direction, Float64
+from trajectories.types import Float64
 
 _ABOVE_TAG, _LAY_Z = 0.005, 0.019
 """Height of the tip over the tag's middle when it grips, so that no cloth gets between the pads, and over the table
@@ -33,23 +32,10 @@ class ClothExpert(Expert):
     down and never lets go.
     """
 
-    def __init__(
-        self,
-        twin: Twin,
-        direction: Direction,
-        rng: np.random.Generator,
-        noise: float = 0.0,
-        failure: Failure | None = None,
-    ) -> None:
-        """Prepare for an episode that is about to start; arguments as of `Expert`.
-
-        Raises:
-            ConfigError: For an unknown failure or a task without a cloth.
-        """
-        super().__init__(twin, direction, rng, noise, failure)
-        if not isinstance(twin.task, ClothTask):
-            raise ConfigError(f"The task {twin.task.name!r} has no cloth; take the expert of its skill.")
-        self._cloth_task: ClothTask = twin.task
+    def _prepare(self) -> None:
+        if not isinstance(self._twin.task, ClothTask):
+            raise ConfigError(f"The task {self._twin.task.name!r} has no cloth; take the expert of its skill.")
+        self._cloth_task: ClothTask = self._twin.task
 
     def _skill(self) -> Iterator[Step]:
         while True:

@@ -40,7 +40,7 @@ class Expert(ABC):
             failure: A deliberate failure, or None.
 
         Raises:
-            ConfigError: For an unknown failure.
+            ConfigError: For an unknown failure, or a task that isn't this expert's.
         """
         if failure is not None and failure not in (*FAILURES, BORDER):
             raise ConfigError(f"There is no failure {failure!r}; there are {', '.join(FAILURES)}.")
@@ -49,6 +49,15 @@ class Expert(ABC):
         self._failure = failure
         self._grip = 1.0
         self._steps: Iterator[Step] | None = None
+        self._prepare()
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Look at the task and draw what is drawn beforehand.
+
+        Raises:
+            ConfigError: For a task that isn't this expert's.
+        """
 
     def act(self, observation: Observation) -> Float32:
         """The next action, float32 (7,), with noise."""

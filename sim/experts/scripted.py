@@ -11,12 +11,11 @@ import numpy as np
 from robot.control.home import action_towards
 from robot.control.pose import Pose
 from sim.experts.expert import Expert, Step
-from sim.experts.failures import BORDER, Failure
+from sim.experts.failures import BORDER
 from sim.tasks.borders import border_place, last_across
 from sim.tasks.moving import moving
 from sim.tasks.task import yaw_of
-from sim.twin import Twin
-from trajectories.types import Direction, Float64
+from trajectories.types import Float64
 
 CLEARANCE = 0.045
 """Height above the grasp from which the gripper descends, m."""
@@ -42,36 +41,16 @@ _NEAR_BORDER = 0.010
 class ScriptedExpert(Expert):
     """Does a task's direction once; `act` gives the next action. Retries when it loses the object."""
 
-    def __init__(
-        self,
-        twin: Twin,
-        direction: Direction,
-        rng: np.random.Generator,
-        noise: float = 0.0,
-        failure: Failure | None = None,
-    ) -> None:
-        """Prepare for an episode that is about to start.
-
-        Args:
-            twin: The world.
-            direction: What to do.
-            rng: Draws noise and places.
-            noise: Standard deviation of the action noise; halved while grasping and placing.
-            failure: A deliberate failure, or None.
-
-        Raises:
-            ConfigError: For an unknown failure, or a task that moves no single object.
-        """
-        super().__init__(twin, direction, rng, noise, failure)
-        self._task = moving(twin.task)
+    def _prepare(self) -> None:
+        self._task = moving(self._twin.task)
         self._object = self._task.object
-        goal = self._task.goals[direction]
+        goal = self._task.goals[self._direction]
         self._goal_object, self._goal_fixture = goal.on_top_of, goal.fixture
-        self._goal = self._task.goal_place(twin.scene, rng, goal)
-        if failure in ("edge", BORDER):
+        self._goal = self._task.goal_place(self._twin.scene, self._rng, goal)
+        if self._failure in ("edge", BORDER):
             self._goal = self._edge_of(goal.fixture)
-        elif failure == "wrong_place":
-            self._goal = self._task.free_place(twin.scene, rng, self._object, avoid=goal.fixture)
+        elif self._failure == "wrong_place":
+            self._goal = self._task.free_place(self._twin.scene, self._rng, self._object, avoid=goal.fixture)
 
     # -- skills ----------------------------------------------------------------------------------------------------
     def _skill(self) -> Iterator[Step]:

@@ -9,12 +9,11 @@ import numpy as np
 from robot.control.home import action_towards
 from robot.control.pose import Pose
 from sim.experts.expert import Expert, Step
-from sim.experts.failures import BORDER, Failure
+from sim.experts.failures import BORDER
 from sim.scene.spec import FixtureInfo
 from sim.tasks.sweeping import SweepTask
-from sim.twin import Twin
 from trajectories.errors import ConfigError
-from trajectories.types import Direction, Float64
+from trajectories.types import Float64
 
 _OVER, _AIR = 0.034, 0.0025
 """How far the blade is above the tray's floor on the way, and while it sweeps, m."""
@@ -41,39 +40,19 @@ class SweepExpert(Expert):
     lane. With `BORDER` the last ones lie within a centimetre of where the side begins.
     """
 
-    def __init__(
-        self,
-        twin: Twin,
-        direction: Direction,
-        rng: np.random.Generator,
-        noise: float = 0.0,
-        failure: Failure | None = None,
-    ) -> None:
-        """Prepare for an episode that is about to start.
-
-        Args:
-            twin: The world.
-            direction: What to do.
-            rng: Draws noise and places.
-            noise: Standard deviation of the action noise; less near the tray.
-            failure: A deliberate failure, or None.
-
-        Raises:
-            ConfigError: For an unknown failure, or a task in which nothing is swept.
-        """
-        super().__init__(twin, direction, rng, noise, failure)
-        if not isinstance(twin.task, SweepTask):
-            raise ConfigError(f"Nothing is swept in {twin.task.name}.")
-        self._task = twin.task
+    def _prepare(self) -> None:
+        if not isinstance(self._twin.task, SweepTask):
+            raise ConfigError(f"Nothing is swept in {self._twin.task.name}.")
+        self._task = self._twin.task
         self._grip = -1.0
-        self._side = self._task.sides[direction]
+        self._side = self._task.sides[self._direction]
         self._hang = self._hanging()
         beyond = {
-            "edge": -float(rng.uniform(0.003, 0.012)),
-            "wrong_place": -self._task.beyond + float(rng.uniform(-0.01, 0.01)),
-            BORDER: float(rng.uniform(-0.01, 0.01)),
+            "edge": -float(self._rng.uniform(0.003, 0.012)),
+            "wrong_place": -self._task.beyond + float(self._rng.uniform(-0.01, 0.01)),
+            BORDER: float(self._rng.uniform(-0.01, 0.01)),
         }
-        self._until = self._task.beyond + beyond.get(failure or "", _FURTHER)
+        self._until = self._task.beyond + beyond.get(self._failure or "", _FURTHER)
 
     def _skill(self) -> Iterator[Step]:
         if self._failure == "hover":

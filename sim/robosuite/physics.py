@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from robot.arms.wx250s import WX250S
-from sim.physics import Physics
+from sim.physics import Physics, rotation
 from sim.robosuite.widowx import BASE_X, TABLE_Z
 from trajectories.errors import ConfigError
 from trajectories.types import Float64
@@ -108,9 +108,8 @@ def upright(quaternion: Float64) -> Float64:
     Returns:
         (4,).
     """
-    flat = np.zeros(9)
-    mujoco.mju_quat2Mat(flat, quaternion)
-    axes = np.concatenate([flat.reshape(3, 3).T, -flat.reshape(3, 3).T])  # the six normals of its faces
+    faces = rotation(quaternion).T
+    axes = np.concatenate([faces, -faces])  # the six normals of its faces
     z = axes[np.argmax(axes[:, 2])]
     across = axes[np.abs(axes @ z) < 0.5]
     x = across[np.argmax(across[:, 0])]

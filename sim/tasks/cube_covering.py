@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import mujoco
 import numpy as np
 
+from sim.physics import rotation
 from sim.scene.cloth import RADIUS, ROWS
 from sim.scene.scene import Scene
 from sim.scene.spec import ClothSpec, ObjectSpec, SceneSpec
@@ -106,13 +106,6 @@ class CubeCovering(ClothTask):
         above, height = scene.cloth.covered(self._outline(scene, 0.0))
         top = float(self._middle(scene)[2]) + scene.object(CUBE).height / 2
         return above & (height > top - TOP_TOLERANCE)
-
-
-def rotation(quaternion: Float64) -> Float64:
-    """Rotation matrix (3, 3) of a unit quaternion (4,), w first."""
-    matrix = np.empty(9)
-    mujoco.mju_quat2Mat(matrix, quaternion)
-    return matrix.reshape(3, 3)
 
 
 CUBE_COVERING = CubeCovering(
