@@ -13,9 +13,9 @@ import torch
 from rewards.backbone import Backbone
 from rewards.calibration import Calibration, Threshold
 from rewards.classifier import Member, SuccessClassifier
+from rewards.decision import stored_home
 from rewards.doubt import DoubtRules, SceneDistance
 from rewards.folder import JSON, read_folder, write_folder
-from rewards.home import stored_home
 from rewards.temporal import TimeNet
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import RobotSpec

@@ -11,9 +11,7 @@ import torch
 from torch import Tensor
 
 from rewards.classifier import ImageFeatures, SuccessClassifier, image_features, views_of
-from rewards.debounce import Debounce
-from rewards.doubt import Doubt
-from rewards.home import View, home_view
+from rewards.decision import decisions
 from rewards.threads import computing_with
 from rewards.windows import Windows, last_window
 from robot.interfaces import RewardReading
@@ -36,7 +34,10 @@ class VlmReward:
         self._threads = threads
         self._trunk = classifier.ensemble.needs_trunk
         self._past: deque[tuple[Tensor, Tensor]] = deque(maxlen=classifier.time.window if classifier.time else 1)
-        self._see(View(classifier.calibration, classifier.threshold.value))
+        self._usual, self._from_home = decisions(
+            classifier.calibration, classifier.threshold.value, classifier.home, classifier.frames, classifier.doubt
+        )
+        self._decision = self._usual
         self._instruction: str | None = None
         self._text: Tensor = torch.empty(0)
 
@@ -66,7 +67,8 @@ class VlmReward:
             self._text = self.classifier.backbone.encode_text([instruction])
             self._instruction = instruction
         self._past.clear()
-        self._see(View(self.classifier.calibration, self.classifier.threshold.value))
+        self._decision = self._usual
+        self._decision.reset()
 
     def reset_from_home(self, instruction: str) -> None:
         """Start judging what an episode left, the arm at home.
@@ -75,13 +77,8 @@ class VlmReward:
             ConfigError: As `reset`.
         """
         self.reset(instruction)
-        self._see(home_view(self.classifier.home, self._view))
-
-    def _see(self, view: View) -> None:
-        """Begin to decide by a view."""
-        rules, frames = self.classifier.doubt, self.classifier.frames
-        self._view, self._debounce = view, Debounce(view.threshold, frames)
-        self._doubt = None if rules is None else Doubt(rules, frames, view.threshold)
+        self._decision = self._from_home
+        self._decision.reset()
 
     def update(self, observation: Observation) -> RewardReading:
         """Judge the newest observation.
@@ -95,13 +92,13 @@ class VlmReward:
         with computing_with(self._threads):
             features = image_features(self.classifier.backbone, views, self._trunk)
             each, progress = self.classifier.judge_each(self._with_past(features, observation)[:], self._text)
-        members, calibration, come = each[:, 0], self._view.calibration, float(progress[0])
+        members, decision, come = each[:, 0], self._decision, float(progress[0])
         counts = bool(self.classifier.counts(observation.proprio[None])[0])
-        probability = float(calibration(float(members.mean()))) if counts else 0.0
-        above = counts and probability >= self._view.threshold
-        done, unsure = self._debounce.update(probability, counts), False
-        if self._doubt is not None:
-            unsure = self._doubt.update(features.pooled, calibration(members.cpu().numpy()), counts)
+        probability = float(decision.calibration(float(members.mean()))) if counts else 0.0
+        above = counts and probability >= decision.threshold
+        done, unsure = decision.debounce.update(probability, counts), False
+        if decision.doubt is not None:
+            unsure = decision.doubt.update(features.pooled, decision.calibration(members.cpu().numpy()), counts)
         return RewardReading(probability, done, above, None if math.isnan(come) else come, unsure)
 
     def _with_past(self, features: ImageFeatures, observation: Observation) -> ImageFeatures:

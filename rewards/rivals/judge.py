@@ -10,8 +10,7 @@ import torch
 from rewards.backbone import Backbone
 from rewards.calibration import Calibration, Threshold
 from rewards.classifier import frames_that_count, image_features
-from rewards.debounce import Debounce
-from rewards.home import View, home_view
+from rewards.decision import decisions
 from rewards.rivals.scorer import Standardised
 from rewards.threads import computing_with
 from robot.interfaces import RewardReading
@@ -95,8 +94,8 @@ class ScoredReward:
         """
         self.rules = rules
         self._scorer, self._backbone, self._trunk, self._threads = scorer, backbone, trunk, threads
-        self._view = View(rules.calibration, rules.threshold.value)
-        self._debounce = Debounce(self._view.threshold, rules.frames)
+        self._usual, self._from_home = decisions(rules.calibration, rules.threshold.value, rules.home, rules.frames)
+        self._decision = self._usual
         self._goal: int | None = None
 
     @property
@@ -111,8 +110,8 @@ class ScoredReward:
             ConfigError: For an instruction that it was not trained for.
         """
         self._goal = self.rules.goal_of(instruction)
-        self._view = View(self.rules.calibration, self.rules.threshold.value)
-        self._debounce = Debounce(self._view.threshold, self.rules.frames)
+        self._decision = self._usual
+        self._decision.reset()
 
     def reset_from_home(self, instruction: str) -> None:
         """Start judging what an episode left, the arm at home.
@@ -121,8 +120,8 @@ class ScoredReward:
             ConfigError: As `reset`.
         """
         self.reset(instruction)
-        self._view = home_view(self.rules.home, self._view)
-        self._debounce = Debounce(self._view.threshold, self.rules.frames)
+        self._decision = self._from_home
+        self._decision.reset()
 
     @torch.no_grad()
     def update(self, observation: Observation) -> RewardReading:
@@ -137,6 +136,6 @@ class ScoredReward:
             features = image_features(self._backbone, self.rules.image_of(observation)[None], self._trunk)
             score = self._scorer.score(features[:], np.array([self._goal]))
         counts = self.rules.counts(observation)
-        probability = float(self._view.calibration(score)[0]) if counts else 0.0
-        above = counts and probability >= self._view.threshold
-        return RewardReading(probability, self._debounce.update(probability, counts), above)
+        probability = float(self._decision.calibration(score)[0]) if counts else 0.0
+        above = counts and probability >= self._decision.threshold
+        return RewardReading(probability, self._decision.debounce.update(probability, counts), above)

@@ -9,7 +9,7 @@ from typing import Any
 
 from rewards.calibration import Calibration, Threshold
 from rewards.certified import CertifiedRules
-from rewards.home import stored_home
+from rewards.decision import stored_home
 from rewards.rivals.judge import DecisionRules
 from trajectories.errors import CheckpointError
 from trajectories.types import RobotSpec

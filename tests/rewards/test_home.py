@@ -9,10 +9,10 @@ from helpers.sliding_square import make_episode
 
 from rewards.calibration import Calibration, fit_calibration
 from rewards.config import RewardConfig
+from rewards.decision import HOME_THRESHOLD
 from rewards.files import load_classifier, save_classifier
 from rewards.gathering import gather
 from rewards.held_out import LEAST_LOOKS, fit_rules
-from rewards.home import HOME_THRESHOLD
 from rewards.judge import VlmReward
 from rewards.pairs import cross_pairs, own_pairs
 from rewards.registry import KINDS

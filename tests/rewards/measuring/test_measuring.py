@@ -71,6 +71,13 @@ def test_frames_of_a_store():
     assert concluded.done.tolist() == [True, False, True, False]
 
 
+def test_of_a_success_from_home_only_the_end_is_known_and_nothing_of_one_that_the_referee_denies():
+    seen = {"from_home": {"judged": "failure", "tried": 0.9, "undone": 0.0}}
+    for truth, known, done in ((None, 3, 3), (True, 3, 3), (False, 13, 0)):
+        judged, _ = judged_store(FirstPixel(), [episode(0, "success", [], truth=truth, kind="online", **seen)])
+        assert (len(judged), judged.done.sum()) == (known, done)
+
+
 def test_a_stream_then_and_now():
     online = [
         episode(0, "success", [11, 12], truth=True, kind="online"),

@@ -1,0 +1,56 @@
+"""From the scores of frames to decisions, by one view of the scene: while a task is tried, or with the arm at home."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rewards.calibration import Calibration
+from rewards.debounce import Debounce
+from rewards.doubt import Doubt, DoubtRules
+
+HOME_THRESHOLD = 0.5
+"""From home, where both outcomes weigh alike in the calibration, likelier done than not is done."""
+
+
+class Decision:
+    """Follows frames seen in one view.
+
+    Attributes:
+        calibration: Score to probability.
+        threshold: What consecutive probabilities must reach.
+        debounce: Whether enough of them did.
+        doubt: When nobody knows; None for judges that never say so.
+    """
+
+    def __init__(
+        self, calibration: Calibration, threshold: float, frames: int, rules: DoubtRules | None = None
+    ) -> None:
+        """Decide by `frames` in a row, unsure by `rules`."""
+        self.calibration, self.threshold = calibration, threshold
+        self.debounce = Debounce(threshold, frames)
+        self.doubt = None if rules is None else Doubt(rules, frames, threshold)
+
+    def reset(self) -> None:
+        """Forget all frames."""
+        self.debounce.reset()
+        if self.doubt is not None:
+            self.doubt.reset()
+
+
+def decisions(
+    calibration: Calibration,
+    threshold: float,
+    home: Calibration | None,
+    frames: int,
+    rules: DoubtRules | None = None,
+) -> tuple[Decision, Decision]:
+    """The usual decision and that from home, which is the usual one where no looks from home were learned from."""
+    usual = Decision(calibration, threshold, frames, rules)
+    return usual, usual if home is None else Decision(home, HOME_THRESHOLD, frames, rules)
+
+
+def stored_home(description: Mapping[str, Any]) -> Calibration | None:
+    """The calibration of looks from home; None where there is none, or a version that had none wrote it."""
+    home = description.get("home")
+    return None if home is None else Calibration(**home)
