@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 
-from robot.control.home import action_towards
-from robot.control.pose import Pose
 from robot.rollout.post_episode import look, wander
 from sim.experts.choice import expert_for
-from sim.experts.expert import Step
 from sim.experts.failures import Failure
-from sim.experts.scripted import ScriptedExpert
-from sim.tasks.moving import moving
-from sim.tasks.task import REACH_X, REACH_Y
 from sim.twin import Twin
 from trajectories.errors import SafetyError
 from trajectories.kinds import AFTERMATH, KIND_KEY
@@ -23,10 +15,9 @@ from trajectories.types import DIRECTIONS, Direction, Episode, Outcome, Source
 
 STEPS_AFTER_SUCCESS = 5
 PLAY_STEPS = 60
-PLAYED = ("pick", "push", "lift", "stack")
-"""Skills whose object is picked up and put down anywhere in play."""
+PLAYED = ("pick", "push", "lift", "stack", "cloth", "sweep")
+"""Skills whose things are played with."""
 AFTERMATH_STEPS = 6
-LOOKS = 4
 
 
 def collect_episode(
@@ -115,10 +106,10 @@ def aftermath(
 
 
 def play_cycle(twin: Twin, rng: np.random.Generator) -> Episode:
-    """Play as "place and look": grasp the object, put it down anywhere, look at it from several poses, grasp it again.
+    """Play as "place and look": move the things, an object anywhere, look at them from several poses, and again.
 
-    Whoever has the proprioception of such an episode knows where the object was in each of its frames: where the
-    fingers next close on it, or where they last let it go.
+    Whoever has the proprioception of such an episode knows where they were in each of its frames: where the fingers
+    next close on the object, or where they last let it go; where the tool next comes down.
 
     Args:
         twin: The world.
@@ -127,10 +118,9 @@ def play_cycle(twin: Twin, rng: np.random.Generator) -> Episode:
     direction: Direction = "forward" if rng.random() < 0.5 else "backward"
     twin.reset(direction, rng)
     twin.env.instruction = str(rng.choice(twin.task.instructions[direction]))
-    expert = ScriptedExpert(twin, direction, rng)
     recorder = Recorder(twin.env.robot_spec)
     recorder.begin(twin.env.observe(), task=twin.task.name, direction=direction)
-    for action, _ in _play(twin, expert, rng):
+    for action, _ in expert_for(twin, direction, rng).play():
         try:
             applied = twin.env.apply(action)
         except SafetyError:
@@ -141,24 +131,3 @@ def play_cycle(twin: Twin, rng: np.random.Generator) -> Episode:
             break
     success = {way: twin.success(way) for way in DIRECTIONS}
     return recorder.finish("unknown", truncated=True, metadata={"evaluation": {"success": success[direction]}})
-
-
-def _play(twin: Twin, expert: ScriptedExpert, rng: np.random.Generator) -> Iterator[Step]:
-    task = moving(twin.task)
-    while True:
-        yield from _look(twin, rng)
-        yield from expert.pick()
-        yield from expert.place(task.free_place(twin.scene, rng, task.object, avoid=""))
-
-
-def _look(twin: Twin, rng: np.random.Generator) -> Iterator[Step]:
-    """Wander with the open gripper above the table for a few steps."""
-    scale = twin.env.robot_spec.action_scale
-    for _ in range(LOOKS):
-        x, y = rng.uniform(*REACH_X), rng.uniform(*REACH_Y)
-        goal = Pose.of((x, y, rng.uniform(0.075, 0.16)), (0.0, 0.0, rng.uniform(-0.6, 0.6)))
-        for _ in range(2):
-            action, arrived = action_towards(twin.env.target.pose, goal, scale, 1.0, True)
-            yield action, False
-            if arrived:
-                break

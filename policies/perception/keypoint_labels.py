@@ -2,6 +2,8 @@
 
 Nothing but the tip's pose, the gripper's command and the measured gap between the fingers is used, so a real arm labels
 its own frames: the gripper closed and something kept the fingers apart, therefore the object was where the tip was.
+Where a tool stays in the gripper from the first frame to the last, strokes take the place of grasps: the tool came down
+here, therefore there was something to be done here.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from policies.perception.strokes import find_strokes
 from trajectories.errors import ConfigError
 from trajectories.types import Bool, Episode, Float32
 
@@ -119,6 +122,10 @@ def label_keypoints(episode: Episode, names: tuple[str, ...]) -> KeypointLabels:
     after the last release, where that happened. After an object slipped out it is unknown until the next grasp. The
     place point is where the gripper last opened around an object, in episodes that succeeded only.
 
+    With a tool that stays in the gripper, in episodes that succeeded and in play: the pick point is where the tool next
+    comes down, and the tip itself while it is down; the place point is where that stroke ends, in episodes that
+    succeeded only. Both are unknown after the last stroke.
+
     What needs an entry of the proprioception that the episode lacks (NaN) is unknown.
 
     Args:
@@ -127,14 +134,22 @@ def label_keypoints(episode: Episode, names: tuple[str, ...]) -> KeypointLabels:
     """
     index = ProprioIndex.of(names)
     proprio = np.asarray(episode.proprio, dtype=np.float32)
-    frames = len(proprio)
     tip = proprio[:, index.tip]
     double_yaw = 2.0 * proprio[:, index.yaw]
     pose = np.concatenate([tip, np.sin(double_yaw)[:, None], np.cos(double_yaw)[:, None]], axis=1)
-
-    values = np.zeros((frames, KEYPOINT_SIZE), dtype=np.float32)
-    mask = np.zeros((frames, KEYPOINT_SIZE), dtype=np.float32)
     grasps = find_grasps(proprio[:, index.width], proprio[:, index.command])
+    succeeded = episode.outcome == "success"
+    if grasps == [Grasp(0, len(proprio), released=False)] and episode.outcome != "failure":
+        values, mask = _of_strokes(pose, succeeded)
+    else:
+        values, mask = _of_grasps(pose, grasps, succeeded)
+    mask[np.isnan(values)] = 0.0
+    return KeypointLabels(np.nan_to_num(values, nan=0.0), mask)
+
+
+def _of_grasps(pose: Float32, grasps: list[Grasp], succeeded: bool) -> tuple[Float32, Float32]:
+    """Values and mask of an episode that grasps, from (N, 5) poses of the tip."""
+    values, mask = np.zeros((2, len(pose), KEYPOINT_SIZE), dtype=np.float32)
     known_from = 0
     for grasp in grasps:
         values[known_from : grasp.closed, :PICK_SIZE] = pose[grasp.closed]
@@ -144,10 +159,24 @@ def label_keypoints(episode: Episode, names: tuple[str, ...]) -> KeypointLabels:
     if grasps and grasps[-1].released:
         values[known_from:, :PICK_SIZE] = pose[grasps[-1].end - 1]
         mask[known_from:, :PICK_SIZE] = 1.0
-    if episode.outcome == "success":
-        releases = [grasp.end for grasp in grasps if grasp.released]
-        if releases:
-            values[:, PICK_SIZE:] = tip[releases[-1] - 1]
-            mask[:, PICK_SIZE:] = 1.0
-    mask[np.isnan(values)] = 0.0
-    return KeypointLabels(np.nan_to_num(values, nan=0.0), mask)
+    releases = [grasp.end for grasp in grasps if grasp.released]
+    if succeeded and releases:
+        values[:, PICK_SIZE:] = pose[releases[-1] - 1, :PLACE_SIZE]
+        mask[:, PICK_SIZE:] = 1.0
+    return values, mask
+
+
+def _of_strokes(pose: Float32, succeeded: bool) -> tuple[Float32, Float32]:
+    """Values and mask of an episode with a tool that stays in the gripper, from (N, 5) poses of the tip."""
+    values, mask = np.zeros((2, len(pose), KEYPOINT_SIZE), dtype=np.float32)
+    known_from = 0
+    for stroke in find_strokes(pose[:, 2]):
+        until = stroke.last + 1
+        values[known_from : stroke.down, :PICK_SIZE] = pose[stroke.down]
+        values[stroke.down : until, :PICK_SIZE] = pose[stroke.down : until]
+        mask[known_from:until, :PICK_SIZE] = 1.0
+        if succeeded:
+            values[known_from:until, PICK_SIZE:] = pose[stroke.last, :PLACE_SIZE]
+            mask[known_from:until, PICK_SIZE:] = 1.0
+        known_from = until
+    return values, mask

@@ -22,6 +22,8 @@ _NEAR, _ROUGHLY = 0.006, 0.02
 _BESIDE = 0.04
 """How far beside the tag the failure "miss" closes, m."""
 _TAG_WIDTH = 0.008
+_ARC = (0.15, 0.4, 0.6, 0.85, 1.0)
+"""Shares of the way that the arc goes through."""
 
 
 class ClothExpert(Expert):
@@ -49,6 +51,18 @@ class ClothExpert(Expert):
                 yield self._stay(), True
             if self._failure is not None or self._cloth_task.at_goal(self._twin.scene, self._direction):
                 yield from self._rest()
+
+    def _play_once(self) -> Iterator[Step]:
+        """Lay the tag anywhere on the table that it can be gripped at."""
+        yield from self._grip_tag()
+        if self.holding:
+            start = self._target.position[:2].copy()
+            goal = np.array([self._rng.uniform(*TAG_X), self._rng.uniform(*TAG_Y)])
+            top = self._top(float(np.linalg.norm(goal - start)))
+            for part in _ARC:
+                yield from self._approach(self._on_arc(start, goal, top, part), careful=False, tolerance=_ROUGHLY)
+            yield from self._approach(lambda: self._level(goal, _LAY_Z), careful=True, tolerance=_NEAR)
+        yield from self._let_go()
 
     @property
     def holding(self) -> bool:
@@ -80,7 +94,7 @@ class ClothExpert(Expert):
         )
         goal = start + share * (goal - start)
         top = self._top(float(np.linalg.norm(goal - start)))
-        for part in (0.15, 0.4, 0.6, 0.85, 1.0):
+        for part in _ARC:
             if part > 0.2 and self._failure == "drop":  # later it might fall to where it belongs
                 return
             yield from self._approach(self._on_arc(start, goal, top, part), careful=False, tolerance=_ROUGHLY)

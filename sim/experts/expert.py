@@ -11,12 +11,14 @@ from robot.control.home import action_towards
 from robot.control.pose import Pose
 from sim.experts.failures import BORDER, FAILURES, Failure
 from sim.experts.noise import ActionNoise
+from sim.tasks.task import REACH_X, REACH_Y
 from sim.twin import Twin
 from trajectories.errors import ConfigError
 from trajectories.types import Direction, Float32, Float64, Observation
 
 Step = tuple[Float32, bool]
 """An action (7,) and whether it needs care (less noise)."""
+_LOOKS = 4
 
 
 class Expert(ABC):
@@ -70,6 +72,28 @@ class Expert(ABC):
     @abstractmethod
     def _skill(self) -> Iterator[Step]:
         """All steps of the task; begun with the first action."""
+
+    def play(self) -> Iterator[Step]:
+        """Look at the things from several poses and move them, without end."""
+        while True:
+            yield from self._look()
+            yield from self._play_once()
+
+    def _look(self) -> Iterator[Step]:
+        """Wander above the table for a few steps."""
+        for _ in range(_LOOKS):
+            x, y = self._rng.uniform(*REACH_X), self._rng.uniform(*REACH_Y)
+            goal = Pose.of((x, y, self._rng.uniform(0.075, 0.16)), (0.0, 0.0, self._rng.uniform(-0.6, 0.6)))
+            for _ in range(2):
+                scale = self._twin.env.robot_spec.action_scale
+                action, arrived = action_towards(self._target, goal, scale, 1.0, self._grip > 0)
+                yield action, False
+                if arrived:
+                    break
+
+    @abstractmethod
+    def _play_once(self) -> Iterator[Step]:
+        """Move what the task is about, an object to any place; the gripper is then as the task begins with it."""
 
     def _rest(self) -> Iterator[Step]:
         while True:

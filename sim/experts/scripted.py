@@ -57,6 +57,12 @@ class ScriptedExpert(Expert):
         """All steps of the task."""
         return self._push() if self._task.skill == "push" else self._pick_and_place()
 
+    def _play_once(self) -> Iterator[Step]:
+        """Pick the object up and put it down on any free place."""
+        yield from self.pick()
+        yield from self.place(self._task.free_place(self._twin.scene, self._rng, self._object, avoid=""))
+        self._grip = 1.0
+
     def _pick_and_place(self) -> Iterator[Step]:
         while True:
             yield from self.pick()

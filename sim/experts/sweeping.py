@@ -68,6 +68,12 @@ class SweepExpert(Expert):
         yield from self._approach(lambda: self._level(here, _HIGH), careful=False, tolerance=0.02)
         yield from self._rest()
 
+    def _play_once(self) -> Iterator[Step]:
+        """Sweep a lane, if anything is left to sweep: where the board comes down has to follow from the instruction."""
+        lane = self._lane()
+        if lane is not None:
+            yield from self._sweep(*lane)
+
     def _sweep(self, across: float, start: float) -> Iterator[Step]:
         """Go behind the things of a lane, down, and push."""
         self._hang = self._hanging()

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from policies.perception.keypoint_labels import label_keypoints
 from robot.control.home import HomeRegion
 from sim.collect import AFTERMATH_STEPS, PLAY_STEPS, aftermath, collect_episode, play_cycle
 from sim.experts.failures import BORDER
@@ -89,4 +90,34 @@ def test_looks_about_the_last_place_that_counts_show_both_outcomes():
     assert {"success", "failure"} == set(outcomes)
     assert max(beyond) < 0.02  # none lies further out than noise takes it
     assert min(beyond) > -0.02
+    twin.close()
+
+
+def test_play_with_a_cloth_shows_where_its_tag_is():
+    twin = make_twin("cloth_folding", seed=0)
+    episode = play_cycle(twin, np.random.default_rng(2))
+    labels = label_keypoints(episode, PROPRIO_NAMES)
+    rng = np.random.default_rng(2)
+    twin.reset("forward" if rng.random() < 0.5 else "backward", rng)
+    assert np.linalg.norm(labels.values[0, :2] - twin.scene.cloth.tag()[:2]) < 0.01
+    picked = labels.values[labels.mask[:, 0] > 0, :2]
+    assert np.ptp(picked, axis=0).max() > 0.03  # it was laid elsewhere
+    twin.close()
+
+
+def test_play_with_a_board_comes_down_behind_what_is_left_to_sweep():
+    twin = make_twin("candy_sweeping", seed=0)
+    for seed in range(3):
+        episode = play_cycle(twin, np.random.default_rng(seed))
+        labels = label_keypoints(episode, PROPRIO_NAMES)
+        rng = np.random.default_rng(seed)
+        direction = "forward" if rng.random() < 0.5 else "backward"
+        twin.reset(direction, rng)
+        tray, side = twin.scene.fixture("tray"), twin.task.sides[direction]
+        things = np.array([tray.local(*twin.scene.physics.body_pose(name)[0][:2]) for name in twin.task.things])
+        board = np.array(tray.local(*labels.values[0, :2]))
+        ahead = side * (things[:, 0] - board[0])
+        before_it = np.abs(things[:, 1] - board[1]) < twin.scene.object("board").half_extent[1]
+        assert (before_it & (ahead > 0)).any()
+        assert labels.mask[0, :5].all()
     twin.close()
