@@ -10,7 +10,8 @@ TOGETHER := tests/test_end_to_end.py tests/test_outside_package.py tests/factory
 	tests/commands/test_command_line.py tests/commands/test_finetune.py tests/commands/report tests/commands/demo tests/commands/doctor \
 	tests/commands/watch tests/robot/arms tests/robot/control tests/drivers/calibration tests/test_house.py \
 	tests/commands/importing tests/commands/test_new_task.py tests/commands/test_needs.py tests/sim/robosuite \
-	tests/commands/review tests/commands/test_label.py tests/commands/test_evaluate_reward.py
+	tests/commands/review tests/commands/test_label.py tests/commands/test_evaluate_reward.py tests/commands/evaluate \
+	tests/commands/test_serve_policy.py
 MAKEFLAGS += --no-builtin-rules
 
 .PHONY: demo test check format lock clean

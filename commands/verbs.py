@@ -163,9 +163,21 @@ VERBS: dict[str, Verb] = {
         "evaluate",
         "success rates of a policy in the twin, with intervals, JSON and videos",
         "Both directions, stochastic and deterministic actions, the same starts for every policy. Success is the\n"
-        "physics predicate, which the policy and the learner never see.",
+        "physics predicate, which the policy and the learner never see. With evaluate.tasks or evaluate.axes it is a\n"
+        "matrix of tasks and changes, each beside a control on the same seeds, also of a policy behind an address:\n"
+        "docs/matrix.md.",
         "checkpoint=pretrained evaluate.episodes=100",
-        "Run it again: an evaluation takes a minute and starts from its beginning.",
+        "Run it again: a matrix of tasks or axes goes on; another evaluation takes a minute and starts anew.",
+    ),
+    "serve-policy": Verb(
+        "commands.serve_policy",
+        "serve_policy",
+        "a trained policy behind an address, for `regrasp evaluate checkpoint=grpc://HOST:PORT`",
+        "Each client has episodes of its own. In clear on loopback; from other machines with certificates on both\n"
+        "ends (link.certificate, link.key, link.authority). A policy of another project is served by a script like\n"
+        "examples/policy_server.py: docs/matrix.md.",
+        "checkpoint=pretrained serve.address=127.0.0.1:50061",
+        "Whoever asked it stops, and goes on once it is served again.",
     ),
     "evaluate env=ID": Verb(
         "commands.gym.evaluate",

@@ -8,7 +8,7 @@ image encoder; they are tried before they act.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
@@ -24,6 +24,7 @@ from policies.common.tensor_file import content_digest, read_tensors, write_tens
 from policies.perception.common import part_of
 from policies.perception.loading import load_perception
 from policies.perception.protocol import Perception
+from policies.perception.text_table import EncodeText
 from robot.control.calibration import CalibrationMark, calibration_warning
 from robot.link.codec import weights_digest
 from trajectories.errors import CheckpointError
@@ -75,9 +76,30 @@ class LearnedPolicy:
         self._generator = torch.Generator().manual_seed(seed)
         self._codes = self._encode(self._actor)
 
+    @property
+    def instructions(self) -> tuple[str, ...]:
+        """All that it understands."""
+        return self.perception.text.instructions
+
     def seed(self, seed: int) -> None:
         """Restart the sampling of actions."""
         self._generator.manual_seed(seed)
+
+    def read_also(self, instructions: Sequence[str], encode: EncodeText, source: str) -> None:
+        """Understand instructions that training had not, through the text tower of training; the digest stays.
+
+        Args:
+            instructions: Any sentences.
+            encode: The text tower.
+            source: Digest of its weights.
+
+        Raises:
+            ConfigError: The text tower is another one.
+        """
+        text = self.perception.text.extended(instructions, encode, source)
+        self.perception = self.perception.with_text(text)
+        self._embeddings = torch.from_numpy(text.rows)
+        self._codes = self._encode(self._actor)
 
     @torch.inference_mode()
     def act(self, observation: Observation, deterministic: bool = False) -> Float32:

@@ -231,6 +231,31 @@ class Policy(Protocol):
         ...
 
 
+class EpisodePolicy(Protocol):
+    """A policy that can be measured: the same seed and the same observations give the same actions.
+
+    Attributes:
+        version: Of the weights.
+        digest: Changes whenever it would act differently.
+    """
+
+    version: int
+    digest: str
+
+    @property
+    def instructions(self) -> tuple[str, ...] | None:
+        """All that it understands; None where it takes any words."""
+        ...
+
+    def seed(self, seed: int) -> None:
+        """Begin an episode: its draws come from `seed`, and nothing of the one before is remembered."""
+        ...
+
+    def act(self, observation: Observation, deterministic: bool = False) -> Float32:
+        """float32 (7,) in [-1, 1]."""
+        ...
+
+
 class RewardModel(Protocol):
     """Judges success from images and the instruction."""
 

@@ -207,6 +207,8 @@ def make_twin(
         losses = np.random.default_rng([seed, 1])
         lossy = {name: LossyCamera(camera, frame_loss, losses) for name, camera in devices.items()}
     home = replace(model.home, opens=not chosen.tool)
+    if SHIFTS[shift].least_start:
+        home = home.around(SHIFTS[shift].start * SHIFTS[shift].least_start, SHIFTS[shift].start)
     env = RobotEnv(scene.arm, devices | lossy, scene.clock, spec, model=model, home=home, max_steps=max_steps)
     twin = Twin(chosen, scene, env, spread, randomise, rng, tuple(lossy.values()))
     twin.reset("forward")

@@ -53,6 +53,9 @@ class Conditions:
         description: Of a task that a YAML describes, for the twin; "" for the twin's own and with a person's scene.
         shift: What varied in the twin beyond all that training saw; "none" elsewhere.
         frame_loss: Share of the cameras' frames that never arrived in the twin; 0 elsewhere.
+        action_delay: Control steps by which actions were executed late.
+        picture_delay: Control steps by which the policy's pictures were old.
+        wordings: Whose instructions were given: "" for the task's own, else the held-out ones, one a line.
     """
 
     task: str
@@ -69,6 +72,9 @@ class Conditions:
     description: str = ""
     shift: str = UNSHIFTED
     frame_loss: float = 0.0
+    action_delay: int = 0
+    picture_delay: int = 0
+    wordings: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, without what is as ever (`_AS_EVER`), so that figures of before keep their digests."""

@@ -7,9 +7,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from omegaconf import DictConfig
@@ -18,124 +17,19 @@ from tqdm import tqdm
 from commands.attendance import attended
 from commands.collect.parallel import run_jobs
 from commands.evaluate.conditions import PREDICATE, RESULT, Conditions, Evaluation, conditions_of, find_evaluation
-from commands.evaluate.verdicts import Judge, PredicateJudge, judge_of
+from commands.evaluate.matrix import evaluate_matrix
+from commands.evaluate.trials import MODES, Trial, TrialResult, run_in_twin, run_trial
+from commands.evaluate.verdicts import judge_of
 from commands.report.statistics import format_rate, wilson_interval
-from factory.robot import Station, TwinStation
-from factory.run_folders import evaluation_place, evaluations_folder, find_policy, reward_folder
+from factory.evaluated_policy import PolicySource, open_policy, policy_source
+from factory.run_folders import evaluations_folder, reward_folder
 from factory.spec import camera_names
-from factory.twin import TwinSettings, cached_twin, in_simulated_time
-from robot.rollout.last_looks import MOST_LOOKS, still
+from factory.twin import TwinSettings, in_simulated_time
 from robot.rollout.recovery import RECOVERABLE
 from trajectories.durable import replace_file
 from trajectories.errors import ConfigError, StoppedError
 from trajectories.media import write_mp4
-from trajectories.types import DIRECTIONS, Direction, Observation, UInt8
-
-if TYPE_CHECKING:
-    from policies.policy import LearnedPolicy
-
-MODES = ("stochastic", "deterministic")
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One evaluation episode to run: the same `index` has the same start for every policy and mode."""
-
-    policy: str
-    direction: Direction
-    mode: str
-    index: int
-    seed: int
-    max_steps: int
-    video: bool
-
-
-@dataclass(frozen=True)
-class TrialResult:
-    """What happened in a trial.
-
-    Attributes:
-        direction: "forward" or "backward".
-        mode: "stochastic" or "deterministic".
-        index: Number of the trial within its direction and mode.
-        success: The judge said so before time was up; None where it was unsure at the end, or had no answer.
-        steps: Control steps taken.
-        instruction: The wording used.
-        share: Of a task that is done in parts (`sim.tasks.task.Task.parts`), the share that was done at the end.
-    """
-
-    direction: str
-    mode: str
-    index: int
-    success: bool | None
-    steps: int
-    instruction: str
-    share: float | None = None
-
-    @property
-    def outcome(self) -> str:
-        """In a word."""
-        return {True: "success", False: "failure", None: "unsure"}[self.success]
-
-
-@lru_cache(maxsize=1)
-def _policy(folder: str) -> LearnedPolicy:
-    import torch
-
-    from policies.policy import load_policy
-
-    torch.set_num_threads(1)
-    return load_policy(Path(folder))
-
-
-def run_trial(
-    station: Station,
-    judge: Judge,
-    camera: str,
-    trial: Trial,
-    on_observation: Callable[[Observation], None] = lambda observation: None,
-) -> tuple[TrialResult, UInt8 | None]:
-    """Run one episode; returns its result and, when asked for, the frames uint8 (T + 1, H, W, 3).
-
-    Args:
-        station: The robot.
-        judge: Of success.
-        camera: Whose frames are kept.
-        trial: What to run.
-        on_observation: Gets every observation.
-    """
-    policy, env = _policy(trial.policy), station.env
-    rng = np.random.default_rng([trial.seed, trial.index, DIRECTIONS.index(trial.direction)])
-    station.prepare(trial.direction, rng)
-    policy.seed(int(rng.integers(2**31)))
-    env.instruction = str(rng.choice(station.instructions[trial.direction]))
-    observation = env.observe()
-    judge.start(observation)
-    frames = [observation.images[camera]]
-    done, steps, looks = False, 0, 0
-    while steps < trial.max_steps and not done:
-        applied = env.apply(policy.act(observation, deterministic=trial.mode == "deterministic"))
-        observation = env.observe()
-        on_observation(observation)
-        steps += 1
-        done = judge.done(observation, trial.direction)
-        if trial.video:
-            frames.append(observation.images[camera])
-    while not done and judge.undecided() and looks < MOST_LOOKS:
-        env.apply(still(applied.executed))
-        done, looks = judge.done(env.observe(), trial.direction), looks + 1
-    instruction = env.instruction
-    success = judge.settled(judge.verdict(done, instruction), trial.direction, station, rng)
-    result = TrialResult(trial.direction, trial.mode, trial.index, success, steps, instruction)
-    return result, (np.stack(frames) if trial.video else None)
-
-
-def run_in_twin(job: tuple[TwinSettings, Trial]) -> tuple[TrialResult, UInt8 | None]:
-    """Run one episode in this process' twin, judged by the physics predicate."""
-    settings, trial = job
-    twin = cached_twin(settings)
-    result, frames = run_trial(TwinStation(twin), PredicateJudge(twin.success), settings.cameras[0], trial)
-    return replace(result, share=twin.share(trial.direction)), frames
+from trajectories.types import DIRECTIONS, UInt8
 
 
 def summarise_trials(results: list[TrialResult]) -> dict[str, dict[str, Any]]:
@@ -186,7 +80,7 @@ def episodes_run(cell: Mapping[str, Any]) -> int:
 def done_before(root: Path, place: str, conditions: Conditions, plan: Plan) -> Evaluation | None:
     """An evaluation of the plan's policy under these conditions that has all its cells, as long at least."""
     found = find_evaluation(root, place, conditions)
-    if found is None or found.result["policy_digest"] != _policy(str(plan.policy)).digest:
+    if found is None or found.result["policy_digest"] != open_policy(plan.policy).digest:
         return None
     wanted = {f"{direction}/{mode}" for direction in DIRECTIONS for mode in plan.modes}
     cells = found.result["cells"]
@@ -199,7 +93,7 @@ class Plan:
     """What to evaluate.
 
     Attributes:
-        policy: Policy folder.
+        policy: Who acts.
         episodes: Per direction and mode.
         modes: Which of `MODES`.
         seed: Seed of the starts; not the training seed, so that policies meet the same starts.
@@ -207,7 +101,7 @@ class Plan:
         videos: MP4s per direction and mode.
     """
 
-    policy: Path
+    policy: PolicySource
     episodes: int
     modes: tuple[str, ...]
     seed: int
@@ -217,7 +111,7 @@ class Plan:
     def trials(self) -> list[Trial]:
         """All episodes."""
         return [
-            Trial(str(self.policy), direction, mode, index, self.seed, self.max_steps, index < self.videos)
+            Trial(self.policy, direction, mode, index, self.seed, self.max_steps, index < self.videos)
             for direction in DIRECTIONS
             for mode in self.modes
             for index in range(self.episodes)
@@ -248,8 +142,8 @@ def evaluate_on_station(config: DictConfig, plan: Plan) -> tuple[Path, dict[str,
     Raises:
         ConfigError: There are more episodes of this policy under these conditions than these would be.
     """
-    root, place = evaluations_folder(config), evaluation_place(Path(config.run_dir), plan.policy)
-    title = f"evaluating {plan.policy.name}"
+    root, place = evaluations_folder(config), plan.policy.place(Path(config.run_dir))
+    title = f"evaluating {plan.policy.title}"
     stop = threading.Event()
     with attended(config, Path(config.run_dir), tqdm.write, stop, max_steps=plan.max_steps) as around:
         station, recovery = around.station, around.recovery
@@ -286,7 +180,7 @@ def require_longer(root: Path, place: str, conditions: Conditions, plan: Plan) -
         ConfigError: Saying how many episodes there are.
     """
     found = find_evaluation(root, place, conditions)
-    if found is None or found.result["policy_digest"] != _policy(str(plan.policy)).digest:
+    if found is None or found.result["policy_digest"] != open_policy(plan.policy).digest:
         return
     cells = found.result["cells"]
     most, modes = max(map(episodes_run, cells.values())), {name.split("/")[1] for name in cells}
@@ -320,11 +214,11 @@ def write_results(
             write_mp4(out / name, frames.repeat(4, axis=1).repeat(4, axis=2), fps=10)
             films.append(name)
     finished.sort(key=lambda r: (r.direction, r.mode, r.index))
-    policy = _policy(str(plan.policy))
+    policy = open_policy(plan.policy)
     report = {
         "conditions": conditions.to_dict(),
         "conditions_digest": conditions.digest,
-        "policy": str(plan.policy),
+        "policy": plan.policy.where,
         "policy_digest": policy.digest,
         "policy_version": policy.version,
         "seconds": time.monotonic() - started,
@@ -342,13 +236,16 @@ def write_results(
 
 def run(config: DictConfig) -> None:
     """Evaluate the policy that `config.checkpoint` names."""
-    folder = find_policy(config, config.checkpoint)
-    plan = plan_of(config, folder)
+    source = policy_source(config, str(config.checkpoint))
+    if config.evaluate.axes or config.evaluate.tasks:
+        evaluate_matrix(config, source)
+        return
+    plan = plan_of(config, source)
     if in_twin(config):
         out, report = evaluate_in_twin(config, plan)
     else:
         out, report = evaluate_on_station(config, plan)
-    print(f"\n{config.task.name}, {folder}\n{table(report['cells'])}\n\nDetails: {out / RESULT}")
+    print(f"\n{config.task.name}, {source.where}\n{table(report['cells'])}\n\nDetails: {out / RESULT}")
     if report["videos"]:
         print(f"Videos:  {out}/*.mp4")
 
@@ -360,15 +257,15 @@ def in_twin(config: DictConfig) -> bool:
 
 def plan_of(
     config: DictConfig,
-    policy: Path,
+    policy: Path | PolicySource,
     episodes: int | None = None,
     modes: Sequence[str] | None = None,
     videos: int | None = None,
 ) -> Plan:
-    """The plan of the settings for a policy folder, or one of other amounts."""
+    """The plan of the settings for a policy, given as its folder or source, or one of other amounts."""
     chosen = config.evaluate
     return Plan(
-        policy,
+        PolicySource(str(policy)) if isinstance(policy, Path) else policy,
         int(chosen.episodes) if episodes is None else episodes,
         tuple(chosen.modes if modes is None else modes),
         int(chosen.seed),
@@ -382,7 +279,7 @@ def evaluate_in_twin(config: DictConfig, plan: Plan) -> tuple[Path, dict[str, An
 
     In the twin the same starts give the same figures, so nothing is gained by running them again.
     """
-    root, place = evaluations_folder(config), evaluation_place(Path(config.run_dir), plan.policy)
+    root, place = evaluations_folder(config), plan.policy.place(Path(config.run_dir))
     conditions = conditions_of(config, PREDICATE)
     found = done_before(root, place, conditions, plan)
     if found is not None:
@@ -390,5 +287,5 @@ def evaluate_in_twin(config: DictConfig, plan: Plan) -> tuple[Path, dict[str, An
         return found.folder, dict(found.result)
     require_longer(root, place, conditions, plan)
     out = root / conditions.digest / place
-    settings, title = TwinSettings.from_config(config), f"evaluating {plan.policy.name}"
+    settings, title = TwinSettings.from_config(config), f"evaluating {plan.policy.title}"
     return out, evaluate(settings, conditions, plan, out, int(config.workers), title)

@@ -15,9 +15,10 @@ COLOURS: dict[Direction, str] = {"forward": "#1769aa", "backward": "#c4621a"}
 METHOD_COLOURS = ("#1769aa", "#c4621a", "#3a8f3a", "#8a3f9e", "#777777")
 
 
-def _svg(figure: object) -> str:
+def svg(figure: object) -> str:
+    """A figure of matplotlib as an element that a page takes."""
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", bbox_inches="tight")  # type: ignore[attr-defined]
+    figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})  # type: ignore[attr-defined]
     text = buffer.getvalue()
     return text[text.index("<svg") :]
 
@@ -56,7 +57,7 @@ def success_chart(stream: Stream, points: list[CurvePoint], mode: str = "stochas
         ticks = np.linspace(0, spent[-1], 6)
         top.set_xticks(np.interp(ticks, spent, stream.steps), [f"{t:.1f}" for t in ticks])
         top.set_xlabel(f"{unit} of fine-tuning on this machine")
-    return _svg(figure)
+    return svg(figure)
 
 
 Curve = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]
@@ -84,4 +85,4 @@ def method_chart(curves: Mapping[Direction, Mapping[str, Curve]], what: str = "s
             axes.set_ylabel("success over seeds, %")
             axes.legend(frameon=False, fontsize=9)
     figure.tight_layout()
-    return _svg(figure)
+    return svg(figure)

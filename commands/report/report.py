@@ -8,12 +8,10 @@ import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from jinja2 import Environment, select_autoescape
 from markupsafe import Markup
 from omegaconf import DictConfig
 
@@ -35,6 +33,7 @@ from commands.report.sections import (
     rows_of,
     videos,
 )
+from commands.report.templates import page_template
 from factory.policy import KEYPOINTS
 from factory.run_folders import (
     data_folder,
@@ -84,7 +83,7 @@ def write(config: DictConfig, run_dir: Path, seconds: Mapping[str, float], comma
         )
     stream, evaluated = open_stream(folder / EPISODES, spec_of(config)), _evaluated(config)
     before, after = cells_of(evaluated.start), cells_of(evaluated.end)
-    page = _template().render(
+    page = page_template("report").render(
         title=f"{config.task.name.replace('_', ' ')}: {headline(before, after, stream)}",
         task=config.task.name,
         robot=config.robot.name,
@@ -251,8 +250,3 @@ def _judge(config: DictConfig) -> str:
     if kind is not None:
         return f"a reward model of kind {kind}"
     return f"the vision-language success classifier (backbone: {config.reward.backbone})"
-
-
-def _template() -> Any:
-    source = (files("commands") / "templates" / "report.html.j2").read_text(encoding="utf-8")
-    return Environment(autoescape=select_autoescape(default=True, default_for_string=True)).from_string(source)

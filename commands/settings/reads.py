@@ -19,6 +19,8 @@ Keys = tuple[str, ...]
 _ROOMS = ("commands", "factory")
 _COPIES = {"OmegaConf.to_yaml", "OmegaConf.select"}
 """These write settings down, or compare them with those of before, by names that are given elsewhere."""
+_DOUBLES = {"copy.deepcopy"}
+"""These give settings again, of which is read what is read of them."""
 _METHODS = {"get", "items", "keys", "values"}
 
 
@@ -112,6 +114,8 @@ class _Reader:
             if inner is not None and isinstance(node.slice, ast.Constant) and isinstance(node.slice.value, str):
                 return (*inner, *node.slice.value.split("."))
             return inner
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in _DOUBLES and node.args:
+            return self._path(node.args[0])
         return None
 
     def _call(self, node: ast.Call) -> None:

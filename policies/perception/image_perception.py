@@ -128,6 +128,10 @@ class ImagePerception:
                 images[name] = np.zeros((len(episode.proprio), *self.encoder.cameras[name], 3), np.uint8)
         return episode_fields(self.encoder, images, self._inputs(episode.proprio, episode.images), code)
 
+    def with_text(self, text: TextTable) -> ImagePerception:
+        """A copy that knows the instructions of another table of the same text tower."""
+        return ImagePerception(self.encoder, self.scaling, text, self.spec, self.gaps)
+
     def with_encoder(self, tensors: Mapping[str, Tensor]) -> ImagePerception:
         """A copy with these weights of the encoder, which have given finite features in a trial.
 

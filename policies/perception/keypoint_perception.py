@@ -111,6 +111,10 @@ class KeypointPerception:
         """
         return self.text.row(text)
 
+    def with_text(self, text: TextTable) -> KeypointPerception:
+        """A copy that knows the instructions of another table of the same text tower."""
+        return KeypointPerception(self.net, self.scaling, text, self.spec, self.camera, self.gaps)
+
     def with_encoder(self, tensors: Mapping[str, Tensor]) -> KeypointPerception:
         """Refuse weights of an image encoder.
 

@@ -80,6 +80,9 @@ class Perception(Protocol):
             CheckpointError: They don't fit, there is no encoder, or a trial frame's features are not finite.
         """
 
+    def with_text(self, text: TextTable) -> Perception:
+        """A copy that knows the instructions of another table of the same text tower."""
+
     def save(self, folder: Path) -> None:
         """Write `features.safetensors` into a policy folder.
 

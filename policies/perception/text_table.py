@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -52,6 +52,23 @@ class TextTable:
         mean = embeddings.mean(axis=0)
         spread = max(float((embeddings - mean).std()), _SMALLEST_SPREAD)
         return cls(names, ((embeddings - mean) / spread).astype(np.float32), mean, spread, source)
+
+    def extended(self, instructions: Iterable[str], encode: EncodeText, source: str) -> TextTable:
+        """The table with more instructions behind its own, changed as those were; known ones are left out.
+
+        Raises:
+            ConfigError: The text tower is another one.
+        """
+        if source != self.source:
+            raise ConfigError(
+                f"The policy reads instructions through a text tower with the digest {self.source[:12]}, and the "
+                f"settings name one with {source[:12]}: give the `reward` that it was pre-trained with."
+            )
+        names = tuple(sorted(set(instructions) - set(self.instructions)))
+        if not names:
+            return self
+        rows = ((_encoded(names, encode) - self.mean) / self.spread).astype(np.float32)
+        return replace(self, instructions=self.instructions + names, rows=np.concatenate([self.rows, rows]))
 
     def row(self, instruction: str) -> int:
         """Row of an instruction.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -33,6 +33,8 @@ class HomeRegion:
         speed: Fraction of the largest action used for the motion.
         open_steps: Control steps that the gripper gets to open in place.
         opens: Whether the gripper opens on the way home; not where a tool stays in it from episode to episode.
+        least: Smallest distance from the middle in y, z and yaw, as a share of the largest one, 0 ... 1; above 0 what
+            is in the middle is left out.
     """
 
     x: tuple[float, float] = (0.22, 0.30)
@@ -43,6 +45,7 @@ class HomeRegion:
     speed: float = 1.0
     open_steps: int = 2
     opens: bool = True
+    least: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse an empty region.
@@ -58,11 +61,36 @@ class HomeRegion:
             raise ConfigError(f"home.speed must lie in (0, 1], got {self.speed}.")
         if self.open_steps < 1:
             raise ConfigError(f"home.open_steps must be at least 1, got {self.open_steps}.")
+        if not 0.0 <= self.least < 1.0:
+            raise ConfigError(f"home.least must lie in [0, 1), got {self.least}.")
 
     def sample(self, rng: np.random.Generator) -> Pose:
         """A start pose."""
-        x, y, z, yaw = (rng.uniform(low, high) for low, high in (self.x, self.y, self.z, self.yaw))
+        x = rng.uniform(*self.x)
+        y, z, yaw = (self._draw(rng, *edges) for edges in (self.y, self.z, self.yaw))
         return Pose.of((x, y, z), (0.0, 0.0, yaw))
+
+    def around(self, least: float, most: float) -> HomeRegion:
+        """What lies about this region, `least` to `most` halves of it from its middle in y, z and yaw.
+
+        In x it is this region's: the reach of a small arm ends not far beyond it.
+        """
+
+        def wider(edges: tuple[float, float]) -> tuple[float, float]:
+            middle, half = sum(edges) / 2, most * (edges[1] - edges[0]) / 2
+            return middle - half, middle + half
+
+        y, z, yaw = (wider(edges) for edges in (self.y, self.z, self.yaw))
+        return replace(self, y=y, z=z, yaw=yaw, least=least / most)
+
+    def _draw(self, rng: np.random.Generator, low: float, high: float) -> float:
+        """One coordinate; always one number of the generator."""
+        drawn = rng.uniform(low, high)
+        if not self.least or low == high:
+            return drawn
+        middle, half = (low + high) / 2, (high - low) / 2
+        away = (drawn - middle) / half
+        return middle + half * math.copysign(self.least + (1.0 - self.least) * abs(away), away)
 
 
 def action_towards(

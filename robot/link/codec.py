@@ -52,7 +52,7 @@ def encode_episode(episode: Episode) -> bytes:
     arrays |= {_DEPTH + name: depth for name, depth in episode.depth.items()}
     header = {name: getattr(episode, name) for name in _TEXTS}
     header["metadata"] = plain_metadata(episode.metadata, f"of episode {episode.id}")
-    return _pack("episode", header, save(_contiguous(arrays)))
+    return pack("episode", header, save(contiguous(arrays)))
 
 
 def decode_episode(message: bytes, spec: RobotSpec) -> Episode:
@@ -62,9 +62,9 @@ def decode_episode(message: bytes, spec: RobotSpec) -> Episode:
         LinkError: When the message is foreign, damaged or not an episode.
         InvalidEpisodeError: When its columns contradict each other or `spec` (`check_episode`).
     """
-    header, payload = _unpack("episode", message)
-    texts = {name: _field(header, name, str) for name in _TEXTS}
-    arrays = _tensors(payload)
+    header, payload = unpack("episode", message)
+    texts = {name: field_of(header, name, str) for name in _TEXTS}
+    arrays = tensors_of(payload)
     for name in _COLUMNS:
         if name not in arrays:
             raise LinkError(f"refused an episode: column {name} is missing")
@@ -82,7 +82,7 @@ def decode_episode(message: bytes, spec: RobotSpec) -> Episode:
         outcome=cast("Outcome", texts["outcome"]),
         images=_group(arrays, _IMAGES),
         t_ns=_group(arrays, _TIMES),
-        metadata=_field(header, "metadata", dict),
+        metadata=field_of(header, "metadata", dict),
         depth=_group(arrays, _DEPTH),
         **columns,
     )
@@ -92,7 +92,7 @@ def decode_episode(message: bytes, spec: RobotSpec) -> Episode:
 
 def weights_digest(tensors: Arrays) -> str:
     """Hex SHA-256 of the tensors' safetensors payload; it depends on names and values, not on their order."""
-    return hashlib.sha256(save(_contiguous(tensors))).hexdigest()
+    return hashlib.sha256(save(contiguous(tensors))).hexdigest()
 
 
 def make_weights(version: int, tensors: Arrays) -> Weights:
@@ -106,9 +106,9 @@ def encode_weights(weights: Weights) -> bytes:
     Raises:
         LinkError: When `weights.sha256` is not the digest of `weights.tensors`.
     """
-    payload = save(_contiguous(weights.tensors))
+    payload = save(contiguous(weights.tensors))
     _check_weights_digest(weights.version, weights.sha256, payload)
-    return _pack("weights", {"version": weights.version, "sha256": weights.sha256}, payload)
+    return pack("weights", {"version": weights.version, "sha256": weights.sha256}, payload)
 
 
 def decode_weights(message: bytes) -> Weights:
@@ -117,13 +117,13 @@ def decode_weights(message: bytes) -> Weights:
     Raises:
         LinkError: When the message is foreign or damaged, or the digest is not the one of the tensors.
     """
-    header, payload = _unpack("weights", message)
-    version, sha256 = _field(header, "version", int), _field(header, "sha256", str)
+    header, payload = unpack("weights", message)
+    version, sha256 = field_of(header, "version", int), field_of(header, "sha256", str)
     _check_weights_digest(version, sha256, payload)
-    return Weights(version=version, sha256=sha256, tensors=_tensors(payload))
+    return Weights(version=version, sha256=sha256, tensors=tensors_of(payload))
 
 
-def _pack(kind: str, fields: Mapping[str, Any], payload: bytes) -> bytes:
+def pack(kind: str, fields: Mapping[str, Any], payload: bytes) -> bytes:
     """Prefix, header and payload in one message."""
     header = json.dumps({"kind": kind, **fields}).encode()
     if len(header) > MAX_HEADER_BYTES:
@@ -136,7 +136,7 @@ def _pack(kind: str, fields: Mapping[str, Any], payload: bytes) -> bytes:
     return b"".join((_PREFIX.pack(MAGIC, len(header), len(payload), digest.digest()), header, payload))
 
 
-def _unpack(kind: str, message: bytes) -> tuple[dict[str, Any], bytes]:
+def unpack(kind: str, message: bytes) -> tuple[dict[str, Any], bytes]:
     """Checked header and payload of a message."""
     if len(message) < _PREFIX.size or not message.startswith(MAGIC):
         raise LinkError(
@@ -165,7 +165,7 @@ def _unpack(kind: str, message: bytes) -> tuple[dict[str, Any], bytes]:
     return header, bytes(body[header_bytes:])
 
 
-def _field(header: Mapping[str, Any], name: str, kind: type[_T]) -> _T:
+def field_of(header: Mapping[str, Any], name: str, kind: type[_T]) -> _T:
     """One entry of a header, of the type that it must have."""
     value = header.get(name)
     if not isinstance(value, kind) or isinstance(value, bool):
@@ -173,7 +173,7 @@ def _field(header: Mapping[str, Any], name: str, kind: type[_T]) -> _T:
     return value
 
 
-def _tensors(payload: bytes) -> dict[str, NDArray[Any]]:
+def tensors_of(payload: bytes) -> dict[str, NDArray[Any]]:
     """The arrays of a safetensors payload."""
     try:
         return load(payload)
@@ -181,7 +181,7 @@ def _tensors(payload: bytes) -> dict[str, NDArray[Any]]:
         raise LinkError(f"refused a message: its payload is not safetensors of NumPy types ({error})") from error
 
 
-def _contiguous(arrays: Arrays) -> dict[str, NDArray[Any]]:
+def contiguous(arrays: Arrays) -> dict[str, NDArray[Any]]:
     """Row-major arrays (safetensors stores plain memory); zero-dimensional ones keep their shape."""
     return {name: np.asarray(array, order="C") for name, array in arrays.items()}
 

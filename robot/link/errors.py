@@ -29,7 +29,7 @@ def to_wire(error: Exception) -> bytes:
     else:
         kind = LinkError.__name__
         text = (
-            f"the learner failed while answering ({type(error).__name__}: {error}). "
+            f"the server failed while answering ({type(error).__name__}: {error}). "
             "Its log has the details; restart it once the cause is gone."
         )
     return json.dumps({"type": kind, "message": text[:_MAX_MESSAGE]}).encode()

@@ -86,12 +86,12 @@ class LinkServer:
         return grpc.method_handlers_generic_handler(
             protocol.SERVICE,
             {
-                protocol.HELLO: grpc.unary_unary_rpc_method_handler(_guarded(self._hello)),
-                protocol.PUT_EPISODE: grpc.stream_unary_rpc_method_handler(_guarded(self._put_episode)),
-                protocol.PUT_VERDICT: grpc.unary_unary_rpc_method_handler(_guarded(self._put_verdict)),
+                protocol.HELLO: grpc.unary_unary_rpc_method_handler(guarded(self._hello)),
+                protocol.PUT_EPISODE: grpc.stream_unary_rpc_method_handler(guarded(self._put_episode)),
+                protocol.PUT_VERDICT: grpc.unary_unary_rpc_method_handler(guarded(self._put_verdict)),
                 protocol.WEIGHTS: grpc.unary_stream_rpc_method_handler(_guarded_stream(self._weights)),
-                protocol.MAY_ACT: grpc.unary_unary_rpc_method_handler(_guarded(self._may_act)),
-                protocol.FINISHED: grpc.unary_unary_rpc_method_handler(_guarded(self._finished)),
+                protocol.MAY_ACT: grpc.unary_unary_rpc_method_handler(guarded(self._may_act)),
+                protocol.FINISHED: grpc.unary_unary_rpc_method_handler(guarded(self._finished)),
             },
         )
 
@@ -145,7 +145,7 @@ class LinkServer:
         return self._spec
 
 
-def _guarded(answer: Answer) -> Answer:
+def guarded(answer: Answer) -> Answer:
     """`answer` whose errors reach the client with type and message."""
 
     def guarded(request: Any, context: grpc.ServicerContext) -> Any:
@@ -159,7 +159,7 @@ def _guarded(answer: Answer) -> Answer:
 
 
 def _guarded_stream(answer: Answer) -> Answer:
-    """Like `_guarded` for an answer in pieces."""
+    """Like `guarded` for an answer in pieces."""
 
     def guarded(request: Any, context: grpc.ServicerContext) -> Iterator[bytes]:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import mujoco
@@ -9,6 +10,7 @@ import numpy as np
 
 from sim.physics import Physics
 from sim.scene.cloth import WEAVES
+from sim.scene.distractors import Distractors
 from sim.scene.fixtures import FIXTURES
 from sim.scene.objects import OBJECTS
 from sim.scene.shapes import OBJECT_FRICTION, PAD_PRIORITY, Shape, tint
@@ -18,6 +20,8 @@ from sim.scene.surroundings import (
     FRONT_TARGET,
     LIGHTS,
     OBJECT_MATERIALS,
+    OTHER_MATERIALS,
+    OTHER_TABLES,
     TABLE_GEOM,
     TABLES,
     look_at,
@@ -68,8 +72,10 @@ class SceneRandomiser:
         self._pads = np.flatnonzero(model.geom_priority == PAD_PRIORITY)
         self._pad_friction: Float64 = model.geom_friction[self._pads, 0].copy()
         self._cloth_friction = 0.0 if spec.cloth is None else float(model.flex_friction[0, 0])
-        self._tables = [model.material(name).id for name in TABLES]
-        self._materials = [model.material(name).id for name in OBJECT_MATERIALS]
+        other = variation.other_textures
+        self._tables = [model.material(name).id for name in (OTHER_TABLES if other else TABLES)]
+        self._materials = [model.material(name).id for name in (OTHER_MATERIALS if other else OBJECT_MATERIALS)]
+        self._distractors = Distractors(spec, variation.distractors) if variation.distractors else None
         self._scales = {o.name: o.size[1] for o in spec.objects}
         for item in spec.objects:
             self._resize(item.name, min(1.0, item.size[1]), 1.0, 1.0)
@@ -87,6 +93,8 @@ class SceneRandomiser:
         self._draw_pads(rng)
         if self._spec.cloth is not None:
             self._draw_cloth(self._spec.cloth, rng)
+        if self._distractors is not None:
+            self._distractors.draw(self._model, rng)
         mujoco.mj_setConst(self._model, self._scratch)
         self._physics.changed()
 
@@ -117,18 +125,21 @@ class SceneRandomiser:
             self._paint(part, rng)
 
     def _draw_objects(self, rng: np.random.Generator) -> None:
-        vary = self._variation
+        vary, sizes = self._variation, _Sizes(self._variation.least_size)
         for spec in self._spec.objects:
             part = self._objects[spec.name]
             self._paint(part, rng)
             self._model.geom_matid[part.geoms] = self._materials[int(rng.integers(len(self._materials)))]
-            mass, friction = 1 + rng.uniform(-1, 1) * vary.mass, 1 + rng.uniform(-1, 1) * vary.friction
-            self._resize(spec.name, float(rng.uniform(*spec.size)), mass, friction)
+            mass, friction = 1 + rng.uniform(-1, 1) * vary.mass, self._slipperiness(rng)
+            self._resize(spec.name, sizes.draw(rng, *spec.size), mass, friction)
 
     def _draw_pads(self, rng: np.random.Generator) -> None:
         """What the grip holds by: a contact takes the pads' friction, not the object's."""
-        factor = 1 + rng.uniform(-1, 1) * self._variation.friction
-        self._model.geom_friction[self._pads, 0] = self._pad_friction * factor
+        self._model.geom_friction[self._pads, 0] = self._pad_friction * self._slipperiness(rng)
+
+    def _slipperiness(self, rng: np.random.Generator) -> float:
+        """A factor on a friction."""
+        return 1 + float(_shift(rng, 1, self._variation.least_friction)[0]) * self._variation.friction
 
     def _draw_cloth(self, spec: ClothSpec, rng: np.random.Generator) -> None:
         """Colour, weave and how slippery it is."""
@@ -137,7 +148,7 @@ class SceneRandomiser:
         shift = rng.uniform(-1, 1, 3) * spec.colour_range + _shift(rng, 3, vary.least_colour) * 0.5 * vary.colour
         model.flex_rgba[flex, :3] = np.clip(np.asarray(spec.colour) + shift, 0.05, 0.98)
         model.flex_matid[flex] = model.material(WEAVES[int(rng.integers(len(WEAVES)))]).id
-        model.flex_friction[flex, 0] = self._cloth_friction * (1 + rng.uniform(-1, 1) * vary.friction)
+        model.flex_friction[flex, 0] = self._cloth_friction * self._slipperiness(rng)
 
     def _paint(self, part: _Part, rng: np.random.Generator) -> None:
         vary = self._variation
@@ -163,6 +174,25 @@ class SceneRandomiser:
         body = self._physics.body_id(name)
         first, count = int(self._model.body_geomadr[body]), int(self._model.body_geomnum[body])
         return _Part(body, np.arange(first, first + count), shapes, colour)
+
+
+class _Sizes:
+    """Draws objects' sizes; far from the middles of their ranges, all of them by the same share (`Variation.size`)."""
+
+    def __init__(self, least: float) -> None:
+        self._least = least
+        self._away: float | None = None
+
+    def draw(self, rng: np.random.Generator, low: float, high: float) -> float:
+        """A size of low ... high; always one number of the generator."""
+        drawn = float(rng.uniform(low, high))
+        if not self._least or low == high:
+            return drawn
+        middle, half = (low + high) / 2, (high - low) / 2
+        if self._away is None:
+            away = (drawn - middle) / half
+            self._away = math.copysign(self._least + (1.0 - self._least) * abs(away), away)
+        return middle + half * self._away
 
 
 def _shift(rng: np.random.Generator, count: int, least: float) -> Float64:

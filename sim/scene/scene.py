@@ -21,12 +21,13 @@ from sim.physics import Physics
 from sim.rendering import SceneRenderer
 from sim.scene.cloth import add_cloth
 from sim.scene.cloth_state import Cloth
+from sim.scene.distractors import Distractors
 from sim.scene.fixtures import FIXTURES
 from sim.scene.objects import OBJECTS, ObjectKind
 from sim.scene.randomise import SceneRandomiser
 from sim.scene.shapes import Shape, add_shapes
 from sim.scene.spec import FixtureInfo, FixtureSpec, ObjectInfo, ObjectSpec, SceneSpec, Variation
-from sim.scene.surroundings import add_surroundings
+from sim.scene.surroundings import add_other_textures, add_surroundings
 from trajectories.errors import ConfigError
 
 _ROOT = 0.03
@@ -65,14 +66,16 @@ class Scene:
         variation: Variation | None = None,
         arm: ArmModel = WX250S,
     ) -> None:
+        variation = variation or Variation()
+        spec = _sized(spec, variation)
         self.spec = spec
         self._fixtures = {fixture.name: fixture for fixture in spec.fixtures}
         self._objects = {item.name: item for item in spec.objects}
-        self.physics = Physics(_compile(spec, arm), arm)
+        self.physics = Physics(_compile(spec, arm, variation), arm)
         self.arm = SimArm(self.physics)
         self.clock = SimClock(self.physics)
         self._cloth = None if spec.cloth is None else Cloth(self.physics, spec.cloth)
-        self._randomiser = SceneRandomiser(self.physics, spec, variation or Variation())
+        self._randomiser = SceneRandomiser(self.physics, spec, variation)
         self._renderers: dict[tuple[int, int], SceneRenderer] = {}
         if randomise:
             self.randomise(np.random.default_rng(seed))
@@ -206,7 +209,19 @@ class Scene:
         return self._objects[name]
 
 
-def _compile(spec: SceneSpec, arm: ArmModel) -> mujoco.MjModel:
+def _sized(spec: SceneSpec, variation: Variation) -> SceneSpec:
+    """The scene with the ranges of its objects' sizes as wide as they vary; a size that never varies stays."""
+    if variation.size == 1.0:
+        return spec
+
+    def wider(low: float, high: float) -> tuple[float, float]:
+        middle, half = (low + high) / 2, variation.size * (high - low) / 2
+        return middle - half, middle + half
+
+    return replace(spec, objects=tuple(replace(item, size=wider(*item.size)) for item in spec.objects))
+
+
+def _compile(spec: SceneSpec, arm: ArmModel, variation: Variation) -> mujoco.MjModel:
     """Compile the arm, the table and what the spec adds."""
     names = [fixture.name for fixture in spec.fixtures] + [item.name for item in spec.objects]
     names += [] if spec.cloth is None else [spec.cloth.name]
@@ -220,6 +235,10 @@ def _compile(spec: SceneSpec, arm: ArmModel) -> mujoco.MjModel:
         _add_object(model, item)
     if spec.cloth is not None:
         add_cloth(model, spec.cloth)
+    if variation.other_textures:
+        add_other_textures(model)
+    if variation.distractors:
+        Distractors(spec, variation.distractors).add(model)
     return model.compile()
 
 

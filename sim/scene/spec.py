@@ -88,7 +88,7 @@ class SceneSpec:
 
 @dataclass(frozen=True)
 class Variation:
-    """How much `Scene.randomise` changes, beside sizes and fixture positions, which the specs state.
+    """How much `Scene.randomise` changes, beside sizes and fixture positions, whose ranges the specs state.
 
     Attributes:
         colour: Largest shift of an object's or fixture's colour channels, 0 ... 1.
@@ -98,9 +98,18 @@ class Variation:
         mass: Largest relative change of an object's mass.
         friction: Largest relative change of the sliding friction of an object and of the finger pads.
         tables: Whether the table's surface changes, or stays the first one.
+        size: Largest distance of an object's size from the middle of its spec's range, in halves of that range.
+        start: How far from the middle of its home region the arm starts at most, in halves of the region
+            (`robot.control.home.HomeRegion.around`).
+        distractors: How many things stand beside the workspace that no task needs; they are only drawn.
+        other_textures: Whether table and objects have surfaces that none of `Variation()` has.
         least_colour: Smallest shift of a colour channel, as a share of the largest one, 0 ... 1.
         least_light: The same of the light's strength and place.
         least_camera: The same of the camera's place and of the point that it looks at.
+        least_friction: The same of the friction.
+        least_size: Smallest distance of a size from the middle of its range, as a share of the largest one, 0 ... 1;
+            above 0 all objects of a scene are larger than ever, or all are smaller, so that lids go on fitting pots.
+        least_start: The same of where the arm starts.
     """
 
     colour: float = 0.08
@@ -110,9 +119,16 @@ class Variation:
     mass: float = 0.2
     friction: float = 0.15
     tables: bool = True
+    size: float = 1.0
+    start: float = 1.0
+    distractors: int = 0
+    other_textures: bool = False
     least_colour: float = 0.0
     least_light: float = 0.0
     least_camera: float = 0.0
+    least_friction: float = 0.0
+    least_size: float = 0.0
+    least_start: float = 0.0
 
 
 SHIFTS: dict[str, Variation] = {
@@ -120,8 +136,17 @@ SHIFTS: dict[str, Variation] = {
     "light": Variation(light=0.6, least_light=0.4),
     "camera": Variation(camera_position=0.02, camera_target=0.015, least_camera=0.3),
     "object": Variation(colour=0.3, least_colour=0.4),
+    "texture": Variation(other_textures=True),
+    "distractors": Variation(distractors=3),
+    "size": Variation(size=2.5, least_size=0.52),
+    "friction": Variation(friction=0.6, least_friction=0.5),
+    "start": Variation(start=2.0, least_start=0.65),
 }
-"""What training never saw, by name: each draw is larger than any of `Variation()`, all else is as there."""
+"""What training never saw, by name: each draw is larger than any of `Variation()`, all else is as there.
+
+The same generator draws the same scene under each of them but for what is shifted. One exception: objects of another
+`size` fit elsewhere, so that where they start may differ, too.
+"""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,11 @@ from sim.scene.shapes import ARM_BIT, FIXTURE_BIT, FIXTURE_FRICTION, HIDDEN_GROU
 from trajectories.types import Float64, UInt8
 
 TABLES = ("oak", "slate", "birch", "linen", "plain")
+OTHER_TABLES = ("checks", "stripes", "terrazzo", "marble", "rings")
+"""As many as `TABLES`, and like none of them."""
 OBJECT_MATERIALS = ("smooth", "speckled")
+OTHER_MATERIALS = ("checked", "shaded")
+"""The same of `OBJECT_MATERIALS`."""
 TABLE_GEOM = "table"
 LIGHTS = {"key": ((0.3, -0.8, 1.1), 0.5), "fill": ((0.5, 1.0, 0.9), 0.22)}
 """Name -> where it shines from, and its strength."""
@@ -56,10 +60,58 @@ def table_texture(name: str, size: int = 128) -> UInt8:
     elif name == "linen":
         base = np.array([0.70, 0.72, 0.70])
         value = 1.0 + 0.06 * np.sin(2 * np.pi * 32 * x) * np.sin(2 * np.pi * 32 * y) + 0.02 * noise
+    elif name in OTHER_TABLES:
+        return _other_texture(name, x, y, rng)
     else:
         base = np.array([0.62, 0.62, 0.60])
         value = np.ones((size, size))
     return (255 * np.clip(value[:, :, None] * base, 0, 1)).astype(np.uint8)
+
+
+def _other_texture(name: str, x: Float64, y: Float64, rng: np.random.Generator) -> UInt8:
+    """uint8 (H, W, 3) picture of one of `OTHER_TABLES`; x and y are its pixels' places, 0 ... 1."""
+    if name == "checks":
+        share = (np.floor(8 * x) + np.floor(8 * y)) % 2
+        dark, light = np.array([0.30, 0.45, 0.62]), np.array([0.88, 0.88, 0.84])
+    elif name == "stripes":
+        share = (np.sin(2 * np.pi * 6 * (x + y)) > 0).astype(float)
+        dark, light = np.array([0.62, 0.32, 0.28]), np.array([0.86, 0.80, 0.70])
+    elif name == "terrazzo":
+        spots = rng.random((60, 2))
+        nearest = np.min([np.hypot(x - a, y - b) for a, b in spots], axis=0)
+        share = (nearest > 0.03).astype(float)
+        dark, light = np.array([0.25, 0.42, 0.36]), np.array([0.78, 0.76, 0.72])
+    elif name == "marble":
+        share = (
+            np.abs(np.sin(2 * np.pi * (2 * x + 0.6 * np.sin(2 * np.pi * 3 * y)) + 0.8 * np.sin(14 * (x - y)))) ** 0.3
+        )
+        dark, light = np.array([0.35, 0.33, 0.38]), np.array([0.92, 0.91, 0.93])
+    else:
+        share = 0.5 + 0.5 * np.sin(2 * np.pi * 10 * np.hypot(x - 0.5, y - 0.5))
+        dark, light = np.array([0.42, 0.36, 0.52]), np.array([0.76, 0.72, 0.60])
+    return (255 * (dark + share[:, :, None] * (light - dark))).astype(np.uint8)
+
+
+def add_other_textures(spec: mujoco.MjSpec) -> None:
+    """Add `OTHER_TABLES` and `OTHER_MATERIALS` to a model."""
+    for name in OTHER_TABLES:
+        _add_table_material(spec, name)
+    for name, builtin in zip(
+        OTHER_MATERIALS, (mujoco.mjtBuiltin.mjBUILTIN_CHECKER, mujoco.mjtBuiltin.mjBUILTIN_GRADIENT), strict=True
+    ):
+        texture = spec.add_texture(
+            name=name, type=mujoco.mjtTexture.mjTEXTURE_CUBE, builtin=builtin, width=32, height=32
+        )
+        texture.rgb1, texture.rgb2 = (1, 1, 1), (0.45, 0.45, 0.45)
+        material = spec.add_material(name=name, specular=0.1, shininess=0.1)
+        material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
+
+
+def _add_table_material(spec: mujoco.MjSpec, name: str) -> None:
+    texture = spec.add_texture(name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=128, height=128, nchannel=3)
+    texture.data = table_texture(name).tobytes()
+    material = spec.add_material(name=name, texrepeat=(2.0, 2.0), specular=0.1, shininess=0.1)
+    material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
 
 
 def add_surroundings(spec: mujoco.MjSpec) -> None:
@@ -69,10 +121,7 @@ def add_surroundings(spec: mujoco.MjSpec) -> None:
     pushes out sideways what has been pressed into it. The table's box and the floor are only drawn.
     """
     for name in TABLES:
-        texture = spec.add_texture(name=name, type=mujoco.mjtTexture.mjTEXTURE_2D, width=128, height=128, nchannel=3)
-        texture.data = table_texture(name).tobytes()
-        material = spec.add_material(name=name, texrepeat=(2.0, 2.0), specular=0.1, shininess=0.1)
-        material.textures[mujoco.mjtTextureRole.mjTEXROLE_RGB] = name
+        _add_table_material(spec, name)
     spec.add_material(name="smooth", specular=0.3, shininess=0.4, rgba=(1, 1, 1, 1))
     speckles = spec.add_texture(
         name="speckles", type=mujoco.mjtTexture.mjTEXTURE_CUBE, builtin=mujoco.mjtBuiltin.mjBUILTIN_FLAT,

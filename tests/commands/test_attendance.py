@@ -16,6 +16,7 @@ from commands import attendance
 from commands.attendance import FAULTS_FILE, attended, latch_of, standing_of
 from commands.evaluate import evaluate
 from commands.finetune import Worker
+from factory.evaluated_policy import PolicySource
 from robot.console.client import ConsoleClient
 from robot.console.wire import console_path
 from robot.control.faults import read_record
@@ -180,7 +181,7 @@ def test_an_evaluation_has_the_same_people_around_it(table, tmp_path, monkeypatc
 
     monkeypatch.setattr(evaluate, "judge_of", look)
     config = settings(tmp_path, "evaluate")
-    plan = evaluate.Plan(tmp_path, 1, ("stochastic",), 0, 40, 0)
+    plan = evaluate.Plan(PolicySource(str(tmp_path)), 1, ("stochastic",), 0, 40, 0)
     with pytest.raises(RegraspError, match="seen"):
         evaluate.evaluate_on_station(config, plan)
     assert words == ["clear", "hold", "ready", "stop"]

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from hydra import compose, initialize_config_module
 
-from commands.evaluate.evaluate import Trial, run_trial
+from commands.evaluate.trials import Trial, run_trial
 from commands.evaluate.verdicts import PersonJudge, PredicateJudge, RewardJudge, judge_of
 from factory.device_robot import limits_of
+from factory.evaluated_policy import PolicySource
 from factory.robot import TwinStation, open_station
 from factory.spec import plain, spec_of
 from factory.task import instructions_of
@@ -175,9 +176,9 @@ def test_an_evaluation_looks_again_at_what_looks_done_as_time_ends(station, besi
         def update(self, observation):
             return replace(super().update(observation), above=self.frames >= 4)
 
-    monkeypatch.setattr("commands.evaluate.evaluate._policy", lambda folder: Resting())
+    monkeypatch.setattr("commands.evaluate.trials.open_policy", lambda source: Resting())
     for time_up, success in ((2, False), (3, True), (5, True)):  # done at the 6th frame, the first is that of the start
-        trial = Trial("none", "forward", "stochastic", 0, 7, time_up, False)
+        trial = Trial(PolicySource("none"), "forward", "stochastic", 0, 7, time_up, False)
         result, _ = run_trial(station, RewardJudge(Above(done_at=6), beside), "front", trial)
         assert (result.success, result.steps) == (success, time_up)
 
@@ -211,8 +212,8 @@ def test_an_evaluation_looks_from_home_at_what_was_left(station, monkeypatch, le
     monkeypatch.setattr(station, "prepare", lambda *given: prepare(*given) or went.clear())
     policy = Resting()
     policy.gripper = -1 if left == "held" else 1  # what going home lets go is no success
-    monkeypatch.setattr("commands.evaluate.evaluate._policy", lambda folder: policy)
-    trial = Trial("none", "forward", "stochastic", 0, 7, 4, False)
+    monkeypatch.setattr("commands.evaluate.trials.open_policy", lambda source: policy)
+    trial = Trial(PolicySource("none"), "forward", "stochastic", 0, 7, 4, False)
     result, _ = run_trial(station, RewardJudge(Left(), home_look=looks), "front", trial)
     assert (result.success, len(went)) == (success, int(looks))
     assert result.instruction in station.instructions["forward"]

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from helpers.blob_world import SPEC, BlobWorld
+from helpers.blob_world import SPEC, BlobWorld, fake_text
 
 from policies.perception.keypoint_perception import KeypointPerception
 from policies.policy import FILE, LearnedPolicy, load_policy
@@ -109,3 +109,19 @@ def test_files_of_two_policies_do_not_mix(policy, pretrained, tmp_path):
     (tmp_path / FILE).unlink()
     with pytest.raises(CheckpointError, match="There is no"):
         load_policy(tmp_path)
+
+
+@pytest.mark.parametrize("which", ["pretrained", "pretrained_on_images"])
+def test_a_policy_reads_further_words_through_its_text_tower(which, request, observation):
+    policy = load_policy(request.getfixturevalue(which), SPEC)
+    known, digest, source = policy.instructions, policy.digest, policy.perception.text.source
+    before = policy.act(observation, deterministic=True)
+    alike, other = f"{observation.instruction} ", "something else altogether"
+    policy.read_also([alike, other, known[0]], fake_text, source)  # to the tower the first is what it knows
+    assert policy.instructions == (*known, *sorted([alike, other]))
+    assert policy.digest == digest
+    assert np.array_equal(policy.act(observation, deterministic=True), before)
+    assert np.allclose(policy.act(replace(observation, instruction=alike), True), before, atol=1e-5)
+    assert not np.allclose(policy.act(replace(observation, instruction=other), True), before, atol=1e-3)
+    with pytest.raises(ConfigError, match="text tower with the digest"):
+        policy.read_also(["more"], fake_text, "another tower")

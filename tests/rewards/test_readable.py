@@ -9,6 +9,7 @@ from rewards.readable import recorded_wordings, require_readable
 from rewards.vlm_kind import VlmKind
 from sim.captions import CAPTIONED
 from sim.tasks import TASKS, find_task
+from sim.tasks.held_out_wordings import HELD_OUT
 from trajectories.errors import ConfigError
 from trajectories.manifest import describe
 from trajectories.types import DIRECTIONS
@@ -55,6 +56,11 @@ def test_the_embedded_tower_reads_every_task_that_it_was_trained_on_and_no_other
     for name in set(TASKS.own) - set(CAPTIONED):
         with pytest.raises(ConfigError, match="never learned"):
             require_readable(backbone, {(name, way): find_task(name).instructions[way] for way in DIRECTIONS})
+
+
+def test_the_embedded_tower_reads_held_out_wordings_of_what_it_was_trained_on(backbone):
+    for task in set(HELD_OUT) & set(CAPTIONED):
+        require_readable(backbone, {(task, direction): HELD_OUT[task][direction] for direction in DIRECTIONS})
 
 
 def test_a_clip_reads_any_word_but_no_more_than_77_tokens(clip):

@@ -18,10 +18,11 @@ from commands.evaluate.evaluate import (
     table,
     write_results,
 )
+from factory.evaluated_policy import PolicySource
 from trajectories.errors import ConfigError
 
 POLICY = Path(__file__).parents[2] / "fixtures" / "written_at_106ae2a" / "pretrained"
-PLAN = Plan(POLICY, 2, ("stochastic",), 70000, 40, 2)
+PLAN = Plan(PolicySource(str(POLICY)), 2, ("stochastic",), 70000, 40, 2)
 
 
 def results(plan, success, stop_after=None):

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from commands.report.statistics import (
@@ -10,6 +11,7 @@ from commands.report.statistics import (
     format_rate,
     gain_interval,
     mean_interval,
+    paired_interval,
     wilson_interval,
 )
 
@@ -78,3 +80,53 @@ def test_a_gain_that_all_seeds_agree_on_is_as_uncertain_as_their_trials():
     # Gains 0.1, 0.4, 0.7: standard deviation 0.3, t * 0.3 / sqrt 3 = 0.745242
     assert (mean, low, high) == pytest.approx((0.4, -0.345242, 1.0), abs=1e-5)
     assert math.isnan(gain_interval([0.1], [0.2], [(9, 9)])[1])
+
+
+def test_paired_interval_inverts_the_score_test_of_matched_pairs():
+    """By brute force: the likelihood of the discordant pairs, maximised where the true difference is the bound."""
+    quantile = 1.959963984540054
+
+    def score(lost, gained, pairs, shift):
+        chances = np.linspace(max(0.0, -shift), (1 - shift) / 2, 400_001)[1:-1]  # of a lost pair
+        likelihood = gained * np.log(chances + shift) + lost * np.log(chances)
+        likelihood += (pairs - lost - gained) * np.log1p(-2 * chances - shift)
+        chance = chances[likelihood.argmax()]
+        return (gained - lost - pairs * shift) / math.sqrt(pairs * (2 * chance + shift * (1 - shift)))
+
+    for lost, gained, pairs in ((1, 4, 12), (3, 3, 20), (7, 1, 30)):
+        mean, low, high = paired_interval(lost, gained, pairs)
+        assert mean == pytest.approx((gained - lost) / pairs)
+        assert score(lost, gained, pairs, low) == pytest.approx(quantile, abs=1e-3)
+        assert score(lost, gained, pairs, high) == pytest.approx(-quantile, abs=1e-3)
+
+
+def test_paired_interval_at_its_ends():
+    assert paired_interval(0, 0, 0) == (0.0, -1.0, 1.0)
+    square = 1.959963984540054**2
+    for pairs in (1, 10, 50):  # all pairs agree: still no certainty
+        mean, low, high = paired_interval(0, 0, pairs)
+        assert (mean, -low, high) == pytest.approx(
+            (0.0, square / (pairs + square), square / (pairs + square)), abs=1e-6
+        )
+    mean, low, high = paired_interval(0, 10, 10)
+    assert (mean, high) == (1.0, 1.0)
+    assert 0.4 < low < 1.0
+    assert paired_interval(2, 5, 20)[1] == pytest.approx(-paired_interval(5, 2, 20)[2])
+    with pytest.raises(ValueError, match="3 lost and 2 gained of 4 pairs"):
+        paired_interval(3, 2, 4)
+
+
+def test_paired_interval_covers_the_truth():
+    """Exactly, over all outcomes of 15 pairs: 95 % on average, and never much less."""
+    pairs, covered = 15, []
+    for lost, gained in ((0.05, 0.05), (0.3, 0.1), (0.2, 0.2), (0.45, 0.0), (0.1, 0.6)):
+        total = 0.0
+        for a in range(pairs + 1):
+            for b in range(pairs + 1 - a):
+                _, low, high = paired_interval(a, b, pairs)
+                if low <= gained - lost <= high:
+                    ways = math.comb(pairs, a) * math.comb(pairs - a, b)
+                    total += ways * lost**a * gained**b * (1 - lost - gained) ** (pairs - a - b)
+        covered.append(total)
+    assert min(covered) > 0.92
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.025)

@@ -26,8 +26,8 @@ def pack(header: dict, payload: bytes) -> bytes:
 def repacked(header_changes: dict, array_changes: dict) -> bytes:
     """A valid message of an episode with some entries replaced (None: left out)."""
     message = encode_episode(make_episode(1))
-    header, payload = codec._unpack("episode", message)
-    arrays = codec._tensors(payload)
+    header, payload = codec.unpack("episode", message)
+    arrays = codec.tensors_of(payload)
     for entries, changes in ((header, header_changes), (arrays, array_changes)):
         for name, value in changes.items():
             if value is None:
@@ -141,7 +141,7 @@ def test_episodes_that_are_none_are_refused(header, arrays, error, complaint):
 
 
 def test_a_payload_that_is_not_safetensors_is_refused():
-    header, _ = codec._unpack("episode", encode_episode(make_episode(1)))
+    header, _ = codec.unpack("episode", encode_episode(make_episode(1)))
     with pytest.raises(LinkError, match="not safetensors"):
         decode_episode(pack(header, b"\xff" * 100), SPEC)
 

@@ -7,6 +7,7 @@ from sim.experts.choice import expert_for
 from sim.experts.failures import FAILURES
 from sim.experts.scripted import ScriptedExpert
 from sim.tasks import TASKS, find_task
+from sim.tasks.held_out_wordings import HELD_OUT
 from sim.twin import make_twin
 from trajectories.errors import ConfigError
 from trajectories.registry import Registry
@@ -175,3 +176,16 @@ def test_slow_for_an_instant_is_not_at_rest():
     twin.scene.clock.sleep_until_ns(now + 1_000_000_000)
     assert twin.success("forward")
     twin.close()
+
+
+@pytest.mark.parametrize("task", HELD_OUT)
+def test_held_out_wordings_are_new_sentences_of_known_words(task):
+    own, held_out = TASKS[task].instructions, HELD_OUT[task]
+    words = {
+        word for name in TASKS.own for texts in TASKS[name].instructions.values() for t in texts for word in t.split()
+    }
+    sentences = [text for direction in DIRECTIONS for text in held_out[direction]]
+    assert all(held_out[direction] for direction in DIRECTIONS)
+    assert len(set(sentences)) == len(sentences)
+    assert not set(sentences) & {text for texts in own.values() for text in texts}
+    assert {word for text in sentences for word in text.split()} <= words

@@ -1,0 +1,143 @@
+"""`PolicyServer`: serves a policy to `RemotePolicy` clients over gRPC."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from types import TracebackType
+
+import grpc
+
+from robot.interfaces import EpisodePolicy
+from robot.link.policy_wire import (
+    ACT,
+    HELLO,
+    POLICY_SERVER_OPTIONS,
+    SERVICE,
+    START,
+    PolicyIdentity,
+    decode_observation,
+    encode_action,
+)
+from robot.link.protocol import from_json, to_json
+from robot.link.server import guarded
+from robot.link.tls import TlsFiles, is_loopback, server_credentials
+from trajectories.errors import ConfigError, LinkError
+from trajectories.types import RobotSpec
+
+MOST_SESSIONS = 64
+"""Clients that are remembered; beyond that the one that was silent for longest makes room."""
+_THREADS = 16
+
+
+class PolicyServer:
+    """Offers a policy at `address` from `start` until `stop`; each client has one of its own.
+
+    Args:
+        make: Makes the policy of a new client.
+        identity: What is said of it.
+        address: "host:port"; port 0 takes a free one (see the attribute `address`).
+        tls: PEM files; only clients with a certificate of their authority get an answer. Without, in clear, on
+            loopback only.
+        accept: Refuses a robot that the policy isn't for, with a `RegraspError`.
+
+    Raises:
+        ConfigError: The address is not valid, or off loopback without `tls`.
+        LinkError: The port is taken.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], EpisodePolicy],
+        identity: PolicyIdentity,
+        address: str,
+        tls: TlsFiles | None = None,
+        accept: Callable[[RobotSpec], None] = lambda spec: None,
+    ) -> None:
+        if tls is None and not is_loopback(address):
+            raise ConfigError(
+                f"Other machines can reach {address}, so both ends need a certificate: make one for each with `regrasp "
+                "certificates` and name link.certificate, link.key and link.authority (docs/security.md), or serve on "
+                "loopback."
+            )
+        self._make, self._identity, self._accept = make, identity, accept
+        self._sessions: OrderedDict[str, EpisodePolicy] = OrderedDict()
+        self._lock = threading.Lock()
+        self._server = grpc.server(ThreadPoolExecutor(_THREADS, "policy"), options=POLICY_SERVER_OPTIONS)
+        handlers = {HELLO: self._hello, START: self._start, ACT: self._act}
+        self._server.add_generic_rpc_handlers(
+            (
+                grpc.method_handlers_generic_handler(
+                    SERVICE,
+                    {name: grpc.unary_unary_rpc_method_handler(guarded(answer)) for name, answer in handlers.items()},
+                ),
+            )
+        )
+        try:
+            if tls is None:
+                port = int(self._server.add_insecure_port(address))
+            else:
+                port = int(self._server.add_secure_port(address, server_credentials(tls)))
+        except RuntimeError as error:
+            raise LinkError(f"can't listen at {address}: is the port taken? Give another one.") from error
+        self.address = f"{address.rpartition(':')[0]}:{port}"
+
+    def start(self) -> None:
+        """Begin to answer; returns at once."""
+        self._server.start()
+
+    def stop(self, grace_s: float = 1.0) -> None:
+        """Take no new calls, let those in progress end within `grace_s`, then cut them."""
+        self._server.stop(grace_s).wait()
+
+    def __enter__(self) -> PolicyServer:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        self.stop()
+
+    def _hello(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        (raw,) = from_json(request, spec=dict)
+        try:
+            spec = RobotSpec.from_dict(raw)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise LinkError(f"refused a hello: its robot specification is incomplete ({error!r})") from error
+        self._accept(spec)
+        mine, known = self._identity, self._identity.instructions
+        return to_json(
+            {
+                "name": mine.name,
+                "digest": mine.digest,
+                "version": mine.version,
+                "instructions": None if known is None else list(known),
+            }
+        )
+
+    def _start(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        session, seed = from_json(request, session=str, seed=int)
+        with self._lock:
+            policy = self._sessions.pop(session, None)
+        policy = self._make() if policy is None else policy
+        policy.seed(seed)
+        with self._lock:
+            self._sessions[session] = policy
+            while len(self._sessions) > MOST_SESSIONS:
+                self._sessions.popitem(last=False)
+        return to_json({"digest": self._identity.digest})
+
+    def _act(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        session, observation, deterministic = decode_observation(request)
+        with self._lock:
+            policy = self._sessions.get(session)
+            if policy is not None:
+                self._sessions.move_to_end(session)
+        if policy is None:
+            raise LinkError("this server knows no episode of this client: it was started anew, or forgot a silent one")
+        return encode_action(policy.act(observation, deterministic))

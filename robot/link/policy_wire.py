@@ -1,0 +1,112 @@
+"""What a policy server and its client agree on: gRPC methods, and observations and actions as bytes.
+
+    Hello  JSON {"spec"}                          -> JSON {"name", "digest", "version", "instructions"}
+    Start  JSON {"session", "seed"}               -> JSON {"digest"}; an episode begins
+    Act    message "observation" of a session     -> message "action": float32 (7,)
+
+Messages are those of `robot.link.codec`: a JSON header and safetensors under one SHA-256. `examples/policy_server.py`
+speaks it without this package. Each client is a session of its own, so that several may act side by side, and begins
+each of its episodes with a seed: the same seed and the same observations give the same actions, whoever else asks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from robot.link.codec import contiguous, field_of, pack, tensors_of, unpack
+from robot.link.protocol import CHANNEL_OPTIONS, SERVER_OPTIONS
+from trajectories.errors import LinkError
+from trajectories.types import ACTION_SIZE, Float32, Observation
+
+SERVICE = "regrasp.policy.v1.Policy"
+HELLO, START, ACT = "Hello", "Start", "Act"
+MAX_MESSAGE_BYTES = 64 << 20
+"""Of an observation: six cameras of 1920 x 1080 pixels take 37 MB."""
+_SIZES = {"grpc.max_receive_message_length": MAX_MESSAGE_BYTES, "grpc.max_send_message_length": MAX_MESSAGE_BYTES}
+POLICY_SERVER_OPTIONS = [*{**dict(SERVER_OPTIONS), **_SIZES}.items()]
+POLICY_CHANNEL_OPTIONS = [*{**dict(CHANNEL_OPTIONS), **_SIZES}.items()]
+_IMAGES, _DEPTH = "images/", "depth/"
+
+
+@dataclass(frozen=True)
+class PolicyIdentity:
+    """What a policy server says of what it serves.
+
+    Attributes:
+        name: For people, and in names of folders.
+        digest: Any text that changes whenever the policy would act differently, such as a hash of its weights.
+        version: Of the weights.
+        instructions: All that it understands; None where it reads any words.
+    """
+
+    name: str
+    digest: str
+    version: int = 0
+    instructions: tuple[str, ...] | None = None
+
+
+def method(name: str) -> str:
+    """The full gRPC path of a method."""
+    return f"/{SERVICE}/{name}"
+
+
+def encode_observation(session: str, observation: Observation, deterministic: bool) -> bytes:
+    """The question of `Act`."""
+    arrays: dict[str, NDArray[Any]] = {_IMAGES + name: image for name, image in observation.images.items()}
+    arrays |= {_DEPTH + name: depth for name, depth in observation.depth.items()}
+    header = {
+        "session": session,
+        "instruction": observation.instruction,
+        "deterministic": deterministic,
+        "t_ns": dict(observation.t_ns),
+    }
+    return pack("observation", header, save(contiguous({**arrays, "proprio": observation.proprio})))
+
+
+def decode_observation(message: bytes) -> tuple[str, Observation, bool]:
+    """Session, observation, and whether the most likely action is asked for.
+
+    Raises:
+        LinkError: The message is foreign or damaged, or lacks something.
+    """
+    header, payload = unpack("observation", message)
+    arrays = tensors_of(payload)
+    if "proprio" not in arrays:
+        raise LinkError("refused an observation: it has no proprio")
+    observation = Observation(
+        images={name.removeprefix(_IMAGES): array for name, array in arrays.items() if name.startswith(_IMAGES)},
+        proprio=arrays["proprio"],
+        instruction=field_of(header, "instruction", str),
+        t_ns=field_of(header, "t_ns", dict),
+        depth={name.removeprefix(_DEPTH): array for name, array in arrays.items() if name.startswith(_DEPTH)},
+    )
+    return field_of(header, "session", str), observation, header.get("deterministic") is True
+
+
+def encode_action(action: Any) -> bytes:
+    """The answer of `Act`."""
+    return pack("action", {}, save({"action": np.asarray(action, order="C")}))
+
+
+def decode_action(message: bytes) -> Float32:
+    """float32 (7,), all finite; what lies beyond -1 ... 1 the robot's limits clip.
+
+    Raises:
+        LinkError: The message is foreign or damaged, or holds another shape or type, or a number that isn't finite.
+    """
+    arrays = tensors_of(unpack("action", message)[1])
+    action = arrays.get("action")
+    if action is None or action.shape != (ACTION_SIZE,) or action.dtype.kind != "f":
+        found = "none" if action is None else f"{action.dtype} of shape {action.shape}"
+        raise LinkError(
+            f"it answered with an action {found}, expected float32 of shape ({ACTION_SIZE},): x, y, z, roll, pitch, "
+            "yaw, gripper. A policy that plans several steps keeps them on its side and gives one a step"
+        )
+    if not np.isfinite(action).all():
+        raise LinkError(f"it answered with an action that is not finite: {action.tolist()}")
+    return action.astype(np.float32)

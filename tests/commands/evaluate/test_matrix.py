@@ -1,0 +1,361 @@
+"""A matrix: one change an arm, the same whoever computes it and whatever interrupts it, and its refusals."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import ENVIRONMENT, ROOT
+from hydra import compose, initialize_config_module
+
+from commands.evaluate import matrix
+from commands.evaluate.axes import CONTROL, NAMES
+from commands.evaluate.delays import DelayedPolicy
+from commands.evaluate.evaluate import evaluate_in_twin, plan_of
+from commands.evaluate.journal import Journal
+from commands.evaluate.matrix import cells_of, evaluate_matrix
+from commands.evaluate.matrix_figures import Question, Row, figures_of, require_not_shorter
+from commands.evaluate.matrix_page import html_of, picture_of
+from commands.evaluate.trials import TrialResult
+from factory.evaluated_policy import open_policy, policy_source
+from robot.link.policy_server import PolicyServer
+from robot.link.policy_wire import PolicyIdentity
+from trajectories.errors import ConfigError, LinkError
+from trajectories.types import PROPRIO_NAMES, Observation
+
+POLICY = Path(__file__).parents[2] / "fixtures" / "written_at_106ae2a" / "pretrained"
+
+
+def settings(*overrides):
+    with initialize_config_module("configs", version_base="1.3"):
+        return compose("evaluate", overrides=["profile=tiny", *overrides])
+
+
+class Drawn:
+    """Draws small motions and the gripper; what it draws depends on the words, too."""
+
+    version, digest, instructions = 0, "drawn-1", None
+
+    def seed(self, seed):
+        self.rng = np.random.default_rng(seed)
+
+    def act(self, observation, deterministic=False):
+        action = self.rng.uniform(-0.5, 0.5, 7)
+        return (action + len(observation.instruction) / 1000).astype(np.float32)
+
+
+@pytest.fixture
+def address():
+    open_policy.cache_clear()
+    with PolicyServer(Drawn, PolicyIdentity("drawn", "drawn-1"), "127.0.0.1:0") as server:
+        yield server.address
+    open_policy.cache_clear()
+
+
+SMALL = (
+    "evaluate.tasks=[bin_weight,candy_sweeping]", "evaluate.axes=[light]", "evaluate.episodes=2",
+    "evaluate.modes=[stochastic]", "evaluate.videos=0", "robot.image_size=32",
+)  # fmt: skip
+
+
+def measured(folder, address, *overrides):
+    config = settings(*SMALL, f"run_dir={folder}", f"checkpoint=grpc://{address}", *overrides)
+    return evaluate_matrix(config, policy_source(config, str(config.checkpoint)))
+
+
+def lines_in(folder):
+    return sum(len(path.read_bytes().splitlines()) - 1 for path in Path(folder).rglob("*.jsonl"))
+
+
+# -- arms ------------------------------------------------------------------------------------------------------------
+
+
+def test_every_arm_changes_one_thing_of_its_control():
+    config = settings(
+        f"evaluate.axes=[{','.join(NAMES)}]", "evaluate.tasks=[pot_pick_place,cloth_folding]", "evaluate.delay=3"
+    )
+    cells = cells_of(config)
+    for task in ("pot_pick_place", "cloth_folding"):
+        control, *arms = [cell for cell in cells if cell.task == task]
+        assert control.axis.name == CONTROL
+        assert [cell.axis.name for cell in arms] == list(NAMES)
+        for cell in arms:
+            before, after = asdict(control.conditions), asdict(cell.conditions)
+            changed = [name for name in before if before[name] != after[name]]
+            name = cell.axis.name
+            assert changed == [{"wording": "wordings"}.get(name, name if "delay" in name else "shift")], name
+            assert replace(cell.settings, shift="none") == control.settings
+            if "delay" in name:
+                assert after[name] == 3
+                assert "3 control steps" in cell.axis.meaning
+            elif name != "wording":
+                assert cell.settings.shift == name
+        assert len({cell.digest for cell in (control, *arms)}) == len(NAMES) + 1
+    reworded = next(cell for cell in cells if cell.axis.rewords)
+    trained = {text for texts in cells[0].instructions.values() for text in texts}
+    assert not trained & {text for texts in reworded.instructions.values() for text in texts}
+    skipped = {(cell.task, cell.axis.name): cell.missing for cell in cells if cell.missing}
+    assert skipped == {("cloth_folding", "size"): "no object of the scene varies in size"}
+
+
+def test_without_axes_conditions_have_the_digests_of_before():
+    (cell,) = cells_of(settings())
+    assert not {"shift", "action_delay", "picture_delay", "wordings"} & set(cell.conditions.to_dict())
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["evaluate.axes=[fog]"], "'fog', expected some of light, camera, object"),
+        (["evaluate.axes=[light,light]"], "names one twice"),
+        (["evaluate.axes=[light]", "robot.shift=camera"], "would change the control arm"),
+        (["evaluate.axes=[light]", "robot.randomise=false"], "leaves nothing"),
+        (["evaluate.axes=[action_delay]", "evaluate.delay=0"], "at least 1 control step"),
+        (["evaluate.tasks=[nothing]"], "'nothing', expected tasks: bin_bench"),
+        (["evaluate.tasks=[bin_vase,bin_vase]"], "names one twice"),
+        (["evaluate.tasks=[own]"], "no scene"),
+    ],
+)
+def test_what_can_not_be_measured_is_refused(overrides, said):
+    with pytest.raises(ConfigError, match=said):
+        cells_of(settings(*overrides))
+
+
+def test_a_real_robot_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match="measured in the twin"):
+        evaluate_matrix(settings("evaluate.axes=[light]", "robot=virtual"), None)
+
+
+def test_a_policy_that_does_not_know_the_words_is_refused_before_anything_runs(tmp_path):
+    config = settings(f"run_dir={tmp_path}", "evaluate.axes=[light]", "task=bin_vase", f"checkpoint={POLICY}")
+    said = r"doesn't know 10 .*'put the vase in the bin'.*Leave bin_vase out.*Nothing was run"
+    with pytest.raises(ConfigError, match=said):
+        evaluate_matrix(config, policy_source(config, str(POLICY)))
+    assert not list(tmp_path.iterdir())
+
+
+def test_sentences_that_the_text_tower_can_not_read_are_refused(tmp_path):
+    config = settings(f"run_dir={tmp_path}", "evaluate.axes=[wording]", f"checkpoint={POLICY}")
+    said = r"axis 'wording' .* text tower with the digest .* leave it out of evaluate\.axes"
+    with pytest.raises(ConfigError, match=said):
+        evaluate_matrix(config, policy_source(config, str(POLICY)))
+
+
+def test_a_served_policy_says_which_words_it_knows(tmp_path):
+    open_policy.cache_clear()
+    identity = PolicyIdentity("drawn", "d", 0, ("put the weight in the bin",))
+    said = "doesn't know 9 of the instructions of bin_weight, such as 'place the weight"
+    with PolicyServer(Drawn, identity, "127.0.0.1:0") as server, pytest.raises(ConfigError, match=said):
+        measured(tmp_path, server.address)
+    open_policy.cache_clear()
+
+
+# -- delays ----------------------------------------------------------------------------------------------------------
+
+
+def seen(number, gripper=1.0):
+    proprio = np.zeros(len(PROPRIO_NAMES), np.float32)
+    proprio[PROPRIO_NAMES.index("gripper_command")] = gripper
+    return Observation(
+        {"front": np.full((2, 2, 3), number, np.uint8)}, proprio + np.float32(0), "do it", {"front": number}
+    )
+
+
+class Telling:
+    """Its action says which picture it saw, and which step it is."""
+
+    version, digest, instructions = 0, "t", None
+
+    def seed(self, seed):
+        self.step = 0
+
+    def act(self, observation, deterministic=False):
+        self.step += 1
+        return np.array([observation.images["front"][0, 0, 0], self.step, 0, 0, 0, 0, -1], np.float32)
+
+
+@pytest.mark.parametrize(("action_delay", "picture_delay"), [(0, 2), (2, 0), (1, 1)])
+def test_delays_are_of_whole_steps_and_begin_anew_with_an_episode(action_delay, picture_delay):
+    policy = DelayedPolicy(Telling(), action_delay, picture_delay)
+    for gripper in (1.0, -1.0):
+        policy.seed(0)
+        done = [policy.act(seen(10 + step, gripper)).tolist() for step in range(6)]
+        for step, action in enumerate(done):
+            decided = step - action_delay
+            if decided < 0:
+                assert action == [0, 0, 0, 0, 0, 0, gripper]  # still, the gripper as it was
+            else:
+                assert action[:2] == [10 + max(0, decided - picture_delay), decided + 1]
+
+
+# -- figures ---------------------------------------------------------------------------------------------------------
+
+
+def row(axis, forward, backward, missing=None):
+    episodes = [
+        asdict(TrialResult(direction, "stochastic", index, success, 10 + index, "do it"))
+        for direction, successes in (("forward", forward), ("backward", backward))
+        for index, success in enumerate(successes)
+    ]
+    return Row("bin_weight", axis, {"task": "bin_weight", "shift": axis}, missing, episodes)
+
+
+QUESTION = Question("p", "d", 0, 4, ("stochastic",), 7, 5.0, {CONTROL: "nothing is changed", "light": "l", "size": "s"})
+ROWS = [
+    row(CONTROL, (True, True, True, False), (True, True, True, True)),
+    row("light", (True, False, False, True), (False, False, False, False)),
+    row("size", (), (), "no object of the scene varies in size"),
+]
+
+
+def test_figures_by_hand():
+    tasks = figures_of(QUESTION, ROWS)["tasks"]["bin_weight"]
+    assert "difference" not in tasks[CONTROL]["cells"]["forward/stochastic"]
+    light = tasks["light"]["cells"]
+    assert (light["forward/stochastic"]["successes"], light["forward/stochastic"]["mean_steps"]) == (2, 11.5)
+    forward, backward = (light[f"{direction}/stochastic"]["difference"] for direction in ("forward", "backward"))
+    assert {k: forward[k] for k in ("pairs", "lost", "gained", "mean")} == {
+        "pairs": 4,
+        "lost": 2,
+        "gained": 1,
+        "mean": -0.25,
+    }
+    assert (backward["lost"], backward["gained"], backward["mean"]) == (4, 0, -1.0)
+    assert backward["interval95"][1] < 0 < forward["interval95"][1]
+    assert tasks["size"]["not_applicable"] == "no object of the scene varies in size"
+    assert len(tasks["light"]["episodes"]) == 8
+
+
+def test_pages_say_what_the_figures_say():
+    figures = figures_of(QUESTION, ROWS)
+    page, picture = html_of(figures, {}), picture_of(figures)
+    for text in (page, picture):
+        assert "-25 (" in text or "−25 (" in text
+        assert "-100 (" in text or "−100 (" in text
+    assert "reaches 49 points either way" in page  # what four pairs that agree leave open
+    assert "size was not measured in bin_weight: no object of the scene varies in size" in page
+    assert 'src="http' not in page
+    assert picture_of(figures) == picture
+
+
+def test_a_longer_matrix_is_not_replaced_by_a_shorter_one(tmp_path):
+    (tmp_path / "matrix.json").write_text(json.dumps(figures_of(QUESTION, ROWS)))
+    require_not_shorter(tmp_path, QUESTION)
+    with pytest.raises(ConfigError, match=r"evaluate\.episodes=4 or more"):
+        require_not_shorter(tmp_path, replace(QUESTION, episodes=3))
+
+
+# -- whole -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_journal_cuts_off_what_a_kill_left_of_a_line(tmp_path):
+    path, conditions = tmp_path / "episodes" / "a.jsonl", {"task": "t"}
+    journal = Journal(path, conditions)
+    episode = asdict(TrialResult("forward", "stochastic", 0, True, 5, "do it"))
+    journal.add(episode)
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"direction": "forw')
+    assert Journal(path, conditions).episodes == {("forward", "stochastic", 0): episode}
+    assert path.read_bytes() == whole
+    with pytest.raises(ConfigError, match="other conditions"):
+        Journal(path, {"task": "u"})
+    path.write_bytes(whole + b"nonsense\n")
+    with pytest.raises(ConfigError, match="damaged"):
+        Journal(path, conditions)
+
+
+def test_two_workers_and_a_killed_run_that_goes_on_give_what_one_worker_does(tmp_path, address, monkeypatch):
+    one = measured(tmp_path / "one", address, "workers=1")
+    assert lines_in(tmp_path / "one") == 2 * 2 * 2 * 2
+    figures = json.loads((one / "matrix.json").read_text())
+    assert list(figures["tasks"]) == ["bin_weight", "candy_sweeping"]
+    assert figures["tasks"]["candy_sweeping"]["light"]["conditions"]["max_steps"] == 60
+    assert len({e["steps"] for e in figures["tasks"]["candy_sweeping"]["light"]["episodes"]} - {40}) > 0
+
+    arguments = [*SMALL, "profile=tiny", f"run_dir={tmp_path}/two", f"checkpoint=grpc://{address}", "workers=2"]
+    command = [sys.executable, "-m", "commands", "evaluate", *arguments]
+    process = subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 200
+        while lines_in(tmp_path / "two") < 3 and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.05)
+        with pytest.raises(ConfigError, match=rf"already runs in .* \(process {process.pid}\)"):
+            measured(tmp_path / "two", address)
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    left = lines_in(tmp_path / "two")
+    assert 3 <= left < 16
+    assert not list((tmp_path / "two").rglob("matrix.json"))
+    ran, run_one = [], matrix.run_one
+    monkeypatch.setattr(matrix, "run_one", lambda job: ran.append(job) or run_one(job))
+    two = measured(tmp_path / "two", address, "workers=1")
+    assert len(ran) == 16 - left
+    for name in ("matrix.json", "matrix.html", "matrix.svg"):
+        assert (two / name).read_bytes() == (one / name).read_bytes(), name
+
+    more = measured(tmp_path / "two", address, "workers=1", "evaluate.axes=[]")  # of what is there: nothing runs
+    assert len(ran) == 16 - left
+    assert more != two
+    with pytest.raises(ConfigError, match=r"evaluate\.episodes=2 or more"):
+        measured(tmp_path / "two", address, "evaluate.episodes=1")
+
+
+def test_an_evaluation_without_axes_asks_a_server_too(tmp_path, address):
+    config = settings(f"run_dir={tmp_path}", f"checkpoint=grpc://{address}", "evaluate.modes=[stochastic]", "workers=1")
+    config.evaluate.videos = 0
+    folder, report = evaluate_in_twin(config, plan_of(config, policy_source(config, str(config.checkpoint))))
+    assert (report["policy"], report["policy_digest"]) == (f"grpc://{address}", "drawn-1")
+    assert [cell["episodes"] for cell in report["cells"].values()] == [2, 2]
+    assert folder.parent.name == "other"
+    assert folder.name.startswith("drawn_")
+
+
+def test_a_policy_that_fails_midway_leaves_what_was_measured_and_the_same_command_goes_on(tmp_path, monkeypatch):
+    small = ("evaluate.tasks=[bin_weight]", "evaluate.axes=[]", "workers=1")
+    steps, broken = [], threading.Event()
+
+    class Failing(Drawn):
+        def act(self, observation, deterministic=False):
+            steps.append(1)
+            action = super().act(observation)
+            return action * np.nan if len(steps) > 90 and not broken.is_set() else action
+
+    open_policy.cache_clear()
+    with PolicyServer(Failing, PolicyIdentity("drawn", "drawn-1"), "127.0.0.1:0") as server:
+        with pytest.raises(LinkError, match="an action that is not finite"):
+            measured(tmp_path, server.address, *small)
+        assert lines_in(tmp_path) == 2  # of 40 steps each; the third was cut short
+        broken.set()
+        folder = measured(tmp_path, server.address, *small)
+    open_policy.cache_clear()
+    with PolicyServer(Drawn, PolicyIdentity("drawn", "drawn-1"), server.address) as again:
+        whole = measured(tmp_path / "whole", again.address, *small)
+    open_policy.cache_clear()
+    assert (folder / "matrix.json").read_bytes() == (whole / "matrix.json").read_bytes()
+
+
+def test_what_the_robots_own_limits_end_has_failed_and_the_next_episode_runs(tmp_path, address, monkeypatch):
+    from robot.control.safety import SafetyFilter
+
+    checks, check = [], SafetyFilter.check
+
+    def limited(self, *given):
+        checks.append(1)
+        if len(checks) == 10:
+            self.trip("the wrist pushed too hard")
+        return check(self, *given)
+
+    monkeypatch.setattr(SafetyFilter, "check", limited)
+    folder = measured(tmp_path, address, "evaluate.tasks=[bin_weight]", "evaluate.axes=[]", "workers=1")
+    control = json.loads((folder / "matrix.json").read_text())["tasks"]["bin_weight"][CONTROL]
+    assert [("fault" in e, e["success"]) for e in control["episodes"]] == [(True, False)] + 3 * [(False, False)]
+    assert "the wrist pushed too hard" in control["episodes"][0]["fault"]
+    assert sum(cell["faults"] for cell in control["cells"].values()) == 1
