@@ -11,19 +11,25 @@ from policies.perception.keypoints import as_input
 
 
 class BasicBlock(nn.Module):
-    """Two 3 x 3 convolutions around a shortcut, which is projected where stride or width changes."""
+    """Two 3 x 3 convolutions around a shortcut, which is projected where stride or width changes.
+
+    The projection is a 1 x 1 convolution of what the stride leaves: oneDNN 3.13's own strided one can crash in its
+    backward pass (`jit_avx512_common_1x1_convolution_bwd_weights_t`, seen with PyTorch 2.15).
+    """
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
         super().__init__()
         self.first = nn.Sequential(_convolution(inputs, outputs, 3, stride), _norm(outputs), nn.ReLU(inplace=True))
         self.second = nn.Sequential(_convolution(outputs, outputs, 3, 1), _norm(outputs))
         changes = inputs != outputs or stride != 1
-        projection = nn.Sequential(_convolution(inputs, outputs, 1, stride), _norm(outputs))
+        projection = nn.Sequential(_convolution(inputs, outputs, 1, 1), _norm(outputs))
         self.shortcut = projection if changes else nn.Identity()
+        self._stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, inputs, h, w) to (B, outputs, h / stride, w / stride)."""
-        return (self.second(self.first(x)) + self.shortcut(x)).relu_()
+        left = x[:, :, :: self._stride, :: self._stride]
+        return (self.second(self.first(x)) + self.shortcut(left)).relu_()
 
 
 class ResNet(nn.Module):

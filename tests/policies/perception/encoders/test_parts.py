@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from policies.perception.encoders.cnn import ChannelNorm, Cnn
 from policies.perception.encoders.config import CnnConfig, ResNetConfig
@@ -114,3 +115,13 @@ def test_a_block_without_weights_is_its_shortcut():
         torch.nn.init.zeros_(layer.weight)
     x = torch.randn(2, 4, 5, 5)
     assert torch.equal(block(x), torch.relu(x))
+
+
+@pytest.mark.parametrize("size", [(9, 10), (8, 7)])
+def test_a_shortcut_with_a_stride_is_the_strided_convolution(size):
+    torch.manual_seed(0)
+    block = BasicBlock(8, 16, 2)
+    images = torch.randn(3, 8, *size)
+    projected = functional.conv2d(images, block.shortcut[0].weight, stride=2)
+    expected = (block.second(block.first(images)) + block.shortcut[1](projected)).relu()
+    torch.testing.assert_close(block(images), expected)
