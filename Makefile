@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RUN := MUJOCO_GL=egl
 TOGETHER := tests/test_end_to_end.py tests/test_outside_package.py tests/factory tests/test_walks.py tests/drivers/widowx/test_holds_always.py \
-	tests/policies tests/rewards tests/trajectories tests/sim/experts tests/sim/scene tests/sim/tasks tests/commands/gym \
+	tests/policies tests/rewards tests/trajectories tests/sim/captions tests/sim/experts tests/sim/scene tests/sim/tasks tests/commands/gym \
 	tests/commands/test_settings.py tests/commands/test_kinds.py tests/commands/test_configs.py tests/commands/test_instructions.py \
 	tests/commands/test_command_line.py tests/commands/test_finetune.py tests/commands/report tests/commands/demo tests/commands/doctor \
 	tests/commands/watch tests/robot/arms tests/robot/control tests/drivers/calibration tests/test_house.py \

@@ -29,7 +29,7 @@ from factory.spec import spec_of
 from rewards.classifier import SuccessClassifier
 from rewards.debounce import first_done
 from rewards.judge import VlmReward
-from sim.captions import pose_state
+from sim.captions.moving import pose_state
 from sim.tasks.moving import moving
 from sim.twin import Twin, make_twin
 from trajectories.kinds import referee_of

@@ -109,11 +109,13 @@ def text_of(name: str, *, scene: bool) -> str:
 
 
 def _known_words() -> str:
-    """Lines of comments with the words of the tasks that the twin's text model was trained on."""
-    from sim.captions import CAPTIONED
+    """Lines of comments with the words of those of the twin's instructions that its text model has learned."""
+    from rewards.backbone import load_backbone
 
-    texts = [text for name in CAPTIONED for words in TASKS[name].instructions.values() for text in words]
-    known = sorted({word for text in texts for word in re.findall(r"[a-z]+", text.lower())})
+    backbone = load_backbone()
+    texts = [text for name in TASKS.own for words in TASKS[name].instructions.values() for text in words]
+    read = [text for text in texts if not backbone.unread_words(text)]
+    known = sorted({word for text in read for word in re.findall(r"[a-z]+", text.lower())})
     return textwrap.fill(" ".join(known), 118, initial_indent="  # ", subsequent_indent="  # ")
 
 

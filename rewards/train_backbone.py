@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from rewards.augment import augment
-from rewards.metrics import balanced_accuracy
+from rewards.captioned_images import CaptionedImages, TaskScore, agreement, task_scores
 from rewards.preprocess import resize, resize_stored, standardise
+from rewards.vocabulary import NEW_TOKENS, learn_rows, table_of
 from rewards.weight_files import CLIP_MEAN, CLIP_STD
 from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError, ConfigError
-from trajectories.types import UInt8
+from trajectories.types import Float32
 
 ARCHITECTURE: dict[str, Any] = {
     "embed_dim": 128,
@@ -39,37 +40,9 @@ ARCHITECTURE: dict[str, Any] = {
 STRIDE = 32
 """Pixels of a picture for each place of the image tower's last map."""
 _NOT_TEXT = ("visual.", "logit_")
+_WORDS_RATE = 3.0
+"""Factor on the learning rate of new words, which learn alone in a text tower that stays."""
 _PLACES = "visual.attnpool.positional_embedding"
-
-
-@dataclass(frozen=True)
-class CaptionedImages:
-    """Images with the truth of captions.
-
-    Attributes:
-        images: uint8 (N, H, W, 3) RGB.
-        captions: C distinct texts.
-        truth: int8 (N, C): 1 where the caption is true of the image, 0 where it is false, -1 where nobody
-            can say.
-    """
-
-    images: UInt8
-    captions: tuple[str, ...]
-    truth: NDArray[np.int8]
-
-    def __post_init__(self) -> None:
-        """Check the shapes.
-
-        Raises:
-            ConfigError: When they don't belong together.
-        """
-        if self.truth.shape != (len(self.images), len(self.captions)):
-            raise ConfigError(
-                f"The truth matrix is {self.truth.shape}, but there are {len(self.images)} images and "
-                f"{len(self.captions)} captions."
-            )
-        if len(set(self.captions)) != len(self.captions):
-            raise ConfigError("Captions repeat; give each distinct text one column of the truth matrix.")
 
 
 @dataclass(frozen=True)
@@ -103,7 +76,7 @@ class BackboneTraining:
     shift: int = 1
     colour: float = 0.2
     seed: int = 0
-    report_every: int = 100
+    report_every: int = 200
     max_seconds: float = 0.0
     train_text: bool = True
     bfloat16: bool = False
@@ -111,12 +84,21 @@ class BackboneTraining:
 
 @dataclass(frozen=True)
 class Progress:
-    """One progress line: steps done, seconds, training loss, balanced accuracy on held-out images."""
+    """One progress line.
+
+    Attributes:
+        step: Steps done.
+        seconds: Since training began.
+        loss: Mean since the last line.
+        balanced_accuracy: On held-out images, over all captions.
+        tasks: The same, task by task.
+    """
 
     step: int
     seconds: float
     loss: float
     balanced_accuracy: float
+    tasks: Mapping[str, TaskScore] = field(default_factory=dict)
 
 
 def pairwise_loss(logits: Tensor, truth: Tensor, positive_weight: float = 1.0) -> Tensor:
@@ -216,6 +198,7 @@ def train(
     held_out: CaptionedImages,
     settings: BackboneTraining,
     report: Callable[[Progress], None] = lambda progress: None,
+    new_tokens: Sequence[int] = (),
 ) -> None:
     """Train `model` in place.
 
@@ -225,16 +208,13 @@ def train(
         held_out: Images of other scenes for the progress reports, with its own captions.
         settings: See `BackboneTraining`.
         report: Called every `report_every` steps and at the end; may save a checkpoint.
+        new_tokens: Rows of the token table that learn although the text tower stays, see `rewards.vocabulary`.
     """
     rng = np.random.default_rng(settings.seed)
     generator = torch.Generator().manual_seed(settings.seed)
-    learning = [p for name, p in model.named_parameters() if settings.train_text or name.startswith(_NOT_TEXT)]
-    matrices, others = [p for p in learning if p.ndim > 1], [p for p in learning if p.ndim <= 1]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.98))
+    learns_words = bool(new_tokens) and not settings.train_text
+    learning, optimiser = _optimiser(model, settings, learns_words)
+    hook = learn_rows(table_of(model), new_tokens) if learns_words else None
     side = model.visual.image_size
     images, truth = resize_stored(torch.from_numpy(data.images), side), torch.from_numpy(data.truth)
     tokens = tokenise(data.captions, model.context_length)
@@ -243,7 +223,7 @@ def train(
     order = _shuffled_for_ever(len(images), settings.batch, rng)
     while done < 1.0:
         for group in optimiser.param_groups:
-            group["lr"] = settings.learning_rate * _schedule(done)
+            group["lr"] = group["peak"] * _schedule(done)
         rows = next(order)
         columns = _columns(data.truth[rows], settings.captions, rng)
         model.train()
@@ -252,7 +232,7 @@ def train(
         with torch.autocast("cpu", torch.bfloat16, enabled=settings.bfloat16):
             image = model.encode_image(batch)
         image = functional.normalize(image.float(), dim=-1)
-        with torch.set_grad_enabled(settings.train_text):
+        with torch.set_grad_enabled(settings.train_text or learns_words):
             text = model.encode_text(tokens[columns], normalize=True)
         logits = model.logit_scale.exp() * image @ text.T + model.logit_bias
         loss = pairwise_loss(logits, truth[rows][:, columns], settings.positive_weight)
@@ -269,8 +249,10 @@ def train(
         if settings.max_seconds:
             done = max(done, seconds / settings.max_seconds)
         if step % settings.report_every == 0 or done >= 1.0:
-            report(Progress(step, seconds, float(np.mean(losses)), accuracy(model, held_out)))
+            report(Progress(step, seconds, float(np.mean(losses)), *_scores(predict(model, held_out), held_out)))
             losses.clear()
+    if hook is not None:
+        hook.remove()
     model.eval()
 
 
@@ -289,38 +271,50 @@ def predict(model: Any, data: CaptionedImages) -> NDArray[np.float32]:
 
 def accuracy(model: Any, data: CaptionedImages) -> float:
     """Balanced accuracy over captions that are true of some images and false of others, at logit 0."""
-    logits = predict(model, data)
-    scores = []
-    for column in range(len(data.captions)):
-        known = data.truth[:, column] >= 0
-        labels = data.truth[known, column] > 0
-        if labels.any() and not labels.all():
-            scores.append(balanced_accuracy(labels, logits[known, column] > 0))
-    return float(np.mean(scores)) if scores else math.nan
+    return agreement(predict(model, data), data)
 
 
 def save_backbone(
-    model: Any, captions: tuple[str, ...], path: Path, architecture: dict[str, Any] | None = None
+    model: Any, path: Path, architecture: dict[str, Any] | None = None, new_tokens: Sequence[int] = ()
 ) -> None:
     """Write float16 weights to `path` and open_clip's configuration to the JSON beside it.
 
-    Each file appears in one rename. Rows of the token table that no caption uses are zeroed, so that the
-    file packs well.
+    Each file appears in one rename. Rows of the token table that nobody learned are zero (`vocabulary.forget_unused`),
+    so that the file packs well.
+
+    Args:
+        model: From `build_model` or `load_trained`.
+        path: Safetensors file.
+        architecture: open_clip's configuration; None for `ARCHITECTURE`.
+        new_tokens: Rows of the token table that learned, which the file notes, so that the same training can go on.
     """
     from safetensors.torch import save
 
-    used = torch.zeros(model.vocab_size, dtype=torch.bool)
-    used[tokenise(captions, model.context_length).unique()] = True
     tensors = {}
     for name, value in model.state_dict().items():
         tensor = value.detach().clone(memory_format=torch.contiguous_format)
-        if name == "token_embedding.weight":
-            tensor[~used] = 0.0
         tensors[name] = tensor.to(torch.float16) if tensor.is_floating_point() else tensor
     path.parent.mkdir(parents=True, exist_ok=True)
     config = json.dumps(architecture or ARCHITECTURE, indent=1) + "\n"
-    for target, payload in ((path.with_suffix(".json"), config.encode()), (path, save(tensors))):
+    about = {NEW_TOKENS: json.dumps([int(token) for token in new_tokens])}
+    for target, payload in ((path.with_suffix(".json"), config.encode()), (path, save(tensors, about))):
         replace_file(target, payload)
+
+
+def _optimiser(model: Any, settings: BackboneTraining, learns_words: bool) -> tuple[list[Tensor], torch.optim.AdamW]:
+    """What learns, and its optimiser; rows of the token table without a gradient stay as they are, to the bit."""
+    learning = [p for name, p in model.named_parameters() if settings.train_text or name.startswith(_NOT_TEXT)]
+    rate, table = settings.learning_rate, [table_of(model)] if learns_words else []
+    groups = [
+        {"params": [p for p in learning if p.ndim > 1], "weight_decay": settings.weight_decay, "peak": rate},
+        {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0, "peak": rate},
+        {"params": table, "weight_decay": 0.0, "peak": _WORDS_RATE * rate},
+    ]
+    return learning + table, torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))
+
+
+def _scores(logits: Float32, data: CaptionedImages) -> tuple[float, dict[str, TaskScore]]:
+    return agreement(logits, data), task_scores(logits, data)
 
 
 def _schedule(done: float, warm_up: float = 0.03) -> float:

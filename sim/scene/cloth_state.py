@@ -36,6 +36,7 @@ class Cloth:
         self._qpos = physics.model.jnt_qposadr[joints][:, None] + np.arange(3)
         self._qvel = physics.model.jnt_dofadr[joints][:, None] + np.arange(3)
         self._rest: Float64 = physics.model.body_pos[self._bodies].copy()
+        self._shadow = (-1, 0.0)
         self._flex = mujoco.mj_name2id(physics.model, mujoco.mjtObj.mjOBJ_FLEX, spec.name)
 
     # -- asking it ----------------------------------------------------------------------------------
@@ -99,11 +100,13 @@ class Cloth:
 
     def shadow(self) -> float:
         """The area that it covers seen from above, m2, each place once."""
-        places = self.nodes().reshape(-1, 3)[:, :2]
-        low, high = places.min(axis=0), places.max(axis=0)
-        x, y = (np.arange(low[k] + _CELL / 2, high[k], _CELL) for k in range(2))
-        grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-        return float(self.covered(grid)[0].sum()) * _CELL**2
+        if self._shadow[0] != self._physics.revision:
+            places = self.nodes().reshape(-1, 3)[:, :2]
+            low, high = places.min(axis=0), places.max(axis=0)
+            x, y = (np.arange(low[k] + _CELL / 2, high[k], _CELL) for k in range(2))
+            grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+            self._shadow = self._physics.revision, float(self.covered(grid)[0].sum()) * _CELL**2
+        return self._shadow[1]
 
     # -- changing it --------------------------------------------------------------------------------
     def put(self, nodes: ArrayLike) -> None:

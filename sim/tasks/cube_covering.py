@@ -13,7 +13,7 @@ from sim.scene.spec import ClothSpec, ObjectSpec, SceneSpec
 from sim.tasks.cloth import REACH, SETTLE_S, ClothTask, in_folds
 from sim.tasks.moving import Goal
 from sim.tasks.predicates import HEIGHT_TOLERANCE
-from trajectories.types import Bool, Direction, Float64
+from trajectories.types import Direction, Float64
 
 CUBE = "cube"
 TOP_TOLERANCE = 0.004
@@ -47,7 +47,7 @@ class CubeCovering(ClothTask):
         if abs(float(self._middle(scene)[2]) - scene.object(CUBE).height / 2) > HEIGHT_TOLERANCE:
             return False
         if direction == "forward":
-            return bool(self._hidden(scene).all())
+            return self.hidden_share(scene) == 1.0
         high = float(scene.cloth.nodes()[..., 2].max())
         return high < LYING_M and not bool(scene.cloth.covered(self._outline(scene, CLEAR_M))[0].any())
 
@@ -69,8 +69,7 @@ class CubeCovering(ClothTask):
 
         On the way there: one of its corners on the cube, or the cube but just below it.
         """
-        cube = np.array([rng.uniform(*_CUBE_X), rng.uniform(-_CUBE_Y, _CUBE_Y)])
-        scene.place(CUBE, (*cube, 0.0005), float(rng.uniform(-_CUBE_YAW, _CUBE_YAW)))
+        cube = self.place_cube(scene, rng)
         cloth, on_the_way = scene.cloth, wide and rng.random() < 0.5
         aside, yaw = float(rng.uniform(-_ASIDE, _ASIDE)), float(rng.uniform(-_TURN, _TURN))
         half = cloth.spec.size[0] / 2
@@ -87,6 +86,12 @@ class CubeCovering(ClothTask):
         cloth.put(nodes)
         cloth.settle(SETTLE_S)
 
+    def place_cube(self, scene: Scene, rng: np.random.Generator) -> Float64:
+        """Stand the cube where an episode may begin; (2,) m."""
+        cube = np.array([rng.uniform(*_CUBE_X), rng.uniform(-_CUBE_Y, _CUBE_Y)])
+        scene.place(CUBE, (*cube, 0.0005), float(rng.uniform(-_CUBE_YAW, _CUBE_YAW)))
+        return cube
+
     def _middle(self, scene: Scene) -> Float64:
         """(3,) m: the middle of the cube, which may lie on any of its sides."""
         position, quaternion = scene.physics.body_pose(CUBE)
@@ -101,11 +106,11 @@ class CubeCovering(ClothTask):
         grid = np.stack(np.meshgrid(*2 * (np.linspace(-extent, extent, _GRID),)), axis=-1).reshape(-1, 2)
         return grid @ np.array([side, [-side[1], side[0]]]) + self._middle(scene)[:2]
 
-    def _hidden(self, scene: Scene) -> Bool:
-        """Whether each point of the cube's top has cloth above it."""
+    def hidden_share(self, scene: Scene) -> float:
+        """Share of the cube's top that has cloth above it, 0 ... 1."""
         above, height = scene.cloth.covered(self._outline(scene, 0.0))
         top = float(self._middle(scene)[2]) + scene.object(CUBE).height / 2
-        return above & (height > top - TOP_TOLERANCE)
+        return float((above & (height > top - TOP_TOLERANCE)).mean())
 
 
 CUBE_COVERING = CubeCovering(

@@ -18,7 +18,7 @@ from trajectories.errors import ConfigError, MissingDependencyError
 from trajectories.store import TrajectoryStore
 
 OmegaConf.register_new_resolver("cores", lambda: 1, replace=True)
-OWN = ("task=own", "task.instructions.forward=[fold the towel]", "task.instructions.backward=[unfold the towel]")
+OWN = ("task=own", "task.instructions.forward=[hang the towel]", "task.instructions.backward=[wring the towel]")
 READABLE = (
     "task=own",
     "task.instructions.forward=[put the pot on the rack]",
@@ -39,14 +39,14 @@ def test_words_that_the_tower_never_learned_are_refused_at_once(verb, module, tm
     given = SimpleNamespace(overrides=SimpleNamespace(task=[]))
     monkeypatch.setattr(HydraConfig, "get", staticmethod(lambda: given))
     run_dir = tmp_path / "run"
-    with pytest.raises(ConfigError, match=r"never learned 'fold', 'towel' in 'fold the towel'.* reward=clip"):
+    with pytest.raises(ConfigError, match=r"never learned 'hang', 'towel' in 'hang the towel'.* reward=clip"):
         importlib.import_module(module).run(composed(verb, f"run_dir={run_dir}", *OWN))
     assert not run_dir.exists()
 
 
 def test_finetune_refuses_them_before_it_starts_a_process(tmp_path):
     run_dir = tmp_path / "run"
-    with pytest.raises(ConfigError, match="never learned 'fold'"):
+    with pytest.raises(ConfigError, match="never learned 'hang'"):
         finetune(composed("finetune", f"run_dir={run_dir}", "robot=widowx", "reward=embedded", *OWN), [])
     assert not run_dir.exists()
 
@@ -55,7 +55,7 @@ def test_train_reward_refuses_them_before_it_reads_an_episode(tmp_path):
     config = composed("train_reward", f"run_dir={tmp_path}", *OWN)
     with TrajectoryStore(tmp_path / "data", spec_of(config)):
         pass
-    with pytest.raises(ConfigError, match="never learned 'fold'"):
+    with pytest.raises(ConfigError, match="never learned 'hang'"):
         importlib.import_module("commands.train_reward").run(config)
 
 

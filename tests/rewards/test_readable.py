@@ -7,13 +7,14 @@ from helpers.small_clip import NAME, small_clip
 from rewards.backbone import load_backbone
 from rewards.readable import recorded_wordings, require_readable
 from rewards.vlm_kind import VlmKind
-from sim.captions import CAPTIONED
 from sim.tasks import TASKS, find_task
 from sim.tasks.held_out_wordings import HELD_OUT
 from trajectories.errors import ConfigError
 from trajectories.manifest import describe
 from trajectories.types import DIRECTIONS
 
+READ = {"pot_pick_place", "bin_weight", *(name for name in TASKS.own if TASKS[name].role == "prior")}
+"""Tasks whose words the embedded tower has known from the first."""
 LONG = "put the cube on the plate and then " * 12
 
 
@@ -36,7 +37,7 @@ def test_words_that_were_never_learned_are_the_same_to_the_embedded_tower(backbo
 @pytest.mark.parametrize(
     ("forward", "backward", "named"),
     [
-        ("fold the towel", "unfold the towel", r"never learned 'fold', 'towel' in 'fold the towel'"),
+        ("hang the towel", "wring the towel", r"never learned 'hang', 'towel' in 'hang the towel'"),
         ("put the mug into the drawer", "put the key into the drawer", "never learned 'mug', 'into', 'drawer'"),
         ("put the sponge into the bowl", "take the sponge out of the bowl", "never learned 'into'"),
         ("put the sponge in the bowl", "take the sponge from the bowl", r"opposite .*: the cosine .* is 0\.98"),
@@ -49,23 +50,26 @@ def test_the_embedded_tower_refuses_what_it_can_not_read(backbone, forward, back
         require_readable(backbone, goals(forward, backward))
 
 
-def test_the_embedded_tower_reads_every_task_that_it_was_trained_on_and_no_other(backbone):
-    for name in CAPTIONED:
-        instructions = find_task(name).instructions
-        require_readable(backbone, {(name, direction): instructions[direction] for direction in DIRECTIONS})
-    for name in set(TASKS.own) - set(CAPTIONED):
-        with pytest.raises(ConfigError, match="never learned"):
-            require_readable(backbone, {(name, way): find_task(name).instructions[way] for way in DIRECTIONS})
+def test_the_weights_say_which_tasks_the_embedded_tower_reads(backbone):
+    assert len(READ) == 10
+    for name in TASKS.own:
+        wordings = {(name, way): find_task(name).instructions[way] for way in DIRECTIONS}
+        if any(backbone.unread_words(text) for texts in wordings.values() for text in texts):
+            assert name not in READ
+            with pytest.raises(ConfigError, match="never learned"):
+                require_readable(backbone, wordings)
+        else:
+            require_readable(backbone, wordings)
 
 
 def test_the_embedded_tower_reads_held_out_wordings_of_what_it_was_trained_on(backbone):
-    for task in set(HELD_OUT) & set(CAPTIONED):
+    for task in set(HELD_OUT) & READ:
         require_readable(backbone, {(task, direction): HELD_OUT[task][direction] for direction in DIRECTIONS})
 
 
 def test_a_clip_reads_any_word_but_no_more_than_77_tokens(clip):
     assert clip.context == 77
-    require_readable(clip, goals("fold the towel", "unfold the towel"))
+    require_readable(clip, goals("hang the towel", "wring the towel"))
     assert not clip.cuts_off(" ".join(["cube"] * 75))
     assert clip.cuts_off(" ".join(["cube"] * 76))
     with pytest.raises(ConfigError, match="reads 77 tokens"):
@@ -74,7 +78,7 @@ def test_a_clip_reads_any_word_but_no_more_than_77_tokens(clip):
 
 def test_directions_that_a_clip_can_not_tell_apart_are_refused(clip):
     with pytest.raises(ConfigError, match=r"cosine of their embeddings is 1\.000, and more than 0\.99 is too much"):
-        require_readable(clip, goals("fold the towel", "Fold the towel"))
+        require_readable(clip, goals("hang the towel", "Hang the towel"))
 
 
 def test_a_judge_is_refused_before_an_episode_is_read(spec, tmp_path):
@@ -82,8 +86,8 @@ def test_a_judge_is_refused_before_an_episode_is_read(spec, tmp_path):
         raise AssertionError("read")
         yield
 
-    instructions = {"forward": ["fold the towel"], "backward": ["unfold the towel"]}
-    with pytest.raises(ConfigError, match=r"never learned 'fold', 'towel' .* reward=clip"):
+    instructions = {"forward": ["hang the towel"], "backward": ["wring the towel"]}
+    with pytest.raises(ConfigError, match=r"never learned 'hang', 'towel' .* reward=clip"):
         VlmKind().train(episodes(), "own", instructions, spec, {}, tmp_path, lambda stage, share: None)
 
 

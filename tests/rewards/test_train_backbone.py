@@ -9,10 +9,10 @@ from helpers.sliding_square import scene
 
 from rewards.augment import augment
 from rewards.backbone import load_backbone
+from rewards.captioned_images import CaptionedImages
 from rewards.train_backbone import (
     ARCHITECTURE,
     BackboneTraining,
-    CaptionedImages,
     accuracy,
     architecture_of,
     build_model,
@@ -23,6 +23,7 @@ from rewards.train_backbone import (
     tokenise,
     train,
 )
+from rewards.vocabulary import forget_unused
 from trajectories.errors import CheckpointError, ConfigError
 
 SMALL = ARCHITECTURE | {
@@ -58,6 +59,7 @@ def test_unknown_pairs_send_no_gradient():
 def test_training_learns_where_the_square_is_and_survives_the_file(tmp_path):
     torch.set_num_threads(1)
     model = build_model(SMALL)
+    forget_unused(model, tokenise(CAPTIONS, 12))
     held_out = captioned(80, seed=1)
     lines = []
     settings = BackboneTraining(steps=90, batch=32, learning_rate=4e-3, report_every=45, shift=1)
@@ -65,7 +67,7 @@ def test_training_learns_where_the_square_is_and_survives_the_file(tmp_path):
     assert [line.step for line in lines] == [45, 90]
     assert accuracy(model, held_out) > 0.9
     path = tmp_path / "tiny.safetensors"
-    save_backbone(model, CAPTIONS, path, SMALL)
+    save_backbone(model, path, SMALL)
     table = load_trained(path).token_embedding.weight
     used = set(tokenise(CAPTIONS, 12).unique().tolist())
     assert {i for i in range(len(table)) if table[i].any()} <= used
@@ -149,7 +151,7 @@ def test_a_text_tower_that_stays_says_what_it_said(tmp_path):
 def test_a_tower_goes_on_with_larger_pictures(tmp_path):
     path = tmp_path / "small.safetensors"
     model = build_model(SMALL, seed=1)
-    save_backbone(model, CAPTIONS, path, SMALL)
+    save_backbone(model, path, SMALL)
     larger = load_trained(path, 64)
     assert larger.visual.image_size == 64
     assert larger.encode_image(torch.rand(2, 3, 64, 64)).shape == (2, 32)
