@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from omegaconf import DictConfig
@@ -14,6 +14,8 @@ from sim.tasks.task import Task
 from trajectories.errors import ConfigError
 from trajectories.types import Direction
 
+_LEAST_SIZE = 0.7
+"""Share of training's smallest size below which objects are not made."""
 CONTROL = "control"
 """The arm in which nothing is changed."""
 
@@ -46,9 +48,19 @@ class Axis:
         """Why the axis changes nothing in a task, or None."""
         if self.rewords and task.name not in HELD_OUT:
             return "the task has no held-out wordings"
-        if self.shift == "size" and not any(low < high for low, high in (item.size for item in task.scene.objects)):
-            return "no object of the scene varies in size"
+        if self.shift == "size":
+            return _unsizable([item.size for item in task.scene.objects])
         return None
+
+
+def _unsizable(sizes: Sequence[tuple[float, float]]) -> str | None:
+    """Why objects with these least and largest sizes can't be made of other sizes, or None."""
+    if not any(low < high for low, high in sizes):
+        return "no object of the scene varies in size"
+    half = SHIFTS["size"].size / 2
+    if any((low + high) / 2 - half * (high - low) < _LEAST_SIZE * low for low, high in sizes):
+        return "sizes vary so widely in training that beyond them hardly anything is left of an object"
+    return None
 
 
 def _meanings() -> dict[str, str]:
@@ -103,8 +115,9 @@ def axes_of(config: DictConfig) -> tuple[Axis, ...]:
             f"robot.shift={config.robot.shift} would change the control arm, too. Leave it out, and name it in "
             "evaluate.axes instead."
         )
-    if names and not config.robot.randomise:
-        raise ConfigError("robot.randomise=false leaves nothing for evaluate.axes to change: leave it out.")
+    drawn = [name for name in names if name in SHIFTS]
+    if drawn and not config.robot.randomise:
+        raise ConfigError(f"robot.randomise=false leaves nothing for {', '.join(drawn)} to change: leave it out.")
     return tuple(_axis(name, delay) for name in names)
 
 

@@ -18,7 +18,7 @@ from commands.attendance import attended
 from commands.collect.parallel import run_jobs
 from commands.evaluate.conditions import PREDICATE, RESULT, Conditions, Evaluation, conditions_of, find_evaluation
 from commands.evaluate.matrix import evaluate_matrix
-from commands.evaluate.trials import MODES, Trial, TrialResult, run_in_twin, run_trial
+from commands.evaluate.trials import MODES, Trial, TrialResult, require_amounts, run_in_twin, run_trial
 from commands.evaluate.verdicts import judge_of
 from commands.report.statistics import format_rate, wilson_interval
 from factory.evaluated_policy import PolicySource, open_policy, policy_source
@@ -107,6 +107,9 @@ class Plan:
     seed: int
     max_steps: int
     videos: int
+
+    def __post_init__(self) -> None:
+        require_amounts(self.episodes, self.modes, self.videos)
 
     def trials(self) -> list[Trial]:
         """All episodes."""

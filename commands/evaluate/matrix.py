@@ -28,12 +28,13 @@ from commands.evaluate.journal import Journal
 from commands.evaluate.matrix_figures import Question, Row, figures_of, matrix_table, require_not_shorter
 from commands.evaluate.matrix_page import write_pages
 from commands.evaluate.other_tasks import measured
-from commands.evaluate.trials import Trial, TrialResult, run_in_twin
+from commands.evaluate.trials import Trial, TrialResult, require_amounts, run_in_twin
 from commands.evaluate.understanding import require_understood
 from factory.evaluated_policy import PolicySource, open_policy
 from factory.run_folders import evaluations_folder
 from factory.spec import spec_of
 from factory.twin import TwinSettings, cached_twin
+from sim.scene.spec import SHIFTS
 from trajectories.conditions import short_digest
 from trajectories.errors import ConfigError, SafetyError
 from trajectories.media import write_mp4
@@ -92,6 +93,9 @@ class Plan:
     seed: int
     videos: int
 
+    def __post_init__(self) -> None:
+        require_amounts(self.episodes, self.modes, self.videos)
+
 
 def evaluate_matrix(config: DictConfig, source: PolicySource) -> Path:
     """Measure what isn't there yet, write the matrix and say it; returns the folder of its files.
@@ -105,8 +109,9 @@ def evaluate_matrix(config: DictConfig, source: PolicySource) -> Path:
             "evaluate.tasks and evaluate.axes are measured in the twin by its physics predicate: leave robot= and "
             "evaluate.judge= as they are by default."
         )
-    cells, chosen = cells_of(config), config.evaluate
+    chosen = config.evaluate
     plan = Plan(int(chosen.episodes), tuple(chosen.modes), int(chosen.seed), int(chosen.videos))
+    cells = cells_of(config)
     there = [cell for cell in cells if cell.missing is None]
     source = require_understood(config, source, there)
     policy = open_policy(source)
@@ -121,7 +126,8 @@ def evaluate_matrix(config: DictConfig, source: PolicySource) -> Path:
         control_hz=spec_of(config).control_hz,
         axes={cell.axis.name: cell.axis.meaning for cell in cells},
     )
-    out = root / short_digest({"cells": [cell.digest for cell in there], "modes": list(plan.modes)})
+    asked = [[cell.task, cell.axis.name, cell.digest] for cell in cells]
+    out = root / short_digest({"cells": asked, "modes": list(plan.modes)})
     with only_writer(root):
         require_not_shorter(out, question)
         episodes = _measure(there, plan, source, root, int(config.workers))
@@ -130,7 +136,7 @@ def evaluate_matrix(config: DictConfig, source: PolicySource) -> Path:
         out.mkdir(parents=True, exist_ok=True)
         write_pages(out, figures, {(c.task, c.axis.name): _start(root, c.digest) for c in there})
     print(f"\n{matrix_table(figures)}\n\nMatrix: {out}/matrix.html, with matrix.json and matrix.svg")
-    if plan.videos:
+    if any((root / "videos").glob("*.mp4")):
         print(f"Videos: {root}/videos/*.mp4")
     return out
 
@@ -184,9 +190,7 @@ def _measure(
     cells: Sequence[Cell], plan: Plan, source: PolicySource, root: Path, workers: int
 ) -> dict[str, list[dict[str, Any]]]:
     """Run what isn't there; digest of a cell -> its episodes, as many as the plan has, in its order."""
-    journals = {
-        cell.digest: Journal(root / "episodes" / f"{cell.digest}.jsonl", cell.conditions.to_dict()) for cell in cells
-    }
+    journals = {cell.digest: Journal(root / "episodes" / f"{cell.digest}.jsonl", _held_for(cell)) for cell in cells}
     wanted = [(cell, trial) for cell in cells for trial in cell.trials(plan, source)]
     jobs = [
         (cell.settings, trial, cell)
@@ -203,6 +207,11 @@ def _measure(
     for cell, trial in wanted:
         found[cell.digest].append(journals[cell.digest].episodes[trial.direction, trial.mode, trial.index])
     return found
+
+
+def _held_for(cell: Cell) -> dict[str, Any]:
+    """What the episodes of a cell hold for, with the numbers behind the name of its shift."""
+    return {**cell.conditions.to_dict(), "varied": asdict(SHIFTS[cell.axis.shift])}
 
 
 def _keep_pictures(root: Path, cell: Cell, trial: Trial, result: TrialResult, frames: UInt8, film: bool) -> None:

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from commands.evaluate.conditions import PREDICATE, Conditions, conditions_of
 from commands.outside_configs import OWN_TASKS, ROOT, choices
+from commands.overrides import typed_keys
 from factory.task import settle_task, task_of
 from factory.twin import TwinSettings
 from sim.tasks import Task
@@ -26,6 +27,12 @@ def measured(config: DictConfig, name: str) -> tuple[Conditions, TwinSettings, T
         raise ConfigError(f"evaluate.tasks has {name!r}, expected tasks: {', '.join(choices(OWN_TASKS))}.")
     settings = copy.deepcopy(config)
     if name != str(config.task.name):
+        typed = sorted(key for key in typed_keys() if key.startswith("task."))
+        if typed:
+            raise ConfigError(
+                f"{', '.join(typed)} is for {config.task.name}, and evaluate.tasks has {name}, too: measure tasks "
+                "whose settings are changed one by one."
+            )
         settings.run_dir, settings.task = str(config.run_dir), _group(name)
         settle_task(settings)
     return conditions_of(settings, PREDICATE), TwinSettings.from_config(settings), task_of(settings)

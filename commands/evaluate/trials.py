@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,9 +14,24 @@ from factory.robot import Station, TwinStation
 from factory.twin import TwinSettings, cached_twin
 from robot.interfaces import EpisodePolicy
 from robot.rollout.last_looks import MOST_LOOKS, still
+from trajectories.errors import ConfigError
 from trajectories.types import DIRECTIONS, Direction, Observation, UInt8
 
 MODES = ("stochastic", "deterministic")
+
+
+def require_amounts(episodes: int, modes: Sequence[str], videos: int) -> None:
+    """Refuse amounts that measure nothing, and modes that there aren't.
+
+    Raises:
+        ConfigError: Naming the setting.
+    """
+    if episodes < 1:
+        raise ConfigError(f"evaluate.episodes={episodes} measures nothing, expected at least 1.")
+    if videos < 0:
+        raise ConfigError(f"evaluate.videos={videos} is out of range, expected 0 or more.")
+    if not modes or len(set(modes)) < len(modes) or not set(modes) <= set(MODES):
+        raise ConfigError(f"evaluate.modes=[{','.join(modes)}], expected {' or '.join(MODES)}, or both, each once.")
 
 
 @dataclass(frozen=True)
@@ -97,6 +112,7 @@ def run_trial(
         policy = DelayedPolicy(policy, trial.action_delay, trial.picture_delay)
     env = station.env
     rng = np.random.default_rng([trial.seed, trial.index, DIRECTIONS.index(trial.direction)])
+    env.instruction = ""  # what is said of an episode that can't even begin
     station.prepare(trial.direction, rng)
     policy.seed(int(rng.integers(2**31)))
     env.instruction = str(rng.choice(trial.wordings or station.instructions[trial.direction]))

@@ -27,6 +27,8 @@ from commands.evaluate.trials import TrialResult
 from factory.evaluated_policy import open_policy, policy_source
 from robot.link.policy_server import PolicyServer
 from robot.link.policy_wire import PolicyIdentity
+from sim.scene.spec import SHIFTS
+from sim.tasks import find_task
 from trajectories.errors import ConfigError, LinkError
 from trajectories.types import PROPRIO_NAMES, Observation
 
@@ -126,6 +128,52 @@ def test_without_axes_conditions_have_the_digests_of_before():
 def test_what_can_not_be_measured_is_refused(overrides, said):
     with pytest.raises(ConfigError, match=said):
         cells_of(settings(*overrides))
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("evaluate.modes=[determinstic]", r"evaluate.modes=\[determinstic\], expected stochastic or deterministic"),
+        ("evaluate.modes=[]", "each once"),
+        ("evaluate.modes=[stochastic,stochastic]", "each once"),
+        ("evaluate.episodes=0", "measures nothing"),
+        ("evaluate.videos=-1", "0 or more"),
+    ],
+)
+@pytest.mark.parametrize("axes", ["[light]", "[]"])
+def test_amounts_that_measure_nothing_are_refused(override, said, axes):
+    config = settings(f"evaluate.axes={axes}", override)
+    with pytest.raises(ConfigError, match=said):
+        evaluate_matrix(config, None) if axes != "[]" else plan_of(config, POLICY)
+
+
+def test_without_randomisation_words_and_delays_can_be_changed_still():
+    cells = cells_of(settings("evaluate.axes=[wording,action_delay]", "robot.randomise=false"))
+    assert [cell.axis.name for cell in cells] == [CONTROL, "wording", "action_delay"]
+
+
+def test_settings_of_one_task_are_not_dropped_for_another(monkeypatch):
+    monkeypatch.setattr("commands.evaluate.other_tasks.typed_keys", lambda: {"task", "task.max_steps"})
+    with pytest.raises(ConfigError, match=r"task.max_steps is for pot_pick_place, and evaluate.tasks has bin_vase"):
+        cells_of(settings("evaluate.tasks=[pot_pick_place,bin_vase]", "task.max_steps=7"))
+
+
+@pytest.mark.parametrize(("size", "left"), [((0.95, 1.05), True), ((0.6, 1.4), False), ((1.0, 1.0), False)])
+def test_objects_are_made_of_other_sizes_only_where_something_is_left_of_them(size, left):
+    (_, axis) = (cell.axis for cell in cells_of(settings("evaluate.axes=[size]")))
+    task = find_task("pot_pick_place")
+    objects = tuple(replace(item, size=size) for item in task.scene.objects)
+    changed = replace(task, scene=replace(task.scene, objects=objects))
+    assert (axis.missing(changed) is None) is left
+
+
+def test_episodes_under_another_meaning_of_a_shift_are_refused(tmp_path, address, monkeypatch):
+    asked = [f"run_dir={tmp_path}", "evaluate.axes=[light]", f"checkpoint=grpc://{address}", "evaluate.episodes=1"]
+    config = settings(*asked, "evaluate.modes=[stochastic]", "task.max_steps=2", "workers=1")
+    evaluate_matrix(config, policy_source(config, f"grpc://{address}"))
+    monkeypatch.setitem(SHIFTS, "light", replace(SHIFTS["light"], light=0.9))
+    with pytest.raises(ConfigError, match="other conditions than its name says"):
+        evaluate_matrix(config, policy_source(config, f"grpc://{address}"))
 
 
 def test_a_real_robot_is_refused(tmp_path):
