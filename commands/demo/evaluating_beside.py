@@ -32,7 +32,7 @@ def evaluating_beside(config: DictConfig) -> Iterator[None]:
     """Evaluate, while the context lasts, the policy before fine-tuning and the snapshots but for the newest one.
 
     The stages that evaluate come afterwards as always, and find what is done. What is printed goes to `evaluations.log`
-    of the folder of fine-tuning; an evaluation that was not finished is done again then.
+    of the folder of fine-tuning; an evaluation that was not finished goes on then.
     """
     workers = spare_workers(config)
     if not workers:

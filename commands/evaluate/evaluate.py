@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from commands.collect.parallel import run_jobs
 from commands.evaluate.conditions import PREDICATE, RESULT, Conditions, Evaluation, conditions_of, find_evaluation
 from commands.evaluate.matrix import evaluate_matrix
 from commands.evaluate.trials import MODES, Trial, TrialResult, require_amounts, run_in_twin, run_trial
+from commands.evaluate.unfinished import Ended, Run, forget, going_on, unfinished
 from commands.evaluate.verdicts import judge_of
 from commands.report.statistics import format_rate, wilson_interval
 from factory.evaluated_policy import PolicySource, open_policy, policy_source
@@ -30,6 +31,7 @@ from trajectories.durable import replace_file
 from trajectories.errors import ConfigError, StoppedError
 from trajectories.media import write_mp4
 from trajectories.types import DIRECTIONS, UInt8
+from trajectories.writer_lock import only_writer
 
 
 def summarise_trials(results: list[TrialResult]) -> dict[str, dict[str, Any]]:
@@ -134,9 +136,13 @@ def evaluate(
         workers: Processes.
         title: Shown before the progress bar.
     """
-    jobs = [(replace(settings, seed=plan.seed), trial) for trial in plan.trials()]
-    results = ((trial, result) for (_, trial), result in run_jobs(run_in_twin, jobs, workers, title))
-    return write_results(plan, results, out, conditions, dict)
+    twin = replace(settings, seed=plan.seed)
+
+    def run_all(trials: Sequence[Trial]) -> Iterator[Ended]:
+        jobs = [(twin, trial) for trial in trials]
+        return ((trial, result) for (_, trial), result in run_jobs(run_in_twin, jobs, workers, title))
+
+    return write_results(plan, run_all, out, conditions, dict)
 
 
 def evaluate_on_station(config: DictConfig, plan: Plan) -> tuple[Path, dict[str, Any]]:
@@ -161,7 +167,7 @@ def evaluate_on_station(config: DictConfig, plan: Plan) -> tuple[Path, dict[str,
         def run_one(trial: Trial) -> tuple[TrialResult, UInt8 | None]:
             while True:
                 if stop.is_set():
-                    raise StoppedError("The evaluation was stopped; nothing is written of it.")
+                    raise StoppedError("The evaluation was stopped; the same command runs the episodes that are left.")
                 try:
                     result = run_trial(station, judge, cameras[0], trial, around.view.on_observation)
                 except RECOVERABLE as error:  # what the fault cut short is run again
@@ -173,7 +179,10 @@ def evaluate_on_station(config: DictConfig, plan: Plan) -> tuple[Path, dict[str,
         def figures() -> dict[str, Any]:
             return {"figures": station.figures(), "recovered_from": dict(recovery.counts)}
 
-        return out, write_results(plan, run_jobs(run_one, plan.trials(), 1, title), out, conditions, figures)
+        def run_all(trials: Sequence[Trial]) -> Iterable[Ended]:
+            return run_jobs(run_one, trials, 1, title)
+
+        return out, write_results(plan, run_all, out, conditions, figures)
 
 
 def require_longer(root: Path, place: str, conditions: Conditions, plan: Plan) -> None:
@@ -197,27 +206,39 @@ def require_longer(root: Path, place: str, conditions: Conditions, plan: Plan) -
 
 def write_results(
     plan: Plan,
-    results: Iterable[tuple[Trial, tuple[TrialResult, UInt8 | None]]],
+    run: Run,
     out: Path,
     conditions: Conditions,
     figures: Callable[[], dict[str, Any]],
 ) -> dict[str, Any]:
     """Write videos as they come, then `out`/result.json in one step, and return what that holds.
 
-    Until then an evaluation that was there before stays whole, with its videos.
+    Until then an evaluation that was there before stays whole, with its videos, and the episodes so far are kept for
+    the next call.
+
+    Raises:
+        ConfigError: Another process evaluates into this folder.
     """
+    with only_writer(out):
+        out.mkdir(parents=True, exist_ok=True)
+        return _write_results(plan, run, out, conditions, figures)
+
+
+def _write_results(
+    plan: Plan, run: Run, out: Path, conditions: Conditions, figures: Callable[[], dict[str, Any]]
+) -> dict[str, Any]:
     started = time.monotonic()
-    out.mkdir(parents=True, exist_ok=True)
     finished: list[TrialResult] = []
     films: list[str] = []
-    for trial, (result, frames) in results:
-        finished.append(result)
-        if frames is not None:
-            name = f"{trial.direction}_{trial.mode}_{trial.index}_{result.outcome}.mp4"
-            write_mp4(out / name, frames.repeat(4, axis=1).repeat(4, axis=2), fps=10)
-            films.append(name)
-    finished.sort(key=lambda r: (r.direction, r.mode, r.index))
     policy = open_policy(plan.policy)
+    for trial, (result, frames) in going_on(plan.trials(), unfinished(out, conditions, policy.digest), run):
+        finished.append(result)
+        film = out / f"{trial.direction}_{trial.mode}_{trial.index}_{result.outcome}.mp4"
+        if frames is not None:
+            write_mp4(film, frames.repeat(4, axis=1).repeat(4, axis=2), fps=10)
+        if trial.video and film.is_file():
+            films.append(film.name)
+    finished.sort(key=lambda r: (r.direction, r.mode, r.index))
     report = {
         "conditions": conditions.to_dict(),
         "conditions_digest": conditions.digest,
@@ -231,6 +252,7 @@ def write_results(
         **figures(),
     }
     replace_file(out / RESULT, json.dumps(report, indent=1).encode())
+    forget(out)
     for film in out.glob("*.mp4"):
         if film.name not in films:  # of an evaluation before
             film.unlink()

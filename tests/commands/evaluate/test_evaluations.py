@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,9 +26,9 @@ POLICY = Path(__file__).parents[2] / "fixtures" / "written_at_106ae2a" / "pretra
 PLAN = Plan(PolicySource(str(POLICY)), 2, ("stochastic",), 70000, 40, 2)
 
 
-def results(plan, success, stop_after=None):
+def results(trials, success, stop_after=None):
     """What trials give, with films of 16x16 pixels; Ctrl-C after some."""
-    for count, trial in enumerate(plan.trials()):
+    for count, trial in enumerate(trials):
         if count == stop_after:
             raise KeyboardInterrupt
         frames = np.full((2, 16, 16, 3), count, np.uint8)
@@ -37,7 +38,7 @@ def results(plan, success, stop_after=None):
 
 def write(root, plan, success, conditions=CONDITIONS, stop_after=None):
     out = root / conditions.digest / "pretrained"
-    return write_results(plan, results(plan, success, stop_after), out, conditions, dict)
+    return write_results(plan, lambda trials: results(trials, success, stop_after), out, conditions, dict)
 
 
 def films(folder):
@@ -46,8 +47,13 @@ def films(folder):
 
 def test_unsure_episodes_are_counted_apart_and_are_no_failures(tmp_path):
     turns = iter([True, None, None, None])  # forward, then backward
-    given = ((trial, (replace(result, success=next(turns)), film)) for trial, (result, film) in results(PLAN, True))
-    report = write_results(PLAN, given, tmp_path / CONDITIONS.digest / "pretrained", CONDITIONS, dict)
+
+    def run(trials):
+        return (
+            (trial, (replace(result, success=next(turns)), film)) for trial, (result, film) in results(trials, True)
+        )
+
+    report = write_results(PLAN, run, tmp_path / CONDITIONS.digest / "pretrained", CONDITIONS, dict)
     cells = report["cells"]
     counts = {name: [cell[key] for key in ("episodes", "unsure", "successes", "rate")] for name, cell in cells.items()}
     assert counts == {"forward/stochastic": [1, 1, 1, 1.0], "backward/stochastic": [0, 2, 0, None]}
@@ -71,6 +77,33 @@ def test_an_interrupted_evaluation_leaves_the_one_before_with_its_films(tmp_path
     written = write(tmp_path, PLAN, False)
     assert films(folder) == written["videos"] == json.loads((folder / "result.json").read_text())["videos"]
     assert all("failure" in name for name in films(folder))
+
+
+def test_an_interrupted_evaluation_goes_on_with_what_is_left(tmp_path):
+    asked = []
+
+    def run(trials):
+        asked.append([(trial.direction, trial.index) for trial in trials])
+        return results(trials, True, 3 if len(asked) == 1 else None)
+
+    there = tmp_path / CONDITIONS.digest / "pretrained"
+    with pytest.raises(KeyboardInterrupt):
+        write_results(PLAN, run, there, CONDITIONS, dict)
+    assert not (there / "result.json").exists()
+    report = write_results(PLAN, run, there, CONDITIONS, dict)
+    assert asked[1] == asked[0][3:]
+    whole = write(tmp_path / "at_once", PLAN, True)
+    assert {**report, "seconds": 0} == {**whole, "seconds": 0}
+    assert {path.suffix for path in there.iterdir()} == {".json", ".mp4"}
+
+
+def test_episodes_of_another_policy_are_not_gone_on_with(tmp_path, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        write(tmp_path, PLAN, False, stop_after=3)
+    other = SimpleNamespace(digest="f" * 64, version=1)
+    monkeypatch.setattr("commands.evaluate.evaluate.open_policy", lambda source: other)
+    report = write(tmp_path, PLAN, True)
+    assert [episode["success"] for episode in report["episodes"]] == [True] * 4
 
 
 def test_unlike_conditions_do_not_overwrite_each_other(tmp_path):
