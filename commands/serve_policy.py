@@ -17,6 +17,8 @@ from trajectories.types import RobotSpec
 def open_server(config: DictConfig) -> PolicyServer:
     """The server of the policy that `config.checkpoint` names, not yet listening.
 
+    It is read once: what is trained into its folder later is not served.
+
     Raises:
         CheckpointError: There is none.
         ConfigError: The address is not valid, or off loopback without certificates.
@@ -24,7 +26,7 @@ def open_server(config: DictConfig) -> PolicyServer:
     """
     import torch
 
-    from policies.policy import LearnedPolicy, load_policy
+    from policies.policy import load_policy
 
     torch.set_num_threads(1)  # each client has a thread of its own
     folder = find_policy(config, str(config.checkpoint))
@@ -32,13 +34,10 @@ def open_server(config: DictConfig) -> PolicyServer:
     name = evaluation_place(Path(config.run_dir), folder)
     identity = PolicyIdentity(name, policy.digest, policy.version, policy.instructions)
 
-    def make() -> LearnedPolicy:
-        return load_policy(folder)
-
     def accept(spec: RobotSpec) -> None:
-        load_policy(folder, spec)
+        spec.require_same(policy.perception.spec, f"The policy in {folder}")
 
-    return PolicyServer(make, identity, str(config.serve.address), certificates_of(config), accept)
+    return PolicyServer(policy.another, identity, str(config.serve.address), certificates_of(config), accept)
 
 
 def run(config: DictConfig) -> None:

@@ -1,24 +1,28 @@
 """A policy of your own behind an address, for `regrasp evaluate checkpoint=grpc://127.0.0.1:50061 ...`.
 
 Copy this file into the environment that your policy lives in and put the policy into `MyPolicy`; the file needs
-nothing of Regrasp, only `pip install grpcio numpy safetensors`. As it is, it wanders at random.
+nothing of Regrasp, only `pip install grpcio numpy safetensors`. As it is, it wanders at random. It is called in clear,
+so it listens on loopback only; an address that other machines reach is refused without `--pem`.
 
     python policy_server.py --address 127.0.0.1:50061
+    python policy_server.py --address 0.0.0.0:50061 --pem certificate.pem key.pem authority.pem
 
 What passes, each in one gRPC call of bytes (service regrasp.policy.v1.Policy):
 
     Hello  JSON {"spec": the robot: cameras, proprioception, action scale, control rate}
            -> JSON {"name", "digest", "version", "instructions": list of all that it understands, or null for any words}
-    Start  JSON {"session", "seed"}: an episode begins    -> JSON {"digest"}
+    Start  JSON {"session", "seed", "spec"}: an episode begins    -> JSON {"digest"}
     Act    a message: header {"session", "instruction", "deterministic", "t_ns"}, arrays "proprio" float32 (13,),
            "images/<camera>" uint8 (H, W, 3) RGB, where there is one "depth/<camera>" uint16 (H, W) in mm
            -> a message: array "action" float32 (7,): x, y, z, roll, pitch, yaw in -1 ... 1 of a step's motion, and
            the gripper, above 0 open
 
 A message is b"RGRASP01", the lengths of header and payload (big-endian uint64 each), sha256(header + payload), the
-header (JSON with "kind": "observation" or "action") and the payload (safetensors). Several sessions act side by side:
-each has a `MyPolicy` of its own, and the same seed and observations must give the same actions, or results depend on
-the number of workers. An exception here ends the evaluation with its text; started again, it goes on.
+header (JSON with "kind": "observation" or "action") and the payload (safetensors). Several sessions act side by side,
+from several threads: all share one `MyPolicy`, its weights, and each has a state of its own; the same seed and
+observations must give the same actions, or results depend on the number of workers. The states of the latest 256
+sessions are kept. An exception here ends the evaluation with its text; started again, it goes on. A real robot waits
+1 s for an action.
 """
 
 from __future__ import annotations
@@ -26,8 +30,11 @@ from __future__ import annotations
 import argparse
 import contextlib
 import hashlib
+import ipaddress
 import json
 import struct
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -39,24 +46,28 @@ from safetensors.numpy import load, save
 
 PREFIX = struct.Struct(">8sQQ32s")
 MOST_BYTES = 64 << 20
+MOST_SESSIONS = 256
 
 
 class MyPolicy:
-    """Put your policy here."""
+    """Put your policy here: one for all sessions."""
 
     name = "wanderer"
     digest = "wanderer-1"  # change it whenever the policy acts differently, e.g. a hash of its weights
     instructions = None  # or a list of all that it understands
 
-    def reset(self, seed: int) -> None:
-        """An episode begins: forget the one before, and draw from this seed. Keep a plan of several steps here."""
-        self._rng = np.random.default_rng(seed)
+    def __init__(self) -> None:
+        """Load the weights here, once. What can't run in several threads at once needs a lock in `act`."""
+
+    def begin(self, seed: int) -> Any:
+        """What a session remembers of the episode that begins: what draws from this seed, a plan of several steps."""
+        return np.random.default_rng(seed)
 
     def act(
-        self, images: Mapping[str, np.ndarray], proprio: np.ndarray, instruction: str, deterministic: bool
+        self, state: Any, images: Mapping[str, np.ndarray], proprio: np.ndarray, instruction: str, deterministic: bool
     ) -> np.ndarray:
-        """One action (7,) for this step."""
-        action = self._rng.uniform(-1.0, 1.0, 7).astype(np.float32)
+        """One action (7,) for this step; `state` is what `begin` gave."""
+        action = state.uniform(-1.0, 1.0, 7).astype(np.float32)
         return np.zeros(7, np.float32) if deterministic else action
 
 
@@ -80,7 +91,9 @@ class Service:
     """The three calls; a session's calls come one after the other."""
 
     def __init__(self) -> None:
-        self._policies: dict[str, MyPolicy] = {}
+        self.policy = MyPolicy()
+        self.states: OrderedDict[str, Any] = OrderedDict()
+        self._lock = threading.Lock()
 
     def hello(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         """Say who is here. `json.loads(request)["spec"]` tells the robot: raise an error if it is the wrong one."""
@@ -90,22 +103,42 @@ class Service:
         ).encode()
 
     def start(self, request: bytes, context: grpc.ServicerContext) -> bytes:
-        """Begin an episode of a session."""
+        """Begin an episode of a session; beyond `MOST_SESSIONS` the one that was silent for longest is dropped."""
         asked = json.loads(request)
-        policy = self._policies.setdefault(asked["session"], MyPolicy())
-        policy.reset(int(asked["seed"]))
+        state = self.policy.begin(int(asked["seed"]))
+        with self._lock:
+            self.states[asked["session"]] = state
+            self.states.move_to_end(asked["session"])
+            while len(self.states) > MOST_SESSIONS:
+                self.states.popitem(last=False)
         return json.dumps({"digest": MyPolicy.digest}).encode()
 
     def act(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         """Answer an observation."""
         header, arrays = unpack(request)
-        policy = self._policies.get(header["session"])
-        if policy is None:
-            context.abort(grpc.StatusCode.FAILED_PRECONDITION, "this server was started anew: begin the episode again")
+        session = header["session"]
+        with self._lock:
+            known = session in self.states
+            state = self.states.get(session)
+            if known:
+                self.states.move_to_end(session)
+        if not known:
+            why = f"this server was started anew, or {MOST_SESSIONS} others asked since: begin the episode again"
+            context.abort(grpc.StatusCode.FAILED_PRECONDITION, why)
             raise AssertionError  # abort never returns
         images = {name.removeprefix("images/"): a for name, a in arrays.items() if name.startswith("images/")}
-        action = policy.act(images, arrays["proprio"], header["instruction"], bool(header["deterministic"]))
+        words, deterministic = header["instruction"], bool(header["deterministic"])
+        action = self.policy.act(state, images, arrays["proprio"], words, deterministic)
         return pack({"kind": "action"}, {"action": np.asarray(action, np.float32)})
+
+
+def on_loopback(address: str) -> bool:
+    """Whether only this machine can reach "host:port"."""
+    host = address.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def serve(address: str, pem: tuple[Path, Path, Path] | None = None) -> tuple[grpc.Server, int]:
@@ -114,7 +147,12 @@ def serve(address: str, pem: tuple[Path, Path, Path] | None = None) -> tuple[grp
     Args:
         address: "host:port".
         pem: Certificate, key and authority, from `regrasp certificates`; needed off loopback.
+
+    Raises:
+        ValueError: Other machines can reach the address, and there is no `pem`.
     """
+    if pem is None and not on_loopback(address):
+        raise ValueError(f"Other machines can reach {address}: give --pem CERTIFICATE KEY AUTHORITY, or use 127.0.0.1.")
     service = Service()
     handlers = {"Hello": service.hello, "Start": service.start, "Act": service.act}
     options = [("grpc.max_receive_message_length", MOST_BYTES), ("grpc.so_reuseport", 0)]
@@ -143,7 +181,10 @@ def main() -> None:
     parser.add_argument("--address", default="127.0.0.1:50061", help="where to listen; other machines need --pem")
     parser.add_argument("--pem", nargs=3, type=Path, metavar=("CERTIFICATE", "KEY", "AUTHORITY"), help="PEM files")
     given = parser.parse_args()
-    server, port = serve(given.address, given.pem and tuple(given.pem))
+    try:
+        server, port = serve(given.address, given.pem and tuple(given.pem))
+    except ValueError as error:
+        parser.error(str(error))
     print(f"{MyPolicy.name} listens at grpc://{given.address.rpartition(':')[0]}:{port}", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         server.wait_for_termination()

@@ -16,7 +16,7 @@ from factory.link import certificates_of
 from factory.run_folders import evaluation_place, find_policy
 from factory.spec import spec_of
 from factory.twin import in_simulated_time
-from robot.link.tls import TlsFiles
+from robot.link.tls import TlsFiles, split_address
 from trajectories.conditions import short_digest
 from trajectories.errors import ConfigError
 from trajectories.types import RobotSpec
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 SERVED = "grpc://"
 """What the address of a policy server begins with."""
+OLDEST_ACTION_S = 1.0
+"""Longest that a policy server may think about an action of a robot that doesn't wait: without one in time it holds."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class PolicySource:
     Attributes:
         where: A policy folder, or "grpc://host:port".
         timeout_s: Longest that a server's answer may take.
+        act_timeout_s: Longest that an action of a server may take; None for `timeout_s`.
         tls: For a server; None in clear.
         spec: The robot that acts, as JSON, for a server.
         wordings: Instructions that the policy in a folder reads through its text tower, besides those of its training.
@@ -43,6 +46,7 @@ class PolicySource:
 
     where: str
     timeout_s: float = 30.0
+    act_timeout_s: float | None = None
     tls: TlsFiles | None = None
     spec: str = ""
     wordings: tuple[str, ...] = ()
@@ -83,19 +87,23 @@ def policy_source(config: DictConfig, name: str) -> PolicySource:
     """What `checkpoint` means: an address, or what `factory.run_folders.find_policy` finds.
 
     Raises:
-        ConfigError: An address in clear, where the robot is a real one.
+        ConfigError: An address that is not valid, or in clear, where the robot is a real one.
         CheckpointError: There is no such policy.
     """
     if not name.startswith(SERVED):
         return PolicySource(str(find_policy(config, name)))
-    tls = certificates_of(config)
-    if tls is None and not in_simulated_time(config):
+    split_address(
+        name.removeprefix(SERVED), f"checkpoint={name}: the policy server's address", f"{SERVED}127.0.0.1:50061"
+    )
+    tls, waits = certificates_of(config), in_simulated_time(config)
+    if tls is None and not waits:
         raise ConfigError(
             f"checkpoint={name} would move robot={config.robot.name} by what is told in clear, on loopback, too: name "
             "link.certificate, link.key and link.authority (docs/security.md), and start the server with certificates."
         )
     spec = json.dumps(spec_of(config).to_dict())
-    return PolicySource(name, float(config.evaluate.policy_timeout), tls, spec)
+    act_timeout_s = None if waits else OLDEST_ACTION_S
+    return PolicySource(name, float(config.evaluate.policy_timeout), act_timeout_s, tls, spec)
 
 
 @lru_cache(maxsize=1)
@@ -109,7 +117,8 @@ def open_policy(source: PolicySource) -> EpisodePolicy:
         from robot.link.policy_client import RemotePolicy
 
         spec = RobotSpec.from_dict(json.loads(source.spec))
-        return RemotePolicy(source.where.removeprefix(SERVED), spec, source.timeout_s, source.tls)
+        address = source.where.removeprefix(SERVED)
+        return RemotePolicy(address, spec, source.timeout_s, source.tls, source.act_timeout_s)
     import torch
 
     from policies.policy import load_policy

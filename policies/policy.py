@@ -7,6 +7,7 @@ image encoder; they are tried before they act.
 
 from __future__ import annotations
 
+import copy
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -84,6 +85,12 @@ class LearnedPolicy:
     def seed(self, seed: int) -> None:
         """Restart the sampling of actions."""
         self._generator.manual_seed(seed)
+
+    def another(self) -> LearnedPolicy:
+        """The same policy with the same weights in memory, whose actions are drawn independently of this one's."""
+        other = copy.copy(self)
+        other._generator = torch.Generator().manual_seed(0)
+        return other
 
     def read_also(self, instructions: Sequence[str], encode: EncodeText, source: str) -> None:
         """Understand instructions that training had not, through the text tower of training; the digest stays.

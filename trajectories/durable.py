@@ -90,6 +90,25 @@ def replace_file(path: Path, content: bytes) -> None:
         raise
 
 
+def append_to_file(path: Path, content: bytes) -> None:
+    """Append to a file that is there, on the disk on return: all of it, or none where the disk refuses.
+
+    Raises:
+        OSError: For example a full disk; the file is as long as before.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        length = os.fstat(descriptor).st_size
+        try:
+            _write_all(descriptor, content)
+            os.fsync(descriptor)
+        except BaseException:
+            os.ftruncate(descriptor, length)
+            raise
+    finally:
+        os.close(descriptor)
+
+
 def swap_file(path: Path, content: bytes) -> None:
     """Write a file so that a reader finds the old bytes or the new ones, without waiting for the disk.
 

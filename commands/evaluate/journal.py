@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trajectories.durable import replace_file, sync_folder
+from trajectories.durable import append_to_file, replace_file
 from trajectories.errors import ConfigError
 
 Key = tuple[str, str, int]
@@ -57,14 +56,7 @@ class Journal:
         """Keep an episode; it is on the disk on return.
 
         Raises:
-            OSError: The disk refuses.
+            OSError: The disk refuses; the file is as it was.
         """
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_APPEND)
-        try:
-            os.write(descriptor, json.dumps(dict(episode)).encode() + b"\n")
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if not self.episodes:
-            sync_folder(self.path.parent)
+        append_to_file(self.path, json.dumps(dict(episode)).encode() + b"\n")
         self.episodes[key_of(episode)] = dict(episode)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from types import TracebackType
 
 import grpc
@@ -20,20 +22,34 @@ from robot.link.policy_wire import (
     PolicyIdentity,
     decode_observation,
     encode_action,
+    require_spec,
 )
 from robot.link.protocol import from_json, to_json
 from robot.link.server import guarded
-from robot.link.tls import TlsFiles, is_loopback, server_credentials
+from robot.link.tls import TlsFiles, is_loopback, server_credentials, split_address
 from trajectories.errors import ConfigError, LinkError
 from trajectories.types import RobotSpec
 
-MOST_SESSIONS = 64
-"""Clients that are remembered; beyond that the one that was silent for longest makes room."""
+MOST_SESSIONS = 256
+"""Clients that are remembered; for one more, the one that was silent for longest makes room, or it is refused."""
+IDLE_S = 300.0
+"""A client makes room after this silence; it goes on with its next episode, which begins anew anyway."""
 _THREADS = 16
+
+
+@dataclass
+class _Session:
+    """A client's policy, its robot, and when it last asked, monotonic s."""
+
+    policy: EpisodePolicy
+    spec: RobotSpec
+    asked_s: float = field(default_factory=time.monotonic)
 
 
 class PolicyServer:
     """Offers a policy at `address` from `start` until `stop`; each client has one of its own.
+
+    At most `MOST_SESSIONS` clients act side by side: one that asked within `IDLE_S` is never forgotten for another.
 
     Args:
         make: Makes the policy of a new client.
@@ -56,6 +72,7 @@ class PolicyServer:
         tls: TlsFiles | None = None,
         accept: Callable[[RobotSpec], None] = lambda spec: None,
     ) -> None:
+        split_address(address, "serve.address", "127.0.0.1:50061")
         if tls is None and not is_loopback(address):
             raise ConfigError(
                 f"Other machines can reach {address}, so both ends need a certificate: make one for each with `regrasp "
@@ -63,7 +80,7 @@ class PolicyServer:
                 "loopback."
             )
         self._make, self._identity, self._accept = make, identity, accept
-        self._sessions: OrderedDict[str, EpisodePolicy] = OrderedDict()
+        self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._lock = threading.Lock()
         self._server = grpc.server(ThreadPoolExecutor(_THREADS, "policy"), options=POLICY_SERVER_OPTIONS)
         handlers = {HELLO: self._hello, START: self._start, ACT: self._act}
@@ -104,12 +121,7 @@ class PolicyServer:
         self.stop()
 
     def _hello(self, request: bytes, context: grpc.ServicerContext) -> bytes:
-        (raw,) = from_json(request, spec=dict)
-        try:
-            spec = RobotSpec.from_dict(raw)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise LinkError(f"refused a hello: its robot specification is incomplete ({error!r})") from error
-        self._accept(spec)
+        self._accepted(request)
         mine, known = self._identity, self._identity.instructions
         return to_json(
             {
@@ -122,22 +134,50 @@ class PolicyServer:
 
     def _start(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         session, seed = from_json(request, session=str, seed=int)
+        spec = self._accepted(request)
         with self._lock:
-            policy = self._sessions.pop(session, None)
-        policy = self._make() if policy is None else policy
+            known = self._sessions.get(session)
+        policy = self._make() if known is None else known.policy
         policy.seed(seed)
         with self._lock:
-            self._sessions[session] = policy
-            while len(self._sessions) > MOST_SESSIONS:
-                self._sessions.popitem(last=False)
+            if session not in self._sessions:
+                self._make_room()
+            self._sessions[session] = _Session(policy, spec)
+            self._sessions.move_to_end(session)
         return to_json({"digest": self._identity.digest})
 
     def _act(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         session, observation, deterministic = decode_observation(request)
         with self._lock:
-            policy = self._sessions.get(session)
-            if policy is not None:
+            known = self._sessions.get(session)
+            if known is not None:
+                known.asked_s = time.monotonic()
                 self._sessions.move_to_end(session)
-        if policy is None:
-            raise LinkError("this server knows no episode of this client: it was started anew, or forgot a silent one")
-        return encode_action(policy.act(observation, deterministic))
+        if known is None:
+            raise LinkError(
+                "this server knows no episode of this client: it was started anew, or forgot it after "
+                f"{IDLE_S:g} s of silence for another client"
+            )
+        require_spec(observation, known.spec)
+        return encode_action(known.policy.act(observation, deterministic))
+
+    def _accepted(self, request: bytes) -> RobotSpec:
+        """The robot of a request, which the policy is for."""
+        (raw,) = from_json(request, spec=dict)
+        try:
+            spec = RobotSpec.from_dict(raw)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise LinkError(f"refused a client: its robot specification is incomplete ({error!r})") from error
+        self._accept(spec)
+        return spec
+
+    def _make_room(self) -> None:
+        """Forget those that were silent for longest until one more has room; holds the lock."""
+        while len(self._sessions) >= MOST_SESSIONS:
+            name, oldest = next(iter(self._sessions.items()))
+            if time.monotonic() - oldest.asked_s < IDLE_S:
+                raise LinkError(
+                    f"this server is busy with {MOST_SESSIONS} clients, none of them silent for {IDLE_S:g} s. End "
+                    "some, or start another server for this one"
+                )
+            del self._sessions[name]

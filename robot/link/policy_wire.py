@@ -1,7 +1,7 @@
 """What a policy server and its client agree on: gRPC methods, and observations and actions as bytes.
 
     Hello  JSON {"spec"}                          -> JSON {"name", "digest", "version", "instructions"}
-    Start  JSON {"session", "seed"}               -> JSON {"digest"}; an episode begins
+    Start  JSON {"session", "seed", "spec"}       -> JSON {"digest"}; an episode of this robot begins
     Act    message "observation" of a session     -> message "action": float32 (7,)
 
 Messages are those of `robot.link.codec`: a JSON header and safetensors under one SHA-256. `examples/policy_server.py`
@@ -21,7 +21,7 @@ from safetensors.numpy import save
 from robot.link.codec import contiguous, field_of, pack, tensors_of, unpack
 from robot.link.protocol import CHANNEL_OPTIONS, SERVER_OPTIONS
 from trajectories.errors import LinkError
-from trajectories.types import ACTION_SIZE, Float32, Observation
+from trajectories.types import ACTION_SIZE, Float32, Observation, RobotSpec
 
 SERVICE = "regrasp.policy.v1.Policy"
 HELLO, START, ACT = "Hello", "Start", "Act"
@@ -88,6 +88,27 @@ def decode_observation(message: bytes) -> tuple[str, Observation, bool]:
     return field_of(header, "session", str), observation, header.get("deterministic") is True
 
 
+def require_spec(observation: Observation, spec: RobotSpec) -> None:
+    """Refuse an observation that lacks something of the robot; other pictures may come along.
+
+    Raises:
+        LinkError: Naming what is missing, or of another shape or type.
+    """
+    expected: dict[str, tuple[tuple[int, ...], str]] = {"proprio": ((len(spec.proprio),), "float32")}
+    expected |= {_IMAGES + name: ((*size, 3), "uint8") for name, size in spec.cameras.items()}
+    expected |= {_DEPTH + name: (spec.cameras[name], "uint16") for name in spec.depth}
+    found: dict[str, NDArray[Any]] = {_IMAGES + name: image for name, image in observation.images.items()}
+    found |= {_DEPTH + name: depth for name, depth in observation.depth.items()} | {"proprio": observation.proprio}
+    for name, (shape, kind) in expected.items():
+        array = found.get(name)
+        if array is None or array.shape != shape or array.dtype.name != kind:
+            is_there = "is missing" if array is None else f"is {array.dtype} of shape {array.shape}"
+            raise LinkError(
+                f"refused an observation: {name} {is_there}, expected {kind} of shape {shape}, as the robot's "
+                "specification said when the episode began"
+            )
+
+
 def encode_action(action: Any) -> bytes:
     """The answer of `Act`."""
     return pack("action", {}, save({"action": np.asarray(action, order="C")}))
@@ -107,6 +128,8 @@ def decode_action(message: bytes) -> Float32:
             f"it answered with an action {found}, expected float32 of shape ({ACTION_SIZE},): x, y, z, roll, pitch, "
             "yaw, gripper. A policy that plans several steps keeps them on its side and gives one a step"
         )
-    if not np.isfinite(action).all():
-        raise LinkError(f"it answered with an action that is not finite: {action.tolist()}")
-    return action.astype(np.float32)
+    with np.errstate(over="ignore"):
+        single = action.astype(np.float32)
+    if not np.isfinite(single).all():
+        raise LinkError(f"it answered with an action that is not finite: {single.tolist()}")
+    return single

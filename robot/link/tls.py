@@ -46,8 +46,13 @@ class _Pem:
     authority: bytes
 
 
-def split_address(address: str) -> tuple[str, int]:
+def split_address(address: str, what: str = "the link's address", example: str = "127.0.0.1:50510") -> tuple[str, int]:
     """Host and port of "host:port" or "[ipv6]:port".
+
+    Args:
+        address: To split.
+        what: Whose it is, for the error.
+        example: A valid one, for the error.
 
     Raises:
         ConfigError: For anything else.
@@ -55,9 +60,7 @@ def split_address(address: str) -> tuple[str, int]:
     host, separator, port = address.rpartition(":")
     bare = host.removeprefix("[").removesuffix("]")
     if not separator or not bare or not _PORT.fullmatch(port) or int(port) > 65535 or (":" in bare and bare == host):
-        raise ConfigError(
-            f"the link's address {address!r} is not valid: expected host:port, for example 127.0.0.1:50510"
-        )
+        raise ConfigError(f"{what} {address!r} is not valid: expected host:port, for example {example}")
     return bare, int(port)
 
 

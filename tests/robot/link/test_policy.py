@@ -1,22 +1,25 @@
 """A policy behind a socket: what passes, sessions that act side by side, and everything that goes wrong on the way."""
 
+import gc
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.link_data import SPEC
 
+from robot.link import policy_server as serving
 from robot.link.certificates import run_pair
 from robot.link.policy_client import RemotePolicy
-from robot.link.policy_server import MOST_SESSIONS, PolicyServer
+from robot.link.policy_server import PolicyServer
 from robot.link.policy_wire import PolicyIdentity, decode_action, decode_observation, encode_action, encode_observation
-from trajectories.errors import CheckpointError, ConfigError, LinkError, RegraspError, SpecMismatchError
+from trajectories.errors import CheckpointError, ConfigError, LinkError, RegraspError, SpecMismatchError, StaleDataError
 from trajectories.types import PROPRIO_NAMES, Observation
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "examples"))
-import policy_server
+import policy_server as example
 
 IDENTITY = PolicyIdentity("drawn", "d1", 3, ("put it there",))
 
@@ -102,6 +105,7 @@ def test_nothing_there_is_said_at_once():
         (np.zeros((4, 7), np.float32), r"of shape \(4, 7\).*plans several steps keeps them on its side"),
         (np.zeros(7, np.int64), "an action int64"),
         (np.array([0, 0, np.nan, 0, 0, 0, 1], np.float32), r"not finite: \[0\.0, 0\.0, nan"),
+        (np.array([1e300, 0, 0, 0, 0, 0, 1]), r"not finite: \[inf, 0\.0"),
         (ValueError("no such image"), "failed while answering.*ValueError: no such image"),
         (ConfigError("unknown words"), "unknown words"),
     ],
@@ -145,6 +149,29 @@ def test_a_server_that_hangs_is_left_after_the_timeout():
         free.set()
 
 
+def test_what_a_robot_that_does_not_wait_does_is_decided_in_a_time_of_its_own():
+    free = threading.Event()
+
+    class Slow(Drawn):
+        def seed(self, seed):
+            super().seed(seed)
+            free.wait(0.5)  # nothing moves meanwhile
+
+        def act(self, observation, deterministic=False):
+            free.wait(20)
+            return super().act(observation)
+
+    with served(Slow) as server:
+        policy = RemotePolicy(server.address, SPEC, 5.0, act_timeout_s=0.2)
+        policy.seed(0)
+        with pytest.raises(StaleDataError, match=r"no action within 0\.2 s.*may have reached in meanwhile"):
+            policy.act(observation())
+        with pytest.raises(LinkError, match="no action within"):
+            policy.act(observation())
+        free.set()
+        np.testing.assert_array_equal(episode(policy, 5), episode(Drawn(), 5))  # whatever the late one still draws
+
+
 def test_a_server_that_goes_away_ends_the_episode_for_good():
     with served() as server:
         address = server.address
@@ -168,17 +195,54 @@ def test_a_server_started_anew_between_episodes_is_asked_who_it_is():
     other = PolicyIdentity("drawn", "d2")
     with served(identity=other, address=address), pytest.raises(CheckpointError, match="another policy by now"):
         policy.seed(2)
+    with pytest.raises(LinkError, match="no episode was begun"):
+        policy.act(observation())
 
 
-def test_a_restarted_or_forgetful_server_refuses_an_episode_in_the_middle():
+def test_who_acts_is_not_forgotten_for_another_client_and_who_is_silent_is(monkeypatch):
+    monkeypatch.setattr(serving, "MOST_SESSIONS", 2)
     with served() as server:
-        address = server.address
-        policy = RemotePolicy(address, SPEC, 5.0)
-        policy.seed(1)
-        for _ in range(MOST_SESSIONS):
-            RemotePolicy(address, SPEC, 5.0).seed(1)
+        first, second, third = (RemotePolicy(server.address, SPEC, 5.0) for _ in range(3))
+        first.seed(1)
+        second.seed(1)
+        with pytest.raises(LinkError, match="busy with 2 clients"):
+            third.seed(1)
+        np.testing.assert_array_equal(episode(first, 5), episode(Drawn(), 5))
+        second.act(observation())
+        monkeypatch.setattr(serving, "IDLE_S", 0.0)
+        third.seed(1)  # in the place of the first, which was silent for longest
+        second.act(observation())
         with pytest.raises(LinkError, match="knows no episode of this client"):
-            policy.act(observation())
+            first.act(observation())
+
+
+def test_an_observation_of_another_robot_than_the_episode_began_with_is_refused():
+    seen = observation()
+    wrong = {
+        "images/front is missing, expected uint8 of shape .8, 12, 3.": replace(
+            seen, images={"wrist": np.zeros((8, 12, 3), np.uint8)}
+        ),
+        "images/front is uint8 of shape .4, 12, 3.": replace(seen, images={"front": seen.images["front"][:4]}),
+        "proprio is float64": replace(seen, proprio=seen.proprio.astype(np.float64)),
+        "depth/front is missing, expected uint16 of shape .8, 12.": replace(seen, depth={}),
+    }
+    with served() as server:
+        policy = RemotePolicy(server.address, replace(SPEC, depth=("front",)), 5.0)
+        for said, other in wrong.items():
+            policy.seed(0)
+            policy.act(seen)
+            with pytest.raises(LinkError, match=said):
+                policy.act(other)
+
+
+def test_a_policy_that_nobody_holds_has_no_connection():
+    with served() as server:
+        policy = RemotePolicy(server.address, SPEC, 5.0)
+        call = policy._calls["Hello"]
+        del policy
+        gc.collect()
+        with pytest.raises(ValueError, match="closed channel"):
+            call(b"{}", timeout=5.0)
 
 
 def test_a_robot_that_the_policy_is_not_for_is_refused():
@@ -205,14 +269,45 @@ def test_off_loopback_and_among_strangers_only_with_certificates(tmp_path):
 
 
 def test_the_example_speaks_the_same_language():
-    server, port = policy_server.serve("127.0.0.1:0")
+    server, port = example.serve("127.0.0.1:0")
     try:
         policy = RemotePolicy(f"127.0.0.1:{port}", SPEC, 5.0)
         assert (policy.identity.name, policy.instructions) == ("wanderer", None)
-        mine = policy_server.MyPolicy()
-        mine.reset(4)
-        expected = [mine.act({}, observation().proprio, "", False) for _ in range(4)]
+        mine = example.MyPolicy()
+        state = mine.begin(4)
+        expected = [mine.act(state, {}, observation().proprio, "", False) for _ in range(4)]
         np.testing.assert_array_equal(episode(policy, 4), np.stack(expected), strict=True)
         assert not policy.act(observation(), deterministic=True).any()
+    finally:
+        server.stop(None).wait()
+
+
+def test_the_example_loads_its_weights_once_and_forgets_the_oldest_sessions(monkeypatch):
+    made, began = [], example.MyPolicy.__init__
+    monkeypatch.setattr(example.MyPolicy, "__init__", lambda self: made.append(1) or began(self))
+    monkeypatch.setattr(example, "MOST_SESSIONS", 2)
+    server, port = example.serve("127.0.0.1:0")
+    try:
+        first, second, third = (RemotePolicy(f"127.0.0.1:{port}", SPEC, 5.0) for _ in range(3))
+        for policy in (first, second, third, third):
+            policy.seed(4)
+        assert len(made) == 1
+        assert not np.array_equal(second.act(observation()), second.act(observation()))
+        with pytest.raises(LinkError, match="2 others asked since"):
+            first.act(observation())
+    finally:
+        server.stop(None).wait()
+
+
+def test_the_example_listens_off_loopback_with_certificates_only(tmp_path):
+    for address in ("0.0.0.0:0", "[::]:0", "example.org:0"):
+        with pytest.raises(ValueError, match="give --pem"):
+            example.serve(address)
+    pair = run_pair(tmp_path)
+    server, port = example.serve("127.0.0.1:0", (pair.certificate, pair.key, pair.authority))
+    try:
+        RemotePolicy(f"127.0.0.1:{port}", SPEC, 5.0, pair).seed(1)
+        with pytest.raises(LinkError, match="it can't be reached"):
+            RemotePolicy(f"127.0.0.1:{port}", SPEC, 5.0)
     finally:
         server.stop(None).wait()
