@@ -6,9 +6,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from types import TracebackType
 
 import grpc
 
@@ -26,7 +24,8 @@ from robot.link.policy_wire import (
 )
 from robot.link.protocol import from_json, to_json
 from robot.link.server import guarded
-from robot.link.tls import TlsFiles, is_loopback, server_credentials, split_address
+from robot.link.serving import Serving
+from robot.link.tls import TlsFiles, is_loopback, split_address
 from trajectories.errors import ConfigError, LinkError
 from trajectories.types import RobotSpec
 
@@ -46,7 +45,7 @@ class _Session:
     asked_s: float = field(default_factory=time.monotonic)
 
 
-class PolicyServer:
+class PolicyServer(Serving):
     """Offers a policy at `address` from `start` until `stop`; each client has one of its own.
 
     At most `MOST_SESSIONS` clients act side by side: one that asked within `IDLE_S` is never forgotten for another.
@@ -82,43 +81,18 @@ class PolicyServer:
         self._make, self._identity, self._accept = make, identity, accept
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._lock = threading.Lock()
-        self._server = grpc.server(ThreadPoolExecutor(_THREADS, "policy"), options=POLICY_SERVER_OPTIONS)
         handlers = {HELLO: self._hello, START: self._start, ACT: self._act}
-        self._server.add_generic_rpc_handlers(
-            (
-                grpc.method_handlers_generic_handler(
-                    SERVICE,
-                    {name: grpc.unary_unary_rpc_method_handler(guarded(answer)) for name, answer in handlers.items()},
-                ),
-            )
+        super().__init__(
+            grpc.method_handlers_generic_handler(
+                SERVICE,
+                {name: grpc.unary_unary_rpc_method_handler(guarded(answer)) for name, answer in handlers.items()},
+            ),
+            address,
+            tls,
+            threads=_THREADS,
+            options=POLICY_SERVER_OPTIONS,
+            advice="is the port taken? Give another one.",
         )
-        try:
-            if tls is None:
-                port = int(self._server.add_insecure_port(address))
-            else:
-                port = int(self._server.add_secure_port(address, server_credentials(tls)))
-        except RuntimeError as error:
-            raise LinkError(f"can't listen at {address}: is the port taken? Give another one.") from error
-        self.address = f"{address.rpartition(':')[0]}:{port}"
-
-    def start(self) -> None:
-        """Begin to answer; returns at once."""
-        self._server.start()
-
-    def stop(self, grace_s: float = 1.0) -> None:
-        """Take no new calls, let those in progress end within `grace_s`, then cut them."""
-        self._server.stop(grace_s).wait()
-
-    def __enter__(self) -> PolicyServer:
-        """Start."""
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        self.stop()
 
     def _hello(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         self._accepted(request)

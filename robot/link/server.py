@@ -6,8 +6,6 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
 from typing import Any, NoReturn
 
 import grpc
@@ -16,7 +14,8 @@ from robot.interfaces import LearnerEndpoint
 from robot.link import protocol
 from robot.link.codec import decode_episode, encode_weights
 from robot.link.errors import HelloNeeded, to_wire
-from robot.link.tls import TlsFiles, server_credentials, split_address
+from robot.link.serving import Serving
+from robot.link.tls import TlsFiles, split_address
 from trajectories.errors import LinkError, RegraspError
 from trajectories.types import RobotSpec
 from trajectories.verdicts import Verdict
@@ -27,13 +26,15 @@ Answer = Callable[[Any, grpc.ServicerContext], Any]
 _THREADS = 8
 
 
-class LinkServer:
+class LinkServer(Serving):
     """Offers `endpoint` at `address` from `start` until `stop`.
 
     The endpoint is called from several threads; `put_episode` and `put_verdict` from one at a time, so that a repeated
     upload of the same episode never runs beside the first. A message that is malformed, oversized or from a client
     that was not accepted by `hello` is refused with an error at the client and changes nothing here.
     """
+
+    grace_s = 5.0
 
     def __init__(self, endpoint: LearnerEndpoint, address: str, tls: TlsFiles) -> None:
         """Bind `address`, "host:port"; port 0 takes a free one (see the attribute `address`).
@@ -45,42 +46,23 @@ class LinkServer:
             LinkError: When the port is taken.
         """
         split_address(address)
-        credentials = server_credentials(tls)
         self._endpoint = endpoint
         self._session = uuid.uuid4().hex
         self._spec: RobotSpec | None = None  # the one that the endpoint accepted
         self._puts = threading.Lock()
-        self._server = grpc.server(
-            ThreadPoolExecutor(_THREADS, thread_name_prefix="link"), options=protocol.SERVER_OPTIONS
+        super().__init__(
+            self._handlers(),
+            address,
+            tls,
+            threads=_THREADS,
+            options=protocol.SERVER_OPTIONS,
+            advice="does another learner run there? Stop it or take another port.",
         )
-        self._server.add_generic_rpc_handlers((self._handlers(),))
-        try:
-            port = int(self._server.add_secure_port(address, credentials))
-        except RuntimeError as error:
-            raise LinkError(
-                f"can't listen at {address}: does another learner run there? Stop it or take another port."
-            ) from error
-        self.address = f"{address.rpartition(':')[0]}:{port}"
 
     def start(self) -> None:
         """Begin to answer; returns at once."""
-        self._server.start()
+        super().start()
         logger.info("learner listens at %s", self.address)
-
-    def stop(self, grace_s: float = 5.0) -> None:
-        """Take no new calls, let those in progress end within `grace_s`, then cut them."""
-        self._server.stop(grace_s).wait()
-
-    def __enter__(self) -> LinkServer:
-        """Start."""
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        self.stop()
 
     def _handlers(self) -> grpc.GenericRpcHandler:
         return grpc.method_handlers_generic_handler(
