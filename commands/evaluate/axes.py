@@ -89,8 +89,7 @@ def _meanings() -> dict[str, str]:
     }
 
 
-DELAYS = ("action_delay", "picture_delay")
-NAMES = (*(name for name in SHIFTS if name != UNSHIFTED), "wording", *DELAYS)
+NAMES = (*(name for name in SHIFTS if name != UNSHIFTED), "wording", "action_delay", "picture_delay")
 """All axes."""
 
 

@@ -18,7 +18,7 @@ from commands.attendance import attended
 from commands.collect.parallel import run_jobs
 from commands.evaluate.conditions import PREDICATE, RESULT, Conditions, Evaluation, conditions_of, find_evaluation
 from commands.evaluate.matrix import evaluate_matrix
-from commands.evaluate.trials import MODES, Trial, TrialResult, require_amounts, run_in_twin, run_trial
+from commands.evaluate.trials import MODES, Trial, TrialResult, require_amounts, run_in_twin, run_trial, write_film
 from commands.evaluate.unfinished import Ended, Run, forget, going_on, unfinished
 from commands.evaluate.verdicts import judge_of
 from commands.report.statistics import format_rate, wilson_interval
@@ -29,7 +29,6 @@ from factory.twin import TwinSettings, in_simulated_time
 from robot.rollout.recovery import RECOVERABLE
 from trajectories.durable import replace_file
 from trajectories.errors import ConfigError, StoppedError
-from trajectories.media import write_mp4
 from trajectories.types import DIRECTIONS, UInt8
 from trajectories.writer_lock import only_writer
 
@@ -235,7 +234,7 @@ def _write_results(
         finished.append(result)
         film = out / f"{trial.direction}_{trial.mode}_{trial.index}_{result.outcome}.mp4"
         if frames is not None:
-            write_mp4(film, frames.repeat(4, axis=1).repeat(4, axis=2), fps=10)
+            write_film(film, frames)
         if trial.video and film.is_file():
             films.append(film.name)
     finished.sort(key=lambda r: (r.direction, r.mode, r.index))

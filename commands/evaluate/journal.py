@@ -1,4 +1,4 @@
-"""Episodes of a matrix as they end, on the disk one by one: whatever ends the process, the next one goes on."""
+"""Episodes of an evaluation as they end, on the disk one by one: whatever ends the process, the next one goes on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def key_of(episode: Mapping[str, Any]) -> Key:
 
 
 class Journal:
-    """The episodes of one task under one change: a line of JSON each, below a line with their conditions.
+    """The episodes of one task under the same conditions: a line of JSON each, below a line with their conditions.
 
     Args:
         path: File; what a killed process left of a line is cut off.

@@ -28,7 +28,7 @@ from commands.evaluate.journal import Journal
 from commands.evaluate.matrix_figures import Question, Row, figures_of, matrix_table, require_not_shorter
 from commands.evaluate.matrix_page import write_pages
 from commands.evaluate.other_tasks import measured
-from commands.evaluate.trials import Trial, TrialResult, require_amounts, run_in_twin
+from commands.evaluate.trials import Trial, TrialResult, require_amounts, run_in_twin, write_film
 from commands.evaluate.understanding import require_understood
 from factory.evaluated_policy import PolicySource, open_policy
 from factory.run_folders import evaluations_folder
@@ -37,7 +37,6 @@ from factory.twin import TwinSettings, cached_twin
 from sim.scene.spec import SHIFTS
 from trajectories.conditions import short_digest
 from trajectories.errors import ConfigError, SafetyError
-from trajectories.media import write_mp4
 from trajectories.types import DIRECTIONS, Direction, UInt8
 from trajectories.writer_lock import only_writer
 
@@ -224,7 +223,7 @@ def _keep_pictures(root: Path, cell: Cell, trial: Trial, result: TrialResult, fr
         name = "_".join((cell.task, cell.axis.name, trial.direction, trial.mode, str(trial.index), result.outcome))
         path = root / "videos" / f"{name}_{cell.digest}.mp4"
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_mp4(path, frames.repeat(4, axis=1).repeat(4, axis=2), fps=10)
+        write_film(path, frames)
 
 
 def _start(root: Path, digest: str) -> bytes | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from factory.twin import TwinSettings, cached_twin
 from robot.interfaces import EpisodePolicy
 from robot.rollout.last_looks import MOST_LOOKS, still
 from trajectories.errors import ConfigError
+from trajectories.media import write_mp4
 from trajectories.types import DIRECTIONS, Direction, Observation, UInt8
 
 MODES = ("stochastic", "deterministic")
@@ -135,6 +137,11 @@ def run_trial(
     success = judge.settled(judge.verdict(done, instruction), trial.direction, station, rng)
     result = TrialResult(trial.direction, trial.mode, trial.index, success, steps, instruction)
     return result, (np.stack(frames) if trial.video else None)
+
+
+def write_film(path: Path, frames: UInt8) -> None:
+    """Write the frames uint8 (T + 1, H, W, 3) of an episode as a film, large enough for people."""
+    write_mp4(path, frames.repeat(4, axis=1).repeat(4, axis=2), fps=10)
 
 
 def run_in_twin(job: tuple[TwinSettings, Trial]) -> tuple[TrialResult, UInt8 | None]:

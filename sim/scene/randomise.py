@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -190,12 +190,15 @@ class _Sizes:
             return drawn
         middle, half = (low + high) / 2, (high - low) / 2
         if self._away is None:
-            away = (drawn - middle) / half
-            self._away = math.copysign(self._least + (1.0 - self._least) * abs(away), away)
+            self._away = float(_outward((drawn - middle) / half, self._least))
         return middle + half * self._away
 
 
 def _shift(rng: np.random.Generator, count: int, least: float) -> Float64:
     """Uniform draws (count,) of -1 ... 1 that are at least `least` from 0."""
-    drawn: Float64 = rng.uniform(-1, 1, count)
-    return np.sign(drawn) * (least + (1.0 - least) * np.abs(drawn))
+    return _outward(rng.uniform(-1, 1, count), least)
+
+
+def _outward(drawn: Any, least: float) -> Any:
+    """What was drawn of -1 ... 1, a number or an array, moved outward so that nothing is nearer to 0 than `least`."""
+    return np.copysign(least + (1.0 - least) * np.abs(drawn), drawn)
