@@ -80,10 +80,10 @@ def decode_episode(message: bytes, spec: RobotSpec) -> Episode:
         instruction=texts["instruction"],
         direction=cast("Direction", texts["direction"]),
         outcome=cast("Outcome", texts["outcome"]),
-        images=_group(arrays, _IMAGES),
-        t_ns=_group(arrays, _TIMES),
+        images=group_of(arrays, _IMAGES),
+        t_ns=group_of(arrays, _TIMES),
         metadata=field_of(header, "metadata", dict),
-        depth=_group(arrays, _DEPTH),
+        depth=group_of(arrays, _DEPTH),
         **columns,
     )
     check_episode(episode, spec)
@@ -186,7 +186,7 @@ def contiguous(arrays: Arrays) -> dict[str, NDArray[Any]]:
     return {name: np.asarray(array, order="C") for name, array in arrays.items()}
 
 
-def _group(arrays: Arrays, prefix: str) -> dict[str, NDArray[Any]]:
+def group_of(arrays: Arrays, prefix: str) -> dict[str, NDArray[Any]]:
     """The arrays below `prefix`, without it."""
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save
 
-from robot.link.codec import contiguous, field_of, pack, tensors_of, unpack
+from robot.link.codec import contiguous, field_of, group_of, pack, tensors_of, unpack
 from robot.link.protocol import CHANNEL_OPTIONS, SERVER_OPTIONS
 from trajectories.errors import LinkError
 from trajectories.types import ACTION_SIZE, Float32, Observation, RobotSpec
@@ -57,15 +57,13 @@ def method(name: str) -> str:
 
 def encode_observation(session: str, observation: Observation, deterministic: bool) -> bytes:
     """The question of `Act`."""
-    arrays: dict[str, NDArray[Any]] = {_IMAGES + name: image for name, image in observation.images.items()}
-    arrays |= {_DEPTH + name: depth for name, depth in observation.depth.items()}
     header = {
         "session": session,
         "instruction": observation.instruction,
         "deterministic": deterministic,
         "t_ns": dict(observation.t_ns),
     }
-    return pack("observation", header, save(contiguous({**arrays, "proprio": observation.proprio})))
+    return pack("observation", header, save(contiguous(_arrays_of(observation))))
 
 
 def decode_observation(message: bytes) -> tuple[str, Observation, bool]:
@@ -79,11 +77,11 @@ def decode_observation(message: bytes) -> tuple[str, Observation, bool]:
     if "proprio" not in arrays:
         raise LinkError("refused an observation: it has no proprio")
     observation = Observation(
-        images={name.removeprefix(_IMAGES): array for name, array in arrays.items() if name.startswith(_IMAGES)},
+        images=group_of(arrays, _IMAGES),
         proprio=arrays["proprio"],
         instruction=field_of(header, "instruction", str),
         t_ns=field_of(header, "t_ns", dict),
-        depth={name.removeprefix(_DEPTH): array for name, array in arrays.items() if name.startswith(_DEPTH)},
+        depth=group_of(arrays, _DEPTH),
     )
     return field_of(header, "session", str), observation, header.get("deterministic") is True
 
@@ -97,8 +95,7 @@ def require_spec(observation: Observation, spec: RobotSpec) -> None:
     expected: dict[str, tuple[tuple[int, ...], str]] = {"proprio": ((len(spec.proprio),), "float32")}
     expected |= {_IMAGES + name: ((*size, 3), "uint8") for name, size in spec.cameras.items()}
     expected |= {_DEPTH + name: (spec.cameras[name], "uint16") for name in spec.depth}
-    found: dict[str, NDArray[Any]] = {_IMAGES + name: image for name, image in observation.images.items()}
-    found |= {_DEPTH + name: depth for name, depth in observation.depth.items()} | {"proprio": observation.proprio}
+    found = _arrays_of(observation)
     for name, (shape, kind) in expected.items():
         array = found.get(name)
         if array is None or array.shape != shape or array.dtype.name != kind:
@@ -107,6 +104,13 @@ def require_spec(observation: Observation, spec: RobotSpec) -> None:
                 f"refused an observation: {name} {is_there}, expected {kind} of shape {shape}, as the robot's "
                 "specification said when the episode began"
             )
+
+
+def _arrays_of(observation: Observation) -> dict[str, NDArray[Any]]:
+    """Its arrays under the names that they travel by."""
+    images = {_IMAGES + name: image for name, image in observation.images.items()}
+    depth = {_DEPTH + name: depth for name, depth in observation.depth.items()}
+    return {**images, **depth, "proprio": observation.proprio}
 
 
 def encode_action(action: Any) -> bytes:
