@@ -174,8 +174,8 @@ def curve(root: Path, tuning: str, conditions: Conditions) -> list[CurvePoint]:
     return [CurvePoint(count, evaluation.cells) for count, evaluation in found if evaluation is not None]
 
 
-def open_stream(folder: Path, spec: RobotSpec) -> Stream:
-    """The stream of the store at `folder` (read only)."""
+def open_stream(folder: Path, spec: RobotSpec | None = None) -> Stream:
+    """The stream of the store at `folder` (read only), whose robot must be `spec` unless that is None."""
     with TrajectoryStore(folder, spec, read_only=True) as store:
         book, infos = VerdictBook(folder), store.infos()
         held = {info.id: book.of(info.id) for info in infos}
