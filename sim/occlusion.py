@@ -7,6 +7,7 @@ import numpy as np
 
 from robot.control.pose import Pose
 from sim.scene.shapes import VISIBLE_GROUP
+from sim.tasks.cloth import ClothTask
 from sim.tasks.moving import moving
 from sim.twin import Twin
 from trajectories.errors import KinematicsError
@@ -42,19 +43,12 @@ def pose_occluded(twin: Twin, direction: Direction, rng: np.random.Generator, ca
     The object is not at the goal, but a classifier sees one of the two only in part; the answer is "not done".
 
     Returns:
-        Whether it is hidden now; False when no reachable pose of the arm hides it.
+        Whether it is hidden now; False when no reachable pose of the arm hides it, or a tool is in its gripper.
     """
     twin.reset(direction, rng)
-    task = moving(twin.task)
-    if task.at_goal(twin.scene, direction):
+    if twin.task.tool or moving(twin.task).at_goal(twin.scene, direction):
         return False
-    goal = task.goals[direction]
-    if rng.random() < 0.5:
-        centre, _ = twin.scene.physics.body_pose(task.object)
-    elif goal.on_top_of:
-        centre, _ = twin.scene.physics.body_pose(goal.on_top_of)
-    else:
-        centre = np.asarray(twin.scene.fixture(goal.fixture).position, float)
+    centre = _what_matters(twin, direction, rng)
     target = np.array([centre[0], centre[1], centre[2] + _ABOVE_FLOOR_M])
     physics = twin.scene.physics
     eye = physics.data.cam_xpos[physics.model.camera(camera_of(camera)).id].copy()
@@ -71,3 +65,16 @@ def pose_occluded(twin: Twin, direction: Direction, rng: np.random.Generator, ca
         if hidden(twin, target, camera):
             return True
     return False
+
+
+def _what_matters(twin: Twin, direction: Direction, rng: np.random.Generator) -> Float64:
+    """The goal or, as often, the object: the middle of one of them, (3,) m, base frame; of a cloth its tag."""
+    task, scene = moving(twin.task), twin.scene
+    at_object = rng.random() < 0.5
+    if isinstance(task, ClothTask):
+        return scene.cloth.tag() if at_object else np.append(task.tag_goal(scene, direction), 0.0)
+    goal = task.goals[direction]
+    if at_object or goal.on_top_of:
+        centre, _ = scene.physics.body_pose(task.object if at_object else goal.on_top_of)
+        return centre
+    return np.asarray(scene.fixture(goal.fixture).position, float)
