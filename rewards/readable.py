@@ -1,4 +1,4 @@
-"""Refuses texts that a text tower can't read: unknown words, too long, too like their opposite.
+"""Refuses texts that a text tower can't read: unknown words, too long, too like their opposite, or taken for it.
 
 A tower never says that it understood nothing. Words whose rows of the token table are zero were never seen in training
 and are all the same to it; what lies beyond its context is cut off; and two texts that it embeds almost alike are one
@@ -8,12 +8,21 @@ calls both done.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from rewards.backbone import Backbone
 from trajectories.errors import ConfigError
 from trajectories.manifest import EpisodeInfo
 from trajectories.types import DIRECTIONS
+
+_FROM_AND_TO = re.compile(
+    r"(?P<what>.+?) (?:(?:that|which) is )?"
+    r"(?P<source>(?:in|on|at|under|behind|beside|inside|near)\b(?: \w+)*? the \w+),?"
+    r" and (?P<act>\w+) it (?P<target>.+)",
+    re.IGNORECASE,
+)
+"""E.g. "take the pot that is in the sink and set it on the rack"."""
 
 
 def require_readable(backbone: Backbone, wordings: Mapping[tuple[str, str], Sequence[str]]) -> None:
@@ -24,11 +33,13 @@ def require_readable(backbone: Backbone, wordings: Mapping[tuple[str, str], Sequ
         wordings: (Task, direction) -> its wordings.
 
     Raises:
-        ConfigError: Naming words that the tower never learned, a text that it would cut off, or a text that is too
-            like one of the opposite direction; says what to do.
+        ConfigError: Naming words that the tower never learned, a text that it would cut off, one that it takes for its
+            opposite, or one that is too like one of the opposite direction; says what to do.
     """
     for text in dict.fromkeys(text for texts in wordings.values() for text in texts):
         _require_read(backbone, text)
+        if backbone.is_embedded:
+            _require_goal_read(backbone, text)
     for task in dict.fromkeys(task for task, _ in wordings):
         forward, backward = (list(wordings.get((task, direction), ())) for direction in DIRECTIONS)
         if forward and backward:
@@ -55,6 +66,24 @@ def _require_read(backbone: Backbone, text: str) -> None:
         raise ConfigError(
             f"The text tower of {backbone.name!r} never learned {', '.join(map(repr, unread))} in {text!r}: such words "
             f"are all the same to it. {_instead(backbone)}"
+        )
+
+
+def _require_goal_read(backbone: Backbone, text: str) -> None:
+    """Refuse a text that says where from, too, when the embedded tower reads that as where to.
+
+    Both directions may be read like that, each as the other, so that comparing them tells nothing. Without where from a
+    text says the same, and no place is left to be mistaken.
+    """
+    said = _FROM_AND_TO.fullmatch(text.strip().rstrip("."))
+    if said is None:
+        return
+    meant, opposite = (f"{said['what']} and {said['act']} it {said[place]}" for place in ("target", "source"))
+    read, wrong = (backbone.encode_text([text]) @ backbone.encode_text([meant, opposite]).T)[0].tolist()
+    if wrong > read:
+        raise ConfigError(
+            f"The text tower of {backbone.name!r} takes {text!r} for its opposite: the cosine with {opposite!r} is "
+            f"{wrong:.2f}, that with {meant!r} {read:.2f}. Leave out where from: say {meant!r}."
         )
 
 

@@ -84,7 +84,7 @@ class Physics:
         self._now_ns += steps * self._step_ns
         self._revision += 1
         self._kinematics_stale = True
-        self._require_stable()
+        self.require_stable(self.data, self._now_ns)
 
     def changed(self) -> None:
         """Note that the model or the state was edited by hand."""
@@ -141,7 +141,8 @@ class Physics:
             ahead_ns: How far ahead, ns of simulated time, rounded up to whole physics steps.
 
         Returns:
-            Joint positions and velocities of then; valid until the next call of this or of `foresee`.
+            Joint positions and velocities of then; valid until the next call of this or of `foresee`. If the physics
+            becomes unstable meanwhile, MuJoCo has reset them: whoever makes them the world's asks `require_stable`.
         """
         if self._foreseen is None:
             self._foreseen = mujoco.MjData(self.model)
@@ -266,13 +267,21 @@ class Physics:
         self._unstable = ""
         self.set_arm(self.arm.ready, self.arm.opening)
 
-    def _require_stable(self) -> None:
-        """Latch what MuJoCo would only warn of: it resets an impossible state by itself and goes on."""
-        warnings = [self.data.warning[kind] for kind in _UNSTABLE]
+    def require_stable(self, data: mujoco.MjData, at_ns: int) -> None:
+        """Latch what MuJoCo would only warn of: it resets an impossible state by itself and goes on.
+
+        Args:
+            data: The world's state, or one of `ahead` that shall become it.
+            at_ns: Simulated monotonic ns of that state.
+
+        Raises:
+            SafetyError: It is none that can be trusted; from then on until `reset`.
+        """
+        warnings = [data.warning[kind] for kind in _UNSTABLE]
         if any(warning.number for warning in warnings):
             where = next(warning.lastinfo for warning in warnings if warning.number)
             self._unstable = (
-                f"The twin's physics became unstable before {self._now_ns / NS_PER_S:.3f} s (degree of freedom {where})"
+                f"The twin's physics became unstable before {at_ns / NS_PER_S:.3f} s (degree of freedom {where})"
                 " and MuJoCo reset its state: nothing since then can be trusted. Reset the scene."
             )
             raise SafetyError(self._unstable)

@@ -41,6 +41,7 @@ def run_jobs(
     title: str,
     unit: str = "episode",
     in_order: bool = False,
+    skip: Callable[[Job], bool] = lambda job: False,
 ) -> Iterator[tuple[Job, Result]]:
     """Yield (job, result) as they finish; with `workers` <= 1 in this process, in order.
 
@@ -51,13 +52,15 @@ def run_jobs(
         title: Shown before the progress bar.
         unit: What a job is called in the bar's rate.
         in_order: Yield in the order of `jobs` on several processes, too.
+        skip: Asked as a job's turn comes; one that isn't wanted any more yields nothing.
 
     Raises:
         WorkerError: One of the processes was killed.
     """
     with tqdm(total=len(jobs), desc=title, unit=unit, dynamic_ncols=True, mininterval=0.5) as bar:
+        waiting = (job for job in jobs if not skip(job))
         if workers <= 1 or len(jobs) <= 1:
-            for job in jobs:
+            for job in waiting:
                 result = function(job)
                 bar.update()
                 yield job, result
@@ -65,7 +68,6 @@ def run_jobs(
         with ProcessPoolExecutor(
             min(workers, len(jobs)), multiprocessing.get_context("spawn"), _one_thread_each, (os.getpid(),)
         ) as pool:
-            waiting = iter(jobs)
             running: dict[Future[Result], Job] = {}
             try:
                 while True:

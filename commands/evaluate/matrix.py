@@ -6,7 +6,7 @@ evaluations/matrix/<policy>_<digest of it>/episodes/<digest of the conditions>.j
                                           /<digest of the question>/matrix.json, .html, .svg
 
 Episodes of one task under one change are kept by their conditions, so that whatever asks for them again, after an
-interruption or for another matrix, runs only those that are not there.
+interruption or for another matrix, runs only those that are not there, and those that it wants a film of.
 """
 
 from __future__ import annotations
@@ -18,27 +18,32 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
-from PIL import Image
 from tqdm import tqdm
 
 from commands.collect.parallel import run_jobs
 from commands.evaluate.axes import CONTROL, Axis, axes_of
 from commands.evaluate.conditions import Conditions
 from commands.evaluate.journal import Journal
+from commands.evaluate.matrix_episode import Measured, counts, measure
 from commands.evaluate.matrix_figures import Question, Row, figures_of, matrix_table, require_not_shorter
 from commands.evaluate.matrix_page import write_pages
+from commands.evaluate.matrix_pictures import Pictures
 from commands.evaluate.other_tasks import measured
-from commands.evaluate.trials import Trial, TrialResult, require_amounts, run_in_twin, write_film
+from commands.evaluate.trials import Trial, require_amounts
 from commands.evaluate.understanding import require_understood
 from factory.evaluated_policy import PolicySource, open_policy
 from factory.run_folders import evaluations_folder
 from factory.spec import spec_of
-from factory.twin import TwinSettings, cached_twin
+from factory.twin import TwinSettings
 from sim.scene.spec import SHIFTS
 from trajectories.conditions import short_digest
-from trajectories.errors import ConfigError, SafetyError
-from trajectories.types import DIRECTIONS, Direction, UInt8
+from trajectories.errors import CheckpointError, ConfigError, RegraspError
+from trajectories.types import DIRECTIONS, Direction
 from trajectories.writer_lock import only_writer
+
+
+class UnmeasuredError(RegraspError):
+    """Parts of a matrix ended with an error; the others are written."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,8 @@ def evaluate_matrix(config: DictConfig, source: PolicySource) -> Path:
 
     Raises:
         ConfigError: A setting can't be, another process measures the same policy, or a longer matrix is there.
-        RegraspError: The policy can't be opened or asked.
+        UnmeasuredError: Parts of it ended with an error; the others are written.
+        RegraspError: The policy can't be opened, or is gone.
     """
     if str(config.robot.name) != "twin" or str(config.evaluate.judge) not in ("auto", "predicate"):
         raise ConfigError(
@@ -129,15 +135,40 @@ def evaluate_matrix(config: DictConfig, source: PolicySource) -> Path:
     out = root / short_digest({"cells": asked, "modes": list(plan.modes)})
     with only_writer(root):
         require_not_shorter(out, question)
-        episodes = _measure(there, plan, source, root, int(config.workers))
-        rows = [Row(c.task, c.axis.name, c.conditions.to_dict(), c.missing, episodes.get(c.digest, [])) for c in cells]
-        figures = figures_of(question, rows)
+        found = _measure(there, plan, source, root, int(config.workers), policy.digest)
+        figures = figures_of(question, [_row(cell, found) for cell in cells])
         out.mkdir(parents=True, exist_ok=True)
-        write_pages(out, figures, {(c.task, c.axis.name): _start(root, c.digest) for c in there})
+        write_pages(out, figures, {(c.task, c.axis.name): _pictures(root, c).start for c in there})
     print(f"\n{matrix_table(figures)}\n\nMatrix: {out}/matrix.html, with matrix.json and matrix.svg")
     if any((root / "videos").glob("*.mp4")):
         print(f"Videos: {root}/videos/*.mp4")
+    for note in found.notes:
+        print(note)
+    _require_whole(there, found)
     return out
+
+
+def _row(cell: Cell, found: _Found) -> Row:
+    episodes, error = found.episodes.get(cell.digest, []), found.errors.get(cell.digest)
+    return Row(cell.task, cell.axis.name, cell.conditions.to_dict(), cell.missing, episodes, error)
+
+
+def _require_whole(cells: Sequence[Cell], found: _Found) -> None:
+    """Say what has no figures because of an error; everything else is written.
+
+    Raises:
+        UnmeasuredError: Naming all.
+    """
+    failed = [
+        f"{cell.task} under {cell.axis.name}: {found.errors[cell.digest]}"
+        for cell in cells
+        if cell.digest in found.errors
+    ]
+    if failed:
+        raise UnmeasuredError(
+            f"{len(failed)} of {len(cells)} parts of the matrix ended with an error and have no figures; the others "
+            "are written. The same command tries them again.\n  " + "\n  ".join(failed)
+        )
 
 
 def cells_of(config: DictConfig) -> list[Cell]:
@@ -171,61 +202,94 @@ Job = tuple[TwinSettings, Trial, Cell]
 """Twin, episode, and the cell that it is one of."""
 
 
-def run_one(job: Job) -> tuple[TrialResult, UInt8 | None, str | None]:
-    """One episode; what the robot's own limits end has failed, and the reason is returned with it."""
-    settings, trial, _ = job
-    try:
-        result, frames = run_in_twin((settings, trial))
-    except SafetyError as error:
-        twin = cached_twin(settings)
-        twin.clear_own_faults()
-        said, share = twin.env.instruction, twin.share(trial.direction)
-        failed = TrialResult(trial.direction, trial.mode, trial.index, False, trial.max_steps, said, share)
-        return failed, None, str(error)
-    return result, frames, None
+def run_one(job: Job) -> Measured:
+    """One episode."""
+    return measure(*job[:2])
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What there is of a matrix.
+
+    Attributes:
+        episodes: Digest of a cell -> its episodes in the plan's order.
+        errors: Digest of a cell -> what ended it, for those that have no figures.
+        notes: Said at the end.
+    """
+
+    episodes: Mapping[str, list[dict[str, Any]]]
+    errors: Mapping[str, str]
+    notes: Sequence[str]
 
 
 def _measure(
-    cells: Sequence[Cell], plan: Plan, source: PolicySource, root: Path, workers: int
-) -> dict[str, list[dict[str, Any]]]:
-    """Run what isn't there; digest of a cell -> its episodes, as many as the plan has, in its order."""
+    cells: Sequence[Cell], plan: Plan, source: PolicySource, root: Path, workers: int, policy_digest: str
+) -> _Found:
+    """Run what isn't there, and again what is to be filmed later; an error ends its cell alone."""
     journals = {cell.digest: Journal(root / "episodes" / f"{cell.digest}.jsonl", _held_for(cell)) for cell in cells}
     wanted = [(cell, trial) for cell in cells for trial in cell.trials(plan, source)]
-    jobs = [
-        (cell.settings, trial, cell)
-        for cell, trial in wanted
-        if (trial.direction, trial.mode, trial.index) not in journals[cell.digest].episodes
-    ]
-    if len(jobs) < len(wanted):
-        tqdm.write(f"{len(wanted) - len(jobs)} of {len(wanted)} episodes are there already.")
-    for (_, trial, cell), (result, frames, fault) in run_jobs(run_one, jobs, workers, f"evaluating {source.title}"):
-        if frames is not None:
-            _keep_pictures(root, cell, trial, result, frames, trial.index < plan.videos)
-        journals[cell.digest].add(asdict(result) | ({} if fault is None else {"fault": fault}))
-    found: dict[str, list[dict[str, Any]]] = {cell.digest: [] for cell in cells}
+    broken: dict[str, dict[Trial, str]] = {}
+    notes = []
+
+    def kept(cell: Cell, trial: Trial) -> dict[str, Any] | None:
+        episode = journals[cell.digest].episodes.get(trial.key)
+        return episode if counts(episode) else None
+
+    pictures = {cell.digest: _pictures(root, cell, plan.videos) for cell in cells}
+    jobs = []
     for cell, trial in wanted:
-        found[cell.digest].append(journals[cell.digest].episodes[trial.direction, trial.mode, trial.index])
-    return found
+        episode = kept(cell, trial)
+        if episode is None:
+            jobs.append((cell.settings, trial, cell))
+        elif pictures[cell.digest].lacks(trial, episode):
+            jobs.append((cell.settings, replace(trial, video=True), cell))
+    there = sum(kept(cell, trial) is not None for cell, trial in wanted)
+    if there:
+        tqdm.write(f"{there} of {len(wanted)} episodes are there already.")
+    title = f"evaluating {source.title}"
+    for (_, trial, cell), got in run_jobs(run_one, jobs, workers, title, skip=lambda job: job[2].digest in broken):
+        before = kept(cell, trial)
+        if before is not None:
+            notes.append(pictures[cell.digest].keep_later(trial, before, got))
+        elif got.episode is not None:
+            if got.frames is not None:
+                pictures[cell.digest].keep(trial, got.episode["success"], got.frames)
+            journals[cell.digest].add(got.episode)
+        else:
+            if got.of_link:
+                _require_there(source, policy_digest)
+            broken.setdefault(cell.digest, {})[trial] = got.error
+    found: dict[str, list[dict[str, Any]]] = {cell.digest: [] for cell in cells}
+    errors: dict[str, str] = {}
+    for cell, trial in wanted:
+        if cell.digest not in broken:
+            found[cell.digest].append(journals[cell.digest].episodes[trial.key])
+        elif trial in broken[cell.digest] and cell.digest not in errors:  # the first, with any number of workers
+            place = f"{trial.direction}/{trial.mode}, episode {trial.index}"
+            errors[cell.digest] = f"{broken[cell.digest][trial]} ({place})"
+    return _Found(found, errors, [note for note in notes if note is not None])
+
+
+def _require_there(source: PolicySource, policy_digest: str) -> None:
+    """Ask the policy's server anew who it is, after an answer that was none.
+
+    Raises:
+        LinkError: It is gone: nothing else can be measured either.
+        CheckpointError: It serves another policy by now.
+    """
+    open_policy.cache_clear()
+    digest = open_policy(source).digest
+    if digest != policy_digest:
+        raise CheckpointError(
+            f"{source.where} serves another policy by now: its digest was {policy_digest!r} and is {digest!r}. What "
+            "was measured so far belongs to the first: serve that again, or start anew."
+        )
+
+
+def _pictures(root: Path, cell: Cell, films: int = 0) -> Pictures:
+    return Pictures(root, f"{cell.task}_{cell.axis.name}", cell.digest, films)
 
 
 def _held_for(cell: Cell) -> dict[str, Any]:
     """What the episodes of a cell hold for, with the numbers behind the name of its shift."""
     return {**cell.conditions.to_dict(), "varied": asdict(SHIFTS[cell.axis.shift])}
-
-
-def _keep_pictures(root: Path, cell: Cell, trial: Trial, result: TrialResult, frames: UInt8, film: bool) -> None:
-    """The start of a cell's first episode as a picture, and films of as many as are wanted."""
-    if (trial.index, trial.direction) == (0, DIRECTIONS[0]):
-        start = root / "starts" / f"{cell.digest}.png"
-        start.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(frames[0]).save(start)
-    if film:
-        name = "_".join((cell.task, cell.axis.name, trial.direction, trial.mode, str(trial.index), result.outcome))
-        path = root / "videos" / f"{name}_{cell.digest}.mp4"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_film(path, frames)
-
-
-def _start(root: Path, digest: str) -> bytes | None:
-    path = root / "starts" / f"{digest}.png"
-    return path.read_bytes() if path.is_file() else None

@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from commands.evaluate.axes import CONTROL
+from commands.evaluate.matrix_episode import FAULT, NOT_BEGUN
 from commands.report.statistics import format_rate, paired_interval, wilson_interval
 from trajectories.conditions import short_digest
 from trajectories.errors import ConfigError
@@ -53,7 +54,9 @@ class Row:
         axis: What is changed; `CONTROL` for nothing.
         conditions: What the episodes hold for.
         missing: Why there are none, where the change isn't one in this task.
-        episodes: Each with direction, mode, index, success, steps, instruction, share and, where it was, fault.
+        episodes: Each with direction, mode, index, success, steps, instruction, share and, where it was, `FAULT` or
+            `NOT_BEGUN`.
+        error: What ended it, so that there are no figures of it.
     """
 
     task: str
@@ -61,6 +64,7 @@ class Row:
     conditions: Mapping[str, Any]
     missing: str | None
     episodes: Sequence[Mapping[str, Any]]
+    error: str | None = None
 
 
 def figures_of(question: Question, rows: Sequence[Row]) -> dict[str, Any]:
@@ -73,6 +77,8 @@ def figures_of(question: Question, rows: Sequence[Row]) -> dict[str, Any]:
         }
         if row.missing is not None:
             entry["not_applicable"] = row.missing
+        elif row.error is not None:
+            entry["error"] = row.error
         else:
             control = next(r for r in rows if (r.task, r.axis) == (row.task, CONTROL))
             entry["cells"] = _cells(question, row, control)
@@ -86,14 +92,21 @@ def _cells(question: Question, row: Row, control: Row) -> dict[str, dict[str, An
     for direction in DIRECTIONS:
         for mode in question.modes:
             mine, theirs = (
-                {e["index"]: e for e in one.episodes if (e["direction"], e["mode"]) == (direction, mode)}
+                {e["index"]: e for e in one.episodes if (e["direction"], e["mode"]) == (direction, mode) and _begun(e)}
                 for one in (row, control)
             )
-            cell = _cell(list(mine.values()))
-            if row is not control:
+            measured = control.error is None
+            if measured:  # what didn't begin in one arm is left out of the pair
+                mine = {index: episode for index, episode in mine.items() if index in theirs}
+            cell = _cell(list(mine.values())) | {"left_out": question.episodes - len(mine)}
+            if row is not control and measured:
                 cell["difference"] = _difference(mine, theirs)
             cells[f"{direction}/{mode}"] = cell
     return cells
+
+
+def _begun(episode: Mapping[str, Any]) -> bool:
+    return NOT_BEGUN not in episode
 
 
 def _cell(episodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -104,7 +117,7 @@ def _cell(episodes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "rate": wins / len(episodes) if episodes else None,
         "interval95": list(wilson_interval(wins, len(episodes))),
         "mean_steps": fmean(episode["steps"] for episode in episodes) if episodes else None,
-        "faults": sum("fault" in episode for episode in episodes),
+        "faults": sum(FAULT in episode for episode in episodes),
     }
     shares = [episode["share"] for episode in episodes if episode["share"] is not None]
     return cell | ({"mean_share": fmean(shares)} if shares else {})
@@ -138,6 +151,11 @@ def require_not_shorter(out: Path, question: Question) -> None:
         )
 
 
+def cell_names(figures: Mapping[str, Any]) -> list[str]:
+    """Directions and modes, "forward/stochastic" and so on."""
+    return [f"{direction}/{mode}" for direction in DIRECTIONS for mode in figures["modes"]]
+
+
 def told_apart(difference: Mapping[str, Any]) -> bool:
     """Whether the interval of a difference leaves out 0."""
     low, high = difference["interval95"]
@@ -159,15 +177,16 @@ def matrix_table(figures: Mapping[str, Any]) -> str:
     """The matrix as lines for a terminal; a star where the interval of the difference leaves out 0."""
     lines = []
     for task, axes in figures["tasks"].items():
-        for cell in axes[CONTROL]["cells"]:
+        for cell in cell_names(figures):
             lines.append(f"{task}, {cell.replace('/', ', ')}")
             for axis, entry in axes.items():
-                if "not_applicable" in entry:
-                    lines.append(f"  {axis:14} -  {entry['not_applicable']}")
+                if "cells" not in entry:
+                    lines.append(f"  {axis:14} -  {entry.get('not_applicable') or entry['error']}")
                     continue
                 found = entry["cells"][cell]
                 rate = format_rate(found["successes"], found["episodes"])
                 change = found.get("difference")
                 said = "" if change is None else f"{in_points(change)} points{' *' if told_apart(change) else ''}"
-                lines.append(f"  {axis:14} {rate:28} {said}".rstrip())
+                left = f"  {found['left_out']} left out" if found["left_out"] else ""
+                lines.append(f"  {axis:14} {rate:28} {said}{left}".rstrip())
     return "\n".join(lines)

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from commands.evaluate.axes import CONTROL
-from commands.evaluate.matrix_figures import MATRIX, in_points, told_apart
+from commands.evaluate.matrix_figures import MATRIX, cell_names, in_points, told_apart
 from commands.report.charts import svg
 from commands.report.statistics import paired_interval
 from commands.report.templates import page_template
 from trajectories.durable import replace_file
 
-_WORSE, _BETTER, _ALIKE, _BASE, _NONE = "#f4b9ae", "#b4dfb8", "#ffffff", "#eef2f6", "#f4f4f4"
-Starts = Mapping[tuple[str, str], bytes | None]
-"""(Task, change) -> PNG of how its first episode began."""
+_WORSE, _BETTER, _ALIKE, _BASE, _NONE, _FAILED = "#f4b9ae", "#b4dfb8", "#ffffff", "#eef2f6", "#f4f4f4", "#f7e3a1"
+Starts = Mapping[tuple[str, str], Path]
+"""(Task, change) -> PNG of how its first episode began, where it is there."""
 
 
 def write_pages(out: Path, figures: Mapping[str, Any], starts: Starts) -> None:
@@ -32,8 +32,9 @@ def html_of(figures: Mapping[str, Any], starts: Starts) -> str:
     rows = [
         {"task": task, "cell": name.replace("/", ", "), "cells": [_shown(entry, name) for entry in axes.values()]}
         for task, axes in figures["tasks"].items()
-        for name in axes[CONTROL]["cells"]
+        for name in cell_names(figures)
     ]
+    cells = [cell for _, _, entry in _entries(figures) for cell in entry.get("cells", {}).values()]
     pictures = [
         {"task": task, "cells": [_picture(task, axis, entry, starts) for axis, entry in axes.items()]}
         for task, axes in figures["tasks"].items()
@@ -45,9 +46,10 @@ def html_of(figures: Mapping[str, Any], starts: Starts) -> str:
             rows=rows,
             pictures=pictures,
             narrowest=f"{100 * paired_interval(0, 0, figures['episodes'])[2]:.0f}",
-            differences=sum(len(row["cells"]) - 1 for row in rows),
-            faults=sum(cell["faults"] for _, _, entry in _entries(figures) for cell in entry.get("cells", {}).values()),
-            skipped=[(task, axis, entry["not_applicable"]) for task, axis, entry in _entries(figures) if _empty(entry)],
+            differences=sum("difference" in cell for cell in cells),
+            faults=sum(cell["faults"] for cell in cells),
+            left_out=sum(cell["left_out"] for cell in cells),
+            skipped=[(task, axis, _why(entry)) for task, axis, entry in _entries(figures) if _empty(entry)],
             conditions=_shared_conditions(figures),
         )
     )
@@ -60,7 +62,7 @@ def picture_of(figures: Mapping[str, Any]) -> str:
     from matplotlib.patches import Rectangle
 
     names = list(figures["axes"])
-    rows = [(task, cell) for task, axes in figures["tasks"].items() for cell in axes[CONTROL]["cells"]]
+    rows = [(task, cell) for task in figures["tasks"] for cell in cell_names(figures)]
     with matplotlib.rc_context({"svg.hashsalt": "matrix"}):  # the same figures make the same file
         figure = Figure(figsize=(2.6 + 1.25 * len(names), 1.0 + 0.62 * len(rows)))
         axes = figure.add_subplot()
@@ -91,7 +93,12 @@ def _entries(figures: Mapping[str, Any]) -> list[tuple[str, str, Mapping[str, An
 
 
 def _empty(entry: Mapping[str, Any]) -> bool:
-    return "not_applicable" in entry
+    return "cells" not in entry
+
+
+def _why(entry: Mapping[str, Any]) -> str:
+    """Why there are no figures, as the end of a sentence."""
+    return str(entry.get("not_applicable") or f"it ended with an error. {entry['error']}").rstrip(".")
 
 
 def _shown(entry: Mapping[str, Any], name: str) -> dict[str, str]:
@@ -100,12 +107,14 @@ def _shown(entry: Mapping[str, Any], name: str) -> dict[str, str]:
         return {
             "rate": "–",
             "count": "",
-            "change": "not in this task",
-            "colour": _NONE,
-            "title": entry["not_applicable"],
+            "change": "error" if "error" in entry else "not in this task",
+            "colour": _FAILED if "error" in entry else _NONE,
+            "title": _why(entry),
         }
     cell = entry["cells"][name]
     low, high = cell["interval95"]
+    if not cell["episodes"]:
+        return {"rate": "–", "count": "0/0", "change": "none began", "colour": _FAILED, "title": "none began"}
     shown = {
         "rate": f"{100 * cell['rate']:.0f} %",
         "count": f"{cell['successes']}/{cell['episodes']}",
@@ -113,6 +122,8 @@ def _shown(entry: Mapping[str, Any], name: str) -> dict[str, str]:
     }
     if "mean_share" in cell:
         shown["title"] += f", {100 * cell['mean_share']:.0f} % of the parts"
+    if cell["left_out"]:
+        shown["count"] += f", {cell['left_out']} left out"
     change = cell.get("difference")
     if change is None:
         return shown | {"change": f"({100 * low:.0f} to {100 * high:.0f})", "colour": _BASE}
@@ -123,7 +134,8 @@ def _shown(entry: Mapping[str, Any], name: str) -> dict[str, str]:
 
 def _picture(task: str, axis: str, entry: Mapping[str, Any], starts: Starts) -> dict[str, str]:
     """How the first episode of a place of the matrix began, and in which words."""
-    image = starts.get((task, axis))
+    path = starts.get((task, axis))
+    image = path.read_bytes() if path is not None and path.is_file() else None
     words = "" if _empty(entry) else str(entry["episodes"][0]["instruction"])
     return {"axis": axis, "words": words, "image": "" if image is None else base64.b64encode(image).decode()}
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from commands.evaluate.delays import DelayedPolicy
+from commands.evaluate.journal import Key
 from commands.evaluate.verdicts import Judge, PredicateJudge
 from factory.evaluated_policy import PolicySource, open_policy
 from factory.robot import Station, TwinStation
@@ -64,6 +65,11 @@ class Trial:
     picture_delay: int = 0
     wordings: tuple[str, ...] = ()
 
+    @property
+    def key(self) -> Key:
+        """Which episode of its cell it is."""
+        return self.direction, self.mode, self.index
+
 
 @dataclass(frozen=True)
 class TrialResult:
@@ -90,7 +96,39 @@ class TrialResult:
     @property
     def outcome(self) -> str:
         """In a word."""
-        return {True: "success", False: "failure", None: "unsure"}[self.success]
+        return outcome_of(self.success)
+
+
+def outcome_of(success: bool | None) -> str:
+    """What the judge said, in a word."""
+    return {True: "success", False: "failure", None: "unsure"}[success]
+
+
+@dataclass(frozen=True)
+class Begun:
+    """An episode of which nothing was done yet: who acts, what draws the rest, and what the policy sees first."""
+
+    policy: EpisodePolicy
+    rng: np.random.Generator
+    observation: Observation
+
+
+def begin_trial(station: Station, trial: Trial) -> Begun:
+    """Put the robot and its scene into an episode's start, and say to the policy what to do.
+
+    Raises:
+        SafetyError: The start ends in a fault; the policy has no part in it.
+    """
+    policy: EpisodePolicy = open_policy(trial.policy)
+    if trial.action_delay or trial.picture_delay:
+        policy = DelayedPolicy(policy, trial.action_delay, trial.picture_delay)
+    env = station.env
+    rng = np.random.default_rng([trial.seed, trial.index, DIRECTIONS.index(trial.direction)])
+    env.instruction = ""  # what is said of an episode that can't even begin
+    station.prepare(trial.direction, rng)
+    policy.seed(int(rng.integers(2**31)))
+    env.instruction = str(rng.choice(trial.wordings or station.instructions[trial.direction]))
+    return Begun(policy, rng, env.observe())
 
 
 def run_trial(
@@ -107,18 +145,21 @@ def run_trial(
         judge: Of success.
         camera: Whose frames are kept.
         trial: What to run.
-        on_observation: Gets every observation.
+        on_observation: Gets every observation but the first.
     """
-    policy: EpisodePolicy = open_policy(trial.policy)
-    if trial.action_delay or trial.picture_delay:
-        policy = DelayedPolicy(policy, trial.action_delay, trial.picture_delay)
-    env = station.env
-    rng = np.random.default_rng([trial.seed, trial.index, DIRECTIONS.index(trial.direction)])
-    env.instruction = ""  # what is said of an episode that can't even begin
-    station.prepare(trial.direction, rng)
-    policy.seed(int(rng.integers(2**31)))
-    env.instruction = str(rng.choice(trial.wordings or station.instructions[trial.direction]))
-    observation = env.observe()
+    return act_out(station, judge, camera, trial, begin_trial(station, trial), on_observation)
+
+
+def act_out(
+    station: Station,
+    judge: Judge,
+    camera: str,
+    trial: Trial,
+    begun: Begun,
+    on_observation: Callable[[Observation], None] = lambda observation: None,
+) -> tuple[TrialResult, UInt8 | None]:
+    """Let the policy act in an episode that has begun; see `run_trial`."""
+    env, policy, rng, observation = station.env, begun.policy, begun.rng, begun.observation
     judge.start(observation)
     frames = [observation.images[camera]]
     done, steps, looks = False, 0, 0

@@ -36,7 +36,7 @@ def going_on(trials: Sequence[Trial], journal: Journal, run: Run) -> Iterator[En
     Raises:
         OSError: The disk refuses.
     """
-    there = [(trial, journal.episodes.get((trial.direction, trial.mode, trial.index))) for trial in trials]
+    there = [(trial, journal.episodes.get(trial.key)) for trial in trials]
     kept = [(trial, episode) for trial, episode in there if episode is not None]
     if kept:
         tqdm.write(f"{len(kept)} of {len(there)} episodes are there already.")

@@ -135,8 +135,14 @@ class Cloth:
         return np.column_stack([turned, places[:, 2]]).reshape(ROWS, COLUMNS, 3)
 
     def settle(self, seconds: float) -> None:
-        """Let it come to rest: as if time had passed for it alone; the world's clock and all else stay."""
-        later = self._physics.ahead(round(seconds * NS_PER_S))
+        """Let it come to rest: as if time had passed for it alone; the world's clock and all else stay.
+
+        Raises:
+            SafetyError: The physics becomes unstable meanwhile; it stays where it was until the scene is reset.
+        """
+        ahead_ns = round(seconds * NS_PER_S)
+        later = self._physics.ahead(ahead_ns)
+        self._physics.require_stable(later, self._physics.now_ns + ahead_ns)
         self.put((self._rest + later.qpos[self._qpos]).reshape(ROWS, COLUMNS, 3).clip(min=(-np.inf, -np.inf, 0.0)))
 
     @cached_property

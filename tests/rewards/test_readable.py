@@ -50,6 +50,19 @@ def test_the_embedded_tower_refuses_what_it_can_not_read(backbone, forward, back
         require_readable(backbone, goals(forward, backward))
 
 
+@pytest.mark.parametrize("is_that", ["", "that is "])
+@pytest.mark.parametrize("verb", ["set", "put"])
+def test_a_text_that_the_embedded_tower_takes_for_its_opposite_is_refused(backbone, verb, is_that):
+    """Each way is read as the other one, so that nothing shows when they are compared."""
+    forward = f"pick up the pot {is_that}in the sink and {verb} it on the rack"
+    backward = f"pick up the pot {is_that}on the rack and {verb} it in the sink"
+    for one, other in ((forward, backward), (backward, forward)):
+        with pytest.raises(ConfigError, match=r"takes 'pick up .* for its opposite.*Leave out .*: say 'pick up"):
+            require_readable(backbone, goals(one, other))
+    require_readable(backbone, goals(f"pick up the pot and {verb} it on the rack", "put the pot in the sink"))
+    require_readable(backbone, goals(forward.replace("pick up", "take"), backward.replace("pick up", "take")))
+
+
 def test_the_weights_say_which_tasks_the_embedded_tower_reads(backbone):
     assert len(READ) == 10
     for name in TASKS.own:

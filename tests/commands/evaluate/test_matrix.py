@@ -15,13 +15,14 @@ import pytest
 from helpers import ENVIRONMENT, ROOT
 from hydra import compose, initialize_config_module
 
-from commands.evaluate import matrix
+from commands.evaluate import matrix, matrix_episode
 from commands.evaluate.axes import CONTROL, NAMES
 from commands.evaluate.delays import DelayedPolicy
 from commands.evaluate.evaluate import evaluate_in_twin, plan_of
 from commands.evaluate.journal import Journal
-from commands.evaluate.matrix import cells_of, evaluate_matrix
-from commands.evaluate.matrix_figures import Question, Row, figures_of, require_not_shorter
+from commands.evaluate.matrix import UnmeasuredError, cells_of, evaluate_matrix
+from commands.evaluate.matrix_episode import counts
+from commands.evaluate.matrix_figures import Question, Row, figures_of, matrix_table, require_not_shorter
 from commands.evaluate.matrix_page import html_of, picture_of
 from commands.evaluate.trials import TrialResult
 from factory.evaluated_policy import open_policy, policy_source
@@ -29,7 +30,7 @@ from robot.link.policy_server import PolicyServer
 from robot.link.policy_wire import PolicyIdentity
 from sim.scene.spec import SHIFTS
 from sim.tasks import find_task
-from trajectories.errors import ConfigError, LinkError
+from trajectories.errors import ConfigError, LinkError, SafetyError
 from trajectories.types import PROPRIO_NAMES, Observation
 
 POLICY = Path(__file__).parents[2] / "fixtures" / "written_at_106ae2a" / "pretrained"
@@ -378,7 +379,7 @@ def test_a_policy_that_fails_midway_leaves_what_was_measured_and_the_same_comman
 
     open_policy.cache_clear()
     with PolicyServer(Failing, PolicyIdentity("drawn", "drawn-1"), "127.0.0.1:0") as server:
-        with pytest.raises(LinkError, match="an action that is not finite"):
+        with pytest.raises(UnmeasuredError, match=r"bin_weight under control: .* an action that is not finite"):
             measured(tmp_path, server.address, *small)
         assert lines_in(tmp_path) == 2  # of 40 steps each; the third was cut short
         broken.set()
@@ -388,6 +389,153 @@ def test_a_policy_that_fails_midway_leaves_what_was_measured_and_the_same_comman
         whole = measured(tmp_path / "whole", again.address, *small)
     open_policy.cache_clear()
     assert (folder / "matrix.json").read_bytes() == (whole / "matrix.json").read_bytes()
+
+
+def test_a_policy_that_is_gone_ends_the_command_and_marks_nothing(tmp_path):
+    asked = []
+
+    class Leaving(Drawn):
+        def act(self, observation, deterministic=False):
+            asked.append(1)
+            if len(asked) == 6:
+                server.stop()
+            return super().act(observation)
+
+    open_policy.cache_clear()
+    server = PolicyServer(Leaving, PolicyIdentity("drawn", "drawn-1"), "127.0.0.1:0")
+    with server, pytest.raises(LinkError, match="can't be reached"):
+        measured(tmp_path, server.address, *SHORT)
+    open_policy.cache_clear()
+    assert lines_in(tmp_path) == 1
+    assert not list(tmp_path.rglob("matrix.json"))
+
+
+SHORT = ("evaluate.tasks=[]", "task=bin_weight", "task.max_steps=4", "workers=1")
+ONE = (*SHORT, "evaluate.axes=[light,action_delay]")
+
+
+@pytest.mark.parametrize("order", [iter, reversed])
+def test_an_error_ends_its_cell_alone_is_said_and_the_same_command_tries_the_cell_anew(
+    tmp_path, address, monkeypatch, order
+):
+    run, broken = matrix_episode._run, [("forward", 1), ("backward", 0)]
+
+    def failing(settings, trial):
+        if settings.shift == "light" and (trial.direction, trial.index) in broken:
+            raise ValueError(f"no such gripper {trial.direction} {trial.index}")
+        return run(settings, trial)
+
+    def ended(run, jobs, *_, skip):  # as several processes that all had begun
+        return ((job, run(job)) for job in order(jobs))
+
+    monkeypatch.setattr(matrix_episode, "_run", failing)
+    if order is reversed:
+        monkeypatch.setattr(matrix, "run_jobs", ended)
+    with pytest.raises(UnmeasuredError) as error:
+        measured(tmp_path, address, *ONE)
+    said = "ValueError: no such gripper backward 0 (backward/stochastic, episode 0)"
+    assert "1 of 3 parts of the matrix ended with an error" in str(error.value)
+    assert f"bin_weight under light: {said}" in str(error.value)
+    (folder,) = [path.parent for path in tmp_path.rglob("matrix.json")]
+    figures = json.loads((folder / "matrix.json").read_text())
+    found = figures["tasks"]["bin_weight"]
+    assert found["light"]["error"] == said
+    assert "cells" not in found["light"]
+    assert found["action_delay"]["cells"]["forward/stochastic"]["difference"]["pairs"] == 2
+    assert (
+        f"light was not measured in bin_weight: it ended with an error. {said}." in (folder / "matrix.html").read_text()
+    )
+    assert f"light          -  {said}" in matrix_table(figures)
+
+    broken.clear()
+    assert measured(tmp_path, address, *ONE) == folder
+    whole = json.loads((folder / "matrix.json").read_text())["tasks"]["bin_weight"]
+    assert whole["light"]["cells"]["forward/stochastic"]["difference"]["pairs"] == 2
+    assert whole[CONTROL] == found[CONTROL]
+
+
+def test_without_its_control_a_change_has_a_rate_and_no_difference():
+    rows = [replace(ROWS[0], episodes=(), error="the disk is full"), *ROWS[1:]]
+    figures = figures_of(QUESTION, rows)
+    light = figures["tasks"]["bin_weight"]["light"]["cells"]["forward/stochastic"]
+    assert (light["successes"], light["left_out"], "difference" in light) == (2, 0, False)
+    assert "bin_weight, forward, stochastic" in matrix_table(figures)
+    assert "control was not measured in bin_weight: it ended with an error. the disk is full." in html_of(figures, {})
+    assert "error" in picture_of(figures)
+
+
+def test_a_start_that_ends_in_a_fault_is_tried_again_and_then_left_out_in_both_arms(tmp_path, address, monkeypatch):
+    small = SHORT
+    whole = json.loads((measured(tmp_path / "whole", address, *small) / "matrix.json").read_text())
+    begin, tried = matrix_episode.begin_trial, []
+
+    def failing(station, trial):
+        begun = begin(station, trial)
+        tried.append(trial)
+        if len(tried) in (1, 3, 4, 5):  # the first start once, the second as often as it is tried
+            raise SafetyError("the cloth is unstable")
+        return begun
+
+    monkeypatch.setattr(matrix_episode, "begin_trial", failing)
+    folder = measured(tmp_path / "cut", address, *small)
+    assert len(tried) == 8 + 3
+    text = (folder / "matrix.json").read_text()
+    found, before = (figures["tasks"]["bin_weight"] for figures in (json.loads(text), whole))
+    first, second, *others = found[CONTROL]["episodes"]
+    assert [first, *others] == [before[CONTROL]["episodes"][i] for i in (0, 2, 3)]
+    assert (second["not_begun"], second["success"]) == ("the cloth is unstable", None)
+    assert found["light"]["episodes"] == before["light"]["episodes"]
+    for axis in (CONTROL, "light"):
+        forward, backward = (found[axis]["cells"][f"{way}/stochastic"] for way in ("forward", "backward"))
+        assert [(c["episodes"], c["left_out"], c["faults"]) for c in (forward, backward)] == [(2, 0, 0), (1, 1, 0)]
+    assert found["light"]["cells"]["backward/stochastic"]["difference"]["pairs"] == 1
+    assert matrix_table(json.loads(text)).count("1 left out") == 2
+    assert "2 episodes are left out: a fault ended the start" in (folder / "matrix.html").read_text()
+    measured(tmp_path / "cut", address, *small)
+    assert len(tried) == 8 + 3  # it is kept as well
+
+
+def test_a_start_that_an_earlier_version_counted_as_failed_is_measured_anew():
+    failed = asdict(TrialResult("forward", "stochastic", 0, False, 40, "")) | {"fault": "unstable"}
+    assert not counts(failed)
+    assert counts(failed | {"instruction": "do it"})
+    assert not counts(None)
+
+
+def test_films_that_are_asked_for_later_are_made_of_the_same_episodes(tmp_path, address, monkeypatch, capsys):
+    small = SHORT
+    without = (measured(tmp_path, address, *small) / "matrix.json").read_bytes()
+    assert not list(tmp_path.rglob("*.mp4"))
+    ran, run_one = [], matrix.run_one
+    monkeypatch.setattr(matrix, "run_one", lambda job: ran.append(job[1].key) or run_one(job))
+    films = (*small, "evaluate.videos=1")
+    folder = measured(tmp_path, address, *films)
+    assert ran == 2 * [("forward", "stochastic", 0), ("backward", "stochastic", 0)]
+    assert (folder / "matrix.json").read_bytes() == without
+    made = sorted(tmp_path.rglob("*.mp4"))
+    assert [path.name.rsplit("_", 1)[0] for path in made] == [
+        f"bin_weight_{axis}_{way}_stochastic_0_failure"
+        for axis in (CONTROL, "light")
+        for way in ("backward", "forward")
+    ]
+    measured(tmp_path, address, *films)
+    assert len(ran) == 4  # nothing is missing any more
+
+    made[0].unlink()
+    (journal,) = [path for path in tmp_path.rglob("*.jsonl") if path.stem in made[0].name]
+    journal.write_text(
+        journal.read_text().replace(
+            '"backward", "mode": "stochastic", "index": 0, "success": false',
+            '"backward", "mode": "stochastic", "index": 0, "success": true',
+        )
+    )
+    capsys.readouterr()
+    measured(tmp_path, address, *films)
+    said = capsys.readouterr().out
+    assert "bin_weight_control, backward/stochastic, episode 0 has no film" in said
+    assert "Then: success after 4 steps" in said
+    assert "Now: failure after 4 steps" in said
+    assert len(list(tmp_path.rglob("*.mp4"))) == 3
 
 
 def test_what_the_robots_own_limits_end_has_failed_and_the_next_episode_runs(tmp_path, address, monkeypatch):

@@ -145,6 +145,22 @@ def test_an_impossible_state_is_an_error_until_the_scene_is_reset():
     scene.close()
 
 
+def test_a_cloth_that_would_come_to_rest_through_an_impossible_state_is_an_error_until_the_scene_is_reset():
+    scene = Scene(SPEC, randomise=False)
+    scene.physics.data.qvel[scene.cloth._qvel[7]] = 1e12
+    nodes = scene.cloth.nodes()
+    with pytest.raises(SafetyError, match="became unstable"):
+        scene.cloth.settle(0.5)
+    np.testing.assert_array_equal(scene.cloth.nodes(), nodes)  # and not where MuJoCo's reset puts it
+    scene.physics.data.qvel[:] = 0.0
+    with pytest.raises(SafetyError, match="became unstable"):
+        pass_time(scene, 0.01)
+    scene.rest()
+    scene.cloth.settle(0.5)
+    pass_time(scene, 0.01)
+    scene.close()
+
+
 def test_foreseeing_knows_the_cloth_and_changes_nothing(scene):
     scene.rest()
     nodes = scene.cloth.lay((0.28, 0.0), 0.0)
