@@ -4,14 +4,18 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 RUN := MUJOCO_GL=egl
-TOGETHER := tests/test_end_to_end.py tests/test_outside_package.py tests/factory tests/test_walks.py tests/drivers/widowx/test_holds_always.py \
-	tests/policies tests/rewards tests/trajectories tests/sim/captions tests/sim/experts tests/sim/scene tests/sim/tasks tests/commands/gym \
-	tests/commands/test_settings.py tests/commands/test_kinds.py tests/commands/test_configs.py tests/commands/test_instructions.py \
-	tests/commands/test_command_line.py tests/commands/test_finetune.py tests/commands/report tests/commands/demo tests/commands/doctor \
-	tests/commands/watch tests/robot/arms tests/robot/control tests/drivers/calibration tests/test_house.py \
-	tests/commands/importing tests/commands/test_new_task.py tests/commands/test_needs.py tests/sim/robosuite \
-	tests/commands/review tests/commands/test_label.py tests/commands/test_evaluate_reward.py tests/commands/evaluate \
-	tests/commands/test_serve_policy.py
+TOGETHER := tests/test_end_to_end.py tests/test_outside_package.py tests/commands/test_new_task.py tests/factory tests/test_walks.py \
+	tests/drivers/widowx/test_holds_always.py tests/test_fault_table.py tests/policies tests/rewards tests/commands/importing \
+	tests/commands/gym tests/sim/robosuite tests/commands/test_finetune.py tests/commands/evaluate tests/trajectories tests/sim/captions \
+	tests/sim/experts tests/sim/scene tests/sim/tasks tests/commands/test_settings.py tests/commands/test_kinds.py \
+	tests/commands/test_configs.py tests/commands/test_instructions.py tests/commands/test_command_line.py tests/commands/report \
+	tests/commands/demo tests/commands/doctor tests/commands/watch tests/robot/arms tests/robot/control tests/drivers/calibration \
+	tests/test_house.py tests/commands/test_needs.py tests/commands/review tests/commands/test_label.py tests/commands/test_evaluate_reward.py \
+	tests/commands/test_serve_policy.py tests/commands/bench tests/commands/collect tests/commands/test_inspect.py \
+	tests/commands/test_certificates.py tests/commands/test_outside_configs.py tests/robot/rollout tests/robot/demonstration \
+	tests/sim/test_collect.py tests/sim/test_flat_env.py tests/sim/test_occlusion.py tests/sim/test_operators.py tests/sim/test_register.py \
+	tests/sim/test_rendering.py tests/sim/test_state_env.py tests/sim/test_arm_model.py tests/sim/test_devices.py tests/test_fuzz.py \
+	tests/test_security_table.py
 MAKEFLAGS += --no-builtin-rules
 
 .PHONY: demo test check format lock clean

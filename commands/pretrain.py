@@ -21,7 +21,7 @@ from factory.threads import training_threads
 from policies.agent.compile_choice import Workload
 from policies.learner.pretrain import policy_checkpoint, pretrain
 from policies.learner.pretrain_config import PretrainConfig
-from policies.perception.keypoint_training import KeypointConfig
+from policies.perception.keypoint_config import KeypointConfig
 from rewards.readable import recorded_wordings, require_readable
 from trajectories.settings import build, require_known
 from trajectories.writer_lock import only_writer

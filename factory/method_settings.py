@@ -9,8 +9,7 @@ from typing import Any, cast
 from omegaconf import DictConfig
 
 from factory.spec import plain
-from policies.replay.dataset import Kept
-from policies.replay.mixed_replay import Corrections
+from policies.replay.choices import Corrections, Kept
 from trajectories.errors import ConfigError
 from trajectories.settings import build
 

@@ -17,7 +17,7 @@ from policies.agent.compile_choice import Workload, begun_with, choose_compile, 
 from policies.agent.config import AgentConfig, value_range
 from policies.agent.methods import Method, classified, method
 from policies.perception.encoders.config import EncoderConfig
-from policies.replay.mixed_replay import require_place
+from policies.replay.choices import require_place
 from trajectories.errors import ConfigError
 from trajectories.settings import build
 from trajectories.types import ACTION_SIZE

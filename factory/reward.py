@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from factory.judges import back_to_first, judge_in_use
-from factory.run_folders import reward_folder
+from factory.run_folders import pretrained_folder, reward_folder
 from factory.spec import plain, spec_of
 from factory.task import ends_open, instructions_of
 from trajectories.durable import replace_file
@@ -38,6 +38,8 @@ def backbone_of(config: DictConfig) -> Backbone:
 def require_readable_task(config: DictConfig, backbone: Backbone | None = None) -> None:
     """Refuse instructions of the settings' task that the policy's text tower can't read, see `rewards.readable`.
 
+    The tower is not loaded for those that the run's policy was pre-trained on: they have been read.
+
     Args:
         config: Settings.
         backbone: Theirs, where it is loaded already.
@@ -46,12 +48,32 @@ def require_readable_task(config: DictConfig, backbone: Backbone | None = None) 
         ConfigError: When it can't; says what to do.
         MissingDependencyError: When the tower's weights are not on this machine.
     """
+    if backbone is None and _pretrained_on_them(config):
+        return
     from rewards.readable import require_readable
 
     task = str(config.task.name)
     require_readable(
         backbone or backbone_of(config), {(task, way): texts for way, texts in instructions_of(config).items()}
     )
+
+
+def _pretrained_on_them(config: DictConfig) -> bool:
+    """Whether pre-training of the run's policy had the task's instructions, all of them, and the same text tower."""
+    from policies.common.tensor_file import read_header
+    from policies.learner.pretrain import policy_checkpoint
+    from rewards.vlm_kind import weights_from
+
+    checkpoint = policy_checkpoint(pretrained_folder(config))
+    header = None if checkpoint is None else read_header(checkpoint)
+    if header is None:
+        return False
+    now = {
+        "task": str(config.task.name),
+        "wordings": {way: list(texts) for way, texts in instructions_of(config).items()},
+        "text": weights_from(plain(config.reward)).digest,
+    }
+    return all(header["identity"].get(name) == value for name, value in now.items())
 
 
 def reward_kind(config: DictConfig) -> RewardKind:

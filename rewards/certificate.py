@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from scipy.stats import beta, mannwhitneyu
+from scipy.special import betaincinv
 
 from rewards.calibration import Threshold
 from rewards.config import DecisionConfig
@@ -27,12 +27,12 @@ as failure."""
 
 def highest_rate(count: int, of: int, confidence: float = CONFIDENCE) -> float:
     """One-sided upper bound of a binomial rate after `count` hits in `of` (Clopper and Pearson 1934)."""
-    return 1.0 if count >= of else float(beta.ppf(confidence, count + 1, of - count))
+    return 1.0 if count >= of else float(betaincinv(count + 1, of - count, confidence))
 
 
 def lowest_rate(count: int, of: int, confidence: float = CONFIDENCE) -> float:
     """One-sided lower bound, likewise."""
-    return 0.0 if count <= 0 else float(beta.ppf(1.0 - confidence, count, of - count + 1))
+    return 0.0 if count <= 0 else float(betaincinv(count, of - count + 1, 1.0 - confidence))
 
 
 def episodes_to_certify(rate: float) -> int:
@@ -47,6 +47,8 @@ def by_chance(positives: Sequence[float], negatives: Sequence[float]) -> float:
     """
     if len({*positives, *negatives}) < 2:
         return 1.0
+    from scipy.stats import mannwhitneyu  # takes longer to import than all the rest of the room but torch
+
     return float(mannwhitneyu(positives, negatives, alternative="greater").pvalue)
 
 

@@ -21,6 +21,7 @@ from rewards.judge import VlmReward
 from rewards.kind import LoadedReward, RewardKind
 from rewards.readable import require_readable
 from rewards.training import train_reward
+from rewards.weight_files import WeightFile, find_weights
 from trajectories.durable import replace_file
 from trajectories.errors import ConfigError
 from trajectories.numbers import whole
@@ -93,12 +94,18 @@ def backbone_from(settings: Mapping[str, Any], device: str | None = None) -> Bac
         settings: Of the group.
         device: Torch device; None for that of the settings.
     """
-    return load_backbone(
-        settings.get("backbone") or EMBEDDED,
-        settings.get("pretrained"),
-        allow_download=bool(settings.get("allow_download", False)),
-        device=device or _device_from(settings),
-    )
+    name, pretrained, allow_download = _model(settings)
+    return load_backbone(name, pretrained, allow_download=allow_download, device=device or _device_from(settings))
+
+
+def weights_from(settings: Mapping[str, Any]) -> WeightFile:
+    """The weight file of the backbone of the group `reward`, which is not loaded."""
+    return find_weights(*_model(settings))
+
+
+def _model(settings: Mapping[str, Any]) -> tuple[str, str | None, bool]:
+    allow_download = bool(settings.get("allow_download", False))
+    return settings.get("backbone") or EMBEDDED, settings.get("pretrained"), allow_download
 
 
 def threads_from(settings: Mapping[str, Any]) -> int:

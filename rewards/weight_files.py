@@ -27,12 +27,14 @@ class WeightFile:
         path: A safetensors file.
         mean: Mean of the RGB channels, 0 ... 1.
         std: Standard deviation of the RGB channels.
+        architecture: JSON of a model that open_clip doesn't know.
     """
 
     model: str
     path: Path
     mean: tuple[float, ...] = CLIP_MEAN
     std: tuple[float, ...] = CLIP_STD
+    architecture: Path | None = None
 
     @property
     def digest(self) -> str:
@@ -49,6 +51,8 @@ class WeightFile:
         import open_clip
         from safetensors import SafetensorError
 
+        if self.architecture is not None:
+            open_clip.add_model_config(self.architecture)
         try:
             return open_clip.create_model(self.model, pretrained=str(self.path), require_pretrained=True)
         except (RuntimeError, KeyError, ValueError, SafetensorError) as error:
@@ -87,8 +91,6 @@ def find_weights(name: str, pretrained: str | None, allow_download: bool) -> Wei
 
 
 def _local_model(path: Path) -> WeightFile:
-    import open_clip
-
     config = path.with_suffix(".json")
     for needed in (path, config):
         if not needed.is_file():
@@ -97,8 +99,7 @@ def _local_model(path: Path) -> WeightFile:
                 f"again with "
                 "`python -m commands.train_backbone`."
             )
-    open_clip.add_model_config(config)
-    return WeightFile(path.stem, path)
+    return WeightFile(path.stem, path, architecture=config)
 
 
 def _require_known(name: str) -> None:

@@ -46,7 +46,7 @@ def small_pretraining():
     from helpers.small_policies import SMALL
 
     from policies.learner.pretrain_config import PretrainConfig
-    from policies.perception.keypoint_training import KeypointConfig
+    from policies.perception.keypoint_config import KeypointConfig
 
     return PretrainConfig(
         clone_steps=60, steps=20, batch=64, agent=SMALL,

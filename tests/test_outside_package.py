@@ -9,6 +9,7 @@ import tomllib
 import numpy as np
 import pytest
 from helpers import ROOT, outside
+from helpers.verbs import run_verbs
 from safetensors import safe_open
 
 from commands.outside_configs import ENTRY_POINTS
@@ -172,16 +173,6 @@ def regrasp(installed, *arguments):
     return ran.stdout
 
 
-VERBS = """
-import sys
-from commands.__main__ import main
-for verb in {verbs}:  # in one process, whose imports take longer than such short work
-    sys.argv = ["regrasp", verb, *{settings}]
-    main()
-print("null")
-"""
-
-
 @pytest.fixture(scope="module")
 def session(installed, tmp_path_factory):
     """The run folder of a session with the package's arm, robot, camera, judge, task and method.
@@ -190,7 +181,8 @@ def session(installed, tmp_path_factory):
     """
     folder = tmp_path_factory.mktemp("session") / "run"
     settings = [*OURS, *SHORT, f"run_dir={folder}", "robot.model=column_arm"]
-    answer(installed, VERBS.format(verbs=("collect", "train-reward", "pretrain"), settings=settings))
+    calls = [(verb, *settings) for verb in ("collect", "train-reward", "pretrain")]
+    run_verbs(ROOT, outside.environment(installed), *calls)
     regrasp(installed, "finetune", *OURS, *SHORT, f"run_dir={folder}", "robot=bench")
     return folder
 

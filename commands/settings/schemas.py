@@ -72,11 +72,13 @@ def _of_cameras() -> Iterator[Setting]:
 def checked_outside(config: DictConfig) -> list[str]:
     """Groups of which a package outside knows what they may hold: its own robot's, its own reward model's."""
     from factory.robot import ROBOTS
-    from rewards.registry import KINDS
 
     found = []
     if "robot" in config and str(config.robot.name) not in ROBOTS.own:
         found.append("robot")
-    if "reward" in config and str(config.reward.get("kind") or KINDS.own[0]) not in KINDS.own:
-        found.append("reward")
+    if "reward" in config and (kind := config.reward.get("kind")):
+        from rewards.registry import KINDS  # with all that the kinds compute with
+
+        if str(kind) not in KINDS.own:
+            found.append("reward")
     return found

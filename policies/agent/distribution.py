@@ -12,13 +12,13 @@ The most likely action is tanh(mean) for all of them.
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-PolicyKind = Literal["tanh_gaussian", "gaussian", "deterministic"]
+from policies.agent.network_config import PolicyKind
+
 _HALF_LOG_TAU = 0.5 * math.log(2 * math.pi)
 
 

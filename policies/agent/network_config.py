@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, get_args
 
-from policies.agent.distribution import PolicyKind
 from policies.common.config_dict import plain, require
 
+PolicyKind = Literal["tanh_gaussian", "gaussian", "deterministic"]
+"""See `policies.agent.distribution`."""
 StdBound = Literal["clip", "sigmoid"]
 """See `NetworkConfig.std_bound`."""
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from policies.agent.config import AgentConfig, PhaseConfig
-from policies.agent.distribution import PolicyKind, draw, log_density, smoothed
+from policies.agent.distribution import draw, log_density, smoothed
 from policies.agent.draws import CriticDraws
 from policies.agent.losses.actor import actor_loss, aggregate, deterministic_loss
 from policies.agent.losses.anchor import anchor_loss
@@ -20,6 +20,7 @@ from policies.agent.losses.cql import conservative_gap
 from policies.agent.losses.expectile import expectile_loss
 from policies.agent.losses.hl_gauss import cross_entropy, project
 from policies.agent.losses.td import next_value, td_loss, td_target
+from policies.agent.network_config import PolicyKind
 from policies.agent.networks import Actor, edges_of, ensemble_outputs, ensemble_values, select, values_of
 from policies.common.batch import Batch
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from policies.agent.losses.actor import Aggregate
 from policies.common.config_dict import require
 
 Phase = Literal["offline", "warmup", "online"]
 PHASES: tuple[Phase, ...] = ("offline", "warmup", "online")
 Extraction = Literal["soft", "ddpg", "awr", "bc"]
+Aggregate = Literal["mean", "min", "first"]
+"""See `policies.agent.losses.actor.aggregate`."""
 
 
 @dataclass(frozen=True)

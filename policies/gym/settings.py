@@ -10,7 +10,7 @@ from policies.agent.config import AgentConfig
 from policies.gym.environment import EnvSettings
 from policies.learner.schedule import Schedule
 from policies.perception.encoders.config import EncoderConfig
-from policies.replay.replay_settings import Keep, require_keep
+from policies.replay.choices import Keep, require_keep
 from trajectories.errors import ConfigError
 from trajectories.flat.returns import Tail
 

@@ -8,9 +8,7 @@ from typing import Any, get_args
 
 from policies.agent.config import AgentConfig
 from policies.learner.schedule import Schedule
-from policies.replay.dataset import Kept
-from policies.replay.mixed_replay import Corrections, require_place
-from policies.replay.replay_settings import Keep, require_keep
+from policies.replay.choices import Corrections, Keep, Kept, require_keep, require_place
 from policies.replay.shaping import Shaping
 from trajectories.errors import ConfigError
 

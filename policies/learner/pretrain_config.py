@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from policies.agent.config import AgentConfig
 from policies.perception.encoders.config import EncoderConfig
-from policies.perception.keypoint_training import KeypointConfig
-from policies.replay.replay_settings import Keep, ReplaySettings, require_keep
+from policies.perception.keypoint_config import KeypointConfig
+from policies.replay.choices import Keep, require_keep
 from trajectories.errors import ConfigError
+
+if TYPE_CHECKING:
+    from policies.replay.replay_settings import ReplaySettings
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,8 @@ class PretrainConfig:
     @property
     def replay(self) -> ReplaySettings:
         """How transitions are made and kept."""
+        from policies.replay.replay_settings import ReplaySettings
+
         return ReplaySettings(self.agent.n_step, self.replay_device)
 
     def identity(self) -> dict[str, Any]:

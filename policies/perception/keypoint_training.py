@@ -14,38 +14,13 @@ from torch.nn import functional
 
 from policies.common.optimiser_state import load_optimiser, optimiser_tensors
 from policies.common.progress import Progress
+from policies.perception.keypoint_config import KeypointConfig
 from policies.perception.keypoint_labels import PICK_SIZE, POINT_SIZE
 from policies.perception.keypoints import KeypointNet, KeypointNetConfig, as_input
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import Float32, Int64, UInt8
 
 _NET, _MOMENTS = "net.", "optimiser."
-
-
-@dataclass(frozen=True)
-class KeypointConfig:
-    """Settings of the encoder's training.
-
-    Attributes:
-        steps: Gradient steps.
-        batch: Frames a step.
-        learning_rate: Peak of the cosine schedule.
-        weight_decay: Of AdamW.
-        brightness: Largest relative change of brightness.
-        colour: Largest relative change of each colour channel.
-        shift: Largest shift of the images in pixels; one pixel is about 4 mm on the table, so that only a camera
-            that is bumped often earns it.
-        holdout: Share of the episodes kept for measuring the error.
-    """
-
-    steps: int = 800
-    batch: int = 48
-    learning_rate: float = 2e-3
-    weight_decay: float = 1e-4
-    brightness: float = 0.15
-    colour: float = 0.08
-    shift: int = 0
-    holdout: float = 0.05
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from policies.perception.encoders.config import ClipConfig, EncoderConfig
 from policies.perception.encoders.encoder import Encoder
 from policies.perception.gaps import NO_GAPS, Gaps
 from policies.perception.image_perception import ImagePerception
+from policies.perception.keypoint_config import KeypointConfig
 from policies.perception.keypoint_perception import require_camera
-from policies.perception.keypoint_training import KeypointConfig, KeypointTraining
+from policies.perception.keypoint_training import KeypointTraining
 from policies.perception.scaling import ProprioScaling
 from policies.perception.text_table import TextTable
 from policies.replay.dataset import keypoint_frames

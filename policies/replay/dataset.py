@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from policies.perception.keypoint_labels import label_keypoints
 from policies.perception.keypoint_training import KeypointFrames
 from policies.perception.protocol import Perception
 from policies.perception.text_table import TextTable
+from policies.replay.choices import Kept
 from policies.replay.known_progress import gained
 from policies.replay.replay import Replay
 from policies.replay.replay_episode import ReplayEpisode
@@ -29,8 +30,6 @@ from trajectories.labels import labelled, monte_carlo_returns
 from trajectories.types import Episode, Source, UInt8
 
 logger = logging.getLogger(__name__)
-Kept = Literal["target", "successes", "all"]
-"""Which offline episodes a method keeps, see `kept_offline`."""
 _PLAIN = ReplaySettings()
 
 

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
 from policies.common.batch import Batch
+from policies.replay.choices import Corrections, require_place
 from policies.replay.replay import Replay
 from trajectories.errors import ConfigError
 from trajectories.types import Source
 
-Corrections = Literal["online", "both"]
-"""Which half of a batch the steps of a person who took over are drawn in, see `MixedReplay`."""
 _OFFLINE = "offline."
 
 
@@ -116,21 +114,3 @@ class MixedReplay:
             )
         self.online.load_state_dict(state)
         self.offline.load_state_dict(offline)
-
-
-def require_place(corrections: Corrections, offline_ratio: float) -> None:
-    """Refuse a place of corrections that doesn't exist.
-
-    Raises:
-        ConfigError: It is unknown, or in an offline part that batches don't have.
-    """
-    if corrections not in get_args(Corrections):
-        raise ConfigError(
-            f"corrections={corrections!r} is unknown; expected one of {', '.join(get_args(Corrections))}."
-        )
-    if corrections == "both" and offline_ratio == 0:
-        raise ConfigError(
-            "corrections=both puts a person's steps beside the demonstrations, and this method's batches have no "
-            "demonstrations' part (retention 0). Give corrections=online with a person_weight above 1, or a method "
-            "that keeps offline data, such as method=rlpd, robofume or retention."
-        )

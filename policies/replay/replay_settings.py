@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import torch
 
+from policies.replay.choices import Keep, require_keep
 from policies.replay.replay import Replay
 from policies.replay.replay_memory import available_bytes, replay_bytes
 from policies.replay.ring_buffer import Fields
@@ -14,7 +14,6 @@ from policies.replay.source_weights import ALIKE, SourceWeights
 from trajectories.errors import ConfigError
 from trajectories.types import ACTION_SIZE
 
-Keep = Literal["auto", "cpu", "cuda"]
 _SHARE = 0.5
 """Of a GPU's free memory: more than that "auto" leaves to networks and activations."""
 
@@ -71,13 +70,3 @@ class ReplaySettings:
             return torch.device("cpu") if self.keep == "cpu" else device
         available = available_bytes(device)
         return torch.device("cpu") if available is not None and needed > _SHARE * available else device
-
-
-def require_keep(keep: str) -> None:
-    """Refuse an unknown place.
-
-    Raises:
-        ConfigError: With those there are.
-    """
-    if keep not in get_args(Keep):
-        raise ConfigError(f"replay.device={keep} is unknown; expected one of {', '.join(get_args(Keep))}.")

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from helpers.sliding_square import SPEC, make_episode
 from hydra import compose, initialize_config_module
 from hydra.core.hydra_config import HydraConfig
@@ -13,7 +14,15 @@ from omegaconf import OmegaConf
 
 from commands.finetune import finetune
 from commands.teleop import check_instructions
+from factory.reward import require_readable_task
+from factory.run_folders import pretrained_folder
 from factory.spec import spec_of
+from factory.task import instructions_of
+from policies.common.kept_checkpoints import KeptCheckpoints
+from policies.learner.pretrain import KIND, POLICY, TRAINING
+from rewards import vlm_kind
+from rewards.backbone import load_backbone
+from rewards.vlm_kind import weights_from
 from trajectories.errors import ConfigError, MissingDependencyError
 from trajectories.store import TrajectoryStore
 
@@ -49,6 +58,34 @@ def test_finetune_refuses_them_before_it_starts_a_process(tmp_path):
     with pytest.raises(ConfigError, match="never learned 'hang'"):
         finetune(composed("finetune", f"run_dir={run_dir}", "robot=widowx", "reward=embedded", *OWN), [])
     assert not run_dir.exists()
+
+
+def test_the_tower_is_not_loaded_for_what_the_policy_was_pretrained_on(tmp_path, monkeypatch):
+    """Starting a session takes half the time; what was changed since is read as ever."""
+    config = composed("finetune", f"run_dir={tmp_path}", *READABLE)
+    identity = {"task": "own", "wordings": instructions_of(config), "text": weights_from({}).digest}
+
+    def kept(**changes):
+        training = KeptCheckpoints(pretrained_folder(config) / TRAINING, POLICY, KIND, identity | changes, print)
+        training.save(1, {"weight": torch.zeros(1)}, {}, last=True)
+
+    loaded = []
+    monkeypatch.setattr(vlm_kind, "load_backbone", lambda *_, **__: loaded.append(None) or load_backbone())
+    require_readable_task(config)
+    assert len(loaded) == 1
+    kept()
+    require_readable_task(config)
+    assert len(loaded) == 1
+    forward, backward = identity["wordings"]["forward"], identity["wordings"]["backward"]
+    swapped = {"forward": backward, "backward": forward}
+    for changes in ({"task": "other"}, {"wordings": swapped}, {"text": "another tower"}):
+        kept(**changes)
+        require_readable_task(config)
+    assert len(loaded) == 4
+    kept()
+    unread = composed("finetune", f"run_dir={tmp_path}", *OWN)
+    with pytest.raises(ConfigError, match="never learned 'hang'"):
+        require_readable_task(unread)
 
 
 def test_train_reward_refuses_them_before_it_reads_an_episode(tmp_path):

@@ -9,6 +9,7 @@ import sys
 import pytest
 import yaml
 from helpers import ROOT
+from helpers.verbs import run_verbs
 
 from commands.new_task import path_of, text_of
 from commands.settings.written import settings_in
@@ -80,15 +81,16 @@ def test_it_is_a_choice_where_it_lies_and_by_config_dir(folder, tmp_path):
 @pytest.mark.timeout(240)
 def test_it_is_collected_learned_and_evaluated_as_any_other(folder):
     """Workers of `collect` make the scene from the description; the evaluation says whose figures it has."""
-    assert "to_bowl  backward" in regrasp(folder, "collect", *SHORT)
+    verbs = (("collect", *SHORT), ("pretrain", *SHORT), ("evaluate", *SHORT, "checkpoint=pretrained"))
+    said = run_verbs(folder, PYTHONPATH, *verbs)
+    assert "to_bowl  backward" in said
+    assert "forward/deterministic" in said
     with TrajectoryStore(folder / "run" / "data", read_only=True) as store:
         infos = store.infos()
     assert [info.outcome for info in infos] == (["success"] * 2 + ["failure"] * 2) * 2
     assert {info.task for info in infos} == {"to_bowl"}
     moved = "task.scene.fixtures.bowl.at=[0.26,-0.112]"
     assert "was made with" in regrasp(folder, "collect", *SHORT, moved, code=2)
-    regrasp(folder, "pretrain", *SHORT)
-    assert "forward/deterministic" in regrasp(folder, "evaluate", *SHORT, "checkpoint=pretrained")
     (result,) = (folder / "run").rglob("evaluations/**/result.json")
     conditions = json.loads(result.read_text())["conditions"]
     assert json.loads(conditions["description"])["scene"]["forward"] == "inside bowl"
@@ -97,8 +99,8 @@ def test_it_is_collected_learned_and_evaluated_as_any_other(folder):
 @pytest.mark.timeout(300)
 def test_it_is_learned_on_the_virtual_arm_and_reported(folder):
     """Learner, actor and the virtual arm, each a process of its own, find the task where the command was started."""
-    regrasp(folder, "collect", *SHORT, "collect.demos=4", "collect.failures=4", "collect.aftermath=2")
-    regrasp(folder, "train-reward", *SHORT, "reward.folds=3")
+    more = ("collect.demos=4", "collect.failures=4", "collect.aftermath=2")
+    run_verbs(folder, PYTHONPATH, ("collect", *SHORT, *more), ("train-reward", *SHORT, "reward.folds=3"))
     brief = ("task.max_steps=4", "finetune.steps=4", "finetune.warmup_steps=1", "finetune.snapshot_every=4")
     said = regrasp(folder, "finetune", *SHORT, "robot=virtual", *brief)
     assert "regrasp report task=to_bowl" in said

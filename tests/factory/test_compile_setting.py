@@ -20,7 +20,7 @@ from policies.agent.compile_choice import Workload
 from policies.agent.config import AgentConfig
 from policies.learner.pretrain import policy_checkpoint, pretrain
 from policies.learner.pretrain_config import PretrainConfig
-from policies.perception.keypoint_training import KeypointConfig
+from policies.perception.keypoint_config import KeypointConfig
 from trajectories.store import TrajectoryStore
 
 

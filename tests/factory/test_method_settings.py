@@ -18,7 +18,7 @@ from policies.learner.learner import Learner
 from policies.learner.learner_config import LearnerConfig
 from policies.learner.pretrain import pretrain
 from policies.learner.pretrain_config import PretrainConfig
-from policies.perception.keypoint_training import KeypointConfig
+from policies.perception.keypoint_config import KeypointConfig
 from policies.policy import load_policy
 from trajectories.errors import ConfigError
 from trajectories.labels import relabel

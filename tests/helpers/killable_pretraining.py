@@ -12,7 +12,7 @@ from helpers.blob_world import fake_text
 from helpers.small_policies import RED_WORDINGS, SMALL, SMALL_CNN
 from policies.learner.pretrain import pretrain
 from policies.learner.pretrain_config import PretrainConfig
-from policies.perception.keypoint_training import KeypointConfig
+from policies.perception.keypoint_config import KeypointConfig
 from trajectories.store import TrajectoryStore
 
 SETTINGS = PretrainConfig(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from torch import Tensor
 
+from policies.agent.phase_config import Aggregate
+
 SMALLEST_VALUE = 1e-6  # of mean |Q| that the deterministic improvement is divided by
-Aggregate = Literal["mean", "min", "first"]
 
 
 def aggregate(values: Tensor, how: Aggregate) -> Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from policies.agent.distribution import PolicyKind, divergence
+from policies.agent.distribution import divergence
+from policies.agent.network_config import PolicyKind
 
 
 def anchor_loss(

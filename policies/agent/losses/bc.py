@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from policies.agent.distribution import PolicyKind, log_density
+from policies.agent.distribution import log_density
+from policies.agent.network_config import PolicyKind
 
 SMALLEST_LOSS = 0.05  # below this a cloning loss is not scaled up further
 

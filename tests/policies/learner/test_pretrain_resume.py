@@ -17,7 +17,7 @@ from policies.agent.checkpoint import load_agent
 from policies.common.tensor_file import digest
 from policies.learner import pretrain as module
 from policies.learner.metrics import read_metrics
-from policies.perception.keypoint_training import KeypointConfig
+from policies.perception.keypoint_config import KeypointConfig
 from trajectories.errors import CheckpointError, ConfigError
 
 WEIGHTS = ("features", "actor", "agent")

@@ -12,9 +12,9 @@ from helpers.small_policies import SMALL_CNN
 from policies.perception.encoders.encoder import Encoder
 from policies.perception.gaps import NO_GAPS, Gaps
 from policies.perception.image_perception import ImagePerception
+from policies.perception.keypoint_config import KeypointConfig
 from policies.perception.keypoint_labels import label_keypoints
 from policies.perception.keypoint_perception import KeypointPerception
-from policies.perception.keypoint_training import KeypointConfig
 from policies.perception.keypoints import KeypointNet, KeypointNetConfig
 from policies.perception.making import keypoint_training, new_image_perception
 from policies.perception.scaling import ProprioScaling
