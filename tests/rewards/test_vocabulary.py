@@ -107,7 +107,7 @@ def test_interrupted_training_of_new_words_goes_on_with_them(tmp_path, capsys):
     (line,) = train_backbone(path, tasks=["bin_weight", "bin_vase"], seed=0, **said)
     assert set(line.tasks) == {"bin_weight", "bin_vase"}
     first, rows = learned_last(path), load_trained(path).token_embedding.weight
-    assert set(words_of(first)) == {"has", "fallen", "over", "vase"}
+    assert words_of(first) == ["vase"]
     capsys.readouterr()
     train_backbone(path, tasks=["bin_weight", "bin_vase"], seed=1, **said)
     assert learned_last(path) == first
