@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import zlib
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +23,11 @@ from factory.link import tls_of
 from factory.policy import require_online
 from factory.retraining import retraining_of
 from factory.reward import require_readable_task
-from factory.run_folders import find_policy, finetune_folder
+from factory.run_folders import actor_folder, find_policy
 from factory.spec import spec_of
 from factory.task import ends_open
 from factory.twin import in_simulated_time
+from robot.fleet import AUTO_NAME, ActorIdentity, actor_name
 from robot.interfaces import Policy
 from robot.rollout.actor_status import ActorStatus
 from robot.rollout.policy_watch import WatchedPolicy
@@ -33,6 +35,7 @@ from robot.rollout.recovering_session import RecoveringSession
 from robot.rollout.retraining_session import RetrainingSession
 from trajectories.disk_full import retry_while_disk_is_full
 from trajectories.durable import replace_file
+from trajectories.kinds import ACTOR_KEY
 from trajectories.layout import require_unwritten
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode
@@ -78,7 +81,7 @@ def open_session(
         retry_while_disk_is_full(lambda: outbox.commit(episode), tqdm.write, stop.is_set)
 
     acting: Policy = policy if in_simulated_time(config) else WatchedPolicy(policy, tqdm.write)
-    rng = np.random.default_rng([int(config.seed), start])
+    rng = np.random.default_rng([int(config.seed), start, *_own_draws(config)])
     policy.seed(int(rng.integers(2**31)))
     station.prepare("forward", rng)
     session = ResetFreeSession(
@@ -98,7 +101,12 @@ def open_session(
         referee=station.referee,
         word=word,
         home_look=ends_open(config),
-        metadata={"kind": "online", "method": str(config.method.name), "seed": int(config.seed)},
+        metadata={
+            "kind": "online",
+            ACTOR_KEY: actor_name(str(config.actor.name)),
+            "method": str(config.method.name),
+            "seed": int(config.seed),
+        },
     )
     recovering, retraining = RecoveringSession(session, around.recovery), retraining_of(config, tqdm.write, stop)
     return recovering if retraining is None else RetrainingSession(recovering, retraining, session.judge_by)
@@ -115,7 +123,7 @@ def run(config: DictConfig) -> None:
     torch.set_num_threads(1)
     require_online(config)
     require_same_settings(config)  # a learner with these would refuse them, and this actor would wait for it
-    folder = finetune_folder(config)
+    name, folder = actor_name(str(config.actor.name)), actor_folder(config)
     require_trained_like(config, typed_keys(), tqdm.write)
     require_unwritten(folder / OUTBOX)
     require_readable_task(config)
@@ -133,7 +141,13 @@ def run(config: DictConfig) -> None:
             tqdm(total=int(config.finetune.steps), desc="acting", unit="step", dynamic_ncols=True)
         )
         client = stack.enter_context(
-            LearnerClient(config.link.address, tls_of(config), notify=tqdm.write, interrupt=stop)
+            LearnerClient(
+                config.link.address,
+                tls_of(config),
+                notify=tqdm.write,
+                interrupt=stop,
+                identity=_identity(config, name, policy),
+            )
         )
         around = stack.enter_context(attended(config, folder, tqdm.write, stop, max_steps=int(config.task.max_steps)))
 
@@ -142,6 +156,7 @@ def run(config: DictConfig) -> None:
             bar.set_postfix_str(describe(status), refresh=False)
             bar.update(status.steps - bar.n)
 
+        client.report = around.view.report
         actor = Actor(
             open_session(config, policy, judge, outbox, next_start(folder), around, stop),
             client,
@@ -156,6 +171,18 @@ def run(config: DictConfig) -> None:
         finally:
             if around.station.figures():
                 replace_file(folder / FIGURES_FILE, json.dumps(around.view.figures(), indent=1).encode())
+
+
+def _identity(config: DictConfig, name: str, policy: LearnedPolicy) -> ActorIdentity:
+    """Who says hello to the learner."""
+    mark = mark_in_use(config)
+    return ActorIdentity(name, calibration=None if mark is None else mark.to_dict(), parts=policy.parts)
+
+
+def _own_draws(config: DictConfig) -> list[int]:
+    """What sets the draws of an actor with a name apart from those of the others of its run."""
+    name = str(config.actor.name)
+    return [] if name == AUTO_NAME else [zlib.crc32(name.encode())]
 
 
 def next_start(folder: Path) -> int:

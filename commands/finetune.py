@@ -26,7 +26,7 @@ from drivers.parent_link import die_with_parent
 from factory.judge_settings import require_trained_like
 from factory.policy import require_online
 from factory.reward import require_readable_task
-from factory.run_folders import finetune_folder, tuning_name
+from factory.run_folders import actor_folder, finetune_folder, tuning_name
 from factory.task import require_scene
 from policies.learner.run_folder import EPISODES
 from robot.control.faults import Fault, reason_of
@@ -212,7 +212,7 @@ def finetune(config: DictConfig, overrides: list[str]) -> None:
     require_trained_like(config, typed_keys(), tqdm.write)
     folder = finetune_folder(config)
     require_no_writer(folder)
-    require_unwritten(folder / EPISODES, folder / OUTBOX)  # of a learner or an actor that runs by itself
+    require_unwritten(folder / EPISODES, actor_folder(config) / OUTBOX)  # of a learner or an actor that runs by itself
     require_readable_task(config)
     with only_writer(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -221,17 +221,17 @@ def finetune(config: DictConfig, overrides: list[str]) -> None:
 
 def _run_both(config: DictConfig, folder: Path, settings: list[str]) -> None:
     """Start learner and actor, watch them, end them in order."""
-    status_path = folder / STATUS_FILE
+    own = actor_folder(config)
     workers: list[Worker] = []
     ending = Ending()
     with on_signals(ending.end, signal.SIGTERM, signal.SIGHUP), on_signals(ending.interrupt, signal.SIGINT):
         try:
             learner = Worker("learner", [o for o in settings if not o.startswith("device")], folder / "learner.log")
             workers.insert(0, learner)
-            actor = Worker("actor", settings, folder / "actor.log", partial(standing_of, config, folder))
+            actor = Worker("actor", settings, folder / "actor.log", partial(standing_of, config, own))
             workers.insert(0, actor)
             ending.actor = actor
-            _watch(learner, actor, config, status_path, ending)
+            _watch(learner, actor, config, own / STATUS_FILE, ending)
         finally:
             for worker in workers:  # the actor first: what it has recorded goes to the learner
                 worker.stop()

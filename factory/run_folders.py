@@ -8,6 +8,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from factory.arm import DEFAULT_ARM
+from robot.fleet import AUTO_NAME, actor_name
 from trajectories.errors import CheckpointError
 
 
@@ -60,6 +61,15 @@ def elsewhere(config: DictConfig) -> str:
 def finetune_folder(config: DictConfig) -> Path:
     """Everything that fine-tuning by the settings' method on their robot writes."""
     return tuning_folder(Path(config.run_dir), tuning_name(config))
+
+
+def actor_folder(config: DictConfig) -> Path:
+    """What one actor writes: the folder of fine-tuning, or one of its own in it where the settings give it a name.
+
+    So several actors of one run may have one computer.
+    """
+    folder, name = finetune_folder(config), actor_name(str(config.actor.name))
+    return folder if str(config.actor.name) == AUTO_NAME else folder / f"actor_{name}"
 
 
 def tuning_folder(run_dir: Path, tuning: str) -> Path:

@@ -30,7 +30,7 @@ from robot.control.calibration import CalibrationMark, calibration_warning
 from robot.link.codec import weights_digest
 from trajectories.errors import CheckpointError
 from trajectories.settings import build
-from trajectories.types import ACTION_SIZE, Float32, Observation, RobotSpec, Weights
+from trajectories.types import ACTION_SIZE, Float32, Observation, RobotSpec, Weights, digest_of
 
 FILE = "actor.safetensors"
 KIND = "regrasp-actor-1"
@@ -81,6 +81,18 @@ class LearnedPolicy:
     def instructions(self) -> tuple[str, ...]:
         """All that it understands."""
         return self.perception.text.instructions
+
+    @property
+    def parts(self) -> dict[str, str]:
+        """What `digest` stands for, part -> digest or word, so that two ends of a link can name what differs."""
+        text, perception = self.perception.text, self.perception
+        return {
+            "encoder": perception.kind,
+            "text tower": text.source[:12],
+            "instructions": digest_of({"instructions": text.instructions})[:12],
+            "perception": perception.digest[:12],
+            "networks": digest_of(self.networks.to_dict())[:12],
+        }
 
     def seed(self, seed: int) -> None:
         """Restart the sampling of actions."""

@@ -21,7 +21,9 @@ from omegaconf import OmegaConf
 from commands import pretrain
 from commands.collect import collect
 from commands.evaluate import evaluate
+from policies.learner.learner_status import LearnerStatus
 from policies.perception.loading import load_perception
+from robot.fleet import host_name
 from trajectories.store import TrajectoryStore
 
 TINY = ("profile=tiny", "+reward.members=1")
@@ -71,6 +73,10 @@ def test_a_tiny_demo_leaves_a_report_with_everything_in_it(run_dir):
     assert all(cell["episodes"] == 2 for cell in result["cells"].values())
     status = json.loads((run_dir / "finetune_regrasp" / "actor.json").read_text())
     assert status["steps"] >= 160
+    with TrajectoryStore(run_dir / "finetune_regrasp" / "episodes", read_only=True) as store:
+        assert {info.metadata["actor"] for info in store.infos()} == {host_name()}
+    (actor,) = LearnerStatus.read(run_dir / "finetune_regrasp" / "learner.json").actors
+    assert (actor.name, actor.report.state, actor.steps) == (host_name(), "finished", status["steps"])
     assert "evaluating pretrained" in (run_dir / "finetune_regrasp" / "evaluations.log").read_text()
     assert (run_dir / "stages.json").exists()
 

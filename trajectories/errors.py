@@ -61,5 +61,9 @@ class LinkError(RegraspError):
     """The other process can't be reached, answered wrongly or refused."""
 
 
+class NameTakenError(LinkError):
+    """Another actor that lives has this name."""
+
+
 class MissingDependencyError(RegraspError):
     """A package, weight file or system library is not installed; the message says how to get it."""

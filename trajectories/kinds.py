@@ -29,6 +29,9 @@ FROM_HOME_KEY: Final = "from_home"
 end, "tried" and "undone": the probability of its direction's goal and of the other one}, or {"fault": why there is no
 such look}."""
 
+ACTOR_KEY: Final = "actor"
+"""In the metadata of an episode of fine-tuning: the name of the actor that ran it."""
+
 
 class _Described(Protocol):
     @property
@@ -50,6 +53,12 @@ def parent_of(episode: _Described) -> str | None:
     """The id of the episode that this one looks back at; None where there is none or nobody noted it."""
     parent = episode.metadata.get(PARENT_KEY)
     return parent if isinstance(parent, str) else None
+
+
+def actor_of(episode: _Described) -> str | None:
+    """The name of the actor that ran an episode; None where nobody noted one."""
+    name = episode.metadata.get(ACTOR_KEY)
+    return name if isinstance(name, str) and name else None
 
 
 def is_attempt(episode: _Described) -> bool:

@@ -1,7 +1,7 @@
-"""The web page of `regrasp watch`: a small HTTP server between browsers and a session's console.
+"""The web page of `regrasp watch`: a small HTTP server between browsers and a session's console, or a learner's file.
 
     GET /?token=TOKEN   the page; it loads nothing from elsewhere
-    GET /state          state, words and light as JSON; 200 also while no session is there
+    GET /state          state, words, light and the run's learner as JSON; 200 also while no session is there
     GET /frame/CAMERA   the newest frame as JPEG
     POST /say           {"word": "clear", "by": "Anna", "faults": ["kdqx3"]}
                         {"word": "not_done", "by": "Anna", "about": "last"}
@@ -18,10 +18,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from commands.watch.fleet import find_learner, light_of_learner, view_of
 from commands.watch.http_input import RefusedError, require_text, require_texts
 from commands.watch.page_server import Content, PageServer
-from robot.console.client import NoSessionError, find_session
-from robot.console.light import light_of
+from robot.console.client import NoSessionError, SeveralSessionsError, find_session
+from robot.console.light import Light, light_of
 from robot.console.state import ConsoleState
 from robot.link.tls import TlsFiles
 from trajectories.errors import LinkError
@@ -75,15 +76,23 @@ class WatchServer(PageServer):
             "run": str(self.run_dir),
             "session": None,
             "words": [],
+            "learner": None,
         }
+        learner, now_s = find_learner(self.run_dir), time.time()
+        if learner is not None:
+            seen["learner"] = view_of(learner, now_s)
         try:
             client = find_session(self.run_dir)
             raw = client.state()
             light = asdict(light_of(ConsoleState.from_dict(raw), time.time()))
             return {**seen, "session": raw, "words": client.words(), "light": light}
         except NoSessionError as error:
-            light = {"level": "grey", "title": "NO SESSION", "text": str(error), "advice": "", "word": ""}
+            light = asdict(
+                Light("grey", "NO SESSION", str(error)) if learner is None else light_of_learner(learner, now_s)
+            )
         except LinkError as error:
+            if learner is not None and isinstance(error, SeveralSessionsError):
+                return {**seen, "light": asdict(light_of_learner(learner, now_s))}
             light = {"level": "amber", "title": "NO ANSWER", "text": str(error), "advice": _NO_ANSWER, "word": ""}
         return {**seen, "light": light}
 

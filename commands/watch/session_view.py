@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from commands.watch.data_age import DataAge
 from robot.console.state import CameraView, ConsoleState, EpisodeView, LoopView, ServoView, joint_views
 from robot.control.faults import Fault, FaultLatch, reason_of
+from robot.fleet import ActorReport
 from robot.rollout.actor_status import ActorStatus
 from robot.rollout.persons_word import PersonsWord, SpokenOf
 from robot.rollout.recovery import Recovery
@@ -85,6 +86,20 @@ class SessionView:
     def on_status(self, status: ActorStatus) -> None:
         """Counts of the run; also while the session waits for its learner, as a sign of life."""
         self._status, self._heard_ns = status, time.monotonic_ns()
+
+    def report(self) -> ActorReport:
+        """What an actor tells its learner; may be called from any thread."""
+        status, standing = self._status, self._standing()
+        if status is None:
+            return ActorReport()
+        state, detail = str(status.state), status.detail
+        if asked := self._waiting_for():
+            state, detail = ("asks", asked) if status.state == "acting" else (state, asked)
+        if standing:
+            state, detail = ("holds" if state in ("acting", "asks") else state), reason_of(standing) or ""
+        return ActorReport(
+            state, detail, status.policy_version, status.weights_refused, status.outbox, dict(status.helps)
+        )
 
     def figures(self) -> dict[str, Any]:
         """Of the whole session, plain JSON types: station, freshness of the data, missed steps, recoveries."""

@@ -22,10 +22,11 @@ import torch
 from policies.agent.config import AgentConfig
 from policies.common.refused_writes import RefusedWrites, wait_for_room
 from policies.learner.divergence import require_finite
+from policies.learner.fleet import Fleet, actors_left, require_same_policy, with_counts
 from policies.learner.kept_data import KeptData
 from policies.learner.lag import seconds_an_update
 from policies.learner.learner_config import LearnerConfig
-from policies.learner.learner_status import LearnerStatus
+from policies.learner.learner_status import ActorView, LearnerStatus
 from policies.learner.online_trainer import OnlineTrainer
 from policies.learner.published_policies import PublishedPolicies
 from policies.learner.run_checkpoint import RunCheckpoint
@@ -41,9 +42,9 @@ from policies.replay.run_replay import RunReplay
 from policies.replay.shaping import Shaping
 from policies.replay.source_weights import SourceWeights
 from robot.control.calibration import CalibrationMark
+from robot.fleet import ActorIdentity, ActorReport
 from robot.interfaces import Receipt
 from trajectories.alignment import EpisodeSource
-from trajectories.errors import CheckpointError
 from trajectories.kinds import was_unsure
 from trajectories.store import TrajectoryStore
 from trajectories.types import DIRECTIONS, Episode, RobotSpec, Weights
@@ -55,7 +56,7 @@ _ADVICE = "Go on with a smaller +agent.critic_lr or +agent.actor_lr (3e-4) and f
 
 
 class Learner:
-    """Implements `robot.interfaces.LearnerEndpoint`.
+    """Implements `robot.fleet.FleetEndpoint`.
 
     Attributes:
         config: Settings.
@@ -66,6 +67,7 @@ class Learner:
         digest: Of the pre-trained policy.
         store: Every episode of the run.
         verdicts: What people said about them; `regrasp review` adds to it, too.
+        fleet: The actors.
         trainer: What learns.
     """
 
@@ -107,13 +109,13 @@ class Learner:
         """
         self.config, self.spec, self.folder = config, spec, RunFolder(run)
         policy = load_policy(pretrained, spec)
-        self.perception, self.digest = policy.perception, policy.digest
+        self.perception, self.digest, self._parts = policy.perception, policy.digest, policy.parts
         calibration = calibration or policy.calibration
         file = RunCheckpoint(
             self.folder.checkpoint, spec, self.perception, config.agent, config.freeze_encoder, calibration, device
         )
         self._published = PublishedPolicies(self.folder, self.perception, calibration, config.method)
-        self._put, self._told = threading.Lock(), threading.Event()
+        self._put, self.fleet = threading.Lock(), Fleet(actors_left(self.folder.status))
         self._writes, self._notify = RefusedWrites(notify), notify
         self.given_up: Callable[[], bool] = lambda: False
         self._incoming: deque[tuple[Episode, ReplayEpisode | None]] = deque()
@@ -139,15 +141,17 @@ class Learner:
 
     # -- what actors call --------------------------------------------------------------------------------------
 
-    def hello(self, spec: RobotSpec, policy_digest: str) -> int:
-        """See `LearnerEndpoint.hello`."""
-        self.spec.require_same(spec, "The actor")
-        if policy_digest != self.digest:
-            raise CheckpointError(
-                f"The actor starts from policy {policy_digest[:12]}, this run from {self.digest[:12]}: give both the "
-                "same pre-trained folder."
-            )
+    def hello(self, spec: RobotSpec, policy_digest: str, actor: ActorIdentity | None = None) -> int:
+        """See `FleetEndpoint.hello`."""
+        actor = actor or ActorIdentity()
+        self.spec.require_same(spec, f"The policy of actor {actor.name!r}")
+        require_same_policy(actor, policy_digest, self._parts, self.digest)
+        self.fleet.enter(actor)
         return self._published.version
+
+    def report(self, actor: str, report: ActorReport) -> None:
+        """See `FleetEndpoint.report`."""
+        self.fleet.hear(actor, report)
 
     def put_episode(self, episode: Episode) -> Receipt:
         """See `LearnerEndpoint.put_episode`. One that `was_unsure` is stored, but no more: its steps don't count.
@@ -181,14 +185,14 @@ class Learner:
         """See `LearnerEndpoint.weights`."""
         return self._published.newer_than(newer_than)
 
-    def may_act(self, timeout_s: float) -> bool:
-        """See `LearnerEndpoint.may_act`."""
-        return self.trainer.pace.wait_until_owed_at_most(self.config.max_lag, timeout_s)
+    def may_act(self, timeout_s: float, actor: str = "") -> bool:
+        """See `FleetEndpoint.may_act`."""
+        return self.trainer.pace.wait_for_turn(actor, self.config.max_lag, timeout_s)
 
-    def finished(self) -> bool:
-        """See `LearnerEndpoint.finished`."""
+    def finished(self, actor: str = "") -> bool:
+        """See `FleetEndpoint.finished`."""
         if self._all_in:
-            self._told.set()
+            self.fleet.tell_finished(actor)
         return self._all_in
 
     # -- learning ----------------------------------------------------------------------------------------------
@@ -203,11 +207,6 @@ class Learner:
         return self._all_in and self.owed == 0
 
     @property
-    def told_an_actor(self) -> bool:
-        """Whether an actor has asked since all steps are in."""
-        return self._told.is_set()
-
-    @property
     def _all_in(self) -> bool:
         return self.trainer.pace.steps >= self.config.steps
 
@@ -216,7 +215,15 @@ class Learner:
         """Where the run stands."""
         pace = self.trainer.pace
         success: dict[str, float] = {name: self._metrics.success(name) for name in DIRECTIONS}
-        return LearnerStatus(pace.steps, self._episodes, pace.updates, pace.owed, self._published.version, success)
+        return LearnerStatus(
+            pace.steps, self._episodes, pace.updates, pace.owed, self._published.version, success,
+            self.config.steps, self.config.max_lag, self._actors(),
+        )  # fmt: skip
+
+    def write_status(self) -> None:
+        """Leave `status` for the page and for the next start; a disk that refuses is left alone."""
+        with contextlib.suppress(OSError):
+            self.status.write(self.folder.status)
 
     def seconds_an_update(self) -> float:
         """Of one update on this machine, measured on a copy of the agent."""
@@ -270,6 +277,7 @@ class Learner:
         try:
             self._take_in()
             self.save()
+            self.write_status()
         finally:
             self._metrics.close()
             self.store.close()
@@ -296,7 +304,7 @@ class Learner:
             episode, encoded = self._incoming.popleft()
             if encoded is not None:
                 self._kept.add(episode, encoded)
-            self._metrics.write_episode(episode, encoded)
+            self._metrics.write_episode(episode, encoded, self._figures)
             arrived.add(episode.id)  # of which somebody may have spoken while it waited
         for id in sorted(arrived | self.verdicts.refresh()):
             self._relabel(id)
@@ -359,4 +367,11 @@ class Learner:
         require_finite(self.trainer.agent, self.trainer.updates, advice)
 
     def _log_losses(self, losses: dict[str, float]) -> None:
-        self._metrics.write_losses(losses, self.trainer.pace)
+        self._metrics.write_losses(losses, self.trainer.pace, self._figures())
+
+    def _actors(self) -> tuple[ActorView, ...]:
+        """Every actor that the run has had: what it told last, and what the store has of it."""
+        return with_counts(self.fleet.views(self._published.version), dict(self._metrics.actors))
+
+    def _figures(self) -> dict[str, float]:
+        return {key: value for one in self._actors() for key, value in one.figures().items()}

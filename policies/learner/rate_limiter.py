@@ -28,6 +28,8 @@ class UpdateRateLimiter:
             raise ConfigError(f"warmup_steps={warmup_steps} must not be negative.")
         self._warmup_steps, self._steps, self._updates = warmup_steps, steps, updates
         self._changed = threading.Condition()
+        self._waiting: dict[str, int] = {}  # who -> at how many updates due it may go
+        self._turns: set[str] = set()  # who may go whatever has come meanwhile
 
     @property
     def steps(self) -> int:
@@ -63,6 +65,11 @@ class UpdateRateLimiter:
         """Count an update."""
         with self._changed:
             self._updates += 1
+            owed = self._owed()
+            due = {who for who, most in self._waiting.items() if owed <= most}
+            self._turns |= due
+            for who in due:
+                del self._waiting[who]
             self._changed.notify_all()
 
     def wait_until_due(self, timeout_s: float) -> bool:
@@ -70,10 +77,29 @@ class UpdateRateLimiter:
         with self._changed:
             return self._changed.wait_for(lambda: self._owed() > 0, max(0.0, timeout_s))
 
-    def wait_until_owed_at_most(self, most: int, timeout_s: float) -> bool:
-        """Wait until at most `most` updates are due, `timeout_s` seconds at most; returns whether it is so."""
+    def wait_for_turn(self, who: str, most: int, timeout_s: float) -> bool:
+        """Wait until at most `most` updates are due, or were so at some moment since `who` asked first.
+
+        Of several who wait each goes once whenever that comes about, also one that is between two calls just then and
+        comes back when the others' steps have already put the learner behind again. A turn keeps nobody waiting, so
+        whoever never comes back for it blocks nobody.
+
+        Args:
+            who: Asks.
+            most: Updates due.
+            timeout_s: That this call takes at most.
+
+        Returns:
+            Whether `who` may go. If not, it is remembered as waiting.
+        """
         with self._changed:
-            return self._changed.wait_for(lambda: self._owed() <= most, max(0.0, timeout_s))
+            if who not in self._turns and self._owed() > most:
+                self._waiting[who] = most
+            may = self._changed.wait_for(lambda: who in self._turns or self._owed() <= most, max(0.0, timeout_s))
+            if may:
+                self._waiting.pop(who, None)
+                self._turns.discard(who)
+            return may
 
     def _owed(self) -> int:
         return max(0, self._steps - self._warmup_steps - self._updates)

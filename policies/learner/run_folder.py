@@ -6,6 +6,7 @@ replay/                 the replay's content, so that a restart needs not encode
 published.json          newest published version, so that versions never repeat after a kill
 snapshots/step_<n>/     policy folders along the run, each with snapshot.json
 metrics/                metrics.jsonl and TensorBoard files
+learner.json            where the run stands and what every actor told last, for `regrasp watch` and the next start
 conditions.json         what the run learns with, with its digest; changes that a person accepted, too
 """
 
@@ -24,6 +25,7 @@ PUBLISHED = "published.json"
 SNAPSHOTS = "snapshots"
 SNAPSHOT_FILE = "snapshot.json"
 METRICS = "metrics"
+STATUS = "learner.json"
 CONDITIONS = "conditions.json"
 
 
@@ -38,6 +40,7 @@ class RunFolder:
         self.checkpoint = self.path / CHECKPOINT
         self.replay = self.path / REPLAY
         self.metrics = self.path / METRICS
+        self.status = self.path / STATUS
 
     def snapshot(self, steps: int) -> Path:
         """Folder of the policy after `steps` environment steps."""

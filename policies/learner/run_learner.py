@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from robot.signals import ENDINGS, on_signals, set_from_handler
 logger = logging.getLogger(__name__)
 _UPDATES_A_TURN = 8
 _WAIT_S = 0.5
+_STATUS_EVERY_S = 1.0
 
 
 def run_learner(
@@ -42,8 +44,8 @@ def run_learner(
         say: Told in words whether the learner keeps up with the robot, at the start and while it runs.
         on_ready: Told the address once actors can connect.
         linger_s: How long actors can still ask after the end.
-        actor_s: How long it waits at the end for the first actor that asks: one that is just starting would else wait
-            for a learner that is gone.
+        actor_s: How long it waits at the end until every actor that lives has asked, the first one included: one that
+            is just starting, or ends a long episode, would else wait for a learner that is gone.
         stop: Ends the run once set, like a signal.
 
     Returns:
@@ -62,21 +64,36 @@ def run_learner(
             with LinkServer(learner, address, tls) as server:
                 if on_ready is not None:
                     on_ready(server.address)
+                written, budget = -math.inf, _UPDATES_A_TURN
                 while not stop.is_set() and not learner.complete:
                     started = time.monotonic()
-                    done = learner.train(_UPDATES_A_TURN)
-                    lag.look(learner.owed, done, time.monotonic() - started)
+                    done = learner.train(budget)
+                    seconds = time.monotonic() - started
+                    lag.look(learner.owed, done, seconds)
                     if done == 0:
                         learner.wait(_WAIT_S)
+                    else:  # slow updates are few, so that who looks at the status sees that the learner lives
+                        budget = max(1, min(_UPDATES_A_TURN, int(_STATUS_EVERY_S * done / seconds)))
                     tell(learner.status)
+                    written = _write_status(learner, written)
                 complete = learner.complete
                 tell(learner.status)
+                learner.write_status()
                 if complete:
-                    _linger(actor_s, stop, lambda: learner.told_an_actor)
+                    _linger(actor_s, stop, lambda: learner.fleet.told_all)
                     _linger(linger_s, stop)
         finally:
             learner.close()
     return complete
+
+
+def _write_status(learner: Learner, written: float) -> float:
+    """Leave the status in its file, once a second; returns when that was last, s."""
+    now = time.monotonic()
+    if now - written < _STATUS_EVERY_S:
+        return written
+    learner.write_status()
+    return now
 
 
 def _linger(seconds: float, stop: threading.Event, over: Callable[[], bool] = lambda: False) -> None:

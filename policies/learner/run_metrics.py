@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from policies.learner.metrics import MetricsLog
 from policies.learner.rate_limiter import UpdateRateLimiter
 from policies.replay.dataset import ReplayEpisode
-from trajectories.kinds import referee_of, was_unsure
-from trajectories.manifest import EpisodeInfo
+from trajectories.kinds import actor_of, referee_of, was_unsure
+from trajectories.manifest import EpisodeInfo, describe
 from trajectories.types import DIRECTIONS, Direction, Episode, Float32, Outcome
 
 WINDOW = 20
@@ -71,12 +72,49 @@ class TrainingRecord:
         return judged.count("success") / len(judged) if judged else math.nan
 
 
+class ActorCounts:
+    """What came of one actor.
+
+    Attributes:
+        steps: Environment steps, those of episodes that `was_unsure` left out.
+        episodes: How many came.
+        unsure: How many of them `was_unsure`.
+        record: Success in its training stream.
+    """
+
+    def __init__(self) -> None:
+        self.steps = self.episodes = self.unsure = 0
+        self.record = TrainingRecord()
+
+    def count(self, info: EpisodeInfo) -> None:
+        """Count an episode with the outcome that counts now."""
+        unsure = was_unsure(info)
+        self.record.count(info.id, info.direction, info.outcome)
+        self.steps += 0 if unsure else info.length
+        self.unsure += unsure
+        self.episodes += 1
+
+    def correct(self, info: EpisodeInfo, outcome: Outcome, *, late: bool) -> None:
+        """Let another outcome of an episode count, see `RunMetrics.write_verdict`."""
+        if late:
+            self.steps += info.length
+            self.unsure -= 1
+            self.record.count(info.id, info.direction, outcome)
+        self.record.correct(info.id, info.direction, outcome)
+
+    def success(self) -> dict[str, float | None]:
+        """Direction -> success rate of the newest judged episodes; None without any."""
+        rates = {name: self.record.rate(name) for name in DIRECTIONS}
+        return {name: None if math.isnan(rate) else rate for name, rate in rates.items()}
+
+
 class RunMetrics:
     """The metrics of a run over all its starts; one thread writes.
 
     Attributes:
         steps: Environment steps of the episodes that were counted, those that `was_unsure` left out.
         episodes: How many these are.
+        actors: Name -> what came of it; episodes of before actors had names are in no actor's counts.
     """
 
     def __init__(self, folder: Path, progress: Mapping[str, Any]) -> None:
@@ -87,6 +125,7 @@ class RunMetrics:
             progress: Of the checkpoint: "updates" and "wall_s" of all starts before; empty for a new run.
         """
         self.steps = self.episodes = 0
+        self.actors: dict[str, ActorCounts] = {}
         self._record, self._log = TrainingRecord(), MetricsLog(folder)
         self._before, self._started = float(progress.get("wall_s", 0.0)), time.monotonic()
         self._rate_from = (int(progress.get("updates", 0)), self._started)
@@ -105,13 +144,27 @@ class RunMetrics:
         self._record.count(info.id, info.direction, info.outcome)
         self.steps += 0 if was_unsure(info) else info.length
         self.episodes += 1
+        if name := actor_of(info):
+            self.actors.setdefault(name, ActorCounts()).count(info)
 
-    def write_episode(self, episode: Episode, encoded: ReplayEpisode | None) -> None:
-        """Count an episode that has just come, and write about it; `encoded` is None where it `was_unsure`."""
+    def write_episode(
+        self, episode: Episode, encoded: ReplayEpisode | None, figures: Callable[[], dict[str, float]] = dict
+    ) -> None:
+        """Count an episode that has just come, and write about it; `encoded` is None where it `was_unsure`.
+
+        Args:
+            episode: As the actor sent it.
+            encoded: As replay takes it.
+            figures: Of all actors, asked for once it is counted.
+        """
         self.steps += 0 if encoded is None else len(episode)
         self.episodes += 1
         rewards = None if encoded is None else encoded.rewards
-        self._log.write(self.steps, self.wall_s, self._record.add(episode, rewards))
+        entry = self._record.add(episode, rewards)
+        if name := actor_of(episode):
+            self.actors.setdefault(name, ActorCounts()).count(describe(episode))
+            entry["episode/actor"] = name
+        self._log.write(self.steps, self.wall_s, {**entry, **figures()})
 
     def write_verdict(self, info: EpisodeInfo, outcome: Outcome, *, late: bool = False) -> None:
         """Let a person's word count in the success of the training stream, and write about it.
@@ -124,16 +177,20 @@ class RunMetrics:
         if late:
             self.steps += info.length
             self._record.count(info.id, info.direction, outcome)
+        if (name := actor_of(info)) in self.actors:
+            self.actors[name].correct(info, outcome, late=late)
         entry: dict[str, float | str] = {"verdict/episode": info.id, "verdict/outcome": outcome}
         entry |= {"verdict/judged": info.outcome, **self._record.correct(info.id, info.direction, outcome)}
         self._log.write(self.steps, self.wall_s, entry)
 
-    def write_losses(self, losses: dict[str, float], pace: UpdateRateLimiter) -> None:
-        """Write the newest losses, updates due, and updates a second since the last call."""
+    def write_losses(
+        self, losses: dict[str, float], pace: UpdateRateLimiter, figures: Mapping[str, float] = MappingProxyType({})
+    ) -> None:
+        """Write the newest losses, updates due, updates a second since the last call, and figures of all actors."""
         updates, now = pace.updates, time.monotonic()
         before, since = self._rate_from
         rates = {"updates_per_s": (updates - before) / max(now - since, 1e-9), "owed": float(pace.owed)}
-        self._log.write(pace.trained_steps, self.wall_s, {**losses, **rates})
+        self._log.write(pace.trained_steps, self.wall_s, {**losses, **rates, **figures})
         self._rate_from = (updates, now)
 
     def flush(self) -> None:

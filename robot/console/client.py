@@ -29,22 +29,30 @@ class NoSessionError(LinkError):
     """No session listens there (yet)."""
 
 
+class SeveralSessionsError(LinkError):
+    """Several sessions of a run listen on this computer; the message names their folders."""
+
+
 def find_session(run_dir: Path) -> ConsoleClient:
-    """The session of a run, which listens in the run's folder or in one of the folders in it (`finetune_...`).
+    """The session of a run, which listens in its folder, in one in it (`finetune_...`), or in an actor's in that.
 
     Raises:
         NoSessionError: When there is none.
-        LinkError: When there are several.
+        SeveralSessionsError: When there are several.
     """
     run_dir = Path(run_dir)
-    clients = [ConsoleClient(p) for p in (console_path(run_dir), *sorted(run_dir.glob(f"*/{CONSOLE_FILE}")))]
+    clients = [ConsoleClient(p) for p in (console_path(run_dir), *_below(run_dir))]
     if len(clients) == 1 or clients[0].listens():
         return clients[0]
     found = [client for client in clients[1:] if client.listens()]
     if len(found) > 1:
         folders = ", ".join(f"run_dir={client.path.parent}" for client in found)
-        raise LinkError(f"Several sessions of {run_dir} run on this computer; name one of them: {folders}.")
+        raise SeveralSessionsError(f"Several sessions of {run_dir} run on this computer; name one of them: {folders}.")
     return found[0] if found else clients[0]
+
+
+def _below(run_dir: Path) -> list[Path]:
+    return sorted(path for pattern in ("*", "*/actor_*") for path in run_dir.glob(f"{pattern}/{CONSOLE_FILE}"))
 
 
 class ConsoleClient:

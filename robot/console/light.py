@@ -22,7 +22,8 @@ class Light:
     """The safety state.
 
     Attributes:
-        level: Green: all is well. Amber: a person is needed or should look. Red: the arm takes no commands.
+        level: Green: all is well. Amber: a person is needed or should look. Red: the arm takes no commands. Grey:
+            nobody is there.
         title: In big letters.
         text: What is the case.
         advice: What to do, or empty.
@@ -30,7 +31,7 @@ class Light:
         faults: Ids that the word "clear" names here.
     """
 
-    level: Literal["green", "amber", "red"]
+    level: Literal["green", "amber", "red", "grey"]
     title: str
     text: str
     advice: str = ""

@@ -6,18 +6,20 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import TypeVar
 
 import grpc
 
+from robot.fleet import REPORT_EVERY_S, ActorIdentity, ActorReport
 from robot.interfaces import Receipt
 from robot.link import protocol
 from robot.link.codec import decode_weights, encode_episode
 from robot.link.errors import HelloNeeded
 from robot.link.patience import Patience, Persistence, typed_error
 from robot.link.tls import TlsFiles, channel_credentials, split_address
-from trajectories.errors import ConfigError, LinkError
+from trajectories.errors import ConfigError, LinkError, NameTakenError
 from trajectories.types import Episode, RobotSpec, Weights
 from trajectories.verdicts import Verdict
 
@@ -25,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _HELLOS = 3
+_REPORT_S = 2.0
 
 
 class LearnerClient:
@@ -32,9 +35,15 @@ class LearnerClient:
 
     All calls are safe to repeat: the learner stores an episode's id once. Typed errors of the endpoint
     (`SpecMismatchError`, `CheckpointError`, `StoreError` ...) are raised here again. A learner that was
-    restarted is asked hello again before anything else, so a wrong one is refused then, too.
+    restarted is asked hello again before anything else, so a wrong one is refused then, too. From the first hello to
+    `close` a thread of its own tells the learner every `REPORT_EVERY_S` that this actor lives, and how it is; nobody
+    waits for that.
 
     Use it from one thread; `interrupt` may be set from any thread or signal handler.
+
+    Attributes:
+        address: Of the learner.
+        report: How the actor is now; called from the thread that tells the learner. Set it before the first hello.
     """
 
     def __init__(
@@ -44,6 +53,7 @@ class LearnerClient:
         patience: Patience | None = None,
         notify: Callable[[str], None] = logger.warning,
         interrupt: threading.Event | None = None,
+        identity: ActorIdentity | None = None,
     ) -> None:
         """Prepare the connection; nothing is sent before `hello`.
 
@@ -54,6 +64,7 @@ class LearnerClient:
             patience: Time-outs.
             notify: Gets a line when the learner goes away, now and then while it is, and when it is back.
             interrupt: Once set, calls are tried once and no longer repeated.
+            identity: Who this is; None is called like this computer.
 
         Raises:
             ConfigError: When the address is not valid, or `tls` is broken.
@@ -64,6 +75,9 @@ class LearnerClient:
         self.address = address
         self._patience = patience or Patience()
         self._interrupt = interrupt or threading.Event()
+        self._identity = identity or ActorIdentity()
+        self.report: Callable[[], ActorReport] = ActorReport
+        self._closing, self._reporter = threading.Event(), threading.Thread(target=self._tell, name="link", daemon=True)
         self._persistence = Persistence(address, self._patience, notify, self._interrupt)
         self._introduction: bytes | None = None
         self._session: str | None = None
@@ -72,6 +86,7 @@ class LearnerClient:
         self._put_verdict = self._channel.unary_unary(protocol.method(protocol.PUT_VERDICT))
         self._get_weights = self._channel.unary_stream(protocol.method(protocol.WEIGHTS))
         self._ask_may_act = self._channel.unary_unary(protocol.method(protocol.MAY_ACT))
+        self._put_report = self._channel.unary_unary(protocol.method(protocol.REPORT))
         self._ask_finished = self._channel.unary_unary(protocol.method(protocol.FINISHED))
 
     def hello(self, spec: RobotSpec, policy_digest: str) -> int:
@@ -79,11 +94,16 @@ class LearnerClient:
 
         Raises:
             SpecMismatchError, CheckpointError: When the two sides don't belong together.
+            NameTakenError: When another actor has the name for longer than `Patience.name_s`.
             LinkError: When the learner stays away longer than `Patience.away_s`.
         """
-        self._introduction = protocol.to_json({"spec": spec.to_dict(), "policy_digest": policy_digest})
+        who = self._identity.to_dict()
+        self._introduction = protocol.to_json({"spec": spec.to_dict(), "policy_digest": policy_digest, "actor": who})
         self._session = None
-        return self._persistence.until_answered(self._introduce, "saying hello")
+        version = self._persistence.until_answered(self._introduce, "saying hello")
+        if not self._reporter.is_alive():
+            self._reporter.start()
+        return version
 
     def put_episode(self, episode: Episode) -> Receipt:
         """See `LearnerEndpoint.put_episode`; returns once the learner has the episode on its disk.
@@ -162,7 +182,10 @@ class LearnerClient:
         return self._ask(attempt, "asking whether the run is finished")
 
     def close(self) -> None:
-        """Close the connection."""
+        """Tell the learner a last time how this actor is, and close the connection."""
+        self._closing.set()
+        if self._reporter.is_alive():
+            self._reporter.join()
         self._channel.close()
 
     def __enter__(self) -> LearnerClient:
@@ -177,9 +200,28 @@ class LearnerClient:
 
     def _introduce(self) -> int:
         """Say hello and keep the session that the server answers with."""
-        answer = self._hello(self._introduction, self._patience.call_s)
-        version, self._session = protocol.from_json(answer, version=int, session=str)
-        return int(version)
+        end = time.monotonic() + self._patience.name_s
+        while True:
+            try:
+                answer = self._hello(self._introduction, self._patience.call_s)
+            except grpc.RpcError as error:
+                taken = isinstance(typed_error(error), NameTakenError)
+                if not taken or time.monotonic() >= end or self._interrupt.wait(min(1.0, self._patience.name_s)):
+                    raise
+                continue
+            version, self._session = protocol.from_json(answer, version=int, session=str)
+            return int(version)
+
+    def _tell(self) -> None:
+        """Report until `close`, and once more then; what doesn't arrive is told anew a moment later."""
+        last = False
+        while True:
+            message = protocol.to_json({"report": self.report().to_dict()})
+            with suppress(grpc.RpcError):
+                self._put_report(message, _REPORT_S, self._metadata())
+            if last:
+                return
+            last = self._closing.wait(REPORT_EVERY_S)
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         return ((protocol.SESSION_KEY, self._session or ""),)

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import grpc
 
+from robot.fleet import ALIVE_S
 from robot.link.errors import from_wire
 from robot.link.protocol import ERROR_KEY
 from trajectories.errors import LinkError, RegraspError
@@ -39,6 +40,7 @@ class Patience:
         away_s: How long the learner may be away (restarting) before the client gives up.
         first_back_off_s: Pause before the second attempt; it doubles from attempt to attempt.
         longest_back_off_s: Upper end of that doubling.
+        name_s: How long hello is repeated while another actor has the name; longer than a killed one keeps it.
     """
 
     call_s: float = 15.0
@@ -46,6 +48,7 @@ class Patience:
     away_s: float = 600.0
     first_back_off_s: float = 0.1
     longest_back_off_s: float = 2.0
+    name_s: float = 2 * ALIVE_S
 
     def __post_init__(self) -> None:
         """Refuse what would never end or never try.

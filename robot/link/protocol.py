@@ -10,7 +10,7 @@ from trajectories.errors import LinkError
 
 SERVICE = "regrasp.link.v1.Learner"
 HELLO, PUT_EPISODE, WEIGHTS, MAY_ACT, FINISHED = "Hello", "PutEpisode", "Weights", "MayAct", "Finished"
-PUT_VERDICT = "PutVerdict"
+PUT_VERDICT, REPORT = "PutVerdict", "Report"
 
 CHUNK_BYTES = 1 << 20
 """Size of a piece of a stream; gRPC refuses single messages over `MAX_PIECE_BYTES`."""
@@ -21,7 +21,7 @@ MAX_WAIT_S = 2.0
 """Longest single wait inside `may_act` on the server; the client asks again for longer ones."""
 SESSION_KEY = "regrasp-session"
 """Call metadata: what the server answered to hello. It shows that this server process knows this client's
-spec and policy; it is no secret and protects nothing (the certificates of both ends do)."""
+name, spec and policy; it is no secret and protects nothing (the certificates of both ends do)."""
 ERROR_KEY = "regrasp-error-bin"
 """Trailing metadata: the error of `robot.link.errors` as JSON."""
 

@@ -6,11 +6,11 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import grpc
 
-from robot.interfaces import LearnerEndpoint
+from robot.fleet import ActorIdentity, ActorReport, FleetEndpoint
 from robot.link import protocol
 from robot.link.codec import decode_episode, encode_weights
 from robot.link.errors import HelloNeeded, to_wire
@@ -23,20 +23,29 @@ from trajectories.verdicts import Verdict
 logger = logging.getLogger(__name__)
 
 Answer = Callable[[Any, grpc.ServicerContext], Any]
-_THREADS = 8
+_THREADS = 48
+"""A call that waits takes one until it ends, that of an arm whose cable was pulled for half a minute."""
+
+
+class _Session(NamedTuple):
+    """Whom the endpoint accepted."""
+
+    actor: ActorIdentity
+    spec: RobotSpec
 
 
 class LinkServer(Serving):
     """Offers `endpoint` at `address` from `start` until `stop`.
 
     The endpoint is called from several threads; `put_episode` and `put_verdict` from one at a time, so that a repeated
-    upload of the same episode never runs beside the first. A message that is malformed, oversized or from a client
-    that was not accepted by `hello` is refused with an error at the client and changes nothing here.
+    upload of the same episode never runs beside the first. They begin when a message has come whole: an actor whose
+    network is slow keeps nobody waiting. A message that is malformed, oversized or from a client that was not accepted
+    by `hello` is refused with an error at the client and changes nothing here.
     """
 
     grace_s = 5.0
 
-    def __init__(self, endpoint: LearnerEndpoint, address: str, tls: TlsFiles) -> None:
+    def __init__(self, endpoint: FleetEndpoint, address: str, tls: TlsFiles) -> None:
         """Bind `address`, "host:port"; port 0 takes a free one (see the attribute `address`).
 
         Only clients with a certificate of the authority in `tls` get an answer.
@@ -47,9 +56,8 @@ class LinkServer(Serving):
         """
         split_address(address)
         self._endpoint = endpoint
-        self._session = uuid.uuid4().hex
-        self._spec: RobotSpec | None = None  # the one that the endpoint accepted
-        self._puts = threading.Lock()
+        self._sessions: dict[str, _Session] = {}  # by what hello answered; the newest of every actor
+        self._entering, self._puts = threading.Lock(), threading.Lock()
         super().__init__(
             self._handlers(),
             address,
@@ -73,23 +81,34 @@ class LinkServer(Serving):
                 protocol.PUT_VERDICT: grpc.unary_unary_rpc_method_handler(guarded(self._put_verdict)),
                 protocol.WEIGHTS: grpc.unary_stream_rpc_method_handler(_guarded_stream(self._weights)),
                 protocol.MAY_ACT: grpc.unary_unary_rpc_method_handler(guarded(self._may_act)),
+                protocol.REPORT: grpc.unary_unary_rpc_method_handler(guarded(self._report)),
                 protocol.FINISHED: grpc.unary_unary_rpc_method_handler(guarded(self._finished)),
             },
         )
 
     def _hello(self, request: bytes, context: grpc.ServicerContext) -> bytes:
-        raw, digest = protocol.from_json(request, spec=dict, policy_digest=str)
+        raw, digest, who = protocol.from_json(request, spec=dict, policy_digest=str, actor=dict)
+        actor = ActorIdentity.from_dict(who)
         try:
             spec = RobotSpec.from_dict(raw)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise LinkError(f"refused a hello: its robot specification is incomplete ({error!r})") from error
-        version = self._endpoint.hello(spec, digest)
-        self._spec = spec
-        logger.info("actor at %s accepted", context.peer())
-        return protocol.to_json({"version": version, "session": self._session})
+        session = uuid.uuid4().hex
+        with self._entering:
+            version = self._endpoint.hello(spec, digest, actor)
+            others = {key: one for key, one in self._sessions.items() if one.actor.name != actor.name}
+            self._sessions = {**others, session: _Session(actor, spec)}
+        logger.info("actor %s at %s accepted", actor.name, context.peer())
+        return protocol.to_json({"version": version, "session": session})
+
+    def _report(self, request: bytes, context: grpc.ServicerContext) -> bytes:
+        name = self._require_session(context).actor.name
+        (raw,) = protocol.from_json(request, report=dict)
+        self._endpoint.report(name, ActorReport.from_dict(raw))
+        return protocol.to_json({})
 
     def _put_episode(self, pieces: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
-        spec = self._require_session(context)
+        spec = self._require_session(context).spec
         episode = decode_episode(protocol.join(pieces), spec)
         with self._puts:
             receipt = self._endpoint.put_episode(episode)
@@ -110,21 +129,21 @@ class LinkServer(Serving):
         return iter(()) if weights is None else protocol.split(encode_weights(weights))
 
     def _may_act(self, request: bytes, context: grpc.ServicerContext) -> bytes:
-        self._require_session(context)
+        name = self._require_session(context).actor.name
         (timeout_s,) = protocol.from_json(request, timeout_s=(int, float))
         wait_s = min(max(float(timeout_s), 0.0), protocol.MAX_WAIT_S)
-        return protocol.to_json({"may_act": bool(self._endpoint.may_act(wait_s))})
+        return protocol.to_json({"may_act": bool(self._endpoint.may_act(wait_s, name))})
 
     def _finished(self, request: bytes, context: grpc.ServicerContext) -> bytes:
-        self._require_session(context)
-        return protocol.to_json({"finished": bool(self._endpoint.finished())})
+        name = self._require_session(context).actor.name
+        return protocol.to_json({"finished": bool(self._endpoint.finished(name))})
 
-    def _require_session(self, context: grpc.ServicerContext) -> RobotSpec:
-        """The specification that this server process and the calling client agreed on."""
-        sent = dict(context.invocation_metadata()).get(protocol.SESSION_KEY)
-        if sent != self._session or self._spec is None:
+    def _require_session(self, context: grpc.ServicerContext) -> _Session:
+        """Whom this server process and the calling client agreed on."""
+        session = self._sessions.get(str(dict(context.invocation_metadata()).get(protocol.SESSION_KEY)))
+        if session is None:
             raise HelloNeeded("this learner has not checked this actor's robot specification: say hello first")
-        return self._spec
+        return session
 
 
 def guarded(answer: Answer) -> Answer:

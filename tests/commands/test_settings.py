@@ -209,7 +209,7 @@ def test_texts_name_only_settings_that_there_are():
 def _is_module(key):
     """Whether a dotted word is a file, a module, or something in one."""
     path, inside = (ROOT / name.replace(".", "/") for name in (key, key.rpartition(".")[0]))
-    file = key.rpartition(".")[2] in ("json", "safetensors", "html", "pem", "example")
+    file = key.rpartition(".")[2] in ("json", "safetensors", "html", "pem", "example", "log")
     return file or any(one.exists() or one.with_suffix(".py").exists() for one in (path, inside))
 
 

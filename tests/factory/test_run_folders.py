@@ -3,8 +3,15 @@
 import pytest
 from hydra import compose, initialize_config_module
 
-from factory.run_folders import evaluation_place, find_policy, pretrained_folder, start_of
-from trajectories.errors import CheckpointError
+from factory.run_folders import (
+    actor_folder,
+    evaluation_place,
+    find_policy,
+    finetune_folder,
+    pretrained_folder,
+    start_of,
+)
+from trajectories.errors import CheckpointError, ConfigError
 
 
 def settings(*overrides):
@@ -33,3 +40,13 @@ def test_policies_of_other_runs_never_share_a_place(tmp_path):
     places = {evaluation_place(tmp_path / "c", policy) for policy in (one, two)}
     assert len(places) == 2
     assert all(place.startswith("other/step_10_") for place in places)
+
+
+def test_actors_with_names_have_folders_of_their_own_in_that_of_their_run(tmp_path):
+    run = tmp_path / "finetune_regrasp"
+    assert actor_folder(settings(f"run_dir={tmp_path}")) == run
+    left, right = (settings(f"run_dir={tmp_path}", f"actor.name={name}") for name in ("left", "right"))
+    assert (actor_folder(left), actor_folder(right)) == (run / "actor_left", run / "actor_right")
+    assert finetune_folder(left) == finetune_folder(right) == run
+    with pytest.raises(ConfigError, match=r"actor\.name='\.\./up'"):
+        actor_folder(settings("actor.name=../up"))

@@ -19,7 +19,7 @@ class DurableEndpoint:
     def __init__(self, store):
         self._store = store
 
-    def hello(self, spec, policy_digest):
+    def hello(self, spec, policy_digest, actor=None):
         self._store.spec.require_same(spec, "the actor")
         if policy_digest != POLICY:
             raise CheckpointError("another policy")
@@ -34,10 +34,13 @@ class DurableEndpoint:
         version = len(self._store) // 3
         return make_policy_weights(version) if version > newer_than else None
 
-    def may_act(self, timeout_s):
+    def report(self, actor, report):
+        pass
+
+    def may_act(self, timeout_s, actor=""):
         return True
 
-    def finished(self):
+    def finished(self, actor=""):
         return False
 
 

@@ -64,12 +64,14 @@ class MemoryEndpoint:
         self.allowed.set()
         self.failure: Exception | None = None
         self.hellos = 0
+        self.actors, self.reports = [], []
 
-    def hello(self, spec, policy_digest):
+    def hello(self, spec, policy_digest, actor=None):
         SPEC.require_same(spec, "the actor")
         if policy_digest != POLICY:
             raise CheckpointError(f"the actor's policy is {policy_digest}, expected {POLICY}")
         self.hellos += 1
+        self.actors.append(actor)
         return self.newest.version if self.newest else 0
 
     def put_episode(self, episode):
@@ -87,10 +89,13 @@ class MemoryEndpoint:
     def weights(self, newer_than):
         return self.newest if self.newest and self.newest.version > newer_than else None
 
-    def may_act(self, timeout_s):
+    def report(self, actor, report):
+        self.reports.append((actor, report))
+
+    def may_act(self, timeout_s, actor=""):
         return self.allowed.wait(timeout_s)
 
-    def finished(self):
+    def finished(self, actor=""):
         return len(self.episodes) >= self.goal
 
 

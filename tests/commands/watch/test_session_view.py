@@ -20,6 +20,7 @@ from robot.console.light import SILENT_S, WARM_C, light_of
 from robot.console.state import ConsoleState
 from robot.console.wire import console_path
 from robot.control.faults import FaultLatch
+from robot.fleet import ActorReport
 from robot.rollout.actor_status import ActorStatus
 from robot.rollout.recovering_session import RecoveringSession
 from robot.rollout.recovery import Recovery
@@ -216,6 +217,21 @@ def test_a_session_that_waits_for_its_learner_lives_and_says_that_nobody_acts():
         state = ConsoleState.from_dict(view.state())
         assert state.updated_s > first + 0.05
         assert light_of(state, time.time()).text == "Nobody acts."
+
+
+def test_an_actor_tells_its_learner_what_stands_and_what_it_asks_for():
+    with open_station(settings(), lambda line: None) as station:
+        view = view_of(station, threading.Event())
+        assert view.report() == ActorReport("starting")
+        view.on_status(ActorStatus("run", "acting", outbox=1, helps={"lost": 2}, policy_version=3, weights_refused=1))
+        assert view.report() == ActorReport("acting", "", 3, 1, 1, {"lost": 2})
+        station.operator.waiting_for = "Put the cube back, then say ready."
+        assert (view.report().state, view.report().detail) == ("asks", "Put the cube back, then say ready.")
+        view.words["hold"]("Anna")
+        held = view.report()
+        assert (held.state, "Anna said hold" in held.detail) == ("holds", True)
+        view.on_status(ActorStatus("run", "stopped"))
+        assert view.report().state == "stopped"
 
 
 def test_a_robot_of_a_package_outside_may_report_less():

@@ -156,10 +156,10 @@ def test_pace_counts(steps, updates, owed, trained):
     pace = UpdateRateLimiter(40, steps=steps, updates=updates)
     assert (pace.owed, pace.trained_steps) == (owed, trained)
     assert pace.wait_until_due(0.0) == (owed > 0)
-    assert pace.wait_until_owed_at_most(owed, 0.0)
+    assert pace.wait_for_turn("a", owed, 0.0)
     pace.add_steps(50 - steps if steps < 40 else 1)
     assert pace.wait_until_due(0.0)
-    assert not pace.wait_until_owed_at_most(pace.owed - 1, 0.0)
+    assert not pace.wait_for_turn("a", pace.owed - 1, 0.0)
     pace.add_update()
     assert pace.updates == updates + 1
     assert pace.owed == max(0, pace.steps - 40 - pace.updates)

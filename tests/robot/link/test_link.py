@@ -233,7 +233,7 @@ def test_a_restarted_learner_of_another_run_is_refused(endpoint, pair):
         client.hello(SPEC, POLICY)
 
     class Other(MemoryEndpoint):
-        def hello(self, spec, policy_digest):
+        def hello(self, spec, policy_digest, actor=None):
             raise CheckpointError("another run")
 
     other = Other()
@@ -266,7 +266,7 @@ def test_a_server_that_hangs_runs_into_the_deadline(endpoint, pair):
     release = threading.Event()
 
     class Hanging(MemoryEndpoint):
-        def finished(self):
+        def finished(self, actor=""):
             return release.wait(20)
 
     short = Patience(call_s=0.2, transfer_s=1, away_s=0.1, first_back_off_s=0.05, longest_back_off_s=0.1)

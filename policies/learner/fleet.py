@@ -1,0 +1,139 @@
+"""`Fleet`: which actors a learner has, whether they live, and what they told last."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from policies.learner.learner_status import ActorView, LearnerStatus
+from policies.learner.run_metrics import ActorCounts
+from robot.fleet import ALIVE_S, ActorIdentity, ActorReport
+from trajectories.errors import CheckpointError, NameTakenError
+
+logger = logging.getLogger(__name__)
+_ENDED = ("stopped", "finished", "failed")
+"""States after which an actor says nothing more."""
+
+
+class Fleet:
+    """Every actor that the run has had, by name. Any thread may call any method."""
+
+    def __init__(self, left: Iterable[ActorView] = (), clock: Callable[[], float] = time.time) -> None:
+        """Go on with what an earlier start of the learner knew.
+
+        Args:
+            left: From its status file; nobody of them counts as living until it is heard.
+            clock: Unix time, s.
+        """
+        self._clock, self._lock = clock, threading.Lock()
+        self._views = {one.name: replace(one, alive=False, behind=0) for one in left}
+        self._starts: dict[str, str] = {}  # name -> the process that has it
+        self._told: set[str] = set()
+
+    def enter(self, actor: ActorIdentity) -> None:
+        """Let an actor have its name.
+
+        Raises:
+            NameTakenError: Another process that lives has it.
+        """
+        with self._lock:
+            holder = self._starts.get(actor.name)
+            if holder not in (None, actor.start) and self._lives(actor.name):
+                quiet = self._clock() - self._views[actor.name].heard_s
+                raise NameTakenError(
+                    f"This learner has an actor called {actor.name!r} already, which was heard {quiet:.0f} s ago. Two "
+                    "arms need two names: start one of them with actor.name=NAME. Was that the same arm, end the "
+                    "process that still runs there."
+                )
+            self._starts[actor.name] = actor.start
+            self._told.discard(actor.name)
+            before = self._views.get(actor.name, ActorView(actor.name))
+            report = replace(before.report, state="starting", detail="")
+            self._views[actor.name] = replace(
+                before, heard_s=self._clock(), report=report, calibration=actor.calibration
+            )
+
+    def hear(self, name: str, report: ActorReport) -> None:
+        """An actor told of itself."""
+        with self._lock:
+            self._views[name] = replace(self._views[name], heard_s=self._clock(), report=report)
+
+    def tell_finished(self, name: str) -> None:
+        """An actor was told that the run has all its steps."""
+        with self._lock:
+            self._told.add(name)
+
+    @property
+    def told_all(self) -> bool:
+        """Whether every actor that lives was told, and at least one."""
+        with self._lock:
+            return bool(self._told) and all(n in self._told for n in self._starts if self._lives(n))
+
+    def views(self, version: int) -> tuple[ActorView, ...]:
+        """Every actor, by name, without what the store knows of it.
+
+        Args:
+            version: Newest published policy.
+        """
+        with self._lock:
+            return tuple(
+                replace(
+                    one,
+                    alive=name in self._starts and self._lives(name),
+                    behind=max(0, version - one.report.policy_version),
+                )
+                for name, one in sorted(self._views.items())
+            )
+
+    def _lives(self, name: str) -> bool:
+        view = self._views[name]
+        return view.report.state not in _ENDED and self._clock() - view.heard_s < ALIVE_S
+
+
+def actors_left(path: Path) -> tuple[ActorView, ...]:
+    """The actors in the status file that an earlier start of the learner left; none where it can't be read."""
+    if not path.exists():
+        return ()
+    try:
+        return LearnerStatus.read(path).actors
+    except (OSError, ValueError) as error:
+        logger.warning("what the actors told last is lost (%s); what they did is in the store", error)
+        return ()
+
+
+def with_counts(views: Iterable[ActorView], counts: Mapping[str, ActorCounts]) -> tuple[ActorView, ...]:
+    """The actors with what the store has of them; one that only the store knows, too."""
+    known = {one.name: one for one in views}
+    every = {name: known.get(name, ActorView(name)) for name in sorted({*known, *counts})}
+    return tuple(_counted(one, counts.get(name, ActorCounts())) for name, one in every.items())
+
+
+def _counted(view: ActorView, counts: ActorCounts) -> ActorView:
+    return replace(view, episodes=counts.episodes, steps=counts.steps, unsure=counts.unsure, success=counts.success())
+
+
+def require_same_policy(actor: ActorIdentity, digest: str, parts: dict[str, str], mine: str) -> None:
+    """Refuse an actor that starts from another policy.
+
+    Args:
+        actor: Who.
+        digest: Of its policy.
+        parts: Of this run's policy, part -> digest or word.
+        mine: Digest of this run's policy.
+
+    Raises:
+        CheckpointError: By name, with both digests and the first part that differs.
+    """
+    if digest == mine:
+        return
+    theirs = actor.parts
+    part = next((name for name in parts if name in theirs and theirs[name] != parts[name]), None)
+    first = "" if part is None else f" The first difference: its {part} is {theirs[part]!r}, here {parts[part]!r}."
+    raise CheckpointError(
+        f"The actor {actor.name!r} starts from policy {digest[:12]}, this run from {mine[:12]}.{first} Give both the "
+        "same pre-trained folder."
+    )
