@@ -87,6 +87,17 @@ def test_two_living_actors_have_two_names_and_a_silent_ones_name_is_free():
         fleet.enter(first)
 
 
+def test_a_clock_that_is_set_back_leaves_nobody_his_name_who_is_silent():
+    clock = Clock()
+    fleet = Fleet(clock=clock)
+    fleet.enter(ActorIdentity("left"))
+    clock.now -= 3600.0
+    assert not fleet.views(0)[0].alive
+    fleet.enter(ActorIdentity("left"))
+    fleet.hear("left", ActorReport("acting"))
+    assert fleet.views(0)[0].alive
+
+
 @pytest.mark.parametrize("state", ["stopped", "finished", "failed"])
 def test_who_says_that_it_ends_leaves_its_name_at_once(state):
     fleet = Fleet(clock=Clock())
