@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from policies.learner.learner_status import ActorView, LearnerStatus
-from policies.learner.run_metrics import ActorCounts
+from policies.learner.run_metrics import StreamCounts
 from robot.fleet import ALIVE_S, ActorIdentity, ActorReport
 from trajectories.errors import CheckpointError, NameTakenError
 
@@ -105,14 +105,14 @@ def actors_left(path: Path) -> tuple[ActorView, ...]:
         return ()
 
 
-def with_counts(views: Iterable[ActorView], counts: Mapping[str, ActorCounts]) -> tuple[ActorView, ...]:
+def with_counts(views: Iterable[ActorView], counts: Mapping[str, StreamCounts]) -> tuple[ActorView, ...]:
     """The actors with what the store has of them; one that only the store knows, too."""
     known = {one.name: one for one in views}
     every = {name: known.get(name, ActorView(name)) for name in sorted({*known, *counts})}
-    return tuple(_counted(one, counts.get(name, ActorCounts())) for name, one in every.items())
+    return tuple(_counted(one, counts.get(name, StreamCounts())) for name, one in every.items())
 
 
-def _counted(view: ActorView, counts: ActorCounts) -> ActorView:
+def _counted(view: ActorView, counts: StreamCounts) -> ActorView:
     return replace(view, episodes=counts.episodes, steps=counts.steps, unsure=counts.unsure, success=counts.success())
 
 

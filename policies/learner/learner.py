@@ -128,11 +128,11 @@ class Learner:
             self._metrics = RunMetrics(self.folder.metrics, state.progress)
             opened.callback(self._metrics.close)
             self._kept = self._refilled(state.agent.config, device, seed)
-            self._episodes = self._metrics.episodes
+            self._episodes = self._metrics.whole.episodes
             source = KeptData(offline, task, wordings or {}).mix(self._kept.replay, self.perception, config, seed + 1)
             self.trainer = OnlineTrainer(
                 state, file, config.schedule, source,
-                steps=self._metrics.steps, log_every=config.log_every, log=self._log_losses, advice=_ADVICE,
+                steps=self._metrics.whole.steps, log_every=config.log_every, log=self._log_losses, advice=_ADVICE,
             )  # fmt: skip
             self._saved_updates = self.trainer.updates
             if self.trainer.updates > 0:

@@ -15,7 +15,7 @@ from policies.learner.rate_limiter import UpdateRateLimiter
 from policies.replay.dataset import ReplayEpisode
 from trajectories.kinds import actor_of, referee_of, was_unsure
 from trajectories.manifest import EpisodeInfo, describe
-from trajectories.types import DIRECTIONS, Direction, Episode, Float32, Outcome
+from trajectories.types import DIRECTIONS, Direction, Episode, Outcome
 
 WINDOW = 20
 
@@ -31,40 +31,16 @@ class TrainingRecord:
         if outcome != "unknown":
             self._recent[direction].append((id, outcome))
 
-    def correct(self, id: str, direction: Direction, outcome: Outcome) -> dict[str, float]:
-        """Let another outcome of an episode count, if it is still in the window; returns the rates."""
+    def correct(self, id: str, direction: Direction, outcome: Outcome) -> None:
+        """Let another outcome of an episode count, if it is still in the window."""
         recent = self._recent[direction]
         for place, (known, _) in enumerate(recent):
             if known == id:
                 recent[place] = (id, outcome)
-        return self.rates()
 
     def rates(self) -> dict[str, float]:
         """The success rates as entries for the metrics."""
         return {f"training_success/{name}": self.rate(name) for name in DIRECTIONS}
-
-    def add(self, episode: Episode, rewards: Float32 | None) -> dict[str, float | str]:
-        """Count an episode that has just arrived; returns its entry for the metrics.
-
-        The twin's predicate (`metadata["evaluation"]`), where there is one, is written beside the judge's word so
-        that the judge's errors can be seen; nothing learns from it.
-
-        Args:
-            episode: As the actor sent it.
-            rewards: float32 (T,) as replay took them; None where it did not.
-        """
-        self.count(episode.id, episode.direction, episode.outcome)
-        entry: dict[str, float | str] = {
-            "episode/direction": episode.direction,
-            "episode/outcome": episode.outcome,
-            "episode/length": float(len(episode)),
-        }
-        if rewards is not None:
-            entry["episode/return"] = float(rewards.sum())
-        predicate = referee_of(episode)
-        if predicate is not None:
-            entry["episode/predicate"] = float(predicate)
-        return entry | self.rates()
 
     def rate(self, direction: Direction) -> float:
         """Success rate of the window; NaN when it is empty."""
@@ -72,26 +48,25 @@ class TrainingRecord:
         return judged.count("success") / len(judged) if judged else math.nan
 
 
-class ActorCounts:
-    """What came of one actor.
+class StreamCounts:
+    """What came of a run's training stream, or of one actor's part of it.
 
     Attributes:
         steps: Environment steps, those of episodes that `was_unsure` left out.
         episodes: How many came.
         unsure: How many of them `was_unsure`.
-        record: Success in its training stream.
+        record: Success.
     """
 
     def __init__(self) -> None:
         self.steps = self.episodes = self.unsure = 0
         self.record = TrainingRecord()
 
-    def count(self, info: EpisodeInfo) -> None:
-        """Count an episode with the outcome that counts now."""
-        unsure = was_unsure(info)
+    def count(self, info: EpisodeInfo, *, learned: bool) -> None:
+        """Count an episode; one that isn't `learned` from `was_unsure`."""
         self.record.count(info.id, info.direction, info.outcome)
-        self.steps += 0 if unsure else info.length
-        self.unsure += unsure
+        self.steps += info.length if learned else 0
+        self.unsure += not learned
         self.episodes += 1
 
     def correct(self, info: EpisodeInfo, outcome: Outcome, *, late: bool) -> None:
@@ -112,8 +87,7 @@ class RunMetrics:
     """The metrics of a run over all its starts; one thread writes.
 
     Attributes:
-        steps: Environment steps of the episodes that were counted, those that `was_unsure` left out.
-        episodes: How many these are.
+        whole: What came of the run.
         actors: Name -> what came of it; episodes of before actors had names are in no actor's counts.
     """
 
@@ -124,9 +98,9 @@ class RunMetrics:
             folder: Of the metrics.
             progress: Of the checkpoint: "updates" and "wall_s" of all starts before; empty for a new run.
         """
-        self.steps = self.episodes = 0
-        self.actors: dict[str, ActorCounts] = {}
-        self._record, self._log = TrainingRecord(), MetricsLog(folder)
+        self.whole = StreamCounts()
+        self.actors: dict[str, StreamCounts] = {}
+        self._log = MetricsLog(folder)
         self._before, self._started = float(progress.get("wall_s", 0.0)), time.monotonic()
         self._rate_from = (int(progress.get("updates", 0)), self._started)
 
@@ -137,34 +111,39 @@ class RunMetrics:
 
     def success(self, direction: Direction) -> float:
         """Success rate of the newest judged episodes; NaN without any."""
-        return self._record.rate(direction)
+        return self.whole.record.rate(direction)
 
     def count(self, info: EpisodeInfo) -> None:
-        """Count an episode that was written about before."""
-        self._record.count(info.id, info.direction, info.outcome)
-        self.steps += 0 if was_unsure(info) else info.length
-        self.episodes += 1
-        if name := actor_of(info):
-            self.actors.setdefault(name, ActorCounts()).count(info)
+        """Count an episode that was written about before, with the outcome that counts now."""
+        self._count(info, learned=not was_unsure(info))
 
     def write_episode(
         self, episode: Episode, encoded: ReplayEpisode | None, figures: Callable[[], dict[str, float]] = dict
     ) -> None:
-        """Count an episode that has just come, and write about it; `encoded` is None where it `was_unsure`.
+        """Count an episode that has just come, and write about it.
+
+        The twin's predicate (`metadata["evaluation"]`), where there is one, is written beside the judge's word so
+        that the judge's errors can be seen; nothing learns from it.
 
         Args:
             episode: As the actor sent it.
-            encoded: As replay takes it.
+            encoded: As replay takes it; None where it `was_unsure`.
             figures: Of all actors, asked for once it is counted.
         """
-        self.steps += 0 if encoded is None else len(episode)
-        self.episodes += 1
-        rewards = None if encoded is None else encoded.rewards
-        entry = self._record.add(episode, rewards)
+        self._count(describe(episode), learned=encoded is not None)
+        entry: dict[str, float | str] = {
+            "episode/direction": episode.direction,
+            "episode/outcome": episode.outcome,
+            "episode/length": float(len(episode)),
+        }
+        if encoded is not None:
+            entry["episode/return"] = float(encoded.rewards.sum())
+        if (predicate := referee_of(episode)) is not None:
+            entry["episode/predicate"] = float(predicate)
+        entry |= self.whole.record.rates()
         if name := actor_of(episode):
-            self.actors.setdefault(name, ActorCounts()).count(describe(episode))
             entry["episode/actor"] = name
-        self._log.write(self.steps, self.wall_s, {**entry, **figures()})
+        self._log.write(self.whole.steps, self.wall_s, {**entry, **figures()})
 
     def write_verdict(self, info: EpisodeInfo, outcome: Outcome, *, late: bool = False) -> None:
         """Let a person's word count in the success of the training stream, and write about it.
@@ -174,14 +153,11 @@ class RunMetrics:
             outcome: That counts now.
             late: It `was_unsure` before, so that its steps didn't count.
         """
-        if late:
-            self.steps += info.length
-            self._record.count(info.id, info.direction, outcome)
-        if (name := actor_of(info)) in self.actors:
-            self.actors[name].correct(info, outcome, late=late)
+        for counts in self._counts_of(info):
+            counts.correct(info, outcome, late=late)
         entry: dict[str, float | str] = {"verdict/episode": info.id, "verdict/outcome": outcome}
-        entry |= {"verdict/judged": info.outcome, **self._record.correct(info.id, info.direction, outcome)}
-        self._log.write(self.steps, self.wall_s, entry)
+        entry |= {"verdict/judged": info.outcome, **self.whole.record.rates()}
+        self._log.write(self.whole.steps, self.wall_s, entry)
 
     def write_losses(
         self, losses: dict[str, float], pace: UpdateRateLimiter, figures: Mapping[str, float] = MappingProxyType({})
@@ -200,3 +176,12 @@ class RunMetrics:
     def close(self) -> None:
         """Flush and close."""
         self._log.close()
+
+    def _count(self, info: EpisodeInfo, *, learned: bool) -> None:
+        for counts in self._counts_of(info):
+            counts.count(info, learned=learned)
+
+    def _counts_of(self, info: EpisodeInfo) -> tuple[StreamCounts, ...]:
+        """Those that an episode is in: the run's and, where it has one, its actor's."""
+        name = actor_of(info)
+        return (self.whole,) if name is None else (self.whole, self.actors.setdefault(name, StreamCounts()))
