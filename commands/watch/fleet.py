@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from policies.learner.learner_status import AWAY_S, ActorView, LearnerStatus
+from policies.learner.run_folder import STATUS
 from robot.console.light import Light
 
-_FILE = "learner.json"
 _TROUBLE = ("holds", "asks", "failed")
 _ENDED = ("stopped", "finished")
 _NAMES = {"holds": "is held", "asks": "asks for a person", "failed": "has failed"}
@@ -18,7 +18,7 @@ _NAMES = {"holds": "is held", "asks": "asks for a person", "failed": "has failed
 
 def find_learner(run_dir: Path) -> LearnerStatus | None:
     """What the learner of a run wrote last, in the run's folder or in one of the folders in it; None without any."""
-    found = [path for path in (run_dir / _FILE, *run_dir.glob(f"*/{_FILE}")) if path.is_file()]
+    found = [path for path in (run_dir / STATUS, *run_dir.glob(f"*/{STATUS}")) if path.is_file()]
     for path in sorted(found, key=lambda one: one.stat().st_mtime_ns, reverse=True):
         try:
             return LearnerStatus.read(path)

@@ -21,6 +21,7 @@ from urllib.parse import unquote
 from commands.watch.fleet import find_learner, light_of_learner, view_of
 from commands.watch.http_input import RefusedError, require_text, require_texts
 from commands.watch.page_server import Content, PageServer
+from policies.learner.learner_status import LearnerStatus
 from robot.console.client import NoSessionError, SeveralSessionsError, find_session
 from robot.console.light import Light, light_of
 from robot.console.state import ConsoleState
@@ -84,17 +85,10 @@ class WatchServer(PageServer):
         try:
             client = find_session(self.run_dir)
             raw = client.state()
-            light = asdict(light_of(ConsoleState.from_dict(raw), time.time()))
-            return {**seen, "session": raw, "words": client.words(), "light": light}
-        except NoSessionError as error:
-            light = asdict(
-                Light("grey", "NO SESSION", str(error)) if learner is None else light_of_learner(learner, now_s)
-            )
+            light = light_of(ConsoleState.from_dict(raw), time.time())
+            return {**seen, "session": raw, "words": client.words(), "light": asdict(light)}
         except LinkError as error:
-            if learner is not None and isinstance(error, SeveralSessionsError):
-                return {**seen, "light": asdict(light_of_learner(learner, now_s))}
-            light = {"level": "amber", "title": "NO ANSWER", "text": str(error), "advice": _NO_ANSWER, "word": ""}
-        return {**seen, "light": light}
+            return {**seen, "light": asdict(_light_without(error, learner, now_s))}
 
     def _frame(self, camera: str) -> Content:
         try:
@@ -103,3 +97,12 @@ class WatchServer(PageServer):
             raise
         except LinkError as error:
             raise RefusedError(HTTPStatus.NOT_FOUND, str(error)) from error
+
+
+def _light_without(error: LinkError, learner: LearnerStatus | None, now_s: float) -> Light:
+    """What a page says that can't show one session, which `error` says why."""
+    if learner is not None and isinstance(error, (NoSessionError, SeveralSessionsError)):
+        return light_of_learner(learner, now_s)
+    if isinstance(error, NoSessionError):
+        return Light("grey", "NO SESSION", str(error))
+    return Light("amber", "NO ANSWER", str(error), _NO_ANSWER)
