@@ -12,7 +12,6 @@ from helpers.link_data import POLICY, SPEC, MemoryEndpoint, assert_same_episode,
 
 from robot.interfaces import Receipt
 from robot.link import protocol
-from robot.link.certificates import run_pair
 from robot.link.client import LearnerClient
 from robot.link.patience import Patience
 from robot.link.server import LinkServer
@@ -30,22 +29,6 @@ from trajectories.types import RobotSpec
 from trajectories.verdicts import Verdict
 
 QUICK = Patience(call_s=5, transfer_s=5, away_s=5, first_back_off_s=0.02, longest_back_off_s=0.1)
-
-
-@pytest.fixture
-def endpoint():
-    return MemoryEndpoint()
-
-
-@pytest.fixture
-def pair(tmp_path):
-    return run_pair(tmp_path)
-
-
-@pytest.fixture
-def server(endpoint, pair):
-    with LinkServer(endpoint, "127.0.0.1:0", pair) as running:
-        yield running
 
 
 @pytest.fixture

@@ -6,37 +6,19 @@ from dataclasses import replace
 
 import grpc
 import pytest
-from helpers.link_data import POLICY, SPEC, MemoryEndpoint, make_episode
+from helpers.link_data import POLICY, SPEC, make_episode
 
 from robot.fleet import MOST_NAME, ActorIdentity, ActorReport, actor_name, host_name
 from robot.interfaces import Receipt
 from robot.link import protocol
-from robot.link.certificates import run_pair
 from robot.link.client import LearnerClient
 from robot.link.codec import encode_episode
 from robot.link.patience import Patience
-from robot.link.server import LinkServer
 from robot.link.tls import channel_credentials
 from trajectories.errors import ConfigError, LinkError, NameTakenError
 
 QUICK = Patience(call_s=20, transfer_s=60, away_s=20, first_back_off_s=0.02, longest_back_off_s=0.1, name_s=0.2)
 MARK = {"arm": "wx250s", "date": "2026-11-21T10:00:00+00:00", "digest": "ab" * 32}
-
-
-@pytest.fixture
-def endpoint():
-    return MemoryEndpoint()
-
-
-@pytest.fixture
-def pair(tmp_path):
-    return run_pair(tmp_path)
-
-
-@pytest.fixture
-def server(endpoint, pair):
-    with LinkServer(endpoint, "127.0.0.1:0", pair) as running:
-        yield running
 
 
 def client_of(server, pair, name, **settings):
