@@ -41,6 +41,7 @@ class TwinSettings:
         description: Of a task that a YAML describes (`factory.task.description_of`), or "".
         shift: What varies more than in training: a name of `sim.scene.spec.SHIFTS`.
         frame_loss: Share of the cameras' frames that never arrive.
+        lab: Of which lab the target task's scenes are, see `lab_of`.
     """
 
     task: str
@@ -55,6 +56,7 @@ class TwinSettings:
     description: str = ""
     shift: str = UNSHIFTED
     frame_loss: float = 0.0
+    lab: int | None = None
 
     @classmethod
     def from_config(cls, config: DictConfig) -> TwinSettings:
@@ -73,11 +75,30 @@ class TwinSettings:
             description=description_of(config),
             shift=str(robot.get("shift", UNSHIFTED)),
             frame_loss=float(robot.get("frame_loss", 0.0)),
+            lab=lab_of(config),
         )
 
     def of_task(self, task: str) -> TwinSettings:
-        """The same for another of the twin's tasks; for this one as it is."""
-        return self if task == self.task else replace(self, task=task, description="")
+        """The same for another of the twin's tasks, whose data are from many places; for this one as it is."""
+        return self if task == self.task else replace(self, task=task, description="", lab=None)
+
+
+def lab_of(config: DictConfig) -> int | None:
+    """Which lab the target task's scenes are in: the number that draws what stays from reset to reset; None: in any.
+
+    Raises:
+        ConfigError: It is no such number, or nothing is drawn at all.
+    """
+    lab = config.robot.get("lab")
+    if lab is None:
+        return None
+    if not isinstance(lab, int) or isinstance(lab, bool) or lab < 0:
+        raise ConfigError(f"robot.lab={lab} is no lab's number, expected 0, 1, 2 and so on, or null for other scenes.")
+    if not config.robot.randomise:
+        raise ConfigError(
+            "robot.randomise=false draws nothing, and robot.lab draws the looks of one lab. Leave one of them out."
+        )
+    return lab
 
 
 def in_simulated_time(config: DictConfig) -> bool:
@@ -132,4 +153,5 @@ def cached_twin(settings: TwinSettings) -> Twin:
         description=settings.description,
         shift=settings.shift,
         frame_loss=settings.frame_loss,
+        lab=settings.lab,
     )

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 from factory.arm import arm_of
 from factory.spec import capture_sizes
 from factory.task import description_of
+from factory.twin import lab_of
 from trajectories.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def world_settings(config: DictConfig) -> WorldSettings:
         cameras={str(name): str(camera.kind) for name, camera in robot.cameras.items()},
         image_size=max(capture_sizes(config).values()),
         randomise=bool(robot.randomise),
+        lab=lab_of(config),
         spread=robot.spread,
         fps=float(robot.fps),
         wire=bool(robot.wire),

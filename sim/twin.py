@@ -32,6 +32,8 @@ class Twin:
         scene: Table, fixtures, objects, arm.
         env: The environment that policies and sessions use.
         spread: Width of the start distribution.
+        lab: What looks, sizes and places of fixtures are drawn from at every reset, so that they stay as in one lab;
+            None where each reset draws others.
     """
 
     def __init__(
@@ -43,11 +45,13 @@ class Twin:
         randomise: bool,
         rng: np.random.Generator,
         lossy: Sequence[LossyCamera] = (),
+        lab: int | None = None,
     ) -> None:
         self.task = task
         self.scene = scene
         self.env = env
         self.spread = spread
+        self.lab = lab
         self._randomise = randomise
         self._rng = rng
         self._home = env.home
@@ -67,10 +71,14 @@ class Twin:
         """
         rng = self._rng if rng is None else rng
         if self._randomise:
-            self.scene.randomise(rng)
+            self.scene.randomise(self._of_scene(rng))
         else:
             self.scene.rest()
         self._begin(direction, rng)
+
+    def _of_scene(self, rng: np.random.Generator) -> np.random.Generator:
+        """What draws sizes, colours, light, cameras and the places of fixtures."""
+        return rng if self.lab is None else np.random.default_rng(self.lab)
 
     def _begin(self, direction: Direction, rng: np.random.Generator) -> None:
         """The arm in a random home pose and the objects in a start state of `direction`, settled."""
@@ -97,11 +105,11 @@ class Twin:
         Args:
             direction: "forward" or "backward".
             rng: Draws everything.
-            randomise: Whether sizes, colours, light and cameras vary; the twin's own setting if None.
+            randomise: Whether sizes, colours, light and cameras are drawn; the twin's own setting if None.
             spread: Start distribution; the twin's own if None.
         """
         randomise = self._randomise if randomise is None else randomise
-        self.scene.rearrange(rng if randomise else None)
+        self.scene.rearrange(self._of_scene(rng) if randomise else None)
         self._home.sample(rng)
         self.task.place_start(self.scene, rng, direction, self.spread if spread is None else spread)
 
@@ -169,6 +177,7 @@ def make_twin(
     description: str = "",
     shift: str = "none",
     frame_loss: float = 0.0,
+    lab: int | None = None,
 ) -> Twin:
     """Compile the twin of a task and reset it for the forward direction.
 
@@ -186,6 +195,7 @@ def make_twin(
         description: Of a task that is none of `TASKS`, as of `sim.tasks.described`.
         shift: What varies more than in training: a name of `sim.scene.spec.SHIFTS`.
         frame_loss: Share of the cameras' frames that never arrive, 0 ... 1.
+        lab: Draws what varies once, so that all resets share it; None where each draws anew.
 
     Raises:
         ConfigError: For an unknown task, camera, spread, arm or shift, or a share that is none.
@@ -210,7 +220,7 @@ def make_twin(
     if SHIFTS[shift].least_start:
         home = home.around(SHIFTS[shift].start * SHIFTS[shift].least_start, SHIFTS[shift].start)
     env = RobotEnv(scene.arm, devices | lossy, scene.clock, spec, model=model, home=home, max_steps=max_steps)
-    twin = Twin(chosen, scene, env, spread, randomise, rng, tuple(lossy.values()))
+    twin = Twin(chosen, scene, env, spread, randomise, rng, tuple(lossy.values()), lab)
     twin.reset("forward")
     env.instruction = chosen.instructions["forward"][0]
     return twin

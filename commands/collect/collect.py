@@ -67,6 +67,7 @@ def conditions_of(settings: TwinSettings, job: CollectJob) -> dict[str, Any]:
         "spread": settings.spread,
         **({"shift": settings.shift} if settings.shift != UNSHIFTED else {}),
         **({"frame_loss": settings.frame_loss} if settings.frame_loss else {}),
+        **({"lab": lab} if (lab := settings.of_task(job.task).lab) is not None else {}),
         **({"depth": list(settings.depth)} if settings.depth else {}),
         **({"description": description} if (description := settings.of_task(job.task).description) else {}),
     }

@@ -22,7 +22,7 @@ from omegaconf import DictConfig
 from factory.arm import DEFAULT_ARM, arm_of
 from factory.spec import camera_names
 from factory.task import description_of
-from factory.twin import UNSHIFTED
+from factory.twin import UNSHIFTED, lab_of
 from trajectories.conditions import SHOWN_DIGITS, completed, differences, short_digest
 from trajectories.errors import ConfigError
 
@@ -53,6 +53,7 @@ class Conditions:
         description: Of a task that a YAML describes, for the twin; "" for the twin's own and with a person's scene.
         shift: What varied in the twin beyond all that training saw; "none" elsewhere.
         frame_loss: Share of the cameras' frames that never arrived in the twin; 0 elsewhere.
+        lab: In which lab of the twin; None where each start drew its looks.
         action_delay: Control steps by which actions were executed late.
         picture_delay: Control steps by which the policy's pictures were old.
         wordings: Whose instructions were given: "" for the task's own, else the held-out ones, one a line.
@@ -72,6 +73,7 @@ class Conditions:
     description: str = ""
     shift: str = UNSHIFTED
     frame_loss: float = 0.0
+    lab: int | None = None
     action_delay: int = 0
     picture_delay: int = 0
     wordings: str = ""
@@ -116,6 +118,7 @@ def conditions_of(config: DictConfig, judge: str, reward: Path | None = None) ->
         description="" if arranged else description_of(config),
         shift=str(robot.get("shift", UNSHIFTED)),
         frame_loss=float(robot.get("frame_loss", 0.0)),
+        lab=lab_of(config) if not arranged else None,
     )
 
 

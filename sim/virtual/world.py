@@ -80,6 +80,7 @@ class World:
                 spread=settings.spread,
                 arm=settings.arm,
                 description=settings.description,
+                lab=settings.lab,
             )
             stack.callback(self._twin.close)
             physics = self._twin.scene.physics

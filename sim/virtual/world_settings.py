@@ -36,6 +36,7 @@ class WorldSettings:
         wire: Whether servo replies take the time that 1 Mbps needs.
         arm: Which arm, one of `drivers.dynamixel.servo_map.SERVO_MAPS`.
         description: Of a task that is none of `TASKS`, as of `sim.tasks.described`.
+        lab: Draws what varies once, for all scenes; None where each scene draws anew.
     """
 
     task: str
@@ -48,6 +49,7 @@ class WorldSettings:
     wire: bool = False
     arm: str = "wx250s"
     description: str = ""
+    lab: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what can't be.
@@ -97,6 +99,7 @@ class WorldSettings:
             *("--cameras", *(f"{name}:{kind}" for name, kind in self.cameras.items())),
             *(name for name, on in switches.items() if on),
             *(("--description", self.description) if self.description else ()),
+            *(("--lab", str(self.lab)) if self.lab is not None else ()),
         ]
 
 
@@ -118,6 +121,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[WorldSettin
     parser.add_argument("--nominal", action="store_true", help="don't vary the scene")
     parser.add_argument("--wire", action="store_true", help="servo replies take their time at 1 Mbps")
     parser.add_argument("--description", default="", help="JSON of a task that is not one of the twin's own")
+    parser.add_argument("--lab", type=int, help="draw what varies once, from this number, for all scenes")
     given = parser.parse_args(arguments)
     cameras = {name: kind for name, _, kind in (text.partition(":") for text in given.cameras)}
     settings = WorldSettings(
@@ -131,5 +135,6 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[WorldSettin
         given.wire,
         given.arm,
         given.description,
+        given.lab,
     )
     return settings, given.folder
