@@ -53,8 +53,7 @@ def run_method(name: str, folder: Path, given: argparse.Namespace) -> None:
     if goes_online(name):
         regrasp("demo", *shared, f"finetune.steps={given.steps}")
         return
-    if not (folder / "data").is_dir():
-        regrasp("collect", *shared)
+    regrasp("collect", *shared)
     regrasp("pretrain", *shared)
     regrasp("evaluate", *shared, "checkpoint=pretrained")
 
@@ -84,15 +83,19 @@ class Outcome:
     seconds: Mapping[str, float]
 
 
-def outcome(name: str, folder: Path, steps: int) -> Outcome | None:
-    """What is there of a method in a run folder; None where it isn't done."""
+def outcome(name: str, folder: Path, steps: int, episodes: int) -> Outcome | None:
+    """What is there of a method in a run folder.
+
+    None where it isn't done: cells of fewer episodes than asked for, or a stream of more steps, whose figures these
+    steps haven't.
+    """
     evaluations = evaluations_in(folder / "evaluations")
     require_alike(evaluations, f"Give another --into than {folder.parent.parent}.")
     before = cells(evaluations, start_of(folder, name).name if goes_online(name) else f"pretrained_{name}")
     if not goes_online(name):
-        return Outcome(before, {}, 0, 0, {}, 0, 0.0, {}) if before else None
+        return Outcome(before, {}, 0, 0, {}, 0, 0.0, {}) if _whole(before, episodes) else None
     after = cells(evaluations, f"{name}/step_{steps}")
-    if not (before and after):
+    if not (_whole(before, episodes) and _whole(after, episodes)) or _newest(evaluations, name) > steps:
         return None
     stream: Stream = open_stream(tuning_folder(folder, name) / EPISODES)
     return Outcome(
@@ -105,6 +108,17 @@ def outcome(name: str, folder: Path, steps: int) -> Outcome | None:
         float(stream.minutes[-1]),
         Stages(folder).of(name),
     )
+
+
+def _whole(found: Mapping[str, Any], episodes: int) -> bool:
+    """Whether every direction and mode has that many episodes."""
+    return all(cell in found and found[cell]["episodes"] >= episodes for cell in CELLS)
+
+
+def _newest(evaluations: Sequence[Evaluation], name: str) -> int:
+    """Steps of the last snapshot of a method that was evaluated; 0 without one."""
+    places = [each.place.rpartition(f"{name}/step_")[2] for each in evaluations if f"{name}/step_" in each.place]
+    return max((int(steps) for steps in places), default=0)
 
 
 def cells(evaluations: Sequence[Evaluation], place: str) -> Mapping[str, Any]:
@@ -150,7 +164,9 @@ def table(task: str, given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
     head += ["resets", "called done, but was not", "called not done, but was", "unsure", "minutes of fine-tuning"]
     lines, kept = [head, ["---"] * len(head)], {}
     for name in given.methods:
-        found = {seed: outcome(name, given.into / task / f"seed{seed}", given.steps) for seed in given.seeds}
+        found = {
+            seed: outcome(name, given.into / task / f"seed{seed}", given.steps, given.episodes) for seed in given.seeds
+        }
         done = {seed: each for seed, each in found.items() if each is not None}
         if done:
             lines.append(row(name, [*done.values()], len(found) - len(done)))

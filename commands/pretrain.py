@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from factory.calibration import mark_in_use
 from factory.policy import agent_config, encoder_config, feeding_of, with_compile
-from factory.reward import backbone_of, require_readable_task
+from factory.reward import backbone_of, note_read, require_readable_task
 from factory.run_folders import pretrained_folder
 from factory.sources import note_sources, open_sources, require_sources, shares_of, sources_in_words
 from factory.spec import camera_names, device_of, plain
@@ -131,6 +131,7 @@ def run(config: DictConfig) -> None:
             shares=shares_of(config),
         )
         note_sources(config, folder)
+        note_read(folder)
     bars.close()
     errors = about["encoder_errors"]
     if errors:

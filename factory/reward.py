@@ -17,6 +17,8 @@ from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError
 from trajectories.types import Episode, RobotSpec
 
+_READ_FILE = "instructions.json"
+
 if TYPE_CHECKING:
     from rewards.backbone import Backbone
     from rewards.kind import LoadedReward, RewardKind
@@ -62,8 +64,11 @@ def _pretrained_on_them(config: DictConfig) -> bool:
     """Whether pre-training of the run's policy had the task's instructions, all of them, and the same text tower."""
     from policies.common.tensor_file import read_header
     from policies.learner.pretrain import policy_checkpoint
+    from rewards.readable import RULES
     from rewards.vlm_kind import weights_from
 
+    if _rules_read_by(pretrained_folder(config)) != RULES:
+        return False
     checkpoint = policy_checkpoint(pretrained_folder(config))
     header = None if checkpoint is None else read_header(checkpoint)
     if header is None:
@@ -74,6 +79,25 @@ def _pretrained_on_them(config: DictConfig) -> bool:
         "text": weights_from(plain(config.reward)).digest,
     }
     return all(header["identity"].get(name) == value for name, value in now.items())
+
+
+def note_read(folder: Path) -> None:
+    """Write down beside a policy by which rules its instructions were read, see `rewards.readable`.
+
+    Raises:
+        OSError: The disk refuses.
+    """
+    from rewards.readable import RULES
+
+    replace_file(folder / _READ_FILE, json.dumps({"rules": RULES}).encode())
+
+
+def _rules_read_by(folder: Path) -> int | None:
+    """The number that `note_read` wrote; None without one that can be read."""
+    try:
+        return int(json.loads((folder / _READ_FILE).read_bytes())["rules"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def reward_kind(config: DictConfig) -> RewardKind:

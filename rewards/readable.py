@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from rewards.backbone import Backbone
 from trajectories.errors import ConfigError
 from trajectories.manifest import EpisodeInfo
 from trajectories.types import DIRECTIONS
 
+if TYPE_CHECKING:
+    from rewards.backbone import Backbone
+
+RULES = 1
+"""Number of the rules below; whoever changes what is refused counts it up, so that texts of before are read again."""
 _FROM_AND_TO = re.compile(
     r"(?P<what>.+?) (?:(?:that|which) is )?"
     r"(?P<source>(?:in|on|at|under|behind|beside|inside|near)\b(?: \w+)*? the \w+),?"

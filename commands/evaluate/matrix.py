@@ -248,6 +248,8 @@ def _measure(
         tqdm.write(f"{there} of {len(wanted)} episodes are there already.")
     title = f"evaluating {source.title}"
     for (_, trial, cell), got in run_jobs(run_one, jobs, workers, title, skip=lambda job: job[2].digest in broken):
+        if got.episode is None and got.of_link:
+            _require_there(source, policy_digest)
         before = kept(cell, trial)
         if before is not None:
             notes.append(pictures[cell.digest].keep_later(trial, before, got))
@@ -256,8 +258,6 @@ def _measure(
                 pictures[cell.digest].keep(trial, got.episode["success"], got.frames)
             journals[cell.digest].add(got.episode)
         else:
-            if got.of_link:
-                _require_there(source, policy_digest)
             broken.setdefault(cell.digest, {})[trial] = got.error
     found: dict[str, list[dict[str, Any]]] = {cell.digest: [] for cell in cells}
     errors: dict[str, str] = {}

@@ -132,7 +132,7 @@ def _difference(changed: Mapping[int, Mapping[str, Any]], control: Mapping[int, 
 
 
 def require_not_shorter(out: Path, question: Question) -> None:
-    """Refuse to put a matrix of fewer episodes in the place of a longer one.
+    """Refuse to put a matrix of fewer episodes in the place of a longer one that has all its figures.
 
     Raises:
         ConfigError: Saying how many there are.
@@ -141,7 +141,8 @@ def require_not_shorter(out: Path, question: Question) -> None:
     if not path.is_file():
         return
     try:
-        there = int(json.loads(path.read_text(encoding="utf-8"))["episodes"])
+        found = json.loads(path.read_text(encoding="utf-8"))
+        there = 0 if _unmeasured(found) else int(found["episodes"])
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{path} is damaged ({error!r}). Move it away; the episodes stay.") from error
     if there > question.episodes:
@@ -149,6 +150,11 @@ def require_not_shorter(out: Path, question: Question) -> None:
             f"{out} holds this matrix with {there} episodes, and one with {question.episodes} would take its place. "
             f"Give evaluate.episodes={there} or more, or other starts with evaluate.seed."
         )
+
+
+def _unmeasured(figures: Mapping[str, Any]) -> bool:
+    """Whether an error kept some part of a matrix without figures."""
+    return any("error" in entry for task in figures["tasks"].values() for entry in task.values())
 
 
 def cell_names(figures: Mapping[str, Any]) -> list[str]:

@@ -14,13 +14,13 @@ from omegaconf import OmegaConf
 
 from commands.finetune import finetune
 from commands.teleop import check_instructions
-from factory.reward import require_readable_task
+from factory.reward import note_read, require_readable_task
 from factory.run_folders import pretrained_folder
 from factory.spec import spec_of
 from factory.task import instructions_of
 from policies.common.kept_checkpoints import KeptCheckpoints
 from policies.learner.pretrain import KIND, POLICY, TRAINING
-from rewards import vlm_kind
+from rewards import readable, vlm_kind
 from rewards.backbone import load_backbone
 from rewards.vlm_kind import weights_from
 from trajectories.errors import ConfigError, MissingDependencyError
@@ -74,14 +74,21 @@ def test_the_tower_is_not_loaded_for_what_the_policy_was_pretrained_on(tmp_path,
     require_readable_task(config)
     assert len(loaded) == 1
     kept()
+    require_readable_task(config)  # an earlier version, which read by other rules
+    assert len(loaded) == 2
+    note_read(pretrained_folder(config))
     require_readable_task(config)
-    assert len(loaded) == 1
+    assert len(loaded) == 2
+    monkeypatch.setattr(readable, "RULES", readable.RULES + 1)
+    require_readable_task(config)
+    assert len(loaded) == 3
+    note_read(pretrained_folder(config))
     forward, backward = identity["wordings"]["forward"], identity["wordings"]["backward"]
     swapped = {"forward": backward, "backward": forward}
     for changes in ({"task": "other"}, {"wordings": swapped}, {"text": "another tower"}):
         kept(**changes)
         require_readable_task(config)
-    assert len(loaded) == 4
+    assert len(loaded) == 6
     kept()
     unread = composed("finetune", f"run_dir={tmp_path}", *OWN)
     with pytest.raises(ConfigError, match="never learned 'hang'"):

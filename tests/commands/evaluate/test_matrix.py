@@ -299,6 +299,9 @@ def test_a_longer_matrix_is_not_replaced_by_a_shorter_one(tmp_path):
     require_not_shorter(tmp_path, QUESTION)
     with pytest.raises(ConfigError, match=r"evaluate\.episodes=4 or more"):
         require_not_shorter(tmp_path, replace(QUESTION, episodes=3))
+    unmeasured = [replace(ROWS[0], error="the server is gone"), *ROWS[1:]]
+    (tmp_path / "matrix.json").write_text(json.dumps(figures_of(QUESTION, unmeasured)))
+    require_not_shorter(tmp_path, replace(QUESTION, episodes=3))  # a whole one is worth more
 
 
 # -- whole -----------------------------------------------------------------------------------------------------------
@@ -408,6 +411,16 @@ def test_a_policy_that_is_gone_ends_the_command_and_marks_nothing(tmp_path):
     open_policy.cache_clear()
     assert lines_in(tmp_path) == 1
     assert not list(tmp_path.rglob("matrix.json"))
+
+
+def test_a_server_that_is_gone_ends_the_films_that_are_made_later(tmp_path):
+    open_policy.cache_clear()
+    with PolicyServer(Drawn, PolicyIdentity("drawn", "drawn-1"), "127.0.0.1:0") as server:
+        measured(tmp_path, server.address, *SHORT)
+    with pytest.raises(LinkError, match="can't be reached"):  # the process knows it still
+        measured(tmp_path, server.address, *SHORT, "evaluate.videos=1")
+    open_policy.cache_clear()
+    assert not list(tmp_path.rglob("*.mp4"))
 
 
 SHORT = ("evaluate.tasks=[]", "task=bin_weight", "task.max_steps=4", "workers=1")
