@@ -17,14 +17,14 @@ from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError
 from trajectories.types import Episode, RobotSpec
 
-_READ_FILE = "instructions.json"
-
 if TYPE_CHECKING:
     from rewards.backbone import Backbone
     from rewards.kind import LoadedReward, RewardKind
 
 KIND_FILE = "kind.json"
 """Beside a reward model: which kind it is. A folder without it holds a success classifier."""
+_READ_FILE = "instructions.json"
+"""Beside a policy: by which rules its instructions were read."""
 
 _NOT_OF_THE_KIND = ("kind", "retrain_every")
 """Keys of the group that no kind gets."""
