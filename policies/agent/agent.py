@@ -4,7 +4,6 @@ One agent goes through the phases in place, so that going online keeps parameter
 and temperature (step 2 of WSRL, arXiv 2412.07762). What differs between methods is the `AgentConfig` (see
 `policies.agent.methods`) and the replay that batches are drawn from:
 
-    agent.set_instructions(table)
     agent.set_phase("offline")                       # Cal-QL + cloning
     for _ in range(steps): agent.update(replay.sample(256))
     agent.set_phase("online")                        # WSRL: plain SAC on an empty replay (after the warm-up)
@@ -24,10 +23,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from policies.agent.agent_state import agent_state, encoder_tensors, load_agent_state
+from policies.agent.acting import ActingAgent
+from policies.agent.agent_state import agent_state, load_agent_state
+from policies.agent.averaging import new_average, take_along
 from policies.agent.compiled import compiled, kept, new_step
 from policies.agent.config import PHASES, AgentConfig, Phase
-from policies.agent.distribution import act
 from policies.agent.draws import draw_critics, draw_for_actor, draw_for_critic
 from policies.agent.gradient_graph import GradientGraphs, Objective
 from policies.agent.losses.anchor import annealed
@@ -42,7 +42,7 @@ from trajectories.errors import ConfigError
 from trajectories.types import ACTION_SIZE
 
 
-class Agent:
+class Agent(ActingAgent):
     """An actor and an ensemble of critics, for offline and online learning.
 
     Attributes:
@@ -52,6 +52,7 @@ class Agent:
         targets: Its slow copy.
         value: The state-value network of implicit Q-learning, or None.
         target_actor: The slow copy of the actor, or None.
+        average: The running average of the actor, which acts in its place, or None.
         encoder: The image encoder that is trained along, or None: then batches bring features.
         anchor: The policy that the phase began with, where the actor is kept near it, or None.
         anchor_encoder: What that policy sees through, where the encoder is trained: its copy of then; else None.
@@ -106,6 +107,7 @@ class Agent:
         self.targets = copy.deepcopy(self.critics).requires_grad_(False)
         slow = config.networks.target_policy
         self.target_actor = copy.deepcopy(self.actor).requires_grad_(False) if slow else None
+        self.average = new_average(config, self.actor, encoder)
         self.anchor: Actor | None = None
         self.anchor_encoder: Encoder | None = None
         self.encoder = None if encoder is None else encoder.to(self.device)
@@ -178,14 +180,17 @@ class Agent:
         if self.encoder is not None:
             self.encoder.freeze()
             del self.optimisers["encoder"]
+            self.average = new_average(self.config, self.actor, None)
         self.encoder = None
 
     def set_phase(self, phase: Phase) -> None:
-        """Go on with the losses of `phase`, anchored to the present policy; nothing when already in it."""
+        """Go on with the losses of `phase`, from and anchored to the policy that acts; nothing when already in it."""
         settings = self.config.phase(phase)
         if phase == self.phase:
             return
         self.phase, self.phase_updates = phase, 0
+        if self.average is not None:
+            self.actor.load_state_dict(self.average.state_dict())
         self.anchor = copy.deepcopy(self.actor).requires_grad_(False) if settings.anchored else None
         sees = self.encoder if settings.anchored else None
         self.anchor_encoder = None if sees is None else sees.copied().requires_grad_(False)
@@ -267,11 +272,17 @@ class Agent:
             for slow, fast in ((self.anchor, self.actor), (self.anchor_encoder, self.encoder)):
                 if slow is not None and fast is not None:
                     follow(slow, fast, phase.anchor_tau)
-        if self.target_actor is not None:
-            follow(self.target_actor, self.actor, self.config.tau)
+        self._actor_moved()
         self.actor_updates += 1
         self.phase_updates += 1
         return metrics
+
+    def _actor_moved(self) -> None:
+        """Take the actor's slow copies along."""
+        if self.target_actor is not None:
+            follow(self.target_actor, self.actor, self.config.tau)
+        if self.average is not None:
+            take_along(self.average, self.actor, self.config.actor_average, self.actor_updates)
 
     def models(self) -> Models:
         """The networks as the objectives take them, critics with gradient."""
@@ -307,37 +318,9 @@ class Agent:
             mean, log_std = self.actor(batch.state, self.actor.codes(self.table, batch.instruction))
             loss = clone_objective(self.config, self.config.phase(self.phase), mean, log_std, batch)
         self._step(loss, "actor", *self._encoder_optimiser())
-        if self.target_actor is not None:
-            follow(self.target_actor, self.actor, self.config.tau)
+        self._actor_moved()
         self.actor_updates += 1
         return {"actor/clone": loss.detach()}
-
-    @torch.no_grad()
-    def act(self, state: Tensor, embedding: Tensor | None = None, deterministic: bool = False) -> Tensor:
-        """Actions (B, A) in [-1, 1].
-
-        Args:
-            state: float32 (B, F).
-            embedding: float32 (B, E) of the instructions; None without language.
-            deterministic: The most likely action instead of a sample (or of an action with exploration noise).
-
-        Raises:
-            ConfigError: When there is no embedding for an agent with language.
-        """
-        if embedding is None and self.sizes[1] > 0:
-            raise ConfigError(f"act needs the embeddings (B, {self.sizes[1]}) of the instructions; there are none")
-        code = None if embedding is None or self.sizes[1] == 0 else self.actor.encode(embedding)
-        mean, log_std = self.actor(state, code)
-        noise = None if deterministic else torch.randn(mean.shape, generator=self.generator, device=self.device)
-        return act(self.config.networks.policy, mean, log_std, noise)
-
-    def actor_weights(self) -> Mapping[str, Tensor]:
-        """Name -> tensor of the policy network, on the CPU: what is published to the robot.
-
-        With an encoder, its trained tensors, too, under "encoder.".
-        """
-        tensors = self.actor.state_dict() | encoder_tensors(self)
-        return {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The whole training state: named tensors, and counters as plain JSON; see `policies.agent.checkpoint`."""

@@ -19,10 +19,11 @@ from trajectories.errors import CheckpointError
 
 _log = logging.getLogger(__name__)
 _COUNTERS = ("critic_updates", "actor_updates", "phase_updates")
-_MODULES = ("actor", "critics", "targets", "anchor", "value", "target_actor")
+_MODULES = ("actor", "critics", "targets", "anchor", "value", "target_actor", "average")
 ENCODER = "encoder."
 """In front of the names of an image encoder's tensors."""
 _ANCHOR, _ANCHOR_ENCODER = "anchor.", "anchor_encoder."
+_AVERAGE = "average."
 _SCALARS = ("raw_temperature", "log_cql_weight")
 
 
@@ -30,6 +31,7 @@ class Trained(Protocol):
     """The parts of an `Agent` that are saved and restored by name here; see there what they are."""
 
     actor: Actor
+    average: Actor | None
     anchor: Actor | None
     anchor_encoder: Encoder | None
     encoder: Encoder | None
@@ -47,7 +49,7 @@ def agent_state(agent: Trained) -> tuple[dict[str, Tensor], dict[str, Any]]:
         network = getattr(agent, module)
         if network is not None:
             tensors |= {f"{module}.{name}": tensor for name, tensor in network.state_dict().items()}
-    tensors |= encoder_tensors(agent)
+    tensors |= encoder_tensors(agent.encoder)
     if agent.anchor_encoder is not None:
         trained = agent.anchor_encoder.trained_tensors()
         tensors |= {_ANCHOR_ENCODER + name: tensor for name, tensor in trained.items()}
@@ -59,11 +61,11 @@ def agent_state(agent: Trained) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return {name: tensor.detach() for name, tensor in tensors.items()}, counters | {"phase": agent.phase}
 
 
-def encoder_tensors(agent: Trained) -> dict[str, Tensor]:
+def encoder_tensors(encoder: Encoder | None) -> dict[str, Tensor]:
     """What an agent trains of its encoder, without gradients; nothing where it has none."""
-    if agent.encoder is None:
+    if encoder is None:
         return {}
-    return {ENCODER + name: tensor.detach() for name, tensor in agent.encoder.trained_tensors().items()}
+    return {ENCODER + name: tensor.detach() for name, tensor in encoder.trained_tensors().items()}
 
 
 def load_agent_state(agent: Trained, tensors: Mapping[str, Tensor], counters: Mapping[str, Any]) -> None:
@@ -79,12 +81,13 @@ def load_agent_state(agent: Trained, tensors: Mapping[str, Tensor], counters: Ma
     _load_anchor_encoder(agent, left)
     has_anchor = any(name.startswith(_ANCHOR) for name in left)
     agent.anchor = copy.deepcopy(agent.actor).requires_grad_(False) if has_anchor else None
+    _begin_average(agent, left)
     for module in _MODULES:
         network = getattr(agent, module)
         if network is not None:
             for name, tensor in network.state_dict().items():
                 _copy(tensor, left, f"{module}.{name}")
-    for name, tensor in encoder_tensors(agent).items():
+    for name, tensor in encoder_tensors(agent.encoder).items():
         _copy(tensor, left, name)
     for name in _SCALARS:
         _copy(getattr(agent, name).detach(), left, name)
@@ -97,6 +100,17 @@ def load_agent_state(agent: Trained, tensors: Mapping[str, Tensor], counters: Ma
     for name in _COUNTERS:
         setattr(agent, name, int(counters[name]))
     agent.phase = counters["phase"]
+
+
+def _begin_average(agent: Trained, left: dict[str, Tensor]) -> None:
+    """Let an average that the checkpoint knows nothing of begin with its actor, and leave out one that isn't kept."""
+    there = [name for name in left if name.startswith(_AVERAGE)]
+    if agent.average is None:
+        for name in there:
+            del left[name]
+    elif not there:
+        actor = {name: left[f"actor.{name}"] for name in agent.actor.state_dict() if f"actor.{name}" in left}
+        left |= {_AVERAGE + name: tensor for name, tensor in actor.items()}
 
 
 def _load_anchor_encoder(agent: Trained, left: dict[str, Tensor]) -> None:

@@ -43,6 +43,7 @@ class AgentConfig:
         n_step: Steps of rewards that a TD target sums before it bootstraps; replays are filled accordingly.
         tau: Step of the target networks towards the critics after each critic update.
         actor_lr: Adam's step size for the actor.
+        actor_average: Decay of the running average of the actor that acts (`policies.agent.averaging`); 0 for none.
         critic_lr: Adam's step size for the critics and the value network.
         temperature_lr: Adam's step size for the temperature.
         lagrange_lr: Adam's step size for the Lagrange multiplier of `cql_gap`; None for the temperature's.
@@ -65,6 +66,7 @@ class AgentConfig:
     n_step: int = 1
     tau: float = 0.005
     actor_lr: float = 3e-4
+    actor_average: float = 0.0
     critic_lr: float = 3e-4
     temperature_lr: float = 3e-4
     lagrange_lr: float | None = None
@@ -91,6 +93,7 @@ class AgentConfig:
         require(enough, f"target_critics={self.target_critics}", f"at most critics={self.networks.critics}")
         for name in ("actor_lr", "critic_lr", "temperature_lr"):
             require(getattr(self, name) > 0, f"{name}={getattr(self, name)}", "positive")
+        require(0 <= self.actor_average < 1, f"actor_average={self.actor_average}", "0, or less than 1")
         require(self.lagrange_lr is None or self.lagrange_lr > 0, f"lagrange_lr={self.lagrange_lr}", "None or positive")
         if self.target_range is not None:
             low, high = self.target_range
@@ -124,6 +127,8 @@ class AgentConfig:
         whole["networks"] = self.networks.to_dict()
         if self.n_step == 1:
             del whole["n_step"]
+        if self.actor_average == 0:
+            del whole["actor_average"]
         return whole
 
     @classmethod

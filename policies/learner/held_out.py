@@ -131,7 +131,7 @@ def _concatenated(parts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 def _cloning(agent: Agent, batch: Batch) -> tuple[Tensor, Tensor]:
     """-log pi(a | s) and the mean squared error of the action, (n,) each, of the batch's n steps worth copying."""
     chosen = agent.config.phase(agent.phase).clone_all | (batch.imitate > 0)
-    mean, log_std = agent.actor(batch.state, agent.actor.codes(agent.table, batch.instruction))
+    mean, log_std = agent.acting(batch.state, agent.acting.codes(agent.table, batch.instruction))
     nll = -log_density(agent.config.networks.policy, mean, log_std, batch.action, agent.config.action_limit)
     return nll[chosen], (torch.tanh(mean) - batch.action).square().mean(-1)[chosen]
 
