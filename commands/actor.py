@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import threading
 import zlib
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from tqdm import tqdm
 from commands.attendance import Attended, attended
 from commands.learner import require_same_settings
 from commands.overrides import typed_keys
+from commands.watch.session_view import SessionView
 from factory.calibration import mark_in_use
 from factory.judge_settings import require_trained_like
 from factory.judging import SessionJudge, require_progress, session_judge
@@ -27,21 +30,23 @@ from factory.run_folders import actor_folder, find_policy
 from factory.spec import spec_of
 from factory.task import ends_open
 from factory.twin import in_simulated_time
-from robot.fleet import AUTO_NAME, ActorIdentity, actor_name
+from robot.fleet import AUTO_NAME, ActorIdentity, ActorReport, actor_name
 from robot.interfaces import Policy
-from robot.rollout.actor_status import ActorStatus
+from robot.rollout.actor_status import ActorStatus, continued, run_of
 from robot.rollout.policy_watch import WatchedPolicy
 from robot.rollout.recovering_session import RecoveringSession
 from robot.rollout.retraining_session import RetrainingSession
 from trajectories.disk_full import retry_while_disk_is_full
 from trajectories.durable import replace_file
+from trajectories.errors import StoppedError
 from trajectories.kinds import ACTOR_KEY
 from trajectories.layout import require_unwritten
 from trajectories.store import TrajectoryStore
-from trajectories.types import Episode
+from trajectories.types import Episode, RobotSpec
 
 if TYPE_CHECKING:
     from policies.policy import LearnedPolicy
+    from robot.link.client import LearnerClient
 
 STATUS_FILE = "actor.json"
 OUTBOX = "outbox"
@@ -149,28 +154,54 @@ def run(config: DictConfig) -> None:
                 identity=_identity(config, name, policy),
             )
         )
-        around = stack.enter_context(attended(config, folder, tqdm.write, stop, max_steps=int(config.task.max_steps)))
+        begun = continued(folder / STATUS_FILE, run_of(outbox.spec, policy.digest), policy_version=0)
+        with announced(client, outbox.spec, policy.digest, replace(begun, outbox=len(outbox))) as announce:
+            around = stack.enter_context(
+                attended(config, folder, tqdm.write, stop, max_steps=int(config.task.max_steps), on_view=announce)
+            )
+            session = open_session(config, policy, judge, outbox, next_start(folder), around, stop)
 
         def show(status: ActorStatus) -> None:
             around.view.on_status(status)
             bar.set_postfix_str(describe(status), refresh=False)
             bar.update(status.steps - bar.n)
 
-        client.report = around.view.report
-        actor = Actor(
-            open_session(config, policy, judge, outbox, next_start(folder), around, stop),
-            client,
-            policy.load,
-            outbox,
-            policy.digest,
-            ActorOptions(status_path=folder / STATUS_FILE, notify=tqdm.write, on_status=show),
-            stop,
-        )
+        options = ActorOptions(status_path=folder / STATUS_FILE, notify=tqdm.write, on_status=show)
         try:
-            actor.run()
+            Actor(session, client, policy.load, outbox, policy.digest, options, stop).run()
         finally:
             if around.station.figures():
                 replace_file(folder / FIGURES_FILE, json.dumps(around.view.figures(), indent=1).encode())
+
+
+@contextmanager
+def announced(
+    client: LearnerClient, spec: RobotSpec, policy_digest: str, status: ActorStatus
+) -> Iterator[Callable[[SessionView], None]]:
+    """Have the learner know of this actor before it runs, so that it says who waits for a person before the arm wakes.
+
+    Gives what is to be called with the view of the session. An error inside is what the learner is told last.
+
+    Args:
+        client: Tells it.
+        spec: The robot.
+        policy_digest: Of the policy that the actor starts from.
+        status: Counts up to now.
+    """
+
+    def announce(view: SessionView) -> None:
+        view.on_status(status)
+        client.report = view.report
+        client.announce(spec, policy_digest)
+
+    try:
+        yield announce
+    except BaseException as error:
+        ended = isinstance(error, KeyboardInterrupt | StoppedError)
+        state, why = ("stopped", "") if ended else ("failed", f"{type(error).__name__}: {error}")
+        last = ActorReport(state, why, outbox=status.outbox, resets=dict(status.helps))
+        client.report = lambda: last
+        raise
 
 
 def _identity(config: DictConfig, name: str, policy: LearnedPolicy) -> ActorIdentity:

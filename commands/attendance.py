@@ -51,6 +51,7 @@ def attended(
     max_steps: int,
     faults: FaultLatch | None = None,
     takeover: bool = True,
+    on_view: Callable[[SessionView], None] = lambda view: None,
 ) -> Iterator[Attended]:
     """Open the robot that the settings name, with console, input device and the latch of holds and faults around it.
 
@@ -65,6 +66,7 @@ def attended(
         max_steps: Time limit of an episode, to be shown.
         faults: The latch, where the caller's device trips it already; None opens that of the folder.
         takeover: Whether the device of the settings takes over and says hold; without, the caller has one open.
+        on_view: Gets the view before the robot is opened and a person is waited for.
 
     Raises:
         ConfigError, DeviceError: When something can't be opened.
@@ -76,6 +78,7 @@ def attended(
     view = SessionView(str(config.task.name), max_steps, latch, stop)
     with ExitStack() as stack:
         stack.enter_context(Console(console_path(folder), view.state, view.frames, view.words))
+        on_view(view)
         device = stack.enter_context(open_takeover(config, latch, notify, stop, view.words)) if takeover else None
         station = stack.enter_context(open_station(config, notify, stop))
         station.env.adopt(latch)

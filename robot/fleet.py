@@ -144,6 +144,10 @@ class FleetEndpoint(LearnerEndpoint, Protocol):
         """Take in what an actor tells of itself, every `REPORT_EVERY_S` as long as it lives."""
         ...
 
+    def heard(self, actor: str) -> None:
+        """An actor lives: a call of it came, or a piece of an episode, behind which its reports may be late."""
+        ...
+
     def may_act(self, timeout_s: float, actor: str = "") -> bool:
         """See `LearnerEndpoint.may_act`; no actor waits longer than the others because it asks at the wrong moment."""
         ...

@@ -12,7 +12,7 @@ from policies.learner.run_folder import STATUS
 from robot.console.light import Light
 
 _TROUBLE = ("holds", "asks", "failed")
-_ENDED = ("stopped", "finished")
+_ENDED = ("stopped", "finished", "failed")
 _NAMES = {"holds": "is held", "asks": "asks for a person", "failed": "has failed"}
 
 
@@ -66,7 +66,7 @@ def light_of_learner(status: LearnerStatus, now_s: float) -> Light:
             "grey", "NO LEARNER", heading_of(status, now_s), "`regrasp learner` with the same settings goes on."
         )
     for one in status.actors:
-        if one.alive and one.report.state in _TROUBLE:
+        if one.report.state == "failed" or (one.alive and one.report.state in _TROUBLE):
             said = f"{one.name} {_NAMES[one.report.state]}: {one.report.detail}"
             return Light("amber", "AN ARM WAITS", said, "Look at that arm, and at its own page.")
     away = [one.name for one in status.actors if not one.alive and one.report.state not in _ENDED]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from factory.robot import Station
     from robot.console.state import Acting
 
+_ENDED = ("stopped", "finished", "failed")
 _LATE_NS = NS_PER_S
 """So old joints are still shown as they were; an arm's loop that says nothing for longer is silent."""
 
@@ -89,14 +90,13 @@ class SessionView:
 
     def report(self) -> ActorReport:
         """What an actor tells its learner; may be called from any thread."""
-        status, standing = self._status, self._standing()
-        if status is None:
-            return ActorReport()
+        status, standing = self._status or ActorStatus(""), self._standing()
         state, detail = str(status.state), status.detail
         if asked := self._waiting_for():
-            state, detail = ("asks", asked) if status.state == "acting" else (state, asked)
+            asks = self._station is not None and state in ("starting", "acting")
+            state, detail = ("asks" if asks else state), asked
         if standing:
-            state, detail = ("holds" if state in ("acting", "asks") else state), reason_of(standing) or ""
+            state, detail = (state if state in _ENDED else "holds"), reason_of(standing) or ""
         return ActorReport(
             state, detail, status.policy_version, status.weights_refused, status.outbox, dict(status.helps)
         )

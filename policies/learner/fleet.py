@@ -26,23 +26,29 @@ class Fleet:
         """Go on with what an earlier start of the learner knew.
 
         Args:
-            left: From its status file; nobody of them counts as living until it is heard.
+            left: From its status file; nobody of them counts as living until it is heard. For `ALIVE_S` after the
+                first hello the names of those that hadn't ended are theirs.
             clock: Unix time, s.
         """
         self._clock, self._lock = clock, threading.Lock()
         self._views = {one.name: replace(one, alive=False, behind=0) for one in left}
         self._starts: dict[str, str] = {}  # name -> the process that has it
+        self._before = {
+            one.name: one.start for one in self._views.values() if one.start and one.report.state not in _ENDED
+        }
+        self._first_s: float | None = None  # when somebody said hello first
         self._told: set[str] = set()
 
     def enter(self, actor: ActorIdentity) -> None:
         """Let an actor have its name.
 
         Raises:
-            NameTakenError: Another process that lives has it.
+            NameTakenError: Another process that lives has it, or had it when the learner was started again.
         """
         with self._lock:
-            holder = self._starts.get(actor.name)
-            if holder not in (None, actor.start) and self._lives(actor.name):
+            if self._first_s is None:
+                self._first_s = self._clock()
+            if self._holder(actor.name) not in (None, actor.start):
                 quiet = self._clock() - self._views[actor.name].heard_s
                 raise NameTakenError(
                     f"This learner has an actor called {actor.name!r} already, which was heard {quiet:.0f} s ago. Two "
@@ -54,13 +60,18 @@ class Fleet:
             before = self._views.get(actor.name, ActorView(actor.name))
             report = replace(before.report, state="starting", detail="")
             self._views[actor.name] = replace(
-                before, heard_s=self._clock(), report=report, calibration=actor.calibration
+                before, heard_s=self._clock(), report=report, calibration=actor.calibration, start=actor.start
             )
 
     def hear(self, name: str, report: ActorReport) -> None:
         """An actor told of itself."""
         with self._lock:
             self._views[name] = replace(self._views[name], heard_s=self._clock(), report=report)
+
+    def heard(self, name: str) -> None:
+        """An actor lives, whatever it told last."""
+        with self._lock:
+            self._views[name] = replace(self._views[name], heard_s=self._clock())
 
     def tell_finished(self, name: str) -> None:
         """An actor was told that the run has all its steps."""
@@ -69,9 +80,9 @@ class Fleet:
 
     @property
     def told_all(self) -> bool:
-        """Whether every actor that lives was told, and at least one."""
+        """Whether every actor that has its name was told, and at least one."""
         with self._lock:
-            return bool(self._told) and all(n in self._told for n in self._starts if self._lives(n))
+            return bool(self._told) and all(n in self._told for n in self._views if self._holder(n) is not None)
 
     def views(self, version: int) -> tuple[ActorView, ...]:
         """Every actor, by name, without what the store knows of it.
@@ -88,6 +99,13 @@ class Fleet:
                 )
                 for name, one in sorted(self._views.items())
             )
+
+    def _holder(self, name: str) -> str | None:
+        """The process that has a name; None where anybody may take it."""
+        if name in self._starts:
+            return self._starts[name] if self._lives(name) else None
+        soon = self._first_s is not None and abs(self._clock() - self._first_s) < ALIVE_S
+        return self._before.get(name) if soon else None
 
     def _lives(self, name: str) -> bool:
         view = self._views[name]  # heard later than now: the clock was set back, and one that lives is heard again soon

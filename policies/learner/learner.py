@@ -143,7 +143,7 @@ class Learner:
 
     def hello(self, spec: RobotSpec, policy_digest: str, actor: ActorIdentity | None = None) -> int:
         """See `FleetEndpoint.hello`."""
-        actor = actor or ActorIdentity()
+        actor = actor or ActorIdentity(start="")
         self.spec.require_same(spec, f"The policy of actor {actor.name!r}")
         require_same_policy(actor, policy_digest, self._parts, self.digest)
         self.fleet.enter(actor)
@@ -152,6 +152,10 @@ class Learner:
     def report(self, actor: str, report: ActorReport) -> None:
         """See `FleetEndpoint.report`."""
         self.fleet.hear(actor, report)
+
+    def heard(self, actor: str) -> None:
+        """See `FleetEndpoint.heard`."""
+        self.fleet.heard(actor)
 
     def put_episode(self, episode: Episode) -> Receipt:
         """See `LearnerEndpoint.put_episode`. One that `was_unsure` is stored, but no more: its steps don't count.
@@ -191,9 +195,10 @@ class Learner:
 
     def finished(self, actor: str = "") -> bool:
         """See `FleetEndpoint.finished`."""
-        if self._all_in:
+        done = self._all_in  # once: steps of others come meanwhile
+        if done:
             self.fleet.tell_finished(actor)
-        return self._all_in
+        return done
 
     # -- learning ----------------------------------------------------------------------------------------------
     @property

@@ -33,6 +33,7 @@ class ActorView:
         unsure: How many episodes these are.
         success: Direction -> success in its training stream over its last episodes; None where there is none yet.
         behind: How many newer policies have been published than the one that it acts with.
+        start: `ActorIdentity.start` of the process that had the name last.
     """
 
     name: str
@@ -45,6 +46,7 @@ class ActorView:
     unsure: int = 0
     success: Mapping[str, float | None] = field(default_factory=dict)
     behind: int = 0
+    start: str = ""
 
     def figures(self) -> dict[str, float]:
         """For the metrics: `arm/<name>/...`, since `actor/...` are the losses of the network."""

@@ -80,8 +80,8 @@ def run_learner(
                 tell(learner.status)
                 learner.write_status()
                 if complete:
-                    _linger(actor_s, stop, lambda: learner.fleet.told_all)
-                    _linger(linger_s, stop)
+                    _linger(learner, actor_s, stop, lambda: learner.fleet.told_all)
+                    _linger(learner, linger_s, stop)
         finally:
             learner.close()
     return complete
@@ -96,9 +96,11 @@ def _write_status(learner: Learner, written: float) -> float:
     return now
 
 
-def _linger(seconds: float, stop: threading.Event, over: Callable[[], bool] = lambda: False) -> None:
-    until = time.monotonic() + seconds
+def _linger(learner: Learner, seconds: float, stop: threading.Event, over: Callable[[], bool] = lambda: False) -> None:
+    """Wait; the status file goes on telling that the learner lives, and of whom it waits for."""
+    until, written = time.monotonic() + seconds, -math.inf
     while time.monotonic() < until and not stop.is_set() and not over():
+        written = _write_status(learner, written)
         stop.wait(0.1)
 
 

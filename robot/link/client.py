@@ -6,7 +6,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import TypeVar
 
@@ -28,6 +27,8 @@ logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 _HELLOS = 3
 _REPORT_S = 2.0
+_REFUSED_S = 5.0
+"""After a learner refused a hello of the reporting thread it isn't asked again for so long: it says each refusal."""
 
 
 class LearnerClient:
@@ -37,7 +38,8 @@ class LearnerClient:
     (`SpecMismatchError`, `CheckpointError`, `StoreError` ...) are raised here again. A learner that was
     restarted is asked hello again before anything else, so a wrong one is refused then, too. From the first hello to
     `close` a thread of its own tells the learner every `REPORT_EVERY_S` that this actor lives, and how it is; nobody
-    waits for that.
+    waits for that. It says hello to a restarted learner by itself: the next call may be hours away. `announce`
+    starts it before the hello.
 
     Use it from one thread; `interrupt` may be set from any thread or signal handler.
 
@@ -79,8 +81,10 @@ class LearnerClient:
         self.report: Callable[[], ActorReport] = ActorReport
         self._closing, self._reporter = threading.Event(), threading.Thread(target=self._tell, name="link", daemon=True)
         self._persistence = Persistence(address, self._patience, notify, self._interrupt)
+        self._saying = threading.RLock()  # around hello, and what it leaves
         self._introduction: bytes | None = None
         self._session: str | None = None
+        self._refused_until, self._report_failed = 0.0, False  # the reporting thread's
         self._hello = self._channel.unary_unary(protocol.method(protocol.HELLO))
         self._put = self._channel.stream_unary(protocol.method(protocol.PUT_EPISODE))
         self._put_verdict = self._channel.unary_unary(protocol.method(protocol.PUT_VERDICT))
@@ -97,13 +101,20 @@ class LearnerClient:
             NameTakenError: When another actor has the name for longer than `Patience.name_s`.
             LinkError: When the learner stays away longer than `Patience.away_s`.
         """
-        who = self._identity.to_dict()
-        self._introduction = protocol.to_json({"spec": spec.to_dict(), "policy_digest": policy_digest, "actor": who})
-        self._session = None
+        self._prepare(spec, policy_digest)
         version = self._persistence.until_answered(self._introduce, "saying hello")
         if not self._reporter.is_alive():
             self._reporter.start()
         return version
+
+    def announce(self, spec: RobotSpec, policy_digest: str) -> None:
+        """Tell the learner of this actor from now on, as soon as it listens, and wait for nothing.
+
+        For an actor that can't begin yet. What the learner refuses is raised by `hello`, which comes before any other
+        call all the same.
+        """
+        self._prepare(spec, policy_digest)
+        self._reporter.start()
 
     def put_episode(self, episode: Episode) -> Receipt:
         """See `LearnerEndpoint.put_episode`; returns once the learner has the episode on its disk.
@@ -198,30 +209,72 @@ class LearnerClient:
         """Close."""
         self.close()
 
+    def _prepare(self, spec: RobotSpec, policy_digest: str) -> None:
+        """What hello says from now on."""
+        who = self._identity.to_dict()
+        introduction = protocol.to_json({"spec": spec.to_dict(), "policy_digest": policy_digest, "actor": who})
+        with self._saying:
+            self._introduction, self._session = introduction, None
+
     def _introduce(self) -> int:
-        """Say hello and keep the session that the server answers with."""
+        """Say hello; for a while, as long as another actor has the name."""
         end = time.monotonic() + self._patience.name_s
         while True:
             try:
-                answer = self._hello(self._introduction, self._patience.call_s)
+                return self._say_hello(self._patience.call_s)
             except grpc.RpcError as error:
                 taken = isinstance(typed_error(error), NameTakenError)
                 if not taken or time.monotonic() >= end or self._interrupt.wait(min(1.0, self._patience.name_s)):
                     raise
-                continue
+
+    def _say_hello(self, deadline_s: float) -> int:
+        """Once; keep the session that the server answers with."""
+        with self._saying:
+            answer = self._hello(self._introduction, deadline_s)
             version, self._session = protocol.from_json(answer, version=int, session=str)
-            return int(version)
+        return int(version)
 
     def _tell(self) -> None:
         """Report until `close`, and once more then; what doesn't arrive is told anew a moment later."""
         last = False
         while True:
-            message = protocol.to_json({"report": self.report().to_dict()})
-            with suppress(grpc.RpcError):
-                self._put_report(message, _REPORT_S, self._metadata())
+            self._tell_once(self._report_message())
             if last:
                 return
             last = self._closing.wait(REPORT_EVERY_S)
+
+    def _report_message(self) -> bytes:
+        """How the actor is; that nobody can say it where `report` fails, since the actor goes on all the same."""
+        try:
+            return protocol.to_json({"report": self.report().to_dict()})
+        except Exception as error:
+            if not self._report_failed:
+                logger.exception("what this actor tells its learner can't be told")
+            self._report_failed = True
+            detail = f"its report failed: {type(error).__name__}: {error}"
+            return protocol.to_json({"report": ActorReport("acting", detail).to_dict()})
+
+    def _tell_once(self, message: bytes) -> None:
+        """Send a report; a learner that was restarted is told hello before."""
+        for _ in range(2):
+            session = self._session
+            try:
+                self._put_report(message, _REPORT_S, self._metadata())
+                return
+            except grpc.RpcError as error:
+                if not isinstance(typed_error(error), HelloNeeded) or not self._hello_again(session):
+                    return
+
+    def _hello_again(self, session: str | None) -> bool:
+        """Whether there is another session than this one now. A refusal is the caller's of `hello` to raise."""
+        with self._saying:
+            if self._session == session and time.monotonic() >= self._refused_until:
+                try:
+                    self._say_hello(_REPORT_S)
+                except (grpc.RpcError, LinkError) as error:
+                    if isinstance(error, LinkError) or typed_error(error) is not None:
+                        self._refused_until = time.monotonic() + _REFUSED_S
+            return self._session != session
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         return ((protocol.SESSION_KEY, self._session or ""),)
@@ -235,12 +288,15 @@ class LearnerClient:
             for _ in range(_HELLOS):
                 if self._session is None:
                     self._introduce()
+                session = self._session
                 try:
                     return attempt()
                 except grpc.RpcError as error:
                     if not isinstance(typed_error(error), HelloNeeded):
                         raise
-                    self._session = None
+                with self._saying:
+                    if self._session == session:  # else the reporting thread was faster
+                        self._session = None
             raise LinkError(f"the learner at {self.address} keeps asking for hello: do two share this address?")
 
         return self._persistence.until_answered(in_session, doing)

@@ -108,8 +108,8 @@ class LinkServer(Serving):
         return protocol.to_json({})
 
     def _put_episode(self, pieces: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
-        spec = self._require_session(context).spec
-        episode = decode_episode(protocol.join(pieces), spec)
+        session = self._require_session(context)
+        episode = decode_episode(protocol.join(self._heard(session.actor.name, pieces)), session.spec)
         with self._puts:
             receipt = self._endpoint.put_episode(episode)
         return protocol.to_json({"steps": receipt.steps, "episodes": receipt.episodes})
@@ -143,7 +143,14 @@ class LinkServer(Serving):
         session = self._sessions.get(str(dict(context.invocation_metadata()).get(protocol.SESSION_KEY)))
         if session is None:
             raise HelloNeeded("this learner has not checked this actor's robot specification: say hello first")
+        self._endpoint.heard(session.actor.name)
         return session
+
+    def _heard(self, name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """The pieces, each of which shows that the actor lives."""
+        for piece in pieces:
+            self._endpoint.heard(name)
+            yield piece
 
 
 def guarded(answer: Answer) -> Answer:

@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Protocol
 
 from robot.interfaces import LearnerEndpoint, LoadWeights
-from robot.rollout.actor_status import ActorStatus, State, continued
+from robot.rollout.actor_status import ActorStatus, State, continued, run_of
 from robot.signals import on_signals, set_from_handler
 from trajectories.errors import CorruptEpisodeError, LinkError, StoppedError, StoreError
 from trajectories.store import TrajectoryStore
@@ -120,7 +120,7 @@ class Actor:
         self._options = options or ActorOptions()
         self._stop = stop or threading.Event()
         self._signalled = False
-        run = f"{outbox.spec.digest}:{policy_digest}"
+        run = run_of(outbox.spec, policy_digest)
         self._status = continued(self._options.status_path, run, self._options.policy_version)
         self._helps_before = Counter(self._status.helps)
         self._newest_seen = self._options.policy_version

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from robot.interfaces import Receipt
 from trajectories.durable import swap_file
-from trajectories.types import Direction, Episode, Outcome
+from trajectories.types import Direction, Episode, Outcome, RobotSpec
 from trajectories.verdicts import Verdict
 
 logger = logging.getLogger(__name__)
@@ -170,6 +170,11 @@ class ActorStatus:
             return cls(**raw)
         except (KeyError, TypeError, AttributeError) as error:
             raise ValueError(f"{path} is no status of an actor ({error!r})") from error
+
+
+def run_of(spec: RobotSpec, policy_digest: str) -> str:
+    """`ActorStatus.run` of a robot and the policy that it starts from."""
+    return f"{spec.digest}:{policy_digest}"
 
 
 def continued(path: Path | None, run: str, policy_version: int) -> ActorStatus:

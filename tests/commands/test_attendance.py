@@ -5,14 +5,17 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
 from helpers.kinematic_arm import make_env
+from helpers.link_data import POLICY, SPEC, MemoryEndpoint
 from hydra import compose, initialize_config_module
 
 from commands import attendance
+from commands.actor import announced
 from commands.attendance import FAULTS_FILE, attended, latch_of, standing_of
 from commands.evaluate import evaluate
 from commands.finetune import Worker
@@ -20,8 +23,13 @@ from factory.evaluated_policy import PolicySource
 from robot.console.client import ConsoleClient
 from robot.console.wire import console_path
 from robot.control.faults import read_record
+from robot.fleet import ActorIdentity
+from robot.link.certificates import run_pair
+from robot.link.client import LearnerClient
+from robot.link.server import LinkServer
+from robot.rollout.actor_status import ActorStatus
 from robot.rollout.operator import PersonOperator
-from trajectories.errors import LinkError, RegraspError, SafetyError, StoppedError
+from trajectories.errors import DeviceError, LinkError, RegraspError, SafetyError, StoppedError
 
 INSTRUCTIONS = {"forward": ("put it in",), "backward": ("take it out",)}
 
@@ -148,6 +156,68 @@ def test_what_stood_when_the_last_process_died_is_cleared_before_anything_moves(
         thread.join(20)
         assert table.sent_before == 0
     assert read_record(tmp_path / FAULTS_FILE) == ()
+
+
+@contextmanager
+def learner_of(table, folder):
+    """Gives what a learner heard of an arm that says hello to it before it wakes."""
+    endpoint, pair = MemoryEndpoint(), run_pair(folder)
+    status = ActorStatus("run", outbox=2, helps={"lost": 1}, policy_version=0)
+    with LinkServer(endpoint, "127.0.0.1:0", pair) as server:
+        table.learner = endpoint
+        with (
+            LearnerClient(server.address, pair, identity=ActorIdentity("left")) as client,
+            announced(client, SPEC, POLICY, status) as announce,
+            attended(settings(folder), folder, table.told.append, table.stop, max_steps=40, on_view=announce),
+        ):
+            yield client
+
+
+def told_learner(table, state):
+    end = time.monotonic() + 20  # then the test fails, and needn't hang
+    return lambda: time.monotonic() > end or any(report.state == state for _, report in table.learner.reports)
+
+
+def test_a_learner_hears_of_an_arm_that_waits_for_the_word_before_it_wakes(table, tmp_path):
+    latch_of(tmp_path).trip("Eve said hold", "hold")
+    table.learner = MemoryEndpoint()
+    told = told_learner(table, "holds")
+    thread = table.say_when(lambda: asked(table)() and told(), "clear")
+    with learner_of(table, tmp_path) as client:
+        thread.join(30)
+        assert table.sent_before == 0
+        name, report = next(one for one in table.learner.reports if one[1].state == "holds")
+        assert (name, "Eve said hold" in report.detail) == ("left", True)
+        assert (report.outbox, report.resets) == (2, {"lost": 1})
+        assert client.hello(SPEC, POLICY) == 0  # as it does when it begins
+    assert {one.start for one in table.learner.actors} == {client._identity.start}
+
+
+def test_an_arm_that_wakes_waits_for_no_learner(table, tmp_path):
+    """Nor does it end because a learner refuses it: its hello says that."""
+    pair = run_pair(tmp_path)
+    status = ActorStatus("run")
+    with (
+        LearnerClient("127.0.0.1:1", pair) as client,
+        announced(client, SPEC, POLICY, status) as announce,
+        attended(settings(tmp_path), tmp_path, table.told.append, table.stop, max_steps=40, on_view=announce),
+    ):
+        assert table.arm.sent
+
+
+@pytest.mark.parametrize("word", ["stop", None])
+def test_why_an_actor_ends_before_it_acts_reaches_its_learner(table, tmp_path, word):
+    if word is None:
+        table.on_open = lambda: (_ for _ in ()).throw(DeviceError("servo 3 does not answer"))
+    else:
+        latch_of(tmp_path).trip("Eve said hold", "hold")
+        table.say_when(asked(table), word)
+    with pytest.raises(DeviceError if word is None else StoppedError), learner_of(table, tmp_path):
+        pass
+    last = table.learner.reports[-1][1]
+    assert last.state == ("failed" if word is None else "stopped")
+    assert ("DeviceError: servo 3 does not answer" in last.detail) == (word is None)
+    assert (last.outbox, last.resets) == (2, {"lost": 1})
 
 
 def test_a_hold_while_the_arm_closes_reaches_it(table, tmp_path):

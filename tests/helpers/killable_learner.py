@@ -37,6 +37,9 @@ class DurableEndpoint:
     def report(self, actor, report):
         pass
 
+    def heard(self, actor):
+        pass
+
     def may_act(self, timeout_s, actor=""):
         return True
 

@@ -64,7 +64,7 @@ class MemoryEndpoint:
         self.allowed.set()
         self.failure: Exception | None = None
         self.hellos = 0
-        self.actors, self.reports = [], []
+        self.actors, self.reports, self.heard_of = [], [], []
 
     def hello(self, spec, policy_digest, actor=None):
         SPEC.require_same(spec, "the actor")
@@ -91,6 +91,9 @@ class MemoryEndpoint:
 
     def report(self, actor, report):
         self.reports.append((actor, report))
+
+    def heard(self, actor):
+        self.heard_of.append(actor)
 
     def may_act(self, timeout_s, actor=""):
         return self.allowed.wait(timeout_s)

@@ -11,10 +11,11 @@ from helpers.watch_session import HEALTHY, PretendedSession
 from commands.watch.fleet import find_learner, light_of_learner, runs, view_of
 from commands.watch.server import WatchServer
 from commands.watch.watch import text_once
+from policies.learner.fleet import Fleet
 from policies.learner.learner_status import AWAY_S, ActorView, LearnerStatus
 from robot.console.client import NoSessionError, find_session
 from robot.console.wire import console_path
-from robot.fleet import ActorReport
+from robot.fleet import ActorIdentity, ActorReport
 from trajectories.errors import LinkError
 
 NOW = 2000.0
@@ -75,7 +76,11 @@ def test_nobody_of_a_learner_that_is_gone_lives():
             "right asks for a person: put",
         ),
         (replace(RIGHT, report=ActorReport("acting"), alive=False), "AN ARM IS AWAY", "right: nothing heard"),
-        (replace(RIGHT, report=ActorReport("failed", "no port"), alive=False), "AN ARM IS AWAY", "right"),
+        (
+            replace(RIGHT, report=ActorReport("failed", "DeviceError: servo 3"), alive=False),
+            "AN ARM WAITS",
+            "right has failed: DeviceError: servo 3",
+        ),
         (replace(RIGHT, report=ActorReport("stopped"), alive=False), "LEARNING", "1 of 2 arms are here"),
         (replace(RIGHT, report=ActorReport("acting")), "LEARNING", "2 of 2 arms are here"),
     ],
@@ -85,6 +90,18 @@ def test_the_light_is_about_the_arm_that_needs_somebody(right, title, word):
     assert light.title == title
     assert word in light.text
     assert light.level == ("green" if title == "LEARNING" else "amber")
+
+
+def test_an_arm_that_failed_is_not_one_whose_network_failed():
+    """A learner never counts it as living: it says nothing more."""
+    fleet = Fleet(clock=lambda: NOW)
+    fleet.enter(ActorIdentity("right"))
+    fleet.hear("right", ActorReport("failed", "DeviceError: servo 3 does not answer"))
+    seen = replace(STATUS, actors=fleet.views(0))
+    light, (right,) = light_of_learner(seen, NOW), view_of(seen, NOW + 3)["actors"]
+    assert (light.title, light.text) == ("AN ARM WAITS", "right has failed: DeviceError: servo 3 does not answer")
+    assert light.advice == "Look at that arm, and at its own page."
+    assert (right["alive"], right["doing"]) == (False, "failed, heard 3 s ago")
 
 
 def test_the_page_shows_the_learner_without_a_session_and_beside_one(folder):

@@ -5,6 +5,7 @@ import signal
 import threading
 import time
 from contextlib import suppress
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from robot.console.state import ConsoleState
 from robot.console.wire import console_path
 from robot.control.faults import FaultLatch
 from robot.fleet import ActorReport
-from robot.rollout.actor_status import ActorStatus
+from robot.rollout.actor_status import ActorStatus, State
 from robot.rollout.recovering_session import RecoveringSession
 from robot.rollout.recovery import Recovery
 from robot.rollout.session import ResetFreeSession
@@ -223,6 +224,9 @@ def test_an_actor_tells_its_learner_what_stands_and_what_it_asks_for():
     with open_station(settings(), lambda line: None) as station:
         view = view_of(station, threading.Event())
         assert view.report() == ActorReport("starting")
+        station.operator.waiting_for = "Put the cube in the bin, then say ready."
+        assert view.report() == ActorReport("asks", "Put the cube in the bin, then say ready.")
+        station.operator.waiting_for = None
         view.on_status(ActorStatus("run", "acting", outbox=1, helps={"lost": 2}, policy_version=3, weights_refused=1))
         assert view.report() == ActorReport("acting", "", 3, 1, 1, {"lost": 2})
         station.operator.waiting_for = "Put the cube back, then say ready."
@@ -230,8 +234,22 @@ def test_an_actor_tells_its_learner_what_stands_and_what_it_asks_for():
         view.words["hold"]("Anna")
         held = view.report()
         assert (held.state, "Anna said hold" in held.detail) == ("holds", True)
-        view.on_status(ActorStatus("run", "stopped"))
-        assert view.report().state == "stopped"
+        told = []
+        for state in get_args(State):
+            view.on_status(ActorStatus("run", state))
+            told.append((state, view.report().state))
+        ended = ("stopped", "finished", "failed")
+        assert told == [(state, state if state in ended else "holds") for state in get_args(State)]
+        view._status = None
+        assert view.report().state == "holds"
+
+
+def test_while_its_robot_opens_an_actor_asks_for_nobody_unless_something_stands():
+    latch = FaultLatch()
+    view = SessionView("pot", 3, latch, threading.Event())
+    assert view.report() == ActorReport("starting", "the robot is being opened")
+    latch.trip("Eve said hold", "hold")
+    assert view.report().state == "holds"
 
 
 def test_a_robot_of_a_package_outside_may_report_less():

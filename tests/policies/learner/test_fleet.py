@@ -98,6 +98,23 @@ def test_a_clock_that_is_set_back_leaves_nobody_his_name_who_is_silent():
     assert fleet.views(0)[0].alive
 
 
+def test_who_sends_something_lives_whatever_it_told_last():
+    clock = Clock()
+    fleet = Fleet(clock=clock)
+    fleet.enter(ActorIdentity("left"))
+    fleet.hear("left", ActorReport("sending", outbox=1))
+    for _ in range(3):
+        clock.now += ALIVE_S - 1
+        fleet.heard("left")
+    (left,) = fleet.views(0)
+    assert (left.alive, left.heard_s, left.report) == (True, clock.now, ActorReport("sending", outbox=1))
+    with pytest.raises(NameTakenError):
+        fleet.enter(ActorIdentity("left"))
+    fleet.hear("left", ActorReport("stopped"))
+    fleet.heard("left")  # its last call was under way
+    assert not fleet.views(0)[0].alive
+
+
 @pytest.mark.parametrize("state", ["stopped", "finished", "failed"])
 def test_who_says_that_it_ends_leaves_its_name_at_once(state):
     fleet = Fleet(clock=Clock())
@@ -119,6 +136,36 @@ def test_the_end_waits_for_everybody_who_lives_and_for_nobody_else():
     assert not fleet.told_all
     fleet.tell_finished("right")
     assert fleet.told_all
+
+
+def test_after_a_restart_a_name_waits_a_little_for_the_arm_that_has_it(tmp_path):
+    """A learner is started again while left is in the middle of something, and reads for an hour first."""
+    clock, left, path = Clock(), ActorIdentity("left"), tmp_path / "learner.json"
+    before = Fleet(clock=clock)
+    for one, state in ((left, "acting"), (ActorIdentity("right"), "stopped")):
+        before.enter(one)
+        before.hear(one.name, ActorReport(state))
+    LearnerStatus(0, 0, 0, 0, 0, {}, actors=before.views(0)).write(path)
+    fleets = [Fleet(actors_left(path), clock) for _ in range(2)]
+    clock.now += 3600.0
+    for fleet in fleets:
+        fleet.enter(ActorIdentity("window"))
+        fleet.tell_finished("window")
+        assert not fleet.told_all
+        assert [view.alive for view in fleet.views(0)] == [False, False, True]
+    clock.now += ALIVE_S - 1
+    for fleet in fleets:
+        with pytest.raises(NameTakenError, match="'left' already"):
+            fleet.enter(ActorIdentity("left"))
+    fleet, other = fleets
+    fleet.enter(left)
+    fleet.enter(ActorIdentity("right"))  # which had ended
+    clock.now += 1
+    with pytest.raises(NameTakenError):
+        fleet.enter(ActorIdentity("left"))
+    other.heard("window")
+    assert other.told_all
+    other.enter(ActorIdentity("left"))
 
 
 # -- turns ---------------------------------------------------------------------------------------------------------
@@ -171,8 +218,9 @@ def test_each_actors_counts_its_reports_and_a_persons_word_outlive_a_restart(mak
     learner.fleet._clock = Clock()
     left, right = episodes_of("left", 4, "success"), episodes_of("right", 3)
     unsure = replace(right[2], outcome="unknown", metadata={**right[2].metadata, "unsure": {"would_be": "failure"}})
-    for name, mark in zip(("left", "right"), ("a", "b"), strict=True):
-        learner.hello(SPEC, learner.digest, ActorIdentity(name, calibration=MARKS[mark]))
+    who = [ActorIdentity(name, calibration=MARKS[mark]) for name, mark in (("left", "a"), ("right", "b"))]
+    for one in who:
+        learner.hello(SPEC, learner.digest, one)
     for episode in (left[0], right[0], *left[1:], right[1], unsure):
         learner.put_episode(episode)
     learner.put_verdict(Verdict(left[0].id, "not_done", "Anna", "console", 1, "aa"))
@@ -195,7 +243,7 @@ def test_each_actors_counts_its_reports_and_a_persons_word_outlive_a_restart(mak
         other,
     ]
     assert not any(view.alive for view in kept)
-    again.hello(SPEC, again.digest, ActorIdentity("right"))
+    again.hello(SPEC, again.digest, who[1])
     again.put_episode(episodes_of("right", 1, seed=9)[0])
     again.train()
     left_after, right_after = again.status.actors
@@ -207,6 +255,16 @@ def test_each_actors_counts_its_reports_and_a_persons_word_outlive_a_restart(mak
         assert actors_left(again.folder.status) == ()
     last = make()
     assert [(view.name, view.episodes) for view in last.status.actors] == [("left", 4), ("right", 4)]
+
+
+def test_who_is_told_that_the_run_is_finished_counts_as_told(make, monkeypatch):
+    """The last steps of another arm come between a look and the next."""
+    learner = make()
+    learner.hello(SPEC, learner.digest, ActorIdentity("left"))
+    looks = iter((False, True, True))
+    monkeypatch.setattr(type(learner), "_all_in", property(lambda _: next(looks)))
+    assert (learner.finished("left"), learner.fleet.told_all) == (False, False)
+    assert (learner.finished("left"), learner.fleet.told_all) == (True, True)
 
 
 def test_metrics_and_tensorboard_have_a_curve_of_every_actor(make, tmp_path):

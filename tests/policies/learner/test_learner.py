@@ -3,6 +3,7 @@
 import errno
 import os
 import threading
+import time
 from dataclasses import replace
 from functools import partial
 
@@ -16,11 +17,13 @@ from policies.agent.checkpoint import load_agent, save_agent
 from policies.agent.config import AgentConfig
 from policies.learner.learner import Learner
 from policies.learner.learner_config import LearnerConfig
+from policies.learner.learner_status import LearnerStatus
 from policies.learner.metrics import read_metrics
 from policies.learner.rate_limiter import UpdateRateLimiter
 from policies.learner.run_folder import CONDITIONS, RunFolder
 from policies.learner.run_learner import run_learner
 from policies.policy import load_policy, save_policy
+from robot.fleet import ActorReport
 from robot.link.certificates import run_pair
 from robot.link.client import LearnerClient
 from trajectories.conditions import read_conditions
@@ -380,12 +383,15 @@ def test_a_run_that_is_complete_waits_for_the_actor_that_is_only_starting(make, 
     learner.close()
     again, told = make(), []
     assert again.complete
+    shown = []
 
     def on_ready(where):
         def actor():
             learner_has_time.wait(20)
             with LearnerClient(where, run_pair(tmp_path)) as client:
+                client.report = lambda: ActorReport("holds", "kdqx3: a hand")
                 client.hello(SPEC, again.digest)
+                shown.append(until_shown(again.folder.status, "holds"))
                 told.append(client.finished())
 
         thread.append(threading.Thread(target=actor))
@@ -396,6 +402,18 @@ def test_a_run_that_is_complete_waits_for_the_actor_that_is_only_starting(make, 
     assert run_learner(again, "127.0.0.1:0", run_pair(tmp_path), on_ready=on_ready, linger_s=0.2)
     thread[0].join()
     assert told == [True]
+    assert [(one.alive, one.report.detail) for one in shown] == [(True, "kdqx3: a hand")]
+
+
+def until_shown(path, state):
+    """The only actor in a learner's status file, as soon as it is in this state; None when it never is."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        for one in LearnerStatus.read(path).actors:
+            if one.report.state == state:
+                return one
+        time.sleep(0.05)
+    return None
 
 
 def test_a_full_disk_ends_no_learning_and_the_last_policy_waits_for_room(make, tmp_path, monkeypatch):

@@ -5,17 +5,19 @@ import time
 from dataclasses import replace
 
 import grpc
+import numpy as np
 import pytest
-from helpers.link_data import POLICY, SPEC, make_episode
+from helpers.link_data import POLICY, SPEC, MemoryEndpoint, make_episode
 
-from robot.fleet import MOST_NAME, ActorIdentity, ActorReport, actor_name, host_name
+from robot.fleet import ALIVE_S, MOST_NAME, ActorIdentity, ActorReport, actor_name, host_name
 from robot.interfaces import Receipt
-from robot.link import protocol
+from robot.link import client, protocol
 from robot.link.client import LearnerClient
 from robot.link.codec import encode_episode
 from robot.link.patience import Patience
+from robot.link.server import LinkServer
 from robot.link.tls import channel_credentials
-from trajectories.errors import ConfigError, LinkError, NameTakenError
+from trajectories.errors import CheckpointError, ConfigError, LinkError, NameTakenError
 
 QUICK = Patience(call_s=20, transfer_s=60, away_s=20, first_back_off_s=0.02, longest_back_off_s=0.1, name_s=0.2)
 MARK = {"arm": "wx250s", "date": "2026-11-21T10:00:00+00:00", "digest": "ab" * 32}
@@ -79,6 +81,48 @@ def test_an_actor_tells_of_itself_while_it_acts_and_once_more_at_its_end(endpoin
     assert endpoint.reports[-1] == ("left", ActorReport("stopped"))
 
 
+@pytest.mark.parametrize("failing", [lambda: 1 / 0, lambda: ActorReport(resets={"lost": np.int64(2)})])
+def test_a_report_that_fails_is_told_and_said_once_and_the_next_ones_go_on(endpoint, server, pair, caplog, failing):
+    with client_of(server, pair, "left") as left:
+        left.report = failing
+        left.hello(SPEC, POLICY)
+        wait_until(lambda: len(endpoint.reports) >= 2)
+        left.report = lambda: ActorReport("acting", "well again")
+        wait_until(lambda: endpoint.reports[-1] == ("left", ActorReport("acting", "well again")))
+        assert left.hello(SPEC, POLICY) == 0
+    told = endpoint.reports[0][1]
+    assert told == endpoint.reports[1][1]
+    assert (told.state, told.detail.startswith("its report failed: ")) == ("acting", True)
+    assert [record.message for record in caplog.records if record.name == "robot.link.client"] == [
+        "what this actor tells its learner can't be told"
+    ]
+
+
+def test_an_arm_that_is_busy_for_hours_says_hello_to_a_restarted_learner_by_itself(endpoint, pair, monkeypatch):
+    """None of its own calls is under way: it is in a long episode, or holds."""
+    monkeypatch.setattr(client, "_REFUSED_S", 0.0)
+    held, after = ActorReport("holds", "kdqx3: a hand"), MemoryEndpoint()
+    with LinkServer(endpoint, "127.0.0.1:0", pair) as server, client_of(server, pair, "left") as left:
+        left.report = lambda: held
+        left.hello(SPEC, POLICY)
+        wait_until(lambda: endpoint.reports)
+        server.stop(0)
+        refused = []
+
+        class Another(MemoryEndpoint):
+            def hello(self, spec, policy_digest, actor=None):
+                refused.append(actor)
+                raise CheckpointError("another run")
+
+        with LinkServer(Another(), server.address, pair):
+            wait_until(lambda: refused)
+        with LinkServer(after, server.address, pair):
+            wait_until(lambda: ("left", held) in after.reports)
+            assert left.put_episode(make_episode(1)) == Receipt(3, 1)
+        assert after.hellos == 1
+        assert [one.start for one in after.actors] == [endpoint.actors[0].start]
+
+
 def test_hello_waits_a_little_for_a_name_that_a_killed_actor_still_has(endpoint, server, pair):
     hello, refused = endpoint.hello, []
 
@@ -127,10 +171,43 @@ def test_uploads_that_never_end_keep_nobody_else_waiting(endpoint, server, pair)
     assert len(endpoint.episodes) == 4
 
 
+def test_every_call_and_every_piece_of_an_episode_counts_as_heard(endpoint, server, pair):
+    """On a slow line the pieces of an episode come through, and the reports behind them don't in time."""
+    heard, message, on = endpoint.heard_of, encode_episode(make_episode(0, 40)), threading.Semaphore(0)
+    endpoint.report = lambda actor, report: None
+
+    def slowly():
+        for number in range(4):
+            on.acquire()
+            yield message[number : number + 1]
+
+    with client_of(server, pair, "left") as left, client_of(server, pair, "right") as right:
+        left.hello(SPEC, POLICY)
+        left._closing.set()  # its last report
+        left._reporter.join()
+        right.hello(SPEC, POLICY)
+        before = heard.count("left")
+        left.may_act(0.0)
+        left.finished()
+        assert heard.count("left") == before + 2
+        with grpc.secure_channel(server.address, channel_credentials(pair), protocol.CHANNEL_OPTIONS) as channel:
+            put = channel.stream_unary(protocol.method(protocol.PUT_EPISODE))
+            call = put.future(slowly(), timeout=60, metadata=left._metadata())
+            wait_until(lambda: heard.count("left") == before + 3)
+            for number in range(4):
+                on.release()
+                wait_until(lambda: heard.count("left") == before + 4 + number)  # noqa: B023
+            assert not endpoint.episodes
+            call.cancel()
+    assert protocol.CHUNK_BYTES < 50e3 * ALIVE_S  # at 50 kB/s one comes before the arm counts as away
+
+
 def test_a_second_hello_of_a_name_ends_the_session_before_it(endpoint, server, pair):
     with client_of(server, pair, "left") as first, client_of(server, pair, "left") as second:
         first.hello(SPEC, POLICY)
-        second.hello(SPEC, POLICY)  # this endpoint lets it: the first was silent for long
+        first._closing.set()  # its reports would say hello again, and this endpoint lets everybody
+        first._reporter.join()
+        second.hello(SPEC, POLICY)
         endpoint.hello = lambda spec, policy_digest, actor=None: (_ for _ in ()).throw(NameTakenError("taken"))
         assert second.put_episode(make_episode(1)) == Receipt(3, 1)
         with pytest.raises(NameTakenError, match="taken"):
