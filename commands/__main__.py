@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, NoReturn
 
 from commands.broken_pipe import quiet_when_unread
 from commands.outside_configs import ROOT, add_outside_configs, choices
-from commands.overrides import added_folders, prints_only, require_readable, words_named
+from commands.overrides import added_folders, prints_only, require_readable, typed_keys, words_named
 from commands.seeds import require_seeds
 from commands.settings.kinds import require_typed
 from commands.settings.known import require_known_settings
-from commands.settings.listing import default_groups, no_such_setting, read_settings
+from commands.settings.listing import default_groups, no_such_setting, read_settings, setting_of_other_judges
 from commands.settings.schemas import device_settings
 from commands.standard_streams import lasting_streams
 from commands.verbs import ELSEWHERE, VERBS, Verb, verb_word
@@ -26,7 +26,7 @@ from robot.signals import interrupt_once, on_signals
 from trajectories.errors import RegraspError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from hydra.conf import OverridesConf
     from omegaconf import DictConfig
@@ -94,8 +94,8 @@ def verb_help(name: str) -> str:
     )
 
 
-def not_composed(name: str, error: Exception) -> str:
-    """Why the settings of a verb don't fit together, with the keys that may have been meant."""
+def not_composed(name: str, error: Exception, arguments: Sequence[str] = ()) -> str:
+    """Why the settings of a verb, as typed, don't fit together, with the keys that may have been meant."""
     text = "\n".join(str(one) for one in (error, error.__cause__) if one is not None)
     unknown = re.search(r"Could not override '([^']+)'", text)
     if unknown is None:
@@ -104,6 +104,9 @@ def not_composed(name: str, error: Exception) -> str:
     inside = re.search(r"full_key: (\S+)", text)
     if inside is not None and inside[1].startswith(f"{key}."):
         return f"{inside[1]} is in none of the files, so it has to be added, with a plus: +{inside[1]}=value."
+    elsewhere = setting_of_other_judges(key, arguments)
+    if elsewhere is not None:
+        return elsewhere
     verb = VERBS[name]
     optional = [*read_settings(verb), *(device_settings() if verb.config_module == ROOT else ())]
     if key in {setting.key.lstrip("+") for setting in optional}:
@@ -185,6 +188,9 @@ def _run(name: str, rest: list[str]) -> None:
                 if verb.config_module == ROOT:
                     _require_typed(config, verb, asked.overrides, groups)
                     settle_task(config)
+                    from factory.judge_settings import require_backbone_of_arm  # loads what only a verb needs
+
+                    require_backbone_of_arm(config, typed_keys())
                 importlib.import_module(verb.module).run(config)
         except RegraspError as error:
             fail(str(error))
@@ -200,7 +206,7 @@ def _run(name: str, rest: list[str]) -> None:
     try:
         hydra.main(version_base="1.3", config_path=f"pkg://{verb.config_module}", config_name=verb.config_name)(task)()
     except HydraException as error:
-        fail(not_composed(name, error))
+        fail(not_composed(name, error, rest))
 
 
 def _require_typed(config: DictConfig, verb: Verb, overrides: OverridesConf, groups: Collection[str]) -> None:

@@ -101,14 +101,26 @@ def run(config: DictConfig) -> None:
 
 
 def evaluate_store(config: DictConfig, path: Path) -> None:
-    """Figures on the store's episodes of known outcome, and of its session's stream where a referee spoke."""
+    """Figures on the store's episodes of known outcome, and of its session's stream where a referee spoke.
+
+    Raises:
+        ConfigError: It has none: a session's own outcome is its judge's word, and nobody else has spoken.
+    """
     from rewards.intervals import grouped_figures, interval_table
-    from rewards.measuring import judged_store, recorded_stream
+    from rewards.measuring import judged_alone, judged_store, recorded_stream
 
     reward, task = reward_of(config, spec_of(config)), str(config.task.name)
     with TrajectoryStore(path, read_only=True) as store:
         book = VerdictBook(path)
-        infos = [i for i in store.infos() if i.task == task and kind_of(i) != PLAY]
+        found = [i for i in store.infos() if i.task == task and kind_of(i) != PLAY]
+        alone = judged_alone(found, book)
+        if alone:
+            why = f"left out: {len(alone)} of {len(found)} episodes, about which only the judge of then has spoken."
+            what = f"Say how they went with `regrasp review store={path}` (and the settings of the run)."
+            if len(alone) == len(found):
+                raise ConfigError(f"There is nothing to measure on in {path}; {why} {what}")
+            print(f"{why} {what}")
+        infos = [info for info in found if info.id not in alone]
         episodes = (book.judged(store.read(info.id)) for info in infos)
         bar = tqdm(episodes, total=len(infos), desc="judging", unit="episode", dynamic_ncols=True)
         judged, stream = judged_store(reward, bar)
@@ -118,7 +130,7 @@ def evaluate_store(config: DictConfig, path: Path) -> None:
     if refereed:
         print(f"\nstream, as judged then: {recorded.words()}")
         print(f"stream, judged now (episodes end where the judge of then said done): {stream.words()}")
-    report = {"store": str(path), "task": task, "figures": figures}
+    report = {"store": str(path), "task": task, "left_out": len(alone), "figures": figures}
     if refereed:
         report |= {"stream_then": recorded.figures(), "stream_now": stream.figures()}
     _write(config, "evaluation_store.json", report)
@@ -144,7 +156,11 @@ def evaluate_scenes(config: DictConfig) -> None:
     from rewards.kind import HeldOut
 
     task = str(config.task.name)
-    require_world(config, "`regrasp evaluate-reward` renders held-out scenes", "the success of the training stream")
+    require_world(
+        config,
+        "`regrasp evaluate-reward` renders held-out scenes",
+        "On an arm give evaluate_reward.store=FOLDER (episodes people spoke about) or evaluate_reward.pictures=FOLDER.",
+    )
     trained = reward_of(config, spec_of(config))
     shifts = [UNSHIFTED, *(str(shift) for shift in config.evaluate_reward.shifts)]
     recorded = {shift: _recorded(config, shift) for shift in shifts}

@@ -1,6 +1,7 @@
 """Settings of how a judge is trained, held against those that the run's judge was trained with.
 
-A session uses its judge as it is, so that such a setting does nothing there: one that a person typed is refused.
+A session uses its judge as it is, so that such a setting does nothing there: one that a person typed is refused. So is
+a judge on the arm whose backbone knows the twin alone, unless a person typed that.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from factory.judges import judge_in_use
-from factory.reward import reward_kind, reward_settings
+from factory.reward import judges_through_backbone, kind_name, reward_kind, reward_settings
 from factory.spec import spec_of
 from trajectories.errors import CheckpointError, ConfigError
 
@@ -53,6 +54,29 @@ def require_trained_like(config: DictConfig, typed: Collection[str], notify: Cal
             f"reward.{name}={_shown(now)} would do nothing: the judge in {judge_in_use(Path(config.run_dir))} was "
             f"trained with reward.{name}={_shown(then)}{others}, and it is used as it is. Leave the setting out, or "
             f"train another judge with it (`regrasp train-reward reward.{name}={_shown(now)}`)."
+        )
+
+
+def require_backbone_of_arm(config: DictConfig, typed: Collection[str]) -> None:
+    """Refuse to look through the arm's cameras with the backbone of the twin where its name was not typed.
+
+    Args:
+        config: Settings.
+        typed: Keys that a person gave. `reward=embedded` names that backbone by itself.
+
+    Raises:
+        ConfigError: With the settings to give.
+    """
+    from rewards.weight_files import EMBEDDED
+
+    if config.robot.name != "widowx" or not config.reward.get("kind") or "reward.backbone" in typed:
+        return
+    if (config.reward.get("backbone") or EMBEDDED) == EMBEDDED and judges_through_backbone(config):
+        raise ConfigError(
+            f"The judge {kind_name(config)} would look through reward.backbone=embedded, which knows the twin's "
+            "renders alone, and robot=widowx has real cameras. Give reward.backbone=ViT-B-32 "
+            "reward.pretrained=laion2b_s34b_b79k reward.device=auto to this and to every other verb of the run "
+            "(or reward.backbone=embedded, if that is what you mean)."
         )
 
 

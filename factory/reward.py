@@ -100,6 +100,13 @@ def _rules_read_by(folder: Path) -> int | None:
         return None
 
 
+def kind_name(config: DictConfig) -> str:
+    """The kind of reward model that the settings name; that of the classifier where they name none."""
+    from rewards.registry import CLASSIFIER
+
+    return str(config.reward.get("kind") or CLASSIFIER)
+
+
 def reward_kind(config: DictConfig) -> RewardKind:
     """The kind of reward model that `reward.kind` names.
 
@@ -108,21 +115,21 @@ def reward_kind(config: DictConfig) -> RewardKind:
     """
     from rewards.registry import KINDS
 
-    return KINDS[_kind_name(config)]
+    return KINDS[kind_name(config)]
 
 
 def judges_through_backbone(config: DictConfig) -> bool:
     """Whether the settings name a reward model of the project that looks at every frame through its backbone."""
     from rewards.registry import KINDS
 
-    return _kind_name(config) in KINDS.own and not asks_a_model(config)
+    return kind_name(config) in KINDS.own and not asks_a_model(config)
 
 
 def asks_a_model(config: DictConfig) -> bool:
     """Whether the settings name a generative model at an address as the judge."""
     from rewards.registry import ASKING
 
-    return _kind_name(config) == ASKING
+    return kind_name(config) == ASKING
 
 
 def train_reward_model(
@@ -148,7 +155,7 @@ def train_reward_model(
     folder.mkdir(parents=True, exist_ok=True)
     task, instructions = str(config.task.name), instructions_of(config)
     said = kind.train(episodes, task, instructions, spec, reward_settings(config), folder, progress)
-    replace_file(folder / KIND_FILE, json.dumps({"kind": _kind_name(config)}).encode() + b"\n")
+    replace_file(folder / KIND_FILE, json.dumps({"kind": kind_name(config)}).encode() + b"\n")
     if into is None:
         back_to_first(Path(config.run_dir))
     return said
@@ -169,7 +176,7 @@ def reward_of(config: DictConfig, spec: RobotSpec, folder: Path | None = None) -
     folder = judge_in_use(Path(config.run_dir)) if folder is None else folder
     if not folder.is_dir():
         raise CheckpointError(f"There is no reward model in {folder}. Run `regrasp train-reward` first.")
-    stored, named = _stored_kind(folder), _kind_name(config)
+    stored, named = _stored_kind(folder), kind_name(config)
     if stored != named:
         raise CheckpointError(
             f"The reward model in {folder} is of kind {stored!r}, but the settings name {named!r}. Give the same "
@@ -202,12 +209,6 @@ def decision_of(config: DictConfig) -> tuple[float, int]:
     return known or (0.5, int(config.reward.get("frames") or 1))
 
 
-def _kind_name(config: DictConfig) -> str:
-    from rewards.registry import CLASSIFIER
-
-    return str(config.reward.get("kind") or CLASSIFIER)
-
-
 def _stored_kind(folder: Path) -> str:
     from rewards.registry import CLASSIFIER
 
@@ -225,6 +226,6 @@ def reward_settings(config: DictConfig) -> dict[str, Any]:
     from rewards.registry import KINDS
 
     given = {key: value for key, value in plain(config.reward).items() if key not in _NOT_OF_THE_KIND}
-    if not ends_open(config) and _kind_name(config) in KINDS.own:
+    if not ends_open(config) and kind_name(config) in KINDS.own:
         given["require_open_gripper"] = False  # what the task says goes before the setting for all tasks
     return given

@@ -110,10 +110,10 @@ def require_world(config: DictConfig, what: str, instead: str) -> None:
     """Refuse to go on with a robot that isn't simulated as fast as the computer can.
 
     Raises:
-        ConfigError: Saying `what` needs it, and what there is `instead` on other robots.
+        ConfigError: Saying `what` needs it, and in a sentence what to do `instead` on other robots.
     """
     if not in_simulated_time(config):
-        raise ConfigError(f"{what} in a simulation, not with robot={config.robot.name}. There it is {instead}.")
+        raise ConfigError(f"{what} in a simulation, not with robot={config.robot.name}. {instead}")
 
 
 @lru_cache(maxsize=1)

@@ -15,7 +15,7 @@ from trajectories.errors import ConfigError
 from trajectories.kinds import AFTERMATH, kind_of, referee_of
 from trajectories.manifest import EpisodeInfo
 from trajectories.types import Episode
-from trajectories.verdicts import VERDICT_KEY, was_missed
+from trajectories.verdicts import VERDICT_KEY, VerdictBook, was_missed
 
 ONLINE = "online"
 """Kind of a session's episodes."""
@@ -50,13 +50,24 @@ def look_at(reward: LoadedReward, episode: Episode) -> Seen:
 
 
 def truth_of(episode: Episode | EpisodeInfo) -> str | None:
-    """Success or failure: by a person's verdict, else the referee's word, else the outcome; None where nobody knows."""
-    if VERDICT_KEY in episode.metadata:
-        return None if episode.outcome == "unknown" else episode.outcome
-    said = referee_of(episode)
-    if said is not None:
-        return "success" if said else "failure"
+    """Success or failure: by a person's verdict, else the referee's word, else by who marked a recording.
+
+    None where nobody knows: a session's own outcome is the word of its judge.
+    """
+    if VERDICT_KEY not in episode.metadata:
+        said = referee_of(episode)
+        if said is not None:
+            return "success" if said else "failure"
+        if kind_of(episode) == ONLINE:
+            return None
     return None if episode.outcome == "unknown" else episode.outcome
+
+
+def judged_alone(infos: Iterable[EpisodeInfo], book: VerdictBook) -> set[str]:
+    """Ids of a session's episodes that only its judge has spoken about: neither a person in `book` nor a referee."""
+    return {
+        info.id for info in infos if kind_of(info) == ONLINE and referee_of(info) is None and book.of(info.id) is None
+    }
 
 
 @dataclass(frozen=True)

@@ -117,7 +117,7 @@ def plan_of(config: DictConfig) -> list[CollectJob]:
 
 def run(config: DictConfig) -> None:
     """Record what the plan wants and the store lacks."""
-    require_world(config, "`regrasp collect` records the scripted expert", "a person: `regrasp teleop`")
+    require_world(config, "`regrasp collect` records the scripted expert", "There it is a person: `regrasp teleop`.")
     settings = TwinSettings.from_config(config)
     jobs = plan_of(config)
     with open_data(config, read_only=False) as store:

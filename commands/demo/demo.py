@@ -20,7 +20,7 @@ from commands.demo.stages import Stage, Stages, chosen, flat
 from commands.evaluate.evaluate import evaluate_in_twin, plan_of
 from commands.report import report
 from factory.policy import agent_config, require_online
-from factory.reward import require_readable_task
+from factory.reward import kind_name, require_readable_task
 from factory.run_folders import (
     finetune_folder,
     pretrained_folder,
@@ -89,8 +89,9 @@ def stages_of(config: DictConfig, overrides: Sequence[str]) -> list[Stage]:
     """
     method = str(config.method.name)
     of_method = "" if config.method.registry is None else f" ({method})"
+    kind = {"reward.kind": kind_name(config)}
     judged = chosen(config, "task", "robot", "evaluate", without=(*_SESSION, *_AMOUNTS))
-    learned = chosen(config, "robot", "reward", "method", "finetune", without=(*_ELSEWHERE, *_AMOUNTS))
+    learned = chosen(config, "robot", "reward", "method", "finetune", without=(*_ELSEWHERE, *_AMOUNTS)) | kind
     before = Stage(
         f"evaluate before{of_method}",
         lambda: evaluate_in_twin(config, plan_of(config, pretrained_folder(config))),
@@ -112,7 +113,7 @@ def stages_of(config: DictConfig, overrides: Sequence[str]) -> list[Stage]:
         Stage(
             "train reward",
             lambda: train_reward.run(config),
-            chosen(config, "reward", without=("reward.allow_download",)),
+            chosen(config, "reward", without=("reward.allow_download",)) | kind,
         ),
         Stage("evaluate reward", lambda: evaluate_reward.run(config), chosen(config, "evaluate_reward"), again=True),
         *((tune, before) if spare_workers(config) else (before, tune)),

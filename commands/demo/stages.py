@@ -15,6 +15,9 @@ from trajectories.conditions import completed, differences, short_digest
 from trajectories.durable import replace_file
 from trajectories.errors import ConfigError
 
+_AS_EVER = {"reward.kind": "classifier"}
+"""Settings that earlier versions didn't write down where they were so."""
+
 
 def chosen(config: DictConfig, *names: str, without: tuple[str, ...] = ()) -> dict[str, Any]:
     """The settings `names` as a flat dictionary of plain values.
@@ -101,7 +104,7 @@ class Stages:
         return self._done[name]["seconds"] if name in self._done else None
 
     def check(self, stage: Stage) -> bool:
-        """Whether a stage is done; settings that weren't written down then are taken to be the same.
+        """Whether a stage is done; settings that weren't written down then are taken to be the same, but `_AS_EVER`.
 
         Raises:
             ConfigError: It was done with other settings and can't be done again, with every difference.
@@ -111,7 +114,7 @@ class Stages:
         if before is None:
             return False
         noted = stage.noted
-        saved = completed(before["settings"], noted)
+        saved = completed(_AS_EVER | before["settings"], noted)
         changed = {name: then for name, then, _ in differences(saved, noted)}
         wrong = [name for name in changed if not stage.goes_on(name, changed[name])]
         if wrong:

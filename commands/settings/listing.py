@@ -9,9 +9,11 @@ from importlib.resources import files
 
 import yaml
 
+from commands.outside_configs import ROOT, choices
 from commands.settings.reads import Keys, is_read, keys_read
 from commands.settings.schemas import described_settings, optional_settings
 from commands.settings.setting import WORDS, Setting
+from commands.settings.typed import settings_of
 from commands.settings.written import settings_in, texts_of
 from commands.verbs import VERBS, Verb, verb_word
 
@@ -82,6 +84,38 @@ def no_such_setting(name: str, key: str, others: Sequence[str] = ()) -> str:
     close = close_keys(VERBS[name], key, others)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
     return f"{verb_word(name)} has no setting {key!r}.{hint} `regrasp {verb_word(name)} --help` lists all."
+
+
+def setting_of_other_judges(key: str, arguments: Sequence[str]) -> str | None:
+    """What a person is told of a setting that other judges have and the chosen one doesn't; None where it may have it.
+
+    Args:
+        key: As typed, of the group `reward` or of another one.
+        arguments: What else was typed.
+    """
+    chosen = [one.partition("=")[2] for one in arguments if one.startswith("reward=")]
+    folder = files(ROOT) / "reward"
+    texts = {one: folder / f"{one}.yaml" for one in choices("reward", ROOT)}
+    keys = {
+        name: {setting.key for setting in settings_in(text.read_text(encoding="utf-8"), "reward.")}
+        for name, text in texts.items()
+        if text.is_file()
+    }
+    kind = "reward.kind"  # the classifier's files have none
+    if not chosen or kind not in keys.get(chosen[-1], ()) or key in _shared_by_judges():
+        return None
+    classifiers = {one.key for one in optional_settings()}
+    having = [name for name, own in keys.items() if key in own or (kind not in own and key in classifiers)]
+    if not having or chosen[-1] in having:
+        return None
+    named = ", ".join(f"reward={name}" for name in having)
+    return f"{key} is a setting of {named}; reward={chosen[-1]} has none of that name."
+
+
+def _shared_by_judges() -> set[str]:
+    from rewards.config import DecisionConfig
+
+    return {one.key for one in settings_of(DecisionConfig, "reward.")}
 
 
 def _described(setting: Setting, known: Mapping[str, Setting]) -> Setting:

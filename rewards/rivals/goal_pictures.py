@@ -33,7 +33,7 @@ class GoalPicturesConfig(DecisionConfig):
             the goal picture that is nearest to it.
     """
 
-    goal: Literal["mean", "nearest"] = "mean"
+    goal: Literal["mean", "nearest"] = "nearest"
 
 
 @dataclass(frozen=True)

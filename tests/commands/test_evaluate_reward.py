@@ -71,6 +71,29 @@ def test_a_store_and_its_stream(run_dir, tmp_path, capsys):
     assert set(report["figures"]["by_direction"]) == {"forward", "backward"}
 
 
+def test_of_a_session_without_a_referee_count_the_episodes_that_people_spoke_about(run_dir, tmp_path, capsys):
+    rng, book = np.random.default_rng(4), tmp_path / "arm"
+    with TrajectoryStore(book, SPEC) as store:
+        episodes = [make_episode(rng, number, outcome="failure" if number == 2 else "success") for number in range(4)]
+        for episode in episodes:
+            store.commit(replace(episode, metadata={"kind": "online"}))
+    with pytest.raises(ConfigError, match=r"nothing to measure on .* left out: 4 of 4 .* `regrasp review store="):
+        evaluate(run_dir, f"evaluate_reward.store={book}")
+    for episode, word in zip(episodes[:3], ("done", "done", "not_done"), strict=True):
+        VerdictBook(book).add(Verdict.now(episode.id, word, by="Anna", via="review"))
+    evaluate(run_dir, f"evaluate_reward.store={book}")
+    assert "left out: 1 of 4 episodes, about which only the judge of then has spoken" in capsys.readouterr().out
+    report = json.loads((run_dir / "reward" / "evaluation_store.json").read_text())
+    assert (report["left_out"], report["figures"]["all"]["episodes"]) == (1, 3)
+    assert "stream_now" not in report
+
+
+def test_on_an_arm_it_names_what_to_measure_on(run_dir, monkeypatch):
+    monkeypatch.setattr(f"{VERB}.require_trained_like", lambda *_: None)
+    with pytest.raises(ConfigError, match=r"On an arm give evaluate_reward\.store=FOLDER .*evaluate_reward\.pictures="):
+        evaluate(run_dir, "robot=widowx")
+
+
 def test_labelled_pictures(run_dir, tmp_path, capsys):
     entries, rng = [], np.random.default_rng(3)
     for number, outcome in enumerate(["success", "success", "failure"]):

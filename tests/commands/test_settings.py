@@ -319,3 +319,24 @@ def test_a_setting_inside_settings_that_no_file_names_is_said_to_need_a_plus(typ
     )
     with initialize_config_module("configs", version_base="1.3"):
         assert OmegaConf.select(compose("teleop", ["robot=virtual", f"+{key}=2"]), key) == 2
+
+
+@pytest.mark.parametrize(
+    ("judge", "typed", "said"),
+    [
+        (
+            "vice",
+            "reward.cameras=[front]",
+            "reward.cameras is a setting of reward=clip, reward=embedded; reward=vice has",
+        ),
+        ("vice", "reward.goal=mean", "reward.goal is a setting of reward=goal_pictures; reward=vice has none"),
+        ("perceptual", "reward.augmentations=0", "is a setting of reward=clip, reward=embedded; reward=perceptual has"),
+        ("vice", "reward.folds=3", "reward.folds is in none of the files, so it has to be added, with a plus"),
+        ("embedded", "reward.steps=3", "reward.steps is in none of the files, so it has to be added, with a plus"),
+    ],
+)
+def test_a_setting_of_other_judges_is_said_to_be_theirs(judge, typed, said):
+    arguments = [f"reward={judge}", typed]
+    with initialize_config_module("configs", version_base="1.3"), pytest.raises(Exception, match="override") as caught:
+        compose("train_reward", arguments)
+    assert said in not_composed("train-reward", caught.value, arguments)

@@ -8,7 +8,7 @@ import pytest
 from helpers import ENVIRONMENT
 from hydra import compose, initialize_config_module
 
-from factory.judge_settings import require_trained_like
+from factory.judge_settings import require_backbone_of_arm, require_trained_like
 from factory.reward import reward_kind, reward_settings
 from factory.spec import spec_of
 from trajectories.errors import CheckpointError, ConfigError
@@ -46,7 +46,7 @@ TWO = "robot.cameras=[front,wrist]"
         ((), ("+reward.members=1", "reward.frames=2"), r"frames=2 would do .* reward\.frames=3, reward\.members=4"),
         ((TWO,), (TWO, "reward.cameras=[front,wrist]"), r"cameras=\[front,wrist\] would .* reward\.cameras=\[front\]"),
         ((TWO,), (TWO, "+reward.camera=wrist"), r"reward\.cameras=\[wrist\] would .* reward\.cameras=\[front\]"),
-        (("reward=goal_pictures",), ("reward=goal_pictures", "reward.goal=nearest"), r"trained with reward\.goal=mean"),
+        (("reward=goal_pictures",), ("reward=goal_pictures", "reward.goal=mean"), r"trained with reward\.goal=nearest"),
         (
             ("reward=generative_vlm",),
             ("reward=generative_vlm", "reward.false_positive_rate=0.1"),
@@ -107,3 +107,45 @@ def test_verbs_refuse_it_before_they_begin(tmp_path, verb):
     assert done.returncode == 2
     assert "reward.window=8 would do nothing" in done.stderr
     assert sorted(path.name for path in tmp_path.iterdir()) == ["reward"]
+
+
+CLIP = "reward.backbone=ViT-B-32"
+ARM = "robot=widowx"
+
+
+@pytest.mark.parametrize(
+    ("given", "refused"),
+    [
+        ((ARM, "reward=vice"), True),
+        ((ARM, "reward=preferences", "reward.device=auto"), True),
+        ((ARM, "reward=perceptual"), True),
+        ((ARM, "reward=goal_pictures"), True),
+        ((ARM, "reward=vice", CLIP), False),
+        ((ARM, "reward=vice", "reward.backbone=embedded"), False),
+        ((ARM,), False),
+        ((ARM, "reward=embedded"), False),
+        ((ARM, "reward=generative_vlm"), False),  # looks through no backbone
+        (("robot=virtual", "reward=vice"), False),
+        (("reward=vice",), False),
+    ],
+)
+def test_on_the_arm_the_backbone_of_the_twin_has_to_be_named(tmp_path, given, refused):
+    typed = {one.partition("=")[0] for one in given}
+    if not refused:
+        require_backbone_of_arm(settings(tmp_path, *given), typed)
+        return
+    with pytest.raises(
+        ConfigError, match=r"Give reward\.backbone=ViT-B-32 reward\.pretrained=laion2b_s34b_b79k reward"
+    ):
+        require_backbone_of_arm(settings(tmp_path, *given), typed)
+
+
+@pytest.mark.parametrize("verb", ["pretrain", "train-reward"])
+def test_verbs_of_a_run_on_the_arm_refuse_the_backbone_of_the_twin(tmp_path, verb):
+    done = subprocess.run(
+        [sys.executable, "-m", "commands", verb, f"run_dir={tmp_path}", ARM, "reward=vice"],
+        capture_output=True, encoding="utf-8", cwd=tmp_path, check=False, env=ENVIRONMENT,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "The judge vice would look through reward.backbone=embedded" in done.stderr
+    assert list(tmp_path.iterdir()) == []

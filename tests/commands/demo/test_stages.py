@@ -113,6 +113,23 @@ def test_a_demo_refuses_changed_settings_and_leaves_the_recorded_ones(tmp_path, 
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.parametrize("judge", ["vice", "goal_pictures"])
+@pytest.mark.parametrize("earlier", [False, True])
+def test_another_judge_in_a_finished_run_is_refused(tmp_path, run_demo, judge, earlier):
+    done_with(tmp_path)
+    path = tmp_path / "stages.json"
+    if earlier:  # of a version that wrote down no kind for the classifier
+        done = json.loads(path.read_text())
+        assert [done[name]["settings"].pop("reward.kind") for name in ("train reward", "fine-tune (regrasp)")]
+        path.write_text(json.dumps(done))
+        assert all(Stages(tmp_path).check(planned) for planned in demo.stages_of(composed(tmp_path), []))
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match=rf"'train reward' .*reward\.kind=classifier \(now {judge}\).*run_dir"):
+        run_demo(f"reward={judge}")
+    assert {one.name for one in tmp_path.iterdir()} == {"stages.json"}
+    assert path.read_bytes() == before
+
+
 @pytest.fixture
 def run_demo(tmp_path, monkeypatch):
     """Runs the verb with these settings, up to what is too slow for a test."""

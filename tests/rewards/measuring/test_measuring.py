@@ -71,10 +71,20 @@ def test_frames_of_a_store():
     assert concluded.done.tolist() == [True, False, True, False]
 
 
+def test_the_word_of_the_judge_of_then_is_no_truth():
+    session = episode(0, "success", range(10, 13), kind="online")
+    with pytest.raises(ConfigError, match="not one frame whose truth is known"):
+        judged_store(FirstPixel(), [session])
+    spoken = replace(session, metadata={**session.metadata, "verdict": {"word": "done", "was": "success"}})
+    judged, stream = judged_store(FirstPixel(), [session, spoken, episode(1, "success", range(10, 13), kind=None)])
+    assert (judged.done.sum(), len(set(judged.episode.tolist())), stream.done) == (6, 2, 0)
+
+
 def test_of_a_success_from_home_only_the_end_is_known_and_nothing_of_one_that_the_referee_denies():
     seen = {"from_home": {"judged": "failure", "tried": 0.9, "undone": 0.0}}
-    for truth, known, done in ((None, 3, 3), (True, 3, 3), (False, 13, 0)):
-        judged, _ = judged_store(FirstPixel(), [episode(0, "success", [], truth=truth, kind="online", **seen)])
+    by_a_person = {"verdict": {"word": "done", "was": "success"}}
+    for truth, said, known, done in ((None, by_a_person, 3, 3), (True, {}, 3, 3), (False, {}, 13, 0)):
+        judged, _ = judged_store(FirstPixel(), [episode(0, "success", [], truth=truth, kind="online", **seen, **said)])
         assert (len(judged), judged.done.sum()) == (known, done)
 
 
