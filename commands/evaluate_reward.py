@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,9 @@ from commands.collect.parallel import run_jobs
 from commands.collect.plan import CollectJob, Kind
 from commands.overrides import typed_keys
 from factory.judge_settings import require_trained_like
+from factory.judges import judge_digest, judge_in_use
 from factory.reward import reward_kind, reward_of
+from factory.reward_episodes import session_episodes
 from factory.run_folders import reward_folder
 from factory.spec import spec_of
 from factory.task import instructions_of
@@ -26,6 +28,7 @@ from sim.experts.failures import FAILURES, Failure
 from trajectories.durable import replace_file
 from trajectories.errors import ConfigError
 from trajectories.kinds import AFTERMATH, PLAY, kind_of
+from trajectories.manifest import EpisodeInfo
 from trajectories.store import TrajectoryStore
 from trajectories.types import DIRECTIONS, Episode, Observation
 from trajectories.verdicts import VerdictBook
@@ -92,39 +95,49 @@ def run(config: DictConfig) -> None:
     if asked.store is not None and asked.pictures is not None:
         raise ConfigError("Give evaluate_reward.store or evaluate_reward.pictures, not both.")
     require_trained_like(config, typed_keys(), print)
+    judge = judge_digest(judge_in_use(Path(config.run_dir)))  # another one may have taken its place when this ends
     if asked.store is not None:
-        evaluate_store(config, Path(asked.store))
+        name, figures = "evaluation_store.json", evaluate_store(config, Path(asked.store))
     elif asked.pictures is not None:
-        evaluate_pictures(config, Path(asked.pictures))
+        name, figures = "evaluation_pictures.json", evaluate_pictures(config, Path(asked.pictures))
     else:
-        evaluate_scenes(config)
+        name, figures = "evaluation.json", evaluate_scenes(config)
+    path = reward_folder(Path(config.run_dir)) / name
+    replace_file(path, json.dumps({"judge": judge, **figures}, indent=1).encode())
+    print(f"Details: {path}")
 
 
-def evaluate_store(config: DictConfig, path: Path) -> None:
+def evaluate_store(config: DictConfig, path: Path) -> dict[str, Any]:
     """Figures on the store's episodes of known outcome, and of its session's stream where a referee spoke.
 
     Raises:
-        ConfigError: It has none: a session's own outcome is its judge's word, and nobody else has spoken.
+        ConfigError: It holds none of the settings' task, or a session's own outcome is its judge's word alone.
     """
     from rewards.intervals import grouped_figures, interval_table
     from rewards.measuring import judged_alone, judged_store, recorded_stream
 
     reward, task = reward_of(config, spec_of(config)), str(config.task.name)
     with TrajectoryStore(path, read_only=True) as store:
-        book = VerdictBook(path)
+        _require_task(store, task)
         found = [i for i in store.infos() if i.task == task and kind_of(i) != PLAY]
-        alone = judged_alone(found, book)
+        alone = judged_alone(found, VerdictBook(path))
         if alone:
             why = f"left out: {len(alone)} of {len(found)} episodes, about which only the judge of then has spoken."
             what = f"Say how they went with `regrasp review store={path}` (and the settings of the run)."
             if len(alone) == len(found):
                 raise ConfigError(f"There is nothing to measure on in {path}; {why} {what}")
             print(f"{why} {what}")
-        infos = [info for info in found if info.id not in alone]
-        episodes = (book.judged(store.read(info.id)) for info in infos)
-        bar = tqdm(episodes, total=len(infos), desc="judging", unit="episode", dynamic_ncols=True)
+        infos = {info.id: info for info in found if info.id not in alone}
+        read: list[EpisodeInfo] = []
+
+        def episodes() -> Iterator[Episode]:
+            for episode in session_episodes(store, infos, tqdm.write):
+                read.append(infos[episode.id])
+                yield episode
+
+        bar = tqdm(episodes(), total=len(infos), desc="judging", unit="episode", dynamic_ncols=True)
         judged, stream = judged_store(reward, bar)
-    figures, recorded = grouped_figures(judged), recorded_stream(infos)
+    figures, recorded = grouped_figures(judged), recorded_stream(read)
     print(interval_table(figures))
     refereed = stream.done + stream.not_done > 0
     if refereed:
@@ -133,10 +146,22 @@ def evaluate_store(config: DictConfig, path: Path) -> None:
     report = {"store": str(path), "task": task, "left_out": len(alone), "figures": figures}
     if refereed:
         report |= {"stream_then": recorded.figures(), "stream_now": stream.figures()}
-    _write(config, "evaluation_store.json", report)
+    return report
 
 
-def evaluate_pictures(config: DictConfig, folder: Path) -> None:
+def _require_task(store: TrajectoryStore, task: str) -> None:
+    """Refuse a store without an episode of the task.
+
+    Raises:
+        ConfigError: Naming both, and the tasks that it has.
+    """
+    found = sorted({info.task for info in store.infos()})
+    if task not in found:
+        instead = f"it has episodes of {', '.join(found)}: give one of these as task=..., or" if found else "give"
+        raise ConfigError(f"There is no episode of the task {task} in {store.path}; {instead} another store.")
+
+
+def evaluate_pictures(config: DictConfig, folder: Path) -> dict[str, Any]:
     """Figures on a folder of pictures that a person labelled."""
     from rewards.intervals import grouped_figures, interval_table
     from rewards.judged_pictures import judged_pictures
@@ -146,11 +171,11 @@ def evaluate_pictures(config: DictConfig, folder: Path) -> None:
     reward, texts = reward_of(config, spec), [text for texts in instructions_of(config).values() for text in texts]
     figures = grouped_figures(judged_pictures(reward, read_pictures(folder), spec, texts))
     print(interval_table(figures))
-    _write(config, "evaluation_pictures.json", {"pictures": str(folder), "figures": figures})
+    return {"pictures": str(folder), "figures": figures}
 
 
-def evaluate_scenes(config: DictConfig) -> None:
-    """Record held-out episodes, judge them, write `reward/evaluation.json` and print the tables."""
+def evaluate_scenes(config: DictConfig) -> dict[str, Any]:
+    """Record held-out episodes, judge them, print the tables and return all figures."""
     from rewards.evaluation import decision_figures
     from rewards.intervals import grouped_figures, with_intervals
     from rewards.kind import HeldOut
@@ -182,7 +207,7 @@ def evaluate_scenes(config: DictConfig) -> None:
         for shift, mine in episodes.items()
     }
     _print_scenes(report)
-    _write(config, "evaluation.json", report)
+    return report
 
 
 def _occluded(trained: LoadedReward, observations: Sequence[Observation]) -> list[RewardReading]:
@@ -262,9 +287,3 @@ def _recorded(config: DictConfig, shift: str) -> list[tuple[CollectJob, Episode]
     work = [(settings, job) for job in jobs]
     found = [(job, episode) for (_, job), episode in run_jobs(record, work, config.workers, title)]
     return sorted(found, key=lambda pair: pair[0].key)
-
-
-def _write(config: DictConfig, name: str, report: dict[str, Any]) -> None:
-    path = reward_folder(Path(config.run_dir)) / name
-    replace_file(path, json.dumps(report, indent=1).encode())
-    print(f"Details: {path}")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
 from factory.spec import plain
 from trajectories.errors import ConfigError
+
+if TYPE_CHECKING:
+    from rewards.backbone import Backbone
 
 
 def run(config: DictConfig) -> None:
@@ -31,13 +35,16 @@ def run(config: DictConfig) -> None:
                 "already. Name the model and open_clip's tag of its weights, e.g. reward=clip, or leave from= out."
             )
         print("\n  ".join(describe(find_weights(name, tag, allow_download=False), tag)))
-        print("Nothing to fetch: that file is used as it is.")
+        print(f"Nothing to fetch: that file is used as it is. {_loads(load_backbone(name, tag))}")
         return
     print(expected(name, tag))
     weights = fetch(name, tag) if file is None else take(name, tag, Path(file))
     print("\n  ".join(describe(weights, tag)))
-    backbone = load_backbone(name, tag)
-    print(
+    print(f"{_loads(load_backbone(name, tag))} Judge by it with reward.backbone={name} reward.pretrained={tag}.")
+
+
+def _loads(backbone: Backbone) -> str:
+    return (
         f"It loads: images of {backbone.image_size} pixels, embeddings of {backbone.image_width} numbers, texts of up "
-        f"to {backbone.context} tokens. Judge by it with reward.backbone={name} reward.pretrained={tag}."
+        f"to {backbone.context} tokens."
     )

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from factory.judges import back_to_first, judge_in_use
-from factory.run_folders import pretrained_folder, reward_folder
+from factory.judges import judge_in_use, keep_trained
+from factory.run_folders import pretrained_folder
 from factory.spec import plain, spec_of
 from factory.task import ends_open, instructions_of
 from trajectories.durable import replace_file
@@ -146,19 +146,24 @@ def train_reward_model(
         episodes: What it learns from, read once.
         spec: The robot that recorded them.
         progress: Called with the name of the stage and the share of the whole that is done.
-        into: Folder that it goes to; None for the run's own, whose reward model it is from then on.
+        into: Folder that it goes to; None for the run's own, whose reward model it is from then on. The one before
+            stays as it was until the new one is whole.
 
     Raises:
-        ConfigError: For a wrong setting, or when the episodes don't suffice.
+        ConfigError: For a wrong setting, when the episodes don't suffice, or while another process trains one.
     """
-    kind, folder = reward_kind(config), reward_folder(Path(config.run_dir)) if into is None else into
-    folder.mkdir(parents=True, exist_ok=True)
+    kind, settings = reward_kind(config), reward_settings(config)
     task, instructions = str(config.task.name), instructions_of(config)
-    said = kind.train(episodes, task, instructions, spec, reward_settings(config), folder, progress)
-    replace_file(folder / KIND_FILE, json.dumps({"kind": kind_name(config)}).encode() + b"\n")
+
+    def train(folder: Path) -> str:
+        said = kind.train(episodes, task, instructions, spec, settings, folder, progress)
+        replace_file(folder / KIND_FILE, json.dumps({"kind": kind_name(config)}).encode() + b"\n")
+        return said
+
     if into is None:
-        back_to_first(Path(config.run_dir))
-    return said
+        return keep_trained(Path(config.run_dir), train)
+    into.mkdir(parents=True, exist_ok=True)
+    return train(into)
 
 
 def reward_of(config: DictConfig, spec: RobotSpec, folder: Path | None = None) -> LoadedReward:

@@ -35,9 +35,15 @@ def start_of(run_dir: Path, tuning: str, elsewhere: str = "") -> Path:
     return own if own.is_dir() else run_dir / "pretrained"
 
 
+REWARD = "reward"
+REWARD_BEFORE = ".reward.before"
+"""The reward model of before, for the moment in which a new one takes its place (`factory.judges.keep_trained`)."""
+
+
 def reward_folder(run_dir: Path) -> Path:
-    """The reward model."""
-    return run_dir / "reward"
+    """The reward model; the one before it, where a kill came between the two."""
+    folder, before = run_dir / REWARD, run_dir / REWARD_BEFORE
+    return before if before.is_dir() and not folder.is_dir() else folder
 
 
 def tuning_name(config: DictConfig) -> str:

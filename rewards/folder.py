@@ -19,7 +19,7 @@ JSON, TENSORS = "reward.json", "reward.safetensors"
 
 
 def write_folder(folder: Path, tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> None:
-    """Write both files, the JSON last, so that a folder with a JSON is complete.
+    """Write both files, the JSON last, so that a new folder with a JSON is complete.
 
     Args:
         folder: Created when missing; an older reward model in it is replaced.
@@ -29,10 +29,8 @@ def write_folder(folder: Path, tensors: Mapping[str, Tensor], description: Mappi
     folder.mkdir(parents=True, exist_ok=True)
     payload = save({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()})
     described = {**description, "sha256": hashlib.sha256(payload).hexdigest()}
-    json_path = folder / JSON
-    json_path.unlink(missing_ok=True)
     replace_file(folder / TENSORS, payload)
-    replace_file(json_path, (json.dumps(described, indent=1) + "\n").encode())
+    replace_file(folder / JSON, (json.dumps(described, indent=1) + "\n").encode())
 
 
 def read_folder(folder: Path, what: str) -> tuple[dict[str, Any], dict[str, Tensor]]:

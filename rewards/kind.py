@@ -100,7 +100,7 @@ class RewardKind(ABC):
             instructions: Direction -> wordings of that task that a session may ask it about; it shall know each.
             spec: The robot that recorded them.
             settings: Those of the group `reward` but `kind`, as plain types.
-            folder: Exists; may hold an earlier reward model.
+            folder: Exists; holds no reward model. It takes its place once it is whole.
             progress: Called with the name of the stage and the share of the whole that is done.
 
         Returns:

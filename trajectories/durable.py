@@ -7,6 +7,7 @@ that the store promises is built from these functions.
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 import secrets
@@ -21,6 +22,7 @@ _MODE = 0o644
 """Others may read what is written here; the umask may take that away."""
 _ABANDONED_S = 3600.0
 """Nobody writes one file for so long without a pause that shows in its time."""
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.ESTALE)
 OPEN_FILES = 64  # files written before the first of them is synced; bounds the number of open descriptors
 
 
@@ -28,9 +30,27 @@ def sync_folder(folder: Path) -> None:
     """Return when the names inside `folder` are on the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming(folder):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Return when everything inside `folder` is on the disk, whoever wrote it."""
+    for path in [*folder.rglob("*"), folder]:
+        sync_folder(path)  # or a file
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name `path` in what the disk refuses inside: a full one says of a write what it is, and not where."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in _OF_THE_DISK:
+            error.filename = str(path)
+        raise
 
 
 def write_tree(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -54,9 +74,11 @@ def write_tree(folder: Path, files: Mapping[str, bytes]) -> None:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     parents |= {parent for parent in path.parents if folder in parent.parents}
                 descriptors.append(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE))
-                _write_all(descriptors[-1], files[name])
-            for descriptor in descriptors:
-                os.fsync(descriptor)
+                with naming(path):
+                    _write_all(descriptors[-1], files[name])
+            with naming(folder):
+                for descriptor in descriptors:
+                    os.fsync(descriptor)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -80,8 +102,9 @@ def replace_file(path: Path, content: bytes) -> None:
     try:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
         try:
-            _write_all(descriptor, content)
-            os.fsync(descriptor)
+            with naming(path):
+                _write_all(descriptor, content)
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
         move(partial, path)
@@ -100,8 +123,9 @@ def append_to_file(path: Path, content: bytes) -> None:
     try:
         length = os.fstat(descriptor).st_size
         try:
-            _write_all(descriptor, content)
-            os.fsync(descriptor)
+            with naming(path):
+                _write_all(descriptor, content)
+                os.fsync(descriptor)
         except BaseException:
             os.ftruncate(descriptor, length)
             raise
@@ -115,7 +139,8 @@ def swap_file(path: Path, content: bytes) -> None:
     It outlives processes; a power cut may spoil it. For what is written often, or from a loop that can't wait.
     """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(content)
+    with naming(path):
+        partial.write_bytes(content)
     partial.replace(path)
 
 
@@ -132,9 +157,10 @@ def replacing(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}{_PART}")
     os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE))
     try:
-        yield part
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
+        with naming(path):
+            yield part
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
         move(part, path)
     except BaseException:
         part.unlink(missing_ok=True)

@@ -9,7 +9,6 @@ what is asked for.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -20,6 +19,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from factory.arm import DEFAULT_ARM, arm_of
+from factory.judges import judge_digest
 from factory.spec import camera_names
 from factory.task import description_of
 from factory.twin import UNSHIFTED, lab_of
@@ -29,7 +29,6 @@ from trajectories.errors import ConfigError
 RESULT = "result.json"
 PREDICATE = "physics predicate"
 ARRANGED = "as the person arranged it"
-_FIGURES = "evaluation.json"
 _OBSERVED = re.compile(r"cameras (\[.*\]) at (\d+)x\d+")
 _DIGEST = re.compile(rf"[0-9a-f]{{{SHOWN_DIGITS}}}")
 
@@ -108,7 +107,7 @@ def conditions_of(config: DictConfig, judge: str, reward: Path | None = None) ->
         robot=str(robot.name),
         arm=arm_of(config).name,
         judge=judge,
-        reward=None if reward is None else folder_digest(reward),
+        reward=None if reward is None else judge_digest(reward)[:SHOWN_DIGITS],
         cameras=camera_names(config),
         image_size=int(robot.image_size),
         spread=str(robot.get("spread") or ARRANGED),
@@ -126,15 +125,6 @@ def fits(noted: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether conditions are the wanted ones, as far as an earlier version noted them."""
     asked = _AS_EVER | dict(wanted)
     return completed(_AS_EVER | dict(noted), asked) == asked
-
-
-def folder_digest(folder: Path) -> str:
-    """Of a reward model's files, but for figures about it."""
-    total = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.suffix in (".safetensors", ".json") and path.name != _FIGURES:
-            total.update(path.name.encode() + hashlib.sha256(path.read_bytes()).digest())
-    return total.hexdigest()[:SHOWN_DIGITS]
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from commands.evaluate.unfinished import Ended, Run, forget, going_on, unfinishe
 from commands.evaluate.verdicts import judge_of
 from commands.report.statistics import format_rate, wilson_interval
 from factory.evaluated_policy import PolicySource, open_policy, policy_source
+from factory.judges import judge_in_use
 from factory.run_folders import evaluations_folder, reward_folder
 from factory.spec import camera_names
 from factory.twin import TwinSettings, in_simulated_time
@@ -156,8 +157,8 @@ def evaluate_on_station(config: DictConfig, plan: Plan) -> tuple[Path, dict[str,
     with attended(config, Path(config.run_dir), tqdm.write, stop, max_steps=plan.max_steps) as around:
         station, recovery = around.station, around.recovery
         judge = judge_of(config, station)
-        reward = reward_folder(Path(config.run_dir))
-        judging = reward if judge.name != PREDICATE and reward.is_dir() else None
+        judges = judge.name != PREDICATE and reward_folder(Path(config.run_dir)).is_dir()
+        judging = judge_in_use(Path(config.run_dir)) if judges else None
         conditions = conditions_of(config, judge.name, judging)
         require_longer(root, place, conditions, plan)
         out = root / conditions.digest / place

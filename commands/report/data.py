@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commands.evaluate.conditions import Conditions, evaluations_in, find_evaluation
+from factory.judges import judge_digest, judge_in_use
+from factory.run_folders import reward_folder
 from trajectories.kinds import referee_of, was_unsure
 from trajectories.store import EpisodeInfo, TrajectoryStore
 from trajectories.types import Direction, RobotSpec
 from trajectories.verdicts import Verdict, VerdictBook
 
+FIGURES = "evaluation.json"
+"""In the folder of the reward model: what was measured of it on held-out episodes."""
 _PAUSE_MIN = 2.0
 """Minutes between two episodes from which on the run was not going."""
 
@@ -180,3 +185,30 @@ def open_stream(folder: Path, spec: RobotSpec | None = None) -> Stream:
         book, infos = VerdictBook(folder), store.infos()
         held = {info.id: book.of(info.id) for info in infos}
         return stream_of(infos, {id: verdict for id, verdict in held.items() if verdict is not None})
+
+
+def figures_of_judge(run_dir: Path) -> tuple[dict[str, Any] | None, str]:
+    """What `regrasp evaluate-reward` measured of the run's judge on held-out episodes, or why that isn't shown.
+
+    Returns:
+        The figures, None without any of the judge in use; a sentence on those that are passed over, "" without any.
+
+    Raises:
+        CheckpointError: The note of which judge is in use is damaged.
+    """
+    path = reward_folder(run_dir) / FIGURES
+    if not path.is_file():
+        return None, ""
+    try:
+        found = dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError):
+        why = "the file is damaged"
+    else:
+        if found.get("judge") == judge_digest(judge_in_use(run_dir)):
+            return found, ""
+        noted = "judge" in found
+        why = "they are of another judge than the one in use" if noted else "they don't say of which judge they are"
+    return None, (
+        f"The figures in {path} are passed over: {why}. `regrasp evaluate-reward`, with the settings of this report, "
+        "measures the one in use."
+    )

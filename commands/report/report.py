@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import shlex
 import time
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from commands.demo.stages import Stages
 from commands.evaluate.conditions import PREDICATE, Evaluation, conditions_of, find_evaluation
 from commands.evaluate.verdicts import PersonJudge, RewardJudge
 from commands.report.charts import success_chart
-from commands.report.data import CurvePoint, Stream, curve, open_stream
+from commands.report.data import CurvePoint, Stream, curve, figures_of_judge, open_stream
 from commands.report.sections import (
     cards,
     cells_of,
@@ -34,6 +33,7 @@ from commands.report.sections import (
     videos,
 )
 from commands.report.templates import page_template
+from factory.judges import judge_in_use
 from factory.policy import KEYPOINTS
 from factory.run_folders import (
     data_folder,
@@ -106,14 +106,14 @@ def write(config: DictConfig, run_dir: Path, seconds: Mapping[str, float], comma
 
 def _of_stream(stream: Stream, run_dir: Path) -> dict[str, Any]:
     """What the page shows of fine-tuning's own episodes and of the judge."""
-    reward_path = run_dir / "reward" / "evaluation.json"
-    reward = json.loads(reward_path.read_text(encoding="utf-8")) if reward_path.exists() else None
+    reward, passed_over = figures_of_judge(run_dir)
     return {
         "parts": in_parts(stream),
         "stream_episodes": len(stream.judged),
         "refereed": bool(stream.refereed.any()),
         "confusion": stream.confusion,
         "reward_table": reward_table(reward),
+        "passed_over": passed_over,
         "persons_words": persons_words(stream),
         "resets": resets(stream),
         "faults": faults(stream),
@@ -160,10 +160,10 @@ def _evaluated(config: DictConfig) -> _Evaluated:
     root, tuning, run_dir = evaluations_folder(config), tuning_name(config), Path(config.run_dir)
     wanted = str(config.evaluate.judge)
     names = {"auto": (PREDICATE, PersonJudge.name), "reward": (RewardJudge.name,), "person": (PersonJudge.name,)}
-    reward = reward_folder(run_dir) if reward_folder(run_dir).is_dir() else None
     found = []
     for judge in names.get(wanted, (PREDICATE,)):
-        conditions = conditions_of(config, judge, None if judge == PREDICATE else reward)
+        reward = judge_in_use(run_dir) if judge != PREDICATE and reward_folder(run_dir).is_dir() else None
+        conditions = conditions_of(config, judge, reward)
         start = find_evaluation(root, evaluation_place(run_dir, pretrained_folder(config)), conditions)
         points = curve(root, tuning, conditions)
         end = find_evaluation(root, f"{tuning}/step_{points[-1].steps}", conditions) if points else None

@@ -11,6 +11,7 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 from PIL import Image
 
+from factory.judges import judge_digest
 from factory.reward import train_reward_model
 from rewards.kind import RewardKind
 from robot.interfaces import RewardReading
@@ -65,6 +66,7 @@ def test_a_store_and_its_stream(run_dir, tmp_path, capsys):
     assert "0 of 3 called done were not" in said.split("judged now")[1]
     assert "0 of 2 called not done were" in said.split("judged now")[1]
     report = json.loads((run_dir / "reward" / "evaluation_store.json").read_text())
+    assert report["judge"] == judge_digest(run_dir / "reward")
     assert report["stream_then"]["false_not_done"] == 1
     assert report["figures"]["all"]["episodes"] == 6
     assert report["figures"]["all"]["auroc"][0] < 1.0  # the person overruled what anybody can see of the demonstration
@@ -92,6 +94,31 @@ def test_on_an_arm_it_names_what_to_measure_on(run_dir, monkeypatch):
     monkeypatch.setattr(f"{VERB}.require_trained_like", lambda *_: None)
     with pytest.raises(ConfigError, match=r"On an arm give evaluate_reward\.store=FOLDER .*evaluate_reward\.pictures="):
         evaluate(run_dir, "robot=widowx")
+
+
+def test_a_damaged_episode_is_said_and_left_out_of_every_figure(run_dir, tmp_path, capsys):
+    rng = np.random.default_rng(9)
+    with TrajectoryStore(tmp_path, SPEC) as store:
+        for number in range(3):
+            online = {"kind": "online", "evaluation": {"success": True}}
+            store.commit(replace(make_episode(rng, number), metadata=online))
+        damaged = store.ids()[0]
+    for file in (tmp_path / "episodes" / damaged).rglob("*"):
+        if file.is_file() and file.name != "manifest.json":
+            file.write_bytes(bytes(file.stat().st_size))
+    evaluate(run_dir, f"evaluate_reward.store={tmp_path}")
+    report = json.loads((run_dir / "reward" / "evaluation_store.json").read_text())
+    assert report["figures"]["all"]["episodes"] == 2
+    assert report["stream_then"]["done"] == 2
+    assert f"left out: Damaged episode in {tmp_path}: {damaged}" in capsys.readouterr().out
+
+
+def test_a_store_of_other_tasks_is_refused_with_both_names(run_dir, tmp_path):
+    with TrajectoryStore(tmp_path, SPEC) as store:
+        for number, task in enumerate(("open", "close", "open")):
+            store.commit(replace(make_episode(np.random.default_rng(1), number), task=task))
+    with pytest.raises(ConfigError, match=r"no episode of the task slide in .* it has episodes of close, open"):
+        evaluate(run_dir, f"evaluate_reward.store={tmp_path}")
 
 
 def test_labelled_pictures(run_dir, tmp_path, capsys):

@@ -103,13 +103,21 @@ def test_training_that_fails_or_is_stopped_leaves_the_judge_before(kinds, tmp_pa
     with pytest.raises(ConfigError):
         train(settings(tmp_path))  # a classifier needs episodes
 
-    def stopped(*_):
+    def stopped(self, episodes, task, instructions, spec, settings, folder, progress):
+        (folder / "level").write_text("0.9")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(BrightnessKind, "train", stopped)
     with pytest.raises(KeyboardInterrupt):
         train(settings(tmp_path, *BRIGHT))
     assert reward_of(settings(tmp_path, *BRIGHT), SPEC).level == 0.5
+
+
+def test_a_judge_of_another_kind_leaves_no_part_of_the_one_before(kinds, tmp_path):
+    train(settings(tmp_path, *BRIGHT))
+    (tmp_path / "reward" / "training.json").write_text("{}")  # of the kind before
+    train(settings(tmp_path, *BRIGHT))
+    assert {path.name for path in (tmp_path / "reward").iterdir()} == {"level", KIND_FILE}
 
 
 def test_unknown_kinds_and_settings_are_refused(tmp_path):

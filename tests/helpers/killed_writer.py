@@ -21,8 +21,8 @@ from trajectories.store import TrajectoryStore
 CALLS = ("write", "fsync", "rename", "mkdir")
 
 
-def die_at_call(number: int) -> None:
-    """Kill this process when it is about to make the `number`-th call that writes, counted from now."""
+def die_at_call(number: int, calls: tuple[str, ...] = CALLS) -> None:
+    """Kill this process when it is about to make the `number`-th of these calls of `os`, counted from now."""
     made = 0
 
     def guarded(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -35,7 +35,7 @@ def die_at_call(number: int) -> None:
 
         return call
 
-    for name in CALLS:
+    for name in calls:
         setattr(durable.os, name, guarded(getattr(os, name)))
 
 

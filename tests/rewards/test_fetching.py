@@ -97,6 +97,16 @@ def test_the_verb_says_what_it_does(file, capsys):
         run()
 
 
+def test_a_file_of_ones_own_that_is_damaged_is_not_approved(file, tmp_path, capsys):
+    own = tmp_path / "own.safetensors"
+    own.write_bytes(file.read_bytes())
+    run(f"reward.backbone={NAME}", f"reward.pretrained={own}")
+    assert "used as it is. It loads: images of 32 pixels" in capsys.readouterr().out
+    own.write_bytes(b"x" * 100)
+    with pytest.raises(CheckpointError, match=rf"own\.safetensors does not hold weights of {NAME}"):
+        run(f"reward.backbone={NAME}", f"reward.pretrained={own}")
+
+
 def test_a_tokenizer_that_is_not_here_is_named_with_the_way_to_get_it(monkeypatch, file):
     monkeypatch.setattr("open_clip.get_tokenizer", lambda model: (_ for _ in ()).throw(ImportError("transformers")))
     with pytest.raises(MissingDependencyError, match="pip install transformers"):

@@ -1,12 +1,14 @@
 """Files that somebody else writes: whole or not at all, and nothing of a killed writer stays for ever."""
 
+import errno
 import os
+import resource
 import time
 
 import numpy as np
 import pytest
 
-from trajectories.durable import replace_file, replacing, write_tree
+from trajectories.durable import append_to_file, replace_file, replacing, swap_file, write_tree
 from trajectories.media import write_mp4
 
 
@@ -46,3 +48,39 @@ def test_others_may_read_what_is_written_unless_the_umask_says_no(tmp_path, umas
         os.umask(before)
     files = [file for file in tmp_path.rglob("*") if file.is_file()]
     assert {file.name: file.stat().st_mode & 0o777 for file in files} == dict.fromkeys(["a", "b", "c", "d.mp4"], mode)
+
+
+def replace_whole(path, content):
+    with replacing(path) as part:
+        part.write_bytes(content)
+
+
+@pytest.fixture
+def small_files():
+    """No file of this process may grow beyond 1000 bytes: the system refuses as it does on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("write", [replace_file, replace_whole, swap_file, append_to_file])
+def test_what_the_disk_refuses_names_the_file_and_leaves_it(tmp_path, small_files, write):
+    path = tmp_path / "a.json"
+    path.write_bytes(b"before")
+    with pytest.raises(OSError, match="File too large") as refused:
+        write(path, b"x" * 2000)
+    assert (refused.value.errno, refused.value.filename) == (errno.EFBIG, str(path))
+    assert path.read_bytes() == b"before"
+
+
+def test_what_the_disk_refuses_names_the_file_of_a_tree(tmp_path, small_files):
+    with pytest.raises(OSError, match="File too large") as refused:
+        write_tree(tmp_path / "tree", {"a/small": b"x", "a/large": b"x" * 2000})
+    assert refused.value.filename == str(tmp_path / "tree" / "a" / "large")
+
+
+def test_what_a_connection_refuses_meanwhile_names_no_file(tmp_path):
+    with pytest.raises(ConnectionResetError) as refused, replacing(tmp_path / "a"):
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+    assert refused.value.filename is None

@@ -52,7 +52,8 @@ def test_on_an_arm_the_person_arranges_the_starts():
 def test_the_reward_model_that_judges_is_a_condition(tmp_path):
     (tmp_path / "weights.safetensors").write_bytes(b"one")
     one = conditions_of(composed(), "reward model", tmp_path)
-    (tmp_path / "evaluation.json").write_text("{}")
+    for figures in ("evaluation.json", "evaluation_store.json"):
+        (tmp_path / figures).write_text("{}")
     assert conditions_of(composed(), "reward model", tmp_path) == one
     (tmp_path / "weights.safetensors").write_bytes(b"two")
     assert conditions_of(composed(), "reward model", tmp_path) != one

@@ -1,5 +1,6 @@
 """Sentences of a report come from what the run left."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,10 @@ from helpers.trajectory_samples import SPEC, sample_episode
 from hydra import compose, initialize_config_module
 
 from commands.evaluate.conditions import Conditions, evaluations_in
-from commands.report.data import open_stream
+from commands.report.data import figures_of_judge, open_stream
 from commands.report.report import changes_of, judged_by, seen, write
 from commands.report.sections import persons_words
+from factory.judges import judge_digest, judge_in_use, keep_retrained, keep_trained, put_in_use
 from factory.spec import spec_of
 from policies.perception.loading import load_perception
 from trajectories.errors import CheckpointError
@@ -95,6 +97,34 @@ def test_a_run_on_the_arm_gets_a_report_before_and_after_it_is_evaluated(tmp_pat
     assert "20 % → 80 % (forward, stochastic)" in page
     assert "Judged by: person." in page
     assert "Not evaluated yet" not in page
+    (tmp_path / "reward").mkdir()
+    (tmp_path / "reward" / "evaluation.json").write_text("{}")
+    assert "evaluation.json are passed over: they don&#39;t say of which judge they are." in written()
+
+
+def test_figures_of_another_judge_are_passed_over_and_that_is_said(tmp_path):
+    def trains(level):
+        return lambda folder: (folder / "level.txt").write_text(level)
+
+    figures = tmp_path / "reward" / "evaluation.json"
+    assert figures_of_judge(tmp_path) == (None, "")
+    keep_trained(tmp_path, trains("0.5"))
+    assert figures_of_judge(tmp_path) == (None, "")
+    measured = {"judge": judge_digest(judge_in_use(tmp_path)), "frames": {}}
+    figures.write_text(json.dumps(measured))
+    (tmp_path / "reward" / "calls.jsonl").write_text("{}")  # it was asked since
+    assert figures_of_judge(tmp_path) == (measured, "")
+    keep_trained(tmp_path, trains("0.7"))
+    found, why = figures_of_judge(tmp_path)
+    assert found is None
+    assert f"{figures} are passed over: they are of another judge than the one in use. `regrasp evaluate-" in why
+    keep_trained(tmp_path, trains("0.5"))
+    assert figures_of_judge(tmp_path) == (measured, "")
+    put_in_use(tmp_path, keep_retrained(tmp_path, lambda folder: {"adopted": trains("0.9")(folder)}))
+    assert "of another judge" in figures_of_judge(tmp_path)[1]
+    for content, why in (('{"frames": {}}', "don't say of which judge"), ("{", "the file is damaged")):
+        figures.write_text(content)
+        assert why in figures_of_judge(tmp_path)[1]
 
 
 def test_a_report_of_nothing_says_what_to_run(tmp_path):
