@@ -26,7 +26,7 @@ from factory.link import tls_of
 from factory.policy import require_online
 from factory.retraining import retraining_of
 from factory.reward import require_readable_task
-from factory.run_folders import actor_folder, find_policy
+from factory.run_folders import OUTBOX, actor_folder, find_policy
 from factory.spec import spec_of
 from factory.task import ends_open
 from factory.twin import in_simulated_time
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from robot.link.client import LearnerClient
 
 STATUS_FILE = "actor.json"
-OUTBOX = "outbox"
 FIGURES_FILE = "figures.json"
 """How loop, servos and cameras did, of the newest start on real drivers."""
 

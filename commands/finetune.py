@@ -18,7 +18,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from commands.actor import OUTBOX, STATUS_FILE, describe
+from commands.actor import STATUS_FILE, describe
 from commands.attendance import standing_of
 from commands.learner import SAID, require_same_settings
 from commands.overrides import search_path_options, typed_keys
@@ -26,7 +26,7 @@ from drivers.parent_link import die_with_parent
 from factory.judge_settings import require_trained_like
 from factory.policy import require_online
 from factory.reward import require_readable_task
-from factory.run_folders import actor_folder, finetune_folder, tuning_name
+from factory.run_folders import OUTBOX, actor_folder, finetune_folder, tuning_name
 from factory.task import require_scene
 from policies.learner.run_folder import EPISODES
 from robot.control.faults import Fault, reason_of

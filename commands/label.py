@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,26 +13,28 @@ from tqdm import tqdm
 from commands.overrides import typed_keys
 from factory.judge_settings import require_trained_like
 from factory.reward import asks_a_model, reward_of, reward_settings
+from factory.reward_episodes import RECORDED
 from factory.spec import spec_of
 from rewards.kind import LoadedReward, observations_of
 from rewards.rivals.preference_pairs import read_pairs
 from robot.interfaces import ConcludingReward
+from trajectories.alignment import EpisodeSource
 from trajectories.errors import ConfigError, CorruptEpisodeError
-from trajectories.kinds import is_attempt
+from trajectories.kinds import is_attempt, kind_of
 from trajectories.store import TrajectoryStore
+from trajectories.text_file import lines_of
 from trajectories.types import Episode, Outcome
+from trajectories.verdicts import VERDICT_KEY
 
 
 def read_labels(path: Path) -> dict[str, Outcome]:
     """Episode's id -> outcome, from what `regrasp label` wrote; a later line of an episode goes before an earlier one.
 
     Raises:
-        ConfigError: When there is no such file, or a line is none of this verb.
+        ConfigError: When there is no such file, it is no text, or a line is none of this verb.
     """
-    if not path.is_file():
-        raise ConfigError(f"There is no file of labels {path}. `regrasp label` writes one.")
     found: dict[str, Outcome] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(lines_of(path, "labels", "`regrasp label` writes one."), 1):
         try:
             entry = json.loads(line)
             outcome = entry["outcome"]
@@ -45,9 +47,32 @@ def read_labels(path: Path) -> dict[str, Outcome]:
 
 
 def with_outcomes(episodes: Iterable[Episode], labels: Mapping[str, Outcome]) -> Iterator[Episode]:
-    """The episodes, those that are labelled with that outcome; for judges, which learn from outcomes alone."""
+    """The episodes, those that are labelled with that outcome; for judges, which learn from outcomes alone.
+
+    A person's verdict holds against a label, and what is known against the label "unknown".
+    """
     for episode in episodes:
-        yield replace(episode, outcome=labels.get(episode.id, episode.outcome))
+        label = labels.get(episode.id, "unknown")
+        keep = label == "unknown" or VERDICT_KEY in episode.metadata
+        yield episode if keep else replace(episode, outcome=label)
+
+
+def in_use(labels: Mapping[str, Outcome], path: Path, stores: Sequence[EpisodeSource]) -> str:
+    """Say how many of the labels in the file `path` name episodes of the stores that a reward model learns from.
+
+    Raises:
+        ConfigError: None does.
+    """
+    here = {info.id for store in stores for info in store.infos() if kind_of(info) in RECORDED}
+    named = len(here & labels.keys())
+    if not named:
+        raise ConfigError(
+            f"None of the {len(labels)} labels in {path} names an episode that is learned from in "
+            f"{', '.join(str(store.path) for store in stores)}; expected what `regrasp label` wrote of one of these "
+            "stores. Name its store with data=[FOLDER], or leave out labels=. Of sessions only people's words count "
+            "(`regrasp review`)."
+        )
+    return f"{named} of {len(labels)} labels in {path} name episodes here."
 
 
 def judged(reward: LoadedReward, episode: Episode) -> tuple[Outcome, float]:
@@ -77,7 +102,8 @@ def label_pairs(config: DictConfig) -> None:
     """Have a generative model say which of two frames is the better one, for pairs that the seed draws.
 
     Raises:
-        ConfigError: For another kind of reward model, or a store without two episodes of a direction.
+        ConfigError: For another kind of reward model, a store without two episodes of a direction, or a file that
+            holds something else.
     """
     from rewards.generative.pairs import ask_about_pairs, draw_pairs
 
@@ -85,7 +111,7 @@ def label_pairs(config: DictConfig) -> None:
         raise ConfigError("Pairs are labelled by a generative model: give reward=generative_vlm.")
     path = Path(config.pairs_file)
     path.parent.mkdir(parents=True, exist_ok=True)
-    known = len(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else 0
+    known = len(read_pairs(path)) if path.is_file() else 0
     with TrajectoryStore(Path(config.store), read_only=True) as store, path.open("a", encoding="utf-8") as file:
         infos = [i for i in store.infos() if i.task == config.task.name and is_attempt(i)]
         drawn = draw_pairs(infos, int(config.pairs), int(config.seed))[known:]

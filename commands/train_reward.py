@@ -9,14 +9,16 @@ from pathlib import Path
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from commands.label import read_labels, with_outcomes
+from commands.label import in_use, read_labels, with_outcomes
 from factory.reward import train_reward_model
 from factory.reward_episodes import RECORDED, confirmed, episodes_of, open_sessions, seen_by, session_episodes
 from factory.run_folders import reward_folder
 from factory.sources import open_sources
 from factory.spec import cameras_of_judge, spec_of
 from factory.threads import training_threads
+from factory.unsent import unsent_verdicts
 from trajectories.alignment import EpisodeSource
+from trajectories.types import Outcome
 
 
 def run(config: DictConfig) -> None:
@@ -39,8 +41,10 @@ def run(config: DictConfig) -> None:
         stores = seen_by(open_sources(config, stack), cameras_of_judge(config), tqdm.write)
         sessions = open_sessions(config, stack)
         chosen = [(store, _of_session(config, store)) for store in sessions]
-        named = config.get("labels")
-        labels = {} if named is None else read_labels(Path(named))
+        labels: dict[str, Outcome] = {}
+        if config.get("labels") is not None:
+            labels = read_labels(Path(config.labels))
+            print(in_use(labels, Path(config.labels), stores))
         recorded = (episode for store in stores for episode in episodes_of(store, RECORDED, tqdm.write))
         episodes = chain(
             with_outcomes(recorded, labels),
@@ -52,6 +56,8 @@ def run(config: DictConfig) -> None:
 
 def _of_session(config: DictConfig, store: EpisodeSource) -> list[str]:
     """Ids of the session's episodes that it learns from: those that people spoke about, or all."""
+    if waiting := unsent_verdicts(store.path):
+        print(waiting)
     ids = confirmed(store)
     if bool(config.train_reward.unconfirmed):
         print(f"It learns from all {len(store)} episodes in {store.path}, {len(ids)} of them by a person's word.")

@@ -11,6 +11,9 @@ from factory.arm import DEFAULT_ARM
 from robot.fleet import AUTO_NAME, actor_name
 from trajectories.errors import CheckpointError
 
+OUTBOX = "outbox"
+"""Of an actor, in its folder: what the learner hasn't acknowledged."""
+
 
 def data_folder(run_dir: Path) -> Path:
     """The store that `collect` fills."""
@@ -76,6 +79,11 @@ def actor_folder(config: DictConfig) -> Path:
     """
     folder, name = finetune_folder(config), actor_name(str(config.actor.name))
     return folder if str(config.actor.name) == AUTO_NAME else folder / f"actor_{name}"
+
+
+def outboxes(folder: Path) -> list[Path]:
+    """Those that actors have left on this computer in the folder of a fine-tuning, in order."""
+    return [path for path in (folder / OUTBOX, *sorted(folder.glob(f"actor_*/{OUTBOX}"))) if path.is_dir()]
 
 
 def tuning_folder(run_dir: Path, tuning: str) -> Path:

@@ -57,7 +57,8 @@ class Verdict:
             this episode counts no more.
         by: Name of the person.
         via: Where it was said, e.g. "console", "device", "review".
-        at_unix_ns: When, Unix time by the clock of the computer where it was said, ns.
+        at_unix_ns: When, Unix time by the clock of the computer where it was said, ns; later than what was known there
+            of the episode.
         tail: Tells verdicts of one instant apart.
     """
 
@@ -90,9 +91,13 @@ class Verdict:
             raise InvalidEpisodeError(f"A verdict's time is {at!r}, expected Unix time in whole ns.")
 
     @classmethod
-    def now(cls, episode: str, word: Word, *, by: str, via: str) -> Verdict:
-        """A verdict of this moment; arguments and errors as of the class."""
-        return cls(episode, word, by, via, time.time_ns(), secrets.token_hex(4))
+    def now(cls, episode: str, word: Word, *, by: str, via: str, after: Verdict | None = None) -> Verdict:
+        """A verdict of this moment; arguments and errors as of the class.
+
+        It holds against `after`, the newest that is known of this episode, even where the clock was set back since.
+        """
+        earliest_ns = 0 if after is None else after.at_unix_ns + 1
+        return cls(episode, word, by, via, max(time.time_ns(), earliest_ns), secrets.token_hex(4))
 
     @property
     def outcome(self) -> Outcome | None:
@@ -121,6 +126,16 @@ class Verdict:
                 f"A verdict has the entries {sorted(raw)}, expected {sorted(expected)}: {odd[0]}."
             )
         return cls(**raw)
+
+
+def require_said(verdict: Verdict | None, episode: str) -> None:
+    """Refuse to take back what nobody has said: `verdict`, the one on the episode that holds, is None.
+
+    Raises:
+        InvalidEpisodeError: It is.
+    """
+    if verdict is None:
+        raise InvalidEpisodeError(f"Nobody has said anything about episode {episode} that could be taken back.")
 
 
 class Recorded(Protocol):
@@ -187,10 +202,15 @@ class VerdictBook:
         with self._mutex:
             return list(self._history.get(id, ()))
 
+    def newest(self, id: str) -> Verdict | None:
+        """What was said last about an episode, which may take back; None where nothing was."""
+        history = self.history(id)
+        return history[-1] if history else None
+
     def of(self, id: str) -> Verdict | None:
         """The verdict on an episode that holds; None where there is none, or the newest takes back."""
-        history = self.history(id)
-        return history[-1] if history and history[-1].outcome is not None else None
+        newest = self.newest(id)
+        return newest if newest is not None and newest.outcome is not None else None
 
     def outcome(self, episode: Recorded) -> Outcome:
         """The outcome of an episode that counts: by the verdict that holds, else as it was recorded."""

@@ -19,7 +19,7 @@ from trajectories.manifest import EpisodeInfo
 from trajectories.progress import progress_of
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode, Float32
-from trajectories.verdicts import Verdict, VerdictBook, Word
+from trajectories.verdicts import Verdict, VerdictBook, Word, require_said
 
 _HELD = 8
 """Episodes whose frames are held in memory."""
@@ -119,17 +119,22 @@ class ReviewedStore:
         return buffer.getvalue()
 
     def say(self, id: str, word: Word, by: str) -> Verdict:
-        """Keep a verdict on an episode.
+        """Keep a verdict on an episode; it holds against all that was said before.
 
         Raises:
             LinkError: There is no such episode.
-            InvalidEpisodeError: It is none, or has no name.
+            InvalidEpisodeError: It is none, has no name, or takes back what nobody said.
+            StoreError: What others said can't be listed.
             DiskError: The disk refuses.
         """
         if id not in self.store:
             raise LinkError(f"There is no episode {id[:80]!r} in {self.store.path}.")
-        verdict = Verdict.now(id, word, by=by, via="review")
-        self.book.add(verdict)
+        with self._mutex:
+            self.book.refresh()
+            if word == "taken_back":
+                require_said(self.book.of(id), id)
+            verdict = Verdict.now(id, word, by=by, via="review", after=self.book.newest(id))
+            self.book.add(verdict)
         return verdict
 
     # -- inside --

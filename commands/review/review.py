@@ -13,6 +13,7 @@ from commands.review.server import ReviewServer
 from factory.link import certificates_of
 from factory.reward import decision_of
 from factory.run_folders import finetune_folder
+from factory.unsent import unsent_verdicts
 from policies.learner.run_folder import EPISODES
 from robot.link.certificates import fingerprint
 from trajectories.errors import StoreError
@@ -41,6 +42,8 @@ def run(config: DictConfig) -> None:
             bar.update(done - bar.n)
 
         reviewed.refresh(show)
+    if waiting := unsent_verdicts(path):
+        print(waiting)
     tls = certificates_of(config)
     with ReviewServer(str(config.review.host), int(config.review.port), reviewed, tls) as server:
         threading.Thread(target=server.serve_forever, name="review", daemon=True).start()

@@ -49,7 +49,10 @@ class ReviewServer(PageServer):
     def look(self, path: str) -> Content:
         """The episodes, or a frame of one."""
         if path == "/episodes":
-            self.reviewed.refresh()
+            try:
+                self.reviewed.refresh()
+            except StoreError as error:
+                raise LinkError(str(error)) from error
             return Content.of(self.reviewed.overview())
         parts = [unquote(part) for part in path.split("/")[1:]]
         if len(parts) == 4 and parts[0] == "frame" and parts[3].isascii() and parts[3].isdigit() and len(parts[3]) < 7:

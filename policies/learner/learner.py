@@ -183,7 +183,15 @@ class Learner:
         Raises:
             DiskError: The disk refuses.
         """
+        before = self.verdicts.history(verdict.episode)
         self.verdicts.add(verdict)
+        newest = self.verdicts.history(verdict.episode)[-1]
+        if verdict not in before and newest != verdict:
+            logger.warning(
+                "what %s said (%s) about episode %s came after a newer word by %s (%s), which goes on counting: it "
+                "waited in an outbox, or a clock is wrong. If it should count, say it again in `regrasp review`.",
+                verdict.by, verdict.word, verdict.episode, newest.by, newest.word,
+            )  # fmt: skip
 
     def weights(self, newer_than: int) -> Weights | None:
         """See `LearnerEndpoint.weights`."""

@@ -11,6 +11,7 @@ import numpy as np
 
 from rewards.rivals.scorer import Lessons
 from trajectories.errors import ConfigError
+from trajectories.text_file import lines_of
 from trajectories.types import Int64
 
 BETTER = ("first", "second", "same")
@@ -39,12 +40,10 @@ def read_pairs(path: Path) -> list[LabelledPair]:
     """The labelled pairs of a file, a line of JSON each.
 
     Raises:
-        ConfigError: When there is no such file, or a line is no labelled pair; names it.
+        ConfigError: When there is no such file, it is no text, or a line is no labelled pair; names it.
     """
-    if not path.is_file():
-        raise ConfigError(f"There is no file of labelled pairs {path}; docs/rewards.md says what it holds.")
     found = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(lines_of(path, "labelled pairs", "docs/rewards.md says what it holds."), 1):
         try:
             found.append(_pair(json.loads(line)))
         except (ValueError, KeyError, TypeError) as error:

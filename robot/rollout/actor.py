@@ -7,6 +7,7 @@
                   -> learner (durable) -> out of the outbox
         what people said about episodes, once these have gone: likewise
         in one process with the learner: its turn
+    what people said since, however the run ended
 
 An episode that is in the outbox is never lost: when the actor, the learner or the link dies between two of
 these arrows the episode is sent again, and the learner knows its id.
@@ -28,7 +29,7 @@ from typing import Protocol
 from robot.interfaces import LearnerEndpoint, LoadWeights
 from robot.rollout.actor_status import ActorStatus, State, continued, run_of
 from robot.signals import on_signals, set_from_handler
-from trajectories.errors import CorruptEpisodeError, LinkError, StoppedError, StoreError
+from trajectories.errors import CorruptEpisodeError, LinkError, RegraspError, StoppedError, StoreError
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode
 from trajectories.verdicts import VerdictBook
@@ -167,6 +168,18 @@ class Actor:
         """True when the learner has the steps that it was asked for, False after a stop."""
         self._enter("starting", "saying hello to the learner")
         self._endpoint.hello(self._outbox.spec, self._digest)
+        away = False
+        try:
+            return self._run_episodes()
+        except LinkError:
+            away = True
+            raise
+        finally:
+            if not away:
+                self._send_last_verdicts()
+
+    def _run_episodes(self) -> bool:
+        """All that comes after hello; returns as `_collect`."""
         if findings := str(self._outbox.recovered):
             self._options.notify(f"outbox: {findings}")
         self._send_outbox("of an earlier start")
@@ -238,6 +251,13 @@ class Actor:
             self._publish()
             self._verdicts.remove(verdict)
 
+    def _send_last_verdicts(self) -> None:
+        """Hand over what people said up to the end of the run; what can't be sent waits for the next start."""
+        try:
+            self._send_verdicts()
+        except RegraspError as error:
+            self._options.notify(f"what people said last stays in the outbox: {error}")
+
     def _poll_weights(self) -> None:
         """Swap in newer weights unless the canary pass refuses them; a refused version is not tried again."""
         weights = self._endpoint.weights(self._newest_seen)
@@ -276,10 +296,14 @@ class Actor:
         """The last line for a person."""
         status = self._status
         done = f"{status.episodes} episodes and {status.steps} steps are with the learner"
+        with suppress(StoreError):
+            self._verdicts.refresh()
+        left = ((status.outbox, "episodes"), (len(self._verdicts), "verdicts of people"))
+        waiting = " and ".join(f"{count} {what}" for count, what in left if count)
+        rest = f", {waiting} in the outbox go out at the next start" if waiting else ""
         if status.state == "finished":
-            return f"finished: {done}"
-        rest = f"{status.outbox} in the outbox go out at the next start" if status.outbox else "none is waiting"
-        return f"stopped: {done}, {rest}. To go on: {self._options.resume_hint}"
+            return f"finished: {done}{rest}"
+        return f"stopped: {done}{rest or ', none is waiting'}. To go on: {self._options.resume_hint}"
 
     @property
     def _stopping(self) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from trajectories.errors import InvalidEpisodeError
 from trajectories.types import Direction, Episode, Outcome
-from trajectories.verdicts import Verdict, Word
+from trajectories.verdicts import Verdict, Word, require_said
 
 REACTION_STEPS = 10
 """Control steps of a new episode in which a word still is about the one before: 2 s at 5 Hz."""
@@ -36,6 +36,7 @@ class SpokenOf:
         step: Control steps so far.
         judged: What the judge said at its end; None while it is under way. The arm may still be on its way home.
         verdict: What a person said, or None.
+        newest: What was said last, also where it took back.
     """
 
     id: str
@@ -43,6 +44,7 @@ class SpokenOf:
     step: int = 0
     judged: Outcome | None = None
     verdict: Verdict | None = None
+    newest: Verdict | None = None
 
     @property
     def outcome(self) -> Outcome | None:
@@ -96,7 +98,7 @@ class PersonsWord:
             running, self._running = self._running, None
             spoken = SpokenOf(episode.id, episode.direction, len(episode), episode.outcome)
             if running is not None and running.id == episode.id:
-                spoken = replace(spoken, verdict=running.verdict)
+                spoken = replace(spoken, verdict=running.verdict, newest=running.newest)
             self._ended = [*self._ended, spoken][-_REMEMBERED:]
         return episode.outcome if spoken.outcome is None else spoken.outcome
 
@@ -161,13 +163,11 @@ class PersonsWord:
     def _say(self, word: Word, by: str, about: str, via: str) -> str:
         with self._mutex:
             spoken = self._find(about)
-            if word == "taken_back" and spoken.verdict is None:
-                raise InvalidEpisodeError(
-                    f"Nobody has said anything about episode {spoken.id} that could be taken back."
-                )
-            verdict = Verdict.now(spoken.id, word, by=by, via=via)
+            if word == "taken_back":
+                require_said(spoken.verdict, spoken.id)
+            verdict = Verdict.now(spoken.id, word, by=by, via=via, after=spoken.newest)
             self._keep(verdict)
-            changed = replace(spoken, verdict=None if word == "taken_back" else verdict)
+            changed = replace(spoken, verdict=None if word == "taken_back" else verdict, newest=verdict)
             self._newest = spoken.id
             if self._running is not None and spoken.id == self._running.id:
                 self._running = changed

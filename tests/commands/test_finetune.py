@@ -10,11 +10,10 @@ from helpers.trajectory_samples import SPEC
 from hydra import compose, initialize_config_module
 
 from commands import actor, finetune, learner
-from commands.actor import OUTBOX
 from commands.finetune import reason_in
 from commands.learner import learner_settings, require_same_settings
 from factory.policy import agent_config
-from factory.run_folders import finetune_folder
+from factory.run_folders import OUTBOX, finetune_folder
 from policies.learner.run_conditions import keep_run_conditions
 from policies.learner.run_folder import CONDITIONS, EPISODES
 from trajectories.errors import ConfigError

@@ -12,11 +12,13 @@ from helpers.sliding_square import SPEC, make_episode
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-from commands.label import read_labels, with_outcomes
+from commands.label import in_use, read_labels, with_outcomes
 from factory.reward import train_reward_model
+from factory.reward_episodes import RECORDED, episodes_of
 from rewards.rivals.preference_pairs import read_pairs
 from trajectories.errors import ConfigError
 from trajectories.store import TrajectoryStore
+from trajectories.verdicts import Verdict, VerdictBook
 
 OmegaConf.register_new_resolver("cores", lambda: 2, replace=True)
 
@@ -73,7 +75,9 @@ def test_unmarked_episodes_are_labelled_once_and_then_teach(episodes, backbone, 
         f"data=[{tmp_path / 'store'}]", f"labels={tmp_path / 'labels.jsonl'}",
     )  # fmt: skip
     importlib.import_module("commands.train_reward").run(training)
-    assert "of 16 successes found" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"28 of 28 labels in {tmp_path / 'labels.jsonl'} name episodes here." in said
+    assert "of 16 successes found" in said
 
 
 def right_of(question, pictures):
@@ -122,6 +126,55 @@ def test_pairs_are_labelled_and_teach_preferences(episodes, backbone, tmp_path, 
 def test_labels_go_before_the_stores_outcome():
     first, second = (make_episode(np.random.default_rng(i), i) for i in range(2))
     assert [e.outcome for e in with_outcomes([first, second], {second.id: "failure"})] == ["success", "failure"]
+
+
+def test_a_label_neither_overrules_a_person_nor_erases_what_is_known(tmp_path):
+    episodes = [make_episode(np.random.default_rng(i), i) for i in range(4)]
+    outcomes = ("success", "success", "unknown", "failure")
+    with TrajectoryStore(tmp_path / "store", SPEC) as store:
+        for episode, outcome in zip(episodes, outcomes, strict=True):
+            store.commit(replace(episode, outcome=outcome, metadata={"kind": "demo"}))
+        ids = [episode.id for episode in episodes]
+        VerdictBook(store.path).add(Verdict(ids[0], "not_done", "Anna", "review", 1, "aa"))
+        labels = dict(zip(ids, ("success", "unknown", "success", "success"), strict=True))
+        found = with_outcomes(episodes_of(store, RECORDED, print), labels)
+        assert [one.outcome for one in found] == ["failure", "success", "success", "success"]
+        VerdictBook(store.path).add(Verdict(ids[0], "taken_back", "Anna", "review", 2, "aa"))
+        found = with_outcomes(episodes_of(store, RECORDED, print), {ids[0]: "failure"})
+        assert next(found).outcome == "failure"
+
+
+def test_labels_that_name_no_episode_of_the_data_are_refused(tmp_path):
+    path, episodes = tmp_path / "labels", [make_episode(np.random.default_rng(i), i) for i in range(2)]
+    labels = {episodes[1].id: "success", "elsewhere": "success"}  # no judge learns from an online episode by a label
+    path.write_text("\n".join(json.dumps({"episode": id, "outcome": label}) for id, label in labels.items()))
+    with TrajectoryStore(tmp_path / "store", SPEC) as store:
+        for episode, kind in zip(episodes, ("demo", "online"), strict=True):
+            store.commit(replace(episode, metadata={"kind": kind}))
+        said = in_use({**labels, episodes[0].id: "unknown"}, path, [store])
+        assert said == f"1 of 3 labels in {path} name episodes here."
+    settings = composed(
+        "train_reward", f"run_dir={tmp_path}", "task=own", "task.name=slide", "robot.image_size=48",
+        "task.instructions.forward=[put the cube on the plate]",
+        "task.instructions.backward=[put the cube on the mat]",
+        f"data=[{tmp_path / 'store'}]", f"labels={path}",
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match=r"None of the 2 labels in .* names an episode that is learned from in "):
+        importlib.import_module("commands.train_reward").run(settings)
+
+
+def test_files_that_are_no_text_are_named(tmp_path):
+    (tmp_path / "file").write_bytes("é".encode("latin-1"))
+    for read in (read_labels, read_pairs):
+        with pytest.raises(ConfigError, match="no UTF-8 text"):
+            read(tmp_path / "file")
+    with TrajectoryStore(tmp_path / "store", SPEC):
+        pass
+    asked = composed(
+        "label", "pairs=3", "reward=generative_vlm", f"store={tmp_path / 'store'}", f"pairs_file={tmp_path / 'file'}"
+    )
+    with pytest.raises(ConfigError, match="no UTF-8 text"):
+        importlib.import_module("commands.label").run(asked)
 
 
 @pytest.mark.parametrize("line", ["{", '{"episode": "1"}', '{"episode": "1", "outcome": "perhaps"}', "[]"])

@@ -12,6 +12,7 @@ from commands import train_reward as verb
 from factory import reward_episodes
 from factory.reward_episodes import RECORDED, confirmed, episodes_of, open_sessions, session_episodes
 from factory.spec import spec_of
+from factory.unsent import unsent_verdicts
 from rewards.config import RewardConfig
 from rewards.frames import OTHER, SUCCESS, UNKNOWN, label_missed
 from rewards.gathering import gather
@@ -65,6 +66,19 @@ def test_the_verb_says_what_it_learns_from(session, capsys):
     said = capsys.readouterr().out.splitlines()
     assert said[0].startswith("It learns from 4 of the 6 episodes")
     assert said[1].startswith("It learns from all 6 episodes")
+
+
+@pytest.mark.parametrize("outbox", ["outbox", "actor_left/outbox"])
+def test_words_that_wait_in_an_outbox_are_said(session, outbox, capsys):
+    folder = session.parent / outbox
+    folder.mkdir(parents=True)
+    assert unsent_verdicts(session) == ""
+    say(folder, 4, "done")
+    with TrajectoryStore(session, read_only=True) as store:
+        assert len(verb._of_session(settings(session), store)) == 4
+    said = capsys.readouterr().out.splitlines()
+    assert f"1 in {folder / 'verdicts'}." in said[0]
+    assert "run the same `regrasp finetune` again" in said[0]
 
 
 def test_a_mark_of_recorded_data_can_be_overturned_too(tmp_path):

@@ -63,6 +63,17 @@ def test_a_verdict_can_be_taken_back_and_given_again(store):
     assert book.episodes == [info.id]
 
 
+def test_a_word_holds_against_those_that_were_known_also_when_the_clock_was_set_back(store, monkeypatch):
+    book, id = VerdictBook(store.path), store.ids()[0]
+    assert book.newest(id) is None
+    for hour, word in ((9, "done"), (8, "not_done"), (7, "taken_back"), (10, "done")):
+        monkeypatch.setattr(verdicts.time, "time_ns", lambda hour=hour: hour * 3600 * 10**9)
+        book.add(Verdict.now(id, word, by="Anna", via="review", after=book.newest(id)))
+        assert book.newest(id).word == VerdictBook(store.path).newest(id).word == word
+    hour = 3600 * 10**9
+    assert [one.at_unix_ns for one in book.history(id)] == [9 * hour, 9 * hour + 1, 9 * hour + 2, 10 * hour]
+
+
 def test_of_one_instant_the_order_of_arrival_does_not_matter(store):
     first, second = said(1, "done", tail="aa"), said(1, "not_done", tail="bb")
     book = VerdictBook(store.path)

@@ -21,7 +21,7 @@ from commands.review.episodes import ReviewedStore
 from commands.review.server import ReviewServer
 from trajectories.errors import StoreError
 from trajectories.store import TrajectoryStore
-from trajectories.verdicts import VerdictBook
+from trajectories.verdicts import Verdict, VerdictBook
 
 
 def episode(number, outcome="success", reached=0.95, **metadata):
@@ -79,6 +79,43 @@ def test_the_doubtful_come_first_and_what_was_spoken_about_last(server, store):
     ask(server, "POST", "/verdict", {"episode": ids[1], "word": "taken_back", "by": "Zoë"})
     assert episodes_of(server)[0]["word"] is None
     assert VerdictBook(store.path).outcome(store.info(ids[1])) == "failure"
+
+
+def test_the_newer_word_holds_although_the_clock_was_set_back(server, store):
+    id = store.ids()[0]
+    VerdictBook(store.path).add(Verdict(id, "done", "Anna", "console", 4 * 10**18, "aa"))
+    for word, outcome in (("not_done", "failure"), ("taken_back", "success"), ("not_done", "failure")):
+        status, content = ask(server, "POST", "/verdict", {"episode": id, "word": word, "by": "Zoë"})
+        assert status == 200
+        assert VerdictBook(store.path).outcome(store.info(id)) == outcome
+    assert json.loads(content)["kept"]["at_unix_ns"] == 4 * 10**18 + 3
+
+
+def test_what_nobody_said_can_not_be_taken_back(server, store):
+    id = store.ids()[0]
+    back = {"episode": id, "word": "taken_back", "by": "Zoë"}
+    status, content = ask(server, "POST", "/verdict", back)
+    assert (status, len(VerdictBook(store.path))) == (409, 0)
+    assert f"Nobody has said anything about episode {id}" in json.loads(content)["error"]
+    VerdictBook(store.path).add(Verdict.now(id, "done", by="Anna", via="console"))  # by another process
+    assert ask(server, "POST", "/verdict", back)[0] == 200
+    assert ask(server, "POST", "/verdict", back)[0] == 409
+    assert len(VerdictBook(store.path)) == 2
+
+
+@pytest.mark.parametrize("folder", ["episodes", "verdicts"])
+def test_a_store_that_can_not_be_listed_is_named_on_the_page(server, store, folder):
+    (store.path / folder).mkdir(exist_ok=True)
+    (store.path / folder).rename(store.path / "away")
+    (store.path / folder).write_text("")
+    status, content = ask(server, "GET", "/episodes")
+    assert status == 409
+    assert "can't be listed" in json.loads(content)["error"]
+    status, content = ask(server, "POST", "/verdict", {"episode": store.ids()[0], "word": "done", "by": "Anna"})
+    assert status == (409 if folder == "verdicts" else 200)
+    (store.path / folder).unlink()
+    (store.path / "away").rename(store.path / folder)
+    assert len(episodes_of(server)) == 3
 
 
 def test_what_the_writer_adds_and_what_others_say_is_seen(server, store):
@@ -171,10 +208,13 @@ def test_a_run_without_episodes_is_named(tmp_path):
         review.run(settings(f"run_dir={tmp_path}"))
 
 
-def test_review_as_a_person_runs_it(store):
+def test_review_as_a_person_runs_it(store, tmp_path):
+    (tmp_path / "outbox").mkdir()
+    VerdictBook(tmp_path / "outbox").add(Verdict.now(store.ids()[0], "done", by="Anna", via="console"))
     command = [sys.executable, "-m", "commands", "review", f"store={store.path}", "review.port=0", "progress=false"]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
+        assert f"1 in {tmp_path / 'outbox' / 'verdicts'}. An actor" in process.stdout.readline()
         line = process.stdout.readline()
         port, token = re.search(r"http://127\.0\.0\.1:(\d+)/\?token=([\w-]{24})", line).groups()
         connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=20)

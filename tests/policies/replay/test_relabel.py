@@ -154,6 +154,18 @@ def test_what_a_word_changes_is_in_the_metrics(learners, tmp_path):
     assert row["training_success/backward"] == 1.0
 
 
+def test_a_word_that_comes_after_a_newer_one_is_kept_and_named(learners, caplog):
+    learner, (one,) = learners(), online(1, ["success"])
+    learner.put_episode(one)
+    for word, at in (("done", 5), ("not_done", 7), ("not_done", 7), ("done", 5)):
+        learner.put_verdict(said(one, word, at))
+    assert caplog.text == ""
+    learner.put_verdict(said(one, "done", 6))
+    assert "what Anna said (done)" in caplog.text
+    assert "newer word by Anna (not_done), which goes on counting" in caplog.text
+    assert learner.verdicts.outcome(one) == "failure"
+
+
 def test_a_word_about_an_episode_that_never_came_changes_nothing(learners):
     learner = learners()
     (one, never) = online(2, ["success", "success"])

@@ -14,7 +14,7 @@ from robot.link.patience import Patience
 from robot.link.server import LinkServer
 from robot.rollout.actor import Actor, ActorOptions
 from robot.rollout.actor_status import RECENT, ActorStatus, Tally
-from trajectories.errors import CheckpointError, LinkError, StoreError
+from trajectories.errors import CheckpointError, LinkError, StoppedError, StoreError
 from trajectories.store import TrajectoryStore
 from trajectories.verdicts import Verdict, VerdictBook
 
@@ -289,7 +289,7 @@ def test_a_stop_ends_the_wait_for_a_learner_that_is_away(outbox, tmp_path):
         status = make_actor(client, outbox, session, stop, notify=lines.append).run()
     assert (status.state, status.outbox, outbox.ids()) == ("stopped", 1, [make_episode(1).id])
     assert any("is away (UNAVAILABLE" in line for line in lines)
-    assert "1 in the outbox go out at the next start" in lines[-1]
+    assert "1 episodes in the outbox go out at the next start" in lines[-1]
 
 
 def test_a_learner_that_stays_away_fails_the_run_and_loses_nothing(outbox, tmp_path):
@@ -360,3 +360,51 @@ def test_a_word_that_the_learner_has_not_acknowledged_goes_out_at_the_next_start
     make_actor(endpoint, outbox, ScriptedSession(first=1)).run()
     assert endpoint.verdicts == [word]
     assert VerdictBook(outbox.path).all() == []
+
+
+@pytest.mark.parametrize("ending", [StoppedError("the judge was being trained"), KeyboardInterrupt(), None])
+def test_a_persons_last_word_reaches_the_learner_however_the_run_ends(outbox, ending):
+    """Said after the last look at the outbox: in an episode that is never run, and while the learner has its turn."""
+    endpoint, lines = MemoryEndpoint(goal=10**9 if ending else 1), []
+    word = Verdict.now(make_episode(0).id, "done", by="Anna", via="console")
+
+    def speak(number):
+        if number == 1:
+            VerdictBook(outbox.path).add(word)
+            raise ending
+
+    def turn():
+        if ending is None:
+            VerdictBook(outbox.path).add(word)
+
+    session = ScriptedSession(on_episode=speak)
+    status = make_actor(endpoint, outbox, session, between_episodes=turn, notify=lines.append).run()
+    assert endpoint.verdicts == [word]
+    assert status.state == ("stopped" if ending else "finished")
+    assert status.training["forward"].successes == 1
+    assert VerdictBook(outbox.path).all() == []
+    assert "outbox" not in lines[-1]
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_the_farewell_counts_words_that_could_not_be_sent(outbox, stopped):
+    endpoint, lines, stop = MemoryEndpoint(goal=10**9 if stopped else 1), [], threading.Event()
+
+    def turn():
+        VerdictBook(outbox.path).add(Verdict.now(make_episode(0).id, "done", by="Anna", via="console"))
+        endpoint.failure = LinkError("away")
+        if stopped:
+            stop.set()
+
+    make_actor(endpoint, outbox, stop=stop, between_episodes=turn, notify=lines.append).run()
+    assert lines[-2] == "what people said last stays in the outbox: away"
+    assert lines[-1].startswith("stopped" if stopped else "finished")
+    assert ", 1 verdicts of people in the outbox go out at the next start" in lines[-1]
+
+
+def test_a_learner_of_another_run_hears_no_word(outbox):
+    VerdictBook(outbox.path).add(Verdict.now(make_episode(0).id, "done", by="Anna", via="console"))
+    endpoint = MemoryEndpoint()
+    with pytest.raises(CheckpointError, match="policy is other"):
+        make_actor(endpoint, outbox, digest="other").run()
+    assert endpoint.verdicts == []

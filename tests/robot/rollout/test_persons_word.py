@@ -10,6 +10,7 @@ from helpers.session_setup import CountingJudge, WalkingPolicy, make_session
 from robot.console.client import ConsoleClient
 from robot.console.server import Console
 from robot.rollout.persons_word import REACTION_STEPS, PersonsWord
+from trajectories import verdicts
 from trajectories.errors import DiskError, InvalidEpisodeError, LinkError, SafetyError
 from trajectories.store import TrajectoryStore
 from trajectories.verdicts import VerdictBook
@@ -118,6 +119,24 @@ def test_between_episodes_a_word_is_about_the_last_and_can_be_taken_back(table):
     assert t.word.last.verdict is None
     with pytest.raises(InvalidEpisodeError, match="Nobody has said"):
         t.word.take_back("Anna")
+
+
+def test_the_last_word_counts_also_when_the_clock_was_set_back(table, monkeypatch):
+    now = [9 * 10**18]
+
+    def earlier():
+        now[0] -= 10**9
+        return now[0]
+
+    monkeypatch.setattr(verdicts.time, "time_ns", earlier)
+    t = table({(0, 12): lambda word: word.done("Anna")})
+    (episode,) = t.run(1)
+    for say, outcome in (
+        (t.word.not_done, "failure"), (t.word.done, "success"), (t.word.take_back, "failure"), (t.word.done, "success"),
+    ):  # fmt: skip
+        say("Anna")
+        assert t.book.outcome(episode) == VerdictBook(t.store.path).outcome(episode) == outcome
+    assert t.word.last.outcome == "success"
 
 
 def test_corrections_count_in_the_rows_of_failures_that_ask_for_help(table):
