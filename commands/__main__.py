@@ -15,6 +15,7 @@ from commands.broken_pipe import quiet_when_unread
 from commands.outside_configs import ROOT, add_outside_configs, choices
 from commands.overrides import added_folders, prints_only, require_readable, typed_keys, words_named
 from commands.seeds import require_seeds
+from commands.settings.addresses import require_folders
 from commands.settings.kinds import require_typed
 from commands.settings.known import require_known_settings
 from commands.settings.listing import default_groups, no_such_setting, read_settings, setting_of_other_judges
@@ -184,6 +185,7 @@ def _run(name: str, rest: list[str]) -> None:
                 asked = HydraConfig.get()
                 groups = {group.partition("@")[0] for group in asked.runtime.choices}
                 require_known_settings(name, config, asked.overrides.task, groups, added_folders())
+                require_folders(name, config)
                 require_seeds(config)  # quiet: Hydra would print a traceback
                 if verb.config_module == ROOT:
                     _require_typed(config, verb, asked.overrides, groups)

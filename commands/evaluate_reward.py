@@ -21,6 +21,7 @@ from factory.reward import reward_kind, reward_of
 from factory.reward_episodes import session_episodes
 from factory.run_folders import reward_folder
 from factory.spec import spec_of
+from factory.store_place import store_at
 from factory.task import instructions_of
 from factory.twin import UNSHIFTED, TwinSettings, cached_twin, require_world
 from robot.interfaces import ConcludingReward, RewardReading
@@ -29,6 +30,7 @@ from trajectories.durable import replace_file
 from trajectories.errors import ConfigError
 from trajectories.kinds import AFTERMATH, PLAY, kind_of
 from trajectories.manifest import EpisodeInfo
+from trajectories.s3.path import StorePath
 from trajectories.store import TrajectoryStore
 from trajectories.types import DIRECTIONS, Episode, Observation
 from trajectories.verdicts import VerdictBook
@@ -97,7 +99,7 @@ def run(config: DictConfig) -> None:
     require_trained_like(config, typed_keys(), print)
     judge = judge_digest(judge_in_use(Path(config.run_dir)))  # another one may have taken its place when this ends
     if asked.store is not None:
-        name, figures = "evaluation_store.json", evaluate_store(config, Path(asked.store))
+        name, figures = "evaluation_store.json", evaluate_store(config, store_at(config, str(asked.store)))
     elif asked.pictures is not None:
         name, figures = "evaluation_pictures.json", evaluate_pictures(config, Path(asked.pictures))
     else:
@@ -107,7 +109,7 @@ def run(config: DictConfig) -> None:
     print(f"Details: {path}")
 
 
-def evaluate_store(config: DictConfig, path: Path) -> dict[str, Any]:
+def evaluate_store(config: DictConfig, path: StorePath) -> dict[str, Any]:
     """Figures on the store's episodes of known outcome, and of its session's stream where a referee spoke.
 
     Raises:

@@ -7,6 +7,7 @@ from pathlib import Path
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from factory.store_place import store_at
 from trajectories.inspect import inspect_store
 from trajectories.kinds import AFTERMATH, kind_of
 from trajectories.store import TrajectoryStore
@@ -17,7 +18,7 @@ _DELAY_S = 1e-3
 
 def run(config: DictConfig) -> None:
     """Bring back what `config.restore` names, then print the report; pictures and a video go to `config.out`."""
-    path, episode = Path(config.store), config.episode
+    path, episode = store_at(config, str(config.store)), config.episode
     if config.restore is not None:
         with TrajectoryStore(path) as store:
             print(f"{store.restore(None if config.restore == 'all' else [str(config.restore)])}\n")

@@ -15,6 +15,7 @@ from factory.judge_settings import require_trained_like
 from factory.reward import asks_a_model, reward_of, reward_settings
 from factory.reward_episodes import RECORDED
 from factory.spec import spec_of
+from factory.store_place import store_at
 from rewards.kind import LoadedReward, observations_of
 from rewards.rivals.preference_pairs import read_pairs
 from robot.interfaces import ConcludingReward
@@ -112,7 +113,10 @@ def label_pairs(config: DictConfig) -> None:
     path = Path(config.pairs_file)
     path.parent.mkdir(parents=True, exist_ok=True)
     known = len(read_pairs(path)) if path.is_file() else 0
-    with TrajectoryStore(Path(config.store), read_only=True) as store, path.open("a", encoding="utf-8") as file:
+    with (
+        TrajectoryStore(store_at(config, str(config.store)), read_only=True) as store,
+        path.open("a", encoding="utf-8") as file,
+    ):
         infos = [i for i in store.infos() if i.task == config.task.name and is_attempt(i)]
         drawn = draw_pairs(infos, int(config.pairs), int(config.seed))[known:]
         log = path.with_name("calls.jsonl")
@@ -132,7 +136,10 @@ def label_episodes(config: DictConfig) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     counts = {"success": 0, "failure": 0, "unknown": 0}
     agreed = differed = 0
-    with TrajectoryStore(Path(config.store), read_only=True) as store, path.open("a", encoding="utf-8") as file:
+    with (
+        TrajectoryStore(store_at(config, str(config.store)), read_only=True) as store,
+        path.open("a", encoding="utf-8") as file,
+    ):
         infos = [
             info
             for info in store.infos()

@@ -56,7 +56,7 @@ def run(config: DictConfig) -> None:
 
 def _of_session(config: DictConfig, store: EpisodeSource) -> list[str]:
     """Ids of the session's episodes that it learns from: those that people spoke about, or all."""
-    if waiting := unsent_verdicts(store.path):
+    if isinstance(store.path, Path) and (waiting := unsent_verdicts(store.path)):  # a bucket has no actors
         print(waiting)
     ids = confirmed(store)
     if bool(config.train_reward.unconfirmed):

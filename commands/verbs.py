@@ -228,10 +228,11 @@ VERBS: dict[str, Verb] = {
     "export": Verb(
         "commands.exporting.exporting",
         "export",
-        "episodes of a trajectory store into files that other projects read",
-        "The folder or file appears under its name when it is whole. docs/doors.md says what each format holds.",
+        "episodes of a trajectory store into files that other projects read, or a store into a bucket",
+        "The folder or file appears under its name when it is whole. docs/doors.md says what each format holds.\n"
+        "to=s3://BUCKET/PREFIX gets a copy of the store, whole episode by whole episode: docs/buckets.md.",
         "store=runs/pot_pick_place/seed0/data to=pot format=lerobot_v3",
-        "Nothing is left of an interrupted export; run it again.",
+        "Files of an interrupted export are deleted, what arrived whole in a bucket stays; run it again.",
     ),
     "watch": Verb(
         "commands.watch.watch",

@@ -11,7 +11,8 @@ from factory.run_folders import data_folder
 from factory.spec import spec_of
 from trajectories.conditions import differences, keep_conditions, read_conditions, require_same_identity
 from trajectories.errors import ConfigError
-from trajectories.layout import require_unwritten
+from trajectories.layout import HEADER, require_unwritten
+from trajectories.s3.path import StorePath
 from trajectories.store import TrajectoryStore
 
 ROBOT_FILE = ".robot.json"
@@ -33,7 +34,7 @@ def require_robot(config: DictConfig) -> None:
     require_recorded_by(data_folder(Path(config.run_dir)), config)
 
 
-def require_recorded_by(folder: Path, config: DictConfig) -> None:
+def require_recorded_by(folder: StorePath, config: DictConfig) -> None:
     """Refuse a store that another robot than the settings' recorded.
 
     Raises:
@@ -44,7 +45,7 @@ def require_recorded_by(folder: Path, config: DictConfig) -> None:
         require_same_identity(recorded, robot_of(config), f"What is recorded in {folder}", _ADVICE, ConfigError)
 
 
-def recorded_by(folder: Path) -> dict[str, str] | None:
+def recorded_by(folder: StorePath) -> dict[str, str] | None:
     """Which robot recorded a store, as `robot_of` has it; None where that isn't known.
 
     Stores of earlier versions don't say; the jobs of `collect` are the twin's.
@@ -52,7 +53,7 @@ def recorded_by(folder: Path) -> dict[str, str] | None:
     noted = read_conditions(folder / ROBOT_FILE)
     if noted:
         return noted[-1]
-    if not (folder / "store.json").is_file():
+    if not (folder / HEADER).is_file():
         return None
     with TrajectoryStore(folder, read_only=True) as store:
         collected = [info for info in store.infos() if "job" in info.metadata]

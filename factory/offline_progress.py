@@ -27,6 +27,7 @@ from trajectories.errors import CheckpointError, ConfigError
 from trajectories.kinds import teaches_actions
 from trajectories.manifest import EpisodeInfo
 from trajectories.progress import noted_progress
+from trajectories.s3.path import StorePath
 from trajectories.types import Episode, RobotSpec
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ class NotedSource:
         self._source, self._notes = source, notes
 
     @property
-    def path(self) -> Path:
-        """Folder of the store."""
+    def path(self) -> StorePath:
+        """Of the store."""
         return self._source.path
 
     @property

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 from omegaconf import DictConfig
 
 from factory.run_folders import finetune_folder
 from factory.spec import plain, spec_of
+from factory.store_place import store_at
 from policies.learner.run_folder import EPISODES
 from trajectories.alignment import EpisodeSource, missing_of
 from trajectories.errors import ConfigError, CorruptEpisodeError
 from trajectories.kinds import AFTERMATH, kind_of
+from trajectories.s3.path import StorePath
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode
 from trajectories.verdicts import VerdictBook
@@ -68,7 +69,7 @@ def open_sessions(config: DictConfig, stack: ExitStack) -> list[TrajectoryStore]
     given = plain(config.train_reward).get("sessions")
     if given == AUTO:
         folder = finetune_folder(config) / EPISODES
-        paths = [folder] if (folder / "store.json").is_file() else []
+        paths: list[StorePath] = [folder] if (folder / "store.json").is_file() else []
     else:
         listed = [given] if isinstance(given, str) else given or []
         if not isinstance(listed, list) or not all(isinstance(path, str) for path in listed):
@@ -76,7 +77,7 @@ def open_sessions(config: DictConfig, stack: ExitStack) -> list[TrajectoryStore]
                 f"train_reward.sessions={given!r} is no list of folders of trajectory stores; expected auto, null, or "
                 "e.g. [runs/mine/finetune_regrasp/episodes]."
             )
-        paths = [Path(path) for path in listed]
+        paths = [store_at(config, path) for path in listed]
     spec = spec_of(config)
     return [stack.enter_context(TrajectoryStore(path, spec, read_only=True)) for path in paths]
 

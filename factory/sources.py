@@ -14,9 +14,11 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from factory.data import open_data, require_recorded_by
 from factory.run_folders import data_folder
 from factory.spec import spec_of
+from factory.store_place import store_at
 from trajectories.alignment import EpisodeSource, Roles, aligned, missing_of, require_ids_of_their_own
 from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError, ConfigError
+from trajectories.s3.path import StorePath
 from trajectories.store import TrajectoryStore
 from trajectories.types import RobotSpec
 
@@ -30,11 +32,11 @@ class NamedStores:
     """What the keys `data` and `data_roles` say.
 
     Attributes:
-        paths: Folders of stores, the target robot's own first where it has one.
+        paths: Folders of stores or their addresses, the target robot's own first where it has one.
         roles: Of each store's cameras.
     """
 
-    paths: tuple[Path, ...]
+    paths: tuple[StorePath, ...]
     roles: tuple[Roles, ...]
 
     @classmethod
@@ -52,11 +54,15 @@ class NamedStores:
         paths = [named] if isinstance(named, str) else named
         if not isinstance(paths, list) or not paths or not all(isinstance(path, str) for path in paths):
             raise ConfigError(f"data={named!r} is no list of folders of trajectory stores; expected e.g. {_EXAMPLE}.")
-        return cls(tuple(Path(path) for path in paths), _roles(roles, len(paths)))
+        return cls(tuple(store_at(config, path) for path in paths), _roles(roles, len(paths)))
 
     @classmethod
-    def noted(cls, folder: Path) -> NamedStores | None:
+    def noted(cls, folder: Path, config: DictConfig) -> NamedStores | None:
         """Those that a pre-trained policy in `folder` learned from; None where it was the run's own.
+
+        Args:
+            folder: Of the policy.
+            config: Settings of now; where copies of what is in buckets are kept.
 
         Raises:
             CheckpointError: The note is damaged.
@@ -66,7 +72,7 @@ class NamedStores:
             return None
         try:
             rows = json.loads(path.read_text(encoding="utf-8"))["stores"]
-            return cls(tuple(Path(row["path"]) for row in rows), tuple(dict(row["roles"]) for row in rows))
+            return cls(tuple(store_at(config, row["path"]) for row in rows), tuple(dict(row["roles"]) for row in rows))
         except (ValueError, KeyError, TypeError) as error:
             raise CheckpointError(
                 f"{path} is damaged ({error!r}). It says which stores the policy learned from; pre-train again."
@@ -122,7 +128,7 @@ def kept_sources(config: DictConfig, pretrained: Path, stack: ExitStack) -> list
     Raises:
         CheckpointError, ConfigError, SpecMismatchError, StoreError: See `NamedStores`.
     """
-    named = NamedStores.noted(pretrained)
+    named = NamedStores.noted(pretrained, config)
     if named is not None:
         return named.open(spec_of(config), stack)
     folder = data_folder(Path(config.run_dir))

@@ -3,6 +3,7 @@
 Rooms are imported where a fixture is made: a test that needs none of them doesn't wait for torch.
 """
 
+import os
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,28 @@ def state_folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
         yield
+
+
+# A server that speaks S3.
+
+
+@pytest.fixture(scope="session")
+def s3_process(tmp_path_factory):
+    from helpers.s3_server import s3_server
+
+    with s3_server(tmp_path_factory.mktemp("buckets")) as server:
+        yield server
+
+
+@pytest.fixture
+def s3(s3_process, tmp_path, monkeypatch):
+    """A server that speaks S3, as the environment names it; copies from it go below `tmp_path`/cache."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    for name, value in s3_process.variables().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return s3_process
 
 
 # Small policies, pre-trained once on the disc world.

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from trajectories.errors import ConfigError, SpecMismatchError
 from trajectories.frames import fit_frames
 from trajectories.manifest import EpisodeInfo
+from trajectories.s3.path import StorePath
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode, Float32, RobotSpec
 
@@ -27,8 +27,8 @@ class EpisodeSource(Protocol):
     """Recorded episodes of one robot: a `TrajectoryStore`, or an `AlignedStore` in front of one."""
 
     @property
-    def path(self) -> Path:
-        """Folder of the store."""
+    def path(self) -> StorePath:
+        """Folder of the store, or its address in a bucket."""
 
     @property
     def spec(self) -> RobotSpec:
@@ -150,8 +150,8 @@ class AlignedStore:
     alignment: Alignment = field(repr=False)
 
     @property
-    def path(self) -> Path:
-        """Folder of the store."""
+    def path(self) -> StorePath:
+        """Folder of the store, or its address in a bucket."""
         return self.store.path
 
     @property

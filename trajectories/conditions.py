@@ -14,6 +14,7 @@ from typing import Any
 
 from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError, ConfigError, RegraspError
+from trajectories.s3.path import StorePath
 from trajectories.types import digest_of
 
 GO_ON = "Go on with the settings of then, or give another run_dir (of a bench: another out)."
@@ -118,7 +119,7 @@ def keep_conditions(
     replace_file(path, json.dumps(content, indent=1).encode() + b"\n")
 
 
-def read_conditions(path: Path) -> list[dict[str, Any]]:
+def read_conditions(path: StorePath) -> list[dict[str, Any]]:
     """Everything that `keep_conditions` wrote there, the newest last; empty when nothing is there.
 
     Raises:

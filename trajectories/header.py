@@ -11,6 +11,7 @@ from trajectories.durable import move, replace_file
 from trajectories.errors import CorruptEpisodeError, ForeignEpisodeError, SpecMismatchError, StoreError
 from trajectories.layout import HEADER, Layout
 from trajectories.manifest import SCHEMA, foreign_episode, read_manifest, software_versions
+from trajectories.s3.path import StorePath
 from trajectories.types import RobotSpec, digest_of
 
 
@@ -28,11 +29,16 @@ class StoredSpec:
     digest: str
 
 
-def settle_spec(layout: Layout, spec: RobotSpec | None, read_only: bool) -> tuple[StoredSpec, str]:
+def settle_spec(path: StorePath, spec: RobotSpec | None, layout: Layout | None) -> tuple[StoredSpec, str]:
     """The specification of a store, which must be `spec` where both are known.
 
     A writer that states `spec` also makes the header of a new store, and makes a lost or damaged one anew if
     the episodes agree with `spec`.
+
+    Args:
+        path: Of the store.
+        spec: What it should be; None takes that of the store.
+        layout: Of a writer; None changes nothing.
 
     Returns:
         The specification, and a note for a person, empty unless a header was made anew.
@@ -41,17 +47,18 @@ def settle_spec(layout: Layout, spec: RobotSpec | None, read_only: bool) -> tupl
         SpecMismatchError: When the store was made for another specification.
         StoreError: When there is no store, or its header can't be read or written.
     """
-    stored = _read(layout)
+    header = path / HEADER
+    stored = read_header(header)
     if stored is not None:
         if spec is not None:
-            spec.require_same(stored.spec, f"The trajectory store {layout.root}")
+            spec.require_same(stored.spec, f"The trajectory store {path}")
         return stored, ""
-    damaged = layout.header.exists()
-    if read_only and not damaged:
-        raise StoreError(f"There is no trajectory store in {layout.root}: {HEADER} is missing.")
-    if read_only or spec is None:
+    damaged = header.exists()
+    if layout is None and not damaged:
+        raise StoreError(f"There is no trajectory store in {path}: {HEADER} is missing.")
+    if layout is None or spec is None:
         raise StoreError(
-            f"{layout.header} is damaged. Open the store once for writing and state its RobotSpec: "
+            f"{header} is damaged. Open the store once for writing and state its RobotSpec: "
             "the header is then made anew."
         )
     for camera in spec.cameras:
@@ -64,24 +71,28 @@ def settle_spec(layout: Layout, spec: RobotSpec | None, read_only: bool) -> tupl
     return made, f"{HEADER} was {'damaged' if damaged else 'missing'} and has been made anew"
 
 
-def _read(layout: Layout) -> StoredSpec | None:
-    """None when the header is missing or damaged."""
+def read_header(header: StorePath) -> StoredSpec | None:
+    """What the header of a store says; None when it is missing or damaged.
+
+    Raises:
+        StoreError: It can't be read, or another version of Regrasp wrote it.
+    """
     try:
-        content = load_checksummed(layout.header.read_bytes())
+        content = load_checksummed(header.read_bytes())
     except (FileNotFoundError, NotADirectoryError, ChecksumError):
         return None
     if content.get("schema") != SCHEMA:
         raise StoreError(
-            f"{layout.header} has schema {content.get('schema')!r}, this version of Regrasp reads "
+            f"{header} has schema {content.get('schema')!r}, this version of Regrasp reads "
             f"{SCHEMA}. Open the store with the version that made it."
         )
     try:
         return StoredSpec(RobotSpec.from_dict(content["spec"]), digest_of(content["spec"]))
     except SpecMismatchError as error:
-        raise StoreError(f"{layout.header} was written by another version of Regrasp. {error}") from error
+        raise StoreError(f"{header} was written by another version of Regrasp. {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(
-            f"{layout.header} is undamaged, but its robot specification makes no sense here ({error!r}). Open the "
+            f"{header} is undamaged, but its robot specification makes no sense here ({error!r}). Open the "
             "store with the version of Regrasp that made it."
         ) from error
 
@@ -106,7 +117,7 @@ def _require_agreement(layout: Layout, spec: RobotSpec) -> int:
         except CorruptEpisodeError:
             continue
         except ForeignEpisodeError as error:
-            raise foreign_episode(layout.episodes / name, str(error)) from error
+            raise foreign_episode(name, layout.root, str(error)) from error
         if digest != spec.digest:
             raise SpecMismatchError(
                 f"The header of {layout.root} is lost, and its episode {name} was recorded with another "

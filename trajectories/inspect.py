@@ -11,6 +11,7 @@ from PIL import Image
 from trajectories.manifest import EpisodeInfo
 from trajectories.media import annotated_frames, contact_sheet, write_mp4
 from trajectories.provenance import describe_origins
+from trajectories.s3.path import StorePath
 from trajectories.store import TrajectoryStore
 from trajectories.summary import describe_episode, summarise, summary_table
 
@@ -18,7 +19,7 @@ SHEET_ROWS = 24
 
 
 def inspect_store(
-    path: str | Path,
+    path: str | StorePath,
     out_dir: str | Path,
     episode_id: str | None = None,
     progress: Callable[[int, int], None] | None = None,
@@ -29,7 +30,7 @@ def inspect_store(
     directions and outcomes) and, for an episode, `<id>.mp4` into `out_dir`.
 
     Args:
-        path: Folder of the store.
+        path: Folder of the store, or its address in a bucket.
         out_dir: Where pictures go; made when missing.
         episode_id: Episode to show in detail.
         progress: Called with the number of episodes that are verified and that of all.

@@ -8,11 +8,10 @@ from __future__ import annotations
 import errno
 import hashlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, cast
 
 import numcodecs
@@ -22,6 +21,7 @@ import zarr
 from trajectories.checks import plain_metadata
 from trajectories.checksummed_json import ChecksumError, dump_checksummed, load_checksummed
 from trajectories.errors import CorruptEpisodeError, ForeignEpisodeError, StoreError
+from trajectories.s3.path import StorePath
 from trajectories.types import Direction, Episode, Outcome
 
 MANIFEST = "manifest.json"
@@ -154,7 +154,7 @@ def _info(raw: Mapping[str, Any]) -> EpisodeInfo:
     return EpisodeInfo(**raw)
 
 
-def read_manifest(folder: Path, id: str | None = None) -> Manifest:
+def read_manifest(folder: StorePath, id: str | None = None) -> Manifest:
     """The manifest of an episode's folder, which has the episode's id for its name unless `id` is given.
 
     Raises:
@@ -162,10 +162,21 @@ def read_manifest(folder: Path, id: str | None = None) -> Manifest:
         ForeignEpisodeError: When another version of Regrasp wrote it, in a way that this one can't read.
         StoreError: When this process may not or can't open it.
     """
-    manifest = Manifest.from_bytes(_read(folder, MANIFEST))
-    expected = folder.name if id is None else id
-    if manifest.info.id != expected:
-        raise CorruptEpisodeError(f"{MANIFEST} belongs to episode {manifest.info.id}, not to {expected}")
+    return manifest_of(read_file(folder, MANIFEST), folder.name if id is None else id)
+
+
+def manifest_of(raw: bytes, id: str) -> Manifest:
+    """The manifest of the episode `id` from the content of its file; errors as `Manifest.from_bytes`.
+
+    Raises:
+        CorruptEpisodeError: When it belongs to another episode, or names files outside the episode's folder.
+    """
+    manifest = Manifest.from_bytes(raw)
+    if manifest.info.id != id:
+        raise CorruptEpisodeError(f"{MANIFEST} belongs to episode {manifest.info.id}, not to {id}")
+    outside = [name for name in manifest.files if {"", ".", ".."} & set(name.split("/"))]
+    if outside:
+        raise CorruptEpisodeError(f"{MANIFEST} names {outside[0]!r}, which is no file in the episode's folder")
     return manifest
 
 
@@ -182,30 +193,43 @@ def require_spec(manifest: Manifest, digest: str) -> None:
         )
 
 
-def foreign_episode(folder: Path, reason: str) -> ForeignEpisodeError:
-    """The error for an episode's folder in a store that it doesn't fit, for a person."""
+def foreign_episode(id: str, store: StorePath, reason: str) -> ForeignEpisodeError:
+    """The error for an episode in a store that it doesn't fit, for a person."""
     return ForeignEpisodeError(
-        f"Episode {folder.name} in {folder.parents[1]} doesn't fit this version of Regrasp, or this store: {reason}. "
+        f"Episode {id} in {store} doesn't fit this version of Regrasp, or this store: {reason}. "
         "It stays where it is. Open the store with the version that recorded it, or take the folder out of the store."
     )
 
 
-def check_sizes(folder: Path, manifest: Manifest) -> None:
+def check_sizes(manifest: Manifest, size_of: Callable[[str], int]) -> None:
     """The cheap check: every file is there and has its size. Bytes are compared when the episode is read.
+
+    Args:
+        manifest: Of the episode.
+        size_of: Bytes of a file of it, by its name.
 
     Raises:
         CorruptEpisodeError: Naming the first file that is missing or has another size.
     """
     for name, entry in manifest.files.items():
         try:
-            size = (folder / name).stat().st_size
+            size = size_of(name)
         except OSError as error:
-            raise _unreadable(folder, name, error) from error
+            raise _unreadable(name, str(error.filename or name), error) from error
         _check_size(name, size, entry)
 
 
-def read_verified(folder: Path, manifest: Manifest) -> dict[str, bytes]:
+def read_verified(folder: StorePath, manifest: Manifest) -> dict[str, bytes]:
+    """All files of an episode; their bytes are what the manifest says, or this raises; see `verified`."""
+    return verified(manifest, partial(read_file, folder))
+
+
+def verified(manifest: Manifest, read: Callable[[str], bytes]) -> dict[str, bytes]:
     """All files of an episode; their bytes are what the manifest says, or this raises.
+
+    Args:
+        manifest: Of the episode.
+        read: Gives the bytes of a file of it, by its name.
 
     Raises:
         CorruptEpisodeError: Naming the first file that is missing or damaged.
@@ -213,13 +237,31 @@ def read_verified(folder: Path, manifest: Manifest) -> dict[str, bytes]:
     """
     files = {}
     for name, entry in manifest.files.items():
-        content = _read(folder, name)
+        content = read(name)
         _check_size(name, len(content), entry)
         digest = hashlib.sha256(content).hexdigest()
         if digest != entry.sha256:
             raise CorruptEpisodeError(f"{name} is damaged: sha256 {digest[:12]}…, expected {entry.sha256[:12]}…")
         files[name] = content
     return files
+
+
+def read_file(folder: StorePath, name: str, read: Callable[[], bytes] | None = None) -> bytes:
+    """A file of an episode.
+
+    Args:
+        folder: Of the episode.
+        name: Of the file.
+        read: Gives its bytes, where they are on their way already.
+
+    Raises:
+        CorruptEpisodeError: It is missing, or the disk can't give it back.
+        StoreError: This process may not or can't open it.
+    """
+    try:
+        return (folder / name).read_bytes() if read is None else read()
+    except OSError as error:
+        raise _unreadable(name, folder / name, error) from error
 
 
 @cache
@@ -238,20 +280,13 @@ def software_versions() -> dict[str, str]:
     }
 
 
-def _read(folder: Path, name: str) -> bytes:
-    try:
-        return (folder / name).read_bytes()
-    except OSError as error:
-        raise _unreadable(folder, name, error) from error
-
-
-def _unreadable(folder: Path, name: str, error: OSError) -> StoreError:
+def _unreadable(name: str, path: StorePath | str, error: OSError) -> StoreError:
     """Damage of the episode, or a trouble of this process, such as permissions, that proves nothing."""
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return CorruptEpisodeError(f"{name} is missing")
     if error.errno in (errno.EIO, errno.EISDIR, errno.ELOOP):
         return CorruptEpisodeError(f"{name} can't be read: {error.strerror}")
-    return StoreError(f"{folder / name} can't be read: {error.strerror}. Its episode is not judged by that.")
+    return StoreError(f"{path} can't be read: {error.strerror}. Its episode is not judged by that.")
 
 
 def _check_size(name: str, size: int, entry: FileEntry) -> None:

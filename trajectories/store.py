@@ -9,6 +9,8 @@ raises and is put aside with a report; it never reads as data. `trajectories.lay
         store.commit(episode)            # on the disk when this returns; the same id again changes nothing
         for id in store.ids():           # in order of creation
             episode = store.read(id)     # verified byte by byte
+
+A store in a bucket (`trajectories.s3`) is read alike: `TrajectoryStore("s3://lab/demos", read_only=True)`.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,22 +30,14 @@ from trajectories.catalogue import Catalogue
 from trajectories.checks import check_episode
 from trajectories.disk_full import refusal
 from trajectories.durable import delete_tree, move, sync_folder, write_tree
+from trajectories.episode_files import open_files
 from trajectories.episode_zarr import decode, encode
 from trajectories.errors import CorruptEpisodeError, DiskError, ForeignEpisodeError, StoreError
 from trajectories.header import settle_spec
-from trajectories.layout import Layout
-from trajectories.manifest import (
-    MANIFEST,
-    EpisodeInfo,
-    Manifest,
-    check_sizes,
-    describe,
-    foreign_episode,
-    read_manifest,
-    read_verified,
-    require_spec,
-)
+from trajectories.layout import HEADER, Layout
+from trajectories.manifest import MANIFEST, EpisodeInfo, Manifest, describe, foreign_episode, require_spec
 from trajectories.quarantine import Damaged, Recovery, Restored, bring_back, chosen, list_quarantine, put_aside
+from trajectories.s3.path import ELSEWHERE, S3Path, StorePath, store_path
 from trajectories.types import Episode, RobotSpec
 
 
@@ -52,7 +47,7 @@ class TrajectoryStore:
     Methods may be called from several threads.
     """
 
-    def __init__(self, path: str | Path, spec: RobotSpec | None = None, *, read_only: bool = False) -> None:
+    def __init__(self, path: str | StorePath, spec: RobotSpec | None = None, *, read_only: bool = False) -> None:
         """Open a store, or create it.
 
         Opening for writing discards unfinished commits and moves new episodes aside whose files are missing or
@@ -60,7 +55,7 @@ class TrajectoryStore:
         are read. Opening for reading changes nothing on the disk.
 
         Args:
-            path: Folder of the store.
+            path: Folder of the store; or its address in a bucket, where it can only be read.
             spec: The robot's specification; None takes that of a store that exists.
             read_only: Open beside a writer; commits of the writer show after `refresh`.
 
@@ -69,34 +64,38 @@ class TrajectoryStore:
             ForeignEpisodeError: When another version of Regrasp or another robot recorded one of its episodes.
             StoreError: When the path is no store, can't be read or written, or has another writer.
         """
-        self.path = Path(path)
+        self.path: StorePath = store_path(path)
         self.read_only = read_only
-        self._layout = Layout(self.path)
+        self._root = None if isinstance(self.path, S3Path) else Layout(self.path)
         self._index: dict[str, Manifest] = {}
-        self._catalogue, self._changed, self._opened = Catalogue(self.path), set[str](), False
-        self._recovered = Recovery()
+        self._changed, self._opened, self._recovered = set[str](), False, Recovery()
         self._mutex = threading.RLock()
         self._release: weakref.finalize | None = None
-        if spec is None and not self._layout.header.exists():
+        layout = None if read_only else self._layout
+        self._files = open_files(self.path)
+        self._catalogue = Catalogue(self._files.catalogue)
+        if spec is None and not (self.path / HEADER).exists():
             raise StoreError(
-                f"There is no trajectory store in {self.path}. `regrasp demo`, "
-                "`collect` and `teleop` make one (in code: state its RobotSpec)."
+                f"There is no trajectory store in {self.path}. `regrasp demo`, `collect` and `teleop` make one "
+                "(in code: state its RobotSpec), `regrasp export` copies one to a bucket."
             )
         try:
-            if not read_only:
-                self._layout.create()
-                self._release = weakref.finalize(self, os.close, self._layout.acquire_lock())
-            stored, note = settle_spec(self._layout, spec, read_only)
+            if layout is not None:
+                layout.create()
+                self._release = weakref.finalize(self, os.close, layout.acquire_lock())
+            stored, note = settle_spec(self.path, spec, layout)
             self.spec, self._spec_digest = stored.spec, stored.digest
             if note:
                 self._recovered = replace(self._recovered, notes=(note,))
-            if not read_only:
-                self._discard_staging()
-                sync_folder(self._layout.episodes)  # a commit killed before its last sync is adopted below
+            if layout is not None:
+                self._recovered = replace(self._recovered, discarded=tuple(self.staged()))
+                for name in self._recovered.discarded:
+                    delete_tree(layout.staging / name)
+                sync_folder(layout.episodes)  # a commit killed before its last sync is adopted below
             self.refresh()
             self._opened = True
-            if not read_only and 10 * len(self._changed) > len(self._index):
-                self._catalogue.save(self._index, self._changed)
+            if self._root is None or (not read_only and 10 * len(self._changed) > len(self._index)):
+                self._catalogue.save(self._index, self._changed, partial(self._files.marks, known=True))
         except OSError as error:
             self.close()
             raise StoreError(f"The trajectory store {self.path} can't be opened: {error}.") from error
@@ -113,11 +112,11 @@ class TrajectoryStore:
 
     def quarantined(self) -> list[Damaged]:
         """Everything that lies in the quarantine, from this and earlier runs."""
-        return list_quarantine(self._layout.quarantine)
+        return list_quarantine(self._root.quarantine) if self._root else []
 
     def staged(self) -> list[str]:
         """Names of commits and removals that are under way, or were cut off since the last writer opened."""
-        return sorted(os.listdir(self._layout.staging)) if self._layout.staging.is_dir() else []
+        return self._files.unfinished()
 
     @property
     def bytes_on_disk(self) -> int:
@@ -136,35 +135,49 @@ class TrajectoryStore:
     def __contains__(self, id: object) -> bool:
         return id in self._index
 
+    def manifest(self, id: str) -> Manifest:
+        """What an episode consists of, file by file.
+
+        Raises:
+            StoreError: When there is no such episode.
+        """
+        manifest = self._index.get(id)
+        if manifest is None:
+            raise StoreError(f"There is no episode {id!r} among the {len(self)} of {self.path}.")
+        return manifest
+
     def info(self, id: str) -> EpisodeInfo:
         """What is known of an episode without reading its columns; touches no disk.
 
         Raises:
             StoreError: When there is no such episode.
         """
-        return self._manifest(id).info
+        return self.manifest(id).info
 
     def infos(self) -> list[EpisodeInfo]:
         """The infos of all good episodes in order of creation."""
         with self._mutex:
             return [self._index[id].info for id in sorted(self._index)]
 
-    def read(self, id: str) -> Episode:
-        """A whole episode, verified byte by byte.
+    def files(self, id: str) -> dict[str, bytes]:
+        """The files of an episode but for its manifest, verified byte by byte.
 
         Raises:
             CorruptEpisodeError: When a byte is not as written; a writer also moves the episode aside.
-            StoreError: When there is no such episode, or this software can't decode it.
+            StoreError: When there is no such episode.
         """
-        manifest = self._manifest(id)
         try:
-            files = self._verified(manifest)
+            return self._files.read(self.manifest(id), self._index)
         except CorruptEpisodeError as error:
-            if not self._folder(id).exists() and self.read_only:
+            if self.read_only and not self._files.has(id):
                 self._index.pop(id, None)
                 raise StoreError(f"Episode {id} has been removed from {self.path} by its writer.") from error
             damaged = self._exclude(id, str(error))
             raise CorruptEpisodeError(f"Damaged episode in {self.path}: {damaged}") from error
+
+    def read(self, id: str) -> Episode:
+        """A whole episode; errors as `files`, and StoreError when this software can't decode it."""
+        manifest, files = self.manifest(id), self.files(id)
         try:
             return decode(files, manifest.info.to_dict(), self.spec)
         except (KeyError, ValueError, RuntimeError, TypeError) as error:
@@ -184,9 +197,9 @@ class TrajectoryStore:
             manifest = self._index.get(id)
             try:
                 if manifest is not None:
-                    self._verified(manifest)
+                    self._files.verify(manifest, self._index)
             except CorruptEpisodeError as error:
-                if self._folder(id).exists() or not self.read_only:
+                if not self.read_only or self._files.has(id):
                     found.append(self._exclude(id, str(error)))
             if progress is not None:
                 progress(done, len(ids))
@@ -202,15 +215,17 @@ class TrajectoryStore:
             StoreError: When the folder can't be listed.
         """
         try:
-            marks = self._catalogue.marks()
+            marks = self._files.marks()
         except OSError as error:
             raise StoreError(f"The trajectory store {self.path} can't be listed: {error}.") from error
         with self._mutex:
             for gone in self._index.keys() - marks.keys():
                 del self._index[gone]
             known = self._index.keys() | {damaged.id for damaged in self._recovered.damaged}
-            for name in sorted(marks.keys() - known):
-                self._adopt(name, self._catalogue.known(name, marks[name]))
+            new = {name: self._catalogue.known(name, marks[name]) for name in sorted(marks.keys() - known)}
+            self._files.manifests_ahead([name for name, catalogued in new.items() if catalogued is None])
+            for name, catalogued in new.items():
+                self._adopt(name, catalogued)
 
     # -- writing --
 
@@ -238,7 +253,7 @@ class TrajectoryStore:
                 move(staged, self._folder(info.id))
             except OSError as error:
                 delete_tree(staged)
-                raise DiskError(refusal(self.path, info.id, error)) from error
+                raise DiskError(refusal(self._layout.root, info.id, error)) from error
             self._index[info.id] = manifest
             self._changed.add(info.id)
 
@@ -250,7 +265,7 @@ class TrajectoryStore:
         """
         self._require_writer()
         with self._mutex:
-            self._manifest(id)
+            self.manifest(id)
             place = self._staging_place(id)
             try:
                 move(self._folder(id), place)
@@ -289,7 +304,7 @@ class TrajectoryStore:
         if self._release is not None and self._release.alive:
             with self._mutex:
                 if self._opened:
-                    self._catalogue.save(self._index, self._changed)
+                    self._catalogue.save(self._index, self._changed, self._files.marks)
             self._release()
 
     def __enter__(self) -> Self:
@@ -305,31 +320,24 @@ class TrajectoryStore:
 
     # -- opening --
 
-    def _discard_staging(self) -> None:
-        names = tuple(self.staged())
-        for name in names:
-            delete_tree(self._layout.staging / name)
-        self._recovered = replace(self._recovered, discarded=names)
-
     def _adopt(self, name: str, catalogued: Manifest | None) -> None:
         """Take an episode's folder into the index, or put it aside if it is damaged.
 
         Raises:
             ForeignEpisodeError: It is another version's, or another robot's.
         """
-        folder = self._folder(name)
         try:
-            manifest = read_manifest(folder) if catalogued is None else catalogued
+            manifest = self._files.manifest(name) if catalogued is None else catalogued
             require_spec(manifest, self._spec_digest)
             if catalogued is None:
-                check_sizes(folder, manifest)
+                self._files.check_sizes(manifest)
                 self._changed.add(name)
         except CorruptEpisodeError as error:
-            if os.path.lexists(folder):  # else the writer has removed it meanwhile
+            if self._files.has(name):  # else the writer has removed it meanwhile
                 self._exclude(name, str(error))
             return
         except ForeignEpisodeError as error:
-            raise foreign_episode(folder, str(error)) from error
+            raise foreign_episode(name, self.path, str(error)) from error
         self._index[name] = manifest
 
     # -- helpers --
@@ -340,17 +348,12 @@ class TrajectoryStore:
     def _staging_place(self, id: str) -> Path:
         return self._layout.staging / f"{id}.{time.time_ns()}"
 
-    def _manifest(self, id: str) -> Manifest:
-        manifest = self._index.get(id)
-        if manifest is None:
-            raise StoreError(f"There is no episode {id!r} among the {len(self)} of {self.path}.")
-        return manifest
-
-    def _verified(self, manifest: Manifest) -> dict[str, bytes]:
-        folder = self._folder(manifest.info.id)
-        if read_manifest(folder) != manifest:
-            raise CorruptEpisodeError(f"{MANIFEST} has been replaced since the store was opened")
-        return read_verified(folder, manifest)
+    @property
+    def _layout(self) -> Layout:
+        """Of a store on a disk, for its writer."""
+        if self._root is None:
+            raise StoreError(f"{self.path} can only be read: {ELSEWHERE}")
+        return self._root
 
     def _exclude(self, id: str, reason: str) -> Damaged:
         """Stop using an episode; a writer also moves it aside."""

@@ -19,7 +19,7 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
@@ -30,6 +30,8 @@ from trajectories.durable import replace_file
 from trajectories.errors import DiskError, InvalidEpisodeError, StoreError
 from trajectories.kinds import FROM_HOME_KEY
 from trajectories.labels import relabel
+from trajectories.s3.connection import S3Error
+from trajectories.s3.path import ELSEWHERE, S3Path, StorePath
 from trajectories.types import Episode, Outcome
 
 logger = logging.getLogger(__name__)
@@ -167,13 +169,13 @@ def was_missed(episode: Episode) -> bool:
 class VerdictBook:
     """The verdicts of one store. Methods may be called from several threads."""
 
-    def __init__(self, store: Path) -> None:
-        """Read the verdicts of the store in the folder `store`; there may be none.
+    def __init__(self, store: StorePath) -> None:
+        """Read the verdicts of the store in the folder, or at the address, `store`; there may be none.
 
         Raises:
-            StoreError: The folder can't be listed.
+            StoreError: They can't be listed.
         """
-        self.folder = Path(store) / VERDICTS
+        self.folder = store / VERDICTS
         self._mutex = threading.RLock()
         self._known: dict[str, Verdict | None] = {}  # file name -> its verdict, None where it can't be read
         self._damaged: dict[str, _Damage] = {}  # those that can't be read
@@ -240,9 +242,10 @@ class VerdictBook:
             if self._known.get(verdict.file_name) is not None:
                 return
             try:
-                self.folder.mkdir(exist_ok=True)
+                folder = self._writable()
+                folder.mkdir(exist_ok=True)
                 content = dump_checksummed({"schema": SCHEMA, "verdict": verdict.to_dict()})
-                replace_file(self.folder / verdict.file_name, content)
+                replace_file(folder / verdict.file_name, content)
             except OSError as error:
                 raise DiskError(
                     f"What {verdict.by} said about episode {verdict.episode} can't be kept in {self.folder}: {error}. "
@@ -258,7 +261,7 @@ class VerdictBook:
         """
         with self._mutex:
             try:
-                (self.folder / verdict.file_name).unlink(missing_ok=True)
+                (self._writable() / verdict.file_name).unlink(missing_ok=True)
             except OSError as error:
                 raise StoreError(f"{self.folder / verdict.file_name} can't be removed: {error}.") from error
             self._forget(verdict.file_name)
@@ -275,16 +278,10 @@ class VerdictBook:
         """
         with self._mutex:
             self._read_repaired()
-            try:
-                mark = self.folder.stat().st_mtime_ns
-                if mark == self._mark and time.time_ns() - mark > _SETTLED_NS:
-                    return self._take_changes()
-                names = {name for name in os.listdir(self.folder) if name[0] != "." and name.endswith(".json")}
-            except FileNotFoundError:
-                mark, names = 0, set()
-            except OSError as error:
-                raise StoreError(f"The verdicts in {self.folder} can't be listed: {error}.") from error
-            self._mark = mark
+            listed = self._list()
+            if listed is None:
+                return self._take_changes()
+            names = {name for name in listed if name[0] != "." and name.endswith(".json")}
             for name in self._known.keys() - names:
                 self._forget(name)
             for name in sorted(names - self._known.keys()):
@@ -292,6 +289,27 @@ class VerdictBook:
             return self._take_changes()
 
     # -- inside --
+
+    def _writable(self) -> Path:
+        if isinstance(self.folder, S3Path):
+            raise StoreError(f"{self.folder} can only be read: {ELSEWHERE}")
+        return self.folder
+
+    def _list(self) -> Collection[str] | None:
+        """Names of all files; None where nothing has changed since the last time."""
+        if isinstance(self.folder, S3Path):
+            return self.folder.objects()
+        try:
+            mark = self.folder.stat().st_mtime_ns
+            if mark == self._mark and time.time_ns() - mark > _SETTLED_NS:
+                return None
+            names = os.listdir(self.folder)
+        except FileNotFoundError:
+            mark, names = 0, []
+        except OSError as error:
+            raise StoreError(f"The verdicts in {self.folder} can't be listed: {error}.") from error
+        self._mark = mark
+        return names
 
     def _read_repaired(self) -> None:
         """Read damaged files again that have changed since."""
@@ -308,6 +326,8 @@ class VerdictBook:
             verdict = Verdict.from_dict(content["verdict"])
             if verdict.file_name != name:
                 raise StoreError(f"it belongs under the name {verdict.file_name}")
+        except S3Error:
+            raise
         except (OSError, ChecksumError, StoreError, InvalidEpisodeError, KeyError, TypeError) as error:
             if before is None or before.reason != str(error):
                 logger.warning("the verdict %s is left out: %s", self.folder / name, error)
@@ -354,8 +374,10 @@ class _Damage:
     reason: str
 
 
-def _version(path: Path) -> tuple[int, int, int] | None:
-    """What changes with a file's content; None where there is no file, or it changed a moment ago."""
+def _version(path: StorePath) -> tuple[int, int, int] | None:
+    """What changes with a file's content; None where there is no file, it changed a moment ago, or nothing says so."""
+    if isinstance(path, S3Path):
+        return None
     try:
         seen = path.stat()
     except OSError:

@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from policies.learner.store_shares import require_shares
@@ -18,6 +17,7 @@ from trajectories.alignment import EpisodeSource, missing_of, require_ids_of_the
 from trajectories.errors import ConfigError
 from trajectories.kinds import kind_of, teaches_actions
 from trajectories.manifest import EpisodeInfo
+from trajectories.s3.path import StorePath
 from trajectories.types import Episode, RobotSpec
 
 ENOUGH = 4
@@ -167,7 +167,7 @@ def place_of(name: str) -> float:
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
 
 
-def distinct_ends(paths: Sequence[Path]) -> list[str]:
+def distinct_ends(paths: Sequence[StorePath]) -> list[str]:
     """The last parts of each path, as few for all of them as tell them apart; "/" between the parts is "_"."""
     parts = [path.resolve().parts[1:] for path in paths]
     for count in range(1, max(len(names) for names in parts) + 1):

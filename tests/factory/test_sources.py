@@ -4,11 +4,12 @@ from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
+from helpers.s3_server import KEY, SECRET
 from helpers.trajectory_samples import sample_episode
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-from factory.data import open_data
+from factory.data import ROBOT_FILE, open_data
 from factory.reward_episodes import seen_by
 from factory.sources import (
     SOURCES_FILE,
@@ -23,6 +24,8 @@ from factory.sources import (
 from factory.spec import spec_of
 from trajectories.alignment import AlignedStore, missing_of
 from trajectories.errors import CheckpointError, ConfigError, SpecMismatchError
+from trajectories.s3.path import CopySettings, S3Path
+from trajectories.s3.upload import upload
 from trajectories.store import TrajectoryStore
 
 OmegaConf.register_new_resolver("cores", lambda: 1, replace=True)
@@ -81,6 +84,31 @@ def test_other_robots_stores_are_aligned_to_the_first(made):
         assert [s.path for s in kept_sources(settings(made / "run"), made / "policy", stack)] == [made / "run" / "data"]
 
 
+def test_stores_in_buckets_are_named_and_noted_by_their_address_and_nothing_else(made, s3, tmp_path):
+    address, copies = S3Path.of(f"s3://lab/{tmp_path.name}/own"), f"s3_copies.folder={tmp_path}/copies"
+    with TrajectoryStore(made / "run" / "data", read_only=True) as store:
+        upload(store, store.ids(), address, (ROBOT_FILE,))
+    config = settings(made / "elsewhere", f"data=[{address},{made}/bridge]", copies, "s3_copies.gigabytes=0.5")
+    with ExitStack() as stack:
+        own, other = open_sources(config, stack)
+        assert [own.path, other.path] == [address, made / "bridge"]
+        assert own.path.copies == CopySettings(tmp_path / "copies", 500_000_000)
+        assert own.read(own.ids()[0]).task == "pot_pick_place"
+        assert f"{address}: 1 episodes" in sources_in_words([own, other])
+    assert len(list((tmp_path / "copies" / "episodes").iterdir())) == 1
+    note_sources(config, tmp_path / "policy")
+    noted = (tmp_path / "policy" / SOURCES_FILE).read_text()
+    assert f'"{address}"' in noted
+    assert not any(secret in noted for secret in (KEY, SECRET, s3.url))
+    with ExitStack() as stack:
+        again = kept_sources(settings(made / "elsewhere", copies, verb="learner"), tmp_path / "policy", stack)
+        assert [store.path for store in again] == [address, made / "bridge"]
+    with pytest.raises(ConfigError, match="robot = 'twin', the settings ask for 'virtual'"):
+        require_sources(settings(made / "elsewhere", f"data={address}", "robot=virtual"))
+    with pytest.raises(ConfigError, match=r"s3_copies\.gigabytes is -1, expected 0 or more"):
+        open_sources(settings(made / "elsewhere", f"data={address}", "s3_copies.gigabytes=-1"), stack)
+
+
 @pytest.mark.parametrize(
     ("overrides", "error", "match"),
     [
@@ -123,7 +151,7 @@ def test_a_damaged_note_is_named(made):
     (made / "damaged").mkdir()
     (made / "damaged" / SOURCES_FILE).write_text("{")
     with pytest.raises(CheckpointError, match=r"data\.json is damaged"):
-        NamedStores.noted(made / "damaged")
+        NamedStores.noted(made / "damaged", settings(made / "run"))
 
 
 def test_the_judge_leaves_out_who_lacks_its_camera(made, capsys):

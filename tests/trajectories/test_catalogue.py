@@ -7,8 +7,9 @@ import threading
 import pytest
 from helpers.trajectory_samples import SPEC, assert_same_episode, sample_episode
 
-from trajectories import store as store_module
-from trajectories.catalogue import CATALOGUE, Catalogue
+from trajectories import episode_files
+from trajectories.catalogue import CATALOGUE
+from trajectories.episode_files import EpisodeFolders
 from trajectories.errors import CorruptEpisodeError
 from trajectories.store import TrajectoryStore
 
@@ -27,8 +28,8 @@ def path(tmp_path):
 @pytest.fixture
 def manifests_read(monkeypatch):
     """Names of the episodes whose manifests are read from their folders."""
-    read, names = store_module.read_manifest, []
-    monkeypatch.setattr(store_module, "read_manifest", lambda folder: (names.append(folder.name), read(folder))[1])
+    read, names = episode_files.read_manifest, []
+    monkeypatch.setattr(episode_files, "read_manifest", lambda folder: (names.append(folder.name), read(folder))[1])
     return names
 
 
@@ -102,7 +103,7 @@ def test_damage_of_a_catalogued_episode_is_found_by_reading_it(path, damage):
 def test_what_goes_while_the_folder_is_listed_is_left_out(tmp_path):
     episodes = tmp_path / "episodes"
     (episodes / "stays").mkdir(parents=True)
-    catalogue, stop = Catalogue(tmp_path), threading.Event()
+    folders, stop = EpisodeFolders(tmp_path), threading.Event()
 
     def come_and_go():
         while not stop.is_set():
@@ -114,7 +115,7 @@ def test_what_goes_while_the_folder_is_listed_is_left_out(tmp_path):
     thread = threading.Thread(target=come_and_go)
     thread.start()
     try:
-        assert all("stays" in catalogue.marks() for _ in range(300))
+        assert all("stays" in folders.marks() for _ in range(300))
     finally:
         stop.set()
         thread.join()
