@@ -20,6 +20,7 @@ from commands.settings.kinds import require_typed
 from commands.settings.known import require_known_settings
 from commands.settings.listing import default_groups, no_such_setting, read_settings, setting_of_other_judges
 from commands.settings.schemas import device_settings
+from commands.several import one_speaks, require_one_process
 from commands.standard_streams import lasting_streams
 from commands.verbs import ELSEWHERE, VERBS, Verb, verb_word
 from factory.task import settle_task
@@ -116,8 +117,9 @@ def not_composed(name: str, error: Exception, arguments: Sequence[str] = ()) -> 
 
 
 def fail(message: str) -> NoReturn:
-    """Print an error for a person and leave with status 2."""
-    print(f"regrasp: {message}", file=sys.stderr)
+    """Print an error for a person, of several processes with the number of this one, and leave with status 2."""
+    rank = os.environ.get("RANK")
+    print(f"regrasp: {message}" if rank is None else f"regrasp, rank {rank}: {message}", file=sys.stderr)
     sys.exit(2)
 
 
@@ -145,7 +147,9 @@ def _main(arguments: list[str]) -> None:
             return
         rest = words_named(VERBS[name].words, rest)
         require_readable(verb_word(name), rest)
-        _run(name, rest)
+        require_one_process(name)
+        with one_speaks():
+            _run(name, rest)
     except RegraspError as error:
         fail(str(error))
 

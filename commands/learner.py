@@ -23,12 +23,17 @@ from factory.sources import kept_sources
 from factory.spec import device_of, plain, spec_of
 from factory.task import instructions_of
 from factory.threads import learner_threads
+from policies.common.launch import Launch
+from policies.common.ranks import ALONE, Ranks
 from trajectories.alignment import EpisodeSource
 from trajectories.errors import ConfigError
 from trajectories.layout import require_unwritten
 from trajectories.settings import build, require_known
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from policies.learner.follower import Follower
     from policies.learner.learner import Learner
     from policies.learner.learner_config import LearnerConfig
     from policies.learner.learner_status import LearnerStatus
@@ -92,12 +97,13 @@ def require_same_settings(config: DictConfig) -> LearnerConfig:
     return settings
 
 
-def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
+def open_learner(config: DictConfig, stack: contextlib.ExitStack, ranks: Ranks = ALONE) -> Learner:
     """The learner of the run, new or resumed.
 
     Args:
         config: Settings.
         stack: Closes the offline store, where the method keeps offline data.
+        ranks: Processes that learn together, of which this is the first.
 
     Raises:
         CheckpointError: When there is no pre-trained policy.
@@ -116,11 +122,7 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
     pretrained = find_policy(config, "pretrained")
     if line := other_robot(config):
         print(line)
-    offline: list[EpisodeSource] = []
-    if settings.retention > 0:
-        offline = kept_sources(config, pretrained, stack)
-        if settings.shaping:
-            offline = with_progress(config, offline, lambda line: tqdm.write(f"{SAID}{line}"))
+    offline = offline_of(config, settings, pretrained, stack)
     updates = max(0, settings.steps - settings.warmup_steps - settings.critic_only)
     work = [Workload(agent.warmup, settings.critic_only, settings.batch, settings.utd)]
     work += [Workload(agent.online, updates, settings.batch, settings.utd)]
@@ -137,14 +139,55 @@ def open_learner(config: DictConfig, stack: contextlib.ExitStack) -> Learner:
         seed=int(config.seed),
         calibration=mark_in_use(config),
         notify=lambda line: tqdm.write(f"{SAID}{line}"),
+        ranks=ranks,
+    )
+
+
+def offline_of(
+    config: DictConfig, settings: LearnerConfig, pretrained: Path, stack: contextlib.ExitStack
+) -> list[EpisodeSource]:
+    """The stores of offline data, where the method keeps some; closed by `stack`."""
+    if settings.retention == 0:
+        return []
+    offline = kept_sources(config, pretrained, stack)
+    return with_progress(config, offline, lambda line: tqdm.write(f"{SAID}{line}")) if settings.shaping else offline
+
+
+def open_follower(config: DictConfig, stack: contextlib.ExitStack, ranks: Ranks) -> Follower:
+    """What a process that isn't the first of several does for the learner.
+
+    Args:
+        config: Settings.
+        stack: Closes the offline store.
+        ranks: Processes that learn together.
+
+    Raises:
+        CheckpointError: When there is no pre-trained policy.
+        ConfigError: A setting is unknown or out of range.
+    """
+    from policies.learner.follower import Follower
+
+    settings, pretrained = learner_settings(config), find_policy(config, "pretrained")
+    offline = offline_of(config, settings, pretrained, stack)
+    return Follower(
+        ranks,
+        pretrained,
+        spec_of(config),
+        settings,
+        offline=offline,
+        task=config.task.name,
+        wordings=instructions_of(config) if offline else None,
+        device=device_of(config),
+        seed=int(config.seed),
     )
 
 
 def run(config: DictConfig) -> None:
-    """Serve and train until the run is complete or stopped."""
+    """Serve and train until the run is complete or stopped; of several processes the first one serves."""
     import torch
 
     from policies.agent.allocator import keep_freed_memory
+    from policies.common.process_group import open_ranks
     from policies.learner.run_learner import run_learner
 
     threads = learner_threads(config)
@@ -152,7 +195,11 @@ def run(config: DictConfig) -> None:
     tqdm.write(f"{SAID}{threads.why}")
     keep_freed_memory()
     with contextlib.ExitStack() as stack:
-        learner = open_learner(config, stack)
+        ranks = stack.enter_context(open_ranks(Launch.of(), device_of(config)))
+        if not ranks.first:
+            open_follower(config, stack, ranks).run()
+            return
+        learner = open_learner(config, stack, ranks)
         total = max(1, int(config.finetune.steps) - int(config.finetune.warmup_steps))
         bar = stack.enter_context(tqdm(total=total, desc="learning", unit="update", dynamic_ncols=True))
 

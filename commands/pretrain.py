@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import ExitStack
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, cast
 
 from omegaconf import DictConfig
@@ -19,6 +19,8 @@ from factory.spec import camera_names, device_of, plain
 from factory.task import instructions_of
 from factory.threads import training_threads
 from policies.agent.compile_choice import Workload
+from policies.common.launch import Launch
+from policies.common.ranks import Ranks
 from policies.learner.pretrain import policy_checkpoint, pretrain
 from policies.learner.pretrain_config import PretrainConfig
 from policies.perception.keypoint_config import KeypointConfig
@@ -73,6 +75,11 @@ def pretrain_config(config: DictConfig, device: str) -> PretrainConfig:
     return cast(PretrainConfig, build(PretrainConfig, {**chosen, **raw, **lengths}, "pretrain", keys))
 
 
+def alike(config: PretrainConfig, ranks: Ranks) -> PretrainConfig:
+    """The settings of each rank, compiled or not as the first one chose by what its machine has."""
+    return replace(config, agent=replace(config.agent, compile=ranks.json_from_first(lambda: config.agent.compile)))
+
+
 def held_out_line(figures: dict[str, float], store: str = "") -> str:
     """Figures on held-out episodes as a line for a person; those of one of several stores where one is named."""
     words = {
@@ -96,6 +103,7 @@ def run(config: DictConfig) -> None:
     import torch
 
     from policies.agent.allocator import keep_freed_memory
+    from policies.common.process_group import open_ranks
 
     require_sources(config)
     threads = training_threads(config)
@@ -110,8 +118,10 @@ def run(config: DictConfig) -> None:
     bars = Bars()
     folder = pretrained_folder(config)
     with ExitStack() as stack:
+        ranks = stack.enter_context(open_ranks(Launch.of(), device))
         stores = open_sources(config, stack)
-        stack.enter_context(only_writer(folder))
+        if ranks.first:
+            stack.enter_context(only_writer(folder))
         print(sources_in_words(stores))
         for store in stores:
             require_readable(backbone, recorded_wordings(store.infos()))
@@ -121,7 +131,7 @@ def run(config: DictConfig) -> None:
             instructions_of(config),
             backbone.encode_text,
             backbone.digest,
-            pretrain_config(config, device),
+            alike(pretrain_config(config, device), ranks),
             folder,
             seed=int(config.seed),
             device=device,
@@ -129,9 +139,11 @@ def run(config: DictConfig) -> None:
             notify=tqdm.write,
             calibration=mark_in_use(config),
             shares=shares_of(config),
+            ranks=ranks,
         )
-        note_sources(config, folder)
-        note_read(folder)
+        if ranks.first:
+            note_sources(config, folder)
+            note_read(folder)
     bars.close()
     errors = about["encoder_errors"]
     if errors:

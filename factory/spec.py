@@ -7,6 +7,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from factory.arm import arm_of
+from policies.common.launch import Launch
 from rewards.cameras import judge_views
 from trajectories.types import RobotSpec
 from trajectories.views import camera_of, size_of
@@ -65,9 +66,9 @@ def spec_of(config: DictConfig) -> RobotSpec:
 
 
 def device_of(config: DictConfig) -> str:
-    """The torch device that `compute` means: with `auto`, a GPU when there is one."""
+    """The torch device that `compute` means: with `auto`, a GPU when there is one; several processes have one each."""
     import torch
 
     if config.compute != "auto":
-        return str(config.compute)
-    return "cuda" if torch.cuda.is_available() else "cpu"
+        return Launch.of().device(str(config.compute))
+    return Launch.of().device("cuda" if torch.cuda.is_available() else "cpu")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from omegaconf import DictConfig
 
+from policies.common.launch import Launch
 from rewards.vlm_kind import threads_from
 from robot.link.tls import is_loopback
 from trajectories.errors import ConfigError
@@ -76,8 +77,8 @@ def _worth_sharing(config: DictConfig) -> bool:
 
 
 def cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0))
+    """Cores that this process may run on; of several that `torchrun` started on this machine, its share of them."""
+    return max(1, len(os.sched_getaffinity(0)) // Launch.of().local_count)
 
 
 def _choice(setting: object, others: Sequence[tuple[int, str]], there: int, most: int | None = None) -> ThreadChoice:

@@ -67,3 +67,7 @@ class NameTakenError(LinkError):
 
 class MissingDependencyError(RegraspError):
     """A package, weight file or system library is not installed; the message says how to get it."""
+
+
+class RankLostError(RegraspError):
+    """Another process of the same training has died or hangs; the message says which, and on which machine."""

@@ -16,7 +16,7 @@ along (RoboFuME, arXiv 2310.15145); the actor's never does, except while cloning
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -35,9 +35,12 @@ from policies.agent.losses.lagrange import lagrange_loss
 from policies.agent.losses.temperature import raw_of, temperature_loss, temperature_of
 from policies.agent.networks import Actor, CriticEnsemble, ValueNetwork, follow, select
 from policies.agent.objectives import Metrics, Models, actor_objective, clone_objective, critic_objective
+from policies.agent.optimisers import Optimisers
+from policies.agent.shared_batch import shared_copied, shared_means
 from policies.common.batch import Batch
+from policies.common.ranks import Ranks, share_state
 from policies.perception.encoders.encoder import Encoder
-from policies.perception.encoders.frames import EncodedBatch, draw_for_images, encode_batch, encode_now
+from policies.perception.encoders.frames import EncodedBatch, draw_for_images, draw_shifts, encode_batch, encode_now
 from trajectories.errors import ConfigError
 from trajectories.types import ACTION_SIZE
 
@@ -124,24 +127,16 @@ class Agent(ActingAgent):
         self._compiled = {objective: compiled(objective, config.compile, self.device) for objective in both}
 
     def _optimise(self) -> None:
-        def adam(parameters: Iterable[Tensor], rate: float) -> torch.optim.Adam:
-            return torch.optim.Adam(list(parameters), lr=rate, fused=True)
-
-        config = self.config
-        self.optimisers = {
-            "actor": adam(self.actor.parameters(), config.actor_lr),
-            "critics": adam(self.critics.tensors(), config.critic_lr),
-            "temperature": adam([self.raw_temperature], config.temperature_lr),
-            "cql_weight": adam([self.log_cql_weight], config.lagrange_lr or config.temperature_lr),
-        }
         self._critic_tensors = self.critics.tensors()
         self._target_tensors = self.targets.tensors()
         self._value_tensors = [] if self.value is None else self.value.tensors()
+        parts: dict[str, Sequence[Tensor]] = {"actor": [*self.actor.parameters()], "critics": self._critic_tensors}
+        parts |= {"temperature": [self.raw_temperature], "cql_weight": [self.log_cql_weight]}
         if self.value is not None:
-            self.optimisers["value"] = adam(self._value_tensors, config.critic_lr)
+            parts["value"] = self._value_tensors
         if self.encoder is not None:
-            trained = [parameter for parameter in self.encoder.parameters() if parameter.requires_grad]
-            self.optimisers["encoder"] = adam(trained, config.critic_lr)
+            parts["encoder"] = [parameter for parameter in self.encoder.parameters() if parameter.requires_grad]
+        self.optimisers = Optimisers.of(self.config, parts)
 
     @property
     def temperature(self) -> Tensor:
@@ -183,6 +178,13 @@ class Agent(ActingAgent):
             self.average = new_average(self.config, self.actor, None)
         self.encoder = None
 
+    def join(self, ranks: Ranks) -> None:
+        """Learn with the agents of other ranks, each from its part of a batch; all begin with the first one's state."""
+        self.optimisers.ranks = ranks
+        tensors, _ = self.state()
+        share_state(ranks, tensors)
+        self.generator.set_state(tensors["generator"])
+
     def set_phase(self, phase: Phase) -> None:
         """Go on with the losses of `phase`, from and anchored to the policy that acts; nothing when already in it."""
         settings = self.config.phase(phase)
@@ -221,14 +223,15 @@ class Agent(ActingAgent):
             seen.append(encoded.actor)
             metrics = self.update_critic(encoded.critic)
         if not phase.critic_only and self.critic_updates % phase.actor_delay == 0:
-            metrics |= self.update_actor(batch if self.encoder is None else Batch.concatenate(seen))
+            pieces = 1 if self.encoder is None else utd
+            metrics |= self.update_actor(batch if self.encoder is None else Batch.concatenate(seen), pieces)
         return metrics
 
     def _encoded(self, batch: Batch) -> EncodedBatch:
         """The batch with features in place of frames; as it is without an encoder."""
         if self.encoder is None:
             return EncodedBatch(batch, batch)
-        draws = draw_for_images(self.encoder, len(batch), self.generator)
+        draws = draw_for_images(self.encoder, len(batch), self.generator, self.optimisers.ranks)
         start = self.anchor_encoder if self._anchor_weight() > 0 else None
         return encode_batch(self.encoder, batch, self.table, draws, start)
 
@@ -244,29 +247,33 @@ class Agent(ActingAgent):
             batch: With features: of an encoder that shall be trained, with their gradient (`encode_batch`).
         """
         phase = self.config.phase(self.phase)
-        draws = draw_for_critic(self.config, phase, batch.action.shape, self.generator)
+        draws = draw_for_critic(self.config, phase, batch.action.shape, self.generator, self.optimisers.ranks)
         value = ["value"] if phase.expectile is not None else []
-        (metrics,) = self._improve(
-            critic_objective, (self.models(), batch, draws, self._cql_weight()), "critics", *value
-        )
+        arguments = self.models(), batch, draws, self._cql_weight()
+        (metrics,) = self._improve(critic_objective, arguments, "critics", *value)
         self.critic_updates += 1
         if self.critic_updates % phase.actor_delay == 0:
             torch._foreach_lerp_(self._target_tensors, [t.detach() for t in self._critic_tensors], self.config.tau)
         if phase.cql_gap is not None:
-            self._step(lagrange_loss(self.log_cql_weight, metrics["critic/gap"], phase.cql_gap), "cql_weight")
+            loss = lagrange_loss(self.log_cql_weight, metrics["critic/gap"], phase.cql_gap)
+            self.optimisers.descend_alike(loss, "cql_weight")
             metrics["critic/cql_weight"] = self._cql_weight()
         return metrics
 
-    def update_actor(self, batch: Batch) -> Metrics:
-        """One step of the actor, of its slow copy and, in a soft phase, of the temperature."""
+    def update_actor(self, batch: Batch, pieces: int = 1) -> Metrics:
+        """One step of the actor and its slow copy, in a soft phase of the temperature; `pieces` as `draw_for_actor`."""
         phase = self.config.phase(self.phase)
-        noise = draw_for_actor(phase, batch.action.shape, self.generator)
+        noise = draw_for_actor(phase, batch.action.shape, self.generator, self.optimisers.ranks, pieces)
         weight = self._anchor_weight()
         anchor = self.anchor if weight > 0 else None
         models = replace(self.models(), critics=self._critics_for_actor(), anchor=anchor)
-        log_prob, metrics = self._improve(actor_objective, (models, batch, noise, self._constant(weight)), "actor")
+        with self._precision():
+            means = shared_means(self.optimisers.ranks, self.config, phase, models, batch, noise)
+        arguments = models, batch, noise, self._constant(weight), means
+        log_prob, metrics = self._improve(actor_objective, arguments, "actor")
         if log_prob is not None:
-            self._step(temperature_loss(self.raw_temperature, log_prob, self.target_entropy), "temperature")
+            loss = temperature_loss(self.raw_temperature, -metrics["actor/entropy"], self.target_entropy)
+            self.optimisers.descend_alike(loss, "temperature")
             metrics["actor/temperature"] = self.temperature
         if phase.anchor_tau > 0:
             for slow, fast in ((self.anchor, self.actor), (self.anchor_encoder, self.encoder)):
@@ -313,14 +320,18 @@ class Agent(ActingAgent):
         There is no critic to train an encoder, so here the cloning loss does.
         """
         if self.encoder is not None:
-            batch = encode_now(self.encoder, batch, self.table, self.encoder.draw(len(batch), self.generator))
+            offsets = draw_shifts(self.encoder, len(batch), self.generator, self.optimisers.ranks)
+            batch = encode_now(self.encoder, batch, self.table, offsets)
+        phase = self.config.phase(self.phase)
+        copied = shared_copied(self.optimisers.ranks, phase, batch)
         with self._precision():
             mean, log_std = self.actor(batch.state, self.actor.codes(self.table, batch.instruction))
-            loss = clone_objective(self.config, self.config.phase(self.phase), mean, log_std, batch)
-        self._step(loss, "actor", *self._encoder_optimiser())
+            loss = clone_objective(self.config, phase, mean, log_std, batch, copied)
+        metrics = {"actor/clone": loss.detach().clone()}
+        self.optimisers.descend(loss, metrics, "actor", *self._encoder_optimiser())
         self._actor_moved()
         self.actor_updates += 1
-        return {"actor/clone": loss.detach()}
+        return metrics
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """The whole training state: named tensors, and counters as plain JSON; see `policies.agent.checkpoint`."""
@@ -359,24 +370,13 @@ class Agent(ActingAgent):
         """Step of these optimisers down an objective's loss; returns what the objective gives beside it."""
         constants = self.config, self.config.phase(self.phase)
         with self._precision():
-            rest = self._graphs[objective].differentiate(constants, arguments, self._tensors_of(names))
+            rest = self._graphs[objective].differentiate(constants, arguments, self.optimisers.tensors(*names))
             if rest is not None:
-                for name in names:
-                    self.optimisers[name].step()
+                self.optimisers.advance(rest[-1], *names)
                 return rest
             new_step(self.device)
             loss, *rest, metrics = self._compiled[objective](*constants, *arguments)
         metrics = kept(metrics, self.config.compile, self.device)
-        self._step(loss, *names, *(self._encoder_optimiser() if objective is critic_objective else []))
+        encoder = self._encoder_optimiser() if objective is critic_objective else []
+        self.optimisers.descend(loss, metrics, *names, *encoder)
         return [*rest, metrics]
-
-    def _tensors_of(self, names: Sequence[str]) -> list[Tensor]:
-        """What these optimisers train."""
-        return [tensor for name in names for tensor in self.optimisers[name].param_groups[0]["params"]]
-
-    def _step(self, loss: Tensor, *names: str) -> None:
-        for name in names:
-            self.optimisers[name].zero_grad(set_to_none=True)
-        loss.backward()
-        for name in names:
-            self.optimisers[name].step()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from policies.agent.networks import Actor
+from policies.agent.optimisers import Optimisers
 from policies.agent.phase_config import Phase
 from policies.common.optimiser_state import load_optimiser, optimiser_tensors
 from policies.perception.encoders.encoder import Encoder
@@ -35,7 +36,7 @@ class Trained(Protocol):
     anchor: Actor | None
     anchor_encoder: Encoder | None
     encoder: Encoder | None
-    optimisers: dict[str, torch.optim.Adam]
+    optimisers: Optimisers
     generator: torch.Generator
     device: torch.device
     table: Tensor

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from policies.agent.config import AgentConfig, PhaseConfig
+from policies.common.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -31,28 +32,44 @@ class CriticDraws:
 
 
 def draw_for_critic(
-    config: AgentConfig, phase: PhaseConfig, shape: Sequence[int], generator: torch.Generator
+    config: AgentConfig, phase: PhaseConfig, shape: Sequence[int], generator: torch.Generator, ranks: Ranks = ALONE
 ) -> CriticDraws:
-    """Draw everything that one critic update of a batch of `shape` (B, A) needs."""
-    batch, size = shape
+    """Draw everything that one critic update of a batch of `shape` (B, A) needs.
+
+    Of several ranks each has B transitions, draws for those of all of them, and keeps what is its own.
+    """
+    batch, size = shape[0] * ranks.count, shape[1]
     device, many = generator.device, phase.cql_actions
     backups = many if phase.max_target_backup else 1
     targets = draw_critics(config, config.target_critics, generator, config.distinct_targets)
     if phase.expectile is not None:
         return CriticDraws(targets, None, None, None, None)
     next_noise = torch.randn(backups, batch, size, generator=generator, device=device)
+    next_noise = ranks.part(next_noise, 1)
     if phase.cql_alpha == 0:
         return CriticDraws(targets, next_noise, None, None, None)
     uniform = torch.rand(batch, many, size, generator=generator, device=device) * 2 - 1
     noise = torch.randn(2, many, batch, size, generator=generator, device=device)
     regularised = draw_critics(config, phase.cql_critics, generator)
-    return CriticDraws(targets, next_noise, regularised, uniform, noise)
+    return CriticDraws(targets, next_noise, regularised, ranks.part(uniform, 0), ranks.part(noise, 2))
 
 
-def draw_for_actor(phase: PhaseConfig, shape: Sequence[int], generator: torch.Generator) -> Tensor | None:
-    """Standard normal noise float32 (B, A) of the action that one actor update draws, or None where it draws none."""
-    sampled = phase.extraction == "soft" or (phase.extraction == "awr" and phase.expectile is None)
-    return torch.randn(*shape, generator=generator, device=generator.device) if sampled else None
+def draw_for_actor(
+    phase: PhaseConfig, shape: Sequence[int], generator: torch.Generator, ranks: Ranks = ALONE, pieces: int = 1
+) -> Tensor | None:
+    """Standard normal noise float32 (B, A) of the action that one actor update draws, or None where it draws none.
+
+    Args:
+        phase: Terms of the losses.
+        shape: B, A.
+        generator: Draws.
+        ranks: Each has B transitions, and draws for those of all of them.
+        pieces: Minibatches that the batch was put together from again.
+    """
+    if not (phase.extraction == "soft" or (phase.extraction == "awr" and phase.expectile is None)):
+        return None
+    noise = torch.randn(shape[0] * ranks.count, shape[1], generator=generator, device=generator.device)
+    return ranks.part(noise, 0, pieces)
 
 
 def draw_critics(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from policies.agent.batch_means import BatchMeans
 from policies.agent.config import AgentConfig, PhaseConfig
 from policies.agent.distribution import draw, log_density, smoothed
 from policies.agent.draws import CriticDraws
@@ -170,6 +171,7 @@ def actor_objective(
     batch: Batch,
     noise: Tensor | None,
     anchor_weight: Tensor,
+    means: BatchMeans | None = None,
 ) -> tuple[Tensor, Tensor | None, Metrics]:
     """Policy improvement plus, where the phase has them, cloning and the anchor.
 
@@ -180,6 +182,7 @@ def actor_objective(
         batch: B transitions.
         noise: From `draw_for_actor`.
         anchor_weight: Present weight of the anchor, scalar.
+        means: Of the whole batch where this one is a part of it; None: this one is whole.
 
     Returns:
         The loss, the log-probabilities (B,) of the sampled actions without gradient (None where the phase is not soft),
@@ -190,11 +193,13 @@ def actor_objective(
         improvement, metrics = _weighted_cloning(config, phase, models, batch, moments, noise)
         log_prob = None
     else:
-        improvement, log_prob, metrics = _ascent(config, phase, models, batch, moments, noise)
+        magnitude = None if means is None else means.magnitude
+        improvement, log_prob, metrics = _ascent(config, phase, models, batch, moments, noise, magnitude)
     loss = improvement
     if phase.bc_weight > 0:
-        cloning = clone_objective(config, phase, mean, log_std, batch)
-        weighted = balance(improvement, cloning) * cloning if phase.bc_balance else cloning
+        cloning = clone_objective(config, phase, mean, log_std, batch, None if means is None else means.copied)
+        sizes = (improvement, cloning) if means is None else (means.improvement, means.cloning)
+        weighted = balance(*sizes) * cloning if phase.bc_balance else cloning
         loss = loss + phase.bc_weight * weighted
         metrics["actor/clone"] = cloning.detach()
     if models.anchor is not None:
@@ -206,21 +211,51 @@ def actor_objective(
     return loss, log_prob, metrics
 
 
-def _ascent(
+@torch.no_grad()
+def part_sums(config: AgentConfig, phase: PhaseConfig, models: Models, batch: Batch, noise: Tensor | None) -> Tensor:
+    """What a part of a batch adds to `BatchMeans`; arguments as `actor_objective`.
+
+    Returns:
+        float32 (4,): steps worth copying, their cloning losses' sum, the improvement's mean loss without a scale, and
+        mean |Q|.
+    """
+    mean, log_std = moments = _moments(models.actor, batch.state, models.table, batch.instruction)
+    copied = worth_copying(phase, batch).sum()
+    cloned = clone_objective(config, phase, mean, log_std, batch, torch.ones_like(copied))
+    if phase.extraction == "awr":
+        improvement = _weighted_cloning(config, phase, models, batch, moments, noise)[0]
+        return torch.stack([copied, cloned, improvement, torch.zeros_like(copied)])
+    value, log_prob = _value_of_policy(config, phase, models, batch, moments, noise)
+    if log_prob is None:
+        improvement = deterministic_loss(value, None)
+    else:
+        improvement = actor_loss(value, log_prob, models.temperature)
+    return torch.stack([copied, cloned, improvement, value.abs().mean()])
+
+
+def _value_of_policy(
     config: AgentConfig, phase: PhaseConfig, models: Models, batch: Batch, moments: Moments, noise: Tensor | None
-) -> tuple[Tensor, Tensor | None, Metrics]:
-    """Along the value's gradient: "soft" of a sampled action, "ddpg" of the most likely one."""
+) -> tuple[Tensor, Tensor | None]:
+    """Values (B,) of the policy's actions: of samples with their log-probabilities, or of the most likely ones."""
     log_prob: Tensor | None = None
     if noise is None:
         action = torch.tanh(moments[0])
     else:
         action, log_prob = draw(config.networks.policy, *moments, noise)
     values = ensemble_values(config.networks, models.critics, batch.state, models.table, batch.instruction, action)
-    value = aggregate(values, phase.actor_q)
+    return aggregate(values, phase.actor_q), log_prob
+
+
+def _ascent(
+    config: AgentConfig, phase: PhaseConfig, models: Models, batch: Batch, moments: Moments, noise: Tensor | None,
+    magnitude: Tensor | None,
+) -> tuple[Tensor, Tensor | None, Metrics]:  # fmt: skip
+    """Along the value's gradient: "soft" of a sampled action, "ddpg" of the most likely one."""
+    value, log_prob = _value_of_policy(config, phase, models, batch, moments, noise)
     if log_prob is None:
-        loss = deterministic_loss(value, phase.q_scale)
+        loss = deterministic_loss(value, phase.q_scale, magnitude)
         return loss, None, {"actor/loss": loss.detach(), "actor/q": value.detach().mean()}
-    loss = actor_loss(value, log_prob, models.temperature, phase.q_scale)
+    loss = actor_loss(value, log_prob, models.temperature, phase.q_scale, magnitude)
     return loss, log_prob.detach(), {"actor/loss": loss.detach(), "actor/entropy": -log_prob.detach().mean()}
 
 
@@ -244,19 +279,39 @@ def _weighted_cloning(
     return loss, {"actor/loss": loss.detach(), "actor/advantage": advantage.mean(), "actor/weight": weight.mean()}
 
 
-def clone_objective(config: AgentConfig, phase: PhaseConfig, mean: Tensor, log_std: Tensor, batch: Batch) -> Tensor:
+def worth_copying(phase: PhaseConfig, batch: Batch) -> Tensor:
+    """float32 (B,) 1 for the steps that the phase clones."""
+    return torch.ones_like(batch.imitate) if phase.clone_all else batch.imitate
+
+
+def clone_objective(
+    config: AgentConfig,
+    phase: PhaseConfig,
+    mean: Tensor,
+    log_std: Tensor,
+    batch: Batch,
+    copied: Tensor | None = None,
+) -> Tensor:
     """The phase's behaviour-cloning loss, unscaled.
 
     With "mse" the likelihood fits the spread alone: its gradient never reaches the mean, and its value is left out, so
     that the balance with the reinforcement term sees the squared error.
+
+    Args:
+        config: Of the agent.
+        phase: Which loss, and of which steps.
+        mean: (B, A) before the tanh.
+        log_std: (B, A).
+        batch: B transitions.
+        copied: See `BatchMeans`; None: the batch is whole.
     """
     kind, limit = config.networks.policy, config.action_limit
-    imitate = torch.ones_like(batch.imitate) if phase.clone_all else batch.imitate
+    imitate = worth_copying(phase, batch)
     if phase.bc_loss == "nll":
-        return clone_nll(mean, log_std, batch.action, imitate, limit, kind)
-    squared = clone_mse(mean, batch.action, imitate)
+        return clone_nll(mean, log_std, batch.action, imitate, limit, kind, copied)
+    squared = clone_mse(mean, batch.action, imitate, copied)
     if kind == "deterministic":
         return squared
-    nll = clone_nll(mean.detach(), log_std, batch.action, imitate, limit, kind)
+    nll = clone_nll(mean.detach(), log_std, batch.action, imitate, limit, kind, copied)
     spread = _SPREAD_WEIGHT * nll
     return squared + spread - spread.detach()

@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
+from policies.common.ranks import Ranks, Shared
 from policies.common.refused_writes import wait_for_room
 from policies.common.tensor_file import read_tensors, write_tensors
 from trajectories.conditions import require_same_identity
@@ -90,6 +91,10 @@ class KeptCheckpoints:
             raise CheckpointError(f"No checkpoint can be read: {' '.join(damaged)} {self._advice}")
         return None
 
+    def path(self, number: int) -> Path:
+        """File of the checkpoint of so many updates."""
+        return self.folder / f"{self._stem}_{number}.safetensors"
+
     def save(self, number: int, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, last: bool) -> None:
         """Write a checkpoint; then all but the two newest go.
 
@@ -105,7 +110,7 @@ class KeptCheckpoints:
         whole = {"identity": self._identity, "content": dict(header)}
 
         def write() -> None:
-            write_tensors(self.folder / f"{self._stem}_{number}.safetensors", self._kind, tensors, whole)
+            write_tensors(self.path(number), self._kind, tensors, whole)
 
         if last:
             wait_for_room(write, self._notify, what="the checkpoint", work="the command", again_s=self._again_s)
@@ -126,6 +131,22 @@ class KeptCheckpoints:
     @property
     def _advice(self) -> str:
         return f"Go on with the settings of then, give another run_dir, or delete {self.folder} to begin anew."
+
+
+def shared_newest(checkpoints: KeptCheckpoints, ranks: Ranks) -> KeptCheckpoint | None:
+    """The first rank's `KeptCheckpoints.newest`, on all ranks: only that one has to have the files."""
+    found: list[KeptCheckpoint | None] = []
+
+    def read() -> Shared | None:
+        found.append(checkpoints.newest())
+        saved = found[0]
+        return None if saved is None else (saved.tensors, {"number": saved.number, "content": dict(saved.header)})
+
+    made = ranks.from_first(read)
+    if found or made is None:
+        return found[0] if found else None
+    number = int(made[1]["number"])
+    return KeptCheckpoint(number, checkpoints.path(number), made[0], made[1]["content"])
 
 
 def checkpoint_files(folder: Path, stem: str) -> dict[int, Path]:

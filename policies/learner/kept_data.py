@@ -36,6 +36,8 @@ class KeptData:
     def mix(self, online: Replay, perception: Perception, config: LearnerConfig, seed: int) -> Replay | MixedReplay:
         """Where batches come from: `online` alone, or mixed with the data that the settings keep.
 
+        Every rank of `online` reads the data.
+
         Args:
             online: The run's own replay.
             perception: What frames come through.
@@ -50,11 +52,17 @@ class KeptData:
             return online
         kept: list[ReplayEpisode] = []
         shaping = Shaping(config.shaping)
-        recorded = 0
+        recorded = frames = 0
         for episode in kept_offline(read_all(self.stores), self.task, config.offline):
             recorded += len(episode)
             copies = reworded([episode], self.task or episode.task, self.wordings)
-            kept += under_all_wordings(copies, perception, online.gamma, shaping)
+            for copied in under_all_wordings(copies, perception, online.gamma, shaping):
+                kept.append(copied.thinned(online.ranks, frames))
+                frames += len(copied) + 1
+            online.ranks.alive()
         settings = ReplaySettings(online.n_step, config.replay_device)
-        filled = fill_replay(kept, perception.fields, online.gamma, device=online.device, seed=seed, settings=settings)
+        filled = fill_replay(
+            kept, perception.fields, online.gamma, device=online.device, seed=seed, settings=settings,
+            ranks=online.ranks,
+        )  # fmt: skip
         return MixedReplay(online, filled, config.retention, config.corrections, copies=len(filled) / recorded)

@@ -82,7 +82,7 @@ class KeypointStage:
         """
         saved = self._checkpoints.newest()
         if saved is not None and saved.header["errors"] is not None:
-            return self._finished(saved)
+            return self.finished(saved)
         seconds = {} if saved is None else dict(saved.header["seconds"])
         record = Record(metrics, -1 if saved is None else saved.number, seconds)
         try:
@@ -134,7 +134,8 @@ class KeypointStage:
         }
         self._checkpoints.save(training.step, tensors, whole, last=errors is not None)
 
-    def _finished(self, saved: KeptCheckpoint) -> TrainedKeypoints:
+    def finished(self, saved: KeptCheckpoint) -> TrainedKeypoints:
+        """What a checkpoint with errors holds."""
         net = new_keypoint_net(KeypointNetConfig.from_dict(saved.header["training"]["net"]), self._seed)
         load_net(net, saved.tensors)
         mean, deviation = (saved.tensors[name].numpy() for name in _SCALING)

@@ -19,10 +19,13 @@ from pathlib import Path
 
 import torch
 
-from policies.agent.config import AgentConfig
+from policies.agent.agent import Agent
+from policies.common.orders import tell
+from policies.common.ranks import ALONE, Ranks
 from policies.common.refused_writes import RefusedWrites, wait_for_room
 from policies.learner.divergence import require_finite
 from policies.learner.fleet import Fleet, actors_left, require_same_policy, with_counts
+from policies.learner.follower import END, begin_together, online_replay
 from policies.learner.kept_data import KeptData
 from policies.learner.lag import seconds_an_update
 from policies.learner.learner_config import LearnerConfig
@@ -37,7 +40,6 @@ from policies.perception.rewording import Wordings
 from policies.policy import load_policy
 from policies.replay.dataset import ReplayEpisode, for_replay, read_whole
 from policies.replay.replay_memory import frames_within
-from policies.replay.replay_settings import ReplaySettings
 from policies.replay.run_replay import RunReplay
 from policies.replay.shaping import Shaping
 from policies.replay.source_weights import SourceWeights
@@ -85,6 +87,7 @@ class Learner:
         seed: int = 0,
         calibration: CalibrationMark | None = None,
         notify: Callable[[str], None] = logger.warning,
+        ranks: Ranks = ALONE,
     ) -> None:
         """Start a run, or go on with the one that is in the folder.
 
@@ -100,6 +103,7 @@ class Learner:
             seed: Of the draws from the replay.
             calibration: Of the arm; None keeps that of the pre-trained policy.
             notify: Gets a line for people when the disk refuses what is written on the way, and when it is over.
+            ranks: Processes that learn together; this is the first, the others are `follower.Follower`s.
 
         Raises:
             CheckpointError: A checkpoint is missing, damaged or of another pre-trained policy.
@@ -127,12 +131,13 @@ class Learner:
             self._snapshot_steps = int(state.progress.get("snapshot_steps", 0))
             self._metrics = RunMetrics(self.folder.metrics, state.progress)
             opened.callback(self._metrics.close)
-            self._kept = self._refilled(state.agent.config, device, seed)
+            self._kept = self._refilled(state.agent, device, seed, ranks)
             self._episodes = self._metrics.whole.episodes
             source = KeptData(offline, task, wordings or {}).mix(self._kept.replay, self.perception, config, seed + 1)
             self.trainer = OnlineTrainer(
                 state, file, config.schedule, source,
                 steps=self._metrics.whole.steps, log_every=config.log_every, log=self._log_losses, advice=_ADVICE,
+                ranks=ranks,
             )  # fmt: skip
             self._saved_updates = self.trainer.updates
             if self.trainer.updates > 0:
@@ -240,7 +245,9 @@ class Learner:
 
     def seconds_an_update(self) -> float:
         """Of one update on this machine, measured on a copy of the agent."""
-        return seconds_an_update(self.trainer.agent, self.perception.fields, self.config.schedule)
+        schedule, ranks = self.config.schedule, self.trainer.ranks
+        own = replace(schedule, batch=schedule.batch // ranks.count)
+        return seconds_an_update(self.trainer.agent, self.perception.fields, own)
 
     def train(self, budget: int | None = None) -> int:
         """Do the updates that are due, at most `budget`; returns how many.
@@ -271,6 +278,7 @@ class Learner:
 
     def wait(self, timeout_s: float) -> None:
         """Wait until an update is due, but not longer than that."""
+        self.trainer.ranks.alive()
         self.trainer.pace.wait_until_due(timeout_s)
 
     def save(self) -> None:
@@ -290,21 +298,22 @@ class Learner:
         try:
             self._take_in()
             self.save()
+            tell(self.trainer.ranks, END)
             self.write_status()
         finally:
             self._metrics.close()
             self.store.close()
 
     # -- inside ------------------------------------------------------------------------------------------------
-    def _refilled(self, agent: AgentConfig, device: torch.device | str, seed: int) -> RunReplay:
+    def _refilled(self, agent: Agent, device: torch.device | str, seed: int, ranks: Ranks) -> RunReplay:
         """The replay of the episodes that are in the store, with room for those of the whole run."""
         config, fields = self.config, self.perception.fields
         held = sum(info.length + 1 for info in self.store.infos())
         weights = SourceWeights(person=config.person_weight, progress=config.progress_weight)
         most = frames_within(config.replay_bytes, fields, weights=weights)
         capacity = min(max(2 * config.steps, held) + _SPARE_FRAMES, most)
-        settings = ReplaySettings(agent.n_step, config.replay_device)
-        replay = settings.empty(capacity, fields, gamma=agent.gamma, device=device, seed=seed, weights=weights)
+        begin_together(agent, ranks, capacity)
+        replay = online_replay(config, agent.config, fields, capacity, device, seed, ranks)
         kept = RunReplay(self.folder.replay, replay, self.perception, Shaping(config.shaping))
         for info in kept.refill(self.store, self.verdicts):
             self._metrics.count(replace(info, outcome=self.verdicts.outcome(info)))

@@ -8,6 +8,7 @@ from itertools import groupby
 
 import torch
 
+from policies.common.ranks import ALONE, Ranks
 from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.recorded_data import RecordedData
 from policies.learner.store_shares import StoreShares
@@ -85,6 +86,7 @@ def offline_data(
     device: torch.device | str = "cpu",
     *,
     any_task: bool = False,
+    ranks: Ranks = ALONE,
 ) -> OfflineData:
     """Demonstrations, failures and prior data (not play) as transitions.
 
@@ -96,6 +98,7 @@ def offline_data(
         seed: Of the draws.
         device: Where batches arrive.
         any_task: Do without episodes of the target task, or without any.
+        ranks: Processes that share the transitions; all read all episodes.
 
     Raises:
         ConfigError: When no episode is of the target task.
@@ -103,15 +106,20 @@ def offline_data(
     gamma, fields, replay = config.agent.gamma, perception.fields, config.replay
     target: list[ReplayEpisode] = []
     prior: list[ReplayEpisode] = []
+    frames = {True: 0, False: 0}
     for name, copies in groupby(_acted(episodes), key=lambda episode: episode.task):
-        kind = target if name == task else prior
-        kind += under_all_wordings(copies, perception, gamma)
+        wanted = name == task
+        for episode in under_all_wordings(copies, perception, gamma):
+            (target if wanted else prior).append(episode.thinned(ranks, frames[wanted]))
+            frames[wanted] += len(episode) + 1
+            ranks.alive()
     if not target and not any_task:
         raise _no_target(task)
-    return OfflineData(
-        fill_replay(target, fields, gamma, device=device, seed=seed, settings=replay) if target else None,
-        fill_replay(prior, fields, gamma, device=device, seed=seed + 1, settings=replay) if prior else None,
-    )
+    filled = [
+        fill_replay(kind, fields, gamma, device=device, seed=seed + i, settings=replay, ranks=ranks) if kind else None
+        for i, kind in enumerate((target, prior))
+    ]
+    return OfflineData(*filled)
 
 
 def shared_offline_data(
@@ -121,6 +129,7 @@ def shared_offline_data(
     config: PretrainConfig,
     seed: int,
     device: torch.device | str = "cpu",
+    ranks: Ranks = ALONE,
 ) -> SharedOfflineData:
     """The transitions of each store that has a share; arguments and errors as `offline_data`.
 
@@ -131,7 +140,7 @@ def shared_offline_data(
     kept = [(store, share) for store, share in zip(data.stores, shares, strict=True) if share > 0]
     for i, (store, share) in enumerate(kept):
         episodes = data.training(stores=[store])
-        part = offline_data(episodes, data.task, perception, config, seed + 2 * i, device, any_task=True)
+        part = offline_data(episodes, data.task, perception, config, seed + 2 * i, device, any_task=True, ranks=ranks)
         if part.target is None and part.prior is None:
             raise ConfigError(
                 f"{store.path} has the share {share:g} of each batch and no episode to learn actions from (play "

@@ -18,6 +18,8 @@ from typing import Any
 
 from torch import Tensor
 
+from policies.common.orders import tell
+from policies.common.ranks import ALONE, Ranks
 from policies.learner.divergence import DivergenceWatch
 from policies.learner.rate_limiter import UpdateRateLimiter
 from policies.learner.schedule import Schedule
@@ -27,6 +29,8 @@ from policies.replay.replay import Replay
 from trajectories.errors import ConfigError
 
 logger = logging.getLogger(__name__)
+UPDATE, COMPARE, DRAWS = "update", "compare", "draws"
+"""Orders to ranks that follow; see `policies.common.orders`."""
 
 
 class OnlineTrainer:
@@ -35,6 +39,7 @@ class OnlineTrainer:
     Attributes:
         agent: What is trained.
         source: What batches are drawn from: the online replay, or its mix with offline data.
+        ranks: Processes that learn together, of which this is the first.
         schedule: Batches and updates.
         pace: Counts environment steps and updates; any thread may ask it.
     """
@@ -50,6 +55,7 @@ class OnlineTrainer:
         log_every: int,
         log: Callable[[dict[str, float]], None],
         advice: str,
+        ranks: Ranks = ALONE,
     ) -> None:
         """Go on from a state.
 
@@ -63,7 +69,9 @@ class OnlineTrainer:
             log_every: Updates between two calls of `log`.
             log: Called with the newest losses by name, those of the present phase.
             advice: What to do when the critics diverge, for the warning.
+            ranks: Whose agents learn with this one, as they are told (`policies.learner.follower`).
         """
+        self.ranks = ranks
         self.agent, self.schedule, self.source = state.agent, schedule, source
         updates = int(state.progress.get("updates", 0))
         self.pace = UpdateRateLimiter(schedule.warmup_steps, steps=steps, updates=updates)
@@ -85,6 +93,7 @@ class OnlineTrainer:
         phase = self.schedule.phase(self.updates)
         if phase != self.agent.phase:
             self._losses = {}
+        tell(self.ranks, UPDATE, phase=phase)
         self.agent.set_phase(phase)
         batch = self.source.sample(self.schedule.batch * self.schedule.utd)
         metrics = self.agent.update(batch, self.schedule.utd)
@@ -104,6 +113,8 @@ class OnlineTrainer:
         Raises:
             CheckpointError: The disk refuses; the checkpoint before stays.
         """
+        tell(self.ranks, COMPARE)
+        self.ranks.require_same(self.agent.actor_weights(), "the policy")
         counters = {"updates": self.updates, "losses": self._settled(), **progress}
         self._file.write(TrainingState(self.agent, self._identity, counters, self.source.state_dict()))
 
@@ -115,6 +126,7 @@ class OnlineTrainer:
         """Go on with the batches where the checkpoint was."""
         if not draws:
             return
+        tell(self.ranks, DRAWS, draws)
         try:
             self.source.load_state_dict(draws)
         except ConfigError as error:

@@ -13,6 +13,7 @@ from policies.agent.agent_file import agent_content, agent_from
 from policies.agent.objectives import Metrics
 from policies.common.kept_checkpoints import KeptCheckpoint, KeptCheckpoints
 from policies.common.progress import Progress
+from policies.common.ranks import ALONE, Ranks
 from policies.learner.divergence import DivergenceWatch, require_finite
 from policies.learner.held_out import HeldOutEpisodes
 from policies.learner.offline_data import OfflineData, SharedOfflineData
@@ -60,6 +61,7 @@ class PolicyTraining:
         held_out: HeldOutEpisodes | None = None,
         saved: KeptCheckpoint | None = None,
         keeping: Keeping | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         """Begin, or go on with a checkpoint.
 
@@ -72,11 +74,12 @@ class PolicyTraining:
             held_out: What is measured on the way; None for nothing.
             saved: Checkpoint of `keeping.checkpoints` to go on with; None begins anew.
             keeping: Where checkpoints and metrics go; None keeps neither.
+            ranks: Processes that train the agent, of which one keeps; `data` is shared among them.
 
         Raises:
             CheckpointError: The checkpoint doesn't fit the networks.
         """
-        self._config, self._held_out, self._keeping = config, held_out, keeping
+        self._config, self._held_out, self._keeping, self._ranks = config, held_out, keeping, ranks
         self._mixed = data.mixed(config.target_share)
         self._watch = DivergenceWatch(config.agent, _ADVICE)
         self.updates, self.losses, self.figures = 0, dict[str, float](), dict[str, float]()
@@ -85,11 +88,13 @@ class PolicyTraining:
         if saved is None:
             self.agent = Agent(config.agent, perception.size, width, device=device, seed=seed, encoder=encoder)
             self.agent.set_instructions(torch.from_numpy(perception.text.rows))
+            self.agent.join(ranks)
             return
         payload, header = saved.tensors, saved.header
         self.agent, draws = agent_from(payload, header, config.agent, saved.path, device=device, encoder=encoder)
         self._mixed.load_state_dict(draws)
         self.updates, self.losses, self.figures = int(header["updates"]), header["losses"], header["figures"]
+        self.agent.join(ranks)
 
     def run(self, progress: Progress | None = None) -> None:
         """Do the updates that are left, and keep a checkpoint at the end.
@@ -108,6 +113,7 @@ class PolicyTraining:
             if last or self.updates % config.held_out_every == 0:
                 self._measure()
             if last or self.updates % config.checkpoint_every == 0:
+                self._ranks.require_same(self.agent.actor_weights(), "the policy")
                 self._save(last)
             if progress is not None and (last or self.updates % _SHOW_EVERY == 0):
                 progress("policy", self.updates, total)
@@ -123,7 +129,7 @@ class PolicyTraining:
         clone = self.updates < self._config.clone_steps
         metrics = self.agent.update_by_cloning(batch) if clone else self.agent.update(batch)
         self.updates += 1
-        if self.updates % self._config.log_every == 0:
+        if self._ranks.first and self.updates % self._config.log_every == 0:
             self._watch.look(batch.reward, metrics)
         self._newest = {**self._newest, **metrics}
         if self.updates == self._config.updates:

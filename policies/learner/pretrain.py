@@ -18,6 +18,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,8 +28,9 @@ import torch
 
 from policies.agent.agent import Agent
 from policies.agent.checkpoint import save_agent
-from policies.common.kept_checkpoints import KeptCheckpoint, KeptCheckpoints, checkpoint_files
+from policies.common.kept_checkpoints import KeptCheckpoint, KeptCheckpoints, checkpoint_files, shared_newest
 from policies.common.progress import Progress
+from policies.common.ranks import ALONE, Ranks
 from policies.common.refused_writes import wait_for_room
 from policies.learner.held_out import HeldOutEpisodes
 from policies.learner.keypoint_stage import KeypointStage
@@ -72,6 +74,7 @@ def pretrain(
     notify: Callable[[str], None] = _log.warning,
     calibration: CalibrationMark | None = None,
     shares: Sequence[float] | None = None,
+    ranks: Ranks = ALONE,
 ) -> dict[str, Any]:
     """Train perception and policy, and write the folder; goes on where an earlier call with the same settings stopped.
 
@@ -86,10 +89,12 @@ def pretrain(
         folder: Where the policy goes.
         seed: Of everything random.
         device: Where the policy and an image encoder are trained; the small keypoint network stays on the CPU.
-        progress: Told of the steps.
+        progress: Told of the steps, on every rank of those that it does.
         notify: Told in words where it goes on, what is damaged, and of a disk that refuses.
         calibration: Of the arm that the data come from; None without one.
         shares: Of each store in a batch of the policy; None draws from all of them as from one.
+        ranks: Processes that train one policy, each called with the same arguments; the first one alone reads and
+            writes the folder. The policy is that of one process, but for rounding.
 
     Returns:
         What is written to `pretraining.json`: kind of encoder, errors of keypoints, last losses and held-out figures,
@@ -100,12 +105,15 @@ def pretrain(
         CheckpointError: The folder holds a training of other settings or more updates, or nothing that can be read.
         MissingDependencyError: Pre-trained weights of the encoder are not on this machine.
     """
+    ranks.cuts(config.batch)
     data = RecordedData(stores, task, wordings, config.held_out, None if shares is None else tuple(shares))
     source = {"text": text_source, "seed": seed, "device": torch.device(device).type}
-    work = _Pretraining(data, config, Path(folder), source, seed, device, progress, notify)
+    if not ranks.first:
+        notify = _unheard
+    work = _Pretraining(data, config, Path(folder), source, seed, device, progress, notify, ranks)
     checkpoints = work.checkpoints(POLICY)
-    saved = checkpoints.newest()
-    done = work.finished(saved)
+    saved = shared_newest(checkpoints, ranks)
+    done = ranks.json_from_first(lambda: work.finished(saved))
     if done is not None:
         notify(f"{folder} is trained already, for {config.updates} updates of the policy: nothing is left to do.")
         return done
@@ -115,8 +123,14 @@ def pretrain(
     about["observations"] = seen_in_words(perception)
     if len(stores) > 1:
         about["stores"] = data.composition()
-    work.keep(agent, perception, about, calibration)
+    if ranks.first:
+        work.keep(agent, perception, about, calibration)
     return about
+
+
+def _unheard(line: str) -> None:
+    """The first rank says it."""
+    del line
 
 
 def policy_checkpoint(folder: Path) -> Path | None:
@@ -137,6 +151,7 @@ class _Pretraining:
     device: torch.device | str
     progress: Progress | None
     notify: Callable[[str], None]
+    ranks: Ranks
 
     def checkpoints(self, stem: str) -> KeptCheckpoints:
         """Those of one stage."""
@@ -171,11 +186,15 @@ class _Pretraining:
             image = new_image_perception(data.training(), text, data.spec, config.encoder, self.seed, self.device, gaps)
             return image, {"encoder_errors": {}, "encoder_s": round(time.monotonic() - started, 1)}
         gaps = data.gaps([config.camera])
-        stage = KeypointStage(text, data.spec, config, self.seed, self.checkpoints(KEYPOINTS), gaps)
-        metrics = self.folder / METRICS / KEYPOINTS
-        made = stage.run(
-            lambda: data.training(successes_only=True), data.most_frames, metrics, self.notify, self.progress
-        )
+        checkpoints, metrics = self.checkpoints(KEYPOINTS), self.folder / METRICS / KEYPOINTS
+        stage = KeypointStage(text, data.spec, config, self.seed, checkpoints, gaps)
+        if self.ranks.first:
+            made = stage.run(
+                lambda: data.training(successes_only=True), data.most_frames, metrics, self.notify, self._told
+            )
+        if self.ranks.count > 1:  # of which the others wait for the first one's network
+            trained = shared_newest(checkpoints, self.ranks)
+            made = made if trained is None else stage.finished(trained)
         return made.perception, {"encoder_errors": made.errors.to_dict(), "encoder_s": round(made.seconds, 1)}
 
     def policy(
@@ -187,28 +206,39 @@ class _Pretraining:
         if saved is not None:
             self.notify(f"The policy goes on after update {saved.number} of {config.updates}.")
         seconds = {} if saved is None else dict(saved.header["seconds"])
-        record = Record(self.folder / METRICS, -1 if saved is None else saved.number, seconds)
-        try:
+        with ExitStack() as closed:
+            keeping = held_out = None
+            if self.ranks.first:
+                record = Record(self.folder / METRICS, -1 if saved is None else saved.number, seconds)
+                closed.callback(record.close)
+                keeping, held_out = Keeping(checkpoints, record), self._held_out(perception)
             training = PolicyTraining(
                 replays, perception, config, self.seed, self.device,
-                held_out=self._held_out(perception), saved=saved, keeping=Keeping(checkpoints, record),
+                held_out=held_out, saved=saved, keeping=keeping, ranks=self.ranks,
             )  # fmt: skip
             training.run(self.progress)
-        finally:
-            record.close()
+            seconds = {} if keeping is None else keeping.record.seconds
         return training.agent, {
             "updates": training.updates,
             "losses": training.losses,
             "held_out": {"episodes": len(data.held_out), **training.figures},
-            "policy_s": round(sum(record.seconds.values()), 1),
+            "policy_s": round(sum(seconds.values()), 1),
             "transitions": replays.transitions,
         }
 
     def _offline(self, perception: Perception) -> OfflineData | SharedOfflineData:
         data, config = self.data, self.config
         if data.shares is None:
-            return offline_data(data.training(), data.task, perception, config, self.seed, self.device)
-        return shared_offline_data(data, data.shares, perception, config, self.seed, self.device)
+            return offline_data(
+                data.training(), data.task, perception, config, self.seed, self.device, ranks=self.ranks
+            )
+        return shared_offline_data(data, data.shares, perception, config, self.seed, self.device, self.ranks)
+
+    def _told(self, stage: str, done: int, total: int) -> None:
+        """Of the steps of a stage that one rank does alone."""
+        self.ranks.alive()
+        if self.progress is not None:
+            self.progress(stage, done, total)
 
     def _held_out(self, perception: Perception) -> HeldOutEpisodes | None:
         gamma = self.config.agent.gamma

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from policies.common.batch import Batch
+from policies.replay.choosing import gathered
 from policies.replay.mixed_replay import MixedReplay
 from trajectories.errors import ConfigError
 
@@ -27,8 +28,8 @@ class StoreShares:
     def sample(self, batch_size: int) -> Batch:
         """Draw `batch_size` transitions, of each store as many as `apportioned` says, in the order of the stores."""
         counts = apportioned(self._shares, batch_size)
-        drawn = [part.sample(count) for part, count in zip(self._parts, counts, strict=True) if count]
-        return drawn[0] if len(drawn) == 1 else Batch.concatenate(drawn)
+        drawn = [part.choose(count) for part, count in zip(self._parts, counts, strict=True) if count]
+        return gathered([one for chosen in drawn for one in chosen])
 
     def state_dict(self) -> dict[str, Tensor]:
         """The state of all stores' draws."""

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from policies.common.ranks import ALONE, Ranks
 from policies.perception.keypoint_labels import label_keypoints
 from policies.perception.keypoint_training import KeypointFrames
 from policies.perception.protocol import Perception
@@ -134,6 +135,7 @@ def fill_replay(
     device: torch.device | str = "cpu",
     seed: int = 0,
     settings: ReplaySettings = _PLAIN,
+    ranks: Ranks = ALONE,
 ) -> Replay:
     """A replay that holds exactly these episodes.
 
@@ -144,7 +146,9 @@ def fill_replay(
         raise ConfigError("There is no episode to learn actions from: play teaches the encoder only. Add demos.")
     capacity = sum(len(episode) + 1 for episode in episodes)
     transitions = sum(len(episode) * len(episode.instructions) for episode in episodes)
-    replay = settings.empty(capacity, fields, gamma=gamma, transitions=transitions, device=device, seed=seed)
+    replay = settings.empty(
+        capacity, fields, gamma=gamma, transitions=transitions, device=device, seed=seed, ranks=ranks
+    )
     for episode in episodes:
         episode.add_to(replay)
     return replay

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from policies.common.batch import Batch
 from policies.replay.choices import Corrections, require_place
+from policies.replay.choosing import Chosen, gathered
 from policies.replay.replay import Replay
 from trajectories.errors import ConfigError
 from trajectories.types import Source
@@ -69,24 +70,26 @@ class MixedReplay:
         Raises:
             ConfigError: When a replay that is drawn from is empty.
         """
+        return gathered(self.choose(batch_size))
+
+    def choose(self, batch_size: int) -> Chosen:
+        """The same before it is gathered; see `Replay.choose`."""
         offline = round(batch_size * self.offline_ratio)
         if offline == 0:
-            return self.online.sample(batch_size)
-        parts = self._sample_offline(offline)
-        if offline < batch_size:
-            parts.insert(0, self.online.sample(batch_size - offline))
-        return parts[0] if len(parts) == 1 else Batch.concatenate(parts)
+            return self.online.choose(batch_size)
+        parts = self._choose_offline(offline)
+        return [*self.online.choose(batch_size - offline), *parts] if offline < batch_size else parts
 
-    def _sample_offline(self, count: int) -> list[Batch]:
-        """The offline part, in up to two batches: of offline data and of a person's online steps."""
+    def _choose_offline(self, count: int) -> Chosen:
+        """The offline part: of offline data and of a person's online steps."""
         persons = self._numbers_of_persons()
         if not len(persons):
-            return [self.offline.sample(count)]
+            return self.offline.choose(count)
         further = round(len(persons) * self.copies)
         drawn, end = self.offline.draw(count, further), self.offline.added
         ours = persons[(drawn[drawn >= end] - end) * len(persons) // further]
         parts = [(self.offline, drawn[drawn < end]), (self.online, ours)]
-        return [replay.gather(numbers) for replay, numbers in parts if len(numbers)]
+        return [(replay, numbers) for replay, numbers in parts if len(numbers)]
 
     def _numbers_of_persons(self) -> Tensor:
         """Where a person's steps are in the online replay, as far as the offline part draws them: int64 (N,)."""

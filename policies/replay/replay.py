@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from policies.common.batch import Batch
+from policies.common.ranks import ALONE, Ranks
+from policies.replay.choosing import Chosen, gathered
+from policies.replay.episode_rows import batch_of, episode_rows
+from policies.replay.frame_ring import FrameRing, own_observation
 from policies.replay.nstep import label_columns
-from policies.replay.replay_checks import check_columns, check_observation, require_lengths, require_room, required_gain
+from policies.replay.replay_checks import check_columns, require_lengths, require_room, required_gain
 from policies.replay.replay_file import ReplayContents, load_contents, save_contents, settings_of
 from policies.replay.replay_memory import require_memory, row_fields, rows_of, slot_bytes
 from policies.replay.ring_buffer import Fields, RingBuffer
@@ -51,6 +56,7 @@ class Replay:
         device: Where batches arrive.
         storage_device: Where frames and transitions lie.
         weights: How often a step is drawn, by its source and what it gained.
+        ranks: Processes that have the same replay.
     """
 
     def __init__(
@@ -66,12 +72,12 @@ class Replay:
         storage_device: torch.device | str | None = None,
         weights: SourceWeights | None = None,
         seed: int = 0,
+        ranks: Ranks = ALONE,
     ) -> None:
         """An empty replay.
 
         Args:
-            capacity: Frames held at most (T + 1 for an episode of T steps); `replay_memory.frames_within` gives the
-                capacity for a number of bytes.
+            capacity: Frames held at most (T + 1 for an episode of T steps); see `replay_memory.frames_within`.
             fields: Observation field -> (shape, dtype) of one frame, e.g. {"state": ((61,), torch.float32)} or
                 {"front": ((96, 96, 3), torch.uint8), "wrist": ...}.
             gamma: Discount of one step.
@@ -85,6 +91,7 @@ class Replay:
                 is copied without waiting. The frames stay in ordinary memory, since only the processor reads them.
             weights: How often a step is drawn, by its source and what it gained; None draws all alike.
             seed: Of the draws.
+            ranks: Processes that have the same replay, of whose frames each keeps its share (`FrameRing`).
 
         Raises:
             ConfigError: For a capacity, n or gamma out of range, or more memory than there is.
@@ -98,9 +105,10 @@ class Replay:
         self.device = torch.device(device)
         self.storage_device = self.device if storage_device is None else torch.device(storage_device)
         self.weights, rows = weights or SourceWeights(), capacity if transitions is None else transitions
-        require_memory(capacity, rows, fields, action_size, self.weights, self.storage_device)
+        self.ranks = ranks
+        require_memory(-(-capacity // ranks.count), rows, fields, action_size, self.weights, self.storage_device)
         self._slot = slot_bytes(fields, action_size, self.weights)
-        self._frames = RingBuffer(capacity, fields, self.storage_device)
+        self._frames = FrameRing(capacity, fields, self.storage_device, ranks)
         self._rows = RingBuffer(rows, row_fields(action_size, self.weights), self.storage_device)
         self._lengths: deque[int] = deque()  # steps of each episode held
         self._copies: deque[int] = deque()  # instructions that each is held under
@@ -143,11 +151,11 @@ class Replay:
         instruction: int | Sequence[int],
         imitate: Bool | None = None,
         gain: Float32 | None = None,
+        begins: int | None = None,
     ) -> None:
         """Append one whole episode of T steps; the oldest episodes are dropped when there is no room.
 
-        Under several instructions its frames are kept once and its transitions once for each, as if the episode had
-        been added under one after the other.
+        Under several instructions its frames are kept once, its transitions once for each, one after the other.
 
         Args:
             observation: Field -> (T + 1, ...).
@@ -160,6 +168,7 @@ class Replay:
             instruction: Row, or rows, of the agent's instruction table.
             imitate: bool (T,) steps that behaviour cloning copies; by default those not chosen by the policy.
             gain: float32 (T,) progress that each step gained; needed where `weights` count it.
+            begins: See `ReplayEpisode`.
 
         Raises:
             ConfigError: When lengths, shapes, dtypes, fields or gains don't fit, or it is larger than the replay.
@@ -167,25 +176,15 @@ class Replay:
         steps = len(executed)
         told = [instruction] if isinstance(instruction, int) else list(instruction)
         require_room(steps, len(told), self.capacity, self._rows.capacity, self._slot)
-        check_observation(observation, self._frames.fields, steps)
+        first = self._frames.end
+        own = own_observation(observation, self._frames.fields, steps, self.ranks, first, begins)
         check_columns(steps, self.action_size, executed, rewards, terminated, truncated, mc_returns, source)
-        copied = np.asarray(source) != Source.POLICY if imitate is None else imitate
-        labels, ahead = label_columns(rewards, terminated, mc_returns, copied, self.gamma, self.n_step)
-        frame = self._frames.end + np.arange(steps)
-        rows: dict[str, NDArray[Any]] = {
-            "frame": frame,
-            "next_frame": frame + ahead,
-            "instruction": np.zeros(steps, np.int64),
-            "action": executed,
-            "scalars": labels,
-            "source": source,
-        }
+        rows = episode_rows(
+            first, executed, rewards, terminated, mc_returns, source, told, imitate,
+            required_gain(gain, steps) if self.weights.gains else None, gamma=self.gamma, n_step=self.n_step,
+        )  # fmt: skip
         self._make_room(steps + 1, steps * len(told))
-        if self.weights.gains:
-            rows["gain"] = required_gain(gain, steps)
-        rows = {name: np.concatenate([column] * len(told)) for name, column in rows.items()}
-        rows["instruction"] = np.repeat(np.asarray(told, dtype=np.int64), steps)
-        self._frames.append(observation)
+        self._frames.append(own, steps + 1)
         self._rows.append(rows)
         self._weigh(steps * len(told))
         self._lengths.append(steps)
@@ -214,12 +213,16 @@ class Replay:
         self._rows.write("next_frame", row, np.tile(frame + np.arange(steps) + ahead, copies[episode]))
 
     def sample(self, batch_size: int) -> Batch:
-        """Draw `batch_size` transitions with replacement: uniformly, or by their weights.
+        """Draw `batch_size` transitions with replacement, uniformly or by their weights; each rank gets its part.
 
         Raises:
-            ConfigError: When the replay is empty, or holds only steps of weight 0.
+            ConfigError: When the replay is empty or holds only steps of weight 0, or the parts can't be equal.
         """
-        return self.gather(self.draw(batch_size))
+        return gathered(self.choose(batch_size))
+
+    def choose(self, batch_size: int) -> Chosen:
+        """The same before it is gathered; all ranks choose alike."""
+        return [(self, self.draw(batch_size))]
 
     def draw(self, batch_size: int, further: int = 0) -> Tensor:
         """Running numbers of `batch_size` transitions, int64 (B,) on the storage device; raises as `sample`.
@@ -250,22 +253,19 @@ class Replay:
         held = torch.cat(list(self._rows.held("source")))
         return self._rows.first + torch.nonzero(held == int(source)).squeeze(1)
 
-    def gather(self, index: Tensor) -> Batch:
-        """The transitions of these running numbers, `added - len(self)` ... `added - 1`, on `device`."""
+    def gather(self, index: Tensor, cuts: Sequence[int] | None = None) -> Batch:
+        """The transitions of these running numbers, `added - len(self)` ... `added - 1`, on `device`.
+
+        Args:
+            index: int64 (B,), the same on all ranks.
+            cuts: Places of `index` at which each rank's part begins, and the end; None gives all of it to every rank.
+        """
         index = index.to(self.storage_device)
-        frame, next_frame = self._rows.take("frame", index), self._rows.take("next_frame", index)
-        scalars = self._rows.take("scalars", index, self.device)
-        return Batch(
-            observation={name: self._frames.take(name, frame, self.device) for name in self._frames.fields},
-            next_observation={name: self._frames.take(name, next_frame, self.device) for name in self._frames.fields},
-            instruction=self._rows.take("instruction", index, self.device),
-            action=self._rows.take("action", index, self.device),
-            reward=scalars[:, 0],
-            discount=scalars[:, 1],
-            mc_return=scalars[:, 2],
-            imitate=scalars[:, 3],
-            source=self._rows.take("source", index, self.device),
-        )
+        pairs = list(pairwise(cuts)) if cuts is not None else [(0, len(index))] * self.ranks.count
+        ends = [self._rows.take(name, index) for name in ("frame", "next_frame")]
+        wanted = [torch.cat([end[start:stop] for end in ends]) for start, stop in pairs]
+        mine = index[slice(*pairs[self.ranks.rank])]
+        return batch_of(self._rows, mine, self._frames.take(wanted, self.device), self.device)
 
     def state_dict(self) -> dict[str, Tensor]:
         """What can't be rebuilt from the episodes: the state of the draws, and transitions added so far."""
@@ -374,7 +374,7 @@ class Replay:
         """
         self.restore(load_contents(path, self.settings, accept, (self.capacity, self._rows.capacity)))
 
-    def _rings(self) -> dict[str, RingBuffer]:
+    def _rings(self) -> dict[str, RingBuffer | FrameRing]:
         return {"frames": self._frames, "rows": self._rows}
 
     @property

@@ -14,8 +14,8 @@ from trajectories.errors import ConfigError
 from trajectories.types import Bool, Float32, Source, UInt8
 
 
-def check_observation(observation: Mapping[str, NDArray[Any] | Tensor], fields: Fields, steps: int) -> None:
-    """Fields, shapes and dtypes of T + 1 frames.
+def check_observation(observation: Mapping[str, NDArray[Any] | Tensor], fields: Fields, frames: int) -> None:
+    """Fields, shapes and dtypes of so many frames.
 
     Raises:
         ConfigError: When they don't fit; images aren't cast, since a cast of scaled images would leave black ones.
@@ -24,10 +24,10 @@ def check_observation(observation: Mapping[str, NDArray[Any] | Tensor], fields: 
         raise ConfigError(f"fields {sorted(observation)} were added; expected {sorted(fields)}")
     for name, (shape, dtype) in fields.items():
         values = observation[name]
-        if tuple(values.shape) != (steps + 1, *shape):
+        if tuple(values.shape) != (frames, *shape):
             raise ConfigError(
                 f"field {name!r} has shape {tuple(values.shape)}; "
-                f"expected {(steps + 1, *shape)}, one frame more than there are actions"
+                f"expected {(frames, *shape)}, one frame more than there are actions"
             )
         given = str(values.dtype).removeprefix("torch.")
         both_floating = dtype.is_floating_point and "float" in given

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
+from policies.common.ranks import ALONE, Ranks
 from policies.replay.choices import Keep, require_keep
 from policies.replay.replay import Replay
 from policies.replay.replay_memory import available_bytes, replay_bytes
@@ -45,13 +46,16 @@ class ReplaySettings:
         device: torch.device | str = "cpu",
         weights: SourceWeights | None = None,
         seed: int = 0,
+        ranks: Ranks = ALONE,
+        kind: type[Replay] = Replay,
     ) -> Replay:
         """An empty replay of these settings; arguments and errors as `Replay`."""
-        needed = replay_bytes(capacity, transitions or capacity, fields, action_size, weights or ALIKE)
+        own = -(-capacity // ranks.count)
+        needed = replay_bytes(own, transitions or capacity, fields, action_size, weights or ALIKE)
         storage = self.storage_device(device, needed)
-        return Replay(
+        return kind(
             capacity, fields, gamma=gamma, n_step=self.n_step, action_size=action_size, transitions=transitions,
-            device=device, storage_device=storage, weights=weights, seed=seed,
+            device=device, storage_device=storage, weights=weights, seed=seed, ranks=ranks,
         )  # fmt: skip
 
     def storage_device(self, device: torch.device | str, needed: int) -> torch.device:

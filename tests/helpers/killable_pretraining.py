@@ -1,4 +1,7 @@
-"""Pre-training on the disc world that kills itself with SIGKILL. Arguments: store, folder, encoder, stage, step."""
+"""Pre-training on the disc world, of which a process kills itself with SIGKILL, if it gets so far.
+
+Arguments: store, folder, encoder, stage, step, rank of that process.
+"""
 
 import os
 import signal
@@ -10,6 +13,9 @@ import torch
 
 from helpers.blob_world import fake_text
 from helpers.small_policies import RED_WORDINGS, SMALL, SMALL_CNN
+from policies.common.launch import Launch
+from policies.common.process_group import open_ranks
+from policies.common.ranks import ALONE
 from policies.learner.pretrain import pretrain
 from policies.learner.pretrain_config import PretrainConfig
 from policies.perception.keypoint_config import KeypointConfig
@@ -22,24 +28,25 @@ SETTINGS = PretrainConfig(
 ON_IMAGES = replace(SETTINGS, encoder=SMALL_CNN, batch=16)
 
 
-def train(store, folder, config=SETTINGS, progress=None, notify=None, seed=3):
+def train(store, folder, config=SETTINGS, progress=None, notify=None, seed=3, ranks=ALONE):
     """Pre-train on a store's path; returns what `pretrain` does."""
     torch.set_num_threads(1)
     with TrajectoryStore(store, read_only=True) as opened:
         return pretrain(
             [opened], "red_disc", RED_WORDINGS, fake_text, "fake", config, folder,
-            seed=seed, progress=progress, notify=notify or (lambda line: None),
+            seed=seed, progress=progress, notify=notify or (lambda line: None), ranks=ranks,
         )  # fmt: skip
 
 
 def main() -> None:
-    store, folder, encoder, stage, step = sys.argv[1:]
+    store, folder, encoder, stage, step, rank = sys.argv[1:]
+    with open_ranks(Launch.of(), "cpu") as ranks:
 
-    def kill(told, done, total):
-        if (told, done) == (stage, int(step)):
-            os.kill(os.getpid(), signal.SIGKILL)
+        def kill(told, done, total):
+            if (told, done, ranks.rank) == (stage, int(step), int(rank)):
+                os.kill(os.getpid(), signal.SIGKILL)
 
-    train(Path(store), Path(folder), ON_IMAGES if encoder == "cnn" else SETTINGS, kill)
+        train(Path(store), Path(folder), ON_IMAGES if encoder == "cnn" else SETTINGS, kill, ranks=ranks)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ def aggregate(values: Tensor, how: Aggregate) -> Tensor:
     return values.mean(0) if how == "mean" else values.amin(0)
 
 
-def actor_loss(value: Tensor, log_prob: Tensor, temperature: Tensor, scale: float | None = None) -> Tensor:
+def actor_loss(
+    value: Tensor, log_prob: Tensor, temperature: Tensor, scale: float | None = None, magnitude: Tensor | None = None
+) -> Tensor:
     """Mean of lambda (alpha log pi(a | s) - Q(s, a)), a reparameterised; Haarnoja et al., arXiv 1812.05905, eq. 7.
 
     Args:
@@ -27,21 +29,23 @@ def actor_loss(value: Tensor, log_prob: Tensor, temperature: Tensor, scale: floa
         log_prob: (B,).
         temperature: alpha, without gradient.
         scale: Of `value_factor`, which gives lambda; None: lambda = 1.
+        magnitude: See `value_factor`.
     """
-    return (temperature * log_prob - value).mean() * value_factor(value, scale)
+    return (temperature * log_prob - value).mean() * value_factor(value, scale, magnitude)
 
 
-def deterministic_loss(value: Tensor, scale: float | None) -> Tensor:
+def deterministic_loss(value: Tensor, scale: float | None, magnitude: Tensor | None = None) -> Tensor:
     """Mean of -lambda Q(s, mu(s)), the deterministic policy gradient (Lillicrap et al., arXiv 1509.02971, eq. 6).
 
     Args:
         value: (B,) from `aggregate`.
         scale: Of `value_factor`, which gives lambda; None: lambda = 1.
+        magnitude: See `value_factor`.
     """
-    return -value.mean() * value_factor(value, scale)
+    return -value.mean() * value_factor(value, scale, magnitude)
 
 
-def value_factor(value: Tensor, scale: float | None) -> Tensor | float:
+def value_factor(value: Tensor, scale: float | None, magnitude: Tensor | None = None) -> Tensor | float:
     """With a number a, a / mean |Q| over the batch, without gradient; 1 without.
 
     TD3+BC (Fujimoto and Gu, arXiv 2106.06860, eq. 5), and DDPG+BC extraction as in OGBench (arXiv 2410.20092).
@@ -49,5 +53,8 @@ def value_factor(value: Tensor, scale: float | None) -> Tensor | float:
     Args:
         value: (B,) from `aggregate`.
         scale: a.
+        magnitude: mean |Q|, scalar, where the values are of a part of the batch; None: that of `value`.
     """
-    return 1.0 if scale is None else scale / value.detach().abs().mean().clamp_min(SMALLEST_VALUE)
+    if scale is None:
+        return 1.0
+    return scale / (value.detach().abs().mean() if magnitude is None else magnitude).clamp_min(SMALLEST_VALUE)

@@ -18,6 +18,7 @@ def clone_nll(
     imitate: Tensor,
     limit: float,
     kind: PolicyKind = "tanh_gaussian",
+    count: Tensor | None = None,
 ) -> Tensor:
     """Mean of -log pi(a | s) over the steps to imitate, nats.
 
@@ -28,19 +29,21 @@ def clone_nll(
         imitate: (B,) 1 for the steps that count, 0 for the others.
         limit: Actions are clipped to +-limit.
         kind: Of the policy.
+        count: See `masked_mean`.
     """
-    return masked_mean(-log_density(kind, mean, log_std, action, limit), imitate)
+    return masked_mean(-log_density(kind, mean, log_std, action, limit), imitate, count)
 
 
-def clone_mse(mean: Tensor, action: Tensor, imitate: Tensor) -> Tensor:
+def clone_mse(mean: Tensor, action: Tensor, imitate: Tensor, count: Tensor | None = None) -> Tensor:
     """Mean squared error, summed over the action's entries, of the policy's mode tanh(mean).
 
     Args:
         mean: (B, A) before the tanh.
         action: (B, A) demonstrated.
         imitate: (B,) 1 for the steps that count, 0 for the others.
+        count: See `masked_mean`.
     """
-    return masked_mean(torch.square(torch.tanh(mean) - action).sum(-1), imitate)
+    return masked_mean(torch.square(torch.tanh(mean) - action).sum(-1), imitate, count)
 
 
 def balance(reinforcement: Tensor, cloning: Tensor) -> Tensor:
@@ -56,6 +59,13 @@ def balance(reinforcement: Tensor, cloning: Tensor) -> Tensor:
     return reinforcement.detach().abs() / cloning.detach().abs().clamp_min(SMALLEST_LOSS)
 
 
-def masked_mean(values: Tensor, mask: Tensor) -> Tensor:
-    """Mean of `values` (B,) where `mask` (B,) is 1; 0 where none is."""
-    return (values * mask).sum() / mask.sum().clamp_min(1.0)
+def masked_mean(values: Tensor, mask: Tensor, count: Tensor | None = None) -> Tensor:
+    """Mean of `values` (B,) where `mask` (B,) is 1; 0 where none is.
+
+    Args:
+        values: (B,).
+        mask: (B,).
+        count: What their sum is divided by where the batch is one of equal parts: the steps that count in an average
+            one, so that the mean over the parts is that of the whole batch. None: those of this batch.
+    """
+    return (values * mask).sum() / (mask.sum().clamp_min(1.0) if count is None else count)

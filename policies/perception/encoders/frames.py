@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from policies.common.batch import Batch
+from policies.common.ranks import ALONE, Ranks
 from policies.perception.encoders.encoder import Encoder
 
 STATE, PROPRIO = "state", "proprio"
@@ -113,9 +114,15 @@ class ImageDraws:
     after: Tensor | None
 
 
-def draw_for_images(encoder: Encoder, batch: int, generator: torch.Generator) -> ImageDraws:
-    """Draws for `encode_batch`."""
-    return ImageDraws(encoder.draw(batch, generator), encoder.draw(batch, generator))
+def draw_for_images(encoder: Encoder, batch: int, generator: torch.Generator, ranks: Ranks = ALONE) -> ImageDraws:
+    """Draws for `encode_batch`; see `draw_shifts`."""
+    return ImageDraws(*(draw_shifts(encoder, batch, generator, ranks) for _ in ("now", "after")))
+
+
+def draw_shifts(encoder: Encoder, batch: int, generator: torch.Generator, ranks: Ranks = ALONE) -> Tensor | None:
+    """`Encoder.draw` for `batch` images, of several ranks for those of all of them, of which each keeps its own."""
+    drawn = encoder.draw(batch * ranks.count, generator)
+    return None if drawn is None else ranks.part(drawn, 1)
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def test_interrupted_and_resumed_is_the_same_to_the_bit(tmp_path, demo_store, wh
 @pytest.mark.parametrize(("encoder", "stage", "step"), [("keypoints", "image encoder", 9), ("cnn", "policy", 40)])
 def test_killed_and_resumed_is_the_same_to_the_bit(tmp_path, demo_store, whole, encoder, stage, step):
     program = HELPERS / "killable_pretraining.py"
-    command = [sys.executable, str(program), str(demo_store), str(tmp_path), encoder, stage, str(step)]
+    command = [sys.executable, str(program), str(demo_store), str(tmp_path), encoder, stage, str(step), "0"]
     assert subprocess.run(command, env=ENVIRONMENT, check=False).returncode == -9
     train(demo_store, tmp_path, CONFIGS[encoder])
     assert result(tmp_path) == whole[encoder]
