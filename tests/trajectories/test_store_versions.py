@@ -124,7 +124,17 @@ def put_back(path, restore):
     from omegaconf import OmegaConf
 
     out = path.parent / "out"
-    inspect(OmegaConf.create({"store": str(path), "out": str(out), "episode": None, "restore": restore}))
+    inspect(
+        OmegaConf.create(
+            {
+                "store": str(path),
+                "out": str(out),
+                "episode": None,
+                "restore": restore,
+                "s3_copies": {"folder": "auto", "gigabytes": 0},
+            }
+        )
+    )
 
 
 def test_episodes_come_back_from_the_quarantine(path, capsys):
