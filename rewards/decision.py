@@ -11,6 +11,8 @@ from rewards.doubt import Doubt, DoubtRules
 
 HOME_THRESHOLD = 0.5
 """From home, where both outcomes weigh alike in the calibration, likelier done than not is done."""
+HOME_FAILING = 0.1
+"""From home, where nothing hides what was left, what is as likely done as this is no sure failure."""
 
 
 class Decision:
@@ -24,12 +26,17 @@ class Decision:
     """
 
     def __init__(
-        self, calibration: Calibration, threshold: float, frames: int, rules: DoubtRules | None = None
+        self,
+        calibration: Calibration,
+        threshold: float,
+        frames: int,
+        rules: DoubtRules | None = None,
+        failing: float | None = None,
     ) -> None:
-        """Decide by `frames` in a row, unsure by `rules`."""
+        """Decide by `frames` in a row, unsure by `rules`; `failing` as of `rewards.doubt.Doubt`."""
         self.calibration, self.threshold = calibration, threshold
         self.debounce = Debounce(threshold, frames)
-        self.doubt = None if rules is None else Doubt(rules, frames, threshold)
+        self.doubt = None if rules is None else Doubt(rules, frames, threshold, failing)
 
     def reset(self) -> None:
         """Forget all frames."""
@@ -47,7 +54,7 @@ def decisions(
 ) -> tuple[Decision, Decision]:
     """The usual decision and that from home, which is the usual one where no looks from home were learned from."""
     usual = Decision(calibration, threshold, frames, rules)
-    return usual, usual if home is None else Decision(home, HOME_THRESHOLD, frames, rules)
+    return usual, usual if home is None else Decision(home, HOME_THRESHOLD, frames, rules, HOME_FAILING)
 
 
 def stored_home(description: Mapping[str, Any]) -> Calibration | None:

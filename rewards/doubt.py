@@ -56,10 +56,19 @@ class DoubtRules:
 class Doubt:
     """Follows an episode frame by frame. Unsure is said from the first frames that could decide anything."""
 
-    def __init__(self, rules: DoubtRules, frames: int, threshold: float) -> None:
-        """Follow by these rules; `frames` in a row above the threshold decide."""
+    def __init__(self, rules: DoubtRules, frames: int, threshold: float, failing: float | None = None) -> None:
+        """Follow by these rules.
+
+        Args:
+            rules: When it is unsure.
+            frames: So many in a row above the threshold decide.
+            threshold: Of the probability.
+            failing: From this probability up to the threshold nobody can say that it was not done, where rules have a
+                margin; None: only what is near the threshold is in doubt.
+        """
         self._rules, self._frames, self._threshold = rules, frames, threshold
         self._margin = min(rules.margin, 0.5 * threshold, 0.5 * (1.0 - threshold))  # what is certain is never near
+        self._failing = threshold if failing is None or not rules.margin else failing
         self._spreads: deque[float] = deque(maxlen=frames)
         self._means: deque[float] = deque(maxlen=frames)
         self._distances: list[float] = []
@@ -85,5 +94,6 @@ class Doubt:
         if len(self._spreads) < self._frames:
             return False
         strange = bool(self._distances) and float(np.median(self._distances)) > self._rules.limit
-        near = abs(float(np.mean(self._means)) - self._threshold) < self._margin
+        mean = float(np.mean(self._means))
+        near = abs(mean - self._threshold) < self._margin or self._failing <= mean < self._threshold
         return strange or near or float(np.mean(self._spreads)) > self._rules.spread

@@ -92,6 +92,17 @@ def test_what_is_certain_is_never_too_near(threshold):
         assert not doubt.update(torch.zeros(1, 4), np.array([certain, certain]), True)
 
 
+@pytest.mark.parametrize(
+    ("probability", "margin", "unsure"),
+    [(0.05, 0.1, False), (0.1, 0.1, True), (0.3, 0.1, True), (0.55, 0.1, True), (0.65, 0.1, False), (0.3, 0.0, False)],
+)
+def test_where_nothing_hides_what_was_left_a_failure_has_to_be_sure(probability, margin, unsure):
+    rules = DoubtRules(None, math.inf, 0.5, margin=margin)
+    members = np.array([probability, probability])
+    assert Doubt(rules, 1, 0.5, failing=0.1).update(torch.zeros(1, 2), members, counts=True) is unsure
+    assert Doubt(rules, 1, 0.5).update(torch.zeros(1, 2), members, counts=True) is (margin > 0 and probability == 0.55)
+
+
 def test_members_at_odds_are_unsure_over_the_deciding_frames_alone():
     doubt = Doubt(DoubtRules(None, math.inf, 0.2), 2, 0.6)
     embedding = torch.zeros(1, 4)
