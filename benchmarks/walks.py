@@ -241,7 +241,7 @@ def walks() -> list[Walk]:
     ]  # fmt: skip
     with twin() as station, tempfile.TemporaryDirectory() as name:
         env, folder = station.env, pretrained(station.env, Path(name))
-        learn(record(env, image), env, folder, image, "_step")
+        learn(record(env, image), env, folder, image, "Optimisers.descend")
         learn(record(env, frame), env, folder, frame, "td_target")
         learn(judged(station, folder, reward), env, folder, reward, "td_target")
         move(station, folder, action)

@@ -90,7 +90,7 @@ def test_killed_and_resumed_is_the_same_to_the_bit(tmp_path, demo_store, whole, 
 
 
 def test_between_the_stages_no_frame_is_read_again(tmp_path, demo_store, whole, monkeypatch):
-    monkeypatch.setattr(module, "offline_data", lambda *_: (_ for _ in ()).throw(Interrupted))
+    monkeypatch.setattr(module, "offline_data", lambda *_, **__: (_ for _ in ()).throw(Interrupted))
     with pytest.raises(Interrupted):
         train(demo_store, tmp_path)
     monkeypatch.undo()
