@@ -16,7 +16,7 @@ from commands.collect.parallel import run_jobs
 from commands.collect.plan import CollectJob, Kind
 from commands.overrides import typed_keys
 from factory.judge_settings import require_trained_like
-from factory.judges import judge_digest, judge_in_use
+from factory.judges import FIGURES, judge_digest, judge_in_use
 from factory.reward import reward_kind, reward_of
 from factory.reward_episodes import session_episodes
 from factory.run_folders import reward_folder
@@ -103,7 +103,7 @@ def run(config: DictConfig) -> None:
     elif asked.pictures is not None:
         name, figures = "evaluation_pictures.json", evaluate_pictures(config, Path(asked.pictures))
     else:
-        name, figures = "evaluation.json", evaluate_scenes(config)
+        name, figures = FIGURES, evaluate_scenes(config)
     path = reward_folder(Path(config.run_dir)) / name
     replace_file(path, json.dumps({"judge": judge, **figures}, indent=1).encode())
     print(f"Details: {path}")

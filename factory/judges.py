@@ -30,6 +30,8 @@ DECISION = "decision.json"
 _STAGED = ".training"
 _REWARD_STAGED = ".reward.training"
 _LOGS = ("*.jsonl",)
+FIGURES = "evaluation.json"
+"""In the folder of a reward model: what `evaluate-reward` measured of it on held-out episodes."""
 _FIGURES = ("evaluation*.json",)
 _STAYING = (*_FIGURES, f"{RETRAINED}/[!.]*/**/*")
 """What lies in a judge's folder and is no part of that judge: figures, which name theirs, and those of sessions."""

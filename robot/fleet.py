@@ -19,6 +19,8 @@ REPORT_EVERY_S = 1.0
 """How often an actor tells its learner of itself, s."""
 ALIVE_S = 5.0
 """An actor that has said nothing for so long is away, s; somebody else may then have its name."""
+ENDED = ("stopped", "finished", "failed")
+"""States after which an actor says nothing more."""
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{MOST_NAME - 1}}}")
 AUTO_NAME = "auto"
 """The setting that names an actor after its computer."""

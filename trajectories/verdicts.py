@@ -130,6 +130,11 @@ class Verdict:
         return cls(**raw)
 
 
+def that_holds(newest: Verdict | None) -> Verdict | None:
+    """The verdict that holds after what was said last, `newest`; None where nothing was, or it takes back."""
+    return newest if newest is not None and newest.outcome is not None else None
+
+
 def require_said(verdict: Verdict | None, episode: str) -> None:
     """Refuse to take back what nobody has said: `verdict`, the one on the episode that holds, is None.
 
@@ -211,8 +216,7 @@ class VerdictBook:
 
     def of(self, id: str) -> Verdict | None:
         """The verdict on an episode that holds; None where there is none, or the newest takes back."""
-        newest = self.newest(id)
-        return newest if newest is not None and newest.outcome is not None else None
+        return that_holds(self.newest(id))
 
     def outcome(self, episode: Recorded) -> Outcome:
         """The outcome of an episode that counts: by the verdict that holds, else as it was recorded."""

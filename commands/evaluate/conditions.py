@@ -117,7 +117,7 @@ def conditions_of(config: DictConfig, judge: str, reward: Path | None = None) ->
         description="" if arranged else description_of(config),
         shift=str(robot.get("shift", UNSHIFTED)),
         frame_loss=float(robot.get("frame_loss", 0.0)),
-        lab=lab_of(config) if not arranged else None,
+        lab=lab_of(config),
     )
 
 

@@ -12,15 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from commands.evaluate.conditions import Conditions, evaluations_in, find_evaluation
-from factory.judges import judge_digest, judge_in_use
+from factory.judges import FIGURES, judge_digest, judge_in_use
 from factory.run_folders import reward_folder
 from trajectories.kinds import referee_of, was_unsure
 from trajectories.store import EpisodeInfo, TrajectoryStore
 from trajectories.types import Direction, RobotSpec
 from trajectories.verdicts import Verdict, VerdictBook
 
-FIGURES = "evaluation.json"
-"""In the folder of the reward model: what was measured of it on held-out episodes."""
 _PAUSE_MIN = 2.0
 """Minutes between two episodes from which on the run was not going."""
 

@@ -10,9 +10,9 @@ from typing import Any
 from policies.learner.learner_status import AWAY_S, ActorView, LearnerStatus
 from policies.learner.run_folder import STATUS
 from robot.console.light import Light
+from robot.fleet import ENDED
 
 _TROUBLE = ("holds", "asks", "failed")
-_ENDED = ("stopped", "finished", "failed")
 _NAMES = {"holds": "is held", "asks": "asks for a person", "failed": "has failed"}
 
 
@@ -69,7 +69,7 @@ def light_of_learner(status: LearnerStatus, now_s: float) -> Light:
         if one.report.state == "failed" or (one.alive and one.report.state in _TROUBLE):
             said = f"{one.name} {_NAMES[one.report.state]}: {one.report.detail}"
             return Light("amber", "AN ARM WAITS", said, "Look at that arm, and at its own page.")
-    away = [one.name for one in status.actors if not one.alive and one.report.state not in _ENDED]
+    away = [one.name for one in status.actors if not one.alive and one.report.state not in ENDED]
     if away:
         said = f"{', '.join(away)}: nothing heard. The others go on."
         return Light("amber", "AN ARM IS AWAY", said, "Look at its computer and its network; started again it goes on.")
@@ -103,7 +103,7 @@ def _doing(one: ActorView, now_s: float, *, running: bool) -> str:
     state = one.report.state
     if one.alive and running:
         return state
-    return f"{state}, {_ago(one, now_s)}" if state in _ENDED else f"away, {_ago(one, now_s)}, was {state}"
+    return f"{state}, {_ago(one, now_s)}" if state in ENDED else f"away, {_ago(one, now_s)}, was {state}"
 
 
 def _ago(one: ActorView, now_s: float) -> str:

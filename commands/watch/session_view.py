@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from commands.watch.data_age import DataAge
 from robot.console.state import CameraView, ConsoleState, EpisodeView, LoopView, ServoView, joint_views
 from robot.control.faults import Fault, FaultLatch, reason_of
-from robot.fleet import ActorReport
+from robot.fleet import ENDED, ActorReport
 from robot.rollout.actor_status import ActorStatus
 from robot.rollout.persons_word import PersonsWord, SpokenOf
 from robot.rollout.recovery import Recovery
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from factory.robot import Station
     from robot.console.state import Acting
 
-_ENDED = ("stopped", "finished", "failed")
 _LATE_NS = NS_PER_S
 """So old joints are still shown as they were; an arm's loop that says nothing for longer is silent."""
 
@@ -96,7 +95,7 @@ class SessionView:
             asks = self._station is not None and state in ("starting", "acting")
             state, detail = ("asks" if asks else state), asked
         if standing:
-            state, detail = (state if state in _ENDED else "holds"), reason_of(standing) or ""
+            state, detail = (state if state in ENDED else "holds"), reason_of(standing) or ""
         return ActorReport(
             state, detail, status.policy_version, status.weights_refused, status.outbox, dict(status.helps)
         )

@@ -4,6 +4,7 @@ One agent goes through the phases in place, so that going online keeps parameter
 and temperature (step 2 of WSRL, arXiv 2412.07762). What differs between methods is the `AgentConfig` (see
 `policies.agent.methods`) and the replay that batches are drawn from:
 
+    agent.set_instructions(table)
     agent.set_phase("offline")                       # Cal-QL + cloning
     for _ in range(steps): agent.update(replay.sample(256))
     agent.set_phase("online")                        # WSRL: plain SAC on an empty replay (after the warm-up)

@@ -11,12 +11,10 @@ from pathlib import Path
 
 from policies.learner.learner_status import ActorView, LearnerStatus
 from policies.learner.run_metrics import StreamCounts
-from robot.fleet import ALIVE_S, ActorIdentity, ActorReport
+from robot.fleet import ALIVE_S, ENDED, ActorIdentity, ActorReport
 from trajectories.errors import CheckpointError, NameTakenError
 
 logger = logging.getLogger(__name__)
-_ENDED = ("stopped", "finished", "failed")
-"""States after which an actor says nothing more."""
 
 
 class Fleet:
@@ -34,7 +32,7 @@ class Fleet:
         self._views = {one.name: replace(one, alive=False, behind=0) for one in left}
         self._starts: dict[str, str] = {}  # name -> the process that has it
         self._before = {
-            one.name: one.start for one in self._views.values() if one.start and one.report.state not in _ENDED
+            one.name: one.start for one in self._views.values() if one.start and one.report.state not in ENDED
         }
         self._first_s: float | None = None  # when somebody said hello first
         self._told: set[str] = set()
@@ -109,7 +107,7 @@ class Fleet:
 
     def _lives(self, name: str) -> bool:
         view = self._views[name]  # heard later than now: the clock was set back, and one that lives is heard again soon
-        return view.report.state not in _ENDED and abs(self._clock() - view.heard_s) < ALIVE_S
+        return view.report.state not in ENDED and abs(self._clock() - view.heard_s) < ALIVE_S
 
 
 def actors_left(path: Path) -> tuple[ActorView, ...]:

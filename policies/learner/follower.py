@@ -28,7 +28,6 @@ from policies.replay.leading_replay import LeadingReplay, obey
 from policies.replay.replay import Replay
 from policies.replay.replay_settings import ReplaySettings
 from policies.replay.ring_buffer import Fields
-from policies.replay.source_weights import SourceWeights
 from robot.signals import ENDINGS, on_signals
 from trajectories.alignment import EpisodeSource
 from trajectories.errors import ConfigError, LinkError
@@ -67,11 +66,11 @@ def online_replay(
         seed: Of the draws.
         ranks: That share it.
     """
-    weights = SourceWeights(person=config.person_weight, progress=config.progress_weight)
-    settings, kind = ReplaySettings(agent.n_step, config.replay_device), LeadingReplay if ranks.first else Replay
-    return settings.empty(
-        capacity, fields, gamma=agent.gamma, device=device, seed=seed, weights=weights, ranks=ranks, kind=kind
-    )
+    leads = ranks.first and ranks.count > 1
+    return ReplaySettings(agent.n_step, config.replay_device).empty(
+        capacity, fields, gamma=agent.gamma, device=device, seed=seed, weights=config.weights, ranks=ranks,
+        kind=LeadingReplay if leads else Replay,
+    )  # fmt: skip
 
 
 class Follower:

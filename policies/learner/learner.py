@@ -42,7 +42,6 @@ from policies.replay.dataset import ReplayEpisode, for_replay, read_whole
 from policies.replay.replay_memory import frames_within
 from policies.replay.run_replay import RunReplay
 from policies.replay.shaping import Shaping
-from policies.replay.source_weights import SourceWeights
 from robot.control.calibration import CalibrationMark
 from robot.fleet import ActorIdentity, ActorReport
 from robot.interfaces import Receipt
@@ -309,8 +308,7 @@ class Learner:
         """The replay of the episodes that are in the store, with room for those of the whole run."""
         config, fields = self.config, self.perception.fields
         held = sum(info.length + 1 for info in self.store.infos())
-        weights = SourceWeights(person=config.person_weight, progress=config.progress_weight)
-        most = frames_within(config.replay_bytes, fields, weights=weights)
+        most = frames_within(config.replay_bytes, fields, weights=config.weights)
         capacity = min(max(2 * config.steps, held) + _SPARE_FRAMES, most)
         begin_together(agent, ranks, capacity)
         replay = online_replay(config, agent.config, fields, capacity, device, seed, ranks)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from trajectories.errors import InvalidEpisodeError
 from trajectories.types import Direction, Episode, Outcome
-from trajectories.verdicts import Verdict, Word, require_said
+from trajectories.verdicts import Verdict, Word, require_said, that_holds
 
 REACTION_STEPS = 10
 """Control steps of a new episode in which a word still is about the one before: 2 s at 5 Hz."""
@@ -35,16 +35,19 @@ class SpokenOf:
         direction: Of the episode.
         step: Control steps so far.
         judged: What the judge said at its end; None while it is under way. The arm may still be on its way home.
-        verdict: What a person said, or None.
-        newest: What was said last, also where it took back.
+        newest: What a person said last, also where it took back; None where nobody spoke.
     """
 
     id: str
     direction: Direction
     step: int = 0
     judged: Outcome | None = None
-    verdict: Verdict | None = None
     newest: Verdict | None = None
+
+    @property
+    def verdict(self) -> Verdict | None:
+        """What a person said that holds, or None."""
+        return that_holds(self.newest)
 
     @property
     def outcome(self) -> Outcome | None:
@@ -84,7 +87,7 @@ class PersonsWord:
     def ends_it(self) -> bool:
         """Whether somebody has said how the episode under way ended."""
         running = self._running
-        return running is not None and running.verdict is not None and running.verdict.outcome is not None
+        return running is not None and running.verdict is not None
 
     def acted(self, judged: Outcome) -> None:
         """The episode under way has taken its last step, as the judge sees it; the arm goes home and looks."""
@@ -98,7 +101,7 @@ class PersonsWord:
             running, self._running = self._running, None
             spoken = SpokenOf(episode.id, episode.direction, len(episode), episode.outcome)
             if running is not None and running.id == episode.id:
-                spoken = replace(spoken, verdict=running.verdict, newest=running.newest)
+                spoken = replace(spoken, newest=running.newest)
             self._ended = [*self._ended, spoken][-_REMEMBERED:]
         return episode.outcome if spoken.outcome is None else spoken.outcome
 
@@ -167,7 +170,7 @@ class PersonsWord:
                 require_said(spoken.verdict, spoken.id)
             verdict = Verdict.now(spoken.id, word, by=by, via=via, after=spoken.newest)
             self._keep(verdict)
-            changed = replace(spoken, verdict=None if word == "taken_back" else verdict, newest=verdict)
+            changed = replace(spoken, newest=verdict)
             self._newest = spoken.id
             if self._running is not None and spoken.id == self._running.id:
                 self._running = changed
