@@ -28,6 +28,7 @@ from policies.replay.leading_replay import LeadingReplay, obey
 from policies.replay.replay import Replay
 from policies.replay.replay_settings import ReplaySettings
 from policies.replay.ring_buffer import Fields
+from policies.replay.source_weights import SourceWeights
 from robot.signals import ENDINGS, on_signals
 from trajectories.alignment import EpisodeSource
 from trajectories.errors import ConfigError, LinkError
@@ -51,6 +52,11 @@ def begin_together(agent: Agent, ranks: Ranks, capacity: int) -> None:
     agent.join(ranks)
 
 
+def weights_of(config: LearnerConfig) -> SourceWeights:
+    """How often a step of the run is drawn."""
+    return SourceWeights(person=config.person_weight, progress=config.progress_weight)
+
+
 def online_replay(
     config: LearnerConfig, agent: AgentConfig, fields: Fields, capacity: int, device: torch.device | str, seed: int,
     ranks: Ranks,
@@ -68,7 +74,7 @@ def online_replay(
     """
     leads = ranks.first and ranks.count > 1
     return ReplaySettings(agent.n_step, config.replay_device).empty(
-        capacity, fields, gamma=agent.gamma, device=device, seed=seed, weights=config.weights, ranks=ranks,
+        capacity, fields, gamma=agent.gamma, device=device, seed=seed, weights=weights_of(config), ranks=ranks,
         kind=LeadingReplay if leads else Replay,
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ from policies.common.ranks import ALONE, Ranks
 from policies.common.refused_writes import RefusedWrites, wait_for_room
 from policies.learner.divergence import require_finite
 from policies.learner.fleet import Fleet, actors_left, require_same_policy, with_counts
-from policies.learner.follower import END, begin_together, online_replay
+from policies.learner.follower import END, begin_together, online_replay, weights_of
 from policies.learner.kept_data import KeptData
 from policies.learner.lag import seconds_an_update
 from policies.learner.learner_config import LearnerConfig
@@ -308,7 +308,7 @@ class Learner:
         """The replay of the episodes that are in the store, with room for those of the whole run."""
         config, fields = self.config, self.perception.fields
         held = sum(info.length + 1 for info in self.store.infos())
-        most = frames_within(config.replay_bytes, fields, weights=config.weights)
+        most = frames_within(config.replay_bytes, fields, weights=weights_of(config))
         capacity = min(max(2 * config.steps, held) + _SPARE_FRAMES, most)
         begin_together(agent, ranks, capacity)
         replay = online_replay(config, agent.config, fields, capacity, device, seed, ranks)

@@ -10,7 +10,6 @@ from policies.agent.config import AgentConfig
 from policies.learner.schedule import Schedule
 from policies.replay.choices import Corrections, Keep, Kept, require_keep, require_place
 from policies.replay.shaping import Shaping
-from policies.replay.source_weights import SourceWeights
 from trajectories.errors import ConfigError
 
 _NO_CONDITIONS = frozenset(
@@ -113,11 +112,6 @@ class LearnerConfig:
     def schedule(self) -> Schedule:
         """What an environment step pays for."""
         return Schedule(self.batch, self.utd, self.warmup_steps, self.critic_only)
-
-    @property
-    def weights(self) -> SourceWeights:
-        """How often a step of the run is drawn."""
-        return SourceWeights(person=self.person_weight, progress=self.progress_weight)
 
     def conditions(self, agent: AgentConfig) -> dict[str, Any]:
         """Plain JSON of what decides how the run learns, however long it is and however often something is written.
