@@ -15,6 +15,7 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
+import torch.distributed.nn.functional  # whose defaults would keep the group, and its threads, if it came after it
 from torch import Tensor
 
 from policies.common.launch import Launch
