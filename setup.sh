@@ -8,7 +8,8 @@ python="${PYTHON:-python3}"
 say() { printf 'setup: %s\n' "$*"; }
 
 # Headless rendering needs EGL with Mesa's driver, pyrealsense2 needs libusb, OpenCV needs GLib. A C++ compiler is for
-# torch.compile and, with the headers of Python and of Linux, for evdev, which comes as source only.
+# torch.compile and, with the headers of Python and of Linux, for evdev, which comes as source only. iproute2 is for
+# tests and figures of the link over bad networks.
 missing=()
 libraries="$(ldconfig -p 2>/dev/null || true)"
 [[ $libraries == *libEGL.so.1* ]] || missing+=(libegl1)
@@ -17,6 +18,7 @@ libraries="$(ldconfig -p 2>/dev/null || true)"
 [[ $libraries == *libusb-1.0.so.0* ]] || missing+=(libusb-1.0-0)
 [[ $libraries == *libgthread-2.0.so.0* ]] || missing+=(libglib2.0-0)
 "$python" -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+command -v ip >/dev/null || missing+=(iproute2)
 command -v g++ >/dev/null || missing+=(g++)
 [[ -e /usr/include/linux/input.h ]] || missing+=(linux-libc-dev)
 header="$("$python" -c 'import sysconfig; print(sysconfig.get_path("include") + "/Python.h")')"

@@ -15,10 +15,12 @@ from trajectories.types import RobotSpec
 
 MOST_NAME = 40
 """Characters of a name at most."""
-REPORT_EVERY_S = 1.0
+REPORT_EVERY_S = 0.5
 """How often an actor tells its learner of itself, s."""
+AWAY_S = 2.0
+"""Who has said nothing for so long is said to be away, s: an actor by its learner, a learner by its actors."""
 ALIVE_S = 5.0
-"""An actor that has said nothing for so long is away, s; somebody else may then have its name."""
+"""When an actor has said nothing for so long somebody else may have its name, s."""
 ENDED = ("stopped", "finished", "failed")
 """States after which an actor says nothing more."""
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{MOST_NAME - 1}}}")

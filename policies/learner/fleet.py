@@ -11,7 +11,7 @@ from pathlib import Path
 
 from policies.learner.learner_status import ActorView, LearnerStatus
 from policies.learner.run_metrics import StreamCounts
-from robot.fleet import ALIVE_S, ENDED, ActorIdentity, ActorReport
+from robot.fleet import ALIVE_S, AWAY_S, ENDED, ActorIdentity, ActorReport
 from trajectories.errors import CheckpointError, NameTakenError
 
 logger = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ class Fleet:
             return tuple(
                 replace(
                     one,
-                    alive=name in self._starts and self._lives(name),
+                    alive=name in self._starts and self._lives(name, AWAY_S),
                     behind=max(0, version - one.report.policy_version),
                 )
                 for name, one in sorted(self._views.items())
@@ -105,9 +105,9 @@ class Fleet:
         soon = self._first_s is not None and abs(self._clock() - self._first_s) < ALIVE_S
         return self._before.get(name) if soon else None
 
-    def _lives(self, name: str) -> bool:
+    def _lives(self, name: str, within_s: float = ALIVE_S) -> bool:
         view = self._views[name]  # heard later than now: the clock was set back, and one that lives is heard again soon
-        return view.report.state not in ENDED and abs(self._clock() - view.heard_s) < ALIVE_S
+        return view.report.state not in ENDED and abs(self._clock() - view.heard_s) < within_s
 
 
 def actors_left(path: Path) -> tuple[ActorView, ...]:

@@ -118,7 +118,8 @@ class Learner:
             self.folder.checkpoint, spec, self.perception, config.agent, config.freeze_encoder, calibration, device
         )
         self._published = PublishedPolicies(self.folder, self.perception, calibration, config.method)
-        self._put, self.fleet = threading.Lock(), Fleet(actors_left(self.folder.status))
+        self._put, self._writing = threading.Lock(), threading.Lock()
+        self.fleet = Fleet(actors_left(self.folder.status))
         self._writes, self._notify = RefusedWrites(notify), notify
         self.given_up: Callable[[], bool] = lambda: False
         self._incoming: deque[tuple[Episode, ReplayEpisode | None]] = deque()
@@ -238,8 +239,8 @@ class Learner:
         )  # fmt: skip
 
     def write_status(self) -> None:
-        """Leave `status` for the page and for the next start; a disk that refuses is left alone."""
-        with contextlib.suppress(OSError):
+        """Leave `status` for the page and for the next start; a disk that refuses is left alone. Any thread may."""
+        with self._writing, contextlib.suppress(OSError):
             self.status.write(self.folder.status)
 
     def seconds_an_update(self) -> float:

@@ -12,6 +12,7 @@ from functools import partial
 from policies.learner.lag import LagWatch
 from policies.learner.learner import Learner
 from policies.learner.learner_status import LearnerStatus
+from policies.learner.presence_watch import PresenceWatch
 from robot.link.server import LinkServer
 from robot.link.tls import TlsFiles
 from robot.signals import ENDINGS, on_signals, set_from_handler
@@ -61,7 +62,8 @@ def run_learner(
     with on_signals(partial(set_from_handler, stop), *ENDINGS):
         try:
             lag.begin(learner.seconds_an_update(), learner.trainer.agent.device.type)
-            with LinkServer(learner, address, tls) as server:
+            watch = PresenceWatch(lambda: learner.fleet.views(0), say, learner.write_status)
+            with LinkServer(learner, address, tls) as server, watch:
                 if on_ready is not None:
                     on_ready(server.address)
                 written, budget = -math.inf, _UPDATES_A_TURN

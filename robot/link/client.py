@@ -5,18 +5,23 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from types import TracebackType
 from typing import TypeVar
 
 import grpc
 
-from robot.fleet import REPORT_EVERY_S, ActorIdentity, ActorReport
+from robot.fleet import AWAY_S, REPORT_EVERY_S, ActorIdentity, ActorReport
 from robot.interfaces import Receipt
 from robot.link import protocol
+from robot.link.calls import Calls
 from robot.link.codec import decode_weights, encode_episode
 from robot.link.errors import HelloNeeded
 from robot.link.patience import Patience, Persistence, typed_error
+from robot.link.presence import Presence
+from robot.link.refusal import why_refused
+from robot.link.renewal import Renewal
 from robot.link.tls import TlsFiles, channel_credentials, split_address
 from trajectories.errors import ConfigError, LinkError, NameTakenError
 from trajectories.types import Episode, RobotSpec, Weights
@@ -26,7 +31,12 @@ logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _HELLOS = 3
-_REPORT_S = 2.0
+_REPORT_S = AWAY_S - REPORT_EVERY_S
+"""Deadline of a report, s: one that is sent `REPORT_EVERY_S` after the last answer ends when the learner is away."""
+_SLOWEST_BYTES_S = 25e3
+"""What the slowest line is expected to carry of an episode, byte/s."""
+_WEIGHTS_TIMES = 10
+"""How much longer than an upload's the deadline of weights is: nobody knows their size before they are there."""
 _REFUSED_S = 5.0
 """After a learner refused a hello of the reporting thread it isn't asked again for so long: it says each refusal."""
 
@@ -38,8 +48,9 @@ class LearnerClient:
     (`SpecMismatchError`, `CheckpointError`, `StoreError` ...) are raised here again. A learner that was
     restarted is asked hello again before anything else, so a wrong one is refused then, too. From the first hello to
     `close` a thread of its own tells the learner every `REPORT_EVERY_S` that this actor lives, and how it is; nobody
-    waits for that. It says hello to a restarted learner by itself: the next call may be hours away. `announce`
-    starts it before the hello.
+    waits for that, and it says so when nothing has been heard of the learner for `AWAY_S`. It says hello to a
+    restarted learner by itself: the next call may be hours away. `announce` starts it before the hello. Certificates
+    that are replaced on the disk are used from the next connection on.
 
     Use it from one thread; `interrupt` may be set from any thread or signal handler.
 
@@ -73,25 +84,25 @@ class LearnerClient:
         """
         if split_address(address)[1] == 0:
             raise ConfigError(f"the learner's address {address!r} has no port: expected the one it printed")
-        self._channel = grpc.secure_channel(address, channel_credentials(tls), protocol.CHANNEL_OPTIONS)
+        self._certificates = Renewal(tls, channel_credentials, notify)
+        self._calls = Calls(address, self._certificates.first)
+        self._before: list[Calls] = []  # of the certificates before; a call may still be under way there
         self.address = address
         self._patience = patience or Patience()
         self._interrupt = interrupt or threading.Event()
         self._identity = identity or ActorIdentity()
         self.report: Callable[[], ActorReport] = ActorReport
         self._closing, self._reporter = threading.Event(), threading.Thread(target=self._tell, name="link", daemon=True)
-        self._persistence = Persistence(address, self._patience, notify, self._interrupt)
+        self._presence = Presence(address, notify)
+        refused = partial(why_refused, address, tls)
+        self._persistence = Persistence(
+            address, self._patience, notify, self._interrupt, self._presence, self._renew, refused
+        )
+        self._renewing = threading.Lock()
         self._saying = threading.RLock()  # around hello, and what it leaves
         self._introduction: bytes | None = None
         self._session: str | None = None
         self._refused_until, self._report_failed = 0.0, False  # the reporting thread's
-        self._hello = self._channel.unary_unary(protocol.method(protocol.HELLO))
-        self._put = self._channel.stream_unary(protocol.method(protocol.PUT_EPISODE))
-        self._put_verdict = self._channel.unary_unary(protocol.method(protocol.PUT_VERDICT))
-        self._get_weights = self._channel.unary_stream(protocol.method(protocol.WEIGHTS))
-        self._ask_may_act = self._channel.unary_unary(protocol.method(protocol.MAY_ACT))
-        self._put_report = self._channel.unary_unary(protocol.method(protocol.REPORT))
-        self._ask_finished = self._channel.unary_unary(protocol.method(protocol.FINISHED))
 
     def hello(self, spec: RobotSpec, policy_digest: str) -> int:
         """See `LearnerEndpoint.hello`.
@@ -123,9 +134,10 @@ class LearnerClient:
             LinkError: When the episode is refused or the learner stays away longer than `Patience.away_s`.
         """
         message = encode_episode(episode)
+        deadline_s = self._patience.transfer_s + len(message) / _SLOWEST_BYTES_S
 
         def attempt() -> Receipt:
-            answer = self._put(protocol.split(message), self._patience.transfer_s, self._metadata())
+            answer = self._calls.put(protocol.split(message), deadline_s, self._metadata())
             steps, episodes = protocol.from_json(answer, steps=int, episodes=int)
             return Receipt(steps=steps, episodes=episodes)
 
@@ -140,7 +152,7 @@ class LearnerClient:
         message = protocol.to_json({"verdict": verdict.to_dict()})
 
         def attempt() -> None:
-            self._put_verdict(message, self._patience.call_s, self._metadata())
+            self._calls.put_verdict(message, self._patience.call_s, self._metadata())
 
         self._ask(attempt, f"sending what {verdict.by} said about episode {verdict.episode}")
 
@@ -153,8 +165,9 @@ class LearnerClient:
         question = protocol.to_json({"newer_than": newer_than})
 
         def attempt() -> Weights | None:
-            pieces = self._get_weights(question, self._patience.transfer_s, self._metadata())
-            message = protocol.join(pieces)
+            deadline_s = _WEIGHTS_TIMES * self._patience.transfer_s
+            pieces = self._calls.weights(question, deadline_s, self._metadata())
+            message = protocol.join(self._heard(pieces))
             return decode_weights(message) if message else None
 
         return self._ask(attempt, "fetching weights")
@@ -170,7 +183,7 @@ class LearnerClient:
         def attempt() -> bool:
             left = min(max(end - time.monotonic(), 0.0), protocol.MAX_WAIT_S)
             question = protocol.to_json({"timeout_s": left})
-            answer = self._ask_may_act(question, left + self._patience.call_s, self._metadata())
+            answer = self._calls.may_act(question, left + self._patience.call_s, self._metadata())
             return bool(protocol.from_json(answer, may_act=bool)[0])
 
         while True:
@@ -187,7 +200,7 @@ class LearnerClient:
         """
 
         def attempt() -> bool:
-            answer = self._ask_finished(b"{}", self._patience.call_s, self._metadata())
+            answer = self._calls.finished(b"{}", self._patience.call_s, self._metadata())
             return bool(protocol.from_json(answer, finished=bool)[0])
 
         return self._ask(attempt, "asking whether the run is finished")
@@ -197,7 +210,8 @@ class LearnerClient:
         self._closing.set()
         if self._reporter.is_alive():
             self._reporter.join()
-        self._channel.close()
+        for calls in (*self._before, self._calls):
+            calls.close()
 
     def __enter__(self) -> LearnerClient:
         """Itself."""
@@ -230,7 +244,7 @@ class LearnerClient:
     def _say_hello(self, deadline_s: float) -> int:
         """Once; keep the session that the server answers with."""
         with self._saying:
-            answer = self._hello(self._introduction, deadline_s)
+            answer = self._calls.hello(self._introduction, deadline_s)
             version, self._session = protocol.from_json(answer, version=int, session=str)
         return int(version)
 
@@ -239,6 +253,7 @@ class LearnerClient:
         last = False
         while True:
             self._tell_once(self._report_message())
+            self._presence.look()
             if last:
                 return
             last = self._closing.wait(REPORT_EVERY_S)
@@ -259,11 +274,16 @@ class LearnerClient:
         for _ in range(2):
             session = self._session
             try:
-                self._put_report(message, _REPORT_S, self._metadata())
-                return
+                self._calls.report(message, _REPORT_S, self._metadata())
             except grpc.RpcError as error:
-                if not isinstance(typed_error(error), HelloNeeded) or not self._hello_again(session):
+                refusal = typed_error(error)
+                if refusal is None:
+                    self._renew()
+                if not isinstance(refusal, HelloNeeded) or not self._hello_again(session):
                     return
+            else:
+                self._presence.heard()
+                return
 
     def _hello_again(self, session: str | None) -> bool:
         """Whether there is another session than this one now. A refusal is the caller's of `hello` to raise."""
@@ -275,6 +295,21 @@ class LearnerClient:
                     if isinstance(error, LinkError) or typed_error(error) is not None:
                         self._refused_until = time.monotonic() + _REFUSED_S
             return self._session != session
+
+    def _heard(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """The pieces, each of which shows that the learner lives."""
+        for piece in pieces:
+            self._presence.heard()
+            yield piece
+
+    def _renew(self) -> bool:
+        """Connect with this machine's new certificate from now on, where there is one; whether there is."""
+        with self._renewing:
+            credentials = self._certificates.newer()
+            if credentials is not None:
+                self._before.append(self._calls)
+                self._calls = Calls(self.address, credentials)
+            return credentials is not None
 
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         return ((protocol.SESSION_KEY, self._session or ""),)

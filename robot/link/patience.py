@@ -12,6 +12,7 @@ import grpc
 
 from robot.fleet import ALIVE_S
 from robot.link.errors import from_wire
+from robot.link.presence import Presence
 from robot.link.protocol import ERROR_KEY
 from trajectories.errors import LinkError, RegraspError
 from trajectories.numbers import positive
@@ -69,12 +70,18 @@ class Persistence:
         patience: Times.
         notify: Gets a line when the learner goes away, now and then while it is, and when it is back.
         interrupt: Once set, a call is tried once and no longer repeated.
+        presence: Told of every answer.
+        renew: Whether this machine has a new certificate, with which the next attempt is made.
+        why_refused: What is wrong with a certificate, in words; None where nothing is, or nobody answers.
     """
 
     address: str
     patience: Patience
     notify: Callable[[str], None]
     interrupt: threading.Event
+    presence: Presence
+    renew: Callable[[], bool]
+    why_refused: Callable[[], str | None]
 
     def until_answered(self, attempt: Callable[[], _T], doing: str) -> _T:
         """The result of the first `attempt` that reaches the learner.
@@ -86,23 +93,32 @@ class Persistence:
         """
         away_since: float | None = None
         noticed = back_off = 0.0
+        why: str | None = None
         while True:
             try:
                 result = attempt()
             except grpc.RpcError as error:
                 refusal = typed_error(error)
                 if refusal is not None:
+                    self.presence.heard()
                     raise refusal from None
                 status, cause = error.code(), _cause(error)
             else:
+                self.presence.heard()
                 if away_since is not None:
                     self.notify(f"learner at {self.address} is back")
                 return result
             now = time.monotonic()
             away_since = now if away_since is None else away_since
             gone_s = now - away_since
+            if self.renew():
+                continue
+            notice = noticed == 0.0 or now - noticed >= _NOTICE_EVERY_S
+            if status is grpc.StatusCode.UNAVAILABLE and (notice or _is_stranger(cause)):
+                why = self.why_refused() or why
+            cause = f"{why}; {cause}" if why else cause
             self._give_up_if_hopeless(status, cause, gone_s, doing)
-            if noticed == 0.0 or now - noticed >= _NOTICE_EVERY_S:
+            if notice:
                 noticed = now
                 self.notify(
                     f"{doing}: learner at {self.address} is away ({cause}); trying again, "
@@ -113,7 +129,7 @@ class Persistence:
 
     def _give_up_if_hopeless(self, status: grpc.StatusCode, cause: str, gone_s: float, doing: str) -> None:
         """Raise unless another attempt may help and is still wanted."""
-        if any(sign in cause for sign in _STRANGER):
+        if _is_stranger(cause):
             raise LinkError(
                 f"{doing}: whoever listens at {self.address} does not know the secret of this run or has no "
                 f"certificate of the same authority for that address ({cause}); it was told nothing. Start "
@@ -139,6 +155,10 @@ def typed_error(error: grpc.RpcError) -> RegraspError | None:
         if key == ERROR_KEY:
             return from_wire(value)
     return None
+
+
+def _is_stranger(cause: str) -> bool:
+    return any(sign in cause for sign in _STRANGER)
 
 
 def _cause(error: grpc.RpcError) -> str:

@@ -8,12 +8,12 @@ from typing import Any
 
 from trajectories.errors import LinkError
 
-SERVICE = "regrasp.link.v1.Learner"
+SERVICE = "regrasp.link.v2.Learner"
 HELLO, PUT_EPISODE, WEIGHTS, MAY_ACT, FINISHED = "Hello", "PutEpisode", "Weights", "MayAct", "Finished"
 PUT_VERDICT, REPORT = "PutVerdict", "Report"
 
-CHUNK_BYTES = 1 << 17
-"""Size of a piece of a stream: at 50 kB/s one takes 2.6 s, and each that arrives shows that its arm lives.
+CHUNK_BYTES = 1 << 15
+"""Size of a piece of a stream: at 50 kB/s one takes 0.7 s, and each that arrives shows that its sender lives.
 
 gRPC refuses single messages over `MAX_PIECE_BYTES`."""
 MAX_PIECE_BYTES = 4 << 20
@@ -30,21 +30,23 @@ ERROR_KEY = "regrasp-error-bin"
 _COMMON_OPTIONS: list[tuple[str, int]] = [
     ("grpc.max_receive_message_length", MAX_PIECE_BYTES),
     ("grpc.max_send_message_length", MAX_PIECE_BYTES),
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),  # also TCP's: what isn't acknowledged for so long ends the connection, and
+    # the next one is there a moment after the network; TCP itself would wait up to twice as long as it was away
     ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.http2.bdp_probe", 0),  # 64 kB of a stream are on their way at most: a report behind them comes in time
 ]
 SERVER_OPTIONS: list[tuple[str, int]] = [
     *_COMMON_OPTIONS,
     ("grpc.so_reuseport", 0),  # a second learner on the same port is an error, not a lottery
-    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
 ]
 CHANNEL_OPTIONS: list[tuple[str, int]] = [
     *_COMMON_OPTIONS,
     ("grpc.enable_http_proxy", 0),
     ("grpc.enable_retries", 0),  # the client retries itself, and says so
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.min_reconnect_backoff_ms", 2_000),  # time for an attempt: a TLS handshake on a slow, lossy line
     ("grpc.max_reconnect_backoff_ms", 1_000),
 ]
 

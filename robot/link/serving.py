@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Self
 
 import grpc
 
-from robot.link.tls import TlsFiles, server_credentials
+from robot.link.renewal import server_credentials
+from robot.link.tls import TlsFiles
 from trajectories.errors import LinkError
 
 

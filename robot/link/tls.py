@@ -75,16 +75,14 @@ def is_loopback(address: str) -> bool:
         return False
 
 
-def server_credentials(files: TlsFiles) -> grpc.ServerCredentials:
-    """Credentials of a server that only lets in clients with a certificate of the authority.
+def server_configuration(files: TlsFiles) -> grpc.ServerCertificateConfiguration:
+    """What a server shows, and of which authority its clients have to be.
 
     Raises:
         ConfigError: When the files don't work.
     """
     pem = _load(files, ssl.Purpose.CLIENT_AUTH)
-    return grpc.ssl_server_credentials(
-        [(pem.key, pem.certificate)], root_certificates=pem.authority, require_client_auth=True
-    )
+    return grpc.ssl_server_certificate_configuration([(pem.key, pem.certificate)], root_certificates=pem.authority)
 
 
 def channel_credentials(files: TlsFiles) -> grpc.ChannelCredentials:

@@ -6,8 +6,7 @@ import sys
 import threading
 from pathlib import Path
 
-from helpers.link_data import POLICY, SPEC, ScriptedSession
-from robot.link.certificates import run_pair
+from helpers.link_data import POLICY, SPEC, ScriptedSession, tls_files
 from robot.link.client import LearnerClient
 from robot.rollout.actor import Actor, ActorOptions
 from trajectories.store import TrajectoryStore
@@ -34,7 +33,7 @@ def main(folder: Path, address: str) -> None:
     first = len(started.read_text().split()) if started.exists() else 0
     session = ScriptedSession(first, on_episode=lambda number: note(started, str(number)))
     stop = threading.Event()
-    client = LearnerClient(address, run_pair(folder), interrupt=stop)
+    client = LearnerClient(address, tls_files(folder, "actor"), interrupt=stop)
     with NotingOutbox(folder / "outbox", SPEC) as outbox, client:
         session.keep = outbox.commit
         options = ActorOptions(status_path=folder / "actor.json")

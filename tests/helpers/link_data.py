@@ -1,11 +1,14 @@
 """Episodes, weights and endpoints for the tests of link and actor."""
 
 import threading
+from pathlib import Path
 
 import numpy as np
 
 from robot.interfaces import Receipt
+from robot.link.certificates import AUTHORITY, CERTIFICATE, KEY, run_pair
 from robot.link.codec import make_weights
+from robot.link.tls import TlsFiles
 from trajectories.errors import CheckpointError
 from trajectories.types import PROPRIO_NAMES, Episode, RobotSpec, Source, Weights
 from trajectories.verdicts import Verdict
@@ -50,6 +53,14 @@ def make_policy_weights(version: int) -> Weights:
             "temperature": np.asarray(version, np.float32),
         },
     )
+
+
+def tls_files(folder: Path, side: str) -> TlsFiles:
+    """The certificate of a machine where a test has made one, else the pair of the run."""
+    place = folder / "certificates" / side
+    if not place.exists():
+        return run_pair(folder)
+    return TlsFiles(place / CERTIFICATE, place / KEY, place / AUTHORITY)
 
 
 class MemoryEndpoint:

@@ -9,6 +9,7 @@ import pytest
 from helpers.link_data import SPEC, assert_same_episode, make_episode, make_policy_weights
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numcodecs import Zstd
 from safetensors.numpy import save
 
 from robot.link import codec
@@ -27,14 +28,17 @@ def repacked(header_changes: dict, array_changes: dict) -> bytes:
     """A valid message of an episode with some entries replaced (None: left out)."""
     message = encode_episode(make_episode(1))
     header, payload = codec.unpack("episode", message)
-    arrays = codec.tensors_of(payload)
+    arrays = codec.tensors_of(Zstd().decode(payload))
     for entries, changes in ((header, header_changes), (arrays, array_changes)):
         for name, value in changes.items():
             if value is None:
                 del entries[name]
             else:
                 entries[name] = value
-    return pack(header, save(arrays))
+    raw = save(arrays)
+    if "raw_bytes" not in header_changes:
+        header["raw_bytes"] = len(raw)
+    return pack(header, Zstd().encode(raw))
 
 
 @pytest.mark.parametrize("steps", [1, 40])
@@ -132,6 +136,9 @@ def test_weights_are_not_an_episode():
         ({}, {"rewards": np.zeros(3, np.float64)}, InvalidEpisodeError, "rewards"),
         ({}, {"images/front": np.zeros((4, 9, 12, 3), np.uint8)}, InvalidEpisodeError, "front"),
         ({}, {"images/front": None}, InvalidEpisodeError, "cameras"),
+        ({"raw_bytes": None}, {}, LinkError, "raw_bytes must be int"),
+        ({"raw_bytes": 100}, {}, LinkError, "not 100 bytes in Zstandard"),
+        ({"raw_bytes": 1 << 40}, {}, LinkError, "refused an episode of 1099511627776 bytes"),
         ({}, {"surprise": np.zeros(3, np.float32)}, LinkError, "unknown column 'surprise'"),
     ],
 )
@@ -142,8 +149,26 @@ def test_episodes_that_are_none_are_refused(header, arrays, error, complaint):
 
 def test_a_payload_that_is_not_safetensors_is_refused():
     header, _ = codec.unpack("episode", encode_episode(make_episode(1)))
-    with pytest.raises(LinkError, match="not safetensors"):
+    with pytest.raises(LinkError, match="in Zstandard"):
         decode_episode(pack(header, b"\xff" * 100), SPEC)
+    with pytest.raises(LinkError, match="not safetensors"):
+        decode_episode(pack({**header, "raw_bytes": 100}, Zstd().encode(b"\xff" * 100)), SPEC)
+
+
+def test_pictures_that_hardly_change_take_a_small_part_of_their_bytes_on_the_wire():
+    episode = make_episode(1, 40)
+    still = dataclasses.replace(episode, images={"front": np.repeat(episode.images["front"][:1], 41, axis=0)})
+    assert len(encode_episode(still)) < 0.4 * len(encode_episode(episode))
+    assert_same_episode(decode_episode(encode_episode(still), SPEC), still)
+
+
+def test_a_flipped_byte_of_weights_is_noticed_at_their_arrival():
+    message = encode_weights(make_policy_weights(1))
+    for place in range(0, len(message), 7):
+        damaged = bytearray(message)
+        damaged[place] ^= 0x40
+        with pytest.raises(LinkError):
+            decode_weights(bytes(damaged))
 
 
 def test_what_is_not_json_is_refused_before_it_is_sent():

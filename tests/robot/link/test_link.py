@@ -14,8 +14,9 @@ from robot.interfaces import Receipt
 from robot.link import protocol
 from robot.link.client import LearnerClient
 from robot.link.patience import Patience
+from robot.link.renewal import server_credentials
 from robot.link.server import LinkServer
-from robot.link.tls import channel_credentials, server_credentials
+from robot.link.tls import channel_credentials
 from trajectories.errors import (
     CheckpointError,
     ConfigError,

@@ -20,8 +20,9 @@ from robot.link import protocol
 from robot.link.certificates import make_authority, make_machine, run_pair
 from robot.link.client import LearnerClient
 from robot.link.patience import Patience
+from robot.link.renewal import server_credentials
 from robot.link.server import LinkServer
-from robot.link.tls import TlsFiles, channel_credentials, is_loopback, server_credentials
+from robot.link.tls import TlsFiles, channel_credentials, is_loopback
 from trajectories.errors import ConfigError, LinkError
 from trajectories.private_file import write_private
 
