@@ -394,5 +394,7 @@ class Learner:
         """Every actor that the run has had: what it told last, and what the store has of it."""
         return with_counts(self.fleet.views(self._published.version), dict(self._metrics.actors))
 
-    def _figures(self) -> dict[str, float]:
-        return {key: value for one in self._actors() for key, value in one.figures().items()}
+    def _figures(self, name: str | None = None) -> dict[str, float]:
+        """Of every actor, or of one."""
+        actors = (one for one in self._actors() if name in (None, one.name))
+        return {key: value for one in actors for key, value in one.figures().items()}

@@ -70,7 +70,8 @@ class UpdateRateLimiter:
             self._turns |= due
             for who in due:
                 del self._waiting[who]
-            self._changed.notify_all()
+            if due:  # nobody else has anything to go on for: an update makes none due
+                self._changed.notify_all()
 
     def wait_until_due(self, timeout_s: float) -> bool:
         """Wait until an update is due, `timeout_s` seconds at most; returns whether one is."""

@@ -118,7 +118,10 @@ class RunMetrics:
         self._count(info, learned=not was_unsure(info))
 
     def write_episode(
-        self, episode: Episode, encoded: ReplayEpisode | None, figures: Callable[[], dict[str, float]] = dict
+        self,
+        episode: Episode,
+        encoded: ReplayEpisode | None,
+        figures: Callable[[str], Mapping[str, float]] = lambda name: {},
     ) -> None:
         """Count an episode that has just come, and write about it.
 
@@ -128,7 +131,8 @@ class RunMetrics:
         Args:
             episode: As the actor sent it.
             encoded: As replay takes it; None where it `was_unsure`.
-            figures: Of all actors, asked for once it is counted.
+            figures: Gives those of the actor that it is of, by name, once it is counted. Those of all actors come with
+                the losses: written with every episode they would grow with the square of the arms.
         """
         self._count(describe(episode), learned=encoded is not None)
         entry: dict[str, float | str] = {
@@ -142,8 +146,8 @@ class RunMetrics:
             entry["episode/predicate"] = float(predicate)
         entry |= self.whole.record.rates()
         if name := actor_of(episode):
-            entry["episode/actor"] = name
-        self._log.write(self.whole.steps, self.wall_s, {**entry, **figures()})
+            entry |= {"episode/actor": name, **figures(name)}
+        self._log.write(self.whole.steps, self.wall_s, entry)
 
     def write_verdict(self, info: EpisodeInfo, outcome: Outcome, *, late: bool = False) -> None:
         """Let a person's word count in the success of the training stream, and write about it.

@@ -171,6 +171,32 @@ def test_uploads_that_never_end_keep_nobody_else_waiting(endpoint, server, pair)
     assert len(endpoint.episodes) == 4
 
 
+def test_a_hundred_arms_that_wait_for_their_turn_keep_no_report_and_no_episode_waiting(endpoint, server, pair):
+    waiting, over = threading.Semaphore(0), threading.Event()
+
+    def may_act(timeout_s, actor=""):
+        waiting.release()
+        return over.wait(60)
+
+    endpoint.may_act = may_act
+    with client_of(server, pair, "left") as left, client_of(server, pair, "right") as right:
+        left.hello(SPEC, POLICY)
+        with grpc.secure_channel(server.address, channel_credentials(pair), protocol.CHANNEL_OPTIONS) as channel:
+            ask = channel.unary_unary(protocol.method(protocol.MAY_ACT))
+            question = protocol.to_json({"timeout_s": 2.0})
+            calls = [ask.future(question, timeout=60, metadata=left._metadata()) for _ in range(100)]
+            for _ in calls:
+                assert waiting.acquire(timeout=30)
+            right.report = lambda: ActorReport("acting", "beside a hundred")
+            right.hello(SPEC, POLICY)
+            wait_until(lambda: ("right", right.report()) in endpoint.reports)
+            assert right.put_episode(make_episode(1)) == Receipt(3, 1)
+            assert not any(call.done() for call in calls)
+            over.set()
+            for call in calls:
+                call.result(30)
+
+
 def test_every_call_and_every_piece_of_an_episode_counts_as_heard(endpoint, server, pair):
     """On a slow line the pieces of an episode come through, and the reports behind them don't in time."""
     heard, message, on = endpoint.heard_of, encode_episode(make_episode(0, 40)), threading.Semaphore(0)
