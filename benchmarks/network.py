@@ -26,13 +26,14 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.arms.base import make_base
 from benchmarks.verb import regrasp
 from benchmarks.wire.census import Count, Recorded, count
 from benchmarks.wire.emulator import Netem
 from benchmarks.wire.member import Member
 from benchmarks.wire.namespaces import ACTOR, ADDRESSES, LEARNER, SILENCE, Wire
 from commands.watch.fleet import view_of
-from factory.run_folders import data_folder, reward_folder, tuning_folder
+from factory.run_folders import data_folder, tuning_folder
 from policies.learner.learner_status import LearnerStatus
 from policies.learner.run_folder import STATUS
 from trajectories.durable import replace_file
@@ -220,17 +221,6 @@ class Run:
         return dict(json.loads(answers[0])) if answers else None
 
 
-def make_base(run_dir: Path, *settings: str) -> None:
-    """Collect, pre-train and train the judge in `run_dir`, each where it is not there yet."""
-    run_dir.mkdir(parents=True, exist_ok=True)
-    given = (f"run_dir={run_dir}", "progress=false", "profile=tiny", *settings)
-    judge = reward_folder(run_dir)
-    places = {"collect": data_folder(run_dir), "pretrain": run_dir / "pretrained", "train-reward": judge}
-    for verb, place in places.items():
-        if not place.exists():
-            regrasp(verb, *given)
-
-
 def table(rows: Sequence[Row]) -> list[str]:
     """The rows as Markdown."""
     columns = (
@@ -307,7 +297,7 @@ def main(arguments: Sequence[str]) -> int:
     rows: list[Row] = []
     try:
         with ended_by_signals(), Wire() as wire:
-            make_base(run_dir)
+            make_base(run_dir, "profile=tiny")
             run = Run(wire, run_dir, given.robot, given.settings)
             try:
                 run.begin()

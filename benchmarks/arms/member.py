@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-from functools import partial
 from pathlib import Path
 
-from benchmarks.verb import ROOT
-from drivers.parent_link import die_with_parent
+from benchmarks.verb import begin
 
 _LINES = 30
 
@@ -33,13 +30,8 @@ class Member:
     def start(self, *more: str) -> None:
         """Start it, with further settings where the command shall differ from the one before."""
         self.starts += 1
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-        environment.setdefault("MUJOCO_GL", "egl")
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [*self._command, *more], cwd=ROOT, stdout=log, stderr=log, env=environment, start_new_session=True,
-                preexec_fn=partial(die_with_parent, os.getpid(), signal.SIGTERM),
-            )  # fmt: skip
+            self._process = begin([*self._command, *more], log)
 
     @property
     def code(self) -> int | None:

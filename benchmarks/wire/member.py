@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
-from benchmarks.verb import ROOT
+from benchmarks.verb import begin
 from benchmarks.wire.namespaces import Wire
-from drivers.parent_link import die_with_parent
 
 _END_S = 180.0
 
@@ -29,14 +25,8 @@ class Member:
         """Start it."""
         self.said: list[tuple[float, str]] = []
         self._log, self._read = log, 0
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-        environment.setdefault("MUJOCO_GL", "egl")
         with log.open("wb") as file:
-            self.process = subprocess.Popen(
-                wire.command(side, [sys.executable, *command]), cwd=ROOT, stdin=subprocess.PIPE, stdout=file,
-                stderr=subprocess.STDOUT, env=environment, start_new_session=True, text=True,
-                preexec_fn=partial(die_with_parent, os.getpid(), signal.SIGTERM),
-            )  # fmt: skip
+            self.process = begin(wire.command(side, [sys.executable, *command]), file, subprocess.PIPE)
 
     def look(self) -> None:
         """Take in the lines that it has printed since."""
@@ -50,7 +40,7 @@ class Member:
     def tell(self, line: str) -> None:
         """Write a line to its standard input."""
         if self.process.stdin is not None:
-            self.process.stdin.write(line + "\n")
+            self.process.stdin.write(f"{line}\n".encode())
             self.process.stdin.flush()
 
     def end(self) -> int:

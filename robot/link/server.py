@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 Answer = Callable[[Any, grpc.ServicerContext], Any]
 _THREADS = 256
 """At most, each begun when it is first needed. A call that waits takes one until it ends: that of an arm that waits for
-its turn, and for half a minute that of one whose cable was pulled. Where arms that wait have all of them, reports come
+its turn, and for some seconds that of one whose cable was pulled. Where arms that wait have all of them, reports come
 late and their arms count as away."""
 
 
