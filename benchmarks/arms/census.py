@@ -51,9 +51,7 @@ class Watch:
 
     def state(self, name: str) -> ActorStatus | None:
         """What an actor says of itself; None while it has said nothing."""
-        with suppress(OSError, ValueError):
-            return ActorStatus.read(actor_folder(self._folder, name) / STATUS_FILE)
-        return None
+        return _said_in(actor_folder(self._folder, name))
 
     def close(self) -> None:
         """Look once more, then no more."""
@@ -64,13 +62,18 @@ class Watch:
         last = False
         while True:
             for name, seen in self.seen.items():
-                seen.update(_ids(actor_folder(self._folder, name) / OUTBOX))
-                if (status := self.state(name)) is not None:
-                    seen.update(one.id for one in status.newest)
+                seen.update(recorded_now(actor_folder(self._folder, name)))
             self.stored.update(_ids(self._folder / EPISODES))
             if last:
                 return
             last = self._stop.wait(_LOOK_S)
+
+
+def recorded_now(folder: Path) -> set[str]:
+    """Ids of episodes that are in the outbox of the actor that writes in `folder`, or that it says it has recorded."""
+    status = _said_in(folder)
+    said = () if status is None else status.newest
+    return _ids(folder / OUTBOX) | {one.id for one in said}
 
 
 def actor_folder(folder: Path, name: str) -> Path:
@@ -238,6 +241,12 @@ def _arm(folder: Path, name: str, seen: set[str], infos: Sequence[EpisodeInfo], 
 def _pictures(manifest: Manifest) -> tuple[str, ...]:
     """Their digests."""
     return tuple(f"{name} {entry.sha256}" for name, entry in sorted(manifest.files.items()) if name.startswith(_IMAGES))
+
+
+def _said_in(folder: Path) -> ActorStatus | None:
+    with suppress(OSError, ValueError):
+        return ActorStatus.read(folder / STATUS_FILE)
+    return None
 
 
 def _ids(store: Path) -> set[str]:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from commands.actor import STATUS_FILE
-from factory.run_folders import OUTBOX
+from benchmarks.arms.census import recorded_now
 from policies.learner.run_folder import EPISODES
 from robot.link.codec import encode_episode
-from robot.rollout.actor_status import ActorStatus
-from trajectories.layout import Layout
 from trajectories.numbers import NS_PER_S
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode
@@ -38,10 +34,7 @@ class Recorded:
 
     def look(self) -> None:
         """Take in what is there now."""
-        with suppress(OSError):
-            self.ids.update(path.name for path in Layout(self._folder / OUTBOX).episodes.iterdir())
-        with suppress(OSError, ValueError):
-            self.ids.update(one.id for one in ActorStatus.read(self._folder / STATUS_FILE).newest)
+        self.ids |= recorded_now(self._folder)
 
 
 @dataclass(frozen=True)
