@@ -9,8 +9,11 @@ makes all of them.
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,19 +108,23 @@ def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    _read({"certificate": certificate, "key": key})
-    _load_pair(context, certificate, key)
+    contents = _read({"certificate": certificate, "key": key})
+    _load_pair(context, certificate, key, contents["certificate"], contents["key"])
     return context
 
 
 def _load(files: TlsFiles, purpose: ssl.Purpose) -> _Pem:
-    """The files' contents once OpenSSL has shown that they parse and that the key fits the certificate."""
+    """The files' contents once OpenSSL has shown that they parse and that the key fits the certificate.
+
+    What is shown to it are these very bytes: somebody may be replacing the files, and a certificate or key that is
+    still empty makes gRPC abort the process.
+    """
     contents = _read({"certificate": files.certificate, "key": files.key, "authority": files.authority})
     context = ssl.create_default_context(purpose)
-    _load_pair(context, files.certificate, files.key)
+    _load_pair(context, files.certificate, files.key, contents["certificate"], contents["key"])
     try:
-        context.load_verify_locations(cafile=files.authority)
-    except ssl.SSLError as error:
+        context.load_verify_locations(cadata=contents["authority"].decode("ascii"))
+    except (ssl.SSLError, ValueError) as error:
         raise ConfigError(f"the TLS authority {files.authority} is not a PEM certificate ({error})") from error
     return _Pem(**contents)
 
@@ -133,11 +140,12 @@ def _read(named: dict[str, Path]) -> dict[str, bytes]:
     return contents
 
 
-def _load_pair(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
-    """Show certificate and key to OpenSSL, and the certificate's end to the clock."""
+def _load_pair(context: ssl.SSLContext, certificate: Path, key: Path, chain: bytes, secret: bytes) -> None:
+    """Show the contents of certificate and key to OpenSSL, and the certificate's end to the clock."""
     try:
-        context.load_cert_chain(certificate, key, password=_no_passphrase)
-        end = x509.load_pem_x509_certificate(Path(certificate).read_bytes()).not_valid_after_utc
+        with _named(chain) as chain_path, _named(secret) as secret_path:
+            context.load_cert_chain(chain_path, secret_path, password=_no_passphrase)
+        end = x509.load_pem_x509_certificate(chain).not_valid_after_utc
     except (ssl.SSLError, ValueError) as error:
         raise ConfigError(
             f"the TLS certificate {certificate} and key {key} don't work together: "
@@ -148,6 +156,18 @@ def _load_pair(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
             f"the TLS certificate {certificate} ended on {end:%Y-%m-%d}: make a new one with `regrasp certificates`, "
             "or set this computer's clock right"
         )
+
+
+@contextmanager
+def _named(content: bytes) -> Iterator[str]:
+    """A path of bytes in memory, for a library that reads files alone."""
+    descriptor = os.memfd_create("tls")
+    try:
+        with os.fdopen(descriptor, "wb", closefd=False) as file:
+            file.write(content)
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
 
 
 def _no_passphrase() -> str:
