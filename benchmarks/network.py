@@ -176,7 +176,7 @@ class Run:
         row.sent = {side: self.wire.sent_bytes(side) - before for side, before in row.sent.items()}
         for side in self._members:
             away = self._lines(side, "is away", row.begin, mended)
-            back = self._lines(side, "answers again" if side == ACTOR else "is back, after", mended, row.end)
+            back = self._lines(side, "is back, after", mended, row.end)
             row.said[side] = away[0] - row.begin if away else None
             row.again[side] = back[0] - mended if back else None
         return row

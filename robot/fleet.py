@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
-from robot.interfaces import LearnerEndpoint
+from robot.interfaces import LearnerEndpoint, Receipt
 from trajectories.errors import ConfigError, LinkError
 from trajectories.types import RobotSpec
 
@@ -156,7 +156,7 @@ class FleetEndpoint(LearnerEndpoint, Protocol):
         """See `LearnerEndpoint.may_act`; no actor waits longer than the others because it asks at the wrong moment."""
         ...
 
-    def finished(self, actor: str = "") -> bool:
+    def finished(self, actor: str = "") -> Receipt | None:
         """See `LearnerEndpoint.finished`."""
         ...
 

@@ -324,7 +324,7 @@ class Operator(Protocol):
 
 @dataclass(frozen=True)
 class Receipt:
-    """Answer to an episode: it is durable; `steps` and `episodes` are the run's totals (without doubles)."""
+    """The run's totals, without doubles, of what is durable. As the answer to an episode: it is among that."""
 
     steps: int
     episodes: int
@@ -363,8 +363,8 @@ class LearnerEndpoint(Protocol):
         """
         ...
 
-    def finished(self) -> bool:
-        """True once the run has the steps that it was asked for."""
+    def finished(self) -> Receipt | None:
+        """The run's totals once it has the steps that it was asked for, None before."""
         ...
 
 

@@ -179,8 +179,8 @@ class _Behind:
         time.sleep(timeout_s)
         return False
 
-    def finished(self, actor: str = "") -> bool:
-        return False
+    def finished(self, actor: str = "") -> None:
+        return None
 
 
 def waiting_arms(folder: Path, arms: int, seconds: float) -> Figures:

@@ -206,12 +206,12 @@ class Learner:
         """See `FleetEndpoint.may_act`."""
         return self.trainer.pace.wait_for_turn(actor, self.config.max_lag, timeout_s)
 
-    def finished(self, actor: str = "") -> bool:
+    def finished(self, actor: str = "") -> Receipt | None:
         """See `FleetEndpoint.finished`."""
-        done = self._all_in  # once: steps of others come meanwhile
-        if done:
-            self.fleet.tell_finished(actor)
-        return done
+        if not self._all_in:
+            return None
+        self.fleet.tell_finished(actor)
+        return Receipt(self.trainer.pace.steps, self._episodes)
 
     # -- learning ----------------------------------------------------------------------------------------------
     @property

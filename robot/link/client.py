@@ -95,9 +95,7 @@ class LearnerClient:
         self._closing, self._reporter = threading.Event(), threading.Thread(target=self._tell, name="link", daemon=True)
         self._presence = Presence(address, notify)
         refused = partial(why_refused, address, tls)
-        self._persistence = Persistence(
-            address, self._patience, notify, self._interrupt, self._presence, self._renew, refused
-        )
+        self._persistence = Persistence(address, self._patience, self._interrupt, self._presence, self._renew, refused)
         self._renewing = threading.Lock()
         self._saying = threading.RLock()  # around hello, and what it leaves
         self._introduction: bytes | None = None
@@ -192,16 +190,17 @@ class LearnerClient:
             if time.monotonic() >= end or self._interrupt.is_set():
                 return False
 
-    def finished(self) -> bool:
+    def finished(self) -> Receipt | None:
         """See `LearnerEndpoint.finished`.
 
         Raises:
             LinkError: When the learner stays away longer than `Patience.away_s`.
         """
 
-        def attempt() -> bool:
+        def attempt() -> Receipt | None:
             answer = self._calls.finished(b"{}", self._patience.call_s, self._metadata())
-            return bool(protocol.from_json(answer, finished=bool)[0])
+            finished, steps, episodes = protocol.from_json(answer, finished=bool, steps=int, episodes=int)
+            return Receipt(steps=steps, episodes=episodes) if finished else None
 
         return self._ask(attempt, "asking whether the run is finished")
 

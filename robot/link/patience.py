@@ -68,16 +68,14 @@ class Persistence:
     Attributes:
         address: For messages.
         patience: Times.
-        notify: Gets a line when the learner goes away, now and then while it is, and when it is back.
         interrupt: Once set, a call is tried once and no longer repeated.
-        presence: Told of every answer.
+        presence: Told of every answer, and now and then of calls that fail.
         renew: Whether this machine has a new certificate, with which the next attempt is made.
         why_refused: What is wrong with a certificate, in words; None where nothing is, or nobody answers.
     """
 
     address: str
     patience: Patience
-    notify: Callable[[str], None]
     interrupt: threading.Event
     presence: Presence
     renew: Callable[[], bool]
@@ -105,8 +103,6 @@ class Persistence:
                 status, cause = error.code(), _cause(error)
             else:
                 self.presence.heard()
-                if away_since is not None:
-                    self.notify(f"learner at {self.address} is back")
                 return result
             now = time.monotonic()
             away_since = now if away_since is None else away_since
@@ -120,7 +116,7 @@ class Persistence:
             self._give_up_if_hopeless(status, cause, gone_s, doing)
             if notice:
                 noticed = now
-                self.notify(
+                self.presence.failing(
                     f"{doing}: learner at {self.address} is away ({cause}); trying again, "
                     f"{gone_s:.0f} of {self.patience.away_s:.0f} s"
                 )

@@ -6,11 +6,13 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any, NamedTuple, NoReturn
 
 import grpc
 
 from robot.fleet import ActorIdentity, ActorReport, FleetEndpoint
+from robot.interfaces import Receipt
 from robot.link import protocol
 from robot.link.codec import decode_episode, encode_weights
 from robot.link.errors import HelloNeeded, to_wire
@@ -114,7 +116,7 @@ class LinkServer(Serving):
         episode = decode_episode(protocol.join(self._heard(session.actor.name, pieces)), session.spec)
         with self._puts:
             receipt = self._endpoint.put_episode(episode)
-        return protocol.to_json({"steps": receipt.steps, "episodes": receipt.episodes})
+        return protocol.to_json(asdict(receipt))
 
     def _put_verdict(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         self._require_session(context)
@@ -138,7 +140,8 @@ class LinkServer(Serving):
 
     def _finished(self, request: bytes, context: grpc.ServicerContext) -> bytes:
         name = self._require_session(context).actor.name
-        return protocol.to_json({"finished": bool(self._endpoint.finished(name))})
+        totals = self._endpoint.finished(name)
+        return protocol.to_json({"finished": totals is not None} | asdict(totals or Receipt(0, 0)))
 
     def _require_session(self, context: grpc.ServicerContext) -> _Session:
         """Whom this server process and the calling client agreed on."""

@@ -185,7 +185,7 @@ class Actor:
         self._send_outbox("of an earlier start")
         self._send_verdicts()
         turn = self._options.between_episodes
-        while not self._endpoint.finished():
+        while (totals := self._endpoint.finished()) is None:
             if self._stopping:
                 return False
             self._poll_weights()
@@ -198,6 +198,7 @@ class Actor:
             self._send_verdicts()
             if turn is not None:
                 turn()
+        self._status = self._status.stored(totals)
         return True
 
     def _run_episode(self) -> None:

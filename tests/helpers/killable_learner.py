@@ -47,7 +47,7 @@ class DurableEndpoint:
         return True
 
     def finished(self, actor=""):
-        return False
+        return None
 
 
 def main(folder: Path, address: str) -> None:

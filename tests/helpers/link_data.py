@@ -89,6 +89,9 @@ class MemoryEndpoint:
         if self.failure is not None:
             raise self.failure
         self.episodes[episode.id] = episode
+        return self.receipt()
+
+    def receipt(self):
         return Receipt(sum(map(len, self.episodes.values())), len(self.episodes))
 
     def put_verdict(self, verdict):
@@ -110,7 +113,7 @@ class MemoryEndpoint:
         return self.allowed.wait(timeout_s)
 
     def finished(self, actor=""):
-        return len(self.episodes) >= self.goal
+        return self.receipt() if len(self.episodes) >= self.goal else None
 
 
 def assert_same_episode(a: Episode, b: Episode) -> None:

@@ -24,6 +24,7 @@ from policies.learner.run_folder import CONDITIONS, RunFolder
 from policies.learner.run_learner import run_learner
 from policies.policy import load_policy, save_policy
 from robot.fleet import ActorReport
+from robot.interfaces import Receipt
 from robot.link.certificates import run_pair
 from robot.link.client import LearnerClient
 from trajectories.conditions import read_conditions
@@ -401,7 +402,7 @@ def test_a_run_that_is_complete_waits_for_the_actor_that_is_only_starting(make, 
     threading.Timer(0.5, learner_has_time.set).start()
     assert run_learner(again, "127.0.0.1:0", run_pair(tmp_path), on_ready=on_ready, linger_s=0.2)
     thread[0].join()
-    assert told == [True]
+    assert told == [Receipt(200, 10)]
     assert [(one.alive, one.report.detail) for one in shown] == [(True, "kdqx3: a hand")]
 
 

@@ -38,7 +38,23 @@ def test_an_actor_says_once_that_its_learner_is_away_and_once_that_it_answers_ag
     presence.heard()
     presence.heard()
     presence.look()
-    assert lines[1:] == ["learner at gpu:1 answers again, after 60 s"]
+    assert lines[1:] == ["learner at gpu:1 is back, after 60 s"]
+
+
+def test_what_a_failing_call_says_of_the_learner_is_not_said_again():
+    clock, lines = Clock(), []
+    presence = Presence("gpu:1", lines.append, clock)
+    presence.failing("saying hello: learner at gpu:1 is away")
+    clock.now += 30
+    presence.look()
+    presence.failing("saying hello: learner at gpu:1 is away, still")
+    clock.now += 30
+    presence.heard()
+    presence.heard()
+    assert lines == [
+        "saying hello: learner at gpu:1 is away", "saying hello: learner at gpu:1 is away, still",
+        "learner at gpu:1 is back, after 60 s",
+    ]  # fmt: skip
 
 
 def test_a_report_that_gets_no_answer_ends_when_the_learner_is_away():

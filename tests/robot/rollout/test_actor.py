@@ -64,6 +64,16 @@ def test_counts_go_on_after_a_restart_but_not_in_another_run(outbox, tmp_path):
     assert sum(tally.episodes for tally in status.training.values()) == 1
 
 
+def test_an_actor_that_is_killed_behind_the_last_receipt_has_the_runs_totals_after_its_next_start(outbox, tmp_path):
+    """It has no episode to send any more: the learner tells them as it says that the run is finished."""
+    path, endpoint = tmp_path / "actor.json", MemoryEndpoint(goal=4)
+    make_actor(endpoint, outbox, status_path=path).run()
+    stale = {**json.loads(path.read_text()), "state": "sending", "steps": 9, "episodes": 3}
+    path.write_text(json.dumps(stale))
+    status = make_actor(endpoint, outbox, ScriptedSession(first=4), status_path=path).run()
+    assert (status.state, status.steps, status.episodes) == ("finished", 12, 4)
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"run": "x", "training": {"forward": 3}}'])
 def test_a_damaged_status_file_only_costs_the_counts(outbox, tmp_path, content, caplog):
     path = tmp_path / "actor.json"
