@@ -12,7 +12,7 @@ TOGETHER := tests/test_end_to_end.py tests/test_outside_package.py tests/command
 	tests/commands/demo tests/commands/doctor tests/commands/watch tests/robot/arms tests/robot/control tests/drivers/calibration \
 	tests/test_house.py tests/commands/test_needs.py tests/commands/review tests/commands/test_label.py tests/commands/test_evaluate_reward.py \
 	tests/commands/test_serve_policy.py tests/commands/test_buckets.py tests/commands/bench tests/commands/collect tests/commands/test_inspect.py \
-	tests/commands/test_certificates.py tests/commands/test_outside_configs.py tests/robot/rollout tests/robot/demonstration \
+	tests/commands/engine/test_local.py tests/commands/engine/test_ray.py tests/commands/test_certificates.py tests/commands/test_outside_configs.py tests/robot/rollout tests/robot/demonstration \
 	tests/sim/test_collect.py tests/sim/test_flat_env.py tests/sim/test_occlusion.py tests/sim/test_operators.py tests/sim/test_register.py \
 	tests/sim/test_rendering.py tests/sim/test_state_env.py tests/sim/test_arm_model.py tests/sim/test_devices.py tests/test_fuzz.py \
 	tests/test_security_table.py tests/test_network.py tests/test_fleet_soak.py
@@ -42,7 +42,7 @@ $(READY): requirements.lock bootstrap.lock pyproject.toml setup.sh
 
 lock: $(READY)  ## renew both lock files from pyproject.toml
 	echo 'uv>=0.9' | $(BIN)/uv pip compile - --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o bootstrap.lock
-	$(BIN)/uv pip compile pyproject.toml --extra dev --extra s3 --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --extra dev --extra s3 --extra ray --extra sweep --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -175,7 +175,7 @@ def _run(name: str, rest: list[str]) -> None:
     if verb.config_module == ROOT:  # elsewhere `method` is a plain key, which a group of that name would hide
         add_outside_configs()
 
-    whole = os.environ.get(_RAISE)
+    whole, here = os.environ.get(_RAISE), os.getpid()
 
     def task(config: DictConfig) -> None:
         if whole is None:
@@ -199,6 +199,8 @@ def _run(name: str, rest: list[str]) -> None:
                     require_backbone_of_arm(config, typed_keys())
                 importlib.import_module(verb.module).run(config)
         except RegraspError as error:
+            if os.getpid() != here:  # of a sweep, whose launcher brings the error to the command
+                raise
             fail(str(error))
         except OSError as error:
             if error.filename is None or os.environ.get("HYDRA_FULL_ERROR"):
@@ -213,6 +215,9 @@ def _run(name: str, rest: list[str]) -> None:
         hydra.main(version_base="1.3", config_path=f"pkg://{verb.config_module}", config_name=verb.config_name)(task)()
     except HydraException as error:
         fail(not_composed(name, error, rest))
+    except KeyboardInterrupt:  # while the processes of a sweep's launcher were at work
+        print(f"\nregrasp: stopped. {verb.resume}", file=sys.stderr)
+        sys.exit(130)
 
 
 def _require_typed(config: DictConfig, verb: Verb, overrides: OverridesConf, groups: Collection[str]) -> None:

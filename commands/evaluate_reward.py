@@ -12,8 +12,9 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from commands.collect.collect import record
-from commands.collect.parallel import run_jobs
 from commands.collect.plan import CollectJob, Kind
+from commands.engine.jobs import run_jobs
+from commands.engine.local import LocalEngine
 from commands.overrides import typed_keys
 from factory.judge_settings import require_trained_like
 from factory.judges import FIGURES, judge_digest, judge_in_use
@@ -287,5 +288,5 @@ def _recorded(config: DictConfig, shift: str) -> list[tuple[CollectJob, Episode]
     jobs = held_out_jobs(str(config.task.name), FAILURES, episodes, seed, int(config.task.max_steps))
     title = "held-out episodes" if shift == UNSHIFTED else f"held-out episodes, {shift}"
     work = [(settings, job) for job in jobs]
-    found = [(job, episode) for (_, job), episode in run_jobs(record, work, config.workers, title)]
+    found = [(job, episode) for (_, job), episode in run_jobs(record, work, LocalEngine(int(config.workers)), title)]
     return sorted(found, key=lambda pair: pair[0].key)

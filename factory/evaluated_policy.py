@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
+from factory.carried_folders import carried
 from factory.link import certificates_of
 from factory.run_folders import evaluation_place, find_policy
 from factory.spec import spec_of
@@ -61,6 +62,11 @@ class PolicySource:
     def title(self) -> str:
         """For a progress bar."""
         return self.where if self.served else Path(self.where).name
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """What a process reads that opens it."""
+        return () if self.served else (Path(self.where),)
 
     def place(self, run_dir: Path) -> str:
         """Where its evaluations go, see `factory.run_folders.evaluation_place`; asks a server who it is."""
@@ -124,7 +130,7 @@ def open_policy(source: PolicySource) -> EpisodePolicy:
     from policies.policy import load_policy
 
     torch.set_num_threads(1)
-    policy = load_policy(Path(source.where))
+    policy = load_policy(carried(Path(source.where)))
     if source.wordings:
         backbone = _backbone(source.tower)
         policy.read_also(source.wordings, backbone.encode_text, backbone.digest)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
-from commands.collect.parallel import run_jobs
 from commands.collect.plan import CollectJob, collect_plan
+from commands.engine.engine import engine_of
+from commands.engine.jobs import run_jobs
 from factory.data import open_data
 from factory.task import prior_of, task_of
 from factory.twin import UNSHIFTED, TwinSettings, cached_twin, require_world
@@ -124,6 +125,6 @@ def run(config: DictConfig) -> None:
         missing = missing_jobs(store, settings, jobs)
         if missing:
             work, ids = [(settings, job) for job in missing], ids_of(missing, time.time_ns())
-            for (_, job), episode in run_jobs(record, work, config.workers, "collecting"):
+            for (_, job), episode in run_jobs(record, work, engine_of(config), "collecting"):
                 store.commit(replace(episode, id=ids[job.key]))
         print(summary_table(summarise(store.infos())))

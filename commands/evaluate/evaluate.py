@@ -15,7 +15,10 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from commands.attendance import attended
-from commands.collect.parallel import run_jobs
+from commands.engine.engine import engine_of
+from commands.engine.interface import Engine
+from commands.engine.jobs import run_jobs
+from commands.engine.local import LocalEngine
 from commands.evaluate.conditions import PREDICATE, RESULT, Conditions, Evaluation, conditions_of, find_evaluation
 from commands.evaluate.matrix import evaluate_matrix
 from commands.evaluate.trials import MODES, Trial, TrialResult, require_amounts, run_in_twin, run_trial, write_film
@@ -124,7 +127,7 @@ class Plan:
 
 
 def evaluate(
-    settings: TwinSettings, conditions: Conditions, plan: Plan, out: Path, workers: int, title: str
+    settings: TwinSettings, conditions: Conditions, plan: Plan, out: Path, engine: Engine, title: str
 ) -> dict[str, Any]:
     """Run the plan in the twin, write `out`/result.json and videos, and return what the JSON holds.
 
@@ -133,14 +136,15 @@ def evaluate(
         conditions: What the figures hold for.
         plan: What to evaluate.
         out: Folder of the results.
-        workers: Processes.
+        engine: Where the episodes run.
         title: Shown before the progress bar.
     """
     twin = replace(settings, seed=plan.seed)
 
     def run_all(trials: Sequence[Trial]) -> Iterator[Ended]:
         jobs = [(twin, trial) for trial in trials]
-        return ((trial, result) for (_, trial), result in run_jobs(run_in_twin, jobs, workers, title))
+        ended = run_jobs(run_in_twin, jobs, engine, title, folders=plan.policy.folders)
+        return ((trial, result) for (_, trial), result in ended)
 
     return write_results(plan, run_all, out, conditions, dict)
 
@@ -180,7 +184,7 @@ def evaluate_on_station(config: DictConfig, plan: Plan) -> tuple[Path, dict[str,
             return {"figures": station.figures(), "recovered_from": dict(recovery.counts)}
 
         def run_all(trials: Sequence[Trial]) -> Iterable[Ended]:
-            return run_jobs(run_one, trials, 1, title)
+            return run_jobs(run_one, trials, LocalEngine(1), title)
 
         return out, write_results(plan, run_all, out, conditions, figures)
 
@@ -313,4 +317,4 @@ def evaluate_in_twin(config: DictConfig, plan: Plan) -> tuple[Path, dict[str, An
     require_longer(root, place, conditions, plan)
     out = root / conditions.digest / place
     settings, title = TwinSettings.from_config(config), f"evaluating {plan.policy.title}"
-    return out, evaluate(settings, conditions, plan, out, int(config.workers), title)
+    return out, evaluate(settings, conditions, plan, out, engine_of(config), title)

@@ -20,7 +20,9 @@ from typing import Any
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from commands.collect.parallel import run_jobs
+from commands.engine.engine import engine_of
+from commands.engine.interface import Engine
+from commands.engine.jobs import run_jobs
 from commands.evaluate.axes import CONTROL, Axis, axes_of
 from commands.evaluate.conditions import Conditions
 from commands.evaluate.journal import Journal
@@ -114,7 +116,7 @@ def evaluate_matrix(config: DictConfig, source: PolicySource) -> Path:
             "evaluate.tasks and evaluate.axes are measured in the twin by its physics predicate: leave robot= and "
             "evaluate.judge= as they are by default."
         )
-    chosen = config.evaluate
+    engine, chosen = engine_of(config), config.evaluate
     plan = Plan(int(chosen.episodes), tuple(chosen.modes), int(chosen.seed), int(chosen.videos))
     cells = cells_of(config)
     there = [cell for cell in cells if cell.missing is None]
@@ -135,7 +137,7 @@ def evaluate_matrix(config: DictConfig, source: PolicySource) -> Path:
     out = root / short_digest({"cells": asked, "modes": list(plan.modes)})
     with only_writer(root):
         require_not_shorter(out, question)
-        found = _measure(there, plan, source, root, int(config.workers), policy.digest)
+        found = _measure(there, plan, source, root, engine, policy.digest)
         figures = figures_of(question, [_row(cell, found) for cell in cells])
         out.mkdir(parents=True, exist_ok=True)
         write_pages(out, figures, {(c.task, c.axis.name): _pictures(root, c).start for c in there})
@@ -223,7 +225,7 @@ class _Found:
 
 
 def _measure(
-    cells: Sequence[Cell], plan: Plan, source: PolicySource, root: Path, workers: int, policy_digest: str
+    cells: Sequence[Cell], plan: Plan, source: PolicySource, root: Path, engine: Engine, policy_digest: str
 ) -> _Found:
     """Run what isn't there, and again what is to be filmed later; an error ends its cell alone."""
     journals = {cell.digest: Journal(root / "episodes" / f"{cell.digest}.jsonl", _held_for(cell)) for cell in cells}
@@ -247,7 +249,8 @@ def _measure(
     if there:
         tqdm.write(f"{there} of {len(wanted)} episodes are there already.")
     title = f"evaluating {source.title}"
-    for (_, trial, cell), got in run_jobs(run_one, jobs, workers, title, skip=lambda job: job[2].digest in broken):
+    ended = run_jobs(run_one, jobs, engine, title, skip=lambda job: job[2].digest in broken, folders=source.folders)
+    for (_, trial, cell), got in ended:
         if got.episode is None and got.of_link:
             _require_there(source, policy_digest)
         before = kept(cell, trial)

@@ -8,7 +8,8 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
-from commands.collect.parallel import run_jobs
+from commands.engine.jobs import run_jobs
+from commands.engine.local import LocalEngine
 from commands.importing.plan import Opened, Plan
 from factory.doors.inward import prepare, to_episode
 from factory.doors.mapping import DoorMapping
@@ -72,7 +73,7 @@ def converted(
     terms = Terms(opened.description, plan.mapping, plan.spec, opened.name)
     workers = min(workers, len(names) // EPISODES_A_WORKER)
     work = partial(_convert_in_worker, opened.path, terms) if workers > 1 else partial(_convert, opened.source, terms)
-    yield from run_jobs(work, names, workers, opened.name, in_order=True)
+    yield from run_jobs(work, names, LocalEngine(workers), opened.name, in_order=True)
 
 
 def _convert(source: ForeignSource, terms: Terms, name: str) -> Episode | LeftOut:

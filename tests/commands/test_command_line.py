@@ -9,7 +9,7 @@ import time
 
 import pytest
 from helpers import ENVIRONMENT
-from helpers.processes import children
+from helpers.processes import alive, children
 from hydra import compose, initialize_config_module
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -118,9 +118,10 @@ def test_a_seed_that_numpy_does_not_take_is_refused(verb, override, key):
 
 def test_workers_end_with_their_command_whatever_ends_it(tmp_path):
     code = (
-        "import pathlib, time\nfrom commands.collect.parallel import run_jobs\n\n"
+        "import pathlib, time\nfrom commands.engine.jobs import run_jobs\n"
+        "from commands.engine.local import LocalEngine\n\n"
         "def job(path):\n    pathlib.Path(path).touch()\n    time.sleep(250)\n\n"
-        "if __name__ == '__main__':\n    list(run_jobs(job, ['a', 'b', 'c', 'd'], 2, 'sleeping'))\n"
+        "if __name__ == '__main__':\n    list(run_jobs(job, ['a', 'b', 'c', 'd'], LocalEngine(2), 'sleeping'))\n"
     )
     (tmp_path / "sleeping.py").write_text(code)
     for number in (signal.SIGTERM, signal.SIGKILL):
@@ -139,11 +140,3 @@ def test_workers_end_with_their_command_whatever_ends_it(tmp_path):
             process.kill()
         for name in "ab":
             (tmp_path / name).unlink()
-
-
-def alive(process):
-    try:
-        with open(f"/proc/{process}/stat") as file:
-            return file.read().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False

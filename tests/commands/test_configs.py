@@ -39,7 +39,11 @@ def test_every_verb_composes(verb):
 
 @pytest.mark.parametrize(
     ("group", "name"),
-    [(g, n) for g in ("task", "profile", "method", "reward", "agent", "encoder", "robot") for n in choices(g)],
+    [
+        (g, n)
+        for g in ("task", "profile", "method", "reward", "agent", "encoder", "robot", "engine")
+        for n in choices(g)
+    ],
 )
 def test_every_choice_composes(group, name):
     config = composed("demo", f"{group}={name}")

@@ -21,7 +21,7 @@ from commands.verbs import VERBS
 from trajectories.errors import ConfigError
 
 OmegaConf.register_new_resolver("cores", lambda: 2, replace=True)
-OWN_GROUPS = {"task", "robot", "profile", "encoder", "method", "reward", "agent", "device"}
+OWN_GROUPS = {"task", "robot", "profile", "encoder", "method", "reward", "agent", "device", "engine"}
 
 
 def leaves(node, prefix=""):
@@ -192,7 +192,7 @@ def advised():
 def test_texts_name_only_settings_that_there_are():
     known = {setting.key.lstrip("+") for verb in VERBS.values() for setting in read_settings(verb)}
     known |= {"reward.kind"}  # of reward models of packages outside
-    for group in ("robot", "task", "reward", "encoder", "method", "agent", "device"):
+    for group in ("robot", "task", "reward", "encoder", "method", "agent", "device", "engine"):
         for path in (ROOT / "configs" / group).glob("*.yaml"):
             verb = "finetune" if group == "device" else "demo"
             known |= composed(verb, f"{group}={path.stem}")

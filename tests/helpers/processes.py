@@ -15,3 +15,11 @@ def children(parent, verb):
         if int(fields[1]) == parent and verb in command:
             found.append(int(path.name))
     return found
+
+
+def alive(process):
+    """Whether it runs, and isn't only waited for."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

@@ -438,7 +438,7 @@ def test_an_error_ends_its_cell_alone_is_said_and_the_same_command_tries_the_cel
             raise ValueError(f"no such gripper {trial.direction} {trial.index}")
         return run(settings, trial)
 
-    def ended(run, jobs, *_, skip):  # as several processes that all had begun
+    def ended(run, jobs, *_, **__):  # as several processes that all had begun
         return ((job, run(job)) for job in order(jobs))
 
     monkeypatch.setattr(matrix_episode, "_run", failing)

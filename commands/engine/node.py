@@ -1,0 +1,83 @@
+"""What a process on a node of a cluster does: say what it is, take folders along, do a job."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from factory.carried_folders import Files, carry, is_carried
+from trajectories.errors import RegraspError
+
+ROOMS = ("trajectories", "robot", "drivers", "sim", "rewards", "policies", "factory", "commands")
+CODE = (".py", ".xml", ".json", ".yaml")
+LIBRARIES = ("mujoco", "numpy", "torch")
+"""Other versions of these give other numbers."""
+
+
+class NodeError(RegraspError):
+    """A node of the cluster can't do the work as this machine would."""
+
+
+@cache
+def software() -> dict[str, str]:
+    """What numbers depend on: name -> version; of Regrasp with a digest of its files."""
+    digest = hashlib.sha256()
+    for room in ROOMS:
+        folder = Path(str(files(room)))
+        for path in sorted(path for path in folder.rglob("*") if path.suffix in CODE):
+            digest.update(f"{room}/{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes())
+    versions = {name: metadata.version(name) for name in LIBRARIES}
+    return {"regrasp": f"{metadata.version('regrasp')} ({digest.hexdigest()[:12]})"} | versions
+
+
+def require_same_software(wanted: Mapping[str, str], node: str) -> None:
+    """Refuse to work with other versions than the command's.
+
+    Args:
+        wanted: `software` of the command.
+        node: Name of this one.
+
+    Raises:
+        NodeError: With the first that differs.
+    """
+    for name, version in software().items():
+        if version != wanted[name]:
+            raise NodeError(
+                f"Node {node} of the cluster has {name} {version}, and this command {wanted[name]}: their results "
+                "would differ. Install the same there, or leave engine=ray out."
+            )
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A folder on its way.
+
+    Attributes:
+        folder: Where it is on the command's machine.
+        digest: Of its files.
+        fetch: Gives the files.
+    """
+
+    folder: Path
+    digest: str
+    fetch: Callable[[], Files]
+
+
+def do(function: Callable[[Any], Any], job: Any, wanted: Mapping[str, str], parcels: Sequence[Parcel]) -> Any:
+    """Do a job in this process.
+
+    Raises:
+        NodeError: This node has other software.
+    """
+    require_same_software(wanted, platform.node())
+    for parcel in parcels:
+        if not is_carried(parcel.folder, parcel.digest):
+            carry(parcel.folder, parcel.digest, parcel.fetch())
+    return function(job)
