@@ -10,6 +10,7 @@ gets as many threads as it has cores, and the median of several runs counts: oth
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -78,6 +79,7 @@ def updates_a_second(encoder: Encoder | None, ranks: Ranks, device: torch.device
 
 def main() -> None:
     """Measure, and print one line."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     launch = Launch.of()
     device = torch.device(launch.device("cuda" if torch.cuda.is_available() else "cpu"))
     threads = max(1, len(os.sched_getaffinity(0)) // launch.local_count)

@@ -8,14 +8,17 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers import ENVIRONMENT, HELPERS
-from helpers.link_data import SPEC
+from helpers.link_data import SPEC, make_episode
 
+from benchmarks.wire.census import missed_ticks
 from benchmarks.wire.emulator import Netem
 from benchmarks.wire.namespaces import ACTOR, ADDRESSES, LEARNER, SILENCE, Wire, why_not
 from robot.link.certificates import make_authority, make_machine
 from trajectories.store import TrajectoryStore
+from trajectories.types import PROPRIO_NAMES
 
 LACKING = why_not()
 BAD = Netem(delay_s=0.02, jitter_s=0.01, loss=0.05, reorder=0.25, rate_bit_s=2e6)
@@ -100,3 +103,10 @@ def test_who_may_not_make_namespaces_is_told_what_is_missing(monkeypatch):
     assert "install the system package iproute2" in why_not()
     monkeypatch.setattr("shutil.which", lambda name: "/sbin/ip")
     assert "only root may make network namespaces" in why_not()
+
+
+def test_ticks_are_missed_where_a_step_is_too_long_but_not_while_the_fingers_move():
+    episode, ticks = make_episode(steps=5), np.array([0, 3, 6, 11, 12, 14])  # the first, 2 missed, the fingers, 0, 1
+    episode.t_ns["joints"][:] = ticks * 200_000_000
+    episode.proprio[:, PROPRIO_NAMES.index("gripper_command")] = [1, 1, 1, -1, -1, -1]
+    assert missed_ticks(episode, 200_000_000) == 3

@@ -15,7 +15,7 @@ from policies.learner.run_folder import EPISODES
 from robot.link.codec import encode_episode
 from trajectories.numbers import NS_PER_S
 from trajectories.store import TrajectoryStore
-from trajectories.types import Episode
+from trajectories.types import PROPRIO_NAMES, Episode
 
 _LATE = 1.5
 """Periods between two observations from which on control ticks between them were missed."""
@@ -101,8 +101,15 @@ def made_s(id: str) -> float:
 
 
 def missed_ticks(episode: Episode, period_ns: float) -> int:
-    """Control ticks that are missing between its observations."""
-    periods = np.diff(episode.t_ns["joints"]) / period_ns
+    """Control ticks that are missing between its observations.
+
+    Not so before the second one, since the grid of control steps begins with the first action, and not in a step in
+    which the gripper opens or closes, since that lasts until the fingers have stopped (`Controller`).
+    """
+    opened = episode.proprio[:, PROPRIO_NAMES.index("gripper_command")] > 0
+    told = opened[1:] == opened[:-1]
+    told[0] = False
+    periods = np.diff(episode.t_ns["joints"])[told] / period_ns
     return int(np.sum(np.round(periods[periods > _LATE]) - 1))
 
 

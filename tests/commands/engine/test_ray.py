@@ -253,7 +253,7 @@ def test_a_cluster_that_is_not_there_is_said():
 
 def test_without_ray_it_is_said_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingDependencyError, match=r"engine=ray needs Ray.*pip install 'regrasp\[ray\]'"):
+    with pytest.raises(MissingDependencyError, match=r"engine=ray needs Ray.*pip install '\.\[ray\]'"):
         list(run_jobs(doubled, [1], RayEngine("auto"), "doubling"))
 
 
