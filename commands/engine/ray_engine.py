@@ -155,8 +155,8 @@ def _ray() -> Any:
         import ray
     except ImportError as error:
         raise MissingDependencyError(
-            f"engine=ray needs Ray, which does not load ({error}). `bash setup.sh` installs it; elsewhere add the extra "
-            "ray, as `pip install '.[ray]'` in the checkout does, here and on the cluster's nodes."
+            f"engine=ray needs Ray, which does not load ({error}). `bash setup.sh` installs it; elsewhere "
+            "`pip install '.[ray]'` in the checkout does. It has to be here and on the cluster's nodes."
         ) from error
     return ray
 
