@@ -165,6 +165,7 @@ def _run(name: str, rest: list[str]) -> None:
     import hydra
     from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
+    from hydra.types import RunMode
     from omegaconf import OmegaConf
 
     OmegaConf.register_new_resolver("cores", lambda: max(1, len(os.sched_getaffinity(0))), replace=True)
@@ -175,7 +176,7 @@ def _run(name: str, rest: list[str]) -> None:
     if verb.config_module == ROOT:  # elsewhere `method` is a plain key, which a group of that name would hide
         add_outside_configs()
 
-    whole, here = os.environ.get(_RAISE), os.getpid()
+    whole = os.environ.get(_RAISE)
 
     def task(config: DictConfig) -> None:
         if whole is None:
@@ -199,7 +200,7 @@ def _run(name: str, rest: list[str]) -> None:
                     require_backbone_of_arm(config, typed_keys())
                 importlib.import_module(verb.module).run(config)
         except RegraspError as error:
-            if os.getpid() != here:  # of a sweep, whose launcher brings the error to the command
+            if HydraConfig.get().mode is RunMode.MULTIRUN:  # the sweep goes on, and brings the first error to its end
                 raise
             fail(str(error))
         except OSError as error:
@@ -209,6 +210,8 @@ def _run(name: str, rest: list[str]) -> None:
         except KeyboardInterrupt:
             print(f"\nregrasp: stopped. {verb.resume}", file=sys.stderr)
             sys.exit(130)
+        finally:
+            os.environ[_RAISE] = "1"  # of a sweep in this process, whose errors Hydra raises at its end
 
     os.environ[_RAISE] = "1"
     try:

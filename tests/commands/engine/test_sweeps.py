@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import pytest
 from helpers import ENVIRONMENT
 
 from trajectories.store import TrajectoryStore
@@ -21,8 +22,12 @@ def episodes(folder, seed):
         return len(store.infos())
 
 
-def test_joblib_runs_each_command_in_a_process_and_the_command_says_what_failed(tmp_path):
-    done = swept(tmp_path, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "robot=twin,widowx", "seed=3")
+@pytest.mark.parametrize(
+    "launcher",
+    [("hydra/launcher=joblib", "hydra.launcher.n_jobs=2"), ("hydra/launcher=joblib", "hydra.launcher.n_jobs=1"), ()],
+)
+def test_a_command_of_a_sweep_that_fails_is_said_at_its_end_and_ends_no_other(tmp_path, launcher):
+    done = swept(tmp_path, *launcher, "robot=widowx,twin", "seed=3")
     assert done.returncode == 2
     said = "regrasp: `regrasp collect` records the scripted expert in a simulation, not with robot=widowx"
     assert said in done.stderr
