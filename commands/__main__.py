@@ -23,12 +23,13 @@ from commands.settings.schemas import device_settings
 from commands.several import one_speaks, require_one_process
 from commands.standard_streams import lasting_streams
 from commands.verbs import ELSEWHERE, VERBS, Verb, verb_word
+from drivers.parent_link import die_with_parent
 from factory.task import settle_task
 from robot.signals import interrupt_once, on_signals
 from trajectories.errors import RegraspError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from hydra.conf import OverridesConf
     from omegaconf import DictConfig
@@ -162,9 +163,7 @@ def _run(name: str, rest: list[str]) -> None:
     """
     for variable, value in ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
-    import hydra
     from hydra.core.hydra_config import HydraConfig
-    from hydra.errors import HydraException
     from hydra.types import RunMode
     from omegaconf import OmegaConf
 
@@ -176,9 +175,11 @@ def _run(name: str, rest: list[str]) -> None:
     if verb.config_module == ROOT:  # elsewhere `method` is a plain key, which a group of that name would hide
         add_outside_configs()
 
-    whole = os.environ.get(_RAISE)
+    whole, here = os.environ.get(_RAISE), os.getpid()
 
     def task(config: DictConfig) -> None:
+        if os.getppid() == here:  # of a sweep on this machine, which ends with its command
+            die_with_parent(here)
         if whole is None:
             os.environ.pop(_RAISE, None)
         if not config.progress:
@@ -214,8 +215,19 @@ def _run(name: str, rest: list[str]) -> None:
             os.environ[_RAISE] = "1"  # of a sweep in this process, whose errors Hydra raises at its end
 
     os.environ[_RAISE] = "1"
+    _start(name, rest, task)
+
+
+def _start(name: str, rest: list[str], task: Callable[[DictConfig], None]) -> None:
+    """Hand a verb's work to Hydra, which composes the settings or sweeps over them."""
+    import hydra
+    from hydra.errors import HydraException
+
+    verb = VERBS[name]
+    start = hydra.main(version_base="1.3", config_path=f"pkg://{verb.config_module}", config_name=verb.config_name)
     try:
-        hydra.main(version_base="1.3", config_path=f"pkg://{verb.config_module}", config_name=verb.config_name)(task)()
+        with on_signals(interrupt_once(), signal.SIGTERM, signal.SIGHUP):  # a sweep's processes end as by Ctrl-C
+            start(task)()
     except HydraException as error:
         fail(not_composed(name, error, rest))
     except KeyboardInterrupt:  # while the processes of a sweep's launcher were at work

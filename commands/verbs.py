@@ -167,7 +167,6 @@ VERBS: dict[str, Verb] = {
         "matrix of tasks and changes, each beside a control on the same seeds, also of a policy behind an address:\n"
         "docs/matrix.md.",
         "checkpoint=pretrained evaluate.episodes=100",
-        "Run it again: a matrix of tasks or axes goes on; another evaluation takes a minute and starts anew.",
     ),
     "serve-policy": Verb(
         "commands.serve_policy",

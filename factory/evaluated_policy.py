@@ -64,9 +64,11 @@ class PolicySource:
         return self.where if self.served else Path(self.where).name
 
     @property
-    def folders(self) -> tuple[Path, ...]:
-        """What a process reads that opens it."""
-        return () if self.served else (Path(self.where),)
+    def folders(self) -> dict[Path, tuple[str, ...]]:
+        """What a process reads that opens it: folder -> names of files."""
+        from policies.policy import FILES
+
+        return {} if self.served else {Path(self.where): FILES}
 
     def place(self, run_dir: Path) -> str:
         """Where its evaluations go, see `factory.run_folders.evaluation_place`; asks a server who it is."""

@@ -22,6 +22,7 @@ from policies.agent.config import NetworkConfig
 from policies.agent.distribution import act
 from policies.agent.networks import Actor
 from policies.common.tensor_file import content_digest, read_tensors, write_tensors
+from policies.perception.common import FILE as FEATURES
 from policies.perception.common import part_of
 from policies.perception.loading import load_perception
 from policies.perception.protocol import Perception
@@ -33,6 +34,8 @@ from trajectories.settings import build
 from trajectories.types import ACTION_SIZE, Float32, Observation, RobotSpec, Weights, digest_of
 
 FILE = "actor.safetensors"
+FILES = (FEATURES, FILE)
+"""All that `load_policy` reads of a folder."""
 KIND = "regrasp-actor-1"
 _CANARIES = 16
 logger = logging.getLogger(__name__)

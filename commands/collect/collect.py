@@ -119,12 +119,12 @@ def plan_of(config: DictConfig) -> list[CollectJob]:
 def run(config: DictConfig) -> None:
     """Record what the plan wants and the store lacks."""
     require_world(config, "`regrasp collect` records the scripted expert", "There it is a person: `regrasp teleop`.")
-    settings = TwinSettings.from_config(config)
+    settings, engine = TwinSettings.from_config(config), engine_of(config)
     jobs = plan_of(config)
     with open_data(config, read_only=False) as store:
         missing = missing_jobs(store, settings, jobs)
         if missing:
             work, ids = [(settings, job) for job in missing], ids_of(missing, time.time_ns())
-            for (_, job), episode in run_jobs(record, work, engine_of(config), "collecting"):
+            for (_, job), episode in run_jobs(record, work, engine, "collecting"):
                 store.commit(replace(episode, id=ids[job.key]))
         print(summary_table(summarise(store.infos())))

@@ -9,6 +9,7 @@ from commands.engine.local import LocalEngine
 from commands.engine.ray_engine import RayEngine
 from commands.overrides import typed_keys
 from trajectories.errors import ConfigError
+from trajectories.numbers import whole
 
 
 def engine_of(config: DictConfig) -> Engine:
@@ -25,6 +26,18 @@ def engine_of(config: DictConfig) -> Engine:
     if "workers" in typed_keys():
         raise ConfigError("workers= counts processes of this machine. With engine=ray say engine.workers= instead.")
     workers = config.engine.workers
-    if workers is not None and int(workers) < 1:
-        raise ConfigError(f"engine.workers={workers} does nothing, expected at least 1, or null for all processors.")
-    return RayEngine(str(config.engine.address), None if workers is None else int(workers))
+    return RayEngine(str(config.engine.address), None if workers is None else whole("engine.workers", workers))
+
+
+def require_local(config: DictConfig, doing: str) -> None:
+    """Refuse a cluster for what this machine does by itself.
+
+    Args:
+        config: Settings.
+        doing: What that is, for the error.
+
+    Raises:
+        ConfigError: `engine` is another one.
+    """
+    if str(config.engine.name) != "local":
+        raise ConfigError(f"{doing} is nothing for a cluster: leave engine={config.engine.name} out.")

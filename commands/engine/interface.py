@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from trajectories.errors import RegraspError
+
+NOTHING: Mapping[Path, Sequence[str]] = MappingProxyType({})
+"""No folder."""
 
 
 class WorkerError(RegraspError):
@@ -33,7 +37,7 @@ class Engine(Protocol):
     """Runs independent jobs somewhere."""
 
     def pool(
-        self, function: Callable[[Any], Any], count: int, title: str, folders: Sequence[Path]
+        self, function: Callable[[Any], Any], count: int, title: str, folders: Mapping[Path, Sequence[str]]
     ) -> AbstractContextManager[Pool]:
         """Processes for jobs of one function; left by an exception, what is under way is given up.
 
@@ -41,7 +45,8 @@ class Engine(Protocol):
             function: Importable function of one job.
             count: How many jobs there will be at most.
             title: What the work is called, for errors.
-            folders: Folders that the function reads; where it runs, `factory.carried_folders.carried` finds them.
+            folders: Folder -> names of the files in it that the function reads; where it runs,
+                `factory.carried_folders.carried` finds them.
 
         Raises:
             WorkerError: On leaving, where a process was killed and the job couldn't be done anew.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from pathlib import Path
 from typing import TypeVar
 
 from tqdm import tqdm
 
-from commands.engine.interface import Engine
+from commands.engine.interface import NOTHING, Engine
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -24,7 +24,7 @@ def run_jobs(
     unit: str = "episode",
     in_order: bool = False,
     skip: Callable[[Job], bool] = lambda job: False,
-    folders: Sequence[Path] = (),
+    folders: Mapping[Path, Sequence[str]] = NOTHING,
 ) -> Iterator[tuple[Job, Result]]:
     """Yield (job, result) as they finish.
 
@@ -36,7 +36,7 @@ def run_jobs(
         unit: What a job is called in the bar's rate.
         in_order: Yield in the order of `jobs` on several processes, too.
         skip: Asked as a job's turn comes; one that isn't wanted any more yields nothing.
-        folders: Folders that the function reads, see `commands.engine.interface.Engine`.
+        folders: Files that the function reads, see `commands.engine.interface.Engine`.
 
     Raises:
         WorkerError: One of the processes was killed, and the job couldn't be done anew.

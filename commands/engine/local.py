@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from commands.engine.interface import Pool, WorkerError
+from commands.engine.interface import NOTHING, Pool, WorkerError
 from drivers.parent_link import die_with_parent
 
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -32,7 +32,7 @@ class LocalEngine:
 
     @contextmanager
     def pool(
-        self, function: Callable[[Any], Any], count: int, title: str, folders: Sequence[Path] = ()
+        self, function: Callable[[Any], Any], count: int, title: str, folders: Mapping[Path, Sequence[str]] = NOTHING
     ) -> Iterator[Pool]:
         """See `commands.engine.interface.Engine`; the folders are here already."""
         if self.workers <= 1 or count <= 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from factory.carried_folders import Files, carry, is_carried
-from trajectories.errors import RegraspError
+from trajectories.errors import MissingDependencyError, RegraspError
 
 ROOMS = ("trajectories", "robot", "drivers", "sim", "rewards", "policies", "factory", "commands")
 CODE = (".py", ".xml", ".json", ".yaml")
@@ -74,10 +75,24 @@ def do(function: Callable[[Any], Any], job: Any, wanted: Mapping[str, str], parc
     """Do a job in this process.
 
     Raises:
-        NodeError: This node has other software.
+        NodeError: This node has other software, its disk or memory refuses, it lacks what the job needs, or the job
+            raised what can't be sent back.
     """
     require_same_software(wanted, platform.node())
-    for parcel in parcels:
-        if not is_carried(parcel.folder, parcel.digest):
-            carry(parcel.folder, parcel.digest, parcel.fetch())
-    return function(job)
+    try:
+        for parcel in parcels:
+            if not is_carried(parcel.folder, parcel.digest):
+                carry(parcel.folder, parcel.digest, parcel.fetch())
+        return function(job)
+    except (OSError, ImportError, MemoryError, MissingDependencyError) as error:  # not of the command's machine
+        raise NodeError(f"Node {platform.node()} of the cluster: {_in_words(error)}") from error
+    except Exception as error:
+        try:
+            copy.deepcopy(error)
+        except Exception:
+            raise NodeError(f"Node {platform.node()} of the cluster: {_in_words(error)}") from error
+        raise
+
+
+def _in_words(error: BaseException) -> str:
+    return str(error) if isinstance(error, RegraspError) else f"{type(error).__name__}: {error}"

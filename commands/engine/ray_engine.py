@@ -13,16 +13,18 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from commands.engine.interface import Pool, WorkerError
+import grpc
+
+from commands.engine.interface import NOTHING, Pool, WorkerError
 from commands.engine.local import ONE_THREAD
-from commands.engine.node import Parcel, do, software
+from commands.engine.node import NodeError, Parcel, do, software
 from commands.engine.nodes import Nodes
 from factory.carried_folders import Files, files_of
 from robot.link.tls import split_address
@@ -56,7 +58,7 @@ class RayEngine:
 
     @contextlib.contextmanager
     def pool(
-        self, function: Callable[[Any], Any], count: int, title: str, folders: Sequence[Path] = ()
+        self, function: Callable[[Any], Any], count: int, title: str, folders: Mapping[Path, Sequence[str]] = NOTHING
     ) -> Iterator[Pool]:
         """See `commands.engine.interface.Engine`.
 
@@ -71,7 +73,7 @@ class RayEngine:
             return
         with _connected(ray, self.address), Nodes(ray, title) as nodes:
             nodes.require_same_software()
-            parcels = [_parcel(ray, folder) for folder in folders]
+            parcels = [_parcel(ray, folder, names) for folder, names in folders.items()]
             remote = ray.remote(num_cpus=1, max_retries=TRIES)(do)
             submitted = _Submitted(ray, title)
             try:
@@ -121,11 +123,19 @@ class _Submitted:
 
     def _meaning(self, error: BaseException) -> BaseException:
         errors = self._ray.exceptions
-        if isinstance(error, errors.RayTaskError) and isinstance(error.cause, BaseException):
-            cause = error.cause
+        cause = error.cause if isinstance(error, errors.RayTaskError) else None
+        if isinstance(cause, BaseException) and not isinstance(cause, errors.RayError):
             cause.__cause__ = _Remote(str(error))
             return cause
-        if isinstance(error, errors.RayError):
+        meant: RegraspError
+        if isinstance(cause, errors.RaySystemError):  # while it read the job
+            meant = NodeError(
+                f"{self._title}: a node of the cluster can't load a job ({_first_line(cause)}). It needs what this "
+                "machine has, packages with arms or tasks of your own, too (docs/cluster.md)."
+            )
+            meant.__cause__ = error
+            return meant
+        if isinstance(error, _deaths(errors)):
             meant = WorkerError(
                 f"{self._title}: the processes that did one job died {TRIES + 1} times, perhaps for lack of memory. "
                 "What is done stays; go on with fewer at a time (engine.workers=). Ray says: "
@@ -133,7 +143,23 @@ class _Submitted:
             )
             meant.__cause__ = error
             return meant
+        if isinstance(error, errors.RayError):
+            meant = ClusterError(f"{self._title}: the cluster can't do a job. Ray says: {str(cause or error).strip()}")
+            meant.__cause__ = error
+            return meant
         return error
+
+
+def _deaths(errors: Any) -> tuple[type[BaseException], ...]:
+    """What Ray raises when what did a job has died too often, or what it came to was lost with its node."""
+    return (
+        errors.WorkerCrashedError, errors.NodeDiedError, errors.LocalRayletDiedError, errors.OutOfMemoryError,
+        errors.ObjectLostError,
+    )  # fmt: skip
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 class _Remote(Exception):
@@ -161,8 +187,8 @@ def _ray() -> Any:
     return ray
 
 
-def _parcel(ray: Any, folder: Path) -> Parcel:
-    files = files_of(folder)
+def _parcel(ray: Any, folder: Path, names: Sequence[str]) -> Parcel:
+    files = files_of(folder, names)
     digest = hashlib.sha256()
     for name, content in files.items():
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
@@ -196,7 +222,7 @@ def _connected(ray: Any, address: str) -> Iterator[None]:
             logging_level=logging.ERROR,
             configure_logging=False,
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise ClusterError(
             f"engine.address={address}: no Ray cluster answers there, or this machine isn't one of its nodes "
             f"({error}). Start one with `ray start`, as docs/cluster.md says, on this machine, too."
@@ -224,8 +250,18 @@ def _require_reachable(address: str) -> None:
     try:
         with socket.create_connection((host, port), _REACH_S):
             pass
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         raise ClusterError(
-            f"engine.address={address}: nothing answers there ({error.strerror or error}). Start the cluster's head "
-            "with `ray start --head` (docs/cluster.md), and look at the address and the firewall."
+            f"engine.address={address}: nothing answers there ({getattr(error, 'strerror', None) or error}). Start the "
+            "cluster's head with `ray start --head` (docs/cluster.md), and look at the address and the firewall."
         ) from error
+    if os.environ.get("RAY_USE_TLS", "0").lower() in ("1", "true"):
+        return
+    with grpc.insecure_channel(address, [("grpc.enable_http_proxy", 0)]) as channel:
+        try:
+            grpc.channel_ready_future(channel).result(_REACH_S)
+        except grpc.FutureTimeoutError as error:
+            raise ClusterError(
+                f"engine.address={address}: whatever listens there is no head of a Ray cluster. Expected the address "
+                "that its `ray start --head` printed (port 6379 unless it was given another)."
+            ) from error

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from commands.attendance import attended
-from commands.engine.engine import engine_of
+from commands.engine.engine import engine_of, require_local
 from commands.engine.interface import Engine
 from commands.engine.jobs import run_jobs
 from commands.engine.local import LocalEngine
@@ -155,6 +155,7 @@ def evaluate_on_station(config: DictConfig, plan: Plan) -> tuple[Path, dict[str,
     Raises:
         ConfigError: There are more episodes of this policy under these conditions than these would be.
     """
+    require_local(config, "An evaluation on a robot, or by another judge than the twin's own")
     root, place = evaluations_folder(config), plan.policy.place(Path(config.run_dir))
     title = f"evaluating {plan.policy.title}"
     stop = threading.Event()
@@ -308,6 +309,7 @@ def evaluate_in_twin(config: DictConfig, plan: Plan) -> tuple[Path, dict[str, An
 
     In the twin the same starts give the same figures, so nothing is gained by running them again.
     """
+    engine = engine_of(config)
     root, place = evaluations_folder(config), plan.policy.place(Path(config.run_dir))
     conditions = conditions_of(config, PREDICATE)
     found = done_before(root, place, conditions, plan)
@@ -317,4 +319,4 @@ def evaluate_in_twin(config: DictConfig, plan: Plan) -> tuple[Path, dict[str, An
     require_longer(root, place, conditions, plan)
     out = root / conditions.digest / place
     settings, title = TwinSettings.from_config(config), f"evaluating {plan.policy.title}"
-    return out, evaluate(settings, conditions, plan, out, engine_of(config), title)
+    return out, evaluate(settings, conditions, plan, out, engine, title)

@@ -124,8 +124,13 @@ class Persistence:
             self.interrupt.wait(min(back_off, max(self.patience.away_s - gone_s, 0.0)))
 
     def _give_up_if_hopeless(self, status: grpc.StatusCode, cause: str, gone_s: float, doing: str) -> None:
-        """Raise unless another attempt may help and is still wanted."""
-        if _is_stranger(cause):
+        """Raise unless another attempt may help and is still wanted.
+
+        Where the learner was there before, a stranger may be itself: its authority is being replaced, file by file,
+        here or there.
+        """
+        over = self.interrupt.is_set() or gone_s >= self.patience.away_s
+        if _is_stranger(cause) and (over or not self.presence.known):
             raise LinkError(
                 f"{doing}: whoever listens at {self.address} does not know the secret of this run or has no "
                 f"certificate of the same authority for that address ({cause}); it was told nothing. Start "
@@ -137,7 +142,7 @@ class Persistence:
                 f"{doing}: the server at {self.address} is not a learner that this actor can talk to "
                 f"({cause}). Check the address and the versions on both sides."
             )
-        if self.interrupt.is_set() or gone_s >= self.patience.away_s:
+        if over:
             why = "interrupted" if self.interrupt.is_set() else f"gave up after {gone_s:.0f} s"
             raise LinkError(
                 f"{doing}: the learner at {self.address} is away, {why} ({cause}). Start the learner again, "

@@ -28,6 +28,11 @@ class Presence:
         self._heard_s: float | None = None
         self._away_s: float | None = None
 
+    @property
+    def known(self) -> bool:
+        """Whether anything has ever been heard."""
+        return self._heard_s is not None
+
     def heard(self) -> None:
         """An answer, or a piece of one, came from the learner."""
         with self._lock:

@@ -1,7 +1,9 @@
 """Jobs that processes of a cluster do in tests."""
 
+import errno
 import os
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -19,6 +21,27 @@ def refused(job):
 
 def broken(job):
     raise ZeroDivisionError(job)
+
+
+class OfTwoParts(Exception):
+    """Can't be made of its message alone, as which it would be sent."""
+
+    def __init__(self, what, why):
+        super().__init__(f"{what}: {why}")
+
+
+def unsendable(job):
+    raise OfTwoParts(job, "broken")
+
+
+def locked(job):
+    error = ValueError(job)
+    error.lock = threading.Lock()
+    raise error
+
+
+def full(job):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def killed(job):

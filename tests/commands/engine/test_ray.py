@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ from dataclasses import fields, is_dataclass, replace
 import numpy as np
 import pytest
 from helpers import ENVIRONMENT, ROOT
-from helpers.cluster_jobs import broken, doubled, killed, killed_once, noted, read, refused
+from helpers.cluster_jobs import broken, doubled, killed, killed_once, noted, read, refused, unsendable
 from helpers.processes import alive
 from helpers.ray_cluster import VARIABLES, two_nodes
 from helpers.small_policies import policy_for
@@ -28,7 +29,7 @@ from commands.engine.local import LocalEngine
 from commands.engine.node import NodeError, software
 from commands.engine.ray_engine import ClusterError, RayEngine
 from commands.evaluate.evaluate import run as evaluate
-from factory.evaluated_policy import open_policy
+from factory.evaluated_policy import PolicySource, open_policy
 from trajectories.errors import ConfigError, MissingDependencyError
 from trajectories.store import TrajectoryStore
 from trajectories.types import Episode
@@ -71,6 +72,20 @@ def test_a_job_that_fails_by_itself_fails_as_it_does_here(engine, function, kind
             list(run_jobs(function, [3], one, "failing"))
 
 
+def test_what_can_not_be_sent_back_is_said_in_words(engine):
+    with pytest.raises(NodeError, match=f"^Node {os.uname().nodename} of the cluster: OfTwoParts: 3: broken$"):
+        list(run_jobs(unsendable, [3], engine, "failing"))
+
+
+def test_a_package_that_a_node_lacks_is_named(engine, tmp_path, monkeypatch):
+    (tmp_path / "own_arms.py").write_text("def double(job):\n    return 2 * job\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    from own_arms import double
+
+    with pytest.raises(NodeError, match=r"can't load a job .*No module named 'own_arms'.*arms or tasks of your own"):
+        list(run_jobs(double, [3], engine, "doubling"))
+
+
 def test_the_job_of_a_process_that_is_killed_is_done_again(engine, tmp_path):
     marks = [str(tmp_path / name) for name in "ab"]
     assert {job for job, _ in run_jobs(killed_once, marks, engine, "dying")} == set(marks)
@@ -86,10 +101,14 @@ def test_folders_are_read_by_processes_that_share_no_disk(engine, tmp_path):
     (tmp_path / "inside").mkdir()
     (tmp_path / "inside" / "file").write_bytes(b"\0content")
     job = (str(tmp_path), "inside/file")
-    got = dict(run_jobs(read, [job, job], engine, "reading", folders=[tmp_path]))
+    got = dict(run_jobs(read, [job, job], engine, "reading", folders={tmp_path: ["inside/file"]}))
     path, content = got[job]
     assert content == b"\0content"
     assert tmp_path not in path.parents
+
+
+def test_of_a_policy_nodes_get_what_acts_and_not_its_training(policy):
+    assert PolicySource(str(policy)).folders == {policy: tuple(sorted(os.listdir(policy), reverse=True))}
 
 
 def test_no_more_jobs_than_asked_for_are_under_way(cluster, tmp_path):
@@ -251,6 +270,14 @@ def test_a_cluster_that_is_not_there_is_said():
         list(run_jobs(doubled, [1], RayEngine("127.0.0.1:1"), "doubling"))
 
 
+def test_what_is_no_head_is_said():
+    """Ray would ask it for minutes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(ClusterError, match=rf"{address}: whatever listens there is no head of a Ray cluster"):
+            list(run_jobs(doubled, [1], RayEngine(address), "doubling"))
+
+
 def test_without_ray_it_is_said_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingDependencyError, match=r"engine=ray needs Ray.*pip install '\.\[ray\]'"):
@@ -260,7 +287,10 @@ def test_without_ray_it_is_said_how_to_install_it(monkeypatch):
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (("engine=ray", "engine.workers=0"), "engine.workers=0 does nothing"),
+        *(
+            (("engine=ray", f"engine.workers={number}"), "engine.workers=.*expected a whole number, at least 1")
+            for number in ("0", "1.5", "true", "two")
+        ),
         (("engine.name=slurm",), "slurm is no engine"),
     ],
 )
@@ -273,3 +303,9 @@ def test_the_number_of_local_processes_says_nothing_of_a_cluster(monkeypatch):
     monkeypatch.setattr("commands.engine.engine.typed_keys", lambda: {"workers"})
     with pytest.raises(ConfigError, match=r"With engine=ray say engine\.workers="):
         engine_of(settings("collect", "engine=ray"))
+
+
+def test_a_robot_is_not_evaluated_on_a_cluster(policy, tmp_path):
+    alone = ("engine=ray", "evaluate.judge=person", f"checkpoint={policy}", f"run_dir={tmp_path}")
+    with pytest.raises(ConfigError, match="is nothing for a cluster: leave engine=ray out"):
+        evaluate(settings("evaluate", *EVALUATION, *alone))

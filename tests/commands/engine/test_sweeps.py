@@ -1,10 +1,13 @@
 """Sweeps by Hydra's launchers: each command's results where they always are, errors said once, by the command."""
 
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from helpers import ENVIRONMENT
+from helpers.processes import alive, children
 
 from trajectories.store import TrajectoryStore
 
@@ -35,6 +38,27 @@ def test_a_command_of_a_sweep_that_fails_is_said_at_its_end_and_ends_no_other(tm
     assert "Traceback" not in done.stderr
     assert episodes(tmp_path, 3) == 2
     assert len(list((tmp_path / "runs" / "sweeps").glob("*/multirun.yaml"))) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_processes_of_a_sweep_end_with_its_command(tmp_path, number):
+    """They would go on for hours, and hold their folders."""
+    command = [sys.executable, "-m", "commands", "collect", "--multirun", "hydra/launcher=joblib", "seed=0,1"]
+    command += ["profile=tiny", "task=bin_weight", "robot.image_size=32", "workers=1", "collect.demos=10000"]
+    with (tmp_path / "said").open("wb") as said:
+        process = subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=said, stderr=said)
+    try:
+        while not list(tmp_path.rglob("data/*")):
+            assert process.poll() is None
+            time.sleep(0.05)
+        at_work = children(process.pid, "joblib.externals.loky.backend.popen_loky_posix")
+        assert len(at_work) == 2
+        process.send_signal(number)
+        assert process.wait() in (130, -number)
+        while any(alive(one) for one in at_work):  # the test's time limit ends a wait that would go on
+            time.sleep(0.05)
+    finally:
+        process.kill()
 
 
 def test_submitit_runs_each_command_as_a_job_of_its_own(tmp_path):

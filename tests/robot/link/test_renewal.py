@@ -107,6 +107,27 @@ def test_an_actor_connects_with_its_new_certificate_without_a_new_start(tmp_path
     assert any("is new and in use for new connections" in line for line in lines)  # one line, or two, by when it looked
 
 
+def test_an_actor_waits_while_its_learner_has_a_new_authority_before_itself(tmp_path, lab):
+    """It looks like a stranger meanwhile."""
+    make_authority(tmp_path / "next", "next lab")
+    theirs, fresh = make_machine(lab, "robot"), make_machine(tmp_path / "next", "robot")
+    before, after = make_machine(lab, "gpu", ["127.0.0.1"]), make_machine(tmp_path / "next", "gpu", ["127.0.0.1"])
+    endpoint, strange = MemoryEndpoint(), []
+
+    def replace_once_strange(line):
+        if "is away (it shows the certificate of 'gpu' issued by 'next lab'" in line:
+            strange.append(line)
+            for name in ("authority", "certificate", "key"):
+                getattr(theirs, name).write_bytes(getattr(fresh, name).read_bytes())
+
+    with LinkServer(endpoint, "127.0.0.1:0", before) as server:
+        client = LearnerClient(server.address, theirs, PATIENT, notify=replace_once_strange)
+        client.hello(SPEC, POLICY)
+    with client, LinkServer(endpoint, server.address, after):
+        assert client.put_episode(make_episode(1)) == Receipt(3, 1)
+    assert len(strange) == 1
+
+
 @pytest.mark.parametrize("name", ["certificate", "key", "authority"])
 def test_a_file_that_is_being_replaced_is_never_half_in_use(lab, monkeypatch, name):
     """It is empty as it is read and complete a moment later: gRPC would abort the process."""
