@@ -235,13 +235,14 @@ def test_rates_are_of_the_time_between_the_first_update_and_the_last_step():
         row(30, 0, 200, 101, "acting", {"learner": 14.0, "left": 12.0}),
         row(40, 0, 200, 140, "finished", {"learner": 20.0, "left": 12.0}),
         row(900, 1, 200, 140, "acting", {"learner": 1.0, "left": 3.0}),  # started again an hour later
-        row(910, 1, 300, 240, "acting", {"learner": 7.0, "left": 4.0}),
+        row(905, 1, 250, 190, "acting", {"learner": 4.0, "left": 4.0}),
+        row(910, 1, 300, 240, "finished", {"learner": 7.0, "left": 0.0}),  # ended
     ]
     found = rates(samples)
     assert found.seconds == 30
     assert (found.steps_s, found.arms_steps_s["left"]) == (200 / 30, 200 / 30)
     assert found.updates_s == 200 / 30
-    assert found.waiting["left"] == pytest.approx(1 / 5)
+    assert found.waiting["left"] == pytest.approx(1 / 6)
     assert found.processor == {"learner": 14 / 30, "left": 3 / 30}
     assert rates(samples[:1]) is None
 

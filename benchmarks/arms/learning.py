@@ -98,6 +98,11 @@ def rates(samples: Sequence[Mapping[str, Any]]) -> Rates | None:
     def gained(value: Any) -> float:
         return float(sum(value(last) - value(first) for first, last, _ in spans)) / seconds
 
+    def used(who: str) -> float:
+        """Of a process that has ended nothing is known any more: what counts is the most that it had."""
+        every_span = ([one["cpu"].get(who, 0.0) for one in inside] for _, _, inside in spans)
+        return float(sum(max(span) - span[0] for span in every_span)) / seconds
+
     def waits(name: str) -> float:
         states = [one["arms"][name][1] for one in every if name in one["arms"]]
         return states.count("waiting") / max(1, len(states))
@@ -108,7 +113,7 @@ def rates(samples: Sequence[Mapping[str, Any]]) -> Rates | None:
         updates_s=gained(lambda one: one["updates"]),
         arms_steps_s={name: gained(lambda one, name=name: one["arms"].get(name, [0])[0]) for name in names},
         waiting={name: waits(name) for name in names},
-        processor={who: gained(lambda one, who=who: one["cpu"].get(who, 0.0)) for who in ("learner", *names)},
+        processor={who: used(who) for who in ("learner", *names)},
         load=sorted(one["load"] for one in every)[len(every) // 2],
     )
 
