@@ -18,6 +18,7 @@ from policies.learner.run_folder import RunFolder
 from policies.perception.loading import load_perception
 from policies.policy import load_policy, save_policy
 from robot.fleet import ALIVE_S, ActorIdentity, ActorReport
+from robot.interfaces import Receipt
 from robot.link.certificates import run_pair
 from robot.link.client import LearnerClient
 from robot.link.patience import Patience
@@ -263,8 +264,8 @@ def test_who_is_told_that_the_run_is_finished_counts_as_told(make, monkeypatch):
     learner.hello(SPEC, learner.digest, ActorIdentity("left"))
     looks = iter((False, True, True))
     monkeypatch.setattr(type(learner), "_all_in", property(lambda _: next(looks)))
-    assert (learner.finished("left"), learner.fleet.told_all) == (False, False)
-    assert (learner.finished("left"), learner.fleet.told_all) == (True, True)
+    assert (learner.finished("left"), learner.fleet.told_all) == (None, False)
+    assert (learner.finished("left"), learner.fleet.told_all) == (Receipt(0, 0), True)
 
 
 def test_metrics_and_tensorboard_have_a_curve_of_every_actor(make, tmp_path):
