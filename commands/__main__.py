@@ -124,6 +124,12 @@ def fail(message: str) -> NoReturn:
     sys.exit(2)
 
 
+def stopped(verb: Verb) -> NoReturn:
+    """Say how a verb that a person stopped goes on, and leave with status 130."""
+    print(f"\nregrasp: stopped. {verb.resume}", file=sys.stderr)
+    sys.exit(130)
+
+
 def main() -> None:
     """Entry point of the `regrasp` command."""
     with lasting_streams(), quiet_when_unread():
@@ -209,8 +215,7 @@ def _run(name: str, rest: list[str]) -> None:
                 raise
             fail(f"{error.filename!r}: {error.strerror}. HYDRA_FULL_ERROR=1 before the command shows where.")
         except KeyboardInterrupt:
-            print(f"\nregrasp: stopped. {verb.resume}", file=sys.stderr)
-            sys.exit(130)
+            stopped(verb)
         finally:
             os.environ[_RAISE] = "1"  # of a sweep in this process, whose errors Hydra raises at its end
 
@@ -231,8 +236,7 @@ def _start(name: str, rest: list[str], task: Callable[[DictConfig], None]) -> No
     except HydraException as error:
         fail(not_composed(name, error, rest))
     except KeyboardInterrupt:  # while the processes of a sweep's launcher were at work
-        print(f"\nregrasp: stopped. {verb.resume}", file=sys.stderr)
-        sys.exit(130)
+        stopped(verb)
 
 
 def _require_typed(config: DictConfig, verb: Verb, overrides: OverridesConf, groups: Collection[str]) -> None:

@@ -20,6 +20,8 @@ ROOMS = ("trajectories", "robot", "drivers", "sim", "rewards", "policies", "fact
 CODE = (".py", ".xml", ".json", ".yaml")
 LIBRARIES = ("mujoco", "numpy", "torch")
 """Other versions of these give other numbers."""
+_OF_THE_NODE = (OSError, ImportError, MemoryError, MissingDependencyError)
+"""What a node raises for what it lacks itself, which the command's machine may have."""
 
 
 class NodeError(RegraspError):
@@ -84,14 +86,19 @@ def do(function: Callable[[Any], Any], job: Any, wanted: Mapping[str, str], parc
             if not is_carried(parcel.folder, parcel.digest):
                 carry(parcel.folder, parcel.digest, parcel.fetch())
         return function(job)
-    except (OSError, ImportError, MemoryError, MissingDependencyError) as error:  # not of the command's machine
-        raise NodeError(f"Node {platform.node()} of the cluster: {_in_words(error)}") from error
     except Exception as error:
-        try:
-            copy.deepcopy(error)
-        except Exception:
+        if isinstance(error, _OF_THE_NODE) or not _can_be_sent(error):
             raise NodeError(f"Node {platform.node()} of the cluster: {_in_words(error)}") from error
         raise
+
+
+def _can_be_sent(error: Exception) -> bool:
+    """Whether another process would get this error: some can't be taken apart and made again."""
+    try:
+        copy.deepcopy(error)
+    except Exception:
+        return False
+    return True
 
 
 def _in_words(error: BaseException) -> str:
