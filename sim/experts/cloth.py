@@ -22,6 +22,8 @@ _NEAR, _ROUGHLY = 0.006, 0.02
 _BESIDE = 0.04
 """How far beside the tag the failure "miss" closes, m."""
 _TAG_WIDTH = 0.008
+_AWAY_X = 0.26
+"""Where the hand goes that hides what it did, m: as far back as the middle of where episodes begin."""
 _ARC = (0.15, 0.4, 0.6, 0.85, 1.0)
 """Shares of the way that the arc goes through."""
 
@@ -127,3 +129,6 @@ class ClothExpert(Expert):
             yield self._stay(), True
         here = self._target.position[:2].copy()
         yield from self._approach(lambda: self._level(here, RETREAT_Z), careful=False, tolerance=0.03)
+        if self._cloth_task.hides(self._twin.scene, self._direction):
+            away = np.array([_AWAY_X, here[1]])
+            yield from self._approach(lambda: self._level(away, RETREAT_Z), careful=False, tolerance=_ROUGHLY)

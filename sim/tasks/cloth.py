@@ -35,10 +35,13 @@ class ClothTask(MoveTask):
     def success(self, scene: Scene, direction: Direction) -> bool:
         """Whether the cloth rests at its goal with the gripper commanded open and off it.
 
-        "Rests" looks ahead, as in `Task.success`: in the next 0.4 s no node moves by more than 3 mm.
+        "Rests" looks ahead, as in `Task.success`: in the next 0.4 s no node moves by more than 3 mm. A hand that hides
+        what it did has yet to go away.
         """
         cloth = scene.cloth
         if scene.physics.gripper_goal() < OPEN_COMMAND or not self.at_goal(scene, direction):
+            return False
+        if self.hides(scene, direction):
             return False
         if cloth.speed() > MAX_SPEED or cloth.touched_by(*FINGERS):
             return False
@@ -48,6 +51,11 @@ class ClothTask(MoveTask):
     @abstractmethod
     def at_goal(self, scene: Scene, direction: Direction) -> bool:
         """Whether the cloth lies as `direction` wants it, whatever the gripper does."""
+
+    def hides(self, scene: Scene, direction: Direction) -> bool:
+        """Whether the hand is where it hides from who looks from the front whether `direction` is done."""
+        del scene, direction
+        return False
 
     @abstractmethod
     def tag_goal(self, scene: Scene, direction: Direction) -> Float64:

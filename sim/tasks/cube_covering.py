@@ -10,6 +10,7 @@ from sim.physics import rotation
 from sim.scene.cloth import RADIUS, ROWS
 from sim.scene.scene import Scene
 from sim.scene.spec import ClothSpec, ObjectSpec, SceneSpec
+from sim.scene.surroundings import FRONT_POSITION
 from sim.tasks.cloth import REACH, SETTLE_S, ClothTask, in_folds
 from sim.tasks.moving import Goal
 from sim.tasks.predicates import HEIGHT_TOLERANCE
@@ -20,6 +21,8 @@ TOP_TOLERANCE = 0.004
 """How far below the cube's top the cloth may hang at its edges and still hide it, m."""
 CLEAR_M = 0.001
 """An uncovered cube has no cloth above it up to this far beside it, m."""
+CLEAR_OF_CUBE_M = 0.03
+"""Seen from the front, the hand that has let the cloth go over the cube is this far behind the cube's middle, m."""
 LYING_M = 0.035
 """Height of the highest node of a cloth that lies beside the cube, crumpled or not, m."""
 _CUBE_X, _CUBE_Y, _CUBE_YAW = (0.294, 0.306), 0.05, 0.35
@@ -50,6 +53,14 @@ class CubeCovering(ClothTask):
             return self.hidden_share(scene) == 1.0
         high = float(scene.cloth.nodes()[..., 2].max())
         return high < LYING_M and not bool(scene.cloth.covered(self._outline(scene, CLEAR_M))[0].any())
+
+    def hides(self, scene: Scene, direction: Direction) -> bool:
+        """Forward: until the hand is seen behind the cube; a cube beside the cloth would be hidden by it as well."""
+        if direction == "backward":
+            return False
+        tip, eye = scene.physics.tip_position(), np.asarray(FRONT_POSITION)
+        behind = tip + (eye - tip) * (tip[2] / (tip[2] - eye[2]))
+        return bool(behind[0] > self._middle(scene)[0] - CLEAR_OF_CUBE_M)
 
     def lost(self, scene: Scene) -> str | None:
         """Why the robot can't go on by itself, or None: the tag is out of reach, or the cube."""

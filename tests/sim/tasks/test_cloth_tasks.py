@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from helpers.cloth_limits import CAREFUL, Watch
 
+from robot.control.pose import Pose
 from sim.experts.choice import expert_for
 from sim.experts.cloth import ClothExpert
 from sim.experts.failures import FAILURES
@@ -129,6 +130,29 @@ def test_a_cube_is_covered_when_no_corner_of_it_is_seen_and_uncovered_when_no_cl
     cloth.put(below)
     assert not covering.task.at_goal(covering.scene, "forward")
     assert not covering.task.at_goal(covering.scene, "backward")
+
+
+def test_a_cube_is_covered_only_once_the_hand_no_longer_hides_whether_it_is(covering):
+    cloth, physics = covering.scene.cloth, covering.scene.physics
+    over = cloth.lay((0.30, 0.0), 0.0)
+    over[..., 2] += 0.035
+    home = covering.env.arm_state.joints
+    done = {}
+    for x, z in ((0.365, 0.13), (0.30, 0.12), (0.22, 0.12), (0.26, 0.06)):
+        pose = Pose.of((x, 0.0, z), (0.0, 0.0, 0.0))
+        physics.set_arm(covering.env.kinematics.inverse(pose, covering.env.arm_state.joints), physics.arm.opening)
+        done[x, z] = put(covering, over)
+    physics.set_arm(home, physics.arm.opening)
+    assert done == {(0.365, 0.13): [], (0.30, 0.12): ["forward"], (0.22, 0.12): ["forward"], (0.26, 0.06): ["forward"]}
+
+
+def test_from_every_pose_in_which_episodes_begin_it_can_be_seen_whether_a_cube_is_covered(covering):
+    cloth, rng = covering.scene.cloth, np.random.default_rng(0)
+    over = cloth.lay((0.30, 0.0), 0.0)
+    over[..., 2] += 0.035
+    for _ in range(5):
+        covering.env.go_home(rng)
+        assert put(covering, over) == ["forward"]
 
 
 def test_a_cube_held_up_below_the_cloth_or_turned_onto_another_side(covering):
