@@ -4,7 +4,7 @@ import shutil
 import ssl
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
@@ -15,11 +15,12 @@ from helpers.link_data import POLICY, SPEC, MemoryEndpoint, make_episode
 
 from robot.fleet import ActorIdentity
 from robot.interfaces import Receipt
-from robot.link import tls
+from robot.link import renewal, tls
 from robot.link.certificates import AUTHORITY_KEY, load_certificate, make_authority, make_machine
 from robot.link.client import LearnerClient
 from robot.link.patience import Patience
 from robot.link.refusal import why_refused
+from robot.link.renewal import Renewal
 from robot.link.server import LinkServer
 from robot.link.tls import TlsFiles, channel_credentials, server_configuration
 from trajectories.errors import ConfigError, LinkError
@@ -197,3 +198,30 @@ def test_a_learner_under_another_name_is_told_with_the_names_of_its_certificate(
     with LinkServer(MemoryEndpoint(), "127.0.0.1:0", mine) as server:
         why = why_refused(server.address, theirs)
     assert why.endswith("it is for gpu, 10.9.8.7, not for 127.0.0.1")
+
+
+@pytest.mark.parametrize(("days", "said"), [(40, None), (29, "in 28 days"), (1.5, "in 1 day;"), (0.1, "in 0 days")])
+def test_a_certificate_that_ends_soon_is_spoken_of_at_the_start_and_once_a_day(lab, monkeypatch, days, said):
+    files, now, lines = make_machine(lab, "gpu", ["127.0.0.1"]), datetime.now(UTC), []
+    dated(files, now - timedelta(days=800), now + timedelta(days=days))
+    held = Renewal(files, server_configuration, lines.append)
+    assert held.newer() is None
+    assert len(lines) == (said is not None)
+    if said is not None:
+        assert said in lines[0]
+        assert str(files.certificate) in lines[0]
+        monkeypatch.setattr(renewal, "_AGAIN_AFTER", timedelta(0))
+        assert held.newer() is None
+        assert len(lines) == 2
+        renew(lab, files, "gpu")
+        assert held.newer() is not None
+        assert len(lines) == 3
+        assert "is new and in use" in lines[2]
+
+
+def test_an_authority_that_ends_before_the_certificate_is_what_is_spoken_of(lab):
+    files, now = make_machine(lab, "gpu", ["127.0.0.1"]), datetime.now(UTC)
+    late = load_certificate(files.authority).not_valid_after_utc - timedelta(days=3)
+    dated(files, now - timedelta(days=1), late + timedelta(days=30))
+    assert f"the authority's certificate {files.authority} ends on" in renewal.near_end(files, late)
+    assert renewal.near_end(files, now) is None
