@@ -19,16 +19,18 @@ from trajectories.types import Direction, Float64
 CUBE = "cube"
 TOP_TOLERANCE = 0.004
 """How far below the cube's top the cloth may hang at its edges and still hide it, m."""
-CLEAR_M = 0.001
-"""An uncovered cube has no cloth above it up to this far beside it, m."""
+CLEAR_M = 0.006
+"""An uncovered cube has no cloth above it up to this far beside it, m: more than a pixel, so that it can be seen."""
+BEYOND_M = 0.006
+"""A covered cube has cloth above all that is up to this far beside it, m, so that no side of it can be seen."""
 CLEAR_OF_CUBE_M = 0.03
 """Seen from the front, the hand that has let the cloth go over the cube is this far behind the cube's middle, m."""
 LYING_M = 0.035
 """Height of the highest node of a cloth that lies beside the cube, crumpled or not, m."""
-_CUBE_X, _CUBE_Y, _CUBE_YAW = (0.294, 0.306), 0.05, 0.35
-_BEYOND = 0.065
+_CUBE_X, _CUBE_Y, _CUBE_YAW = (0.306, 0.318), 0.05, 0.35
+_BEYOND = 0.053
 """How far before the cube's middle the tag is laid, m."""
-_BEHIND = 0.125
+_BEHIND = 0.135
 """How far behind the cube's middle the tag is laid, m."""
 _BESIDE, _BARELY = 0.034, 0.055
 """From the cube's middle to the near edge of a cloth behind it, and of one that but just hides it, m."""
@@ -46,11 +48,12 @@ class CubeCovering(ClothTask):
     """Covering and uncovering."""
 
     def at_goal(self, scene: Scene, direction: Direction) -> bool:
-        """Forward: seen from above the cube is hidden below the cloth; backward: no cloth above it, and it lies."""
+        """Forward: seen from above cube and table around it are below the cloth; backward: no cloth above, and it lies."""
         if abs(float(self._middle(scene)[2]) - scene.object(CUBE).height / 2) > HEIGHT_TOLERANCE:
             return False
         if direction == "forward":
-            return self.hidden_share(scene) == 1.0
+            around = scene.cloth.covered(self._outline(scene, BEYOND_M))[0]
+            return self.hidden_share(scene) == 1.0 and bool(around.all())
         high = float(scene.cloth.nodes()[..., 2].max())
         return high < LYING_M and not bool(scene.cloth.covered(self._outline(scene, CLEAR_M))[0].any())
 

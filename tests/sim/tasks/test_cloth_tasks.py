@@ -132,6 +132,18 @@ def test_a_cube_is_covered_when_no_corner_of_it_is_seen_and_uncovered_when_no_cl
     assert not covering.task.at_goal(covering.scene, "backward")
 
 
+@pytest.mark.parametrize(("beyond", "counts"), [(0.003, False), (0.010, True)])
+def test_a_cloth_that_ends_within_millimetres_of_the_cube_neither_covers_nor_uncovers_it(covering, beyond, counts):
+    cloth, half = covering.scene.cloth, covering.scene.cloth.spec.size[0] / 2
+    across = covering.scene.object("cube").half_extent[0] * (np.cos(0.2) + np.sin(0.2))  # as far as the turned cube is
+    over = cloth.lay((0.30 + across + beyond - half, 0.0), 0.0)
+    over[..., 2] += 0.036
+    cloth.put(over)
+    assert covering.task.at_goal(covering.scene, "forward") is counts
+    cloth.put(cloth.lay((0.30 - across - beyond - half, 0.0), 0.0))
+    assert covering.task.at_goal(covering.scene, "backward") is counts
+
+
 def test_a_cube_is_covered_only_once_the_hand_no_longer_hides_whether_it_is(covering):
     cloth, physics = covering.scene.cloth, covering.scene.physics
     over = cloth.lay((0.30, 0.0), 0.0)
