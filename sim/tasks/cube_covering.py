@@ -48,7 +48,7 @@ class CubeCovering(ClothTask):
     """Covering and uncovering."""
 
     def at_goal(self, scene: Scene, direction: Direction) -> bool:
-        """Forward: seen from above cube and table around it are below the cloth; backward: no cloth above, and it lies."""
+        """Forward: from above, cube and table around it are below the cloth; backward: no cloth above, and it lies."""
         if abs(float(self._middle(scene)[2]) - scene.object(CUBE).height / 2) > HEIGHT_TOLERANCE:
             return False
         if direction == "forward":
