@@ -35,13 +35,10 @@ class ClothTask(MoveTask):
     def success(self, scene: Scene, direction: Direction) -> bool:
         """Whether the cloth rests at its goal with the gripper commanded open and off it.
 
-        "Rests" looks ahead, as in `Task.success`: in the next 0.4 s no node moves by more than 3 mm. A hand that hides
-        what it did has yet to go away.
+        "Rests" looks ahead, as in `Task.success`: in the next 0.4 s no node moves by more than 3 mm.
         """
         cloth = scene.cloth
         if scene.physics.gripper_goal() < OPEN_COMMAND or not self.at_goal(scene, direction):
-            return False
-        if self.hides(scene, direction):
             return False
         if cloth.speed() > MAX_SPEED or cloth.touched_by(*FINGERS):
             return False
@@ -53,7 +50,7 @@ class ClothTask(MoveTask):
         """Whether the cloth lies as `direction` wants it, whatever the gripper does."""
 
     def hides(self, scene: Scene, direction: Direction) -> bool:
-        """Whether the hand is where it hides from who looks from the front whether `direction` is done."""
+        """Whether the hand hides from who looks from the front whether `direction` is done: it had better go away."""
         del scene, direction
         return False
 
