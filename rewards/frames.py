@@ -46,13 +46,20 @@ def label_missed(length: int, success_frames: int = 3) -> NDArray[np.int8]:
 
 
 def label_frames(
-    length: int, outcome: str, success_frames: int = 3, gap: int = 4, *, missed: bool = False
+    length: int,
+    outcome: str,
+    success_frames: int = 3,
+    gap: int = 4,
+    *,
+    missed: bool = False,
+    counts: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int8]:
     """Labels of the T + 1 observations of an episode under its own instruction.
 
     The last `success_frames` of a success are positive, as in RoboFuME; the `gap` frames before them are
-    left out, because the task may already have been done there; all earlier ones are negative, as is every
-    frame of a failure. Episodes of unknown outcome teach nothing.
+    left out, because the task may already have been done there, and so are all since the gripper last let go: from
+    then on nothing more was done, and when it came to rest, or a person said so, is another matter. All earlier ones
+    are negative, as is every frame of a failure. Episodes of unknown outcome teach nothing.
 
     Args:
         length: Number of steps T.
@@ -60,6 +67,8 @@ def label_frames(
         success_frames: Positive frames at the end of a success.
         gap: Frames before those that are left out.
         missed: Whether the episode's judge had not seen the success happen; see `label_missed`.
+        counts: bool (T + 1,) whether each frame may count towards done, which it can't with the gripper closed; None
+            where nobody knows.
 
     Returns:
         int8 (T + 1,): 1 success, 0 other, -1 unknown.
@@ -79,6 +88,9 @@ def label_frames(
     if outcome == "failure":
         labels[:] = OTHER
     elif outcome == "success":
-        labels[: max(length + 1 - success_frames - gap, 0)] = OTHER
+        surely = max(length + 1 - success_frames - gap, 0)
+        if counts is not None and not counts.all():
+            surely = min(surely, int(np.flatnonzero(~counts)[-1]) + 1)
+        labels[:surely] = OTHER
         labels[-success_frames:] = SUCCESS
     return labels

@@ -128,12 +128,18 @@ class _Gathering:
                 f"{', '.join(episode.images)}; give some of these: reward.cameras=[NAME,...]."
             )
         after = kind_of(episode) == AFTERMATH
+        counts = frames_that_count(episode.proprio, self.spec, config.require_open_gripper)
         if after:
             labels = label_aftermath(len(episode), episode.outcome)
         else:
-            missed = was_missed(episode)
-            labels = label_frames(len(episode), episode.outcome, config.success_frames, config.gap, missed=missed)
-        counts = frames_that_count(episode.proprio, self.spec, config.require_open_gripper)
+            labels = label_frames(
+                len(episode),
+                episode.outcome,
+                config.success_frames,
+                config.gap,
+                missed=was_missed(episode),
+                counts=counts,
+            )
         sample = self._sample(labels)
         kept = np.arange(len(labels)) if episode.task == self.task else sample
         shown = np.arange(len(labels)) if config.window else kept

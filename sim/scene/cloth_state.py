@@ -75,18 +75,19 @@ class Cloth:
         geoms = np.where(mine, contact.geom.max(axis=1), -1)
         return any(bool(self._physics.geoms_of(body)[geoms[geoms >= 0]].any()) for body in bodies)
 
-    def covered(self, points: ArrayLike) -> tuple[Bool, Float64]:
+    def covered(self, points: ArrayLike, ahead_ns: int = 0) -> tuple[Bool, Float64]:
         """What lies below it, seen from above.
 
         Args:
             points: (N, 2).
+            ahead_ns: How far ahead, as of `nodes`.
 
         Returns:
             bool (N,) whether the cloth is above each point, and float64 (N,) the height of its highest layer there,
             -inf where there is none.
         """
         wanted = np.asarray(points, float)
-        corners = self.nodes().reshape(-1, 3)[np.array(triangles())]
+        corners = self.nodes(ahead_ns).reshape(-1, 3)[np.array(triangles())]
         a, b, c = (corners[:, k, None, :2] for k in range(3))
         point = wanted[None]
         whole = _cross(b - a, c - a)

@@ -33,14 +33,19 @@ class ClothTask(MoveTask):
     """A task in which a cloth is moved by its tag; `object` is the cloth."""
 
     def success(self, scene: Scene, direction: Direction) -> bool:
-        """Whether the cloth rests at its goal with the gripper commanded open and off it.
+        """Whether the cloth stays at its goal with the gripper commanded open and off it."""
+        if scene.physics.gripper_goal() < OPEN_COMMAND or not self.at_goal(scene, direction):
+            return False
+        return not scene.cloth.touched_by(*FINGERS) and self.stays(scene, direction)
+
+    def stays(self, scene: Scene, direction: Direction) -> bool:
+        """Whether a cloth that is at its goal stays there: it rests.
 
         "Rests" looks ahead, as in `Task.success`: in the next 0.4 s no node moves by more than 3 mm.
         """
+        del direction
         cloth = scene.cloth
-        if scene.physics.gripper_goal() < OPEN_COMMAND or not self.at_goal(scene, direction):
-            return False
-        if cloth.speed() > MAX_SPEED or cloth.touched_by(*FINGERS):
+        if cloth.speed() > MAX_SPEED:
             return False
         moved = np.linalg.norm(cloth.nodes(STILL_NS) - cloth.nodes(), axis=-1)
         return float(moved.max()) < STILL_CLOTH_M

@@ -13,7 +13,7 @@ from sim.scene.spec import ClothSpec, ObjectSpec, SceneSpec
 from sim.scene.surroundings import FRONT_POSITION
 from sim.tasks.cloth import REACH, SETTLE_S, ClothTask, in_folds
 from sim.tasks.moving import Goal
-from sim.tasks.predicates import HEIGHT_TOLERANCE
+from sim.tasks.predicates import HEIGHT_TOLERANCE, STILL_NS
 from trajectories.types import Direction, Float64
 
 CUBE = "cube"
@@ -52,10 +52,16 @@ class CubeCovering(ClothTask):
         if abs(float(self._middle(scene)[2]) - scene.object(CUBE).height / 2) > HEIGHT_TOLERANCE:
             return False
         if direction == "forward":
-            around = scene.cloth.covered(self._outline(scene, BEYOND_M))[0]
-            return self.hidden_share(scene) == 1.0 and bool(around.all())
+            return self._hidden(scene)
         high = float(scene.cloth.nodes()[..., 2].max())
         return high < LYING_M and not bool(scene.cloth.covered(self._outline(scene, CLEAR_M))[0].any())
+
+    def stays(self, scene: Scene, direction: Direction) -> bool:
+        """Forward: it lies on cube and table, and hides the cube in 0.4 s, too; a cloth goes on sagging for a while."""
+        if direction == "backward":
+            return super().stays(scene, direction)
+        highest = float(scene.cloth.nodes()[..., 2].max())
+        return highest < scene.object(CUBE).height + LYING_M and self._hidden(scene, STILL_NS)
 
     def hides(self, scene: Scene, direction: Direction) -> bool:
         """Forward: until the hand is seen behind the cube; a cube beside the cloth would be hidden by it as well."""
@@ -120,9 +126,14 @@ class CubeCovering(ClothTask):
         grid = np.stack(np.meshgrid(*2 * (np.linspace(-extent, extent, _GRID),)), axis=-1).reshape(-1, 2)
         return grid @ np.array([side, [-side[1], side[0]]]) + self._middle(scene)[:2]
 
-    def hidden_share(self, scene: Scene) -> float:
-        """Share of the cube's top that has cloth above it, 0 ... 1."""
-        above, height = scene.cloth.covered(self._outline(scene, 0.0))
+    def _hidden(self, scene: Scene, ahead_ns: int = 0) -> bool:
+        """Whether the whole cube, and the table around it, have cloth above them, now or later."""
+        around = scene.cloth.covered(self._outline(scene, BEYOND_M), ahead_ns)[0]
+        return bool(around.all()) and self.hidden_share(scene, ahead_ns) == 1.0
+
+    def hidden_share(self, scene: Scene, ahead_ns: int = 0) -> float:
+        """Share of the cube's top that has cloth above it, 0 ... 1; of where the cube is now."""
+        above, height = scene.cloth.covered(self._outline(scene, 0.0), ahead_ns)
         top = float(self._middle(scene)[2]) + scene.object(CUBE).height / 2
         return float((above & (height > top - TOP_TOLERANCE)).mean())
 

@@ -51,6 +51,17 @@ def test_labels_of_a_success_leave_the_doubtful_frames_out():
     assert labels.tolist() == [0, 0, 0, 0, -1, -1, -1, -1, 1, 1, 1]
 
 
+def test_since_the_gripper_last_let_go_nobody_knows_when_it_was_done():
+    let_go = np.array([1, 0, 0, 1, 0, 1, 1, 1, 1, 1, 1, 1], dtype=bool)  # closed twice, open from frame 5 on
+    assert label_frames(11, "success", 2, 2, counts=let_go).tolist() == [0, 0, 0, 0, 0, -1, -1, -1, -1, -1, 1, 1]
+    within_the_gap = let_go.copy()
+    within_the_gap[8] = False
+    assert label_frames(11, "success", 2, 3, counts=within_the_gap).tolist() == [0] * 7 + [-1] * 3 + [1, 1]
+    always_open = np.ones(12, dtype=bool)
+    assert label_frames(11, "success", 2, 2, counts=always_open).tolist() == [0] * 8 + [-1, -1, 1, 1]
+    assert label_frames(11, "failure", 2, 2, counts=let_go).tolist() == [0] * 12
+
+
 def test_labels_of_failures_and_unknown_outcomes():
     assert label_frames(3, "failure").tolist() == [0, 0, 0, 0]
     assert label_aftermath(2, "success").tolist() == [1, 1, 1]
