@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from rewards.frames import OTHER, label_frames
-from rewards.kind import LoadedReward, observations_of
+from rewards.kind import LoadedReward, counting, observations_of
 from robot.interfaces import ConcludingReward
 from trajectories.types import Episode
 from trajectories.verdicts import judged_at_its_end, was_missed
@@ -65,7 +65,8 @@ def mistakes_of(judge: LoadedReward, episodes: Iterable[Episode]) -> Mistakes:
         elif stop is None:
             false_not_done += 1
         else:
-            labels = label_frames(len(episode), "success", missed=was_missed(episode))
+            counts = counting(judge, episode)
+            labels = label_frames(len(episode), "success", missed=was_missed(episode), counts=counts)
             false_done += bool(labels[stop] == OTHER)
     return Mistakes(false_done, false_not_done, count)
 

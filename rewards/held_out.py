@@ -127,6 +127,12 @@ def fit_rules(
             "reward.require_open_gripper such frames never count. Go on for some steps after letting go, or set "
             "reward.require_open_gripper=false for a task that ends with the gripper closed."
         )
+    if samples.labels[usable].all():
+        raise ConfigError(
+            f"No frame that shows {task!r} not done says anything: in all of them the gripper is commanded closed, and "
+            "with reward.require_open_gripper such frames never count, or it had let go for the last time before a "
+            "success. Record episodes that fail with the gripper open, or set reward.require_open_gripper=false."
+        )
     labels, weights, trust = samples.labels[usable], samples.weights[usable], 1.0
     if prior is not None and not labels.all():
         trust = choose_trust(logits[usable], prior[usable], labels, weights, samples.episode_of()[usable])

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from rewards.classifier import ImageFeatures, SuccessClassifier, image_features, views_of
@@ -16,7 +17,7 @@ from rewards.threads import computing_with
 from rewards.windows import Windows, last_window
 from robot.interfaces import RewardReading
 from trajectories.errors import ConfigError
-from trajectories.types import Observation
+from trajectories.types import Float32, Observation
 
 
 class VlmReward:
@@ -50,6 +51,10 @@ class VlmReward:
     def cameras(self) -> tuple[str, ...]:
         """Names of all cameras that it looks through."""
         return self.classifier.cameras
+
+    def counts(self, proprio: Float32) -> NDArray[np.bool_]:
+        """Whether frames with proprioception (N, P) may count towards done: bool (N,)."""
+        return self.classifier.counts(proprio)
 
     def reset(self, instruction: str) -> None:
         """Start judging a new episode.
@@ -93,7 +98,7 @@ class VlmReward:
             features = image_features(self.classifier.backbone, views, self._trunk)
             each, progress = self.classifier.judge_each(self._with_past(features, observation)[:], self._text)
         members, decision, come = each[:, 0], self._decision, float(progress[0])
-        counts = bool(self.classifier.counts(observation.proprio[None])[0])
+        counts = bool(self.counts(observation.proprio[None])[0])
         probability = float(decision.calibration(float(members.mean()))) if counts else 0.0
         above = counts and probability >= decision.threshold
         done, unsure = decision.debounce.update(probability, counts), False

@@ -6,13 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from rewards.evaluation import decision_figures, frame_figures
 from robot.interfaces import ConcludingReward, RewardModel, RewardReading
-from trajectories.types import Direction, Episode, Float64, Observation, RobotSpec
+from trajectories.types import Direction, Episode, Float32, Float64, Observation, RobotSpec
 
 
 class LoadedReward(RewardModel, Protocol):
@@ -22,6 +23,20 @@ class LoadedReward(RewardModel, Protocol):
     def camera(self) -> str:
         """Name of the camera that it looks through."""
         ...
+
+
+@runtime_checkable
+class CountingReward(Protocol):
+    """A reward model for which some frames never count, since the gripper is commanded closed in them."""
+
+    def counts(self, proprio: Float32) -> NDArray[np.bool_]:
+        """Whether frames with proprioception (N, P) may count towards done: bool (N,)."""
+        ...
+
+
+def counting(reward: LoadedReward, episode: Episode) -> NDArray[np.bool_] | None:
+    """Whether each of an episode's T + 1 frames may count towards done; None where the model makes no difference."""
+    return reward.counts(episode.proprio) if isinstance(reward, CountingReward) else None
 
 
 @dataclass(frozen=True)

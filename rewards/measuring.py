@@ -9,7 +9,7 @@ from typing import Any
 from rewards.certificate import highest_rate, lowest_rate
 from rewards.frames import SUCCESS, UNKNOWN, label_aftermath, label_frames
 from rewards.intervals import CONFIDENCE, JudgedFrames
-from rewards.kind import LoadedReward, Seen, observations_of, readings_of
+from rewards.kind import LoadedReward, Seen, counting, observations_of, readings_of
 from robot.interfaces import ConcludingReward
 from trajectories.errors import ConfigError
 from trajectories.kinds import AFTERMATH, kind_of, referee_of
@@ -134,7 +134,8 @@ def judged_store(
         if kind_of(episode) == AFTERMATH:
             labels, kind = label_aftermath(len(episode), outcome), AFTERMATH
         else:
-            labels = label_frames(len(episode), outcome, success_frames, gap, missed=was_missed(episode))
+            missed, counts = was_missed(episode), counting(reward, episode)
+            labels = label_frames(len(episode), outcome, success_frames, gap, missed=missed, counts=counts)
             kind = "success" if outcome == "success" else f"failure: {episode.metadata.get('failure') or 'other'}"
         rows = [int(row) for row in (labels != UNKNOWN).nonzero()[0]]
         groups = {"kind": kind, "camera": reward.camera, "direction": episode.direction}

@@ -7,8 +7,8 @@ from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from rewards.classifier import frames_that_count
 from rewards.generative.client import ChatClient, Unanswered
 from rewards.generative.config import GenerativeConfig
 from rewards.rivals.judge import DecisionRules
@@ -75,6 +75,10 @@ class GenerativeReward:
         """Name of the camera that it looks through."""
         return self.rules.camera
 
+    def counts(self, proprio: Float32) -> NDArray[np.bool_]:
+        """Whether frames with proprioception (N, P) may count towards done: bool (N,)."""
+        return self.rules.counts(proprio)
+
     def reset(self, instruction: str) -> None:
         """Start looking on at a new episode.
 
@@ -113,7 +117,7 @@ class GenerativeReward:
     def judge(self, ending: Ending) -> RewardReading | None:
         """Judge the end of an episode, of a session or recorded; None and errors as `conclude`."""
         proprio = np.asarray(ending.proprio)[None]
-        if not frames_that_count(proprio, self.rules.spec, self.rules.require_open_gripper)[0]:
+        if not self.counts(proprio)[0]:
             return RewardReading(0.0, False)
         question = self.config.question(ending.instruction, len(ending.pictures))
         try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from rewards.backbone import Backbone
 from rewards.calibration import Calibration, Threshold
@@ -15,7 +16,7 @@ from rewards.rivals.scorer import Standardised
 from rewards.threads import computing_with
 from robot.interfaces import RewardReading
 from trajectories.errors import ConfigError
-from trajectories.types import Observation, RobotSpec, UInt8
+from trajectories.types import Float32, Observation, RobotSpec, UInt8
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ class DecisionRules:
             )
         return observation.images[self.camera]
 
-    def counts(self, observation: Observation) -> bool:
-        """Whether an observation may count towards done."""
-        return bool(frames_that_count(observation.proprio[None], self.spec, self.require_open_gripper)[0])
+    def counts(self, proprio: Float32) -> NDArray[np.bool_]:
+        """Whether frames with proprioception (N, P) may count towards done: bool (N,)."""
+        return frames_that_count(proprio, self.spec, self.require_open_gripper)
 
 
 class ScoredReward:
@@ -102,6 +103,10 @@ class ScoredReward:
     def camera(self) -> str:
         """Name of the camera that it looks through."""
         return self.rules.camera
+
+    def counts(self, proprio: Float32) -> NDArray[np.bool_]:
+        """Whether frames with proprioception (N, P) may count towards done: bool (N,)."""
+        return self.rules.counts(proprio)
 
     def reset(self, instruction: str) -> None:
         """Start judging a new episode.
@@ -135,7 +140,7 @@ class ScoredReward:
         with computing_with(self._threads):
             features = image_features(self._backbone, self.rules.image_of(observation)[None], self._trunk)
             score = self._scorer.score(features[:], np.array([self._goal]))
-        counts = self.rules.counts(observation)
+        counts = bool(self.counts(observation.proprio[None])[0])
         probability = float(self._decision.calibration(score)[0]) if counts else 0.0
         above = counts and probability >= self._decision.threshold
         return RewardReading(probability, self._decision.debounce.update(probability, counts), above)

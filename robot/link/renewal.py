@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Generic, TypeVar
+from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
 
 import grpc
 from cryptography import x509
@@ -18,10 +21,18 @@ logger = logging.getLogger(__name__)
 
 WARNED_BEFORE = timedelta(days=30)
 """How long before a certificate's end it is spoken of."""
-_AGAIN_AFTER = timedelta(days=1)
+_AGAIN_AFTER_S = 86_400.0
 
 _T = TypeVar("_T")
 _State = tuple[tuple[int, int, int], ...]
+
+
+class End(NamedTuple):
+    """When what of which file ends, UTC."""
+
+    at: datetime
+    what: str
+    path: Path
 
 
 class Renewal(Generic[_T]):
@@ -50,59 +61,82 @@ class Renewal(Generic[_T]):
         self._lock = threading.Lock()
         self._state = _state_of(files)
         self._refused: _State | None = None
-        self._end_looked_at: datetime | None = None
-        self.first = load(files)
-        self._say_end()
+        self._end_said_s: float | None = None
+        self.first, self._ends = load(files), _ends_of(files)
+        for line in self._near_end():
+            notify(line)
 
     def newer(self) -> _T | None:
         """What the files give, where others lie there than those in use, and they work."""
+        lines: list[str] = []
         with self._lock:
-            try:
-                state = _state_of(self._files)
-                if state == self._state:
-                    self._say_end()
-                    return None
-                loaded = self._load(self._files)
-            except (OSError, ConfigError) as error:
-                if not isinstance(error, OSError) and state != self._refused:
-                    self._refused = state
-                    self._notify(f"new TLS files don't work, those before stay in use: {error}")
-                return None
-            self._state, self._end_looked_at = state, None
-            self._notify(f"the certificate {self._files.certificate} is new and in use for new connections")
-            self._say_end()
+            loaded = self._look(lines)
+            lines += self._near_end()
+        with suppress(OSError):  # of a terminal that is gone; what was loaded counts
+            for line in lines:
+                self._notify(line)
         return loaded
 
-    def _say_end(self) -> None:
-        now = datetime.now(UTC)
-        if self._end_looked_at is None or now - self._end_looked_at >= _AGAIN_AFTER:
-            self._end_looked_at = now
-            if (line := near_end(self._files, now)) is not None:
-                self._notify(line)
+    def _look(self, lines: list[str]) -> _T | None:
+        try:
+            state = _state_of(self._files)
+            if state == self._state:
+                return None
+            loaded, ends = self._load(self._files), _ends_of(self._files)
+        except (OSError, ConfigError) as error:
+            if not isinstance(error, OSError) and state != self._refused:
+                self._refused = state
+                lines.append(f"new TLS files don't work, those before stay in use: {error}")
+            return None
+        self._state, self._ends, self._end_said_s = state, ends, None
+        lines.append(f"the certificate {self._files.certificate} is new and in use for new connections")
+        return loaded
+
+    def _near_end(self) -> list[str]:
+        """What is to be said of the end of the files in use: nothing, or a line; once a day."""
+        now_s = time.monotonic()
+        if self._end_said_s is not None and now_s - self._end_said_s < _AGAIN_AFTER_S:
+            return []
+        self._end_said_s = now_s
+        line = near_end(self._ends, datetime.now(UTC))
+        return [] if line is None else [line]
 
 
-def near_end(files: TlsFiles, now: datetime) -> str | None:
-    """What to say of the certificate or authority that ends first, where that is within 30 days; None elsewhere.
+def near_end(ends: Sequence[End], now: datetime) -> str | None:
+    """What to say of what ends first, where that is within 30 days or past; None elsewhere.
 
     Args:
-        files: Of this machine, which work.
+        ends: Of the files in use.
         now: UTC.
     """
-    try:
-        ends = [
-            (x509.load_pem_x509_certificate(path.read_bytes()).not_valid_after_utc, what, path)
-            for what, path in (("certificate", files.certificate), ("authority's certificate", files.authority))
-        ]
-    except (OSError, ValueError):  # they are being replaced: the next look says it
+    first = min(ends, key=lambda one: one.at, default=None)
+    if first is None or first.at - now > WARNED_BEFORE:
         return None
-    end, what, path = min(ends, key=lambda one: one[0])
-    if end - now > WARNED_BEFORE:
-        return None
-    days = max(0, (end - now).days)
-    return (
-        f"the {what} {path} ends on {end:%Y-%m-%d}, in {days} day{'s' * (days != 1)}; no new connection comes about "
-        "after that: make a new one with `regrasp certificates` and put it where this one lies (docs/security.md)"
+    days = (first.at - now).days
+    when = (
+        f"ends on {first.at:%Y-%m-%d}, in {days} day{'s' * (days != 1)}"
+        if days >= 0
+        else f"ended on {first.at:%Y-%m-%d}"
     )
+    return (
+        f"the {first.what} {first.path} {when}; no new connection comes about after that: make a new one with "
+        "`regrasp certificates` and put it where this one lies (docs/security.md)"
+    )
+
+
+def _ends_of(files: TlsFiles) -> tuple[End, ...]:
+    """When certificate and authority end: of a chain the first to end, of several authorities the last.
+
+    What can't be read, since it is just being replaced, or only by OpenSSL, has no end that is known.
+    """
+    found = []
+    with suppress(OSError, ValueError, x509.InvalidVersion):
+        chain = x509.load_pem_x509_certificates(files.certificate.read_bytes())
+        found.append(End(min(one.not_valid_after_utc for one in chain), "certificate", files.certificate))
+    with suppress(OSError, ValueError, x509.InvalidVersion):
+        several = x509.load_pem_x509_certificates(files.authority.read_bytes())
+        found.append(End(max(one.not_valid_after_utc for one in several), "authority's certificate", files.authority))
+    return tuple(found)
 
 
 def server_credentials(files: TlsFiles, notify: Callable[[str], None] = logger.warning) -> grpc.ServerCredentials:

@@ -297,6 +297,14 @@ def test_mistakes_are_counted_as_a_session_would_make_them(tmp_path, kind):
     frames[5:] = 150
     early = replace(longer, images={"front": frames})
     assert mistakes_of(Bright(100), [early]) == Mistakes(1, 0, 1)  # 15 frames before its judge saw it
+
+    class Gripping(Bright):
+        """Knows which frames never count: those before frame 4, in which the gripper is closed."""
+
+        def counts(self, proprio):
+            return np.arange(len(proprio)) >= 4
+
+    assert mistakes_of(Gripping(100), [early]) == Mistakes(0, 0, 1)  # since it let go nobody knows
     missed = replace(early, metadata={VERDICT_KEY: {"was": "failure"}})
     assert mistakes_of(Bright(100), [missed]) == Mistakes(0, 0, 1)  # nobody said when it was done
     frames = np.full_like(longer.images["front"], 10)

@@ -57,6 +57,12 @@ def test_every_wording_of_every_frame_is_a_sample(data, samples, backbone):
     assert samples.series(samples.rows.astype(float), 14)[:, 1].tolist() == data.episodes[14].rows.tolist()
 
 
+def test_where_no_frame_tells_what_is_not_done_the_error_says_why(data, samples):
+    nothing = replace(samples, counts=samples.counts & (samples.labels | ~samples.own))
+    with pytest.raises(ConfigError, match="No frame that shows 'slide' not done says anything"):
+        fit_rules(data, "slide", nothing, telling(data, samples), CONFIG)
+
+
 def test_samples_are_judged_by_ensembles_that_never_saw_their_part(samples):
     asked = []
 

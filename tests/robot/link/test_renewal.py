@@ -210,7 +210,7 @@ def test_a_certificate_that_ends_soon_is_spoken_of_at_the_start_and_once_a_day(l
     if said is not None:
         assert said in lines[0]
         assert str(files.certificate) in lines[0]
-        monkeypatch.setattr(renewal, "_AGAIN_AFTER", timedelta(0))
+        monkeypatch.setattr(renewal, "_AGAIN_AFTER_S", 0.0)
         assert held.newer() is None
         assert len(lines) == 2
         renew(lab, files, "gpu")
@@ -219,9 +219,38 @@ def test_a_certificate_that_ends_soon_is_spoken_of_at_the_start_and_once_a_day(l
         assert "is new and in use" in lines[2]
 
 
-def test_an_authority_that_ends_before_the_certificate_is_what_is_spoken_of(lab):
+def test_the_end_of_files_in_use_is_still_said_where_new_ones_do_not_work(lab, monkeypatch):
+    files, now, lines = make_machine(lab, "gpu", ["127.0.0.1"]), datetime.now(UTC), []
+    dated(files, now - timedelta(days=800), now + timedelta(days=19.5))
+    held = Renewal(files, server_configuration, lines.append)
+    files.certificate.write_bytes(make_machine(lab, "other").certificate.read_bytes())  # without its key
+    monkeypatch.setattr(renewal, "_AGAIN_AFTER_S", 0.0)
+    assert held.newer() is None
+    assert held.newer() is None
+    assert ["in 19 days" in line for line in lines] == [True, False, True, True]
+    assert "new TLS files don't work" in lines[1]
+
+
+def test_a_terminal_that_is_gone_keeps_no_new_certificate_out(lab):
+    files = make_machine(lab, "gpu", ["127.0.0.1"])
+
+    def gone(line):
+        raise OSError(line)
+
+    held = Renewal(files, server_configuration, gone)
+    renew(lab, files, "gpu")
+    assert held.newer() is not None
+
+
+def test_of_several_authorities_the_last_to_end_counts_and_one_that_is_over_is_said_to_be(lab, tmp_path):
     files, now = make_machine(lab, "gpu", ["127.0.0.1"]), datetime.now(UTC)
-    late = load_certificate(files.authority).not_valid_after_utc - timedelta(days=3)
-    dated(files, now - timedelta(days=1), late + timedelta(days=30))
-    assert f"the authority's certificate {files.authority} ends on" in renewal.near_end(files, late)
-    assert renewal.near_end(files, now) is None
+    make_authority(tmp_path / "later", "later")
+    mine = load_certificate(files.authority).not_valid_after_utc
+    both = files.authority.read_bytes() + (tmp_path / "later" / "authority.pem").read_bytes()
+    files.authority.write_bytes(both)
+    assert max(one.at for one in renewal._ends_of(files)) >= mine
+    ended = [renewal.End(now - timedelta(days=100), "authority's certificate", files.authority)]
+    assert "ended on" in renewal.near_end(ended, now)
+    assert renewal.near_end([], now) is None
+    files.authority.write_bytes(b"no certificate")
+    assert [one.what for one in renewal._ends_of(files)] == ["certificate"]

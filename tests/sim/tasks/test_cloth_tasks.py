@@ -145,6 +145,25 @@ def test_a_cloth_that_ends_within_millimetres_of_the_cube_neither_covers_nor_unc
     assert covering.task.at_goal(covering.scene, "backward") is counts
 
 
+def test_a_cloth_that_goes_on_sagging_covers_the_cube_and_one_that_flies_past_it_does_not(covering):
+    cloth, physics = covering.scene.cloth, covering.scene.physics
+    covering.env.go_home(np.random.default_rng(0))
+    covering.scene.place("cube", (0.30, 0.0, 0.0), 0.2)
+    over = cloth.lay((0.30, 0.0), 0.0)
+    over[..., 2] += 0.04
+    cloth.put(over)
+    covering.scene.clock.sleep_until_ns(covering.scene.clock.now_ns() + 100_000_000)
+    assert cloth.speed() > 0.03
+    assert covering.success("forward")
+    cloth.put(np.add(over, [0.0, 0.0, 0.03]))  # in the air still
+    assert not covering.success("forward")
+    cloth.put(over)
+    physics.data.qvel[physics.model.body_dofadr[physics.body_id("cube")]] = 0.3  # the cube slides from below it
+    physics.refresh()
+    assert not covering.success("forward")
+    covering.scene.place("cube", (0.30, 0.0, 0.0), 0.2)
+
+
 @pytest.mark.parametrize(
     ("x", "z", "hides"), [(0.365, 0.13, True), (0.34, 0.06, True), (0.30, 0.12, False), (0.26, 0.06, False)]
 )
