@@ -134,7 +134,7 @@ def fit_rules(
             "success. Record episodes that fail with the gripper open, or set reward.require_open_gripper=false."
         )
     labels, weights, trust = samples.labels[usable], samples.weights[usable], 1.0
-    if prior is not None and not labels.all():
+    if prior is not None:
         trust = choose_trust(logits[usable], prior[usable], labels, weights, samples.episode_of()[usable])
     scores = mixed(logits, prior, trust)
     calibration = fit_calibration(scores[usable], labels, weights)

@@ -127,15 +127,19 @@ class CubeCovering(ClothTask):
         return grid @ np.array([side, [-side[1], side[0]]]) + self._middle(scene)[:2]
 
     def _hidden(self, scene: Scene, ahead_ns: int = 0) -> bool:
-        """Whether the whole cube, and the table around it, have cloth above them, now or later."""
-        around = scene.cloth.covered(self._outline(scene, BEYOND_M), ahead_ns)[0]
-        return bool(around.all()) and self.hidden_share(scene, ahead_ns) == 1.0
+        """Whether cube and table around it have cloth above them, now or later; the cube is where it is now."""
+        top, around = self._outline(scene, 0.0), self._outline(scene, BEYOND_M)
+        above, height = scene.cloth.covered(np.concatenate([top, around]), ahead_ns)
+        return bool(above.all() and (height[: len(top)] > self._least_height(scene)).all())
 
-    def hidden_share(self, scene: Scene, ahead_ns: int = 0) -> float:
-        """Share of the cube's top that has cloth above it, 0 ... 1; of where the cube is now."""
-        above, height = scene.cloth.covered(self._outline(scene, 0.0), ahead_ns)
-        top = float(self._middle(scene)[2]) + scene.object(CUBE).height / 2
-        return float((above & (height > top - TOP_TOLERANCE)).mean())
+    def hidden_share(self, scene: Scene) -> float:
+        """Share of the cube's top that has cloth above it, 0 ... 1."""
+        height = scene.cloth.covered(self._outline(scene, 0.0))[1]
+        return float((height > self._least_height(scene)).mean())
+
+    def _least_height(self, scene: Scene) -> float:
+        """Of cloth that hides the cube's top, m."""
+        return float(self._middle(scene)[2]) + scene.object(CUBE).height / 2 - TOP_TOLERANCE
 
 
 CUBE_COVERING = CubeCovering(

@@ -41,7 +41,8 @@ def test_soft_actor_critic_learns_from_scratch():
 def test_pretraining_then_fine_tuning_gets_better(retained, seeds, expected):
     """WSRL with the anchor (nothing retained), and the RoboFuME variant (Cal-QL continued on a mix).
 
-    Of the variant one seed says little: on another processor, which rounds otherwise, it may gain nothing.
+    Of the variant one seed says little, on another processor, which rounds otherwise, it may gain nothing; nor does a
+    start that leaves little to gain. So it has three seeds, and 75 updates offline.
     """
     cal_ql = PhaseConfig(cql_alpha=1.0, cql_actions=4, bc_weight=1.0)
     before, after = [], []
@@ -51,12 +52,11 @@ def test_pretraining_then_fine_tuning_gets_better(retained, seeds, expected):
         )
         offline, online = make_replay(seed), make_replay(seed + 1)
         demonstrations(offline, good=8, random=10, seed=seed)
-        for _ in range(150):
+        for _ in range(75):
             agent.update(offline.sample(128))
         before.append(success(agent))
         agent.set_phase("online")
         practise(agent, MixedReplay(online, offline, retained), online, 500, seed=seed, utd=2)
         after.append(success(agent))
     assert min(before) > 0.3
-    assert np.mean(after) > expected
-    assert np.mean(after) > np.mean(before) + 0.1 / len(seeds)
+    assert np.mean(after) > max(expected, np.mean(before) + 0.1)
