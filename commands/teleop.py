@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from commands.attendance import Attended, attended, latch_of
+from commands.left_behind import LeftBehind
 from commands.needs import Watch, needs_of, recorded
 from factory.data import open_data, require_robot
 from factory.reward import require_readable_task
@@ -128,7 +129,6 @@ def demonstrate(
 
     settings, wanted, task = config.teleop, int(config.episodes), str(config.task.name)
     tally, earlier = tally_of(store, task)
-    options = _options(settings)
     station = around.station
     pace = StepPacer(station.env.control_period_s if in_simulated_time(config) and settings.realtime else 0.0)
 
@@ -139,6 +139,7 @@ def demonstrate(
     held: dict[Key | str, str] = dict(motions(plain(config.device)).items())
     needs = needs_of(config)
     watch = Watch(needs, task, store.infos())
+    left = LeftBehind(station.env.robot_spec.proprio) if station.referee is None else None  # else each scene is new
     tqdm.write(needs.table(recorded(store.infos(), task)))
     tqdm.write(f"What the cameras see: `regrasp watch run_dir={config.run_dir}` in another terminal.")
     with Screen(wanted, tally, held | legend(plain(config.device))) as screen:
@@ -155,10 +156,10 @@ def demonstrate(
             station.instructions,
             prepare=station.prepare,
             recovery=around.recovery,
-            keep=partial(_keep, store, watch),
-            remove=store.remove,
+            keep=partial(_keep, store, watch, left),
+            remove=partial(_remove, store, left),
             rng=np.random.default_rng([int(config.seed), _DRAWS, earlier]),
-            options=options,
+            options=_options(settings),
             tally=tally,
             referee=station.referee,
             metadata=_about(config),
@@ -187,11 +188,19 @@ def _about(config: DictConfig) -> dict[str, str]:
     return {DEVICE_KEY: str(config.device.device), "robot": str(config.robot.name), "person": str(settings.person)}
 
 
-def _keep(store: TrajectoryStore, watch: Watch, episode: Episode) -> None:
-    """Store an episode under the kind that its outcome gives it, unless its metadata name one."""
+def _keep(store: TrajectoryStore, watch: Watch, left: LeftBehind | None, episode: Episode) -> None:
+    """Store an episode under the kind that its outcome gives it, unless its metadata name one, and how it began."""
+    episode = episode if left is None else left.marked(episode)
     store.commit(replace(episode, metadata={KIND_KEY: KINDS[episode.outcome], **episode.metadata}))
     if (said := watch.after(store.infos())) is not None:
         tqdm.write(said)
+
+
+def _remove(store: TrajectoryStore, left: LeftBehind | None, id: str) -> None:
+    """Take an episode back, and what it says of how the next one begins."""
+    store.remove(id)
+    if left is not None:
+        left.forget()
 
 
 def tally_of(store: TrajectoryStore, task: str) -> tuple[Tally, int]:

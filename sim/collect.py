@@ -9,9 +9,9 @@ from sim.experts.choice import expert_for
 from sim.experts.failures import Failure
 from sim.twin import Twin
 from trajectories.errors import SafetyError
-from trajectories.kinds import AFTERMATH, KIND_KEY
+from trajectories.kinds import AFTERMATH, BEGAN_DONE_KEY, KIND_KEY
 from trajectories.recorder import Recorder
-from trajectories.types import DIRECTIONS, Direction, Episode, Outcome, Source
+from trajectories.types import DIRECTIONS, Direction, Episode, Outcome, Source, other_direction
 
 STEPS_AFTER_SUCCESS = 5
 PLAY_STEPS = 60
@@ -46,7 +46,9 @@ def collect_episode(
     expert = expert_for(twin, direction, rng, noise=noise, failure=failure)
     recorder = Recorder(twin.env.robot_spec)
     observation = twin.env.observe()
-    recorder.begin(observation, task=twin.task.name, direction=direction, metadata={"failure": failure})
+    began = {} if failure == "miss" else _began(twin, direction)  # a hand that misses may shove the object first
+    about = {"failure": failure, **began}
+    recorder.begin(observation, task=twin.task.name, direction=direction, metadata=about)
     since_success = 0
     for _ in range(max_steps):
         proposed = expert.act(observation)
@@ -61,6 +63,17 @@ def collect_episode(
         if since_success > STEPS_AFTER_SUCCESS:
             break
     return _finish(recorder, twin, direction)
+
+
+def _began(twin: Twin, direction: Direction) -> dict[str, Direction]:
+    """What whoever set the scene up knows of it: whether the other direction is done.
+
+    Of one object alone: what is swept has no one place, and a cloth counts as off a cube wherever it lies.
+    """
+    task, other = twin.task, other_direction(direction)
+    if task.tool or task.scene.cloth is not None or task.reached(twin.scene, other) < task.parts:
+        return {}
+    return {BEGAN_DONE_KEY: other}
 
 
 def _finish(recorder: Recorder, twin: Twin, direction: Direction) -> Episode:
@@ -119,7 +132,8 @@ def play_cycle(twin: Twin, rng: np.random.Generator) -> Episode:
     twin.reset(direction, rng)
     twin.env.instruction = str(rng.choice(twin.task.instructions[direction]))
     recorder = Recorder(twin.env.robot_spec)
-    recorder.begin(twin.env.observe(), task=twin.task.name, direction=direction)
+    about = _began(twin, direction)
+    recorder.begin(twin.env.observe(), task=twin.task.name, direction=direction, metadata=about)
     for action, _ in expert_for(twin, direction, rng).play():
         try:
             applied = twin.env.apply(action)

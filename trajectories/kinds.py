@@ -29,6 +29,10 @@ FROM_HOME_KEY: Final = "from_home"
 end, "tried" and "undone": the probability of its direction's goal and of the other one}, or {"fault": why there is no
 such look}."""
 
+BEGAN_DONE_KEY: Final = "began_done"
+"""In the metadata of an episode at whose beginning a direction of the task was done, and whose object lay where that
+one would put it: that direction. Noted as the episode is recorded; a later word about the one before leaves it."""
+
 ACTOR_KEY: Final = "actor"
 """In the metadata of an episode of fine-tuning: the name of the actor that ran it."""
 
@@ -53,6 +57,12 @@ def parent_of(episode: _Described) -> str | None:
     """The id of the episode that this one looks back at; None where there is none or nobody noted it."""
     parent = episode.metadata.get(PARENT_KEY)
     return parent if isinstance(parent, str) else None
+
+
+def began_done(episode: _Described) -> str | None:
+    """The direction that was done as the episode began; None where none was or nobody noted it."""
+    direction = episode.metadata.get(BEGAN_DONE_KEY)
+    return direction if isinstance(direction, str) else None
 
 
 def actor_of(episode: _Described) -> str | None:

@@ -139,7 +139,7 @@ def shared_offline_data(
     stores: list[OfflineData] = []
     kept = [(store, share) for store, share in zip(data.stores, shares, strict=True) if share > 0]
     for i, (store, share) in enumerate(kept):
-        episodes = data.training(stores=[store])
+        episodes = data.training([store])
         part = offline_data(episodes, data.task, perception, config, seed + 2 * i, device, any_task=True, ranks=ranks)
         if part.target is None and part.prior is None:
             raise ConfigError(

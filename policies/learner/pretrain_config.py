@@ -24,6 +24,8 @@ class PretrainConfig:
         clone_steps: Updates of the actor by behaviour cloning alone, first.
         steps: Updates of actor and critics by Cal-QL with the cloning term, after that; 0 leaves a policy of
             behaviour cloning, the baseline.
+        began_done: Learn places from where what began done was first picked up, too, not from successes alone
+            (`policies.perception.rewording.asked_both_ways`).
         begins_online: Leave the policy untrained, for methods that learn nothing offline.
         batch: Transitions an update.
         target_share: Share of each batch drawn from the target task; the rest is prior data.
@@ -43,6 +45,7 @@ class PretrainConfig:
     steps: int = 800
     batch: int = 256
     target_share: float = 0.5
+    began_done: bool = False
     begins_online: bool = False
     held_out: float = 0.0
     held_out_every: int = 200
@@ -85,6 +88,8 @@ class PretrainConfig:
         parts = asdict(self)
         for name in ("steps", "held_out_every", "checkpoint_every", "log_every", "replay_device"):
             del parts[name]
+        if not self.began_done:
+            del parts["began_done"]  # what was trained before there was this goes on
         encoder = None if self.encoder is None else self.encoder.to_dict()
         parts |= {"agent": self.agent.to_dict() | {"n_step": self.agent.n_step}, "encoder": encoder}
         return json.loads(json.dumps(parts))  # type: ignore[no-any-return]

@@ -11,11 +11,11 @@ from typing import Any
 
 from policies.learner.store_shares import require_shares
 from policies.perception.gaps import Gaps
-from policies.perception.rewording import Wordings, reworded
+from policies.perception.rewording import Wordings, asked_both_ways, reworded
 from policies.replay.dataset import read_all, read_whole
 from trajectories.alignment import EpisodeSource, missing_of, require_ids_of_their_own
 from trajectories.errors import ConfigError
-from trajectories.kinds import kind_of, teaches_actions
+from trajectories.kinds import began_done, kind_of, teaches_actions
 from trajectories.manifest import EpisodeInfo
 from trajectories.s3.path import StorePath
 from trajectories.types import Episode, RobotSpec
@@ -80,18 +80,16 @@ class RecordedData:
         """What some of the stores lack of what a policy sees that looks through these cameras."""
         return Gaps.of(self.stores, cameras)
 
-    def training(
-        self, *, successes_only: bool = False, stores: Sequence[EpisodeSource] | None = None
-    ) -> Iterator[Episode]:
-        """The episodes to learn from, those of the task under every wording; see `reworded`.
+    def training(self, stores: Sequence[EpisodeSource] | None = None) -> Iterator[Episode]:
+        """The episodes to learn from, those of the task under every wording; of these stores, None takes all."""
+        return reworded(self._kept(self.stores if stores is None else stores), self.task, self.wordings)
 
-        Args:
-            successes_only: Reword successes alone.
-            stores: Those to read; None reads all.
-        """
-        read = read_all(self.stores if stores is None else stores)
-        kept = (episode for episode in read if episode.id not in self.held_out)
-        return reworded(kept, self.task, self.wordings, successes_only=successes_only)
+    def places(self, *, began_done: bool) -> Iterator[Episode]:
+        """The episodes to learn from where things are, with or without what `began_done`; see `asked_both_ways`."""
+        return asked_both_ways(self._kept(self.stores), self.task, self.wordings, began=began_done)
+
+    def _kept(self, stores: Sequence[EpisodeSource]) -> Iterator[Episode]:
+        return (episode for episode in read_all(stores) if episode.id not in self.held_out)
 
     def measured(self, stores: Sequence[EpisodeSource] | None = None) -> Iterator[Episode]:
         """The episodes that are kept from training, as they were recorded; of these stores, None takes all."""
@@ -103,6 +101,7 @@ class RecordedData:
         total = hashlib.sha256()
         for info in self.infos:
             row = [info.id, info.task, info.instruction, info.direction, info.outcome, info.length, kind_of(info)]
+            row += [began] if (began := began_done(info)) is not None else []
             total.update(json.dumps(row).encode())
         return {
             "task": self.task,

@@ -14,12 +14,15 @@ import numpy as np
 
 from policies.perception.strokes import find_strokes
 from trajectories.errors import ConfigError
+from trajectories.kinds import began_done
 from trajectories.types import Bool, Episode, Float32
 
 HELD_WIDTH = 0.002
 """m, fingers that stop further apart than this hold something."""
 SETTLED_STEP = 0.0015
 """m per control step, fingers that move less have stopped."""
+SAME_PLACE = 0.015
+"""m, as near a hand picks up what lies where it was put, since one thing can be gripped here and there."""
 POINT_SIZE = 3
 PICK_SIZE = 5
 PLACE_SIZE = 3
@@ -120,7 +123,9 @@ def label_keypoints(episode: Episode, names: tuple[str, ...]) -> KeypointLabels:
 
     The pick point is the tip's pose where the fingers next close on an object; while they hold it, the tip itself;
     after the last release, where that happened. After an object slipped out it is unknown until the next grasp. The
-    place point is where the gripper last opened around an object, in episodes that succeeded only.
+    place point is where the gripper last opened around an object, in episodes that succeeded only. Where the episode's
+    own direction was done as it began (`asked_both_ways`), it is where the gripper first closed on an object, unless it
+    held one from the first frame on.
 
     With a tool that stays in the gripper, in episodes that succeeded and in play: the pick point is where the tool next
     comes down, and the tip itself while it is down; the place point is where that stroke ends, in episodes that
@@ -143,8 +148,28 @@ def label_keypoints(episode: Episode, names: tuple[str, ...]) -> KeypointLabels:
         values, mask = _of_strokes(pose, succeeded)
     else:
         values, mask = _of_grasps(pose, grasps, succeeded)
+        if grasps and grasps[0].closed > 0 and began_done(episode) == episode.direction:
+            values[:, PICK_SIZE:] = pose[grasps[0].closed, :PLACE_SIZE]
+            mask[:, PICK_SIZE:] = 1.0
     mask[np.isnan(values)] = 0.0
     return KeypointLabels(np.nan_to_num(values, nan=0.0), mask)
+
+
+def picked_up_where_left(before: Episode, episode: Episode, names: tuple[str, ...]) -> bool:
+    """Whether what an episode first picked up is what another one put down before it, where it did.
+
+    Args:
+        before: Whose last release counts.
+        episode: Whose first grasp counts, however it ended.
+        names: Names of the proprioception's entries.
+    """
+    index = ProprioIndex.of(names)
+    columns = (index.width, index.command)
+    put, taken = (find_grasps(*(one.proprio[:, column] for column in columns)) for one in (before, episode))
+    if not put or not put[-1].released or not taken:
+        return False
+    left, found = before.proprio[put[-1].end - 1, index.tip[:2]], episode.proprio[taken[0].closed, index.tip[:2]]
+    return bool(np.linalg.norm(found - left) < SAME_PLACE)
 
 
 def _of_grasps(pose: Float32, grasps: list[Grasp], succeeded: bool) -> tuple[Float32, Float32]:

@@ -28,7 +28,7 @@ from trajectories.alignment import EpisodeSource
 from trajectories.errors import ConfigError, CorruptEpisodeError
 from trajectories.kinds import teaches_actions
 from trajectories.labels import labelled, monte_carlo_returns
-from trajectories.types import Episode, Source, UInt8
+from trajectories.types import Episode, Int64, Source, UInt8
 
 logger = logging.getLogger(__name__)
 _PLAIN = ReplaySettings()
@@ -178,22 +178,24 @@ def keypoint_frames(
         name: [] for name in ("image", "proprio", "rows", "values", "mask", "episode")
     }
     numbers: dict[str, int] = {}  # of episodes; copies under other wordings share the id
-    places: dict[str, int] = {}  # id -> row of its first image
+    rows_of: dict[str, Int64] = {}  # id -> row of the image of each of its frames, -1 where it isn't kept so far
     for episode in episodes:
         if camera not in episode.images:
             continue
         labels = label_keypoints(episode, names)
         known = labels.known
         count = int(known.sum())
-        if episode.id not in places:
-            if end + count > capacity:
-                raise ConfigError(f"The episodes have more than the {capacity} frames that were announced.")
-            if images is None:
-                images = np.empty((capacity, *episode.images[camera].shape[1:]), np.uint8)
-            images[end : end + count] = episode.images[camera][known]
-            places[episode.id] = end
-            end += count
-        columns["image"].append(places[episode.id] + np.arange(count))
+        rows = rows_of.setdefault(episode.id, np.full(len(known), -1))
+        new = known & (rows < 0)
+        more = int(new.sum())
+        if end + more > capacity:
+            raise ConfigError(f"The episodes have more than the {capacity} frames that were announced.")
+        if images is None:
+            images = np.empty((capacity, *episode.images[camera].shape[1:]), np.uint8)
+        images[end : end + more] = episode.images[camera][new]
+        rows[new] = end + np.arange(more)
+        end += more
+        columns["image"].append(rows[known])
         columns["proprio"].append(episode.proprio[known])
         columns["rows"].append(np.full(count, text.row(episode.instruction), dtype=np.int64))
         columns["values"].append(labels.values[known])

@@ -57,7 +57,7 @@ def read(config):
         ("pretrain.held_out=some", r"pretrain\.held_out='some'.*finite number"),
         ("pretrain.clone_steps=1.5", r"pretrain\.clone_steps=1\.5.*whole number"),
         ("pretrain.encoder_steps=few", r"pretrain\.encoder_steps='few'.*whole number"),
-        ("+pretrain.fold=9", r"pretrain has no setting 'fold'; there are checkpoint_every, clone_steps, "),
+        ("+pretrain.fold=9", r"pretrain has no setting 'fold'; there are began_done, checkpoint_every, clone_steps, "),
         ("+encoder.network.widths=3", "encoder=keypoints has no settings"),
     ],
 )
@@ -118,11 +118,12 @@ def test_what_a_published_method_doesnt_read_is_refused(given):
 def test_every_setting_of_the_learner_and_of_pre_training_has_a_key():
     changes = {"publish_every": 3, "checkpoint_every": 5, "log_every": 7, "snapshot_every": 11}
     given = [f"finetune.{name}={value}" for name, value in changes.items()]
-    given += ["pretrain.log_every=13", "pretrain.target_share=0.25", "method.batch=17"]
+    given += ["pretrain.log_every=13", "pretrain.target_share=0.25", "pretrain.began_done=true", "method.batch=17"]
     config = settings(*given, "+agent.online.anchor_tau=0.5")
     before, learner = read(config)
     assert {name: getattr(learner, name) for name in changes} == changes
     assert (before.log_every, before.target_share, before.batch, learner.batch) == (13, 0.25, 17, 17)
+    assert before.began_done
     assert agent_config(config).online.anchor_tau == 0.5
 
 

@@ -1,8 +1,10 @@
 """Recorded demonstrations, failures and play."""
 
 import numpy as np
+import pytest
 
 from policies.perception.keypoint_labels import label_keypoints
+from policies.perception.rewording import asked_both_ways
 from robot.control.home import HomeRegion
 from sim.collect import AFTERMATH_STEPS, PLAY_STEPS, aftermath, collect_episode, play_cycle
 from sim.experts.failures import BORDER
@@ -61,6 +63,49 @@ def test_a_failure_is_marked_as_one():
     assert episode.outcome == "failure"
     assert episode.truncated[-1]
     assert (episode.rewards == -1).all()
+    twin.close()
+
+
+def test_an_episode_says_whether_it_began_where_the_other_direction_ends():
+    """Of wide starts some do; the place where the pot is picked up then lies on that direction's fixture."""
+    twin = make_twin("pot_pick_place", seed=0, spread="wide")
+    said = []
+    for seed in (0, 1, 2, 3, 10, 11):
+        direction = DIRECTIONS[seed % 2]
+        other = DIRECTIONS[1 - seed % 2]
+        episode = collect_episode(twin, direction, np.random.default_rng(seed), max_steps=40)
+        began = episode.metadata.get("began_done")
+        assert began in (other, None)
+        if began is None:
+            continue
+        said.append(began)
+        (copy,) = list(asked_both_ways([episode], twin.task.name, {other: ["once more"]}))[1:]
+        place = label_keypoints(copy, PROPRIO_NAMES).values[0, -3:]
+        assert twin.scene.fixture(twin.task.goals[other].fixture).contains(place[0], place[1], 0.0)
+    assert set(said) == set(DIRECTIONS)
+    assert len(said) == 4  # the pot of seeds 10 and 11 stands elsewhere
+    assert "began_done" in {key for seed in range(4) for key in play_cycle(twin, np.random.default_rng(seed)).metadata}
+    twin.close()
+
+
+@pytest.mark.parametrize("task", ["candy_sweeping", "cloth_folding", "cube_covering"])
+def test_what_has_no_one_place_never_says_that_it_began_done(task):
+    """Seen otherwise: the tip's home as the board's place, and a cloth's 9 cm beside where it is laid."""
+    twin = make_twin(task, seed=0, spread="narrow")
+    for direction in DIRECTIONS:
+        assert "began_done" not in collect_episode(twin, direction, np.random.default_rng(1), max_steps=2).metadata
+    assert "began_done" not in play_cycle(twin, np.random.default_rng(1)).metadata
+    twin.close()
+
+
+def test_a_hand_that_misses_says_nothing_of_how_it_began():
+    twin = make_twin("pot_pick_place", seed=0, spread="narrow")
+    said = [
+        "began_done"
+        in collect_episode(twin, "forward", np.random.default_rng(1), failure=failure, max_steps=2).metadata
+        for failure in ("hover", "miss")
+    ]
+    assert said == [True, False]
     twin.close()
 
 

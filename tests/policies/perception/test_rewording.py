@@ -9,8 +9,9 @@ from helpers.replay_world import assert_same, everything
 
 from policies.learner.offline_data import offline_data
 from policies.perception.encoders.config import ClipConfig, CnnConfig, EncoderConfig
+from policies.perception.keypoint_labels import PICK_SIZE, find_grasps
 from policies.perception.making import new_image_perception
-from policies.perception.rewording import reworded
+from policies.perception.rewording import asked_both_ways, reworded
 from policies.perception.text_table import TextTable
 from policies.replay.dataset import keypoint_frames
 
@@ -32,13 +33,51 @@ def test_others_pass_as_they_are():
     assert [e.instruction for e in reworded([episode], "another", WORDINGS)] == [episode.instruction]
     assert len(list(reworded([play], episode.task, WORDINGS))) == 1
     assert len(list(reworded([failure], episode.task, WORDINGS))) == 3
-    assert len(list(reworded([failure], episode.task, WORDINGS, successes_only=True))) == 1
+    assert len(list(asked_both_ways([failure], episode.task, WORDINGS))) == 1
+    assert len(list(asked_both_ways([episode], episode.task, WORDINGS))) == 3
+    assert len(list(asked_both_ways([episode], "another", WORDINGS))) == 1
 
 
 def test_an_own_wording_is_not_doubled():
     episode = next(e for e in demos(4, seed=0) if e.direction == "forward")
     same = replace(episode, instruction="take it there")
     assert [e.instruction for e in reworded([same], same.task, WORDINGS)] == ["take it there", "bring it there"]
+
+
+def test_what_began_done_is_asked_the_other_way_too():
+    """Whatever it was recorded for and however it ended, but for looks at what was left, which pick up nothing."""
+    first = next(e for e in demos(4, seed=0) if e.direction == "backward")
+    for kind, outcome in (("demo", "failure"), ("play", "unknown")):
+        began = replace(first, outcome=outcome, metadata={"kind": kind, "began_done": "forward"})
+        copies = list(asked_both_ways([began], began.task, WORDINGS))
+        assert [(e.direction, e.instruction) for e in copies] == [
+            ("backward", began.instruction), ("forward", "take it there"), ("forward", "bring it there")
+        ]  # fmt: skip
+        assert len(list(asked_both_ways([began], "another", WORDINGS))) == 1
+        assert list(asked_both_ways([began], began.task, WORDINGS, began=False)) == [began]
+    for about in ({"kind": "aftermath", "began_done": "forward"}, {"began_done": "backward"}, {}):
+        other = replace(first, outcome="failure", metadata=about)
+        assert list(asked_both_ways([other], other.task, WORDINGS)) == [other]
+
+
+def test_the_place_of_what_began_done_is_where_it_was_picked_up():
+    """Frames that only the copy knows something of get images of their own, the others those that are there."""
+    (lost,) = [e for e in demos(8, seed=5) if e.direction == "backward"][:1]
+    (grasp,) = find_grasps(lost.proprio[:, 6], lost.proprio[:, 7])
+    proprio = lost.proprio.copy()
+    proprio[grasp.end - 1 : grasp.end, 6] = 0.0  # the object slips out: its own direction knows nothing from then on
+    lost = replace(lost, proprio=proprio, outcome="failure", metadata={"began_done": "forward"})
+    copies = list(asked_both_ways([lost], lost.task, {"forward": ["take it there"]}))
+    table = TextTable.build([e.instruction for e in copies], fake_text, "fake")
+    frames = keypoint_frames(copies, len(lost) + 1, table, CAMERA, SPEC.proprio)
+    asked = frames.instruction == table.row("take it there")
+    assert int(asked.sum()) == len(lost) + 1 == len(frames.images)
+    assert 0 < int((~asked).sum()) < len(lost) + 1
+    assert not frames.mask[~asked, PICK_SIZE:].any()
+    assert frames.mask[asked, PICK_SIZE:].all()
+    assert np.allclose(frames.values[asked, PICK_SIZE:], proprio[grasp.closed, :3])
+    for mine, numbers in ((asked, np.arange(len(lost) + 1)), (~asked, np.arange(int((~asked).sum())))):
+        assert np.array_equal(frames.images_of(np.flatnonzero(mine)), lost.images[CAMERA][numbers])
 
 
 def test_copies_stay_on_one_side_of_the_split():
