@@ -189,7 +189,7 @@ class _Pretraining:
         checkpoints, metrics = self.checkpoints(KEYPOINTS), self.folder / METRICS / KEYPOINTS
         stage = KeypointStage(text, data.spec, config, self.seed, checkpoints, gaps)
         if self.ranks.first:
-            places = partial(data.places, began_done=config.began_done)
+            places = partial(data.places, began=config.began_done)
             made = stage.run(places, data.most_frames, metrics, self.notify, self._told)
         if self.ranks.count > 1:  # of which the others wait for the first one's network
             trained = shared_newest(checkpoints, self.ranks)

@@ -84,9 +84,9 @@ class RecordedData:
         """The episodes to learn from, those of the task under every wording; of these stores, None takes all."""
         return reworded(self._kept(self.stores if stores is None else stores), self.task, self.wordings)
 
-    def places(self, *, began_done: bool) -> Iterator[Episode]:
+    def places(self, *, began: bool) -> Iterator[Episode]:
         """The episodes to learn from where things are, with or without what `began_done`; see `asked_both_ways`."""
-        return asked_both_ways(self._kept(self.stores), self.task, self.wordings, began=began_done)
+        return asked_both_ways(self._kept(self.stores), self.task, self.wordings, began=began)
 
     def _kept(self, stores: Sequence[EpisodeSource]) -> Iterator[Episode]:
         return (episode for episode in read_all(stores) if episode.id not in self.held_out)

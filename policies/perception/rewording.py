@@ -55,8 +55,7 @@ def asked_both_ways(
             yield from _others(episode, wordings)
         other = other_direction(episode.direction)
         if began and kind_of(episode) != AFTERMATH and began_done(episode) == other:
-            for text in wordings.get(other, ()):
-                yield replace(episode, direction=other, instruction=text)
+            yield from _others(replace(episode, direction=other), wordings)
 
 
 def _others(episode: Episode, wordings: Wordings) -> Iterator[Episode]:
