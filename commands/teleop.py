@@ -139,7 +139,7 @@ def demonstrate(
     held: dict[Key | str, str] = dict(motions(plain(config.device)).items())
     needs = needs_of(config)
     watch = Watch(needs, task, store.infos())
-    left = LeftBehind(station.env.robot_spec.proprio) if station.referee is None else None  # else each scene is new
+    left = LeftBehind(station.env.robot_spec.proprio, stays=station.referee is None)  # else each scene is new
     tqdm.write(needs.table(recorded(store.infos(), task)))
     tqdm.write(f"What the cameras see: `regrasp watch run_dir={config.run_dir}` in another terminal.")
     with Screen(wanted, tally, held | legend(plain(config.device))) as screen:
@@ -188,19 +188,19 @@ def _about(config: DictConfig) -> dict[str, str]:
     return {DEVICE_KEY: str(config.device.device), "robot": str(config.robot.name), "person": str(settings.person)}
 
 
-def _keep(store: TrajectoryStore, watch: Watch, left: LeftBehind | None, episode: Episode) -> None:
+def _keep(store: TrajectoryStore, watch: Watch, left: LeftBehind, episode: Episode) -> None:
     """Store an episode under the kind that its outcome gives it, unless its metadata name one, and how it began."""
-    episode = episode if left is None else left.marked(episode)
-    store.commit(replace(episode, metadata={KIND_KEY: KINDS[episode.outcome], **episode.metadata}))
+    marked = left.marked(episode)
+    store.commit(replace(marked, metadata={KIND_KEY: KINDS[episode.outcome], **marked.metadata}))
+    left.kept(episode)
     if (said := watch.after(store.infos())) is not None:
         tqdm.write(said)
 
 
-def _remove(store: TrajectoryStore, left: LeftBehind | None, id: str) -> None:
+def _remove(store: TrajectoryStore, left: LeftBehind, id: str) -> None:
     """Take an episode back, and what it says of how the next one begins."""
     store.remove(id)
-    if left is not None:
-        left.forget()
+    left.forget()
 
 
 def tally_of(store: TrajectoryStore, task: str) -> tuple[Tally, int]:

@@ -133,6 +133,8 @@ def _read(named: dict[str, Path]) -> dict[str, bytes]:
     """Contents of the files; the key's mode is checked."""
     contents: dict[str, bytes] = {}
     for name, path in named.items():
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise ConfigError(f"the TLS {name} file {path} is no regular file: give the PEM file itself")
         try:
             contents[name] = read_private(Path(path)) if name == "key" else Path(path).read_bytes()
         except OSError as error:

@@ -20,9 +20,12 @@ def there_and_back():
     return there, back
 
 
-def marks(*episodes):
-    left = LeftBehind(SPEC.proprio)
-    return [left.marked(episode).metadata.get("began_done") for episode in episodes]
+def marks(*episodes, stays=True):
+    left, said = LeftBehind(SPEC.proprio, stays), []
+    for episode in episodes:
+        said.append(left.marked(episode).metadata.get("began_done"))
+        left.kept(episode)
+    return said
 
 
 def test_what_is_picked_up_where_the_success_before_left_it_began_done():
@@ -31,6 +34,7 @@ def test_what_is_picked_up_where_the_success_before_left_it_began_done():
     look = replace(back, direction="forward", metadata={"kind": "aftermath"})
     assert marks(there, look, back) == [None, None, "forward"]
     assert marks(there, replace(back, outcome="failure")) == [None, "forward"]
+    assert marks(there, back, stays=False) == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -53,11 +57,12 @@ def test_the_scene_was_set_up_anew():
 
 def test_only_the_episode_right_before_counts_and_one_taken_back_never_and_a_full_disk_changes_nothing():
     there, back = there_and_back()
-    left = LeftBehind(SPEC.proprio)
-    left.marked(there)
+    left = LeftBehind(SPEC.proprio, stays=True)
+    left.kept(there)
     left.forget()
     assert "began_done" not in left.marked(back).metadata
-    left = LeftBehind(SPEC.proprio)
-    twice = [left.marked(episode).metadata.get("began_done") for episode in (there, there, back, back)]
-    assert twice == [None, None, "forward", "forward"]
+    left.marked(there)  # the disk refused it: nobody kept it
+    assert "began_done" not in left.marked(back).metadata
+    left.kept(there)
+    assert [left.marked(back).metadata["began_done"] for _ in range(2)] == ["forward", "forward"]
     assert marks(there, replace(there, id="another", outcome="failure"), back) == [None, None, None]

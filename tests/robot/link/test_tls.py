@@ -1,9 +1,11 @@
 """Nobody connects without a certificate of the same authority or, on loopback, without the secret of the run."""
 
+import os
 import socket
 import subprocess
 import threading
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import grpc
@@ -113,6 +115,14 @@ def test_files_that_do_not_work_are_named(lab, tmp_path):
     openssl("ec", "-in", str(good.key), "-aes128", "-passout", "pass:secret", "-out", str(locked), folder=tmp_path)
     with pytest.raises(ConfigError, match="passphrase"):
         channel_credentials(TlsFiles(good.certificate, locked, good.authority))
+
+
+@pytest.mark.parametrize("name", ["certificate", "key", "authority"])
+def test_a_pipe_is_refused_instead_of_waited_for(lab, tmp_path, name):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o600)
+    with pytest.raises(ConfigError, match=f"TLS {name} file .*pipe is no regular file"):
+        channel_credentials(replace(lab["actor"], **{name: pipe}))
 
 
 def test_a_key_that_others_may_read_is_refused(lab, tmp_path):
