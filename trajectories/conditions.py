@@ -21,6 +21,8 @@ GO_ON = "Go on with the settings of then, or give another run_dir (of a bench: a
 """What to do where it is the settings that differ."""
 SHOWN_DIGITS = 12
 """Digits of a digest in names and messages."""
+_UNSET = "not set"
+"""What has no value, or was not there yet."""
 
 
 def require_same_identity(
@@ -37,8 +39,8 @@ def require_same_identity(
     """
     found = list(differences(saved, here))
     if found:
-        made = ", ".join(f"{name} = {then!r}" for name, then, _ in found)
-        asked = ", ".join(repr(now) for _, _, now in found)
+        made = ", ".join(f"{name} {_UNSET}" if then is None else f"{name} = {then!r}" for name, then, _ in found)
+        asked = ", ".join(_UNSET if now is None else repr(now) for _, _, now in found)
         raise error(f"{what} was made with {made}, the settings ask for {asked}. {advice}")
 
 

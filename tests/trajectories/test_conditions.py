@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from trajectories.conditions import keep_conditions, read_conditions, short_digest
-from trajectories.errors import ConfigError
+from trajectories.conditions import keep_conditions, read_conditions, require_same_identity, short_digest
+from trajectories.errors import CheckpointError, ConfigError
 
 HERE = {"utd": 4, "agent": {"gamma": 0.95, "layers": [64, 64]}}
 
@@ -25,6 +25,13 @@ def test_every_difference_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"The run was made with agent\.gamma = 0\.95, utd = 4.*ask for 0\.9, 16"):
         keep_conditions(path, {"utd": 16, "agent": {"gamma": 0.9, "layers": [64, 64]}}, "The run")
     assert read_conditions(path) == [HERE]
+
+
+def test_what_has_no_value_is_named_in_words():
+    with pytest.raises(
+        CheckpointError, match="made with labels not set, steps = 3, the settings ask for 'true', not set"
+    ):
+        require_same_identity({"steps": 3}, {"labels": "true", "steps": None}, "It")
 
 
 def test_an_accepted_change_keeps_what_was_before(tmp_path):
