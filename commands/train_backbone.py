@@ -7,6 +7,7 @@ given, and saves a checkpoint with every progress line.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,26 @@ from rewards.vocabulary import forget_unused, known_rows, learned_last, open_new
 from trajectories.errors import ConfigError
 
 HELD_OUT_SEED = 1_000_003
+_SLOW = 1.5
+"""How many times as long as in float32 a convolution in bfloat16 takes where it is spoken of."""
+
+
+def bfloat16_cost() -> float:
+    """How many times as long as in float32 a convolution in bfloat16 takes on this processor; the best of three."""
+    import torch
+
+    images = torch.ones(32, 32, 32, 32).contiguous(memory_format=torch.channels_last)
+    weights = torch.ones(32, 32, 3, 3)
+
+    def best_s(dtype: torch.dtype) -> float:
+        times = []
+        for _ in range(4):
+            began = time.perf_counter()
+            torch.nn.functional.conv2d(images.to(dtype), weights.to(dtype))
+            times.append(time.perf_counter() - began)
+        return min(times[1:])
+
+    return best_s(torch.bfloat16) / best_s(torch.float32)
 
 
 def render(count: int, seed: int, tasks: Sequence[str] | None = None) -> CaptionedImages:
@@ -90,6 +111,11 @@ def train_backbone(
         ConfigError: Captions have words that the text tower never learned, and it may not learn them.
     """
     model = load_trained(path, image_size) if resume else build_model(sized(image_size), seed)
+    if bfloat16 and (cost := bfloat16_cost()) > _SLOW:
+        tqdm.write(
+            f"train_backbone.bfloat16=true: a convolution takes {cost:.0f} times as long here as in float32, since the "
+            "processor has no arithmetic of that kind. Leave the setting out."
+        )
     captions = _captions(tasks)
     opened = _learn_words(model, path if resume else None, captions, seed, train_text=train_text, new_words=new_words)
     data = render(images, seed, tasks)

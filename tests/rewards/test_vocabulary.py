@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from commands import train_backbone as verb
 from commands.train_backbone import train_backbone
 from rewards.backbone import load_backbone
 from rewards.captioned_images import CaptionedImages
@@ -115,3 +116,22 @@ def test_interrupted_training_of_new_words_goes_on_with_them(tmp_path, capsys):
     again = load_trained(path).token_embedding.weight
     changed = (again != rows).any(dim=1).nonzero().flatten().tolist()
     assert set(changed) <= set(first)
+
+
+class FarEnough(Exception):
+    """What is said is said by now."""
+
+
+@pytest.mark.parametrize("cost", [0.7, 9.0])
+def test_bfloat16_that_is_slow_here_is_spoken_of(tmp_path, monkeypatch, capsys, cost):
+    def render(*_):
+        raise FarEnough
+
+    assert verb.bfloat16_cost() > 0
+    monkeypatch.setattr(verb, "bfloat16_cost", lambda: cost)
+    monkeypatch.setattr(verb, "render", render)
+    with pytest.raises(FarEnough):
+        train_backbone(
+            tmp_path / "new.safetensors", minutes=0.01, images=4, held_out=4, seed=0, resume=False, bfloat16=True
+        )
+    assert ("9 times as long" in capsys.readouterr().out) == (cost > 1)
