@@ -48,8 +48,8 @@ class TrueReward:
         camera: Named since every judge names one; it sees nothing.
     """
 
-    def __init__(self, spec: RobotSpec, frames: int, require_open_gripper: bool) -> None:
-        self.camera = next(iter(spec.cameras))
+    def __init__(self, spec: RobotSpec, camera: str, frames: int, require_open_gripper: bool) -> None:
+        self.camera = camera
         self._spec, self._open = spec, require_open_gripper
         self._debounce = Debounce(_REQUIRED, frames)
         self._instruction = ""
@@ -67,14 +67,14 @@ class TrueReward:
 
 
 @cache
-def _twin() -> Twin:
+def twin_here() -> Twin:
     """The one of this process."""
     return next(each for each in gc.get_objects() if type(each) is Twin)
 
 
 def _done(instruction: str) -> bool:
     """Whether what an instruction asks for is done now in this process' twin."""
-    twin = _twin()
+    twin = twin_here()
     return any(twin.success(way) for way in DIRECTIONS if instruction in twin.task.instructions[way])
 
 
@@ -97,7 +97,8 @@ class TrueKind(RewardKind):
 
     def load(self, folder: Path, spec: RobotSpec, settings: Mapping[str, Any]) -> TrueReward:
         """The predicate."""
-        return TrueReward(spec, int(settings.get("frames", 3)), bool(settings.get("require_open_gripper", True)))
+        camera, frames = next(iter(spec.cameras)), int(settings["frames"])
+        return TrueReward(spec, camera, frames, bool(settings["require_open_gripper"]))
 
 
 TRUE = TrueKind()
