@@ -79,7 +79,6 @@ class ResetFreeSession:
         on_step: Callable[[SessionStep], None] | None = None,
         max_steps: int = 40,
         help_after: int = 3,
-        deterministic: bool = False,
         skip_done: bool = True,
         takeover: Callable[[Observation], Float32 | None] | None = None,
         referee: Callable[[Direction], bool] | None = None,
@@ -107,7 +106,6 @@ class ResetFreeSession:
                 row whose end the judge was unsure about; also after twice
                 as many of one direction, whatever the other one did in between: where it only confirms what was
                 done before, its successes would hide for ever that the scene is stuck.
-            deterministic: Take the policy's mean instead of a sample.
             skip_done: When the first frame is above the judge's threshold already, do the other direction instead,
                 unless its goal seems to be reached, too; so a failure is tried again rather than answered by an
                 episode with nothing to do, whose easy success would also hide the failures in a row.
@@ -137,7 +135,7 @@ class ResetFreeSession:
         self._rng = rng
         self._on_episode, self._on_step = on_episode, on_step
         self._takeover, self._referee, self._word = takeover, referee, word
-        self._max_steps, self._help_after, self._deterministic = max_steps, help_after, deterministic
+        self._max_steps, self._help_after = max_steps, help_after
         self._skip_done, self._home_look = skip_done, home_look
         self._beside = BesideJudge(reward) if judge_beside else None
         self._recorder = Recorder(env.robot_spec)
@@ -298,7 +296,7 @@ class ResetFreeSession:
             if step > 1 and self._word is not None and self._word.ends_it:
                 break
             taken = self._takeover(observation) if self._takeover is not None else None
-            proposed = self._policy.act(observation, self._deterministic) if taken is None else taken
+            proposed = self._policy.act(observation) if taken is None else taken
             reading = self._beside.begin(unjudged.observation) if self._beside and unjudged else None
             try:
                 applied = self._env.apply(proposed)

@@ -290,7 +290,7 @@ def test_the_referee_speaks_at_the_end_and_from_home_and_only_into_the_evaluatio
 def test_the_same_generator_gives_the_same_session():
     runs = []
     for _ in range(2):
-        session = make_session(rng=np.random.default_rng(7), deterministic=True)
+        session = make_session(rng=np.random.default_rng(7))
         runs.append([session.run_episode() for _ in range(4)])
     for one, other in zip(*runs, strict=True):
         assert one.instruction == other.instruction
@@ -298,10 +298,10 @@ def test_the_same_generator_gives_the_same_session():
     assert runs[0][0].metadata == runs[1][0].metadata
 
 
-def test_deterministic_reaches_the_policy():
+def test_actions_are_drawn():
     policy = WalkingPolicy()
-    make_session(policy=policy, deterministic=True).run_episode()
-    assert set(policy.deterministic) == {True}
+    make_session(policy=policy).run_episode()
+    assert set(policy.deterministic) == {False}
 
 
 @pytest.mark.parametrize("setting", [{"max_steps": 0}, {"help_after": 0}])
