@@ -119,14 +119,14 @@ def session(run: Path, into: Path, steps: int, settings: Sequence[str]) -> str:
     task, folder = run.parent.name, into / run.parent.name / run.name
     prepare(run, folder, ("reward",))
     shared = [f"run_dir={folder}", f"task={task}", f"seed={run.name.removeprefix('seed')}", f"+reward.kind={KIND}"]
-    shared += ["progress=false", *settings]
+    shared += ["progress=false", "evaluate.episodes=50", "evaluate.videos=1", *settings]
     if not (folder / "reward" / "kind.json").exists():
         regrasp("train-reward", *shared)
     regrasp("finetune", *shared, f"finetune.steps={steps}", f"finetune.snapshot_every={steps}")
-    regrasp("evaluate", *shared, "evaluate.episodes=50", "evaluate.videos=1")
-    last = f"regrasp/step_{steps}"
-    before = cells(evaluations_in(run / "evaluations"), "pretrained")
-    judged, told = cells(evaluations_in(run / "evaluations"), last), cells(evaluations_in(folder / "evaluations"), last)
+    regrasp("evaluate", *shared)
+    last, earlier = f"regrasp/step_{steps}", evaluations_in(run / "evaluations")
+    before, judged = cells(earlier, "pretrained"), cells(earlier, last)
+    told = cells(evaluations_in(folder / "evaluations"), last)
     stream = open_stream(tuning_folder(folder, "regrasp") / EPISODES)
     shown = [" → ".join(success([found], cell) for found in (before, judged, told)) for cell in CELLS]
     return f"| {task}, {run.name} | {' | '.join(shown)} | {int(stream.helped.sum())} | {stream.minutes[-1]:.1f} |"

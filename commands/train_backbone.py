@@ -7,7 +7,6 @@ given, and saves a checkpoint with every progress line.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -38,21 +37,17 @@ _SLOW = 1.5
 
 
 def bfloat16_cost() -> float:
-    """How many times as long as in float32 a convolution in bfloat16 takes on this processor; the best of three."""
+    """How many times as long as in float32 a convolution in bfloat16 takes on this processor."""
     import torch
 
-    images = torch.ones(32, 32, 32, 32).contiguous(memory_format=torch.channels_last)
-    weights = torch.ones(32, 32, 3, 3)
+    from robot.rollout.judging import measured_s
 
-    def best_s(dtype: torch.dtype) -> float:
-        times = []
-        for _ in range(4):
-            began = time.perf_counter()
-            torch.nn.functional.conv2d(images.to(dtype), weights.to(dtype))
-            times.append(time.perf_counter() - began)
-        return min(times[1:])
+    images, weights = torch.ones(32, 32, 32, 32).contiguous(memory_format=torch.channels_last), torch.ones(32, 32, 3, 3)
 
-    return best_s(torch.bfloat16) / best_s(torch.float32)
+    def taken_s(dtype: torch.dtype) -> float:
+        return measured_s(lambda: torch.nn.functional.conv2d(images.to(dtype), weights.to(dtype)))
+
+    return taken_s(torch.bfloat16) / taken_s(torch.float32)
 
 
 def render(count: int, seed: int, tasks: Sequence[str] | None = None) -> CaptionedImages:
