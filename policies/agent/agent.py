@@ -187,13 +187,19 @@ class Agent(ActingAgent):
         self.generator.set_state(tensors["generator"])
 
     def set_phase(self, phase: Phase) -> None:
-        """Go on with the losses of `phase`, from and anchored to the policy that acts; nothing when already in it."""
+        """Go on with the losses of `phase`, from and anchored to the policy that acts; nothing when already in it.
+
+        A phase may begin with a narrower policy (`PhaseConfig.start_spread`).
+        """
         settings = self.config.phase(phase)
         if phase == self.phase:
             return
         self.phase, self.phase_updates = phase, 0
         if self.average is not None:
             self.actor.load_state_dict(self.average.state_dict())
+        for each in (self.actor, self.average, self.target_actor):
+            if each is not None and settings.start_spread != 1:
+                each.scale_spread(settings.start_spread)
         self.anchor = copy.deepcopy(self.actor).requires_grad_(False) if settings.anchored else None
         sees = self.encoder if settings.anchored else None
         self.anchor_encoder = None if sees is None else sees.copied().requires_grad_(False)

@@ -102,6 +102,9 @@ class AgentConfig:
         require(
             not self.offline.anchored, "offline.anchor_weight", "0: agents begin offline, there is no policy before"
         )
+        require(
+            self.offline.start_spread == 1, "offline.start_spread", "1: agents begin offline, there is no policy before"
+        )
         for name in PHASES:
             _check_networks(self.networks, self.phase(name), name)
 
@@ -129,6 +132,9 @@ class AgentConfig:
             del whole["n_step"]
         if self.actor_average == 0:
             del whole["actor_average"]
+        for name in PHASES:
+            if self.phase(name).start_spread == 1:
+                del whole[name]["start_spread"]
         return whole
 
     @classmethod
@@ -162,6 +168,12 @@ def _check_networks(networks: NetworkConfig, phase: PhaseConfig, name: str) -> N
         phase.expectile is None or networks.value_hidden is not None,
         f"{name}.expectile={phase.expectile}",
         "None without networks.value_hidden, which makes the value network",
+    )
+    unlike = networks.policy == "deterministic" or networks.std_bound != "clip"
+    require(
+        phase.start_spread == 1 or not unlike,
+        f"{name}.start_spread={phase.start_spread}",
+        "1 for a policy that is deterministic or whose spread has another bound than 'clip'",
     )
     if networks.policy != "deterministic":
         require(phase.target_noise == 0, f"{name}.target_noise={phase.target_noise}", "0 for a policy that is random")

@@ -46,6 +46,14 @@ class Actor(nn.Module):
         shared = torch.full((action_size,), self.spread.start)
         self.log_std = nn.Parameter(shared) if self.random and not by_state else None
 
+    @torch.no_grad()
+    def scale_spread(self, factor: float) -> None:
+        """Multiply the standard deviations of all actions by `factor`, where they stay within their bounds."""
+        if self.log_std is not None:
+            self.log_std.add_(math.log(factor))
+        elif self.random:
+            self.head.bias[self.head.out_features // 2 :].add_(math.log(factor))
+
     def encode(self, embedding: Tensor) -> Tensor:
         """Instruction embeddings (..., E) to codes (..., C); E = C = 0 without language."""
         return embedding if self.instruction is None else self.instruction(embedding)

@@ -87,6 +87,8 @@ class ActorTerms:
             what stands beside it (cloning, the anchor) counts alike whatever returns are.
         awr_beta: Inverse temperature of "awr" (IQL's beta, AWAC's 1 / lambda).
         awr_clip: Largest weight of "awr".
+        start_spread: As the phase begins, the policy's standard deviations are multiplied by this: below 1 it goes on
+            with less noise than the one before, which its anchor has, too.
     """
 
     extraction: Extraction = "soft"
@@ -95,6 +97,7 @@ class ActorTerms:
     q_scale: float | None = None
     awr_beta: float = 3.0
     awr_clip: float = 100.0
+    start_spread: float = 1.0
 
     def _check_actor(self) -> None:
         ways = get_args(Extraction)
@@ -107,6 +110,7 @@ class ActorTerms:
         require(self.q_scale is None or ascends, "q_scale", "None without extraction='soft' or 'ddpg'")
         require(self.awr_beta > 0, f"awr_beta={self.awr_beta}", "positive")
         require(self.awr_clip > 0, f"awr_clip={self.awr_clip}", "positive")
+        require(self.start_spread > 0, f"start_spread={self.start_spread}", "positive")
 
 
 @dataclass(frozen=True)

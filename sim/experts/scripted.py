@@ -84,7 +84,7 @@ class ScriptedExpert(Expert):
             offset = 0.045 * np.array([math.cos(angle), math.sin(angle)])
         self._grip = 1.0
         hover = CLEARANCE + float(self._rng.uniform(-0.01, 0.015))
-        yield from self._approach(lambda: self._grasp(offset, hover), careful=False, tolerance=_ROUGHLY)
+        yield from self._approach(lambda: self.grasp(offset, hover), careful=False, tolerance=_ROUGHLY)
         yield from self._descend(offset)
         self._grip = -1.0
         for _ in range(2):
@@ -201,7 +201,7 @@ class ScriptedExpert(Expert):
         """Whether something is between the closed fingers."""
         return self._grip < 0 and self._twin.env.arm_state.gripper_width > _HOLDING_WIDTH
 
-    def _grasp(self, offset: Float64, above: float) -> Pose:
+    def grasp(self, offset: Float64, above: float) -> Pose:
         """Tip pose for grasping, `above` (m) over the grasp itself."""
         info = self._twin.scene.object(self._object)
         position, quaternion = self._twin.scene.physics.body_pose(self._object)
@@ -262,14 +262,14 @@ class ScriptedExpert(Expert):
         limits = self._twin.env.limits
         slack = max(0.003, 0.5 * (limits.gripper_open_width - info.grasp_width) - 0.003)
         for _ in range(14):
-            grasp = self._grasp(offset, 0.0)
+            grasp = self.grasp(offset, 0.0)
             miss = self._target.position - grasp.position
             clear = float(self._position[2]) + info.height + FINGER_LENGTH
             astride = float(np.abs(miss[:2]).max()) < slack or float(self._target.position[2]) < clear - 0.01
             wanted = grasp if astride else Pose.of((*grasp.position[:2], clear), grasp.rpy.tolist())
             action, _ = action_towards(self._target, wanted, self._twin.env.robot_spec.action_scale, 0.7, True)
             yield action, True
-            miss = np.abs(self._target.position - self._grasp(offset, 0.0).position)
+            miss = np.abs(self._target.position - self.grasp(offset, 0.0).position)
             if miss[2] < 0.007 and float(miss[:2].max()) < max(slack, 0.006):
                 return
 

@@ -43,7 +43,7 @@ class LiftExpert(ScriptedExpert):
 
     def _lift(self) -> Iterator[Step]:
         if self._failure == "hover":
-            yield from self._approach(lambda: self._grasp(np.zeros(2), 0.06), careful=False, tolerance=0.01)
+            yield from self._approach(lambda: self.grasp(np.zeros(2), 0.06), careful=False, tolerance=0.01)
             yield from self._rest()
         while True:
             if self._failure in ("hold", "edge", "wrong_place"):
@@ -85,7 +85,7 @@ class LiftExpert(ScriptedExpert):
 
     def _close_on(self) -> Iterator[Step]:
         self._grip = 1.0
-        yield from self._approach(lambda: self._grasp(np.zeros(2), 0.045), careful=False, tolerance=0.03)
+        yield from self._approach(lambda: self.grasp(np.zeros(2), 0.045), careful=False, tolerance=0.03)
         yield from self._descend(np.zeros(2))
         self._grip = -1.0
         for _ in range(2):
