@@ -40,8 +40,13 @@ def require_same_identity(
     found = list(differences(saved, here))
     if found:
         made = ", ".join(f"{name} {_UNSET}" if then is None else f"{name} = {then!r}" for name, then, _ in found)
-        asked = ", ".join(_UNSET if now is None else repr(now) for _, _, now in found)
+        asked = ", ".join(said(now) for _, _, now in found)
         raise error(f"{what} was made with {made}, the settings ask for {asked}. {advice}")
+
+
+def said(value: Any) -> str:
+    """A value of a setting in a message: as Python writes it, or that there is none."""
+    return _UNSET if value is None else repr(value)
 
 
 def first_difference(saved: Any, here: Any) -> tuple[str, Any, Any] | None:

@@ -23,7 +23,7 @@ from factory.judges import judge_digest
 from factory.spec import camera_names
 from factory.task import description_of
 from factory.twin import UNSHIFTED, lab_of
-from trajectories.conditions import SHOWN_DIGITS, completed, differences, short_digest
+from trajectories.conditions import SHOWN_DIGITS, completed, differences, said, short_digest
 from trajectories.errors import ConfigError
 
 RESULT = "result.json"
@@ -190,7 +190,10 @@ def require_alike(evaluations: Sequence[Evaluation], advice: str) -> None:
     """
     for other in evaluations[1:]:
         first = evaluations[0]
-        found = [f"{name} {then!r} and {now!r}" for name, then, now in differences(first.conditions, other.conditions)]
+        found = [
+            f"{name} {said(then)} and {said(now)}"
+            for name, then, now in differences(first.conditions, other.conditions)
+        ]
         if found:
             raise ConfigError(
                 f"The evaluations {first.folder} and {other.folder} can't be compared; they were made with "

@@ -48,7 +48,7 @@ from factory.run_folders import (
 from factory.spec import spec_of
 from policies.learner.run_folder import CONDITIONS, EPISODES
 from policies.perception.loading import load_perception
-from trajectories.conditions import differences, read_conditions
+from trajectories.conditions import differences, read_conditions, said
 from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError
 from trajectories.kinds import referee_of
@@ -238,7 +238,7 @@ def seen(looks: Mapping[str, Any], kind: str, learned: Sequence[Mapping[str, Any
 def changes_of(learned: Sequence[Mapping[str, Any]]) -> str:
     """Settings that a person changed while fine-tuning went on; empty without any."""
     changes = [
-        f"{name} from {then!r} to {now!r}"
+        f"{name} from {said(then)} to {said(now)}"
         for before, after in itertools.pairwise(learned)
         for name, then, now in differences(before, after)
     ]

@@ -136,6 +136,8 @@ def test_changes_on_the_way_are_told():
     first, second = {"utd": 4, "agent": {"critic_lr": 3e-4}}, {"utd": 4, "agent": {"critic_lr": 1e-4}}
     assert changes_of([first]) == changes_of([]) == ""
     assert changes_of([first, second]) == "While it went on, a person changed agent.critic_lr from 0.0003 to 0.0001."
+    later = {**second, "device": "keyboard"}
+    assert changes_of([second, later]).endswith("a person changed device from not set to 'keyboard'.")
 
 
 def test_a_persons_word_counts_in_the_figures_and_the_judges_errors_are_counted(tmp_path):
