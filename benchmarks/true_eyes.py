@@ -1,6 +1,6 @@
 """What the eyes cost: the same policy told where things are, as a control beside what it sees.
 
-    python benchmarks/true_eyes.py --task bin_vase runs/ours/bin_vase/seed0/pretrained
+    python benchmarks/true_eyes.py runs/ours/bin_vase/seed0/pretrained --task bin_vase
 
 Each folder is a policy that sees through keypoints. It meets the same starts as in `regrasp evaluate` four times: as it
 sees; with the true place where the open gripper should grasp; with the true goal, its middle; with both. Nothing is
@@ -34,7 +34,7 @@ from policies.policy import LearnedPolicy
 from sim.experts.scripted import ScriptedExpert
 from sim.tasks.moving import Goal, MoveTask
 from sim.twin import Twin
-from trajectories.errors import ConfigError
+from trajectories.errors import ConfigError, RegraspError
 from trajectories.types import DIRECTIONS, Direction, Float32, Float64, Int64, UInt8
 
 EYES: dict[str, tuple[str, ...]] = {"as seen": (), "true pick": ("pick",), "true place": ("place",)}
@@ -100,7 +100,7 @@ def middle_of(twin: Twin, goal: Goal) -> Float64:
 def measure(folder: Path, task: str, episodes: int, settings: Sequence[str]) -> Iterator[str]:
     """Lines of the table of one policy."""
     with initialize_config_module("configs", version_base="1.3"):
-        config = compose("evaluate", [f"run_dir={folder.parent}", f"task={task}", *settings])
+        config = compose("evaluate", [f"task={task}", *settings])
     twin, source = TwinSettings.from_config(config), PolicySource(str(folder))
     policy = open_policy(source)
     if not isinstance(policy, LearnedPolicy) or not isinstance(policy.perception, KeypointPerception):
@@ -129,12 +129,17 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=50, help="a direction and mode")
     parser.add_argument("--set", nargs="*", default=[], dest="settings", metavar="KEY=VALUE", help="those of the runs")
     given = parser.parse_args()
+    if given.episodes < 1:
+        parser.error(f"--episodes {given.episodes} measures nothing, expected at least 1")
     heads = [f"{direction}, {mode}, %" for direction in DIRECTIONS for mode in MODES]
     print(f"| policy | {' | '.join(heads)} | error of pick, place, cm |")
     print((len(heads) + 2) * "|---" + "|")
     for folder in given.policies:
-        for line in measure(folder.resolve(), given.task, given.episodes, given.settings):
-            print(line, flush=True)
+        try:
+            for line in measure(folder.resolve(), given.task, given.episodes, given.settings):
+                print(line, flush=True)
+        except RegraspError as error:
+            parser.exit(1, f"{folder}: {error}\n")
 
 
 if __name__ == "__main__":

@@ -29,12 +29,13 @@ from benchmarks.verb import ROOT, regrasp
 from commands.evaluate.conditions import evaluations_in
 from commands.report.data import open_stream
 from factory.run_folders import tuning_folder
-from policies.learner.run_folder import EPISODES
+from policies.learner.run_folder import CONDITIONS, EPISODES
 from rewards.classifier import frames_that_count
 from rewards.debounce import Debounce
 from rewards.kind import RewardKind
 from robot.interfaces import RewardReading
 from sim.twin import Twin
+from trajectories.conditions import read_conditions, require_same_identity
 from trajectories.types import DIRECTIONS, Direction, Episode, Observation, RobotSpec
 
 KIND = "truth"
@@ -123,6 +124,8 @@ def session(run: Path, into: Path, steps: int, settings: Sequence[str]) -> str:
     if not (folder / "reward" / "kind.json").exists():
         regrasp("train-reward", *shared)
     regrasp("finetune", *shared, f"finetune.steps={steps}", f"finetune.snapshot_every={steps}")
+    judged_by, told_by = (read_conditions(tuning_folder(each, "regrasp") / CONDITIONS)[-1] for each in (run, folder))
+    require_same_identity(judged_by["agent"], told_by["agent"], f"{run}", "Name them in --set, and another --into.")
     regrasp("evaluate", *shared)
     last, earlier = f"regrasp/step_{steps}", evaluations_in(run / "evaluations")
     before, judged = cells(earlier, "pretrained"), cells(earlier, last)

@@ -137,7 +137,9 @@ def taught(config: DictConfig) -> dict[str, Any]:
 def losses(config: DictConfig, without: Sequence[str] = ("compile",)) -> dict[str, Any]:
     """Networks, losses and optimisers as they come out of the settings, defaults included, but for some parts."""
     agent = agent_config(config)
-    whole = agent.to_dict() | {"n_step": agent.n_step}
+    whole = agent.to_dict() | {"n_step": agent.n_step, "actor_average": agent.actor_average}
+    for phase in ("warmup", "online"):
+        whole[phase] |= {"start_spread": agent.phase(phase).start_spread}
     return flat("agent", {name: value for name, value in whole.items() if name not in without})
 
 

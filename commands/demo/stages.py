@@ -15,7 +15,12 @@ from trajectories.conditions import completed, differences, short_digest
 from trajectories.durable import replace_file
 from trajectories.errors import ConfigError
 
-_AS_EVER = {"reward.kind": "classifier"}
+_AS_EVER = {
+    "reward.kind": "classifier",
+    "agent.actor_average": 0.0,
+    "agent.warmup.start_spread": 1.0,
+    "agent.online.start_spread": 1.0,
+}
 """Settings that earlier versions didn't write down where they were so."""
 
 

@@ -172,8 +172,8 @@ def _check_networks(networks: NetworkConfig, phase: PhaseConfig, name: str) -> N
     unlike = networks.policy == "deterministic" or networks.std_bound != "clip"
     require(
         phase.start_spread == 1 or not unlike,
-        f"{name}.start_spread={phase.start_spread}",
-        "1 for a policy that is deterministic or whose spread has another bound than 'clip'",
+        f"agent.{name}.start_spread={phase.start_spread}",
+        "1 for a policy that is deterministic, or whose spread has another bound than 'clip'",
     )
     if networks.policy != "deterministic":
         require(phase.target_noise == 0, f"{name}.target_noise={phase.target_noise}", "0 for a policy that is random")

@@ -48,7 +48,7 @@ class Actor(nn.Module):
 
     @torch.no_grad()
     def scale_spread(self, factor: float) -> None:
-        """Multiply the standard deviations of all actions by `factor`, where they stay within their bounds."""
+        """Multiply the standard deviations of all actions by `factor`; those beyond their bound end at it, for good."""
         if self.log_std is not None:
             self.log_std.add_(math.log(factor))
         elif self.random:

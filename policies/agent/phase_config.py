@@ -88,7 +88,8 @@ class ActorTerms:
         awr_beta: Inverse temperature of "awr" (IQL's beta, AWAC's 1 / lambda).
         awr_clip: Largest weight of "awr".
         start_spread: As the phase begins, the policy's standard deviations are multiplied by this: below 1 it goes on
-            with less noise than the one before, which its anchor has, too.
+            with less noise than the one before, which its anchor has, too. One that would fall out of the network's
+            bounds stays at their end, and is learned no more. A session that is in the phase already stays as it is.
     """
 
     extraction: Extraction = "soft"
@@ -110,7 +111,7 @@ class ActorTerms:
         require(self.q_scale is None or ascends, "q_scale", "None without extraction='soft' or 'ddpg'")
         require(self.awr_beta > 0, f"awr_beta={self.awr_beta}", "positive")
         require(self.awr_clip > 0, f"awr_clip={self.awr_clip}", "positive")
-        require(self.start_spread > 0, f"start_spread={self.start_spread}", "positive")
+        require(0.01 <= self.start_spread <= 100, f"start_spread={self.start_spread}", "0.01 to 100; 1 changes nothing")
 
 
 @dataclass(frozen=True)

@@ -91,5 +91,8 @@ class PretrainConfig:
         if not self.began_done:
             del parts["began_done"]  # what was trained before there was this goes on
         encoder = None if self.encoder is None else self.encoder.to_dict()
-        parts |= {"agent": self.agent.to_dict() | {"n_step": self.agent.n_step}, "encoder": encoder}
+        agent = self.agent.to_dict() | {"n_step": self.agent.n_step}
+        for phase in ("warmup", "online"):
+            agent[phase].pop("start_spread", None)  # what was trained before there was this goes on
+        parts |= {"agent": agent, "encoder": encoder}
         return json.loads(json.dumps(parts))  # type: ignore[no-any-return]

@@ -100,6 +100,7 @@ def done_with(tmp_path, *overrides):
         "robot.help_after=99", "collect.noise=0.9", "robot.spread=narrow", "agent.offline.bc_weight=2",
         "+agent.critic_lr=1e-4", "reward.frames=9", "task.max_steps=80", "agent.n_step=3", "pretrain.held_out=0.1",
         "finetune.steps=150", "method.person_weight=2", "reward.false_positive_rate=0.05",
+        "agent.online.start_spread=1", "agent.actor_average=0",
     ],
 )  # fmt: skip
 def test_a_demo_refuses_changed_settings_and_leaves_the_recorded_ones(tmp_path, monkeypatch, changed):
@@ -111,6 +112,19 @@ def test_a_demo_refuses_changed_settings_and_leaves_the_recorded_ones(tmp_path, 
     with pytest.raises(ConfigError, match=rf"{name}=.*\(now "):
         demo.run(composed(tmp_path, changed))
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_run_of_before_the_spread_was_halved_goes_on_with_the_whole_one(tmp_path, run_demo):
+    whole = "agent.online.start_spread=1"
+    done_with(tmp_path, whole)
+    path = tmp_path / "stages.json"
+    done = json.loads(path.read_text())
+    settings = done["fine-tune (regrasp)"]["settings"]
+    assert [settings.pop(f"agent.{phase}.start_spread") for phase in ("warmup", "online")] == [1, 1]
+    path.write_text(json.dumps(done))
+    assert all(Stages(tmp_path).check(planned) for planned in demo.stages_of(composed(tmp_path, whole), []))
+    with pytest.raises(ConfigError, match=r"agent\.online\.start_spread=1\.0 \(now 0\.5\)"):
+        run_demo()
 
 
 @pytest.mark.parametrize("judge", ["vice", "goal_pictures"])

@@ -56,6 +56,7 @@ def test_what_stays_as_it_is_is_in_no_file_and_what_changes_is():
     "refused",
     [
         lambda: config(0.0),
+        lambda: config(1000.0),
         lambda: config(std_bound="sigmoid"),
         lambda: dataclasses.replace(config(), offline=PhaseConfig(start_spread=0.5)),
     ],
