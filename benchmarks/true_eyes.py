@@ -37,8 +37,12 @@ from sim.twin import Twin
 from trajectories.errors import ConfigError, RegraspError
 from trajectories.types import DIRECTIONS, Direction, Float32, Float64, Int64, UInt8
 
-EYES: dict[str, tuple[str, ...]] = {"as seen": (), "true pick": ("pick",), "true place": ("place",)}
-EYES["both true"] = ("pick", "place")
+EYES: dict[str, tuple[str, ...]] = {
+    "as seen": (),
+    "true pick": ("pick",),
+    "true place": ("place",),
+    "both true": ("pick", "place"),
+}
 """Row of the table -> which points are told."""
 
 
@@ -51,6 +55,10 @@ class TrueEyes(KeypointPerception):
     """
 
     told: Sequence[str] = ()
+    errors_m: list[tuple[float, float]]
+    _twin: Twin
+    _task: MoveTask
+    _expert: ScriptedExpert
 
     @classmethod
     def of(cls, seen: KeypointPerception, twin: Twin) -> TrueEyes:
@@ -65,13 +73,14 @@ class TrueEyes(KeypointPerception):
             )
         eyes = cls(seen.net, seen.scaling, seen.text, seen.spec, seen.camera, seen.gaps)
         eyes._twin, eyes._task, eyes.errors_m = twin, twin.task, []
+        eyes._expert = ScriptedExpert(twin, "forward", np.random.default_rng(0))  # grasps alike whatever the direction
         return eyes
 
     def keypoints(self, images: UInt8, proprio: Float32, rows: Int64) -> Float32:
         """Of the present frame, N = 1; see `KeypointPerception.keypoints`."""
         points = super().keypoints(images, proprio, rows)
         direction = self._direction(self.text.instructions[int(rows[0])])
-        pick = ScriptedExpert(self._twin, direction, np.random.default_rng(0)).grasp(np.zeros(2), 0.0)
+        pick = self._expert.grasp(np.zeros(2), 0.0)
         place = middle_of(self._twin, self._task.goals[direction])
         found = points[0, :2] - pick.position[:2], points[0, PICK_SIZE : PICK_SIZE + 2] - place
         self.errors_m.append((float(np.linalg.norm(found[0])), float(np.linalg.norm(found[1]))))
@@ -84,10 +93,6 @@ class TrueEyes(KeypointPerception):
 
     def _direction(self, instruction: str) -> Direction:
         return next(way for way in DIRECTIONS if instruction in self._task.instructions[way])
-
-    _twin: Twin
-    _task: MoveTask
-    errors_m: list[tuple[float, float]]
 
 
 def middle_of(twin: Twin, goal: Goal) -> Float64:
