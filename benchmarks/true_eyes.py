@@ -71,7 +71,7 @@ class TrueEyes(KeypointPerception):
             raise ConfigError(
                 f"{twin.task.name} is no task that picks an object up and puts it down; give one that is."
             )
-        eyes = cls(seen.net, seen.scaling, seen.text, seen.spec, seen.camera, seen.gaps)
+        eyes = cls(seen.net, seen.scaling, seen.text, seen.spec, seen.camera, seen.gaps, seen.trust)
         eyes._twin, eyes._task, eyes.errors_m = twin, twin.task, []
         eyes._expert = ScriptedExpert(twin, "forward", np.random.default_rng(0))  # grasps alike whatever the direction
         return eyes

@@ -20,6 +20,8 @@ _AS_EVER = {
     "agent.actor_average": 0.0,
     "agent.warmup.start_spread": 1.0,
     "agent.online.start_spread": 1.0,
+    "pretrain.began_done": False,
+    "pretrain.shrink_places": False,
 }
 """Settings that earlier versions didn't write down where they were so."""
 

@@ -14,9 +14,16 @@ from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.record import Record
 from policies.perception.gaps import NO_GAPS, Gaps
 from policies.perception.keypoint_perception import KeypointPerception
-from policies.perception.keypoint_training import KeypointErrors, KeypointTraining, load_net, new_keypoint_net
-from policies.perception.keypoints import KeypointNetConfig
+from policies.perception.keypoint_training import (
+    NO_GROUPS,
+    KeypointErrors,
+    KeypointTraining,
+    load_net,
+    new_keypoint_net,
+)
+from policies.perception.keypoints import KeypointNet, KeypointNetConfig
 from policies.perception.making import keypoint_training
+from policies.perception.place_trust import Groups, PlaceTrust
 from policies.perception.scaling import ProprioScaling
 from policies.perception.text_table import TextTable
 from trajectories.types import Episode, RobotSpec
@@ -32,11 +39,13 @@ class TrainedKeypoints:
     Attributes:
         perception: Frozen.
         errors: On the stage's own held-out episodes.
+        trust: Name of a group of instructions -> how far its places are believed; empty where none was measured.
         seconds: Spent over all starts.
     """
 
     perception: KeypointPerception
     errors: KeypointErrors
+    trust: dict[str, float]
     seconds: float
 
 
@@ -54,10 +63,11 @@ class KeypointStage:
         seed: int,
         checkpoints: KeptCheckpoints,
         gaps: Gaps = NO_GAPS,
+        groups: Groups = NO_GROUPS,
     ) -> None:
-        """Prepare; `checkpoints` are the network's own, `gaps` what some episodes lack."""
+        """Prepare; `checkpoints` are the network's own, `gaps` what episodes lack, `groups` whose places shrink."""
         self._text, self._spec, self._config, self._seed = text, spec, config, seed
-        self._checkpoints, self._gaps = checkpoints, gaps
+        self._checkpoints, self._gaps, self._groups = checkpoints, gaps, groups
 
     def run(
         self,
@@ -89,20 +99,27 @@ class KeypointStage:
             with record.timed("learning"):
                 camera, settings = self._config.camera, self._config.keypoints
                 training, scaling = keypoint_training(
-                    episodes(), capacity, self._text, self._spec, camera, settings, self._seed, self._gaps
-                )
+                    episodes(), capacity, self._text, self._spec, camera, settings, self._seed, self._gaps,
+                    self._groups,
+                )  # fmt: skip
             if saved is not None:
                 training.load_state(saved.tensors, saved.header["training"])
                 notify(f"The keypoint network goes on after update {training.step} of {settings.steps}.")
-            errors = self._train(training, scaling, record, progress)
+            errors, trust = self._train(training, scaling, record, progress)
         finally:
             record.close()
-        perception = KeypointPerception(training.net, scaling, self._text, self._spec, camera, self._gaps)
-        return TrainedKeypoints(perception, errors, sum(record.seconds.values()))
+        return self._trained(training.net, scaling, trust, errors, sum(record.seconds.values()))
+
+    def _trained(
+        self, net: KeypointNet, scaling: ProprioScaling, trust: PlaceTrust, errors: KeypointErrors, seconds: float
+    ) -> TrainedKeypoints:
+        perception = KeypointPerception(net, scaling, self._text, self._spec, self._config.camera, self._gaps, trust)
+        shown = {name: round(float(trust.trust[rows[0]]), 3) for name, rows in self._groups.items()}
+        return TrainedKeypoints(perception, errors, shown, seconds)
 
     def _train(
         self, training: KeypointTraining, scaling: ProprioScaling, record: Record, progress: Progress | None
-    ) -> KeypointErrors:
+    ) -> tuple[KeypointErrors, PlaceTrust]:
         config, total = self._config, self._config.keypoints.steps
         while training.step < total:
             with record.timed("learning"):
@@ -111,35 +128,41 @@ class KeypointStage:
             if last or step % config.log_every == 0:
                 record.write_losses(step, "keypoints", {"loss": loss})
             if not last and step % config.checkpoint_every == 0:
-                self._save(training, scaling, None, record)
+                self._save(training, scaling, record)
             if progress is not None:
                 progress(_STAGE, step, total)
         with record.timed("evaluating"):
-            errors = training.errors()
+            trust = training.place_trust()
+            errors = training.errors(trust)
         record.write(total, {f"held_out/{name}": value for name, value in errors.to_dict().items()})
-        self._save(training, scaling, errors, record)
-        return errors
+        self._save(training, scaling, record, (errors, trust))
+        return errors, trust
 
     def _save(
-        self, training: KeypointTraining, scaling: ProprioScaling, errors: KeypointErrors | None, record: Record
+        self,
+        training: KeypointTraining,
+        scaling: ProprioScaling,
+        record: Record,
+        measured: tuple[KeypointErrors, PlaceTrust] | None = None,
     ) -> None:
         record.flush()
         tensors, header = training.state()
         scales = (torch.from_numpy(scaling.mean), torch.from_numpy(scaling.deviation))
         tensors |= dict(zip(_SCALING, scales, strict=True))
+        if measured is not None:
+            tensors |= measured[1].tensors()
         whole = {
             "training": header,
-            "errors": None if errors is None else errors.to_dict(),
+            "errors": None if measured is None else measured[0].to_dict(),
             "seconds": record.seconds,
         }
-        self._checkpoints.save(training.step, tensors, whole, last=errors is not None)
+        self._checkpoints.save(training.step, tensors, whole, last=measured is not None)
 
     def finished(self, saved: KeptCheckpoint) -> TrainedKeypoints:
         """What a checkpoint with errors holds."""
         net = new_keypoint_net(KeypointNetConfig.from_dict(saved.header["training"]["net"]), self._seed)
         load_net(net, saved.tensors)
         mean, deviation = (saved.tensors[name].numpy() for name in _SCALING)
-        scaling = ProprioScaling(mean, deviation)
-        perception = KeypointPerception(net, scaling, self._text, self._spec, self._config.camera, self._gaps)
+        trust = PlaceTrust.of(saved.tensors, len(self._text.instructions))
         errors = KeypointErrors(**saved.header["errors"])
-        return TrainedKeypoints(perception, errors, sum(saved.header["seconds"].values()))
+        return self._trained(net, ProprioScaling(mean, deviation), trust, errors, sum(saved.header["seconds"].values()))

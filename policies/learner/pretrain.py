@@ -39,6 +39,7 @@ from policies.learner.policy_training import Keeping, PolicyTraining
 from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.record import Record
 from policies.learner.recorded_data import RecordedData
+from policies.perception.keypoint_training import NO_GROUPS
 from policies.perception.making import new_image_perception
 from policies.perception.protocol import Perception
 from policies.perception.rewording import Wordings
@@ -187,14 +188,21 @@ class _Pretraining:
             return image, {"encoder_errors": {}, "encoder_s": round(time.monotonic() - started, 1)}
         gaps = data.gaps([config.camera])
         checkpoints, metrics = self.checkpoints(KEYPOINTS), self.folder / METRICS / KEYPOINTS
-        stage = KeypointStage(text, data.spec, config, self.seed, checkpoints, gaps)
+        groups = {name: [text.row(words) for words in same] for name, same in data.meanings.items()}
+        stage = KeypointStage(
+            text, data.spec, config, self.seed, checkpoints, gaps, groups if config.shrink_places else NO_GROUPS
+        )
         if self.ranks.first:
             places = partial(data.places, began=config.began_done)
             made = stage.run(places, data.most_frames, metrics, self.notify, self._told)
         if self.ranks.count > 1:  # of which the others wait for the first one's network
             trained = shared_newest(checkpoints, self.ranks)
             made = made if trained is None else stage.finished(trained)
-        return made.perception, {"encoder_errors": made.errors.to_dict(), "encoder_s": round(made.seconds, 1)}
+        return made.perception, {
+            "encoder_errors": made.errors.to_dict(),
+            "place_trust": made.trust,
+            "encoder_s": round(made.seconds, 1),
+        }
 
     def policy(
         self, perception: Perception, checkpoints: KeptCheckpoints, saved: KeptCheckpoint | None

@@ -26,6 +26,8 @@ class PretrainConfig:
             behaviour cloning, the baseline.
         began_done: Learn places from where what began done was first picked up, too, not from successes alone
             (`policies.perception.rewording.asked_both_ways`).
+        shrink_places: Believe a place that keypoints show as far as episodes bear it out whose places were hidden
+            (`policies.perception.place_trust`).
         begins_online: Leave the policy untrained, for methods that learn nothing offline.
         batch: Transitions an update.
         target_share: Share of each batch drawn from the target task; the rest is prior data.
@@ -46,6 +48,7 @@ class PretrainConfig:
     batch: int = 256
     target_share: float = 0.5
     began_done: bool = False
+    shrink_places: bool = True
     begins_online: bool = False
     held_out: float = 0.0
     held_out_every: int = 200
@@ -90,6 +93,8 @@ class PretrainConfig:
             del parts[name]
         if not self.began_done:
             del parts["began_done"]  # what was trained before there was this goes on
+        if not self.shrink_places:
+            del parts["shrink_places"]  # likewise
         encoder = None if self.encoder is None else self.encoder.to_dict()
         agent = self.agent.to_dict() | {"n_step": self.agent.n_step}
         for phase in ("warmup", "online"):

@@ -72,6 +72,15 @@ class RecordedData:
         return [*(info.instruction for info in self.infos), *self._known]
 
     @property
+    def meanings(self) -> dict[str, list[str]]:
+        """Direction of the target task -> every text that was recorded for it or is known to mean it."""
+        mine = [info for info in self.infos if info.task == self.task]
+        return {
+            way: sorted({*same, *(info.instruction for info in mine if info.direction == way)})
+            for way, same in self.wordings.items()
+        }
+
+    @property
     def most_frames(self) -> int:
         """Upper bound of the frames to learn keypoints from."""
         return sum(info.length + 1 for info in self.infos if info.id not in self.held_out)

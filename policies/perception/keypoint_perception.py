@@ -18,6 +18,7 @@ from policies.perception.common import FILE, Common, Content, part_of
 from policies.perception.gaps import NO_GAPS, Gaps
 from policies.perception.keypoint_labels import KEYPOINT_SIZE, PICK_SIZE, ProprioIndex
 from policies.perception.keypoints import KeypointNet, KeypointNetConfig, as_input
+from policies.perception.place_trust import PlaceTrust
 from policies.perception.scaling import LARGEST, ProprioScaling
 from policies.perception.text_table import TextTable
 from policies.replay.ring_buffer import Fields
@@ -47,6 +48,7 @@ class KeypointPerception:
         spec: The robot.
         camera: Name of the camera that is looked through.
         gaps: What some of the data lack; the state then ends with their flags.
+        trust: How far the places that the network sees are believed.
         digest: Hex sha256 of all of these.
     """
 
@@ -60,8 +62,9 @@ class KeypointPerception:
         spec: RobotSpec,
         camera: str,
         gaps: Gaps = NO_GAPS,
+        trust: PlaceTrust | None = None,
     ) -> None:
-        """Freeze and combine.
+        """Freeze and combine; without `trust` every place is believed as it is seen.
 
         Raises:
             ConfigError: When the robot has no such camera, or it has another size than the network.
@@ -74,6 +77,7 @@ class KeypointPerception:
             )
         self.net = net.eval().requires_grad_(False)
         self.scaling, self.text, self.spec, self.camera, self.gaps = scaling, text, spec, camera, gaps
+        self.trust = PlaceTrust.whole(len(text.instructions)) if trust is None else trust.extended(text.rows)
         self._index = ProprioIndex.of(spec.proprio)
         self._kept = [i for i, name in enumerate(spec.proprio) if name not in PLACES]
         self._targets = [spec.proprio.index(f"target_{axis}") for axis in "xyz"]
@@ -113,7 +117,7 @@ class KeypointPerception:
 
     def with_text(self, text: TextTable) -> KeypointPerception:
         """A copy that knows the instructions of another table of the same text tower."""
-        return KeypointPerception(self.net, self.scaling, text, self.spec, self.camera, self.gaps)
+        return KeypointPerception(self.net, self.scaling, text, self.spec, self.camera, self.gaps, self.trust)
 
     def with_encoder(self, tensors: Mapping[str, Tensor]) -> KeypointPerception:
         """Refuse weights of an image encoder.
@@ -127,7 +131,7 @@ class KeypointPerception:
         )
 
     def keypoints(self, images: UInt8, proprio: Float32, rows: Int64) -> Float32:
-        """What the network sees: float32 (N, 8) as in `KeypointLabels`.
+        """What the network sees, places as far as they are believed: float32 (N, 8) as in `KeypointLabels`.
 
         Args:
             images: uint8 (N, S, S, 3).
@@ -143,7 +147,9 @@ class KeypointPerception:
                 part = slice(start, start + _BATCH)
                 pixels = as_input(torch.from_numpy(np.ascontiguousarray(images[part])))
                 parts.append(self.net(pixels, scaled[part], words[part]).numpy())
-        return np.concatenate(parts)
+        points = np.concatenate(parts)
+        points[:, PICK_SIZE:] = self.trust.shrunk(points[:, PICK_SIZE:], rows)
+        return points
 
     def state(self, observation: Observation) -> Float32:
         """State of one observation, float32 (F,)."""
@@ -203,7 +209,11 @@ class KeypointPerception:
     def _content(self) -> Content:
         tensors = {f"net.{name}": tensor.contiguous() for name, tensor in self.net.state_dict().items()}
         shared, header = Common(self.scaling, self.text, self.spec, self.gaps).content()
-        return tensors | shared, {**header, "camera": self.camera, "net": self.net.config.to_dict()}
+        return tensors | shared | self.trust.tensors(), {
+            **header,
+            "camera": self.camera,
+            "net": self.net.config.to_dict(),
+        }
 
     def save(self, folder: Path) -> None:
         """Write `features.safetensors` into `folder`.
@@ -233,7 +243,8 @@ class KeypointPerception:
         except RuntimeError as error:
             raise CheckpointError(f"{folder / FILE} doesn't fit this version's encoder: {error}") from error
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return cls(net, common.scaling, common.text, common.spec, header["camera"], common.gaps)
+        trust = PlaceTrust.of(tensors, len(common.text.instructions))
+        return cls(net, common.scaling, common.text, common.spec, header["camera"], common.gaps, trust)
 
 
 def require_camera(spec: RobotSpec, camera: str) -> None:

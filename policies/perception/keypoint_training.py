@@ -17,10 +17,13 @@ from policies.common.progress import Progress
 from policies.perception.keypoint_config import KeypointConfig
 from policies.perception.keypoint_labels import PICK_SIZE, POINT_SIZE
 from policies.perception.keypoints import KeypointNet, KeypointNetConfig, as_input
+from policies.perception.place_trust import Groups, HiddenPlaces, PlaceTrust, fit_trust, hidden_episodes
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import Float32, Int64, UInt8
 
 _NET, _MOMENTS = "net.", "optimiser."
+_BLIND_NET, _BLIND_MOMENTS = "blind.net.", "blind.optimiser."
+NO_GROUPS: Groups = {}
 
 
 @dataclass(frozen=True)
@@ -81,20 +84,22 @@ class KeypointTraining:
     """Training of a keypoint network that can be interrupted and goes on to the bit.
 
     Loss: smooth L1 of the normalised labels where the mask is one. Positions share one scale for all axes, so that
-    an error in z counts as much as one in x.
+    an error in z counts as much as one in x. Where places are to be shrunk, a second network, blind to every second of
+    them, learns beside the first one, which is as it would be without.
 
     Attributes:
         net: The network.
         step: Gradient steps done.
     """
 
-    def __init__(self, frames: KeypointFrames, config: KeypointConfig, seed: int) -> None:
+    def __init__(self, frames: KeypointFrames, config: KeypointConfig, seed: int, groups: Groups = NO_GROUPS) -> None:
         """A network with initial weights.
 
         Args:
             frames: Labelled frames, proprioception normalised.
             config: Settings.
             seed: Of the initial weights, the held-out episodes, the batches.
+            groups: Whose places are to be shrunk, see `PlaceTrust`.
 
         Raises:
             ConfigError: When no frame has a label.
@@ -104,49 +109,68 @@ class KeypointTraining:
                 "No frame has a keypoint label: no episode shows the gripper closing on something. "
                 "Record demonstrations or play in which objects are grasped and released."
             )
-        self._frames, self._config = frames, config
+        self._frames, self._config, self._groups = frames, config, groups
         self._rng = np.random.default_rng(seed)
         self._train, self._held = split_episodes(frames.episode, config.holdout, self._rng)
-        self.net = new_keypoint_net(
-            KeypointNetConfig(frames.images.shape[1], frames.proprio.shape[1], frames.text.shape[1]), seed
-        )
+        sizes = KeypointNetConfig(frames.images.shape[1], frames.proprio.shape[1], frames.text.shape[1])
+        self._first = _Learning(new_keypoint_net(sizes, seed), config)
+        self.net = self._first.net
         _set_label_scale(self.net, frames, self._train)
         self._text = torch.from_numpy(frames.text)
-        self._optimiser = torch.optim.AdamW(
-            self.net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
+        place = np.isin(np.arange(len(frames)), self._train) & (frames.mask[:, PICK_SIZE] > 0)
+        hidden = hidden_episodes(frames.episode, frames.instruction, place, groups, seed)
+        self._hidden = np.isin(frames.episode, hidden)
+        self._blind: _Learning | None = None
+        if self._hidden.any():
+            self._blind = _Learning(new_keypoint_net(sizes, seed), config)
+            self._blind.net.label_mean.copy_(self.net.label_mean)
+            self._blind.net.label_scale.copy_(self.net.label_scale)
         self.step = 0
 
     def update(self) -> Tensor:
         """One gradient step; returns its loss, a scalar without gradient."""
         rows = self._train[self._rng.integers(len(self._train), size=self._config.batch)]
-        frames, net = self._frames, self.net
+        frames = self._frames
         images = augment(frames.images_of(rows), self._config, self._rng)
-        target = (torch.from_numpy(frames.values[rows]) - net.label_mean) / net.label_scale
+        target = (torch.from_numpy(frames.values[rows]) - self.net.label_mean) / self.net.label_scale
         mask = torch.from_numpy(frames.mask[rows])
-        predicted = net.normalised(
-            images, torch.from_numpy(frames.proprio[rows]), self._text[torch.from_numpy(frames.instruction[rows])]
-        )
-        error = functional.smooth_l1_loss(predicted, target, reduction="none", beta=0.1)
-        loss = (error * mask).sum() / mask.sum().clamp(min=1.0)
-        self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        for group in self._optimiser.param_groups:
-            group["lr"] = self._config.learning_rate * learning_rate_factor(self.step, self._config.steps)
-        self._optimiser.step()
+        inputs = (images, torch.from_numpy(frames.proprio[rows]))
+        words = self._text[torch.from_numpy(frames.instruction[rows])]
+        rate = self._config.learning_rate * learning_rate_factor(self.step, self._config.steps)
+        loss = self._first.update(*inputs, words, target, mask, rate)
+        if self._blind is not None:
+            mask[torch.from_numpy(self._hidden[rows]), PICK_SIZE:] = 0.0
+            self._blind.update(*inputs, words, target, mask, rate)
         self.step += 1
-        return loss.detach()
+        return loss
 
-    def errors(self) -> KeypointErrors:
-        """The network's errors on held-out episodes; leaves it in evaluation mode."""
+    def place_trust(self) -> PlaceTrust:
+        """How far places are believed under each instruction, by the blind network as it is now."""
+        frames = self._frames
+        if self._blind is None:
+            return PlaceTrust.whole(len(frames.text))
+        copies = np.stack([frames.episode, frames.instruction], axis=1)
+        first = np.unique(copies, axis=0, return_index=True)[1]  # before anything was held: frames are in order
+        first = first[(frames.mask[first, PICK_SIZE] > 0) & np.isin(first, self._train)]
+        mine = {name: np.isin(frames.instruction[first], rows) for name, rows in self._groups.items()}
+        true = frames.values[first, PICK_SIZE:]
+        means = {name: true[rows].mean(axis=0) for name, rows in mine.items() if rows.any()}
+        hidden = self._hidden[first]
+        unknown = first[hidden]
+        seen = predictions(self._blind.net.eval(), frames, unknown)[:, PICK_SIZE:]
+        places = HiddenPlaces(frames.episode[unknown], frames.instruction[unknown], seen, true[hidden])
+        return fit_trust(places, means, self._groups, len(frames.text))
+
+    def errors(self, trust: PlaceTrust | None = None) -> KeypointErrors:
+        """The network's errors on held-out episodes, of places as they are believed; leaves it in evaluation mode."""
         self.net.eval()
-        return measure(self.net, self._frames, self._held)
+        return measure(self.net, self._frames, self._held, trust=trust)
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that decides how training goes on: tensors, and plain JSON."""
-        tensors = {f"{_NET}{name}": tensor for name, tensor in self.net.state_dict().items()}
-        tensors |= optimiser_tensors(self._optimiser, _MOMENTS)
+        tensors = self._first.tensors(_NET, _MOMENTS)
+        if self._blind is not None:
+            tensors |= self._blind.tensors(_BLIND_NET, _BLIND_MOMENTS)
         return tensors, {"step": self.step, "rng": self._rng.bit_generator.state, "net": self.net.config.to_dict()}
 
     def load_state(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
@@ -155,10 +179,47 @@ class KeypointTraining:
         Raises:
             CheckpointError: It is of another network.
         """
-        load_net(self.net, tensors)
-        load_optimiser(self._optimiser, dict(tensors), _MOMENTS)
+        self._first.load(tensors, _NET, _MOMENTS)
+        if self._blind is not None:
+            self._blind.load(tensors, _BLIND_NET, _BLIND_MOMENTS)
         self._rng.bit_generator.state = header["rng"]
         self.step = int(header["step"])
+
+
+class _Learning:
+    """A network and its optimiser."""
+
+    def __init__(self, net: KeypointNet, config: KeypointConfig) -> None:
+        self.net = net
+        self._optimiser = torch.optim.AdamW(
+            net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        )
+
+    def update(
+        self, images: Tensor, proprio: Tensor, words: Tensor, target: Tensor, mask: Tensor, rate: float
+    ) -> Tensor:
+        """One gradient step on normalised labels where the mask is one; its loss."""
+        error = functional.smooth_l1_loss(
+            self.net.normalised(images, proprio, words), target, reduction="none", beta=0.1
+        )
+        loss = (error * mask).sum() / mask.sum().clamp(min=1.0)
+        self._optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        for group in self._optimiser.param_groups:
+            group["lr"] = rate
+        self._optimiser.step()
+        return loss.detach()
+
+    def tensors(self, weights: str, moments: str) -> dict[str, Tensor]:
+        """Weights and moments, under these prefixes."""
+        state = {f"{weights}{name}": tensor for name, tensor in self.net.state_dict().items()}
+        return state | optimiser_tensors(self._optimiser, moments)
+
+    def load(self, tensors: Mapping[str, Tensor], weights: str, moments: str) -> None:
+        """Inverse of `tensors`."""
+        load_net(self.net, tensors, weights)
+        load_optimiser(self._optimiser, dict(tensors), moments)
 
 
 def train_keypoints(
@@ -186,22 +247,20 @@ def new_keypoint_net(config: KeypointNetConfig, seed: int) -> KeypointNet:
     return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
 
-def load_net(net: KeypointNet, tensors: Mapping[str, Tensor]) -> None:
+def load_net(net: KeypointNet, tensors: Mapping[str, Tensor], prefix: str = _NET) -> None:
     """Copy the network's part of `KeypointTraining.state` into `net`.
 
     Raises:
         CheckpointError: It is of another network.
     """
     try:
-        net.load_state_dict({name.removeprefix(_NET): t for name, t in tensors.items() if name.startswith(_NET)})
+        net.load_state_dict({name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)})
     except RuntimeError as error:
         raise CheckpointError(f"The checkpoint's keypoint network doesn't fit this version: {error}") from error
 
 
-def measure(net: KeypointNet, frames: KeypointFrames, rows: Int64, batch: int = 256) -> KeypointErrors:
-    """Mean errors on the given frames."""
-    if len(rows) == 0:
-        return KeypointErrors(math.nan, math.nan, math.nan)
+def predictions(net: KeypointNet, frames: KeypointFrames, rows: Int64, batch: int = 256) -> Float32:
+    """What a network sees in these of the N frames: float32 (R, 8), see `KeypointLabels`."""
     text = torch.from_numpy(frames.text)
     parts = []
     with torch.no_grad():
@@ -214,7 +273,16 @@ def measure(net: KeypointNet, frames: KeypointFrames, rows: Int64, batch: int = 
                     text[torch.from_numpy(frames.instruction[part])],
                 ).numpy()
             )
-    predicted, values, mask = np.concatenate(parts), frames.values[rows], frames.mask[rows]
+    return np.concatenate(parts)
+
+
+def measure(net: KeypointNet, frames: KeypointFrames, rows: Int64, trust: PlaceTrust | None = None) -> KeypointErrors:
+    """Mean errors on the given frames, of places as seen or, with `trust`, as believed."""
+    if len(rows) == 0:
+        return KeypointErrors(math.nan, math.nan, math.nan)
+    predicted, values, mask = predictions(net, frames, rows), frames.values[rows], frames.mask[rows]
+    if trust is not None:
+        predicted[:, PICK_SIZE:] = trust.shrunk(predicted[:, PICK_SIZE:], frames.instruction[rows])
     pick = np.linalg.norm((predicted - values)[:, :POINT_SIZE], axis=1)
     place = np.linalg.norm((predicted - values)[:, PICK_SIZE:], axis=1)
     turn = np.arctan2(predicted[:, 3], predicted[:, 4]) - np.arctan2(values[:, 3], values[:, 4])

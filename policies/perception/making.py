@@ -14,7 +14,8 @@ from policies.perception.gaps import NO_GAPS, Gaps
 from policies.perception.image_perception import ImagePerception
 from policies.perception.keypoint_config import KeypointConfig
 from policies.perception.keypoint_perception import require_camera
-from policies.perception.keypoint_training import KeypointTraining
+from policies.perception.keypoint_training import NO_GROUPS, KeypointTraining
+from policies.perception.place_trust import Groups
 from policies.perception.scaling import ProprioScaling
 from policies.perception.text_table import TextTable
 from policies.replay.dataset import keypoint_frames
@@ -31,6 +32,7 @@ def keypoint_training(
     config: KeypointConfig,
     seed: int,
     gaps: Gaps = NO_GAPS,
+    groups: Groups = NO_GROUPS,
 ) -> tuple[KeypointTraining, ProprioScaling]:
     """The training of a keypoint network on every labelled frame, and the scaling of its proprioception.
 
@@ -43,6 +45,7 @@ def keypoint_training(
         config: Settings.
         seed: Of the training.
         gaps: What some episodes lack.
+        groups: Whose places are to be shrunk, see `PlaceTrust`.
 
     Raises:
         ConfigError: When there is no such camera or no label.
@@ -51,7 +54,7 @@ def keypoint_training(
     frames = keypoint_frames(episodes, capacity, text, camera, spec.proprio)
     scaling = ProprioScaling.fit(frames.proprio)
     inputs = gaps.beside(scaling.apply(frames.proprio), frames.proprio, {camera: frames.images}, spec)
-    return KeypointTraining(replace(frames, proprio=inputs), config, seed), scaling
+    return KeypointTraining(replace(frames, proprio=inputs), config, seed, groups), scaling
 
 
 def new_image_perception(

@@ -119,11 +119,13 @@ def test_every_setting_of_the_learner_and_of_pre_training_has_a_key():
     changes = {"publish_every": 3, "checkpoint_every": 5, "log_every": 7, "snapshot_every": 11}
     given = [f"finetune.{name}={value}" for name, value in changes.items()]
     given += ["pretrain.log_every=13", "pretrain.target_share=0.25", "pretrain.began_done=true", "method.batch=17"]
+    given += ["pretrain.shrink_places=false"]
     config = settings(*given, "+agent.online.anchor_tau=0.5")
     before, learner = read(config)
     assert {name: getattr(learner, name) for name in changes} == changes
     assert (before.log_every, before.target_share, before.batch, learner.batch) == (13, 0.25, 17, 17)
     assert before.began_done
+    assert not before.shrink_places
     assert agent_config(config).online.anchor_tau == 0.5
 
 

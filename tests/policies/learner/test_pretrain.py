@@ -37,6 +37,7 @@ def test_the_folder_holds_one_policy_three_times_the_same(pretrained):
     assert about["transitions"]["target"] > 0
     assert about["transitions"]["prior"] > 0
     assert "pick_cm" in about["encoder_errors"]
+    assert set(about["place_trust"]) == {"forward", "backward"}
 
 
 class Told(KeypointPerception):
