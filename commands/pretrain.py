@@ -154,7 +154,7 @@ def run(config: DictConfig) -> None:
         print(f"encoder, on held-out episodes, on average: {within}")
     if about.get("place_trust"):
         believed = ", ".join(f"{name} {100 * part:.0f} %" for name, part in about["place_trust"].items())
-        print(f"places, believed as far as hidden episodes bear them out: {believed}")
+        print(f"place point, believed as far as hidden episodes bear it out, else their mean: {believed}")
     if about["held_out"]["episodes"]:
         print(held_out_line(about["held_out"]))
         for name in about.get("stores", {}):

@@ -19,7 +19,7 @@ from commands.demo.evaluating_beside import evaluate_on_the_way, evaluating_besi
 from commands.demo.stages import Stage, Stages, chosen, flat
 from commands.evaluate.evaluate import evaluate_in_twin, plan_of
 from commands.report import report
-from factory.policy import agent_config, require_online
+from factory.policy import agent_config, encoder_config, require_online
 from factory.reward import kind_name, require_readable_task
 from factory.run_folders import (
     finetune_folder,
@@ -130,7 +130,9 @@ def stages_of(config: DictConfig, overrides: Sequence[str]) -> list[Stage]:
 def taught(config: DictConfig) -> dict[str, Any]:
     """What the result of the stage "pretrain" depends on."""
     own = ("method.registry", "method.family", "method.hidden", "method.batch", "method.initial_temperature")
-    settings = chosen(config, "pretrain", "encoder", *own, "reward.backbone", "reward.pretrained", without=_ONLINE)
+    unread = () if encoder_config(config) is None else ("pretrain.shrink_places",)
+    without = (*_ONLINE, *unread)
+    settings = chosen(config, "pretrain", "encoder", *own, "reward.backbone", "reward.pretrained", without=without)
     return settings | losses(config, without=("compile", "online", "warmup"))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,16 +14,10 @@ from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.record import Record
 from policies.perception.gaps import NO_GAPS, Gaps
 from policies.perception.keypoint_perception import KeypointPerception
-from policies.perception.keypoint_training import (
-    NO_GROUPS,
-    KeypointErrors,
-    KeypointTraining,
-    load_net,
-    new_keypoint_net,
-)
+from policies.perception.keypoint_training import KeypointErrors, KeypointTraining, load_net, new_keypoint_net
 from policies.perception.keypoints import KeypointNet, KeypointNetConfig
 from policies.perception.making import keypoint_training
-from policies.perception.place_trust import Groups, PlaceTrust
+from policies.perception.place_trust import NO_GROUPS, Groups, PlaceTrust
 from policies.perception.scaling import ProprioScaling
 from policies.perception.text_table import TextTable
 from trajectories.types import Episode, RobotSpec
@@ -39,7 +33,7 @@ class TrainedKeypoints:
     Attributes:
         perception: Frozen.
         errors: On the stage's own held-out episodes.
-        trust: Name of a group of instructions -> how far its places are believed; empty where none was measured.
+        trust: Name of a group of instructions -> how far its places are believed, of those that were measured.
         seconds: Spent over all starts.
     """
 
@@ -114,8 +108,7 @@ class KeypointStage:
         self, net: KeypointNet, scaling: ProprioScaling, trust: PlaceTrust, errors: KeypointErrors, seconds: float
     ) -> TrainedKeypoints:
         perception = KeypointPerception(net, scaling, self._text, self._spec, self._config.camera, self._gaps, trust)
-        shown = {name: round(float(trust.trust[rows[0]]), 3) for name, rows in self._groups.items()}
-        return TrainedKeypoints(perception, errors, shown, seconds)
+        return TrainedKeypoints(perception, errors, {name: round(x, 3) for name, x in trust.measured.items()}, seconds)
 
     def _train(
         self, training: KeypointTraining, scaling: ProprioScaling, record: Record, progress: Progress | None
@@ -154,6 +147,7 @@ class KeypointStage:
         whole = {
             "training": header,
             "errors": None if measured is None else measured[0].to_dict(),
+            "trust": {} if measured is None else measured[1].measured,
             "seconds": record.seconds,
         }
         self._checkpoints.save(training.step, tensors, whole, last=measured is not None)
@@ -164,5 +158,6 @@ class KeypointStage:
         load_net(net, saved.tensors)
         mean, deviation = (saved.tensors[name].numpy() for name in _SCALING)
         trust = PlaceTrust.of(saved.tensors, len(self._text.instructions))
+        trust = replace(trust, measured=saved.header.get("trust", {}))
         errors = KeypointErrors(**saved.header["errors"])
         return self._trained(net, ProprioScaling(mean, deviation), trust, errors, sum(saved.header["seconds"].values()))

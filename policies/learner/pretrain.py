@@ -39,8 +39,8 @@ from policies.learner.policy_training import Keeping, PolicyTraining
 from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.record import Record
 from policies.learner.recorded_data import RecordedData
-from policies.perception.keypoint_training import NO_GROUPS
 from policies.perception.making import new_image_perception
+from policies.perception.place_trust import NO_GROUPS
 from policies.perception.protocol import Perception
 from policies.perception.rewording import Wordings
 from policies.perception.text_table import EncodeText, TextTable

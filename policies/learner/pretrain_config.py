@@ -93,8 +93,8 @@ class PretrainConfig:
             del parts[name]
         if not self.began_done:
             del parts["began_done"]  # what was trained before there was this goes on
-        if not self.shrink_places:
-            del parts["shrink_places"]  # likewise
+        if self.encoder is not None or not self.shrink_places:
+            del parts["shrink_places"]  # likewise, and only keypoints have places
         encoder = None if self.encoder is None else self.encoder.to_dict()
         agent = self.agent.to_dict() | {"n_step": self.agent.n_step}
         for phase in ("warmup", "online"):

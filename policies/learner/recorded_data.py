@@ -73,12 +73,14 @@ class RecordedData:
 
     @property
     def meanings(self) -> dict[str, list[str]]:
-        """Direction of the target task -> every text that was recorded for it or is known to mean it."""
+        """Direction of the target task -> the texts that were recorded for it or are known to mean it, and it alone."""
         mine = [info for info in self.infos if info.task == self.task]
-        return {
-            way: sorted({*same, *(info.instruction for info in mine if info.direction == way)})
+        said = {
+            way: {*same, *(info.instruction for info in mine if info.direction == way)}
             for way, same in self.wordings.items()
         }
+        both = set.intersection(*said.values()) if len(said) > 1 else set()
+        return {way: sorted(texts - both) for way, texts in said.items()}
 
     @property
     def most_frames(self) -> int:

@@ -17,13 +17,12 @@ from policies.common.progress import Progress
 from policies.perception.keypoint_config import KeypointConfig
 from policies.perception.keypoint_labels import PICK_SIZE, POINT_SIZE
 from policies.perception.keypoints import KeypointNet, KeypointNetConfig, as_input
-from policies.perception.place_trust import Groups, HiddenPlaces, PlaceTrust, fit_trust, hidden_episodes
+from policies.perception.place_trust import NO_GROUPS, Groups, PlaceTrust, ShownPlaces, fit_trust
 from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import Float32, Int64, UInt8
 
 _NET, _MOMENTS = "net.", "optimiser."
 _BLIND_NET, _BLIND_MOMENTS = "blind.net.", "blind.optimiser."
-NO_GROUPS: Groups = {}
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ class KeypointTraining:
     """Training of a keypoint network that can be interrupted and goes on to the bit.
 
     Loss: smooth L1 of the normalised labels where the mask is one. Positions share one scale for all axes, so that
-    an error in z counts as much as one in x. Where places are to be shrunk, a second network, blind to every second of
+    an error in z counts as much as one in x. Where places are to be shrunk, a second network, blind to a fourth of
     them, learns beside the first one, which is as it would be without.
 
     Attributes:
@@ -117,11 +116,11 @@ class KeypointTraining:
         self.net = self._first.net
         _set_label_scale(self.net, frames, self._train)
         self._text = torch.from_numpy(frames.text)
-        place = np.isin(np.arange(len(frames)), self._train) & (frames.mask[:, PICK_SIZE] > 0)
-        hidden = hidden_episodes(frames.episode, frames.instruction, place, groups, seed)
-        self._hidden = np.isin(frames.episode, hidden)
+        self._places = ShownPlaces.of(frames.episode, frames.instruction, frames.values, frames.mask)
+        held = np.unique(frames.episode[self._held])
+        self._hidden = self._places.hidden(groups, held, seed)
         self._blind: _Learning | None = None
-        if self._hidden.any():
+        if len(self._hidden) > len(held):
             self._blind = _Learning(new_keypoint_net(sizes, seed), config)
             self._blind.net.label_mean.copy_(self.net.label_mean)
             self._blind.net.label_scale.copy_(self.net.label_scale)
@@ -139,27 +138,20 @@ class KeypointTraining:
         rate = self._config.learning_rate * learning_rate_factor(self.step, self._config.steps)
         loss = self._first.update(*inputs, words, target, mask, rate)
         if self._blind is not None:
-            mask[torch.from_numpy(self._hidden[rows]), PICK_SIZE:] = 0.0
+            mask[torch.from_numpy(np.isin(frames.episode[rows], self._hidden)), PICK_SIZE:] = 0.0
             self._blind.update(*inputs, words, target, mask, rate)
         self.step += 1
         return loss
 
     def place_trust(self) -> PlaceTrust:
-        """How far places are believed under each instruction, by the blind network as it is now."""
-        frames = self._frames
-        if self._blind is None:
-            return PlaceTrust.whole(len(frames.text))
-        copies = np.stack([frames.episode, frames.instruction], axis=1)
-        first = np.unique(copies, axis=0, return_index=True)[1]  # before anything was held: frames are in order
-        first = first[(frames.mask[first, PICK_SIZE] > 0) & np.isin(first, self._train)]
-        mine = {name: np.isin(frames.instruction[first], rows) for name, rows in self._groups.items()}
-        true = frames.values[first, PICK_SIZE:]
-        means = {name: true[rows].mean(axis=0) for name, rows in mine.items() if rows.any()}
-        hidden = self._hidden[first]
-        unknown = first[hidden]
-        seen = predictions(self._blind.net.eval(), frames, unknown)[:, PICK_SIZE:]
-        places = HiddenPlaces(frames.episode[unknown], frames.instruction[unknown], seen, true[hidden])
-        return fit_trust(places, means, self._groups, len(frames.text))
+        """How far places are believed under each instruction, by the networks as they are now."""
+        places = self._places
+        hidden = np.isin(places.episode, self._hidden)
+        if not (self._groups and hidden.any()):
+            return PlaceTrust.whole(len(self._frames.text))
+        blind = self._first if self._blind is None else self._blind
+        seen = predictions(blind.net.eval(), self._frames, places.frame[hidden])[:, PICK_SIZE:]
+        return fit_trust(places, seen, hidden, self._groups, len(self._frames.text))
 
     def errors(self, trust: PlaceTrust | None = None) -> KeypointErrors:
         """The network's errors on held-out episodes, of places as they are believed; leaves it in evaluation mode."""

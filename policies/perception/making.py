@@ -14,8 +14,8 @@ from policies.perception.gaps import NO_GAPS, Gaps
 from policies.perception.image_perception import ImagePerception
 from policies.perception.keypoint_config import KeypointConfig
 from policies.perception.keypoint_perception import require_camera
-from policies.perception.keypoint_training import NO_GROUPS, KeypointTraining
-from policies.perception.place_trust import Groups
+from policies.perception.keypoint_training import KeypointTraining
+from policies.perception.place_trust import NO_GROUPS, Groups
 from policies.perception.scaling import ProprioScaling
 from policies.perception.text_table import TextTable
 from policies.replay.dataset import keypoint_frames

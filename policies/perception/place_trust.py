@@ -10,22 +10,24 @@ measured on a second network from which a fourth of these places was hidden.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from scipy.stats import norm, t
 from torch import Tensor
 
-from policies.perception.keypoint_labels import PLACE_SIZE
+from policies.perception.keypoint_labels import PICK_SIZE, PLACE_SIZE, SAME_PLACE
 from trajectories.types import Bool, Float32, Int64
 
 _MEAN, _TRUST = "places.mean", "places.trust"
 Groups = Mapping[str, Sequence[int]]
-"""Name, as a direction of the target task -> rows of the text table that mean the same."""
+"""Name, as a direction of the target task -> rows of the text table that mean the same, each in one group."""
+NO_GROUPS: Groups = {}
 HIDDEN = 0.25
-"""Share of a group's episodes whose places are hidden from the second network."""
+"""Share of a group's episodes whose places the second network doesn't learn."""
 FEWEST = 2
-"""Hidden episodes of a group from which on it is measured; with less, what is seen is believed."""
+"""Such episodes of a group from which on it is measured; with less, what is seen is believed."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,12 @@ class PlaceTrust:
     Attributes:
         mean: float32 (K, 3), base frame, m; one row for each of the text table's.
         trust: float32 (K,) in [0, 1]; 1 leaves what is seen.
+        measured: Name of a group -> its trust, of those that could be measured; not kept in a file.
     """
 
     mean: Float32
     trust: Float32
+    measured: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def whole(cls, instructions: int) -> PlaceTrust:
@@ -80,83 +84,119 @@ class PlaceTrust:
         return replace(self, mean=self.mean[rows], trust=self.trust[rows])
 
 
-def hidden_episodes(episode: Int64, instruction: Int64, known: Bool, groups: Groups, seed: int) -> Int64:
-    """Numbers of a fourth of the episodes that show a place under a group's instructions, at least `FEWEST`.
-
-    None of a group with less than twice as many.
-
-    Args:
-        episode: int64 (N,) number of each frame's episode.
-        instruction: int64 (N,) row of the text table of each frame.
-        known: bool (N,) frames whose place is known and may be trained on.
-        groups: Of instructions.
-        seed: Of the choice.
-    """
-    rng = np.random.default_rng([seed, 1])
-    hidden: set[int] = set()
-    seen: set[int] = set()
-    for rows in groups.values():
-        shown = np.unique(episode[known & np.isin(instruction, rows)])
-        new = rng.permutation(np.setdiff1d(shown, sorted(seen)))
-        if len(new) >= 2 * FEWEST:
-            hidden.update(new[: max(FEWEST, round(HIDDEN * len(new)))].tolist())
-        seen.update(new.tolist())
-    return np.array(sorted(hidden), dtype=np.int64)
-
-
 @dataclass(frozen=True)
-class HiddenPlaces:
-    """What the network that hasn't learned them says of places: one frame of each of N copies of episodes.
+class ShownPlaces:
+    """Where N copies of episodes, one for each instruction that they are told under, put their object.
+
+    Those whose one place is known from their first frame on, and isn't where the object lies then: an episode that
+    begins done the other way shows its place to the eye, and no new scene will.
 
     Attributes:
-        episode: int64 (N,) numbers; copies under other wordings share one.
-        instruction: int64 (N,) rows of the text table.
-        seen: float32 (N, 3), m.
-        true: float32 (N, 3), m.
+        frame: int64 (N,) number of the first frame of each.
+        episode: int64 (N,) number of its episode.
+        instruction: int64 (N,) row of the text table.
+        place: float32 (N, 3), m.
     """
 
+    frame: Int64
     episode: Int64
     instruction: Int64
-    seen: Float32
-    true: Float32
+    place: Float32
 
-    def slope(self, rows: Sequence[int], mean: Float32) -> tuple[float, float]:
-        """Slope of what was true on what is seen in the plane, about a mean, and its standard error; NaN without any.
+    @classmethod
+    def of(cls, episode: Int64, instruction: Int64, values: Float32, mask: Float32) -> ShownPlaces:
+        """From labelled frames, those of a copy in order of time.
 
         Args:
-            rows: Instructions that mean the same; what is seen under them is averaged for each episode.
-            mean: float32 (3,).
+            episode: int64 (M,) numbers.
+            instruction: int64 (M,) rows of the text table.
+            values: float32 (M, 8), see `KeypointLabels`.
+            mask: float32 (M, 8).
         """
-        mine = np.isin(self.instruction, rows)
-        numbers = np.unique(self.episode[mine])
-        if len(numbers) < FEWEST:
-            return np.nan, np.nan
-        each = [mine & (self.episode == number) for number in numbers]
-        said, was = (
-            np.concatenate([(part[one].mean(axis=0) - mean)[:2] for one in each]).astype(np.float64)
-            for part in (self.seen, self.true)
-        )
-        power = max(float(said @ said), 1e-12)
-        slope = float(said @ was) / power
-        left = was - slope * said
-        return slope, float(np.sqrt(left @ left / (len(said) - 1) / power))
+        copies = np.stack([episode, instruction], axis=1)
+        _, first, copy = np.unique(copies, axis=0, return_index=True, return_inverse=True)
+        place = values[first, PICK_SIZE:]
+        known = np.flatnonzero(mask[:, PICK_SIZE] > 0)
+        moved = np.zeros(len(first))
+        away = np.linalg.norm(values[known, PICK_SIZE:] - place[copy[known]], axis=1)
+        np.maximum.at(moved, copy[known], away)
+        from_there = np.linalg.norm((values[first, :2] - place[:, :2]), axis=1)
+        fine = (mask[first, PICK_SIZE] > 0) & (moved == 0.0) & (from_there > SAME_PLACE)
+        return cls(first[fine], episode[first[fine]], instruction[first[fine]], place[fine])
+
+    def under(self, rows: Sequence[int]) -> Bool:
+        """Which of the N are told under one of these instructions, bool (N,)."""
+        return np.isin(self.instruction, rows)
+
+    def hidden(self, groups: Groups, held: Int64, seed: int) -> Int64:
+        """Numbers of episodes whose places the second network shall not learn, of each group a fourth.
+
+        At least `FEWEST`, those that aren't trained on anyway among them; none of a group of less than twice as many.
+
+        Args:
+            groups: Of instructions.
+            held: Numbers of the episodes that aren't trained on.
+            seed: Of the choice.
+        """
+        rng = np.random.default_rng([seed, 1])
+        chosen: set[int] = set(held.tolist())
+        for rows in groups.values():
+            mine = np.unique(self.episode[self.under(rows)])
+            if len(mine) < 2 * FEWEST:
+                continue
+            left = rng.permutation([number for number in mine.tolist() if number not in chosen])
+            wanted = max(FEWEST, round(HIDDEN * len(mine))) - (len(mine) - len(left))
+            chosen.update(left[: max(0, wanted)].tolist())
+        return np.array(sorted(chosen), dtype=np.int64)
 
 
-def fit_trust(places: HiddenPlaces, means: Mapping[str, Float32], groups: Groups, count: int) -> PlaceTrust:
-    """Trust of each group: the slope less its standard error, in [0, 1]; 1 where it can't be measured.
+def slope_of(seen: Float32, true: Float32, episode: Int64) -> tuple[float, float]:
+    """Slope through 0 of what was true on what is seen, in the plane, and its error; NaN with fewer than `FEWEST`.
+
+    The error is one standard error, times what Student's t makes of it with so few episodes (one degree of freedom less
+    than these, since an episode's two coordinates err together).
 
     Args:
-        places: Of hidden episodes.
-        means: Name of a group -> float32 (3,) mean of all its known places.
+        seen: float32 (N, 3), about the mean; copies of an episode under other wordings are averaged.
+        true: float32 (N, 3), about the mean.
+        episode: int64 (N,) numbers.
+    """
+    numbers = np.unique(episode)
+    if len(numbers) < FEWEST:
+        return np.nan, np.nan
+    said, was = (
+        np.concatenate([part[episode == number].mean(axis=0)[:2] for number in numbers]).astype(np.float64)
+        for part in (seen, true)
+    )
+    power = max(float(said @ said), 1e-12)
+    slope = float(said @ was) / power
+    left = was - slope * said
+    free = len(numbers) - 1
+    wider = float(t.ppf(norm.cdf(1.0), free))
+    return slope, wider * float(np.sqrt(left @ left / (2 * free) / power))
+
+
+def fit_trust(places: ShownPlaces, seen: Float32, hidden: Bool, groups: Groups, count: int) -> PlaceTrust:
+    """Trust of each group: the slope about the mean of its places less its error, in [0, 1]; 1 where not measured.
+
+    Measured in the plane where the episode begins; z follows.
+
+    Args:
+        places: All that are known.
+        seen: float32 (H, 3), m: what the network that hasn't learned them says of the H hidden ones.
+        hidden: bool (N,), which of `places` those are.
         groups: Of instructions.
         count: K, rows of the text table.
     """
-    whole = PlaceTrust.whole(count)
+    whole, measured = PlaceTrust.whole(count), {}
     for name, rows in groups.items():
-        if name not in means:
+        mine = places.under(rows)
+        if not (mine & hidden).any():
             continue
-        slope, error = places.slope(rows, means[name])
+        mean = places.place[mine].mean(axis=0)
+        said = seen[mine[hidden]] - mean
+        slope, error = slope_of(said, places.place[mine & hidden] - mean, places.episode[mine & hidden])
         if np.isfinite(slope):
-            whole.mean[list(rows)] = means[name]
-            whole.trust[list(rows)] = np.clip(slope - error, 0.0, 1.0)
-    return whole
+            measured[name] = float(np.clip(slope - error, 0.0, 1.0))
+            whole.mean[list(rows)], whole.trust[list(rows)] = mean, measured[name]
+    return replace(whole, measured=measured)

@@ -12,7 +12,7 @@ from policies.perception.keypoint_labels import PICK_SIZE
 from policies.perception.keypoint_perception import KeypointPerception
 from policies.perception.keypoint_training import KeypointTraining
 from policies.perception.keypoints import KeypointNet, KeypointNetConfig
-from policies.perception.place_trust import HiddenPlaces, PlaceTrust, fit_trust, hidden_episodes
+from policies.perception.place_trust import PlaceTrust, ShownPlaces, fit_trust, slope_of
 from policies.perception.scaling import ProprioScaling
 from policies.perception.text_table import TextTable
 from policies.replay.dataset import keypoint_frames
@@ -40,62 +40,99 @@ def test_a_new_wording_is_taken_as_the_nearest_known_one():
     assert np.array_equal(quarter().extended(text[:2]).trust, quarter().trust)
 
 
+def told(episode, instruction, pick, place, place_known=None):
+    """Shown places of frames with these labels in the plane; `place_known` per frame, all by default."""
+    values = np.zeros((len(episode), 8), np.float32)
+    values[:, :2], values[:, PICK_SIZE : PICK_SIZE + 2] = pick, place
+    mask = np.ones_like(values)
+    mask[:, PICK_SIZE:] = 1.0 if place_known is None else np.asarray(place_known)[:, None]
+    return ShownPlaces.of(np.asarray(episode), np.asarray(instruction), values, mask)
+
+
+def test_a_place_is_one_a_copy_known_from_its_first_frame_on_and_not_where_the_object_lies():
+    episode = [0, 0, 1, 1, 2, 2, 3, 3, 0, 0]
+    instruction = [0] * 8 + [1, 1]
+    pick = [[0.2, 0.1], [0.3, 0.0]] * 2 + [[0.305, 0.0], [0.3, 0.0]] + [[0.2, 0.1]] * 2 + [[0.2, 0.1], [0.3, 0.0]]
+    place = [[0.3, 0.0]] * 6 + [[0.3, 0.0], [0.35, 0.0]] + [[0.3, 0.0]] * 2  # 3: a tool's strokes end in two places
+    shown = told(episode, instruction, pick, place, [1, 1, 0, 1, 1, 1, 1, 1, 1, 1])  # 1: not known at first
+    assert shown.episode.tolist() == [0, 0]  # 2 begins done the other way: its object lies at its place
+    assert shown.instruction.tolist() == [0, 1]
+    assert shown.frame.tolist() == [0, 8]
+    assert np.allclose(shown.place[:, :2], [0.3, 0.0])
+
+
+def groups_of(**counts):
+    """Shown places of so many episodes for each group, and the groups; rows 0, 1, ..."""
+    total = sum(counts.values())
+    rows = np.repeat(np.arange(len(counts)), list(counts.values()))
+    shown = told(np.arange(total), rows, np.zeros((total, 2)), np.full((total, 2), 0.3))
+    return shown, {name: [row] for row, name in enumerate(counts)}
+
+
 def test_a_fourth_of_the_episodes_is_hidden_two_at_least_and_none_of_fewer_than_four():
-    episode = np.repeat(np.arange(20 + 4 + 3), 2)  # 20 of the first group, 4 of the second, 3 of the third
-    instruction = np.repeat([0] * 20 + [1] * 4 + [2] * 3, 2)
-    known = np.ones(len(episode), bool)
-    groups = {"many": [0], "four": [1], "three": [2]}
-    hidden = hidden_episodes(episode, instruction, known, groups, seed=0)
+    shown, groups = groups_of(many=20, four=4, three=3)
+    none = np.array([], int)
+    hidden = shown.hidden(groups, none, seed=0)
     assert [np.isin(hidden, numbers).sum() for numbers in (range(20), range(20, 24), range(24, 27))] == [5, 2, 0]
-    assert np.array_equal(hidden, hidden_episodes(episode, instruction, known, groups, seed=0))
-    known[:30] = False  # the first 15 show no place
-    assert min(hidden_episodes(episode, instruction, known, {"many": [0]}, seed=0)) >= 15
-    assert len(hidden_episodes(episode, instruction, known, {}, seed=0)) == 0
+    assert np.array_equal(hidden, shown.hidden(groups, none, seed=0))
+    assert len(shown.hidden({}, none, seed=0)) == 0
 
 
-def test_an_episode_that_shows_both_directions_places_is_chosen_once():
-    episode, instruction = np.repeat(np.arange(8), 2), np.tile([0, 1], 8)
-    hidden = hidden_episodes(episode, instruction, np.ones(16, bool), {"there": [0], "back": [1]}, seed=3)
-    assert len(hidden) == 2
+def test_what_is_not_trained_on_anyway_counts_as_hidden():
+    shown, groups = groups_of(many=20, four=4)
+    hidden = shown.hidden(groups, np.array([0, 1, 20, 99]), seed=0)
+    assert {0, 1, 20, 99} <= set(hidden.tolist())
+    assert [np.isin(hidden, numbers).sum() for numbers in (range(20), range(20, 24))] == [5, 2]
 
 
-def places(seen, true, copies=1):
-    """Hidden places about `MEAN` in the plane, each under as many wordings, which change nothing on average."""
+def test_an_episode_that_shows_both_directions_places_counts_for_both():
+    numbers, rows = np.arange(8).repeat(2), np.tile([0, 1], 8)
+    shown = told([*numbers, 8, 9, 10], [*rows, 1, 1, 1], np.zeros((19, 2)), np.full((19, 2), 0.3))
+    hidden = shown.hidden({"there": [0], "back": [1]}, np.array([], int), seed=3)
+    assert (hidden < 8).sum() >= 2
+    assert len(hidden) == 3  # two of eight, and one more of the eleven that show "back"
+
+
+def around(seen, true, copies=1):
+    """What is seen and true in the plane, about their mean, under as many wordings, which change nothing on average."""
     count = len(seen)
-    around = np.zeros((copies, 1, 3), np.float32)
-    around[:, 0, 0] = np.linspace(-0.03, 0.03, copies) if copies > 1 else 0.0
-    spread = np.concatenate([np.asarray(seen), np.zeros((count, 1))], axis=1)[None] + around
-    truly = np.concatenate([np.asarray(true), np.zeros((count, 1))], axis=1) + MEAN
-    return HiddenPlaces(
-        np.tile(np.arange(count), copies),
-        np.repeat(np.arange(copies), count),
-        (spread.reshape(-1, 3) + MEAN).astype(np.float32),
-        np.tile(truly, (copies, 1)).astype(np.float32),
-    )
+    more = np.linspace(-0.03, 0.03, copies) if copies > 1 else np.zeros(1)
+    said = np.concatenate([np.pad(np.asarray(seen), ((0, 0), (0, 1))) + np.array([each, 0.0, 0.0]) for each in more])
+    was = np.tile(np.pad(np.asarray(true), ((0, 0), (0, 1))), (copies, 1))
+    return said.astype(np.float32), was.astype(np.float32), np.tile(np.arange(count), copies)
 
 
-def test_trust_is_the_slope_less_its_error_by_hand():
+def test_the_slope_and_its_error_by_hand():
     seen = [[0.02, 0.0], [-0.02, 0.04]]
-    exact = places(seen, [[0.01, 0.0], [-0.01, 0.02]], copies=3)
-    assert exact.slope([0, 1, 2], MEAN) == pytest.approx((0.5, 0.0), abs=1e-5)
+    assert slope_of(*around(seen, [[0.01, 0.0], [-0.01, 0.02]], copies=3)) == pytest.approx((0.5, 0.0), abs=1e-5)
     true = [[0.02, 0.01], [-0.02, 0.02]]
     # said.was = 4e-4 + 4e-4 + 8e-4 = 16e-4, said.said = 24e-4: slope 2/3; left: 1/150, 1e-2, -1/150, -1/150
-    error = np.sqrt((3 * (1 / 150) ** 2 + 1e-4) / 3 / 24e-4)
-    assert places(seen, true).slope([0], MEAN) == pytest.approx((2 / 3, error), abs=1e-5)
-    trust = fit_trust(places(seen, true), {"there": MEAN}, {"there": [0, 2], "back": [1]}, count=3)
-    assert trust.trust == pytest.approx([2 / 3 - error, 1.0, 2 / 3 - error], abs=1e-5)
-    assert np.array_equal(trust.mean[2], MEAN)
+    error = np.sqrt((3 * (1 / 150) ** 2 + 1e-4) / 2 / 24e-4)
+    # one degree of freedom is Cauchy's distribution: the quantile at 0.84134 is tan(pi (0.84134 - 1/2))
+    assert slope_of(*around(seen, true)) == pytest.approx((2 / 3, 1.8373 * error), rel=1e-4)
+    assert np.isnan(slope_of(*around(seen[:1], true[:1]))[0])
 
 
-def test_what_points_the_wrong_way_is_not_believed_and_what_is_too_cautious_no_more_than_seen():
-    seen = [[0.02, 0.0], [-0.02, 0.04], [0.0, -0.03]]
-    for factor, expected in ((-1.0, 0.0), (3.0, 1.0)):
-        found = fit_trust(places(seen, factor * np.array(seen)), {"there": MEAN}, {"there": [0]}, count=1)
-        assert found.trust[0] == expected
+def fitted(seen, true, groups, count):
+    """Trust from one frame an episode; every episode is hidden."""
+    said, was, _ = around(seen, true)
+    shown = told(np.arange(len(seen)), np.zeros(len(seen), int), np.full((len(seen), 2), 9.0), was[:, :2] + MEAN[:2])
+    return fit_trust(shown, said + MEAN, np.ones(len(seen), bool), groups, count)
+
+
+def test_trust_is_the_slope_less_its_error_between_nothing_and_all():
+    seen = np.array([[0.02, 0.0], [-0.02, 0.04], [0.0, -0.04]])  # about a mean of 0, as what is true then is
+    for factor, expected in ((-1.0, 0.0), (0.5, 0.5), (3.0, 1.0)):
+        found = fitted(seen, factor * seen, {"there": [0, 2], "back": [1]}, count=3)
+        assert found.trust == pytest.approx([expected, 1.0, expected], abs=1e-4)
+        assert found.measured == pytest.approx({"there": expected}, abs=1e-4)
+        assert np.allclose(found.mean[[0, 2], :2], MEAN[:2], atol=1e-6)
 
 
 def test_one_hidden_episode_measures_nothing():
-    assert fit_trust(places([[0.02, 0.0]], [[0.0, 0.0]]), {"there": MEAN}, {"there": [0]}, 1).trust[0] == 1.0
+    found = fitted([[0.02, 0.0]], [[0.0, 0.0]], {"there": [0], "nobody": []}, 1)
+    assert found.trust[0] == 1.0
+    assert found.measured == {}
 
 
 @pytest.fixture(scope="module")
@@ -126,17 +163,19 @@ def by_chance(frames):
 def test_places_by_chance_are_not_believed(shown):
     frames, groups = shown
     trust = trained(by_chance(frames), KeypointConfig(steps=80, batch=32), groups).place_trust()
+    assert set(trust.measured) == set(groups)
     assert trust.trust.max() < 0.4
     assert trust.trust.mean() < 0.2
 
 
 def test_places_that_can_be_seen_are_believed(shown):
-    """Where the disc lies as the episode begins is in the picture, and is what the place is made to be here."""
+    """Where the disc lies as the episode begins is in the picture; the place is made to be 5 cm beside it here."""
     frames, groups = shown
     values = frames.values.copy()
     _, first, row = np.unique(frames.episode, return_index=True, return_inverse=True)
-    values[:, PICK_SIZE:] = values[first, :3][row]
+    values[:, PICK_SIZE:] = (values[first, :3] + np.float32([0.05, 0.0, 0.0]))[row]
     trust = trained(replace(frames, values=values), KeypointConfig(steps=120, batch=32), groups).place_trust()
+    assert set(trust.measured) == set(groups)
     assert trust.trust.mean() > 0.5
 
 
@@ -164,7 +203,7 @@ def test_hidden_places_teach_nothing(shown):
     config = KeypointConfig(steps=3, batch=32)
     training = trained(frames, config, groups)
     values = frames.values.copy()
-    values[training._hidden, PICK_SIZE:] += 0.01
+    values[np.isin(frames.episode, training._hidden), PICK_SIZE:] += 0.01
     # the scale of labels is that of all places, which both networks share: only weights are compared after it is set
     other = KeypointTraining(replace(frames, values=values), config, 0, groups)
     for learning in (other._first, other._blind):
@@ -202,18 +241,22 @@ def perception(trust):
 def test_a_policy_sees_and_keeps_the_place_that_is_believed(tmp_path):
     plain, episodes = perception(None)
     count = len(plain.text.instructions)
-    nothing = PlaceTrust(np.tile(MEAN, (count, 1)), np.zeros(count, np.float32))
-    told, _ = perception(nothing)
-    episode = episodes[0]
-    rows = np.full(len(episode.proprio), told.text.row(episode.instruction))
-    points = told.keypoints(episode.images["front"], episode.proprio, rows)
-    assert np.allclose(points[:, PICK_SIZE:], MEAN)
-    assert np.array_equal(points[:, :PICK_SIZE], plain.keypoints(episode.images["front"], episode.proprio, rows)[:, :5])
+    means = MEAN + 0.01 * np.arange(count, dtype=np.float32)[:, None]
+    told, _ = perception(PlaceTrust(means, np.linspace(0.0, 0.9, count, dtype=np.float32)))
+    for episode in episodes:
+        row = told.text.row(episode.instruction)
+        rows = np.full(len(episode.proprio), row)
+        seen = plain.keypoints(episode.images["front"], episode.proprio, rows)
+        points = told.keypoints(episode.images["front"], episode.proprio, rows)
+        expected = means[row] + told.trust.trust[row] * (seen[:, PICK_SIZE:] - means[row])
+        assert np.allclose(points[:, PICK_SIZE:], expected, atol=1e-6)
+        assert np.array_equal(points[:, :PICK_SIZE], seen[:, :PICK_SIZE])
+    assert len({episode.instruction for episode in episodes}) > 1
     assert told.digest != plain.digest
     told.save(tmp_path)
     again = KeypointPerception.load(tmp_path, SPEC)
     assert again.digest == told.digest
-    assert np.array_equal(again.episode(episode), told.episode(episode))
+    assert np.array_equal(again.episode(episodes[0]), told.episode(episodes[0]))
 
 
 def test_where_everything_is_believed_a_policy_is_the_one_of_before():
