@@ -100,7 +100,7 @@ def done_with(tmp_path, *overrides):
         "robot.help_after=99", "collect.noise=0.9", "robot.spread=narrow", "agent.offline.bc_weight=2",
         "+agent.critic_lr=1e-4", "reward.frames=9", "task.max_steps=80", "agent.n_step=3", "pretrain.held_out=0.1",
         "finetune.steps=150", "method.person_weight=2", "reward.false_positive_rate=0.05",
-        "agent.online.start_spread=1", "agent.actor_average=0",
+        "agent.online.start_spread=1", "agent.actor_average=0", "pretrain.shrink_places=false",
     ],
 )  # fmt: skip
 def test_a_demo_refuses_changed_settings_and_leaves_the_recorded_ones(tmp_path, monkeypatch, changed):
@@ -125,6 +125,27 @@ def test_a_run_of_before_the_spread_was_halved_goes_on_with_the_whole_one(tmp_pa
     assert all(Stages(tmp_path).check(planned) for planned in demo.stages_of(composed(tmp_path, whole), []))
     with pytest.raises(ConfigError, match=r"agent\.online\.start_spread=1\.0 \(now 0\.5\)"):
         run_demo()
+
+
+@pytest.mark.parametrize(
+    ("encoder", "goes_on_with"), [("keypoints", "pretrain.shrink_places=false"), ("cnn", "pretrain.shrink_places=true")]
+)
+def test_a_run_of_before_places_were_shrunk_goes_on_with_what_was_seen(tmp_path, encoder, goes_on_with):
+    """Keypoints alone have places; what an image encoder saw is as it was."""
+    given = f"encoder={encoder}"
+    done_with(tmp_path, given, goes_on_with)
+    path = tmp_path / "stages.json"
+    done = json.loads(path.read_text())
+    done["pretrain"]["settings"].pop("pretrain.shrink_places", None)
+    path.write_text(json.dumps(done))
+    planned = {stage.name: stage for stage in demo.stages_of(composed(tmp_path, given, goes_on_with), [])}
+    assert Stages(tmp_path).check(planned["pretrain"])
+    now = {stage.name: stage for stage in demo.stages_of(composed(tmp_path, given), [])}
+    if encoder == "cnn":
+        assert Stages(tmp_path).check(now["pretrain"])
+    else:
+        with pytest.raises(ConfigError, match=r"pretrain\.shrink_places=False \(now True\)"):
+            Stages(tmp_path).check(now["pretrain"])
 
 
 @pytest.mark.parametrize("judge", ["vice", "goal_pictures"])

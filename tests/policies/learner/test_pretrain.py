@@ -82,6 +82,12 @@ def test_no_steps_of_cal_ql_is_the_cloning_baseline(pretrained, demo_store, smal
     assert set(losses) == {"actor/clone"}
 
 
+def test_only_where_there_are_keypoints_does_shrinking_places_decide_anything(small_pretraining):
+    off = replace(small_pretraining, shrink_places=False)
+    assert small_pretraining.identity() == {**off.identity(), "shrink_places": True}
+    assert replace(small_pretraining, encoder=SMALL_CNN).identity() == replace(off, encoder=SMALL_CNN).identity()
+
+
 def test_the_target_share_of_every_batch(pretrained, demo_store, small_pretraining):
     store = TrajectoryStore(demo_store, read_only=True)
     perception = load_policy(pretrained).perception
