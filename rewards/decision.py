@@ -23,6 +23,7 @@ class Decision:
         threshold: What consecutive probabilities must reach.
         debounce: Whether enough of them did.
         doubt: When nobody knows; None for judges that never say so.
+        failing: Below this probability what is seen is surely not done; None where that can't be said.
     """
 
     def __init__(
@@ -33,10 +34,14 @@ class Decision:
         rules: DoubtRules | None = None,
         failing: float | None = None,
     ) -> None:
-        """Decide by `frames` in a row, unsure by `rules`; `failing` as of `rewards.doubt.Doubt`."""
-        self.calibration, self.threshold = calibration, threshold
+        """Decide by `frames` in a row, unsure by `rules`, where `failing` counts as said in `rewards.doubt.Doubt`."""
+        self.calibration, self.threshold, self.failing = calibration, threshold, failing
         self.debounce = Debounce(threshold, frames)
         self.doubt = None if rules is None else Doubt(rules, frames, threshold, failing)
+
+    def refutes(self, probability: float, counts: bool, unsure: bool) -> bool:
+        """Whether a frame that counts, of which nobody is unsure, surely shows it not done."""
+        return self.failing is not None and counts and not unsure and probability < self.failing
 
     def reset(self) -> None:
         """Forget all frames."""

@@ -104,7 +104,8 @@ class VlmReward:
         done, unsure = decision.debounce.update(probability, counts), False
         if decision.doubt is not None:
             unsure = decision.doubt.update(features.pooled, decision.calibration(members.cpu().numpy()), counts)
-        return RewardReading(probability, done, above, None if math.isnan(come) else come, unsure)
+        refuted = decision.refutes(probability, counts, unsure)
+        return RewardReading(probability, done, above, None if math.isnan(come) else come, unsure, refuted)
 
     def _with_past(self, features: ImageFeatures, observation: Observation) -> ImageFeatures:
         """The newest frame's features with the episode's last frames, where the classifier looks at them."""

@@ -80,6 +80,8 @@ class RewardReading:
         progress: How far the task has come, 0 ... 1; None from a judge that doesn't say.
         unsure: Whether the judge doesn't know at present: its members are at odds, or the scene is unlike what it
             learned from. Whatever it decides then counts for nothing.
+        refuted: Whether the scene surely doesn't show it done. Said with the arm at home alone, and only by a judge
+            that has learned what done looks like from there.
     """
 
     probability: float
@@ -87,6 +89,7 @@ class RewardReading:
     above: bool = False
     progress: float | None = None
     unsure: bool = False
+    refuted: bool = False
 
 
 class Clock(Protocol):

@@ -143,4 +143,8 @@ class ScoredReward:
         counts = bool(self.counts(observation.proprio[None])[0])
         probability = float(self._decision.calibration(score)[0]) if counts else 0.0
         above = counts and probability >= self._decision.threshold
-        return RewardReading(probability, self._decision.debounce.update(probability, counts), above)
+        done, refuted = (
+            self._decision.debounce.update(probability, counts),
+            self._decision.refutes(probability, counts, False),
+        )
+        return RewardReading(probability, done, above, refuted=refuted)

@@ -2,7 +2,9 @@
 
 At the end of an episode the judge sees the gripper beside the object, or over it; once the arm is home, where it goes
 anyway, nothing hides what was left. Both directions are looked at: that a goal is reached is believed only where the
-other one isn't, too. What says neither changes nothing, as a judge will that has never seen a goal reached from home.
+other one isn't, too. What says neither takes a success back where the judge has learned what goals look like from here,
+as where the object hung from an open finger and came along; else it changes nothing, as a judge will that has never
+seen a goal reached from home.
 """
 
 from __future__ import annotations
@@ -51,6 +53,11 @@ class HomeLook:
         """Whether the scene surely is as the other direction leaves it."""
         return _surely(self.undone) and not self.tried.above
 
+    @property
+    def refuted(self) -> bool:
+        """Whether the episode's goal is surely not reached, whatever else the scene shows."""
+        return self.tried.refuted and not self.undone.above
+
     def noted(self, judged: Outcome) -> dict[str, Any]:
         """Plain JSON for the episode's metadata, with what was said at its end."""
         return {
@@ -88,6 +95,8 @@ def settled(judged: Outcome, look: HomeLook, *, creditable: bool) -> Outcome:
         return "success"
     if look.not_done:
         return "unknown" if judged == "success" else "failure"
+    if look.refuted and judged == "success":
+        return "failure"
     return "unknown" if judged == "failure" and look.in_doubt and creditable else judged
 
 

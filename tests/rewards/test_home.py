@@ -9,7 +9,7 @@ from helpers.sliding_square import make_episode
 
 from rewards.calibration import Calibration, fit_calibration
 from rewards.config import RewardConfig
-from rewards.decision import HOME_THRESHOLD
+from rewards.decision import HOME_FAILING, HOME_THRESHOLD
 from rewards.files import load_classifier, save_classifier
 from rewards.gathering import gather
 from rewards.held_out import LEAST_LOOKS, fit_rules
@@ -105,14 +105,17 @@ def test_the_classifier_reads_by_the_other_calibration_after_a_look_is_begun_and
         seen = [judge.update(each) for each in observations(episode)]
         assert [one.probability for one in seen] == pytest.approx(calibration(logits).tolist(), abs=1e-5)
         assert [one.above for one in seen] == [one.probability >= threshold for one in seen]
+        surely_not = [one.probability < HOME_FAILING and not one.unsure for one in seen]
+        assert any(surely_not)
+        assert [one.refuted for one in seen] == (surely_not if calibration is known.home else [False] * len(seen))
     description = json.loads((tmp_path / "reward.json").read_text())
     del description["home"]  # as earlier versions left it
     (tmp_path / "reward.json").write_text(json.dumps(description))
     judge = VlmReward(load_classifier(tmp_path, backbone))
     judge.reset_from_home(episode.instruction)
-    assert judge.update(observations(episode)[0]).probability == pytest.approx(
-        float(known.calibration(logits[0])), abs=1e-5
-    )
+    seen = [judge.update(each) for each in observations(episode)]
+    assert seen[0].probability == pytest.approx(float(known.calibration(logits[0])), abs=1e-5)
+    assert not any(one.refuted for one in seen)  # it never learned what is left
 
 
 def test_rivals_do_the_same(backbone, spec, episodes, tmp_path, monkeypatch):
@@ -123,7 +126,7 @@ def test_rivals_do_the_same(backbone, spec, episodes, tmp_path, monkeypatch):
     kind.train(iter(with_looks(episodes, 8, 8)), "slide", words, spec, settings, tmp_path, lambda *_: None)
     described = json.loads((tmp_path / "reward.json").read_text())
     assert described["home"] is not None
-    described["home"] = {"scale": 2.0, "shift": -0.5}
+    described["home"] = {"scale": 2.0, "shift": -2.5}
     (tmp_path / "reward.json").write_text(json.dumps(described))
     judge = kind.load(tmp_path, spec, settings)
     assert isinstance(judge, HomeReward)
@@ -134,5 +137,8 @@ def test_rivals_do_the_same(backbone, spec, episodes, tmp_path, monkeypatch):
         seen[name] = [judge.update(each) for each in observations(episode)]
     assert seen["usual"] == seen["again"]
     scores = judge.rules.calibration.logits([one.probability for one in seen["usual"]])
-    assert [one.probability for one in seen["home"]] == pytest.approx(Calibration(2.0, -0.5)(scores).tolist(), abs=1e-5)
+    assert [one.probability for one in seen["home"]] == pytest.approx(Calibration(2.0, -2.5)(scores).tolist(), abs=1e-5)
     assert [one.above for one in seen["home"]] == [one.probability >= HOME_THRESHOLD for one in seen["home"]]
+    assert not any(one.refuted for one in seen["usual"])
+    assert [one.refuted for one in seen["home"]] == [one.probability < HOME_FAILING for one in seen["home"]]
+    assert any(one.refuted for one in seen["home"])

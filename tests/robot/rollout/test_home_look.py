@@ -11,6 +11,7 @@ from trajectories.errors import SafetyError, StaleDataError
 from trajectories.kinds import FROM_HOME_KEY, UNSURE_KEY, referee_of, was_unsure
 
 YES, NO = RewardReading(0.9, True, True), RewardReading(0.1, False)
+SURELY_NOT = RewardReading(0.01, False, refuted=True)  # by a judge that knows the view from home
 NEAR = RewardReading(0.45, False, unsure=True)
 DOUBTFUL, HALF = RewardReading(0.9, True, True, unsure=True), RewardReading(0.7, False, True)
 
@@ -31,6 +32,13 @@ DOUBTFUL, HALF = RewardReading(0.9, True, True, unsure=True), RewardReading(0.7,
         (NEAR, NO, "success", "unknown", "unknown"),
         (NEAR, YES, "unknown", "failure", "failure"),
         (NO, DOUBTFUL, "success", "failure", "unknown"),
+        # neither goal, by a judge that has learned what they look like from home
+        (SURELY_NOT, NO, "failure", "failure", "unknown"),
+        (SURELY_NOT, SURELY_NOT, "failure", "failure", "unknown"),
+        (SURELY_NOT, HALF, "success", "failure", "unknown"),
+        (SURELY_NOT, DOUBTFUL, "success", "failure", "unknown"),
+        (SURELY_NOT, YES, "unknown", "failure", "failure"),
+        (NO, SURELY_NOT, "success", "failure", "unknown"),
     ],
 )
 def test_only_a_sure_look_changes_an_outcome(tried, undone, of_success, of_failure, of_unsure):
@@ -38,7 +46,7 @@ def test_only_a_sure_look_changes_an_outcome(tried, undone, of_success, of_failu
     for judged, stands in (("success", of_success), ("failure", of_failure), ("unknown", of_unsure)):
         assert settled(judged, look, creditable=True) == stands
         # such as what the gripper still held, which was let go by going home, not by the policy
-        kept = judged if "success" in (judged, stands) and stands != "unknown" else stands
+        kept = judged if stands == "success" else stands
         assert settled(judged, look, creditable=False) == ("failure" if judged == "failure" else kept)
 
 
@@ -105,6 +113,23 @@ def test_a_success_that_is_not_to_be_seen_from_home_is_unsure():
     assert episode.metadata[UNSURE_KEY] == {"would_be": "success"}
     assert was_unsure(episode)
     assert session.stats.consecutive_unsure == 1
+
+
+def test_a_success_that_is_surely_not_there_from_home_is_a_failure():
+    class Knowing(Scene):
+        def update(self, observation):
+            reading = super().update(observation)
+            return SURELY_NOT if self.home and not reading.above else reading
+
+    session, given = session_of(Knowing(set(), at_end=YES))
+    episode = session.run_episode()
+    assert (episode.outcome, len(episode), bool(episode.truncated[-1])) == ("failure", 1, True)
+    assert not episode.terminated.any()
+    assert episode.rewards.tolist() == [-1.0]
+    assert episode.metadata[FROM_HOME_KEY]["judged"] == "success"
+    assert UNSURE_KEY not in episode.metadata
+    assert session.stats.outcomes["forward"] == ["failure"]
+    assert [each.outcome for each in given] == ["failure"]
 
 
 def test_a_doubt_is_settled_from_home():
