@@ -15,6 +15,10 @@ HOME_FAILING = 0.1
 """From home, where nothing hides what was left, what is as likely done as this is no sure failure."""
 
 
+HOME_FRAMES = 3
+"""So many frames in a row say that it is sure; a look from home takes as many at least."""
+
+
 class Decision:
     """Follows frames seen in one view.
 
@@ -36,16 +40,22 @@ class Decision:
     ) -> None:
         """Decide by `frames` in a row, unsure by `rules`, where `failing` counts as said in `rewards.doubt.Doubt`."""
         self.calibration, self.threshold, self.failing = calibration, threshold, failing
-        self.debounce = Debounce(threshold, frames)
+        self.debounce, self._surely_not = Debounce(threshold, frames), 0
         self.doubt = None if rules is None else Doubt(rules, frames, threshold, failing)
 
     def refutes(self, probability: float, counts: bool, unsure: bool) -> bool:
-        """Whether a frame that counts, of which nobody is unsure, surely shows it not done."""
-        return self.failing is not None and counts and not unsure and probability < self.failing
+        """Take the next frame; returns whether it and those before, as many as a look takes, surely show it not done.
+
+        A frame that doesn't count, or of which the judge is unsure, ends the row.
+        """
+        sure = self.failing is not None and counts and not unsure and probability < self.failing
+        self._surely_not = self._surely_not + 1 if sure else 0
+        return self._surely_not >= HOME_FRAMES
 
     def reset(self) -> None:
         """Forget all frames."""
         self.debounce.reset()
+        self._surely_not = 0
         if self.doubt is not None:
             self.doubt.reset()
 

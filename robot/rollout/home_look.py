@@ -2,9 +2,9 @@
 
 At the end of an episode the judge sees the gripper beside the object, or over it; once the arm is home, where it goes
 anyway, nothing hides what was left. Both directions are looked at: that a goal is reached is believed only where the
-other one isn't, too. What says neither takes a success back where the judge has learned what goals look like from here,
-as where the object hung from an open finger and came along; else it changes nothing, as a judge will that has never
-seen a goal reached from home.
+other one isn't, too. A judge that has learned what goals look like from here may be sure that this one isn't reached,
+which takes a success back, as where the object hung from an open finger and came along. What says neither else changes
+nothing, as a judge will that has never seen a goal reached from home.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class HomeLook:
     @property
     def refuted(self) -> bool:
         """Whether the episode's goal is surely not reached, whatever else the scene shows."""
-        return self.tried.refuted and not self.undone.above
+        return self.tried.refuted
 
     def noted(self, judged: Outcome) -> dict[str, Any]:
         """Plain JSON for the episode's metadata, with what was said at its end."""
@@ -64,6 +64,7 @@ class HomeLook:
             "judged": judged,
             "tried": round(self.tried.probability, 4),
             "undone": round(self.undone.probability, 4),
+            **({"refuted": True} if self.refuted else {}),
         }
 
 
@@ -93,10 +94,10 @@ def settled(judged: Outcome, look: HomeLook, *, creditable: bool) -> Outcome:
     """
     if look.done and creditable:
         return "success"
+    if look.refuted:
+        return "failure"
     if look.not_done:
         return "unknown" if judged == "success" else "failure"
-    if look.refuted and judged == "success":
-        return "failure"
     return "unknown" if judged == "failure" and look.in_doubt and creditable else judged
 
 

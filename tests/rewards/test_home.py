@@ -9,7 +9,7 @@ from helpers.sliding_square import make_episode
 
 from rewards.calibration import Calibration, fit_calibration
 from rewards.config import RewardConfig
-from rewards.decision import HOME_FAILING, HOME_THRESHOLD
+from rewards.decision import HOME_FAILING, HOME_THRESHOLD, decisions
 from rewards.files import load_classifier, save_classifier
 from rewards.gathering import gather
 from rewards.held_out import LEAST_LOOKS, fit_rules
@@ -83,6 +83,23 @@ def observations(episode):
     ]
 
 
+def in_a_row(sure):
+    """Whether each frame ends a row of three that are sure."""
+    return [index >= 2 and all(sure[index - 2 : index + 1]) for index in range(len(sure))]
+
+
+def test_a_look_is_sure_after_three_frames_in_a_row():
+    _, home = decisions(Calibration(1.0, 0.0), 0.9, Calibration(1.0, 0.0), frames=1)
+    told = [(0.05, True, False)] * 2 + [(0.5, True, False)] + [(0.05, True, False)] * 3
+    assert [home.refutes(*each) for each in told] == [False] * 5 + [True]
+    for broken in ((0.05, False, False), (0.05, True, True), (0.1, True, False)):
+        assert home.refutes(0.05, True, False)
+        assert [home.refutes(*each) for each in (broken, *told[-2:])] == [False] * 3
+        assert home.refutes(0.05, True, False)
+    home.reset()
+    assert not home.refutes(0.05, True, False)
+
+
 def test_the_classifier_reads_by_the_other_calibration_after_a_look_is_begun_and_not_after_the_next_episode(
     backbone, spec, episodes, tmp_path
 ):
@@ -105,7 +122,7 @@ def test_the_classifier_reads_by_the_other_calibration_after_a_look_is_begun_and
         seen = [judge.update(each) for each in observations(episode)]
         assert [one.probability for one in seen] == pytest.approx(calibration(logits).tolist(), abs=1e-5)
         assert [one.above for one in seen] == [one.probability >= threshold for one in seen]
-        surely_not = [one.probability < HOME_FAILING and not one.unsure for one in seen]
+        surely_not = in_a_row([one.probability < HOME_FAILING and not one.unsure for one in seen])
         assert any(surely_not)
         assert [one.refuted for one in seen] == (surely_not if calibration is known.home else [False] * len(seen))
     description = json.loads((tmp_path / "reward.json").read_text())
@@ -140,5 +157,5 @@ def test_rivals_do_the_same(backbone, spec, episodes, tmp_path, monkeypatch):
     assert [one.probability for one in seen["home"]] == pytest.approx(Calibration(2.0, -2.5)(scores).tolist(), abs=1e-5)
     assert [one.above for one in seen["home"]] == [one.probability >= HOME_THRESHOLD for one in seen["home"]]
     assert not any(one.refuted for one in seen["usual"])
-    assert [one.refuted for one in seen["home"]] == [one.probability < HOME_FAILING for one in seen["home"]]
+    assert [one.refuted for one in seen["home"]] == in_a_row([one.probability < HOME_FAILING for one in seen["home"]])
     assert any(one.refuted for one in seen["home"])

@@ -32,12 +32,12 @@ DOUBTFUL, HALF = RewardReading(0.9, True, True, unsure=True), RewardReading(0.7,
         (NEAR, NO, "success", "unknown", "unknown"),
         (NEAR, YES, "unknown", "failure", "failure"),
         (NO, DOUBTFUL, "success", "failure", "unknown"),
-        # neither goal, by a judge that has learned what they look like from home
-        (SURELY_NOT, NO, "failure", "failure", "unknown"),
-        (SURELY_NOT, SURELY_NOT, "failure", "failure", "unknown"),
-        (SURELY_NOT, HALF, "success", "failure", "unknown"),
-        (SURELY_NOT, DOUBTFUL, "success", "failure", "unknown"),
-        (SURELY_NOT, YES, "unknown", "failure", "failure"),
+        # not this goal, by a judge that has learned what it looks like from home
+        (SURELY_NOT, NO, "failure", "failure", "failure"),
+        (SURELY_NOT, SURELY_NOT, "failure", "failure", "failure"),
+        (SURELY_NOT, HALF, "failure", "failure", "failure"),
+        (SURELY_NOT, DOUBTFUL, "failure", "failure", "failure"),
+        (SURELY_NOT, YES, "failure", "failure", "failure"),
         (NO, SURELY_NOT, "success", "failure", "unknown"),
     ],
 )
@@ -126,7 +126,7 @@ def test_a_success_that_is_surely_not_there_from_home_is_a_failure():
     assert (episode.outcome, len(episode), bool(episode.truncated[-1])) == ("failure", 1, True)
     assert not episode.terminated.any()
     assert episode.rewards.tolist() == [-1.0]
-    assert episode.metadata[FROM_HOME_KEY]["judged"] == "success"
+    assert episode.metadata[FROM_HOME_KEY] == {"judged": "success", "tried": 0.01, "undone": 0.01, "refuted": True}
     assert UNSURE_KEY not in episode.metadata
     assert session.stats.outcomes["forward"] == ["failure"]
     assert [each.outcome for each in given] == ["failure"]
