@@ -98,6 +98,21 @@ def held_out_line(figures: dict[str, float], store: str = "") -> str:
     return f"policy, on {figures['episodes']:.0f} held-out episodes: {', '.join(parts)}"
 
 
+def keypoint_lines(about: dict[str, Any]) -> list[str]:
+    """How well the keypoint network sees, for a person; none of an image encoder."""
+    errors, lines = about["encoder_errors"], []
+    if errors:
+        within = ", ".join(
+            f"{point} point " + (f"within {cm:.2f} cm" if math.isfinite(cm) else "not measured (too few episodes)")
+            for point, cm in (("pick", errors["pick_cm"]), ("place", errors["place_cm"]))
+        )
+        lines.append(f"encoder, on held-out episodes, on average: {within}")
+    if about.get("place_trust"):
+        believed = ", ".join(f"{name} {100 * part:.0f} %" for name, part in about["place_trust"].items())
+        lines.append(f"place point, believed as far as hidden episodes bear it out, else their mean: {believed}")
+    return lines
+
+
 def run(config: DictConfig) -> None:
     """Train and save; goes on with what the folder holds, or says that nothing is left to do."""
     import torch
@@ -145,16 +160,8 @@ def run(config: DictConfig) -> None:
             note_sources(config, folder)
             note_read(folder)
     bars.close()
-    errors = about["encoder_errors"]
-    if errors:
-        within = ", ".join(
-            f"{point} point " + (f"within {cm:.2f} cm" if math.isfinite(cm) else "not measured (too few episodes)")
-            for point, cm in (("pick", errors["pick_cm"]), ("place", errors["place_cm"]))
-        )
-        print(f"encoder, on held-out episodes, on average: {within}")
-    if about.get("place_trust"):
-        believed = ", ".join(f"{name} {100 * part:.0f} %" for name, part in about["place_trust"].items())
-        print(f"place point, believed as far as hidden episodes bear it out, else their mean: {believed}")
+    for line in keypoint_lines(about):
+        print(line)
     if about["held_out"]["episodes"]:
         print(held_out_line(about["held_out"]))
         for name in about.get("stores", {}):
