@@ -143,8 +143,6 @@ class ScoredReward:
         counts = bool(self.counts(observation.proprio[None])[0])
         probability = float(self._decision.calibration(score)[0]) if counts else 0.0
         above = counts and probability >= self._decision.threshold
-        done, refuted = (
-            self._decision.debounce.update(probability, counts),
-            self._decision.refutes(probability, counts, False),
-        )
+        done = self._decision.debounce.update(probability, counts)
+        refuted = self._decision.refutes(probability, counts, unsure=False)
         return RewardReading(probability, done, above, refuted=refuted)
