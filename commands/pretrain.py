@@ -13,7 +13,7 @@ from tqdm import tqdm
 from factory.calibration import mark_in_use
 from factory.policy import agent_config, encoder_config, feeding_of, with_compile
 from factory.reward import backbone_of, note_read, require_readable_task
-from factory.run_folders import pretrained_folder
+from factory.run_folders import pretrained_beside, pretrained_folder
 from factory.sources import note_sources, open_sources, require_sources, shares_of, sources_in_words
 from factory.spec import camera_names, device_of, plain
 from factory.task import instructions_of
@@ -154,6 +154,7 @@ def run(config: DictConfig) -> None:
             notify=tqdm.write,
             calibration=mark_in_use(config),
             shares=shares_of(config),
+            beside=pretrained_beside(folder),
             ranks=ranks,
         )
         if ranks.first:

@@ -26,6 +26,11 @@ def pretrained_folder(config: DictConfig) -> Path:
     return Path(config.run_dir) / name
 
 
+def pretrained_beside(folder: Path) -> list[Path]:
+    """The policies of the run's other methods, as `pretrain` left or is leaving them."""
+    return sorted(path for path in folder.parent.glob("pretrained*") if path.is_dir() and path != folder)
+
+
 def start_of(run_dir: Path, tuning: str, elsewhere: str = "") -> Path:
     """The policy that a fine-tuning began with, from what lies in the run's folder.
 

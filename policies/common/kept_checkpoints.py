@@ -6,7 +6,7 @@ policy_400.safetensors, policy_800.safetensors     by the number of updates; the
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +55,7 @@ class KeptCheckpoints:
         identity: Mapping[str, Any],
         notify: Callable[[str], None],
         again_s: float = AGAIN_S,
+        deciding: Collection[str] | None = None,
     ) -> None:
         """Name the checkpoints of a training; nothing is read or written yet.
 
@@ -65,8 +66,10 @@ class KeptCheckpoints:
             identity: Plain JSON of all that decides the numbers; a checkpoint of another one is refused.
             notify: Gets lines for people: about a damaged file, and a disk that refuses.
             again_s: Pause between two attempts at the last checkpoint while the disk refuses.
+            deciding: Entries of the identity that decide; the others are neither kept nor compared. None: all do.
         """
-        self.folder, self._stem, self._kind, self._identity = Path(folder), stem, kind, dict(identity)
+        self.folder, self._stem, self._kind, self._deciding = Path(folder), stem, kind, deciding
+        self._identity = self._decisive(identity)
         self._notify, self._again_s = notify, again_s
         self._waiting = False
 
@@ -83,7 +86,8 @@ class KeptCheckpoints:
             except CheckpointError as error:
                 damaged.append(str(error))
                 continue
-            require_same_identity(header["identity"], self._identity, f"The checkpoint {path}", self._advice)
+            made = self._decisive(header["identity"])
+            require_same_identity(made, self._identity, f"The checkpoint {path}", self._advice)
             for line in damaged:
                 self._notify(f"{line} Going on with the checkpoint before it, {path.name}.")
             return KeptCheckpoint(number, path, tensors, header["content"])
@@ -127,6 +131,9 @@ class KeptCheckpoints:
         self._waiting = False
         for _, old in sorted(checkpoint_files(self.folder, self._stem).items())[:-KEPT]:
             old.unlink(missing_ok=True)
+
+    def _decisive(self, identity: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in identity.items() if self._deciding is None or name in self._deciding}
 
     @property
     def _advice(self) -> str:

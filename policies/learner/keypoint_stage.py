@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from policies.common.kept_checkpoints import KeptCheckpoint, KeptCheckpoints
+from policies.common.kept_checkpoints import KeptCheckpoint, KeptCheckpoints, checkpoint_files
 from policies.common.progress import Progress
 from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.record import Record
@@ -20,8 +20,16 @@ from policies.perception.making import keypoint_training
 from policies.perception.place_trust import NO_GROUPS, Groups, PlaceTrust
 from policies.perception.scaling import ProprioScaling
 from policies.perception.text_table import TextTable
+from trajectories.errors import CheckpointError
 from trajectories.types import Episode, RobotSpec
 
+DECIDING = (
+    "task", "wordings", "robot", "episodes", "stores", "text", "seed", "held_out", "camera", "keypoints", "began_done",
+    "shrink_places",
+)  # fmt: skip
+"""Of pre-training's identity what decides the network: data, words, camera, its own settings, not the method."""
+KEYPOINTS = "keypoints"
+"""Stem of the checkpoints' names."""
 _STAGE = "image encoder"
 _SCALING = ("scaling.mean", "scaling.deviation")
 
@@ -103,6 +111,20 @@ class KeypointStage:
         finally:
             record.close()
         return self._trained(training.net, scaling, trust, errors, sum(record.seconds.values()))
+
+    def take_over(self, others: Iterable[KeptCheckpoints], notify: Callable[[str], None]) -> None:
+        """Keep a copy of the same network where one of `others` holds it whole and nothing of this stage is there."""
+        if checkpoint_files(self._checkpoints.folder, KEYPOINTS):
+            return
+        for other in others:
+            try:
+                saved = other.newest()
+            except CheckpointError:
+                continue  # of other settings, or damaged
+            if saved is not None and saved.header["errors"] is not None:
+                self._checkpoints.save(saved.number, saved.tensors, saved.header, last=True)
+                notify(f"The keypoint network is that of {other.folder.parent}: data and settings are the same.")
+                return
 
     def _trained(
         self, net: KeypointNet, scaling: ProprioScaling, trust: PlaceTrust, errors: KeypointErrors, seconds: float

@@ -33,7 +33,7 @@ from policies.common.progress import Progress
 from policies.common.ranks import ALONE, Ranks
 from policies.common.refused_writes import wait_for_room
 from policies.learner.held_out import HeldOutEpisodes
-from policies.learner.keypoint_stage import KeypointStage
+from policies.learner.keypoint_stage import DECIDING, KEYPOINTS, KeypointStage
 from policies.learner.offline_data import OfflineData, SharedOfflineData, offline_data, shared_offline_data
 from policies.learner.policy_training import Keeping, PolicyTraining
 from policies.learner.pretrain_config import PretrainConfig
@@ -55,8 +55,8 @@ AGENT_FILE = "agent.safetensors"
 ABOUT_FILE = "pretraining.json"
 TRAINING, METRICS = "training", "metrics"
 KIND = "regrasp-pretraining-1"
-POLICY, KEYPOINTS = "policy", "keypoints"
-"""Stems of the checkpoints' names."""
+POLICY = "policy"
+"""Stem of the policy's checkpoints' names."""
 _log = logging.getLogger(__name__)
 
 
@@ -75,6 +75,7 @@ def pretrain(
     notify: Callable[[str], None] = _log.warning,
     calibration: CalibrationMark | None = None,
     shares: Sequence[float] | None = None,
+    beside: Sequence[Path] = (),
     ranks: Ranks = ALONE,
 ) -> dict[str, Any]:
     """Train perception and policy, and write the folder; goes on where an earlier call with the same settings stopped.
@@ -94,6 +95,8 @@ def pretrain(
         notify: Told in words where it goes on, what is damaged, and of a disk that refuses.
         calibration: Of the arm that the data come from; None without one.
         shares: Of each store in a batch of the policy; None draws from all of them as from one.
+        beside: Folders of other pre-trainings; where one holds the keypoint network that would come out here, it is
+            taken (the same to the bit).
         ranks: Processes that train one policy, each called with the same arguments; the first one alone reads and
             writes the folder. The policy is that of one process, but for rounding.
 
@@ -111,7 +114,7 @@ def pretrain(
     source = {"text": text_source, "seed": seed, "device": torch.device(device).type}
     if not ranks.first:
         notify = _unheard
-    work = _Pretraining(data, config, Path(folder), source, seed, device, progress, notify, ranks)
+    work = _Pretraining(data, config, Path(folder), source, seed, device, progress, notify, tuple(beside), ranks)
     checkpoints = work.checkpoints(POLICY)
     saved = shared_newest(checkpoints, ranks)
     done = ranks.json_from_first(lambda: work.finished(saved))
@@ -152,12 +155,17 @@ class _Pretraining:
     device: torch.device | str
     progress: Progress | None
     notify: Callable[[str], None]
+    beside: tuple[Path, ...]
     ranks: Ranks
 
     def checkpoints(self, stem: str) -> KeptCheckpoints:
         """Those of one stage."""
+        return self._checkpoints_in(self.folder, stem, self.notify)
+
+    def _checkpoints_in(self, folder: Path, stem: str, notify: Callable[[str], None]) -> KeptCheckpoints:
         identity = {**self.data.identity(), **self.config.identity(), **self.source}
-        return KeptCheckpoints(self.folder / TRAINING, stem, KIND, identity, self.notify)
+        deciding = DECIDING if stem == KEYPOINTS else None
+        return KeptCheckpoints(folder / TRAINING, stem, KIND, identity, notify, deciding=deciding)
 
     def finished(self, saved: KeptCheckpoint | None) -> dict[str, Any] | None:
         """What the folder says about itself when it is that of all updates; None while there is something to do.
@@ -193,6 +201,7 @@ class _Pretraining:
             text, data.spec, config, self.seed, checkpoints, gaps, groups if config.shrink_places else NO_GROUPS
         )
         if self.ranks.first:
+            stage.take_over((self._checkpoints_in(each, KEYPOINTS, _unheard) for each in self.beside), self.notify)
             places = partial(data.places, began=config.began_done)
             made = stage.run(places, data.most_frames, metrics, self.notify, self._told)
         if self.ranks.count > 1:  # of which the others wait for the first one's network

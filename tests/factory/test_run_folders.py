@@ -8,6 +8,7 @@ from factory.run_folders import (
     evaluation_place,
     find_policy,
     finetune_folder,
+    pretrained_beside,
     pretrained_folder,
     start_of,
 )
@@ -32,6 +33,15 @@ def test_a_method_goes_on_with_its_own_start_and_is_compared_with_it(tmp_path, m
     assert start_of(tmp_path, method) == tmp_path / start
     assert evaluation_place(tmp_path, start_of(tmp_path, method)) == start
     assert start_of(tmp_path, f"{method}_widowx", "_widowx") == tmp_path / start
+
+
+def test_the_other_methods_policies_are_those_beside(tmp_path):
+    names = ("pretrained", "pretrained_rlpd", "pretrained_wsrl", "data", "finetune_rlpd")
+    for name in names:
+        (tmp_path / name).mkdir()
+    (tmp_path / "pretrained.json").touch()
+    beside = pretrained_beside(tmp_path / "pretrained_rlpd")
+    assert beside == [tmp_path / "pretrained", tmp_path / "pretrained_wsrl"]
 
 
 def test_policies_of_other_runs_never_share_a_place(tmp_path):

@@ -28,13 +28,13 @@ SETTINGS = PretrainConfig(
 ON_IMAGES = replace(SETTINGS, encoder=SMALL_CNN, batch=16)
 
 
-def train(store, folder, config=SETTINGS, progress=None, notify=None, seed=3, ranks=ALONE):
+def train(store, folder, config=SETTINGS, progress=None, notify=None, seed=3, ranks=ALONE, beside=()):
     """Pre-train on a store's path; returns what `pretrain` does."""
     torch.set_num_threads(1)
     with TrajectoryStore(store, read_only=True) as opened:
         return pretrain(
             [opened], "red_disc", RED_WORDINGS, fake_text, "fake", config, folder,
-            seed=seed, progress=progress, notify=notify or (lambda line: None), ranks=ranks,
+            seed=seed, progress=progress, notify=notify or (lambda line: None), ranks=ranks, beside=beside,
         )  # fmt: skip
 
 

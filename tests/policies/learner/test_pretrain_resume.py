@@ -127,6 +127,44 @@ def test_other_settings_are_refused_with_all_their_names(tmp_path, demo_store):
         train(demo_store, tmp_path, other, seed=4)
 
 
+def test_another_methods_policy_takes_the_same_keypoint_network(tmp_path, demo_store):
+    other_method = replace(SETTINGS, batch=16, agent=replace(SETTINGS.agent, tau=0.01))
+    train(demo_store, tmp_path / "first")
+    train(demo_store, tmp_path / "alone", other_method)
+    said, stages = [], set()
+    train(
+        demo_store, tmp_path / "second", other_method, lambda stage, *_: stages.add(stage), said.append,
+        beside=[tmp_path / "nothing", tmp_path / "first"],
+    )  # fmt: skip
+    assert stages == {"policy"}
+    assert said == [f"The keypoint network is that of {tmp_path / 'first'}: data and settings are the same."]
+    assert result(tmp_path / "second")[0] == result(tmp_path / "alone")[0]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"keypoints": KeypointConfig(steps=13, batch=8)}, {"held_out": 0.0}, {"shrink_places": False}]
+)
+def test_a_keypoint_network_of_other_settings_is_not_taken(tmp_path, demo_store, changes):
+    train(demo_store, tmp_path / "first", replace(SETTINGS, clone_steps=1, steps=0))
+    stages = set()
+    train(
+        demo_store, tmp_path / "second", replace(SETTINGS, clone_steps=1, steps=0, **changes),
+        lambda stage, *_: stages.add(stage), beside=[tmp_path / "first"],
+    )  # fmt: skip
+    assert "image encoder" in stages
+
+
+def test_a_half_trained_or_damaged_keypoint_network_is_not_taken(tmp_path, demo_store, whole):
+    with pytest.raises(Interrupted):
+        train(demo_store, tmp_path / "half", progress=at("image encoder", 9))
+    with pytest.raises(Interrupted):
+        train(demo_store, tmp_path / "bad", progress=at("policy", 20))
+    for path in (tmp_path / "bad" / "training").glob("keypoints_*"):
+        damage(path)
+    train(demo_store, tmp_path / "own", beside=[tmp_path / "half", tmp_path / "bad"])
+    assert result(tmp_path / "own") == whole["keypoints"]
+
+
 def damage(path):
     content = bytearray(path.read_bytes())
     content[-5] ^= 1
