@@ -87,7 +87,7 @@ def pretrained_on_images(tmp_path_factory, demo_store, small_pretraining) -> Pat
     """The same behind an image encoder that the critics train."""
     from helpers.small_policies import SMALL_CNN
 
-    config = replace(small_pretraining, clone_steps=10, steps=10, encoder=SMALL_CNN)
+    config = replace(small_pretraining, clone_steps=10, steps=10, encoder=SMALL_CNN, freeze_encoder=False)
     return _pretrained(tmp_path_factory, demo_store, config)
 
 

@@ -93,7 +93,15 @@ def test_an_image_encoder_goes_the_same_way(run_dir, tmp_path):
     for part in ("data", "reward"):
         (tmp_path / part).symlink_to(run_dir / part)
     small = ["encoder.network.widths=[4,4]", "encoder.network.strides=[4,4]", "encoder.width=8"]
-    in_process(tmp_path, pretrain, "encoder=cnn", *small, "pretrain.clone_steps=3", "pretrain.steps=3")
+    in_process(
+        tmp_path,
+        pretrain,
+        "encoder=cnn",
+        *small,
+        "pretrain.clone_steps=3",
+        "pretrain.steps=3",
+        "pretrain.freeze_encoder=false",
+    )
     brief = ["task.max_steps=10", "finetune.steps=30", "finetune.warmup_steps=10", "finetune.snapshot_every=30"]
     finished(regrasp(tmp_path, "finetune", "finetune.freeze_encoder=false", *brief))
     trials = ["evaluate.episodes=1", "evaluate.modes=[stochastic]", "evaluate.videos=0"]

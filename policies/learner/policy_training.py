@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from policies.agent.agent import Agent
 from policies.agent.agent_file import agent_content, agent_from
+from policies.agent.agent_state import ENCODER, encoder_tensors
 from policies.agent.objectives import Metrics
 from policies.common.kept_checkpoints import KeptCheckpoint, KeptCheckpoints
 from policies.common.progress import Progress
@@ -22,6 +24,7 @@ from policies.learner.record import Record
 from policies.perception.protocol import Perception
 
 _SHOW_EVERY = 20
+_SETTLED = "settled"
 _ADVICE = "Give a smaller +agent.critic_lr, or a method whose critics have LayerNorm (method=wsrl, method=rlpd)."
 
 
@@ -38,10 +41,17 @@ class Keeping:
     record: Record
 
 
+def settled_encoder(saved: KeptCheckpoint) -> dict[str, Tensor] | None:
+    """The encoder's weights of a checkpoint after `PolicyTraining.settle`, for `Perception.with_encoder`; else None."""
+    if not saved.header.get(_SETTLED, False):
+        return None
+    return {name.removeprefix(ENCODER): t for name, t in saved.tensors.items() if name.startswith(ENCODER)}
+
+
 class PolicyTraining:
     """Updates of an agent on offline data, resumable bit for bit.
 
-    An image encoder of the perception, if it has one that is to be trained, is trained along.
+    An image encoder of the perception, if it has one that is to be trained, is trained along, until `settle`.
 
     Attributes:
         agent: In the phase "offline".
@@ -80,7 +90,7 @@ class PolicyTraining:
             CheckpointError: The checkpoint doesn't fit the networks.
         """
         self._config, self._held_out, self._keeping, self._ranks = config, held_out, keeping, ranks
-        self._mixed = data.mixed(config.target_share)
+        self._mixed, self._perception = data.mixed(config.target_share), perception
         self._watch = DivergenceWatch(config.agent, _ADVICE)
         self.updates, self.losses, self.figures = 0, dict[str, float](), dict[str, float]()
         self._newest: Mapping[str, Tensor] = {}
@@ -90,14 +100,30 @@ class PolicyTraining:
             self.agent.set_instructions(torch.from_numpy(perception.text.rows))
             self.agent.join(ranks)
             return
-        payload, header = saved.tensors, saved.header
+        payload, header = dict(saved.tensors), saved.header
+        if encoder is None:  # what cloning has trained is the caller's by now, see `settled_encoder`
+            payload = {name: tensor for name, tensor in payload.items() if not name.startswith(ENCODER)}
         self.agent, draws = agent_from(payload, header, config.agent, saved.path, device=device, encoder=encoder)
         self._mixed.load_state_dict(draws)
         self.updates, self.losses, self.figures = int(header["updates"]), header["losses"], header["figures"]
         self.agent.join(ranks)
 
-    def run(self, progress: Progress | None = None) -> None:
-        """Do the updates that are left, and keep a checkpoint at the end.
+    def settle(
+        self, perception: Perception, data: OfflineData | SharedOfflineData, held_out: HeldOutEpisodes | None
+    ) -> None:
+        """Go on without training the encoder, on its features.
+
+        Args:
+            perception: With the encoder as it is now, `Perception.settled`.
+            data: Transitions with its features.
+            held_out: The same of those.
+        """
+        self.agent.freeze_encoder()
+        self._perception, self._held_out = perception, held_out
+        self._mixed = data.mixed(self._config.target_share)
+
+    def run(self, progress: Progress | None = None, until: int | None = None) -> None:
+        """Do the updates that are left, to `until` or to the last one, and keep a checkpoint at the end.
 
         Raises:
             CheckpointError: The learning diverged; what was saved before stays.
@@ -105,7 +131,7 @@ class PolicyTraining:
         config, total = self._config, self._config.updates
         if total == 0:
             self._save(last=True)
-        while self.updates < total:
+        while self.updates < (total if until is None else until):
             metrics = self._update()
             last = self.updates == total
             if last or self.updates % config.log_every == 0:
@@ -162,7 +188,10 @@ class PolicyTraining:
         self._settle()
         self._keeping.record.flush()
         payload, header = agent_content(self.agent, self._mixed.state_dict())
-        counted = {"updates": self.updates, "seconds": self._keeping.record.seconds}
+        counted: dict[str, Any] = {"updates": self.updates, "seconds": self._keeping.record.seconds}
+        if self._config.settles and self.agent.encoder is None:
+            payload |= encoder_tensors(self._perception.encoder)
+            counted[_SETTLED] = True
         header |= counted | {"losses": self.losses, "figures": self.figures}
         self._keeping.checkpoints.save(self.updates, payload, header, last=last)
 

@@ -3,7 +3,8 @@
     perception  keypoints: a network learns hindsight labels of play, demonstrations and prior data, and is frozen
                 image encoder: initial weights, which are trained along with the policy
     policy      demonstrations, failures, prior data, through the perception; cloning alone first, which trains the
-                encoder, too, then Cal-QL with the cloning term, where the critics do
+                encoder, too, then Cal-QL with the cloning term on features, or with `freeze_encoder=False` on images,
+                where the critics go on training it
 
 They go into features.safetensors, actor.safetensors and agent.safetensors: a policy folder (`policies.policy`) that
 also holds the whole agent, for fine-tuning to go on from. Beside them lies what a later call goes on from, to the bit:
@@ -35,7 +36,7 @@ from policies.common.refused_writes import wait_for_room
 from policies.learner.held_out import HeldOutEpisodes
 from policies.learner.keypoint_stage import DECIDING, KEYPOINTS, KeypointStage
 from policies.learner.offline_data import OfflineData, SharedOfflineData, offline_data, shared_offline_data
-from policies.learner.policy_training import Keeping, PolicyTraining
+from policies.learner.policy_training import Keeping, PolicyTraining, settled_encoder
 from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.record import Record
 from policies.learner.recorded_data import RecordedData
@@ -122,7 +123,7 @@ def pretrain(
         notify(f"{folder} is trained already, for {config.updates} updates of the policy: nothing is left to do.")
         return done
     perception, about = work.perception(TextTable.build(data.instructions, encode, text_source))
-    agent, measured = work.policy(perception, checkpoints, saved)
+    agent, perception, measured = work.policy(perception, checkpoints, saved)
     about = {"task": task, "seed": seed, "encoder": perception.kind, **about, **measured}
     about["observations"] = seen_in_words(perception)
     if len(stores) > 1:
@@ -215,12 +216,14 @@ class _Pretraining:
 
     def policy(
         self, perception: Perception, checkpoints: KeptCheckpoints, saved: KeptCheckpoint | None
-    ) -> tuple[Agent, dict[str, Any]]:
-        """The trained agent, and what there is to say about it."""
+    ) -> tuple[Agent, Perception, dict[str, Any]]:
+        """The trained agent, what it sees through, and what there is to say about it."""
         data, config = self.data, self.config
-        replays = self._offline(perception)
         if saved is not None:
             self.notify(f"The policy goes on after update {saved.number} of {config.updates}.")
+            weights = settled_encoder(saved)
+            perception = perception if weights is None else perception.with_encoder(weights).settled()
+        replays = self._offline(perception)
         seconds = {} if saved is None else dict(saved.header["seconds"])
         with ExitStack() as closed:
             keeping = held_out = None
@@ -232,15 +235,24 @@ class _Pretraining:
                 replays, perception, config, self.seed, self.device,
                 held_out=held_out, saved=saved, keeping=keeping, ranks=self.ranks,
             )  # fmt: skip
+            if config.settles and config.steps > 0 and perception.trained is not None:
+                training.run(self.progress, until=config.clone_steps)
+                perception = perception.settled()
+                replays = self._offline(perception)
+                training.settle(perception, replays, None if held_out is None else self._held_out(perception))
             training.run(self.progress)
             seconds = {} if keeping is None else keeping.record.seconds
-        return training.agent, {
-            "updates": training.updates,
-            "losses": training.losses,
-            "held_out": {"episodes": len(data.held_out), **training.figures},
-            "policy_s": round(sum(seconds.values()), 1),
-            "transitions": replays.transitions,
-        }
+        return (
+            training.agent,
+            perception,
+            {
+                "updates": training.updates,
+                "losses": training.losses,
+                "held_out": {"episodes": len(data.held_out), **training.figures},
+                "policy_s": round(sum(seconds.values()), 1),
+                "transitions": replays.transitions,
+            },
+        )
 
     def _offline(self, perception: Perception) -> OfflineData | SharedOfflineData:
         data, config = self.data, self.config

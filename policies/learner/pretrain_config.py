@@ -28,6 +28,8 @@ class PretrainConfig:
             (`policies.perception.rewording.asked_both_ways`).
         shrink_places: Believe a place that keypoints show as far as episodes bear it out whose places were hidden
             (`policies.perception.place_trust`).
+        freeze_encoder: Leave an image encoder as cloning has trained it, so that Cal-QL learns on its features; without
+            `clone_steps`, or if false, the critics train it.
         begins_online: Leave the policy untrained, for methods that learn nothing offline.
         batch: Transitions an update.
         target_share: Share of each batch drawn from the target task; the rest is prior data.
@@ -49,6 +51,7 @@ class PretrainConfig:
     target_share: float = 0.5
     began_done: bool = False
     shrink_places: bool = True
+    freeze_encoder: bool = True
     begins_online: bool = False
     held_out: float = 0.0
     held_out_every: int = 200
@@ -80,6 +83,11 @@ class PretrainConfig:
         return 0 if self.begins_online else self.clone_steps + self.steps
 
     @property
+    def settles(self) -> bool:
+        """Whether an image encoder is trained by cloning alone, and then frozen."""
+        return self.encoder is not None and not self.encoder.frozen and self.freeze_encoder and self.clone_steps > 0
+
+    @property
     def replay(self) -> ReplaySettings:
         """How transitions are made and kept."""
         from policies.replay.replay_settings import ReplaySettings
@@ -95,6 +103,8 @@ class PretrainConfig:
             del parts["began_done"]  # what was trained before there was this goes on
         if self.encoder is not None or not self.shrink_places:
             del parts["shrink_places"]  # likewise, and only keypoints have places
+        if not self.settles:
+            del parts["freeze_encoder"]  # likewise
         encoder = None if self.encoder is None else self.encoder.to_dict()
         agent = self.agent.to_dict() | {"n_step": self.agent.n_step}
         for phase in ("warmup", "online"):

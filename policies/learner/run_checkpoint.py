@@ -61,7 +61,8 @@ class RunCheckpoint:
         if not self.freeze_encoder and self.perception.trained is None:
             raise ConfigError(
                 f"finetune.freeze_encoder=false, but the critics don't train what {pretrained} sees through "
-                f"({self.perception.kind}). Set it to true, or pre-train with encoder=cnn, resnet or clip."
+                f"({self.perception.kind}). Set it to true, or pre-train with encoder=cnn, resnet or clip and "
+                "pretrain.freeze_encoder=false."
             )
         if self.perception.encoder is not None:
             self.perception.encoder.to(self.device)

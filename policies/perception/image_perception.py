@@ -146,6 +146,10 @@ class ImagePerception:
                 raise CheckpointError("The encoder's trial frame gave features that are not finite; don't use it.")
         return fresh
 
+    def settled(self) -> ImagePerception:
+        """A copy whose encoder stays as it is now: replay keeps its features."""
+        return ImagePerception(self.encoder.settled(), self.scaling, self.text, self.spec, self.gaps)
+
     def _inputs(self, proprio: Float32, images: Mapping[str, NDArray[Any]]) -> Float32:
         """float32 (N, P + G) that the encoder takes, of float32 (N, P) as measured and the images that there are."""
         return self.gaps.beside(self.scaling.apply(proprio), proprio, images, self.spec)

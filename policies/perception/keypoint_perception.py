@@ -119,6 +119,10 @@ class KeypointPerception:
         """A copy that knows the instructions of another table of the same text tower."""
         return KeypointPerception(self.net, self.scaling, text, self.spec, self.camera, self.gaps, self.trust)
 
+    def settled(self) -> KeypointPerception:
+        """Itself: nothing trains it."""
+        return self
+
     def with_encoder(self, tensors: Mapping[str, Tensor]) -> KeypointPerception:
         """Refuse weights of an image encoder.
 

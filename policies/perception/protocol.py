@@ -80,6 +80,9 @@ class Perception(Protocol):
             CheckpointError: They don't fit, there is no encoder, or a trial frame's features are not finite.
         """
 
+    def settled(self) -> Perception:
+        """A copy that nothing trains any more: replay keeps features."""
+
     def with_text(self, text: TextTable) -> Perception:
         """A copy that knows the instructions of another table of the same text tower."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -94,6 +95,13 @@ class Encoder(nn.Module):
         """Train nothing from here on: replay keeps features, and each frame is seen once, unchanged."""
         self.frozen = True
         self.requires_grad_(False)
+
+    def settled(self) -> Encoder:
+        """A copy of which nothing is trained any more, and whose settings say so wherever it is loaded."""
+        fresh = self.copied()
+        fresh.config = replace(self.config, frozen=True)
+        fresh.freeze()
+        return fresh
 
     def renewed(self, tensors: Mapping[str, Tensor]) -> Encoder:
         """A copy with these `trained_tensors` on the CPU; a frozen tower is shared, not copied.

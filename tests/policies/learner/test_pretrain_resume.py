@@ -21,7 +21,7 @@ from policies.perception.keypoint_config import KeypointConfig
 from trajectories.errors import CheckpointError, ConfigError
 
 WEIGHTS = ("features", "actor", "agent")
-CONFIGS = {"keypoints": SETTINGS, "cnn": ON_IMAGES}
+CONFIGS = {"keypoints": SETTINGS, "cnn": ON_IMAGES, "cnn of the critics": replace(ON_IMAGES, freeze_encoder=False)}
 
 
 class Interrupted(Exception):
@@ -63,8 +63,9 @@ def whole(tmp_path_factory, demo_store):
         ("keypoints", "policy", 20),  # in cloning: 14
         ("keypoints", "policy", 40),  # in Cal-QL: 35
         ("keypoints", "policy", 60),  # over, the policy not yet written
-        ("cnn", "policy", 20),
-        ("cnn", "policy", 40),
+        ("cnn", "policy", 20),  # in cloning
+        ("cnn", "policy", 40),  # the encoder is frozen since 30
+        ("cnn of the critics", "policy", 40),
     ],
 )
 def test_interrupted_and_resumed_is_the_same_to_the_bit(tmp_path, demo_store, whole, encoder, stage, step):
@@ -125,6 +126,18 @@ def test_other_settings_are_refused_with_all_their_names(tmp_path, demo_store):
     names = r"made with agent\.tau = 0\.005, batch = 32, seed = 3, the settings ask for 0\.01, 64, 4\. .*training"
     with pytest.raises(CheckpointError, match=names):
         train(demo_store, tmp_path, other, seed=4)
+
+
+def test_stopped_where_the_encoder_is_frozen_it_goes_on_the_same(tmp_path, demo_store):
+    settings = replace(ON_IMAGES, checkpoint_every=10, held_out_every=10, log_every=10)
+    train(demo_store, tmp_path / "whole", settings)
+    train(demo_store, tmp_path / "cloned", replace(settings, steps=0))
+    train(demo_store, tmp_path / "cloned", settings)
+    assert result(tmp_path / "cloned") == result(tmp_path / "whole")
+    with pytest.raises(
+        CheckpointError, match=r"freeze_encoder = True, the settings ask for not set"
+    ):
+        train(demo_store, tmp_path / "cloned", replace(settings, freeze_encoder=False, steps=40))
 
 
 def test_another_methods_policy_takes_the_same_keypoint_network(tmp_path, demo_store):

@@ -107,13 +107,54 @@ def test_offline_replay_keeps_bytes_of_images(pretrained_on_images, demo_store, 
     assert batch.observation["proprio"].abs().max() <= 5.0
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_cal_ql_leaves_an_encoder_as_cloning_trained_it_unless_the_critics_shall(
+    tmp_path, demo_store, small_pretraining, kept
+):
+    config = replace(small_pretraining, clone_steps=4, steps=0, encoder=SMALL_CNN, batch=16, freeze_encoder=kept)
+    store = TrajectoryStore(demo_store, read_only=True)
+
+    def trained(steps):
+        whole = replace(config, steps=steps)
+        pretrain([store], "red_disc", RED_WORDINGS, fake_text, "fake", whole, tmp_path / f"{steps}", seed=3)
+        return load_policy(tmp_path / f"{steps}", SPEC)
+
+    cloned, after = trained(0), trained(4)
+    weights = [policy.perception.encoder.trained_tensors() for policy in (cloned, after)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0]) == kept
+    assert not np.array_equal(cloned.act(observe(), True), after.act(observe(), True))
+    assert (after.perception.trained is None) == kept
+    assert cloned.perception.trained is not None  # cloning may go on, with more steps
+
+
+def test_an_encoder_that_is_frozen_goes_online_as_features(
+    tmp_path, make, pretrained_on_images, demo_store, small_pretraining
+):
+    config = replace(small_pretraining, clone_steps=4, steps=4, encoder=SMALL_CNN, batch=16)
+    store = TrajectoryStore(demo_store, read_only=True)
+    folder = tmp_path / "policy"
+    pretrain([store], "red_disc", RED_WORDINGS, fake_text, "fake", config, folder, seed=3)
+    learner = make(folder=folder)
+    put(learner, online(3, seed=1))
+    perception = load_perception(folder)
+    assert perception.fields == {"state": ((perception.size,), torch.float32)}
+    action = load_policy(folder, SPEC).act(observe(), True)
+    assert np.isfinite(action).all()
+    assert learner.trainer.agent.encoder is None
+    with pytest.raises(
+        ConfigError, match=r"freeze_encoder=false, but the critics don't train.*pretrain\.freeze_encoder"
+    ):
+        Learner(tmp_path / "other", folder, SPEC, TRAINED)
+
+
 def test_a_policy_behind_a_clip_tower_is_pretrained_and_loaded(tmp_path, small_pretraining):
     store = TrajectoryStore(tmp_path / "store", SPEC)
     for episode in demos(3, seed=2):
         store.commit(episode)
     config = replace(
-        small_pretraining, clone_steps=2, steps=2, batch=16, encoder=EncoderConfig(ClipConfig(width=4), width=8)
-    )
+        small_pretraining, clone_steps=2, steps=2, batch=16, encoder=EncoderConfig(ClipConfig(width=4), width=8),
+        freeze_encoder=False,
+    )  # fmt: skip
     about = pretrain([store], "red_disc", RED_WORDINGS, fake_text, "fake", config, tmp_path / "policy", seed=3)
     assert about["encoder"] == "clip"
     perception = load_perception(tmp_path / "policy", SPEC)
