@@ -25,6 +25,7 @@ from policies.learner.pretrain import policy_checkpoint, pretrain
 from policies.learner.pretrain_config import PretrainConfig
 from policies.perception.keypoint_config import KeypointConfig
 from rewards.readable import recorded_wordings, require_readable
+from trajectories.errors import ConfigError
 from trajectories.settings import build, require_known
 from trajectories.writer_lock import only_writer
 
@@ -54,7 +55,7 @@ def pretrain_config(config: DictConfig, device: str) -> PretrainConfig:
     """Settings of pre-training by the settings' method on a device.
 
     Raises:
-        ConfigError: One is unknown or out of range.
+        ConfigError: One is unknown or out of range, or fine-tuning shall train an encoder that this freezes.
     """
     feeding, agent, chosen = feeding_of(config), agent_config(config), plain(config.pretrain)
     work = [Workload(agent.offline, feeding.steps if feeding.pretrains else 0, feeding.batch)]
@@ -72,7 +73,13 @@ def pretrain_config(config: DictConfig, device: str) -> PretrainConfig:
     require_known(chosen, {entry.name for entry in fields(PretrainConfig)} - set(raw), "pretrain")
     lengths = {"clone_steps": feeding.clone_steps, "steps": feeding.steps}
     keys = {"replay_device": "replay.device"}
-    return cast(PretrainConfig, build(PretrainConfig, {**chosen, **raw, **lengths}, "pretrain", keys))
+    made = cast(PretrainConfig, build(PretrainConfig, {**chosen, **raw, **lengths}, "pretrain", keys))
+    if made.settles and made.steps > 0 and not config.finetune.freeze_encoder:
+        raise ConfigError(
+            "finetune.freeze_encoder=false goes on training an image encoder that pretrain.freeze_encoder=true freezes "
+            "after cloning. Set both to false (in another run_dir, if it was pre-trained with true), or neither."
+        )
+    return made
 
 
 def alike(config: PretrainConfig, ranks: Ranks) -> PretrainConfig:

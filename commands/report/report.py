@@ -48,6 +48,7 @@ from factory.run_folders import (
 from factory.spec import spec_of
 from policies.learner.run_folder import CONDITIONS, EPISODES
 from policies.perception.loading import load_perception
+from policies.perception.protocol import Perception
 from trajectories.conditions import differences, read_conditions, said
 from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError
@@ -132,7 +133,7 @@ def _of_evaluations(config: DictConfig, evaluated: _Evaluated, stream: Stream) -
         "missing": _missing(evaluated),
         "chart": Markup(success_chart(stream, points)),
         "judged": "" if found is None else judged_by(found, data_folder(Path(config.run_dir)), config),
-        "observations": seen(looks, load_perception(pretrained_folder(config)).kind, learned),
+        "observations": seen(looks, load_perception(pretrained_folder(config)), learned),
         "changes": changes_of(learned),
         "videos": videos(start, "before") + videos(end, "after"),
     }
@@ -216,18 +217,21 @@ def judged_by(evaluation: Evaluation, data: Path, config: DictConfig) -> str:
     return text
 
 
-def seen(looks: Mapping[str, Any], kind: str, learned: Sequence[Mapping[str, Any]]) -> str:
+def seen(looks: Mapping[str, Any], perception: Perception, learned: Sequence[Mapping[str, Any]]) -> str:
     """What the policy saw, and who trained what it sees through.
 
     Args:
         looks: Conditions of an evaluation of the policy, or of the settings.
-        kind: Of its perception, see `policies.perception.protocol.Perception.kind`.
+        perception: What it was pre-trained with.
         learned: What fine-tuning learned with, see `read_conditions`.
     """
     size, cameras = looks["image_size"], ", ".join(looks["cameras"])
     text = f"Cameras ({cameras}) at {size}x{size}, proprioception, instruction; no privileged state. The image passes "
+    kind = perception.kind
     if kind == KEYPOINTS:
         return f"{text}a small network ({kind}) that was trained on labels from proprioception and then frozen."
+    if perception.trained is None:
+        return f"{text}an encoder ({kind}) that was trained by cloning alone, or not at all, and then frozen."
     text += f"an encoder ({kind}) that was trained along with the policy in pre-training"
     if not learned:
         return f"{text}."

@@ -119,9 +119,10 @@ class KeypointStage:
         for other in others:
             try:
                 saved = other.newest()
+                whole = saved is not None and saved.header["errors"] is not None and self.finished(saved) is not None
             except CheckpointError:
-                continue  # of other settings, or damaged
-            if saved is not None and saved.header["errors"] is not None:
+                continue  # of other settings, damaged, or of another version's network
+            if saved is not None and whole:
                 self._checkpoints.save(saved.number, saved.tensors, saved.header, last=True)
                 notify(f"The keypoint network is that of {other.folder.parent}: data and settings are the same.")
                 return

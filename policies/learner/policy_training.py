@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,18 +109,28 @@ class PolicyTraining:
         self.agent.join(ranks)
 
     def settle(
-        self, perception: Perception, data: OfflineData | SharedOfflineData, held_out: HeldOutEpisodes | None
-    ) -> None:
-        """Go on without training the encoder, on its features.
+        self,
+        data_of: Callable[[Perception], OfflineData | SharedOfflineData],
+        held_out_of: Callable[[Perception], HeldOutEpisodes | None],
+    ) -> Perception:
+        """Freeze the encoder and go on on its features; the draws begin anew, no image is shifted any more.
 
         Args:
-            perception: With the encoder as it is now, `Perception.settled`.
-            data: Transitions with its features.
-            held_out: The same of those.
+            data_of: The transitions with a perception's features; called when those with images are gone.
+            held_out_of: The same of the held-out episodes; not called without any.
+
+        Returns:
+            The perception from here on.
         """
+        self._perception = self._perception.settled()
         self.agent.freeze_encoder()
-        self._perception, self._held_out = perception, held_out
-        self._mixed = data.mixed(self._config.target_share)
+        measured = self._held_out is not None
+        self._held_out = None
+        del self._mixed
+        self._mixed = data_of(self._perception).mixed(self._config.target_share)
+        if measured:
+            self._held_out = held_out_of(self._perception)
+        return self._perception
 
     def run(self, progress: Progress | None = None, until: int | None = None) -> None:
         """Do the updates that are left, to `until` or to the last one, and keep a checkpoint at the end.
@@ -205,6 +215,8 @@ def train_policy(
     progress: Progress | None = None,
 ) -> tuple[Agent, dict[str, float]]:
     """Train from the beginning to the end, without checkpoints and metrics; arguments as `PolicyTraining`.
+
+    An image encoder is trained to the end, after cloning by the critics: it is `pretrain` that freezes it.
 
     Returns:
         The agent, still in the phase "offline", and the newest value of every metric of an update.

@@ -97,7 +97,7 @@ def pretrain(
         calibration: Of the arm that the data come from; None without one.
         shares: Of each store in a batch of the policy; None draws from all of them as from one.
         beside: Folders of other pre-trainings; where one holds the keypoint network that would come out here, it is
-            taken (the same to the bit).
+            taken (on one machine and version the same to the bit), with the seconds that it took there.
         ranks: Processes that train one policy, each called with the same arguments; the first one alone reads and
             writes the folder. The policy is that of one process, but for rounding.
 
@@ -224,6 +224,7 @@ class _Pretraining:
             weights = settled_encoder(saved)
             perception = perception if weights is None else perception.with_encoder(weights).settled()
         replays = self._offline(perception)
+        transitions = replays.transitions
         seconds = {} if saved is None else dict(saved.header["seconds"])
         with ExitStack() as closed:
             keeping = held_out = None
@@ -235,11 +236,10 @@ class _Pretraining:
                 replays, perception, config, self.seed, self.device,
                 held_out=held_out, saved=saved, keeping=keeping, ranks=self.ranks,
             )  # fmt: skip
+            del replays, held_out
             if config.settles and config.steps > 0 and perception.trained is not None:
                 training.run(self.progress, until=config.clone_steps)
-                perception = perception.settled()
-                replays = self._offline(perception)
-                training.settle(perception, replays, None if held_out is None else self._held_out(perception))
+                perception = training.settle(self._offline, self._held_out)
             training.run(self.progress)
             seconds = {} if keeping is None else keeping.record.seconds
         return (
@@ -250,7 +250,7 @@ class _Pretraining:
                 "losses": training.losses,
                 "held_out": {"episodes": len(data.held_out), **training.figures},
                 "policy_s": round(sum(seconds.values()), 1),
-                "transitions": replays.transitions,
+                "transitions": transitions,
             },
         )
 

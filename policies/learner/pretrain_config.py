@@ -39,7 +39,7 @@ class PretrainConfig:
             the end of each in any case.
         log_every: Updates between two entries of losses in the metrics.
         replay_device: Where transitions are kept, see `ReplaySettings.keep`.
-        encoder: An image encoder for the critics to train; None for keypoints.
+        encoder: An image encoder to train; None for keypoints.
         camera: The camera that keypoints are seen through.
         keypoints: Training of the keypoint network.
         agent: Networks and losses.
@@ -85,7 +85,8 @@ class PretrainConfig:
     @property
     def settles(self) -> bool:
         """Whether an image encoder is trained by cloning alone, and then frozen."""
-        return self.encoder is not None and not self.encoder.frozen and self.freeze_encoder and self.clone_steps > 0
+        trained = self.encoder is not None and not self.encoder.frozen and not self.begins_online
+        return trained and self.freeze_encoder and self.clone_steps > 0
 
     @property
     def replay(self) -> ReplaySettings:

@@ -62,7 +62,7 @@ class RunCheckpoint:
             raise ConfigError(
                 f"finetune.freeze_encoder=false, but the critics don't train what {pretrained} sees through "
                 f"({self.perception.kind}). Set it to true, or pre-train with encoder=cnn, resnet or clip and "
-                "pretrain.freeze_encoder=false."
+                "pretrain.freeze_encoder=false, in another run_dir."
             )
         if self.perception.encoder is not None:
             self.perception.encoder.to(self.device)

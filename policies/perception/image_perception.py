@@ -1,4 +1,4 @@
-"""`ImagePerception`: camera images, proprioception and the instruction through an encoder that the critics train.
+"""`ImagePerception`: camera images, proprioception and the instruction through an encoder that is trained.
 
 Behind a frozen encoder replay keeps features; behind one that goes on being trained it keeps bytes of images, or what a
 frozen tower saw in them, and the agent encodes its batches itself (`policies.perception.encoders.frames`).

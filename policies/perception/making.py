@@ -1,4 +1,4 @@
-"""Perceptions as pre-training makes them: keypoints learned from labels, or an encoder for the critics to train."""
+"""Perceptions as pre-training makes them: keypoints learned from labels, or an encoder that is yet to be trained."""
 
 from __future__ import annotations
 
@@ -85,7 +85,8 @@ def new_image_perception(
     if config.frozen and not isinstance(config.network, ClipConfig):
         raise ConfigError(
             f"encoder.frozen=true would leave an encoder of kind {config.kind!r} with its random initial weights. "
-            "Set it to false: the critics train it, and fine-tuning freezes it (finetune.freeze_encoder)."
+            "Set it to false: cloning trains it and then freezes it (pretrain.freeze_encoder), or the critics do "
+            "until fine-tuning (finetune.freeze_encoder)."
         )
     proprio = [episode.proprio for episode in episodes]
     if not proprio:

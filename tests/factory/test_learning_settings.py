@@ -223,3 +223,11 @@ def test_a_range_that_is_none_is_refused(values):
     config = settings("pretrain", "agent.critic_loss=hl_gauss", f"agent.critic_range={values}")
     with pytest.raises(ConfigError, match=r"expected \[lowest, highest\] return"):
         agent_config(config)
+
+
+def test_an_encoder_that_cloning_freezes_cant_be_trained_online():
+    given = ["profile=tiny", "encoder=cnn", "finetune.freeze_encoder=false"]
+    with pytest.raises(ConfigError, match=r"pretrain\.freeze_encoder=true freezes after cloning"):
+        pretrain_config(settings("pretrain", *given), "cpu")
+    for more in ("pretrain.freeze_encoder=false", "pretrain.steps=0", "method=calql"):
+        pretrain_config(settings("pretrain", *given, more), "cpu")

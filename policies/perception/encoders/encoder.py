@@ -1,7 +1,8 @@
 """`Encoder`: images of several cameras, proprioception and the instruction to one feature vector.
 
-It is trained by the critics' loss alone, as in RoboFuME: `encoders.frames.encode_batch` hands the same
-features to both, with a gradient to the critics and without to the actor.
+It is trained while cloning, by the cloning loss, or by the critics' loss alone, as in RoboFuME:
+`encoders.frames.encode_batch` then hands the same features to both, with a gradient to the critics and without to the
+actor.
 """
 
 from __future__ import annotations

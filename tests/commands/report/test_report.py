@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers.evaluated_runs import CONDITIONS, ON_THE_ARM, evaluated, trained
@@ -59,18 +60,22 @@ def test_another_judge_is_named(tmp_path, data):
 
 
 def test_what_the_policy_saw_is_what_its_folder_holds(tmp_path):
-    kind = load_perception(WRITTEN / "pretrained").kind
-    text = seen(evaluation(tmp_path).conditions, kind, [])
+    text = seen(evaluation(tmp_path).conditions, load_perception(WRITTEN / "pretrained"), [])
     assert text.startswith("Cameras (front) at 96x96, proprioception, instruction; no privileged state.")
     assert "(keypoints) that was trained on labels from proprioception and then frozen" in text
 
 
 def test_an_image_encoder_is_not_said_to_be_small_or_frozen_where_it_was_trained(tmp_path):
     found, kept, trained = evaluation(tmp_path).conditions, {"freeze_encoder": True}, {"freeze_encoder": False}
-    assert seen(found, "cnn", []).endswith("an encoder (cnn) that was trained along with the policy in pre-training.")
-    assert seen(found, "cnn", [kept]).endswith("and stayed as it was in fine-tuning.")
+    cnn = SimpleNamespace(kind="cnn", trained=object())
+    assert seen(found, cnn, []).endswith("an encoder (cnn) that was trained along with the policy in pre-training.")
+    assert seen(found, cnn, [kept]).endswith("and stayed as it was in fine-tuning.")
     for learned in ([trained], [kept, trained]):
-        assert seen(found, "cnn", learned).endswith("and went on being trained in fine-tuning.")
+        assert seen(found, cnn, learned).endswith("and went on being trained in fine-tuning.")
+    frozen = SimpleNamespace(kind="clip", trained=None)
+    assert seen(found, frozen, [kept]).endswith(
+        "an encoder (clip) that was trained by cloning alone, or not at all, and then frozen."
+    )
 
 
 def test_a_run_on_the_arm_gets_a_report_before_and_after_it_is_evaluated(tmp_path):

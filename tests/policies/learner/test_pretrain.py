@@ -16,6 +16,7 @@ from policies.learner.offline_data import offline_data
 from policies.learner.policy_training import train_policy
 from policies.learner.pretrain import AGENT_FILE, pretrain
 from policies.learner.pretrain_config import PretrainConfig
+from policies.perception.encoders.config import EncoderConfig
 from policies.perception.keypoint_labels import label_keypoints
 from policies.perception.keypoint_perception import KeypointPerception
 from policies.policy import load_policy
@@ -86,6 +87,22 @@ def test_only_where_there_are_keypoints_does_shrinking_places_decide_anything(sm
     off = replace(small_pretraining, shrink_places=False)
     assert small_pretraining.identity() == {**off.identity(), "shrink_places": True}
     assert replace(small_pretraining, encoder=SMALL_CNN).identity() == replace(off, encoder=SMALL_CNN).identity()
+
+
+def test_only_an_encoder_that_is_cloned_first_is_frozen_after_it(small_pretraining):
+    def settles(**changes):
+        return replace(small_pretraining, **{"encoder": EncoderConfig()} | changes).settles
+
+    assert settles()
+    assert not settles(freeze_encoder=False)
+    assert not settles(clone_steps=0)
+    assert not settles(encoder=None)
+    assert not settles(encoder=EncoderConfig(frozen=True))
+    assert not settles(begins_online=True)
+    names = [replace(small_pretraining, **changes).identity().get("freeze_encoder") for changes in (
+        {"encoder": EncoderConfig()}, {"encoder": EncoderConfig(), "freeze_encoder": False}, {},
+    )]  # fmt: skip
+    assert names == [True, None, None]
 
 
 def test_the_target_share_of_every_batch(pretrained, demo_store, small_pretraining):
