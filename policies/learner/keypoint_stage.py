@@ -10,6 +10,7 @@ import torch
 
 from policies.common.kept_checkpoints import KeptCheckpoint, KeptCheckpoints, checkpoint_files
 from policies.common.progress import Progress
+from policies.learner.labelled_updates import do_updates
 from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.record import Record
 from policies.perception.gaps import NO_GAPS, Gaps
@@ -30,7 +31,6 @@ DECIDING = (
 """Of pre-training's identity what decides the network: data, words, camera, its own settings, not the method."""
 KEYPOINTS = "keypoints"
 """Stem of the checkpoints' names."""
-_STAGE = "image encoder"
 _SCALING = ("scaling.mean", "scaling.deviation")
 
 
@@ -136,17 +136,8 @@ class KeypointStage:
     def _train(
         self, training: KeypointTraining, scaling: ProprioScaling, record: Record, progress: Progress | None
     ) -> tuple[KeypointErrors, PlaceTrust]:
-        config, total = self._config, self._config.keypoints.steps
-        while training.step < total:
-            with record.timed("learning"):
-                loss = training.update()
-            step, last = training.step, training.step == total
-            if last or step % config.log_every == 0:
-                record.write_losses(step, "keypoints", {"loss": loss})
-            if not last and step % config.checkpoint_every == 0:
-                self._save(training, scaling, record)
-            if progress is not None:
-                progress(_STAGE, step, total)
+        total = self._config.keypoints.steps
+        do_updates(training, total, self._config, record, lambda: self._save(training, scaling, record), progress)
         with record.timed("evaluating"):
             trust = training.place_trust()
             errors = training.errors(trust)

@@ -1,7 +1,8 @@
 """Pre-training: how the policy sees, then the multi-task policy with cloning and Cal-QL.
 
     perception  keypoints: a network learns hindsight labels of play, demonstrations and prior data, and is frozen
-                image encoder: initial weights, which are trained along with the policy
+                image encoder of one camera that cloning trains: the same labels, through a head that is dropped;
+                others: initial weights, which are trained along with the policy
     policy      demonstrations, failures, prior data, through the perception; cloning alone first, which trains the
                 encoder, too, then Cal-QL with the cloning term on features, or with `freeze_encoder=False` on images,
                 where the critics go on training it
@@ -10,7 +11,8 @@ They go into features.safetensors, actor.safetensors and agent.safetensors: a po
 also holds the whole agent, for fine-tuning to go on from. Beside them lies what a later call goes on from, to the bit:
 
     training/   checkpoints of both stages, two each: networks, optimisers, random generators, draws, settings
-    metrics/    metrics.jsonl and TensorBoard files of the policy's updates; keypoints/ those of the keypoint network
+    metrics/    metrics.jsonl and TensorBoard files of the policy's updates; keypoints/ those of the keypoint network,
+                encoder/ those of an image encoder's labels
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from policies.common.kept_checkpoints import KeptCheckpoint, KeptCheckpoints, ch
 from policies.common.progress import Progress
 from policies.common.ranks import ALONE, Ranks
 from policies.common.refused_writes import wait_for_room
+from policies.learner.encoder_stage import ENCODER, EncoderStage, TrainedEncoder
 from policies.learner.held_out import HeldOutEpisodes
 from policies.learner.keypoint_stage import DECIDING, KEYPOINTS, KeypointStage
 from policies.learner.offline_data import OfflineData, SharedOfflineData, offline_data, shared_offline_data
@@ -40,6 +43,7 @@ from policies.learner.policy_training import Keeping, PolicyTraining, settled_en
 from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.record import Record
 from policies.learner.recorded_data import RecordedData
+from policies.perception.image_perception import ImagePerception
 from policies.perception.making import new_image_perception
 from policies.perception.place_trust import NO_GROUPS
 from policies.perception.protocol import Perception
@@ -194,7 +198,10 @@ class _Pretraining:
         if config.encoder is not None:
             gaps = data.gaps(config.encoder.cameras)
             image = new_image_perception(data.training(), text, data.spec, config.encoder, self.seed, self.device, gaps)
-            return image, {"encoder_errors": {}, "encoder_s": round(time.monotonic() - started, 1)}
+            taught = self._labelled(image) if config.labels else None
+            if taught is None:
+                return image, {"encoder_errors": {}, "encoder_s": round(time.monotonic() - started, 1)}
+            return taught.perception, {"encoder_errors": taught.errors.to_dict(), "encoder_s": round(taught.seconds, 1)}
         gaps = data.gaps([config.camera])
         checkpoints, metrics = self.checkpoints(KEYPOINTS), self.folder / METRICS / KEYPOINTS
         groups = {name: [text.row(words) for words in same] for name, same in data.meanings.items()}
@@ -213,6 +220,18 @@ class _Pretraining:
             "place_trust": made.trust,
             "encoder_s": round(made.seconds, 1),
         }
+
+    def _labelled(self, image: ImagePerception) -> TrainedEncoder | None:
+        """The image encoder after learning where things are; None where no episode shows that."""
+        data, checkpoints, made = self.data, self.checkpoints(ENCODER), None
+        stage = EncoderStage(image, self.config, self.seed, checkpoints)
+        if self.ranks.first:
+            places = partial(data.places, began=self.config.began_done)
+            made = stage.run(places, data.most_frames, self.folder / METRICS / ENCODER, self.notify, self._told)
+        if self.ranks.count > 1:  # of which the others wait for the first one's encoder
+            trained = shared_newest(checkpoints, self.ranks)
+            made = made if trained is None else stage.finished(trained)
+        return made
 
     def policy(
         self, perception: Perception, checkpoints: KeptCheckpoints, saved: KeptCheckpoint | None

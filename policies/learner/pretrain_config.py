@@ -41,7 +41,7 @@ class PretrainConfig:
         replay_device: Where transitions are kept, see `ReplaySettings.keep`.
         encoder: An image encoder to train; None for keypoints.
         camera: The camera that keypoints are seen through.
-        keypoints: Training of the keypoint network.
+        keypoints: Training of the keypoint network, or of an image encoder on the same labels (`labels`).
         agent: Networks and losses.
     """
 
@@ -87,6 +87,11 @@ class PretrainConfig:
         """Whether an image encoder is trained by cloning alone, and then frozen."""
         trained = self.encoder is not None and not self.encoder.frozen and not self.begins_online
         return trained and self.freeze_encoder and self.clone_steps > 0
+
+    @property
+    def labels(self) -> bool:
+        """Whether an image encoder learns where to pick and place first: one that settles, of one camera."""
+        return self.settles and self.encoder is not None and len(self.encoder.cameras) == 1 and self.keypoints.steps > 0
 
     @property
     def replay(self) -> ReplaySettings:

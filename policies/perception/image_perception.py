@@ -110,7 +110,7 @@ class ImagePerception:
         code = self._rows[self.text.row(observation.instruction)]
         self.encoder.require_cameras(observation.images)
         images = {name: observation.images[name][None] for name in self.encoder.cameras}
-        features = self.encoder.encode_episode(images, self._inputs(observation.proprio[None], images), code)
+        features = self.encoder.encode_episode(images, self.inputs(observation.proprio[None], images), code)
         return features[0].cpu().numpy()
 
     def frames(self, episode: Episode) -> dict[str, NDArray[Any] | Tensor]:
@@ -126,7 +126,7 @@ class ImagePerception:
         for name in self.gaps.cameras:
             if name not in images:
                 images[name] = np.zeros((len(episode.proprio), *self.encoder.cameras[name], 3), np.uint8)
-        return episode_fields(self.encoder, images, self._inputs(episode.proprio, episode.images), code)
+        return episode_fields(self.encoder, images, self.inputs(episode.proprio, episode.images), code)
 
     def with_text(self, text: TextTable) -> ImagePerception:
         """A copy that knows the instructions of another table of the same text tower."""
@@ -150,7 +150,7 @@ class ImagePerception:
         """A copy whose encoder stays as it is now: replay keeps its features."""
         return ImagePerception(self.encoder.settled(), self.scaling, self.text, self.spec, self.gaps)
 
-    def _inputs(self, proprio: Float32, images: Mapping[str, NDArray[Any]]) -> Float32:
+    def inputs(self, proprio: Float32, images: Mapping[str, NDArray[Any]]) -> Float32:
         """float32 (N, P + G) that the encoder takes, of float32 (N, P) as measured and the images that there are."""
         return self.gaps.beside(self.scaling.apply(proprio), proprio, images, self.spec)
 

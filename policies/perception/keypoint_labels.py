@@ -63,6 +63,10 @@ class KeypointLabels:
         return np.asarray(self.mask.any(axis=1))
 
 
+NEEDED = ("tip_x", "tip_y", "tip_z", "tip_yaw", "gripper_width", "gripper_command")
+"""Proprioception that labels are made of."""
+
+
 @dataclass(frozen=True)
 class ProprioIndex:
     """Columns of the proprioception that keypoints need, found by name."""
@@ -79,14 +83,13 @@ class ProprioIndex:
         Raises:
             ConfigError: A name is missing.
         """
-        wanted = ("tip_x", "tip_y", "tip_z", "tip_yaw", "gripper_width", "gripper_command")
-        missing = [name for name in wanted if name not in names]
+        missing = [name for name in NEEDED if name not in names]
         if missing:
             raise ConfigError(
                 f"The proprioception has no {', '.join(missing)} (it has {', '.join(names)}). "
                 "Hindsight keypoints need the tip's position and yaw, the gripper's width and its command."
             )
-        x, y, z, yaw, width, command = (names.index(name) for name in wanted)
+        x, y, z, yaw, width, command = (names.index(name) for name in NEEDED)
         return cls((x, y, z), yaw, width, command)
 
 

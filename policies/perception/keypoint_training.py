@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -103,18 +103,14 @@ class KeypointTraining:
         Raises:
             ConfigError: When no frame has a label.
         """
-        if len(frames) == 0 or not frames.mask.any():
-            raise ConfigError(
-                "No frame has a keypoint label: no episode shows the gripper closing on something. "
-                "Record demonstrations or play in which objects are grasped and released."
-            )
+        require_labels(frames)
         self._frames, self._config, self._groups = frames, config, groups
         self._rng = np.random.default_rng(seed)
         self._train, self._held = split_episodes(frames.episode, config.holdout, self._rng)
         sizes = KeypointNetConfig(frames.images.shape[1], frames.proprio.shape[1], frames.text.shape[1])
         self._first = _Learning(new_keypoint_net(sizes, seed), config)
         self.net = self._first.net
-        _set_label_scale(self.net, frames, self._train)
+        set_label_scale(self.net, frames, self._train)
         self._text = torch.from_numpy(frames.text)
         self._places = ShownPlaces.of(frames.episode, frames.instruction, frames.values, frames.mask)
         held = np.unique(frames.episode[self._held])
@@ -275,6 +271,11 @@ def measure(net: KeypointNet, frames: KeypointFrames, rows: Int64, trust: PlaceT
     predicted, values, mask = predictions(net, frames, rows), frames.values[rows], frames.mask[rows]
     if trust is not None:
         predicted[:, PICK_SIZE:] = trust.shrunk(predicted[:, PICK_SIZE:], frames.instruction[rows])
+    return errors_of(predicted, values, mask)
+
+
+def errors_of(predicted: Float32, values: Float32, mask: Float32) -> KeypointErrors:
+    """Mean errors of labels (N, 8) where the mask is one."""
     pick = np.linalg.norm((predicted - values)[:, :POINT_SIZE], axis=1)
     place = np.linalg.norm((predicted - values)[:, PICK_SIZE:], axis=1)
     turn = np.arctan2(predicted[:, 3], predicted[:, 4]) - np.arctan2(values[:, 3], values[:, 4])
@@ -309,7 +310,27 @@ def augment(images: UInt8, config: KeypointConfig, rng: np.random.Generator) -> 
     return torch.from_numpy(images).float().mul_(factor).add_(added).permute(0, 3, 1, 2)
 
 
-def _set_label_scale(net: KeypointNet, frames: KeypointFrames, rows: Int64) -> None:
+def require_labels(frames: KeypointFrames) -> None:
+    """Refuse to learn from frames of which none has a label.
+
+    Raises:
+        ConfigError: None has.
+    """
+    if len(frames) == 0 or not frames.mask.any():
+        raise ConfigError(
+            "No frame has a keypoint label: no episode shows the gripper closing on something. "
+            "Record demonstrations or play in which objects are grasped and released."
+        )
+
+
+class Scaled(Protocol):
+    """Something that gives labels about zero mean and unit deviation."""
+
+    label_mean: Tensor
+    label_scale: Tensor
+
+
+def set_label_scale(net: Scaled, frames: KeypointFrames, rows: Int64) -> None:
     """Mean of each label; one deviation for the positions of pick and place, 0.7 for sine and cosine."""
     weight = frames.mask[rows]
     count = np.maximum(weight.sum(axis=0), 1.0)

@@ -13,8 +13,10 @@ from policies.perception.encoders.encoder import Encoder
 from policies.perception.gaps import NO_GAPS, Gaps
 from policies.perception.image_perception import ImagePerception
 from policies.perception.keypoint_config import KeypointConfig
+from policies.perception.keypoint_labels import NEEDED
 from policies.perception.keypoint_perception import require_camera
 from policies.perception.keypoint_training import KeypointTraining
+from policies.perception.labelled_training import LabelledTraining
 from policies.perception.place_trust import NO_GROUPS, Groups
 from policies.perception.scaling import ProprioScaling
 from policies.perception.text_table import TextTable
@@ -55,6 +57,37 @@ def keypoint_training(
     scaling = ProprioScaling.fit(frames.proprio)
     inputs = gaps.beside(scaling.apply(frames.proprio), frames.proprio, {camera: frames.images}, spec)
     return KeypointTraining(replace(frames, proprio=inputs), config, seed, groups), scaling
+
+
+def labelled_training(
+    perception: ImagePerception,
+    encoder: Encoder,
+    episodes: Iterable[Episode],
+    capacity: int,
+    config: KeypointConfig,
+    seed: int,
+) -> LabelledTraining | None:
+    """The training of an encoder of one camera on every frame with a label in hindsight.
+
+    Args:
+        perception: Scales proprioception and knows the instructions.
+        encoder: Its own.
+        episodes: Taken one at a time.
+        capacity: Upper bound of the number of their frames.
+        config: Settings.
+        seed: Of the training.
+
+    Returns:
+        None where no frame has a label, or the robot doesn't measure what they are made of.
+    """
+    (camera,) = encoder.cameras
+    if not set(NEEDED) <= set(perception.spec.proprio):
+        return None
+    frames = keypoint_frames(episodes, capacity, perception.text, camera, perception.spec.proprio)
+    if not frames.mask.any():
+        return None
+    inputs = perception.inputs(frames.proprio, {camera: frames.images})
+    return LabelledTraining(encoder, replace(frames, proprio=inputs), config, seed)
 
 
 def new_image_perception(

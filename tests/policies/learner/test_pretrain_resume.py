@@ -40,7 +40,7 @@ def at(stage, step):
 
 def result(folder):
     """Digests of all weights, and the rows of metrics without times."""
-    rows = [read_metrics(folder / "metrics"), read_metrics(folder / "metrics" / "keypoints")]
+    rows = [read_metrics(folder / "metrics" / part) for part in (".", "keypoints", "encoder")]
     plain = [[{key: value for key, value in row.items() if key != "wall_s"} for row in part] for part in rows]
     return [digest(load_file(folder / f"{name}.safetensors")) for name in WEIGHTS], plain
 
@@ -63,6 +63,7 @@ def whole(tmp_path_factory, demo_store):
         ("keypoints", "policy", 20),  # in cloning: 14
         ("keypoints", "policy", 40),  # in Cal-QL: 35
         ("keypoints", "policy", 60),  # over, the policy not yet written
+        ("cnn", "image encoder", 10),  # learning labels: the last checkpoint is of 7
         ("cnn", "policy", 20),  # in cloning
         ("cnn", "policy", 40),  # the encoder is frozen since 30
         ("cnn of the critics", "policy", 40),
