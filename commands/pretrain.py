@@ -106,7 +106,7 @@ def held_out_line(figures: dict[str, float], store: str = "") -> str:
 
 
 def keypoint_lines(about: dict[str, Any]) -> list[str]:
-    """How well the keypoint network sees, for a person; none of an image encoder."""
+    """How well the keypoint network, or an image encoder before cloning, sees; none where no labels were learned."""
     errors, lines = about["encoder_errors"], []
     if errors:
         within = ", ".join(

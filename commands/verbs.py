@@ -82,10 +82,10 @@ VERBS: dict[str, Verb] = {
         "pretrain",
         "train what the policy sees through, and the multi-task policy, by any method",
         "Reads the store that `collect` filled and writes a policy folder. encoder=keypoints learns labels in\n"
-        "hindsight, then stays as it is; with encoder=cnn, resnet or clip cloning trains an image encoder, or the\n"
-        "critics do (pretrain.freeze_encoder=false, and methods that don't clone first). The verbs that come after\n"
-        "take whatever is in the folder. pretrain.held_out=0.1 keeps a tenth of the episodes from training and\n"
-        "measures on them; losses and figures go to TensorBoard files in metrics/.",
+        "hindsight, then stays as it is; with encoder=cnn, resnet or clip an image encoder learns them, too, and is\n"
+        "trained by cloning, or by the critics (pretrain.freeze_encoder=false, and methods that don't clone first).\n"
+        "The verbs that come after take whatever is in the folder. pretrain.held_out=0.1 keeps a tenth of the\n"
+        "episodes from training and measures on them; losses and figures go to TensorBoard files in metrics/.",
         "pretrain.steps=3000",
         "A checkpoint is kept every pretrain.checkpoint_every updates; the same command goes on, to the bit.",
     ),

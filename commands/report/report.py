@@ -231,7 +231,7 @@ def seen(looks: Mapping[str, Any], perception: Perception, learned: Sequence[Map
     if kind == KEYPOINTS:
         return f"{text}a small network ({kind}) that was trained on labels from proprioception and then frozen."
     if perception.trained is None:
-        return f"{text}an encoder ({kind}) that was trained by cloning alone, or not at all, and then frozen."
+        return f"{text}an encoder ({kind}) that was trained before the critics were, or not at all, and then frozen."
     text += f"an encoder ({kind}) that was trained along with the policy in pre-training"
     if not learned:
         return f"{text}."

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from policies.common.kept_checkpoints import KeptCheckpoint, KeptCheckpoints
 from policies.common.progress import Progress
-from policies.learner.labelled_updates import do_updates
+from policies.learner.labelled_updates import STAGE, do_updates
 from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.record import Record
 from policies.perception.image_perception import ImagePerception
@@ -67,7 +68,11 @@ class EncoderStage:
         try:
             with record.timed("learning"):
                 encoder = self._perception.encoder.copied()
-                training = labelled_training(self._perception, encoder, episodes(), capacity, settings, self._seed)
+                done = 0 if saved is None else saved.number
+                alive = _unheard if progress is None else partial(progress, STAGE, done, settings.steps)
+                training = labelled_training(
+                    self._perception, encoder, episodes(), capacity, settings, self._seed, alive
+                )
             if training is None:
                 notify("No episode shows where a gripper closes on something: the encoder learns from cloning alone.")
                 return None
@@ -100,3 +105,7 @@ class EncoderStage:
             "seconds": record.seconds,
         }
         self._checkpoints.save(training.step, tensors, whole, last=errors is not None)
+
+
+def _unheard() -> None:
+    """Nobody waits."""

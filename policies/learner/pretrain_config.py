@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from policies.agent.config import AgentConfig
-from policies.perception.encoders.config import EncoderConfig
+from policies.perception.encoders.config import ClipConfig, EncoderConfig
 from policies.perception.keypoint_config import KeypointConfig
 from policies.replay.choices import Keep, require_keep
 from trajectories.errors import ConfigError
@@ -90,8 +90,15 @@ class PretrainConfig:
 
     @property
     def labels(self) -> bool:
-        """Whether an image encoder learns where to pick and place first: one that settles, of one camera."""
-        return self.settles and self.encoder is not None and len(self.encoder.cameras) == 1 and self.keypoints.steps > 0
+        """Whether an image encoder learns where to pick and place first.
+
+        One that settles, of one camera; not a pre-trained tower that is itself trained, which steps that large would
+        undo.
+        """
+        if self.encoder is None or not self.settles or self.keypoints.steps == 0:
+            return False
+        network = self.encoder.network
+        return len(self.encoder.cameras) == 1 and not (isinstance(network, ClipConfig) and network.finetune)
 
     @property
     def replay(self) -> ReplaySettings:
@@ -111,6 +118,8 @@ class PretrainConfig:
             del parts["shrink_places"]  # likewise, and only keypoints have places
         if not self.settles:
             del parts["freeze_encoder"]  # likewise
+        if self.labels:
+            parts["labels"] = True
         encoder = None if self.encoder is None else self.encoder.to_dict()
         agent = self.agent.to_dict() | {"n_step": self.agent.n_step}
         for phase in ("warmup", "online"):

@@ -6,7 +6,7 @@ failures, too, and say in metres what a picture has to be looked at for. The hea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -61,15 +61,23 @@ class LabelHead(nn.Module):
 class LabelledTraining:
     """Training of an encoder of one camera on labelled frames, resumable bit for bit.
 
-    The loss is that of `KeypointTraining`. Images change in brightness and colour as there and are shifted as while
-    cloning; behind a frozen tower they are changed once, see `VIEWS`.
+    The loss is that of `KeypointTraining`. Images change in brightness and colour, and are shifted by the encoder's
+    `displacement` (unless its `augmentation` is "none"), while the labels stay; behind a frozen tower they are changed
+    once, see `VIEWS`, whose maps take as much memory as replay's for each of them.
 
     Attributes:
         encoder: Trained in place.
         step: Gradient steps done.
     """
 
-    def __init__(self, encoder: Encoder, frames: KeypointFrames, config: KeypointConfig, seed: int) -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        frames: KeypointFrames,
+        config: KeypointConfig,
+        seed: int,
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
         """Begin.
 
         Args:
@@ -77,6 +85,7 @@ class LabelledTraining:
             frames: Labelled, its proprioception as the encoder takes it.
             config: Settings.
             seed: Of the head, the held-out episodes, the batches.
+            alive: Called between the batches that a frozen tower looks at before the first update.
 
         Raises:
             ConfigError: When no frame has a label.
@@ -97,7 +106,8 @@ class LabelledTraining:
             self._parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
         self._text = torch.from_numpy(frames.text).to(self._device)
-        self._views = [] if encoder.tower is None else [self._looked_at(number > 0) for number in range(VIEWS)]
+        views = range(0 if encoder.tower is None else VIEWS)
+        self._views = [self._looked_at(number > 0, alive) for number in views]
         self.step = 0
 
     def update(self) -> Tensor:
@@ -165,15 +175,16 @@ class LabelledTraining:
         fresh = self._changed(self._frames.images[images]) if changed else torch.from_numpy(self._frames.images[images])
         return self.encoder.see({camera: fresh.to(self._device)})
 
-    def _looked_at(self, changed: bool) -> Tensor:
+    def _looked_at(self, changed: bool, alive: Callable[[], None]) -> Tensor:
         """The frozen tower's maps of all M images, float16, on the CPU."""
         (camera,), images = self.encoder.cameras, self._frames.images
-        maps = []
+        maps = torch.empty(len(images), *self.encoder.branch(0).input_shape, dtype=torch.float16)
         for start in range(0, len(images), _BATCH):
-            part = images[start : start + _BATCH]
-            fresh = self._changed(part) if changed else torch.from_numpy(part)
-            maps.append(self.encoder.see({camera: fresh.to(self._device)})[camera].cpu())
-        return torch.cat(maps)
+            rows = slice(start, start + _BATCH)
+            fresh = self._changed(images[rows]) if changed else torch.from_numpy(images[rows])
+            maps[rows] = self.encoder.see({camera: fresh.to(self._device)})[camera].cpu()
+            alive()
+        return maps
 
     def _changed(self, images: UInt8) -> Tensor:
         """Brightness, colour and place of each image changed: uint8 (B, H, W, 3)."""

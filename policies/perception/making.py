@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -66,6 +66,7 @@ def labelled_training(
     capacity: int,
     config: KeypointConfig,
     seed: int,
+    alive: Callable[[], None] = lambda: None,
 ) -> LabelledTraining | None:
     """The training of an encoder of one camera on every frame with a label in hindsight.
 
@@ -76,6 +77,7 @@ def labelled_training(
         capacity: Upper bound of the number of their frames.
         config: Settings.
         seed: Of the training.
+        alive: Called now and then before the first update.
 
     Returns:
         None where no frame has a label, or the robot doesn't measure what they are made of.
@@ -87,7 +89,7 @@ def labelled_training(
     if not frames.mask.any():
         return None
     inputs = perception.inputs(frames.proprio, {camera: frames.images})
-    return LabelledTraining(encoder, replace(frames, proprio=inputs), config, seed)
+    return LabelledTraining(encoder, replace(frames, proprio=inputs), config, seed, alive)
 
 
 def new_image_perception(

@@ -74,7 +74,7 @@ def test_an_image_encoder_is_not_said_to_be_small_or_frozen_where_it_was_trained
         assert seen(found, cnn, learned).endswith("and went on being trained in fine-tuning.")
     frozen = SimpleNamespace(kind="clip", trained=None)
     assert seen(found, frozen, [kept]).endswith(
-        "an encoder (clip) that was trained by cloning alone, or not at all, and then frozen."
+        "an encoder (clip) that was trained before the critics were, or not at all, and then frozen."
     )
 
 

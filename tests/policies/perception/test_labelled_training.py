@@ -8,11 +8,13 @@ import pytest
 import torch
 from helpers.blob_world import SPEC, demos, fake_text
 from helpers.small_policies import RED_WORDINGS, SMALL_CNN
+from safetensors.torch import load_file
 
 from policies.learner.pretrain import pretrain
 from policies.perception.encoders.config import ClipConfig, EncoderConfig, ResNetConfig
 from policies.perception.keypoint_config import KeypointConfig
-from policies.perception.labelled_training import VIEWS
+from policies.perception.labelled_training import VIEWS, encoder_of
+from policies.perception.loading import load_perception
 from policies.perception.making import labelled_training, new_image_perception
 from policies.perception.text_table import TextTable
 from trajectories.errors import ConfigError
@@ -87,7 +89,7 @@ def test_images_change_in_light_colour_and_place_and_only_as_far_as_is_asked():
 
 
 def test_pretraining_clones_through_what_the_labels_have_taught(tmp_path, demo_store, small_pretraining):
-    config = replace(small_pretraining, clone_steps=2, steps=2, batch=16, encoder=SMALL_CNN)
+    config = replace(small_pretraining, clone_steps=1, steps=2, batch=16, encoder=SMALL_CNN)
     store = TrajectoryStore(demo_store, read_only=True)
     said = []
     about = pretrain(
@@ -98,12 +100,21 @@ def test_pretraining_clones_through_what_the_labels_have_taught(tmp_path, demo_s
     assert json.loads((tmp_path / "policy" / "pretraining.json").read_text()) == about
     assert [path.name for path in (tmp_path / "policy" / "training").glob("encoder_*")] == ["encoder_40.safetensors"]
     assert said == []
+    taught = encoder_of(load_file(tmp_path / "policy" / "training" / "encoder_40.safetensors"))
+    left = load_perception(tmp_path / "policy").encoder.trained_tensors()
+    fresh = perceived(SMALL_CNN, demos(1, seed=0)).encoder.trained_tensors()
+    one_step = 1.1 * config.agent.critic_lr  # Adam's first, which is all that cloning does here
+    assert all(bool((left[name] - taught[name]).abs().max() <= one_step) for name in taught)
+    assert not torch.allclose(
+        left["branches.0.projection.0.weight"], fresh["branches.0.projection.0.weight"], atol=0.01
+    )
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         {"encoder": replace(SMALL_CNN, cameras=("front", "wrist"))},
+        {"encoder": EncoderConfig(ClipConfig(finetune=True))},
         {"freeze_encoder": False},
         {"clone_steps": 0},
         {"keypoints": KeypointConfig(steps=0)},
