@@ -135,7 +135,9 @@ def test_stopped_where_the_encoder_is_frozen_it_goes_on_the_same(tmp_path, demo_
     train(demo_store, tmp_path / "cloned", replace(settings, steps=0))
     train(demo_store, tmp_path / "cloned", settings)
     assert result(tmp_path / "cloned") == result(tmp_path / "whole")
-    with pytest.raises(CheckpointError, match=r"freeze_encoder = True, the settings ask for not set"):
+    with pytest.raises(
+        CheckpointError, match=r"freeze_encoder = True, labels = True, the settings ask for not set, not set"
+    ):
         train(demo_store, tmp_path / "cloned", replace(settings, freeze_encoder=False, steps=40))
 
 
