@@ -152,8 +152,10 @@ def pretrained(env: Any, folder: Path) -> Path:
     """The folder of a policy of critics that train an image encoder, after a few updates."""
     networks = found("NetworkConfig")(actor_hidden=(16,), critic_hidden=(16,), critics=2)
     encoder = found("EncoderConfig")(found("CnnConfig")((8, 8), (4, 2)), width=8, proprio_width=8, displacement=2)
-    settings = found("PretrainConfig")(
-        clone_steps=2, steps=2, batch=8, agent=found("AgentConfig")(networks=networks), encoder=encoder
+    config = found("PretrainConfig")
+    trained = {"freeze_encoder": False} if "freeze_encoder" in config.__dataclass_fields__ else {}  # earlier trees
+    settings = config(
+        clone_steps=2, steps=2, batch=8, agent=found("AgentConfig")(networks=networks), encoder=encoder, **trained
     )
     store_of, episode = found("TrajectoryStore"), record(env, Walk("demonstration"))
     with store_of(folder / "store", env.robot_spec) as store:
