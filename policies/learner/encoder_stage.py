@@ -63,8 +63,7 @@ class EncoderStage:
         saved = self._checkpoints.newest()
         if saved is not None and saved.header["errors"] is not None:
             return self.finished(saved)
-        seconds = {} if saved is None else dict(saved.header["seconds"])
-        record, settings = Record(metrics, -1 if saved is None else saved.number, seconds), self._config.keypoints
+        record, settings = Record.after(metrics, saved), self._config.keypoints
         try:
             with record.timed("learning"):
                 encoder = self._perception.encoder.copied()

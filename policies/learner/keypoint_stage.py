@@ -95,8 +95,7 @@ class KeypointStage:
         saved = self._checkpoints.newest()
         if saved is not None and saved.header["errors"] is not None:
             return self.finished(saved)
-        seconds = {} if saved is None else dict(saved.header["seconds"])
-        record = Record(metrics, -1 if saved is None else saved.number, seconds)
+        record = Record.after(metrics, saved)
         try:
             with record.timed("learning"):
                 camera, settings = self._config.camera, self._config.keypoints

@@ -244,11 +244,10 @@ class _Pretraining:
             perception = perception if weights is None else perception.with_encoder(weights).settled()
         replays = self._offline(perception)
         transitions = replays.transitions
-        seconds = {} if saved is None else dict(saved.header["seconds"])
         with ExitStack() as closed:
             keeping = held_out = None
             if self.ranks.first:
-                record = Record(self.folder / METRICS, -1 if saved is None else saved.number, seconds)
+                record = Record.after(self.folder / METRICS, saved)
                 closed.callback(record.close)
                 keeping, held_out = Keeping(checkpoints, record), self._held_out(perception)
             training = PolicyTraining(

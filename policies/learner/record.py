@@ -10,6 +10,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from policies.common.kept_checkpoints import KeptCheckpoint
 from policies.learner.metrics import FILE, MetricsLog, read_metrics
 from trajectories.durable import replace_file
 
@@ -34,6 +35,11 @@ class Record:
         _cut(folder, step)
         self.seconds = {name: float(seconds.get(name, 0.0)) for name in PHASES}
         self._log = MetricsLog(folder)
+
+    @classmethod
+    def after(cls, folder: Path, saved: KeptCheckpoint | None) -> Record:
+        """Go on after a checkpoint whose header has the seconds; None begins anew."""
+        return cls(folder, -1, {}) if saved is None else cls(folder, saved.number, dict(saved.header["seconds"]))
 
     def write(self, step: int, values: dict[str, float]) -> None:
         """Add numbers at a step."""
