@@ -274,9 +274,17 @@ def test_robosuites_tasks_have_a_short_name_and_limits_of_their_own():
     assert default_folder(made) == Path("runs/gym/robosuite_Lift/wsrl/seed0")
 
 
-@pytest.mark.parametrize("name", ["cnn", "resnet", "clip"])
-def test_encoders_of_environments_are_those_of_robots_without_words(name):
-    ours = encoder_of(config("pretrain env=ID", f"encoder={name}"), VIEWS)
+PLACES = [
+    "encoder.network.stage=2",
+    "encoder.network.pooling=spatial_softmax",
+    "encoder.width=0",
+    "encoder.proprio_width=0",
+]
+
+
+@pytest.mark.parametrize(("name", "places"), [("cnn", []), ("resnet", []), ("clip", PLACES)])
+def test_encoders_of_environments_are_those_of_robots_without_words(name, places):
+    ours = encoder_of(config("pretrain env=ID", f"encoder={name}", *places), VIEWS)
     with initialize_config_module("configs", version_base="1.3"):
         robots = OmegaConf.to_container(compose("demo", [f"encoder={name}"]).encoder)
     theirs = EncoderConfig.from_dict({**robots, "cameras": ["front", "wrist"], "instruction": "none"})
