@@ -14,7 +14,7 @@ from policies.learner.labelled_updates import STAGE, do_updates
 from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.record import Record
 from policies.perception.image_perception import ImagePerception
-from policies.perception.keypoint_training import KeypointErrors
+from policies.perception.labelled_frames import KeypointErrors
 from policies.perception.labelled_training import LabelledTraining, encoder_of
 from policies.perception.making import labelled_training
 from trajectories.types import Episode

@@ -15,8 +15,9 @@ from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.record import Record
 from policies.perception.gaps import NO_GAPS, Gaps
 from policies.perception.keypoint_perception import KeypointPerception
-from policies.perception.keypoint_training import KeypointErrors, KeypointTraining, load_net, new_keypoint_net
+from policies.perception.keypoint_training import KeypointTraining, load_net, new_keypoint_net
 from policies.perception.keypoints import KeypointNet, KeypointNetConfig
+from policies.perception.labelled_frames import KeypointErrors
 from policies.perception.making import keypoint_training
 from policies.perception.place_trust import NO_GROUPS, Groups, PlaceTrust
 from policies.perception.scaling import ProprioScaling

@@ -4,79 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from policies.common.optimiser_state import load_optimiser, optimiser_tensors
 from policies.common.progress import Progress
 from policies.perception.keypoint_config import KeypointConfig
-from policies.perception.keypoint_labels import PICK_SIZE, POINT_SIZE
+from policies.perception.keypoint_labels import PICK_SIZE
 from policies.perception.keypoints import KeypointNet, KeypointNetConfig, as_input
+from policies.perception.label_descent import LabelDescent, gains
+from policies.perception.labelled_frames import (
+    KeypointErrors,
+    KeypointFrames,
+    errors_of,
+    require_labels,
+    set_label_scale,
+    split_episodes,
+)
 from policies.perception.place_trust import NO_GROUPS, Groups, PlaceTrust, ShownPlaces, fit_trust
-from trajectories.errors import CheckpointError, ConfigError
+from trajectories.errors import CheckpointError
 from trajectories.types import Float32, Int64, UInt8
 
 _NET, _MOMENTS = "net.", "optimiser."
 _BLIND_NET, _BLIND_MOMENTS = "blind.net.", "blind.optimiser."
-
-
-@dataclass(frozen=True)
-class KeypointFrames:
-    """N labelled frames of several episodes; those that differ in their wording alone share an image.
-
-    Attributes:
-        images: uint8 (M, S, S, 3).
-        image: int64 (N,) rows of `images`.
-        proprio: float32 (N, P), normalised before training.
-        instruction: int64 (N,) rows of `text`.
-        text: float32 (K, E) instruction embeddings.
-        values: float32 (N, 8), see `KeypointLabels`.
-        mask: float32 (N, 8).
-        episode: int64 (N,) number of the episode each frame is from.
-    """
-
-    images: UInt8
-    image: Int64
-    proprio: Float32
-    instruction: Int64
-    text: Float32
-    values: Float32
-    mask: Float32
-    episode: Int64
-
-    def __len__(self) -> int:
-        """N."""
-        return len(self.image)
-
-    def images_of(self, rows: Int64) -> UInt8:
-        """uint8 (R, S, S, 3): the images of these of the N frames."""
-        return self.images[self.image[rows]]
-
-
-@dataclass(frozen=True)
-class KeypointErrors:
-    """Mean distances on frames that were not trained on, in cm and degrees; NaN where there was no label."""
-
-    pick_cm: float
-    place_cm: float
-    yaw_deg: float
-
-    def to_dict(self) -> dict[str, float]:
-        """Plain JSON types."""
-        return {"pick_cm": self.pick_cm, "place_cm": self.place_cm, "yaw_deg": self.yaw_deg}
-
-
-def split_episodes(episode: Int64, holdout: float, rng: np.random.Generator) -> tuple[Int64, Int64]:
-    """Indices of training and of held-out frames; whole episodes go to one side (at least one to each if two)."""
-    names = rng.permutation(np.unique(episode))
-    count = min(max(1, round(holdout * len(names))), len(names) - 1) if holdout > 0 else 0
-    held = np.isin(episode, names[:count])
-    return np.flatnonzero(~held), np.flatnonzero(held)
 
 
 class KeypointTraining:
@@ -131,11 +83,10 @@ class KeypointTraining:
         mask = torch.from_numpy(frames.mask[rows])
         inputs = (images, torch.from_numpy(frames.proprio[rows]))
         words = self._text[torch.from_numpy(frames.instruction[rows])]
-        rate = self._config.learning_rate * learning_rate_factor(self.step, self._config.steps)
-        loss = self._first.update(*inputs, words, target, mask, rate)
+        loss = self._first.update(*inputs, words, target, mask, self.step)
         if self._blind is not None:
             mask[torch.from_numpy(np.isin(frames.episode[rows], self._hidden)), PICK_SIZE:] = 0.0
-            self._blind.update(*inputs, words, target, mask, rate)
+            self._blind.update(*inputs, words, target, mask, self.step)
         self.step += 1
         return loss
 
@@ -175,39 +126,24 @@ class KeypointTraining:
 
 
 class _Learning:
-    """A network and its optimiser."""
+    """A network and its descent."""
 
     def __init__(self, net: KeypointNet, config: KeypointConfig) -> None:
-        self.net = net
-        self._optimiser = torch.optim.AdamW(
-            net.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
+        self.net, self._descent = net, LabelDescent(list(net.parameters()), config)
 
-    def update(
-        self, images: Tensor, proprio: Tensor, words: Tensor, target: Tensor, mask: Tensor, rate: float
-    ) -> Tensor:
+    def update(self, images: Tensor, proprio: Tensor, words: Tensor, target: Tensor, mask: Tensor, done: int) -> Tensor:
         """One gradient step on normalised labels where the mask is one; its loss."""
-        error = functional.smooth_l1_loss(
-            self.net.normalised(images, proprio, words), target, reduction="none", beta=0.1
-        )
-        loss = (error * mask).sum() / mask.sum().clamp(min=1.0)
-        self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
-        self._optimiser.step()
-        return loss.detach()
+        return self._descent.step(self.net.normalised(images, proprio, words), target, mask, done)
 
     def tensors(self, weights: str, moments: str) -> dict[str, Tensor]:
         """Weights and moments, under these prefixes."""
         state = {f"{weights}{name}": tensor for name, tensor in self.net.state_dict().items()}
-        return state | optimiser_tensors(self._optimiser, moments)
+        return state | self._descent.tensors(moments)
 
     def load(self, tensors: Mapping[str, Tensor], weights: str, moments: str) -> None:
         """Inverse of `tensors`."""
         load_net(self.net, tensors, weights)
-        load_optimiser(self._optimiser, dict(tensors), moments)
+        self._descent.load(tensors, moments)
 
 
 def train_keypoints(
@@ -274,19 +210,6 @@ def measure(net: KeypointNet, frames: KeypointFrames, rows: Int64, trust: PlaceT
     return errors_of(predicted, values, mask)
 
 
-def errors_of(predicted: Float32, values: Float32, mask: Float32) -> KeypointErrors:
-    """Mean errors of labels (N, 8) where the mask is one."""
-    pick = np.linalg.norm((predicted - values)[:, :POINT_SIZE], axis=1)
-    place = np.linalg.norm((predicted - values)[:, PICK_SIZE:], axis=1)
-    turn = np.arctan2(predicted[:, 3], predicted[:, 4]) - np.arctan2(values[:, 3], values[:, 4])
-    yaw = np.abs((turn + np.pi) % (2 * np.pi) - np.pi) / 2
-    return KeypointErrors(
-        pick_cm=_mean(100 * pick, mask[:, 0]),
-        place_cm=_mean(100 * place, mask[:, PICK_SIZE]),
-        yaw_deg=_mean(np.degrees(yaw), mask[:, 3]),
-    )
-
-
 def augment(images: UInt8, config: KeypointConfig, rng: np.random.Generator) -> Tensor:
     """Change brightness and colour of each image and shift all by the same whole pixels.
 
@@ -299,8 +222,7 @@ def augment(images: UInt8, config: KeypointConfig, rng: np.random.Generator) -> 
         float32 (N, 3, S, S) around [-0.5, 0.5], channels last in memory.
     """
     count = len(images)
-    gain = 1.0 + rng.uniform(-config.brightness, config.brightness, (count, 1))
-    gain = gain * (1.0 + rng.uniform(-config.colour, config.colour, (count, 3)))
+    gain = gains(config, count, rng)
     offset = rng.uniform(-config.colour, config.colour, (count, 3)) / 2 - 0.5
     if config.shift > 0:
         down, right = rng.integers(-config.shift, config.shift + 1, size=2).tolist()
@@ -308,47 +230,3 @@ def augment(images: UInt8, config: KeypointConfig, rng: np.random.Generator) -> 
     factor = torch.from_numpy((gain / 255.0).astype(np.float32))[:, None, None]
     added = torch.from_numpy(offset.astype(np.float32))[:, None, None]
     return torch.from_numpy(images).float().mul_(factor).add_(added).permute(0, 3, 1, 2)
-
-
-def require_labels(frames: KeypointFrames) -> None:
-    """Refuse to learn from frames of which none has a label.
-
-    Raises:
-        ConfigError: None has.
-    """
-    if len(frames) == 0 or not frames.mask.any():
-        raise ConfigError(
-            "No frame has a keypoint label: no episode shows the gripper closing on something. "
-            "Record demonstrations or play in which objects are grasped and released."
-        )
-
-
-class Scaled(Protocol):
-    """Something that gives labels about zero mean and unit deviation."""
-
-    label_mean: Tensor
-    label_scale: Tensor
-
-
-def set_label_scale(net: Scaled, frames: KeypointFrames, rows: Int64) -> None:
-    """Mean of each label; one deviation for the positions of pick and place, 0.7 for sine and cosine."""
-    weight = frames.mask[rows]
-    count = np.maximum(weight.sum(axis=0), 1.0)
-    mean = (frames.values[rows] * weight).sum(axis=0) / count
-    variance = (np.square(frames.values[rows] - mean) * weight).sum(axis=0) / count
-    scale = np.empty_like(mean)
-    for part in (slice(0, POINT_SIZE), slice(PICK_SIZE, None)):
-        scale[part] = max(math.sqrt(float(variance[part].max())), 0.01)
-    mean[POINT_SIZE:PICK_SIZE], scale[POINT_SIZE:PICK_SIZE] = 0.0, 0.7
-    net.label_mean.copy_(torch.from_numpy(mean))
-    net.label_scale.copy_(torch.from_numpy(scale))
-
-
-def learning_rate_factor(step: int, steps: int) -> float:
-    """Share of the peak rate at a step: a short linear warm-up times a cosine that ends at 0."""
-    warm = max(1, steps // 20)
-    return min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * step / max(1, steps)))
-
-
-def _mean(errors: Float32, mask: Float32) -> float:
-    return float(errors[mask > 0].mean()) if (mask > 0).any() else math.nan

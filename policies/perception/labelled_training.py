@@ -12,18 +12,16 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from policies.common.optimiser_state import load_optimiser, optimiser_tensors
 from policies.perception.encoders.augmentation import shift
 from policies.perception.encoders.encoder import Encoder
 from policies.perception.keypoint_config import KeypointConfig
 from policies.perception.keypoint_labels import KEYPOINT_SIZE
-from policies.perception.keypoint_training import (
+from policies.perception.label_descent import LabelDescent, gains
+from policies.perception.labelled_frames import (
     KeypointErrors,
     KeypointFrames,
     errors_of,
-    learning_rate_factor,
     require_labels,
     set_label_scale,
     split_episodes,
@@ -101,10 +99,7 @@ class LabelledTraining:
         set_label_scale(self._head, frames, self._train)
         self._head.to(self._device)
         trained = [parameter for parameter in encoder.parameters() if parameter.requires_grad]
-        self._parameters = [*trained, *self._head.parameters()]
-        self._optimiser = torch.optim.AdamW(
-            self._parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-        )
+        self._descent = LabelDescent([*trained, *self._head.parameters()], config)
         self._text = torch.from_numpy(frames.text).to(self._device)
         views = range(0 if encoder.tower is None else VIEWS)
         self._views = [self._looked_at(number > 0, alive) for number in views]
@@ -115,16 +110,9 @@ class LabelledTraining:
         rows = self._train[self._rng.integers(len(self._train), size=self._config.batch)]
         values, mask = (self._moved(part[rows]) for part in (self._frames.values, self._frames.mask))
         target = (values - self._head.label_mean) / self._head.label_scale
-        error = functional.smooth_l1_loss(self._normalised(rows, changed=True), target, reduction="none", beta=0.1)
-        loss = (error * mask).sum() / mask.sum().clamp(min=1.0)
-        self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self._parameters, 1.0)
-        for group in self._optimiser.param_groups:
-            group["lr"] = self._config.learning_rate * learning_rate_factor(self.step, self._config.steps)
-        self._optimiser.step()
+        loss = self._descent.step(self._normalised(rows, changed=True), target, mask, self.step)
         self.step += 1
-        return loss.detach()
+        return loss
 
     def errors(self) -> KeypointErrors:
         """The head's errors on held-out episodes."""
@@ -141,7 +129,7 @@ class LabelledTraining:
         """All that decides how training goes on: tensors, and plain JSON."""
         tensors = {_ENCODER + name: tensor.detach() for name, tensor in self.encoder.trained_tensors().items()}
         tensors |= {_HEAD + name: tensor for name, tensor in self._head.state_dict().items()}
-        tensors |= optimiser_tensors(self._optimiser, _MOMENTS)
+        tensors |= self._descent.tensors(_MOMENTS)
         return tensors, {"step": self.step, "rng": self._rng.bit_generator.state}
 
     def load_state(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
@@ -156,7 +144,7 @@ class LabelledTraining:
             self._head.load_state_dict(head)
         except RuntimeError as error:
             raise CheckpointError(f"The checkpoint's head is of another encoder: {error}") from error
-        load_optimiser(self._optimiser, dict(tensors), _MOMENTS)
+        self._descent.load(tensors, _MOMENTS)
         self._rng.bit_generator.state = header["rng"]
         self.step = int(header["step"])
 
@@ -188,10 +176,9 @@ class LabelledTraining:
 
     def _changed(self, images: UInt8) -> Tensor:
         """Brightness, colour and place of each image changed: uint8 (B, H, W, 3)."""
-        config, count = self._config, len(images)
-        gain = 1.0 + self._rng.uniform(-config.brightness, config.brightness, (count, 1, 1, 1))
-        gain = gain * (1.0 + self._rng.uniform(-config.colour, config.colour, (count, 1, 1, 3)))
-        fresh = (torch.from_numpy(images).float() * torch.from_numpy(gain).float()).clamp_(0, 255).to(torch.uint8)
+        count = len(images)
+        gain = torch.from_numpy(gains(self._config, count, self._rng)).float()[:, None, None]
+        fresh = (torch.from_numpy(images).float() * gain).clamp_(0, 255).to(torch.uint8)
         if self.encoder.config.augmentation == "none":
             return fresh
         reach = self.encoder.config.displacement

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from policies.common.ranks import ALONE, Ranks
 from policies.perception.keypoint_labels import label_keypoints
-from policies.perception.keypoint_training import KeypointFrames
+from policies.perception.labelled_frames import KeypointFrames
 from policies.perception.protocol import Perception
 from policies.perception.text_table import TextTable
 from policies.replay.choices import Kept

@@ -9,8 +9,9 @@ import torch
 from helpers.blob_world import SPEC, demos, fake_text
 
 from policies.perception.keypoint_config import KeypointConfig
-from policies.perception.keypoint_training import augment, measure, split_episodes, train_keypoints
+from policies.perception.keypoint_training import augment, measure, train_keypoints
 from policies.perception.keypoints import KeypointNet, KeypointNetConfig, as_input
+from policies.perception.labelled_frames import split_episodes
 from policies.perception.scaling import ProprioScaling
 from policies.perception.text_table import TextTable
 from policies.replay.dataset import keypoint_frames
