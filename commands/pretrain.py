@@ -106,14 +106,16 @@ def held_out_line(figures: dict[str, float], store: str = "") -> str:
 
 
 def keypoint_lines(about: dict[str, Any]) -> list[str]:
-    """How well the keypoint network, or an image encoder before cloning, sees; none where no labels were learned."""
-    errors, lines = about["encoder_errors"], []
-    if errors:
+    """How well keypoints, and an image encoder before cloning, see; none where no labels were learned."""
+    learned, lines = {"keypoints": about.get("keypoint_errors"), "encoder": about["encoder_errors"]}, []
+    for name, errors in learned.items():
+        if not errors:
+            continue
         within = ", ".join(
             f"{point} point " + (f"within {cm:.2f} cm" if math.isfinite(cm) else "not measured (too few episodes)")
             for point, cm in (("pick", errors["pick_cm"]), ("place", errors["place_cm"]))
         )
-        lines.append(f"encoder, on held-out episodes, on average: {within}")
+        lines.append(f"{name}, on held-out episodes, on average: {within}")
     if about.get("place_trust"):
         believed = ", ".join(f"{name} {100 * part:.0f} %" for name, part in about["place_trust"].items())
         lines.append(f"place point, believed as far as hidden episodes bear it out, else their mean: {believed}")

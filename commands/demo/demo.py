@@ -130,7 +130,8 @@ def stages_of(config: DictConfig, overrides: Sequence[str]) -> list[Stage]:
 def taught(config: DictConfig) -> dict[str, Any]:
     """What the result of the stage "pretrain" depends on."""
     own = ("method.registry", "method.family", "method.hidden", "method.batch", "method.initial_temperature")
-    unread = () if encoder_config(config) is None else ("pretrain.shrink_places",)
+    encoder = encoder_config(config)
+    unread = () if encoder is None or encoder.keypoints else ("pretrain.shrink_places",)
     without = (*_ONLINE, *unread)
     settings = chosen(config, "pretrain", "encoder", *own, "reward.backbone", "reward.pretrained", without=without)
     return settings | losses(config, without=("compile", "online", "warmup"))

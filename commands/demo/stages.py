@@ -22,6 +22,7 @@ _AS_EVER = {
     "agent.online.start_spread": 1.0,
     "pretrain.began_done": False,
     "pretrain.shrink_places": False,
+    "encoder.keypoints": False,
 }
 """Settings that earlier versions didn't write down where they were so."""
 

@@ -227,9 +227,11 @@ def seen(looks: Mapping[str, Any], perception: Perception, learned: Sequence[Map
     """
     size, cameras = looks["image_size"], ", ".join(looks["cameras"])
     text = f"Cameras ({cameras}) at {size}x{size}, proprioception, instruction; no privileged state. The image passes "
-    kind = perception.kind
+    kind, network = perception.kind, "a small network (keypoints) that was trained on labels from proprioception"
     if kind == KEYPOINTS:
-        return f"{text}a small network ({kind}) that was trained on labels from proprioception and then frozen."
+        return f"{text}{network} and then frozen."
+    if perception.encoder is not None and perception.encoder.config.keypoints:
+        text += f"{network}, then frozen, and beside it "
     if perception.trained is None:
         return f"{text}an encoder ({kind}) that was trained before the critics were, or not at all, and then frozen."
     text += f"an encoder ({kind}) that was trained along with the policy in pre-training"

@@ -23,7 +23,8 @@ def new_encoder(
         device: Where it lives.
 
     Raises:
-        ConfigError: There is nothing to look at, no such image, or nothing would ever train the encoder.
+        ConfigError: There is nothing to look at, no such image, nothing would ever train the encoder, or keypoints are
+            asked for.
         MissingDependencyError: Pre-trained weights that it needs are not on this machine.
     """
     if config is None:
@@ -31,6 +32,11 @@ def new_encoder(
     images = interface.layout.cameras
     if not images:
         raise ConfigError(f"{env} observes no images that an encoder could look at. Leave encoder= out.")
+    if config.keypoints:
+        raise ConfigError(
+            "encoder.keypoints=true is for robots: what an environment observes doesn't say what was picked. Set it to "
+            "false."
+        )
     if config.frozen and not isinstance(config.network, ClipConfig):
         raise ConfigError(
             f"encoder.frozen=true would leave an encoder of kind {config.kind!r} with its random initial weights. Let "

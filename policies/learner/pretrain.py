@@ -1,6 +1,7 @@
 """Pre-training: how the policy sees, then the multi-task policy with cloning and Cal-QL.
 
-    perception  keypoints: a network learns hindsight labels of play, demonstrations and prior data, and is frozen
+    perception  keypoints: a network learns hindsight labels of play, demonstrations and prior data, and is frozen;
+                also beside an image encoder that asks for them (encoder.keypoints)
                 image encoder of one camera that cloning trains: the same labels, through a head that is dropped;
                 others: initial weights, which are trained along with the policy
     policy      demonstrations, failures, prior data, through the perception; cloning alone first, which trains the
@@ -37,12 +38,13 @@ from policies.common.ranks import ALONE, Ranks
 from policies.common.refused_writes import wait_for_room
 from policies.learner.encoder_stage import ENCODER, EncoderStage, TrainedEncoder
 from policies.learner.held_out import HeldOutEpisodes
-from policies.learner.keypoint_stage import DECIDING, KEYPOINTS, KeypointStage
+from policies.learner.keypoint_stage import DECIDING, KEYPOINTS, KeypointStage, TrainedKeypoints
 from policies.learner.offline_data import OfflineData, SharedOfflineData, offline_data, shared_offline_data
 from policies.learner.policy_training import Keeping, PolicyTraining, settled_encoder
 from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.record import Record
 from policies.learner.recorded_data import RecordedData
+from policies.perception.gaps import Gaps
 from policies.perception.image_perception import ImagePerception
 from policies.perception.making import new_image_perception
 from policies.perception.place_trust import NO_GROUPS
@@ -194,15 +196,31 @@ class _Pretraining:
 
     def perception(self, text: TextTable) -> tuple[Perception, dict[str, Any]]:
         """What the policy sees through, and what there is to say about it."""
-        data, config, started = self.data, self.config, time.monotonic()
-        if config.encoder is not None:
-            gaps = data.gaps(config.encoder.cameras)
-            image = new_image_perception(data.training(), text, data.spec, config.encoder, self.seed, self.device, gaps)
-            taught = self._labelled(image) if config.labels else None
-            if taught is None:
-                return image, {"encoder_errors": {}, "encoder_s": round(time.monotonic() - started, 1)}
-            return taught.perception, {"encoder_errors": taught.errors.to_dict(), "encoder_s": round(taught.seconds, 1)}
-        gaps = data.gaps([config.camera])
+        data, config = self.data, self.config
+        gaps = data.gaps(config.cameras)
+        found = self._keypoints(text, gaps) if config.sees_keypoints else None
+        if config.encoder is None and found is not None:
+            seconds = round(found.seconds, 1)
+            errors = found.errors.to_dict()
+            return found.perception, {"encoder_errors": errors, "place_trust": found.trust, "encoder_s": seconds}
+        assert config.encoder is not None
+        started, beside = time.monotonic(), None if found is None else found.perception
+        image = new_image_perception(
+            data.training(), text, data.spec, config.encoder, self.seed, self.device, gaps, beside
+        )
+        taught = self._labelled(image) if config.labels else None
+        perception, errors, seconds = image, {}, time.monotonic() - started
+        if taught is not None:
+            perception, errors, seconds = taught.perception, taught.errors.to_dict(), taught.seconds
+        about: dict[str, Any] = {"encoder_errors": errors, "encoder_s": round(seconds, 1)}
+        if found is not None:
+            about |= {"keypoint_errors": found.errors.to_dict(), "place_trust": found.trust}
+            about["keypoint_s"] = round(found.seconds, 1)
+        return perception, about
+
+    def _keypoints(self, text: TextTable, gaps: Gaps) -> TrainedKeypoints:
+        """The frozen keypoint network."""
+        data, config = self.data, self.config
         checkpoints, metrics = self.checkpoints(KEYPOINTS), self.folder / METRICS / KEYPOINTS
         groups = {name: [text.row(words) for words in same] for name, same in data.meanings.items()}
         stage = KeypointStage(
@@ -215,11 +233,7 @@ class _Pretraining:
         if self.ranks.count > 1:  # of which the others wait for the first one's network
             trained = shared_newest(checkpoints, self.ranks)
             made = made if trained is None else stage.finished(trained)
-        return made.perception, {
-            "encoder_errors": made.errors.to_dict(),
-            "place_trust": made.trust,
-            "encoder_s": round(made.seconds, 1),
-        }
+        return made
 
     def _labelled(self, image: ImagePerception) -> TrainedEncoder | None:
         """The image encoder after learning where things are; None where no episode shows that."""
@@ -310,11 +324,13 @@ class _Pretraining:
 
 def seen_in_words(perception: Perception) -> str:
     """What the policy sees."""
-    if perception.encoder is None:
-        seen = "keypoints seen in one camera image"
-    else:
-        seen = f"images of {', '.join(perception.encoder.cameras)} through an encoder of kind {perception.kind}"
-    return f"proprioception, {seen}, instruction"
+    seen = []
+    if perception.encoder is None or perception.encoder.config.keypoints:
+        seen.append("keypoints seen in one camera image")
+    if perception.encoder is not None:
+        cameras = ", ".join(perception.encoder.cameras)
+        seen.append(f"images of {cameras} through an encoder of kind {perception.kind}")
+    return f"proprioception, {', '.join(seen)}, instruction"
 
 
 def save_pretrained(

@@ -83,6 +83,17 @@ class PretrainConfig:
         return 0 if self.begins_online else self.clone_steps + self.steps
 
     @property
+    def sees_keypoints(self) -> bool:
+        """Whether a network finds keypoints: all that the policy sees, or beside an image encoder."""
+        return self.encoder is None or self.encoder.keypoints
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Those that the policy looks through, the keypoints' first."""
+        own = () if self.encoder is None else self.encoder.cameras
+        return tuple(dict.fromkeys((self.camera, *own) if self.sees_keypoints else own))
+
+    @property
     def settles(self) -> bool:
         """Whether an image encoder is trained by cloning alone, and then frozen."""
         trained = self.encoder is not None and not self.encoder.frozen and not self.begins_online
@@ -114,7 +125,7 @@ class PretrainConfig:
             del parts[name]
         if not self.began_done:
             del parts["began_done"]  # what was trained before there was this goes on
-        if self.encoder is not None or not self.shrink_places:
+        if not (self.sees_keypoints and self.shrink_places):
             del parts["shrink_places"]  # likewise, and only keypoints have places
         if not self.settles:
             del parts["freeze_encoder"]  # likewise

@@ -21,6 +21,7 @@ from policies.perception.encoders.description import described, rebuilt
 from policies.perception.encoders.encoder import Encoder
 from policies.perception.encoders.frames import episode_fields, frame_fields
 from policies.perception.gaps import NO_GAPS, Gaps
+from policies.perception.keypoint_perception import KeypointPerception
 from policies.perception.scaling import ProprioScaling
 from policies.perception.text_table import TextTable
 from policies.replay.ring_buffer import Fields
@@ -28,7 +29,8 @@ from trajectories.errors import CheckpointError, ConfigError
 from trajectories.types import Episode, Float32, Observation, RobotSpec
 
 KIND = "regrasp-images-1"
-_ENCODER = "encoder."
+_BESIDE = "keypoints"
+_ENCODER, _KEYPOINTS = "encoder.", f"{_BESIDE}."
 _TRIALS = 4
 
 
@@ -44,11 +46,18 @@ class ImagePerception:
         text: Known instructions.
         spec: The robot.
         gaps: What some of the data lack; the encoder's proprioception then ends with their flags.
+        keypoints: Frozen; their state vector stands in the place of the encoder's proprioception. None without.
         digest: Hex sha256 of all of these, as they were at first.
     """
 
     def __init__(
-        self, encoder: Encoder, scaling: ProprioScaling, text: TextTable, spec: RobotSpec, gaps: Gaps = NO_GAPS
+        self,
+        encoder: Encoder,
+        scaling: ProprioScaling,
+        text: TextTable,
+        spec: RobotSpec,
+        gaps: Gaps = NO_GAPS,
+        keypoints: KeypointPerception | None = None,
     ) -> None:
         """Combine.
 
@@ -61,10 +70,12 @@ class ImagePerception:
                 f"The encoder was made for cameras {encoder.cameras}, the robot has {dict(spec.cameras)}: use the "
                 "cameras and sizes of pre-training."
             )
-        sizes = (len(spec.proprio) + gaps.size, text.rows.shape[1])
+        beside = len(spec.proprio) + gaps.size if keypoints is None else keypoints.size
+        sizes = (beside, text.rows.shape[1])
         if encoder.sizes != sizes:
             raise ConfigError(f"The encoder was made for proprioception and text of {encoder.sizes}, not {sizes}.")
         self.encoder, self.scaling, self.text, self.spec, self.gaps = encoder, scaling, text, spec, gaps
+        self.keypoints = keypoints
         self._rows = torch.from_numpy(text.rows)
         self.digest = content_digest(*self._content())
 
@@ -90,8 +101,8 @@ class ImagePerception:
 
     @property
     def sees_words(self) -> bool:
-        """Whether replay keeps features that the instruction had a part in; images and a tower's maps have none."""
-        return self.encoder.frozen and self.encoder.config.instruction != "none"
+        """Whether replay keeps what the instruction had a part in: features, keypoints; images and maps have none."""
+        return self.keypoints is not None or (self.encoder.frozen and self.encoder.config.instruction != "none")
 
     def instruction(self, text: str) -> int:
         """Row of an instruction in the table.
@@ -107,10 +118,11 @@ class ImagePerception:
         Raises:
             ConfigError: When the instruction is unknown, or a camera is missing or of another size.
         """
-        code = self._rows[self.text.row(observation.instruction)]
+        row = self.text.row(observation.instruction)
         self.encoder.require_cameras(observation.images)
-        images = {name: observation.images[name][None] for name in self.encoder.cameras}
-        features = self.encoder.encode_episode(images, self.inputs(observation.proprio[None], images), code)
+        images = {name: image[None] for name, image in observation.images.items()}
+        inputs = self.inputs(observation.proprio[None], images, row)
+        features = self.encoder.encode_episode(images, inputs, self._rows[row])
         return features[0].cpu().numpy()
 
     def frames(self, episode: Episode) -> dict[str, NDArray[Any] | Tensor]:
@@ -121,16 +133,17 @@ class ImagePerception:
         Raises:
             ConfigError: As `state`.
         """
-        code = self._rows[self.text.row(episode.instruction)]
-        images = dict(episode.images)
+        row, images = self.text.row(episode.instruction), dict(episode.images)
         for name in self.gaps.cameras:
             if name not in images:
                 images[name] = np.zeros((len(episode.proprio), *self.encoder.cameras[name], 3), np.uint8)
-        return episode_fields(self.encoder, images, self.inputs(episode.proprio, episode.images), code)
+        inputs = self.inputs(episode.proprio, episode.images, row)
+        return episode_fields(self.encoder, images, inputs, self._rows[row])
 
     def with_text(self, text: TextTable) -> ImagePerception:
         """A copy that knows the instructions of another table of the same text tower."""
-        return ImagePerception(self.encoder, self.scaling, text, self.spec, self.gaps)
+        keypoints = None if self.keypoints is None else self.keypoints.with_text(text)
+        return ImagePerception(self.encoder, self.scaling, text, self.spec, self.gaps, keypoints)
 
     def with_encoder(self, tensors: Mapping[str, Tensor]) -> ImagePerception:
         """A copy with these weights of the encoder, which have given finite features in a trial.
@@ -138,26 +151,48 @@ class ImagePerception:
         Raises:
             CheckpointError: They don't fit, or a trial frame's features are not finite.
         """
-        fresh = ImagePerception(self.encoder.renewed(tensors), self.scaling, self.text, self.spec, self.gaps)
+        fresh = self._through(self.encoder.renewed(tensors))
         noise = np.random.default_rng(0)
         for instruction in self.text.instructions[:_TRIALS]:
-            images = {n: noise.integers(0, 256, (*size, 3), np.uint8) for n, size in self.encoder.cameras.items()}
+            images = {n: noise.integers(0, 256, (*size, 3), np.uint8) for n, size in self.spec.cameras.items()}
             if not np.isfinite(fresh.state(Observation(images, self.scaling.mean, instruction, {}))).all():
                 raise CheckpointError("The encoder's trial frame gave features that are not finite; don't use it.")
         return fresh
 
     def settled(self) -> ImagePerception:
         """A copy whose encoder stays as it is now: replay keeps its features."""
-        return ImagePerception(self.encoder.settled(), self.scaling, self.text, self.spec, self.gaps)
+        return self._through(self.encoder.settled())
 
-    def inputs(self, proprio: Float32, images: Mapping[str, NDArray[Any]]) -> Float32:
-        """float32 (N, P + G) that the encoder takes, of float32 (N, P) as measured and the images that there are."""
-        return self.gaps.beside(self.scaling.apply(proprio), proprio, images, self.spec)
+    def inputs(self, proprio: Float32, images: Mapping[str, NDArray[Any]], row: int) -> Float32:
+        """What the encoder takes beside images: proprioception (N, P + G), or the keypoints' states, float32.
+
+        Args:
+            proprio: float32 (N, P) as measured.
+            images: Those that there are, uint8 (N, H, W, 3).
+            row: Of the instruction.
+        """
+        if self.keypoints is None:
+            return self.gaps.beside(self.scaling.apply(proprio), proprio, images, self.spec)
+        return self.keypoints.states(images, proprio, row)
+
+    def blind_inputs(self, proprio: Float32, images: Mapping[str, NDArray[Any]]) -> Float32:
+        """The same of frames whose labels are to be learned: 0 for the keypoints' states, which hold them."""
+        if self.keypoints is None:
+            return self.inputs(proprio, images, 0)
+        return np.zeros((len(proprio), self.keypoints.size), np.float32)
+
+    def _through(self, encoder: Encoder) -> ImagePerception:
+        """A copy with another encoder of the same sizes."""
+        return ImagePerception(encoder, self.scaling, self.text, self.spec, self.gaps, self.keypoints)
 
     def _content(self) -> Content:
         tensors = {_ENCODER + name: tensor for name, tensor in self.encoder.trained_tensors().items()}
         shared, header = Common(self.scaling, self.text, self.spec, self.gaps).content()
-        return tensors | shared, {**header, "encoder": described(self.encoder)}
+        header["encoder"] = described(self.encoder)
+        if self.keypoints is not None:
+            own, header[_BESIDE] = self.keypoints.own_content()
+            tensors |= {_KEYPOINTS + name: tensor for name, tensor in own.items()}
+        return tensors | shared, header
 
     def save(self, folder: Path) -> None:
         """Write `features.safetensors` into `folder`.
@@ -182,5 +217,7 @@ class ImagePerception:
         """
         tensors, header, _ = read_tensors(folder / FILE, KIND)
         common = Common.read(tensors, header, folder, spec)
-        encoder = rebuilt(header["encoder"], part_of(tensors, _ENCODER))
-        return cls(encoder, common.scaling, common.text, common.spec, common.gaps)
+        encoder, keypoints = rebuilt(header["encoder"], part_of(tensors, _ENCODER)), None
+        if _BESIDE in header:
+            keypoints = KeypointPerception.rebuilt(part_of(tensors, _KEYPOINTS), header[_BESIDE], common, folder)
+        return cls(encoder, common.scaling, common.text, common.spec, common.gaps, keypoints)

@@ -87,7 +87,8 @@ class ProprioIndex:
         if missing:
             raise ConfigError(
                 f"The proprioception has no {', '.join(missing)} (it has {', '.join(names)}). "
-                "Hindsight keypoints need the tip's position and yaw, the gripper's width and its command."
+                "Hindsight keypoints need the tip's position and yaw, the gripper's width and its command; an image "
+                "encoder alone needs none of them: encoder=clip encoder.keypoints=false."
             )
         x, y, z, yaw, width, command = (names.index(name) for name in NEEDED)
         return cls((x, y, z), yaw, width, command)

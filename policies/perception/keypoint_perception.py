@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,6 +34,7 @@ NEAR = 0.02
 PLACES = ("tip_x", "tip_y", "target_x", "target_y")
 """Proprioception that the state holds as differences only."""
 _GEOMETRY = 20
+_NET = "net."
 _BATCH = 128
 
 
@@ -157,10 +159,8 @@ class KeypointPerception:
 
     def state(self, observation: Observation) -> Float32:
         """State of one observation, float32 (F,)."""
-        rows = np.array([self.text.row(observation.instruction)])
-        proprio = observation.proprio[None]
-        points = self.keypoints(observation.images[self.camera][None], proprio, rows)
-        return self._with_flags(proprio, points, observation.images)[0]
+        images = {**observation.images, self.camera: observation.images[self.camera][None]}
+        return self.states(images, observation.proprio[None], self.text.row(observation.instruction))[0]
 
     def episode(self, episode: Episode) -> Float32:
         """States of all frames of an episode, float32 (T + 1, F).
@@ -170,23 +170,28 @@ class KeypointPerception:
         Raises:
             ConfigError: The camera is missing, and wasn't in any of the data that this was made for.
         """
-        rows = np.full(len(episode.proprio), self.text.row(episode.instruction))
-        images = episode.images.get(self.camera)
-        if images is None and self.camera not in self.gaps.cameras:
+        if self.camera not in episode.images and self.camera not in self.gaps.cameras:
             raise ConfigError(
                 f"Episode {episode.id} has no images of camera {self.camera!r}, which this policy looks through. Name "
                 "its store in `data` when you pre-train, so that the policy learns that they may be missing."
             )
-        unseen = np.full((len(rows), KEYPOINT_SIZE), np.nan, np.float32)
-        points = unseen if images is None else self.keypoints(images, episode.proprio, rows)
-        return self._with_flags(episode.proprio, points, episode.images)
+        return self.states(episode.images, episode.proprio, self.text.row(episode.instruction))
 
     def frames(self, episode: Episode) -> dict[str, Float32]:
         """`fields` of all frames of an episode."""
         return {"state": self.episode(episode)}
 
-    def _with_flags(self, proprio: Float32, points: Float32, images: Mapping[str, UInt8]) -> Float32:
-        """(N, P), (N, 8) and the images that there are -> (N, F), 0 for what is missing."""
+    def states(self, images: Mapping[str, UInt8], proprio: Float32, row: int) -> Float32:
+        """States of N frames under one instruction, float32 (N, F), 0 for what is made of what is missing.
+
+        Args:
+            images: uint8 (N, S, S, 3) of the camera, or nothing where it is missing; others only have to be named.
+            proprio: float32 (N, P), as measured.
+            row: Of the text table.
+        """
+        there = images.get(self.camera)
+        unseen = np.full((len(proprio), KEYPOINT_SIZE), np.nan, np.float32)
+        points = unseen if there is None else self.keypoints(there, proprio, np.full(len(proprio), row))
         return self.gaps.beside(self._assemble(proprio, points), proprio, images, self.spec)
 
     def _assemble(self, proprio: Float32, points: Float32) -> Float32:
@@ -210,14 +215,17 @@ class KeypointPerception:
         ]
         return np.concatenate(parts, axis=1).astype(np.float32)
 
+    def own_content(self) -> Content:
+        """Tensors and header of network and trust, without what every perception has."""
+        tensors = {f"{_NET}{name}": tensor.contiguous() for name, tensor in self.net.state_dict().items()}
+        return tensors | self.trust.tensors(), {"camera": self.camera, "net": self.net.config.to_dict()}
+
     def _content(self) -> Content:
-        tensors = {f"net.{name}": tensor.contiguous() for name, tensor in self.net.state_dict().items()}
-        shared, header = Common(self.scaling, self.text, self.spec, self.gaps).content()
-        return tensors | shared | self.trust.tensors(), {
-            **header,
-            "camera": self.camera,
-            "net": self.net.config.to_dict(),
-        }
+        (tensors, own), (shared, header) = self.own_content(), self._common().content()
+        return tensors | shared, header | own
+
+    def _common(self) -> Common:
+        return Common(self.scaling, self.text, self.spec, self.gaps)
 
     def save(self, folder: Path) -> None:
         """Write `features.safetensors` into `folder`.
@@ -240,10 +248,20 @@ class KeypointPerception:
             SpecMismatchError: It was made for another robot.
         """
         tensors, header, _ = read_tensors(folder / FILE, KIND)
-        common = Common.read(tensors, header, folder, spec)
+        return cls.rebuilt(tensors, header, Common.read(tensors, header, folder, spec), folder)
+
+    @classmethod
+    def rebuilt(
+        cls, tensors: Mapping[str, Tensor], header: Mapping[str, Any], common: Common, folder: Path
+    ) -> KeypointPerception:
+        """What `own_content` gave, with what every perception has; `folder` is for messages.
+
+        Raises:
+            CheckpointError: The network isn't one of this version.
+        """
         net = KeypointNet(KeypointNetConfig.from_dict(header["net"]))
         try:
-            net.load_state_dict(part_of(tensors, "net."))
+            net.load_state_dict(part_of(tensors, _NET))
         except RuntimeError as error:
             raise CheckpointError(f"{folder / FILE} doesn't fit this version's encoder: {error}") from error
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -14,7 +14,7 @@ from policies.perception.gaps import NO_GAPS, Gaps
 from policies.perception.image_perception import ImagePerception
 from policies.perception.keypoint_config import KeypointConfig
 from policies.perception.keypoint_labels import NEEDED
-from policies.perception.keypoint_perception import require_camera
+from policies.perception.keypoint_perception import KeypointPerception, require_camera
 from policies.perception.keypoint_training import KeypointTraining
 from policies.perception.labelled_training import LabelledTraining
 from policies.perception.place_trust import NO_GROUPS, Groups
@@ -88,7 +88,7 @@ def labelled_training(
     frames = keypoint_frames(episodes, capacity, perception.text, camera, perception.spec.proprio)
     if not frames.mask.any():
         return None
-    inputs = perception.inputs(frames.proprio, {camera: frames.images})
+    inputs = perception.blind_inputs(frames.proprio, {camera: frames.images})
     return LabelledTraining(encoder, replace(frames, proprio=inputs), config, seed, alive)
 
 
@@ -100,6 +100,7 @@ def new_image_perception(
     seed: int,
     device: torch.device | str = "cpu",
     gaps: Gaps = NO_GAPS,
+    keypoints: KeypointPerception | None = None,
 ) -> ImagePerception:
     """An encoder with initial weights, and the scaling of proprioception that these episodes ask for.
 
@@ -111,6 +112,7 @@ def new_image_perception(
         seed: Of the initial weights.
         device: Where the encoder lives.
         gaps: What some episodes lack.
+        keypoints: Whose states stand in the place of proprioception, made with the same gaps; None without.
 
     Raises:
         ConfigError: When there is no such camera, an image is too small, there is no episode, or nothing would ever
@@ -129,7 +131,8 @@ def new_image_perception(
     cameras: Mapping[str, tuple[int, int]] = dict(spec.cameras)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        entries = len(spec.proprio)
-        absent = {name: gaps.column_of(name, entries) for name in gaps.cameras}
+        entries = len(spec.proprio) if keypoints is None else keypoints.size - gaps.size
+        absent = {name: gaps.column_of(name, entries) for name in gaps.cameras if name in config.cameras}
         encoder = Encoder(config, cameras, entries + gaps.size, text.rows.shape[1], absent)
-    return ImagePerception(encoder.to(device), ProprioScaling.fit(np.concatenate(proprio)), text, spec, gaps)
+    scaling = ProprioScaling.fit(np.concatenate(proprio)) if keypoints is None else keypoints.scaling
+    return ImagePerception(encoder.to(device), scaling, text, spec, gaps, keypoints)

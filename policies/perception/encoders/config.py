@@ -130,6 +130,8 @@ class EncoderConfig:
             cuts it at random and in the middle when acting (RAD, arXiv 2004.14990). A frozen encoder, or one behind a
             frozen tower, sees each frame once, unchanged (with "crop": its middle).
         displacement: Largest shift either way, pixels; a crop is smaller than the image by twice this.
+        keypoints: In place of proprioception stands what `encoder=keypoints` makes of it: differences to the picks and
+            places that a network of its own finds in one picture (`policies.perception.keypoint_perception`).
         frozen: Nothing is trained: replay keeps features instead of images.
         bf16: Convolve in bfloat16 on GPUs; pooling and what follows stay float32.
     """
@@ -143,6 +145,7 @@ class EncoderConfig:
     instruction_width: int = 16
     augmentation: Augmentation = "shift"
     displacement: int = 4
+    keypoints: bool = False
     frozen: bool = False
     bf16: bool = False
 
@@ -169,8 +172,11 @@ class EncoderConfig:
         return self.network.kind
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types."""
-        return {"kind": self.kind, **plain(asdict(self))}
+        """Plain JSON types; without keypoints as before there were any beside images."""
+        whole = {"kind": self.kind, **plain(asdict(self))}
+        if not self.keypoints:
+            del whole["keypoints"]
+        return whole
 
     @classmethod
     def from_dict(cls, raw: Mapping[str, Any]) -> EncoderConfig:
