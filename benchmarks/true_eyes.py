@@ -28,6 +28,7 @@ from commands.evaluate.trials import Trial, run_in_twin
 from commands.report.statistics import format_rate
 from factory.evaluated_policy import PolicySource, open_policy
 from factory.twin import TwinSettings, cached_twin
+from policies.perception.image_perception import ImagePerception
 from policies.perception.keypoint_labels import PICK_SIZE, POINT_SIZE
 from policies.perception.keypoint_perception import KeypointPerception
 from policies.policy import LearnedPolicy
@@ -102,15 +103,29 @@ def middle_of(twin: Twin, goal: Goal) -> Float64:
     return twin.scene.fixture(goal.fixture).position[:2]
 
 
+def told(policy: object, folder: Path, twin: Twin) -> TrueEyes:
+    """True eyes in the place of a policy's keypoints, alone or beside images.
+
+    Raises:
+        ConfigError: It sees no keypoints, or the task's truth is not an object at a place.
+    """
+    seen = policy.perception if isinstance(policy, LearnedPolicy) else None
+    if isinstance(policy, LearnedPolicy) and isinstance(seen, KeypointPerception):
+        eyes = policy.perception = TrueEyes.of(seen, twin)
+        return eyes
+    if isinstance(seen, ImagePerception) and seen.keypoints is not None:
+        eyes = seen.keypoints = TrueEyes.of(seen.keypoints, twin)
+        return eyes
+    raise ConfigError(f"{folder} doesn't see keypoints; give a policy of encoder=keypoints or encoder.keypoints=true.")
+
+
 def measure(folder: Path, task: str, episodes: int, settings: Sequence[str]) -> Iterator[str]:
     """Lines of the table of one policy."""
     with initialize_config_module("configs", version_base="1.3"):
         config = compose("evaluate", [f"task={task}", *settings])
     twin, source = TwinSettings.from_config(config), PolicySource(str(folder))
     policy = open_policy(source)
-    if not isinstance(policy, LearnedPolicy) or not isinstance(policy.perception, KeypointPerception):
-        raise ConfigError(f"{folder} doesn't see through keypoints; give a policy of encoder=keypoints.")
-    eyes = policy.perception = TrueEyes.of(policy.perception, cached_twin(twin))
+    eyes = told(policy, folder, cached_twin(twin))
     seed, most = int(config.evaluate.seed), int(config.task.max_steps)
     for name, eyes.told in EYES.items():
         cells, first = [], []

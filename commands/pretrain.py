@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from factory.calibration import mark_in_use
-from factory.policy import agent_config, encoder_config, feeding_of, with_compile
+from factory.policy import KEYPOINTS, agent_config, encoder_config, feeding_of, with_compile
 from factory.reward import backbone_of, note_read, require_readable_task
 from factory.run_folders import pretrained_beside, pretrained_folder
 from factory.sources import note_sources, open_sources, require_sources, shares_of, sources_in_words
@@ -107,7 +107,8 @@ def held_out_line(figures: dict[str, float], store: str = "") -> str:
 
 def keypoint_lines(about: dict[str, Any]) -> list[str]:
     """How well keypoints, and an image encoder before cloning, see; none where no labels were learned."""
-    learned, lines = {"keypoints": about.get("keypoint_errors"), "encoder": about["encoder_errors"]}, []
+    last = KEYPOINTS if about["encoder"] == KEYPOINTS else "encoder"
+    learned, lines = {KEYPOINTS: about.get("keypoint_errors"), last: about["encoder_errors"]}, []
     for name, errors in learned.items():
         if not errors:
             continue

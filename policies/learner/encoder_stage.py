@@ -10,7 +10,7 @@ from typing import Any
 
 from policies.common.kept_checkpoints import KeptCheckpoint, KeptCheckpoints
 from policies.common.progress import Progress
-from policies.learner.labelled_updates import STAGE, do_updates
+from policies.learner.labelled_updates import do_updates
 from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.record import Record
 from policies.perception.image_perception import ImagePerception
@@ -20,7 +20,7 @@ from policies.perception.making import labelled_training
 from trajectories.types import Episode
 
 ENCODER = "encoder"
-"""Stem of the checkpoints' names."""
+"""Stem of the checkpoints' names, and what progress calls the stage."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class EncoderStage:
             with record.timed("learning"):
                 encoder = self._perception.encoder.copied()
                 done = 0 if saved is None else saved.number
-                alive = _unheard if progress is None else partial(progress, STAGE, done, settings.steps)
+                alive = _unheard if progress is None else partial(progress, ENCODER, done, settings.steps)
                 training = labelled_training(
                     self._perception, encoder, episodes(), capacity, settings, self._seed, alive
                 )
@@ -78,7 +78,8 @@ class EncoderStage:
             if saved is not None:
                 training.load_state(saved.tensors, saved.header["training"])
                 notify(f"The encoder goes on after update {training.step} of {settings.steps}.")
-            do_updates(training, settings.steps, self._config, record, lambda: self._save(training, record), progress)
+            save = partial(self._save, training, record)
+            do_updates(training, settings.steps, ENCODER, self._config, record, save, progress)
             with record.timed("evaluating"):
                 errors = training.errors()
             record.write(settings.steps, {f"held_out/{name}": value for name, value in errors.to_dict().items()})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -31,7 +32,7 @@ DECIDING = (
 )  # fmt: skip
 """Of pre-training's identity what decides the network: data, words, camera, its own settings, not the method."""
 KEYPOINTS = "keypoints"
-"""Stem of the checkpoints' names."""
+"""Stem of the checkpoints' names, and what progress calls the stage."""
 _SCALING = ("scaling.mean", "scaling.deviation")
 
 
@@ -137,7 +138,8 @@ class KeypointStage:
         self, training: KeypointTraining, scaling: ProprioScaling, record: Record, progress: Progress | None
     ) -> tuple[KeypointErrors, PlaceTrust]:
         total = self._config.keypoints.steps
-        do_updates(training, total, self._config, record, lambda: self._save(training, scaling, record), progress)
+        save = partial(self._save, training, scaling, record)
+        do_updates(training, total, KEYPOINTS, self._config, record, save, progress)
         with record.timed("evaluating"):
             trust = training.place_trust()
             errors = training.errors(trust)

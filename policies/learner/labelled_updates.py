@@ -11,9 +11,6 @@ from policies.common.progress import Progress
 from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.record import Record
 
-STAGE = "image encoder"
-"""What progress calls it."""
-
 
 class Labelled(Protocol):
     """A training on labels."""
@@ -29,6 +26,7 @@ class Labelled(Protocol):
 def do_updates(
     training: Labelled,
     total: int,
+    stage: str,
     config: PretrainConfig,
     record: Record,
     save: Callable[[], None],
@@ -39,6 +37,7 @@ def do_updates(
     Args:
         training: Goes on from its step.
         total: Updates.
+        stage: What progress calls it, and metrics what is learned in it.
         config: How often losses are written and checkpoints kept.
         record: Gets losses and times.
         save: Keeps a checkpoint.
@@ -49,8 +48,8 @@ def do_updates(
             loss = training.update()
         step, last = training.step, training.step == total
         if last or step % config.log_every == 0:
-            record.write_losses(step, "keypoints", {"loss": loss})
+            record.write_losses(step, stage, {"loss": loss})
         if not last and step % config.checkpoint_every == 0:
             save()
         if progress is not None:
-            progress(STAGE, step, total)
+            progress(stage, step, total)

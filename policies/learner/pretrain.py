@@ -44,7 +44,6 @@ from policies.learner.policy_training import Keeping, PolicyTraining, settled_en
 from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.record import Record
 from policies.learner.recorded_data import RecordedData
-from policies.perception.gaps import Gaps
 from policies.perception.image_perception import ImagePerception
 from policies.perception.making import new_image_perception
 from policies.perception.place_trust import NO_GROUPS
@@ -197,14 +196,14 @@ class _Pretraining:
     def perception(self, text: TextTable) -> tuple[Perception, dict[str, Any]]:
         """What the policy sees through, and what there is to say about it."""
         data, config = self.data, self.config
-        gaps = data.gaps(config.cameras)
-        found = self._keypoints(text, gaps) if config.sees_keypoints else None
+        found = self._keypoints(text) if config.sees_keypoints else None
         if config.encoder is None and found is not None:
             seconds = round(found.seconds, 1)
             errors = found.errors.to_dict()
             return found.perception, {"encoder_errors": errors, "place_trust": found.trust, "encoder_s": seconds}
         assert config.encoder is not None
         started, beside = time.monotonic(), None if found is None else found.perception
+        gaps = data.gaps(config.encoder.cameras)
         image = new_image_perception(
             data.training(), text, data.spec, config.encoder, self.seed, self.device, gaps, beside
         )
@@ -218,9 +217,10 @@ class _Pretraining:
             about["keypoint_s"] = round(found.seconds, 1)
         return perception, about
 
-    def _keypoints(self, text: TextTable, gaps: Gaps) -> TrainedKeypoints:
+    def _keypoints(self, text: TextTable) -> TrainedKeypoints:
         """The frozen keypoint network."""
         data, config = self.data, self.config
+        gaps = data.gaps([config.camera])
         checkpoints, metrics = self.checkpoints(KEYPOINTS), self.folder / METRICS / KEYPOINTS
         groups = {name: [text.row(words) for words in same] for name, same in data.meanings.items()}
         stage = KeypointStage(

@@ -39,9 +39,9 @@ class PretrainConfig:
             the end of each in any case.
         log_every: Updates between two entries of losses in the metrics.
         replay_device: Where transitions are kept, see `ReplaySettings.keep`.
-        encoder: An image encoder to train; None for keypoints.
+        encoder: An image encoder to train; None for keypoints alone.
         camera: The camera that keypoints are seen through.
-        keypoints: Training of the keypoint network, or of an image encoder on the same labels (`labels`).
+        keypoints: Training of the keypoint network, and of an image encoder on the same labels (`labels`).
         agent: Networks and losses.
     """
 
@@ -68,6 +68,11 @@ class PretrainConfig:
             raise ConfigError(
                 f"Pre-training for {self.clone_steps} + {self.steps} updates does nothing; expected at least one."
             )
+        if self.encoder is not None and self.encoder.keypoints and self.keypoints.steps == 0:
+            raise ConfigError(
+                "encoder.keypoints=true with pretrain.encoder_steps=0 would see through a network that has learned "
+                "nothing. Give it updates, or set encoder.keypoints=false."
+            )
         if not 0.0 < self.target_share <= 1.0:
             raise ConfigError(f"target_share={self.target_share} is out of range; expected a share in (0, 1].")
         if not 0.0 <= self.held_out < 1.0:
@@ -86,12 +91,6 @@ class PretrainConfig:
     def sees_keypoints(self) -> bool:
         """Whether a network finds keypoints: all that the policy sees, or beside an image encoder."""
         return self.encoder is None or self.encoder.keypoints
-
-    @property
-    def cameras(self) -> tuple[str, ...]:
-        """Those that the policy looks through, the keypoints' first."""
-        own = () if self.encoder is None else self.encoder.cameras
-        return tuple(dict.fromkeys((self.camera, *own) if self.sees_keypoints else own))
 
     @property
     def settles(self) -> bool:

@@ -45,7 +45,7 @@ class ImagePerception:
         scaling: Of proprioception.
         text: Known instructions.
         spec: The robot.
-        gaps: What some of the data lack; the encoder's proprioception then ends with their flags.
+        gaps: What some of the data lack of what the encoder takes, which then ends with their flags.
         keypoints: Frozen; their state vector stands in the place of the encoder's proprioception. None without.
         digest: Hex sha256 of all of these, as they were at first.
     """
@@ -70,8 +70,7 @@ class ImagePerception:
                 f"The encoder was made for cameras {encoder.cameras}, the robot has {dict(spec.cameras)}: use the "
                 "cameras and sizes of pre-training."
             )
-        beside = len(spec.proprio) + gaps.size if keypoints is None else keypoints.size
-        sizes = (beside, text.rows.shape[1])
+        sizes = (gaps.size + (len(spec.proprio) if keypoints is None else keypoints.size), text.rows.shape[1])
         if encoder.sizes != sizes:
             raise ConfigError(f"The encoder was made for proprioception and text of {encoder.sizes}, not {sizes}.")
         self.encoder, self.scaling, self.text, self.spec, self.gaps = encoder, scaling, text, spec, gaps
@@ -101,7 +100,10 @@ class ImagePerception:
 
     @property
     def sees_words(self) -> bool:
-        """Whether replay keeps what the instruction had a part in: features, keypoints; images and maps have none."""
+        """Whether replay keeps what the instruction had a part in: features, or the keypoints' states.
+
+        Then each wording of an episode has frames of its own in replay, images and maps with them.
+        """
         return self.keypoints is not None or (self.encoder.frozen and self.encoder.config.instruction != "none")
 
     def instruction(self, text: str) -> int:
@@ -118,11 +120,11 @@ class ImagePerception:
         Raises:
             ConfigError: When the instruction is unknown, or a camera is missing or of another size.
         """
-        row = self.text.row(observation.instruction)
+        code = self._rows[self.text.row(observation.instruction)]
         self.encoder.require_cameras(observation.images)
-        images = {name: image[None] for name, image in observation.images.items()}
-        inputs = self.inputs(observation.proprio[None], images, row)
-        features = self.encoder.encode_episode(images, inputs, self._rows[row])
+        images = {name: observation.images[name][None] for name in self.encoder.cameras}
+        states = None if self.keypoints is None else self.keypoints.state(observation)[None]
+        features = self.encoder.encode_episode(images, self.inputs(observation.proprio[None], images, states), code)
         return features[0].cpu().numpy()
 
     def frames(self, episode: Episode) -> dict[str, NDArray[Any] | Tensor]:
@@ -133,12 +135,12 @@ class ImagePerception:
         Raises:
             ConfigError: As `state`.
         """
-        row, images = self.text.row(episode.instruction), dict(episode.images)
+        code, images = self._rows[self.text.row(episode.instruction)], dict(episode.images)
         for name in self.gaps.cameras:
             if name not in images:
                 images[name] = np.zeros((len(episode.proprio), *self.encoder.cameras[name], 3), np.uint8)
-        inputs = self.inputs(episode.proprio, episode.images, row)
-        return episode_fields(self.encoder, images, inputs, self._rows[row])
+        states = None if self.keypoints is None else self.keypoints.episode(episode)
+        return episode_fields(self.encoder, images, self.inputs(episode.proprio, episode.images, states), code)
 
     def with_text(self, text: TextTable) -> ImagePerception:
         """A copy that knows the instructions of another table of the same text tower."""
@@ -163,23 +165,20 @@ class ImagePerception:
         """A copy whose encoder stays as it is now: replay keeps its features."""
         return self._through(self.encoder.settled())
 
-    def inputs(self, proprio: Float32, images: Mapping[str, NDArray[Any]], row: int) -> Float32:
-        """What the encoder takes beside images: proprioception (N, P + G), or the keypoints' states, float32.
+    def inputs(self, proprio: Float32, images: Mapping[str, NDArray[Any]], states: Float32 | None = None) -> Float32:
+        """What the encoder takes beside images: float32 (N, P + G), or (N, K + G) with keypoints.
 
         Args:
             proprio: float32 (N, P) as measured.
-            images: Those that there are, uint8 (N, H, W, 3).
-            row: Of the instruction.
+            images: Those that there are.
+            states: float32 (N, K) of the keypoints; None without, and where they are to be hidden, as 0: from frames
+                whose labels, which they hold, are to be learned.
         """
         if self.keypoints is None:
-            return self.gaps.beside(self.scaling.apply(proprio), proprio, images, self.spec)
-        return self.keypoints.states(images, proprio, row)
-
-    def blind_inputs(self, proprio: Float32, images: Mapping[str, NDArray[Any]]) -> Float32:
-        """The same of frames whose labels are to be learned: 0 for the keypoints' states, which hold them."""
-        if self.keypoints is None:
-            return self.inputs(proprio, images, 0)
-        return np.zeros((len(proprio), self.keypoints.size), np.float32)
+            states = self.scaling.apply(proprio)
+        elif states is None:
+            states = np.zeros((len(proprio), self.keypoints.size), np.float32)
+        return self.gaps.beside(states, proprio, images, self.spec)
 
     def _through(self, encoder: Encoder) -> ImagePerception:
         """A copy with another encoder of the same sizes."""

@@ -88,7 +88,7 @@ class ProprioIndex:
             raise ConfigError(
                 f"The proprioception has no {', '.join(missing)} (it has {', '.join(names)}). "
                 "Hindsight keypoints need the tip's position and yaw, the gripper's width and its command; an image "
-                "encoder alone needs none of them: encoder=clip encoder.keypoints=false."
+                "encoder (encoder=clip, cnn, resnet) with encoder.keypoints=false needs none of them."
             )
         x, y, z, yaw, width, command = (names.index(name) for name in NEEDED)
         return cls((x, y, z), yaw, width, command)

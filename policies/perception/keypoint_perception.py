@@ -69,13 +69,20 @@ class KeypointPerception:
         """Freeze and combine; without `trust` every place is believed as it is seen.
 
         Raises:
-            ConfigError: When the robot has no such camera, or it has another size than the network.
+            ConfigError: When the robot has no such camera, or it has another size than the network, or the
+                proprioception with its gaps has.
         """
         require_camera(spec, camera)
         if spec.cameras[camera][0] != net.config.image_size:
             raise ConfigError(
                 f"Camera {camera!r} gives {spec.cameras[camera]} pixels, the encoder was trained on "
                 f"{net.config.image_size}: use the camera size of pre-training."
+            )
+        inputs = len(spec.proprio) + gaps.size
+        if net.config.proprio_size != inputs:
+            raise ConfigError(
+                f"The keypoint network takes {net.config.proprio_size} entries beside the image, the robot's "
+                f"proprioception with the gaps of the data has {inputs}: use the stores and cameras of its training."
             )
         self.net = net.eval().requires_grad_(False)
         self.scaling, self.text, self.spec, self.camera, self.gaps = scaling, text, spec, camera, gaps
@@ -158,9 +165,18 @@ class KeypointPerception:
         return points
 
     def state(self, observation: Observation) -> Float32:
-        """State of one observation, float32 (F,)."""
-        images = {**observation.images, self.camera: observation.images[self.camera][None]}
-        return self.states(images, observation.proprio[None], self.text.row(observation.instruction))[0]
+        """State of one observation, float32 (F,).
+
+        Raises:
+            ConfigError: The camera's image is not there, or the instruction is unknown.
+        """
+        if self.camera not in observation.images:
+            there = ", ".join(sorted(observation.images)) or "none"
+            raise ConfigError(f"There is no image of camera {self.camera!r}, for keypoints; given are {there}.")
+        rows = np.array([self.text.row(observation.instruction)])
+        proprio = observation.proprio[None]
+        points = self.keypoints(observation.images[self.camera][None], proprio, rows)
+        return self._with_flags(proprio, points, observation.images)[0]
 
     def episode(self, episode: Episode) -> Float32:
         """States of all frames of an episode, float32 (T + 1, F).
@@ -175,23 +191,18 @@ class KeypointPerception:
                 f"Episode {episode.id} has no images of camera {self.camera!r}, which this policy looks through. Name "
                 "its store in `data` when you pre-train, so that the policy learns that they may be missing."
             )
-        return self.states(episode.images, episode.proprio, self.text.row(episode.instruction))
+        rows = np.full(len(episode.proprio), self.text.row(episode.instruction))
+        images = episode.images.get(self.camera)
+        unseen = np.full((len(rows), KEYPOINT_SIZE), np.nan, np.float32)
+        points = unseen if images is None else self.keypoints(images, episode.proprio, rows)
+        return self._with_flags(episode.proprio, points, episode.images)
 
     def frames(self, episode: Episode) -> dict[str, Float32]:
         """`fields` of all frames of an episode."""
         return {"state": self.episode(episode)}
 
-    def states(self, images: Mapping[str, UInt8], proprio: Float32, row: int) -> Float32:
-        """States of N frames under one instruction, float32 (N, F), 0 for what is made of what is missing.
-
-        Args:
-            images: uint8 (N, S, S, 3) of the camera, or nothing where it is missing; others only have to be named.
-            proprio: float32 (N, P), as measured.
-            row: Of the text table.
-        """
-        there = images.get(self.camera)
-        unseen = np.full((len(proprio), KEYPOINT_SIZE), np.nan, np.float32)
-        points = unseen if there is None else self.keypoints(there, proprio, np.full(len(proprio), row))
+    def _with_flags(self, proprio: Float32, points: Float32, images: Mapping[str, UInt8]) -> Float32:
+        """(N, P), (N, 8) and the images that there are -> (N, F), 0 for what is missing."""
         return self.gaps.beside(self._assemble(proprio, points), proprio, images, self.spec)
 
     def _assemble(self, proprio: Float32, points: Float32) -> Float32:
@@ -216,16 +227,14 @@ class KeypointPerception:
         return np.concatenate(parts, axis=1).astype(np.float32)
 
     def own_content(self) -> Content:
-        """Tensors and header of network and trust, without what every perception has."""
+        """Tensors and header of network, trust and gaps, without what every perception has."""
         tensors = {f"{_NET}{name}": tensor.contiguous() for name, tensor in self.net.state_dict().items()}
-        return tensors | self.trust.tensors(), {"camera": self.camera, "net": self.net.config.to_dict()}
+        header = {"camera": self.camera, "net": self.net.config.to_dict()}
+        return tensors | self.trust.tensors(), header | ({"gaps": self.gaps.to_dict()} if self.gaps else {})
 
     def _content(self) -> Content:
-        (tensors, own), (shared, header) = self.own_content(), self._common().content()
+        (tensors, own), (shared, header) = self.own_content(), Common(self.scaling, self.text, self.spec).content()
         return tensors | shared, header | own
-
-    def _common(self) -> Common:
-        return Common(self.scaling, self.text, self.spec, self.gaps)
 
     def save(self, folder: Path) -> None:
         """Write `features.safetensors` into `folder`.
@@ -254,7 +263,7 @@ class KeypointPerception:
     def rebuilt(
         cls, tensors: Mapping[str, Tensor], header: Mapping[str, Any], common: Common, folder: Path
     ) -> KeypointPerception:
-        """What `own_content` gave, with what every perception has; `folder` is for messages.
+        """What `own_content` gave, with scaling, instructions and robot of `common`; `folder` is for messages.
 
         Raises:
             CheckpointError: The network isn't one of this version.
@@ -266,7 +275,8 @@ class KeypointPerception:
             raise CheckpointError(f"{folder / FILE} doesn't fit this version's encoder: {error}") from error
         net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         trust = PlaceTrust.of(tensors, len(common.text.instructions))
-        return cls(net, common.scaling, common.text, common.spec, header["camera"], common.gaps, trust)
+        gaps = Gaps.from_dict(header["gaps"]) if "gaps" in header else NO_GAPS
+        return cls(net, common.scaling, common.text, common.spec, header["camera"], gaps, trust)
 
 
 def require_camera(spec: RobotSpec, camera: str) -> None:

@@ -158,7 +158,7 @@ def train_keypoints(
     while training.step < config.steps:
         training.update()
         if progress is not None:
-            progress("image encoder", training.step, config.steps)
+            progress("keypoints", training.step, config.steps)
     errors = training.errors()
     return training.net, errors
 

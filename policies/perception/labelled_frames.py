@@ -91,8 +91,8 @@ def require_labels(frames: KeypointFrames) -> None:
     if len(frames) == 0 or not frames.mask.any():
         raise ConfigError(
             "No frame has a keypoint label: no episode shows the gripper closing on something. "
-            "Record demonstrations or play in which objects are grasped and released, or see through an image encoder "
-            "alone: encoder=clip encoder.keypoints=false."
+            "Record demonstrations or play in which objects are grasped and released, or see without keypoints, by "
+            "an image encoder (encoder=clip, cnn, resnet) with encoder.keypoints=false."
         )
 
 

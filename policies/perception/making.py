@@ -88,7 +88,7 @@ def labelled_training(
     frames = keypoint_frames(episodes, capacity, perception.text, camera, perception.spec.proprio)
     if not frames.mask.any():
         return None
-    inputs = perception.blind_inputs(frames.proprio, {camera: frames.images})
+    inputs = perception.inputs(frames.proprio, {camera: frames.images})
     return LabelledTraining(encoder, replace(frames, proprio=inputs), config, seed, alive)
 
 
@@ -112,7 +112,7 @@ def new_image_perception(
         seed: Of the initial weights.
         device: Where the encoder lives.
         gaps: What some episodes lack.
-        keypoints: Whose states stand in the place of proprioception, made with the same gaps; None without.
+        keypoints: Whose states stand in the place of proprioception; None without.
 
     Raises:
         ConfigError: When there is no such camera, an image is too small, there is no episode, or nothing would ever
@@ -131,8 +131,8 @@ def new_image_perception(
     cameras: Mapping[str, tuple[int, int]] = dict(spec.cameras)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        entries = len(spec.proprio) if keypoints is None else keypoints.size - gaps.size
-        absent = {name: gaps.column_of(name, entries) for name in gaps.cameras if name in config.cameras}
+        entries = len(spec.proprio) if keypoints is None else keypoints.size
+        absent = {name: gaps.column_of(name, entries) for name in gaps.cameras}
         encoder = Encoder(config, cameras, entries + gaps.size, text.rows.shape[1], absent)
     scaling = ProprioScaling.fit(np.concatenate(proprio)) if keypoints is None else keypoints.scaling
     return ImagePerception(encoder.to(device), scaling, text, spec, gaps, keypoints)

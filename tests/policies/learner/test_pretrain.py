@@ -139,7 +139,7 @@ def test_progress_counts_every_stage_to_its_end(demo_store, small_pretraining, t
         seen[stage] = (done, total)
 
     pretrain([store], "red_disc", {}, fake_text, "fake", config, tmp_path / "policy", progress=progress)
-    assert seen == {"image encoder": (4, 4), "policy": (5, 5)}
+    assert seen == {"keypoints": (4, 4), "policy": (5, 5)}
 
 
 @pytest.mark.parametrize("held_out", [0.0, 0.4])

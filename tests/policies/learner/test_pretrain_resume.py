@@ -21,7 +21,12 @@ from policies.perception.keypoint_config import KeypointConfig
 from trajectories.errors import CheckpointError, ConfigError
 
 WEIGHTS = ("features", "actor", "agent")
-CONFIGS = {"keypoints": SETTINGS, "cnn": ON_IMAGES, "cnn of the critics": replace(ON_IMAGES, freeze_encoder=False)}
+CONFIGS = {
+    "keypoints": SETTINGS,
+    "cnn": ON_IMAGES,
+    "cnn of the critics": replace(ON_IMAGES, freeze_encoder=False),
+    "cnn beside keypoints": replace(ON_IMAGES, encoder=replace(ON_IMAGES.encoder, keypoints=True)),
+}
 
 
 class Interrupted(Exception):
@@ -57,16 +62,19 @@ def whole(tmp_path_factory, demo_store):
 @pytest.mark.parametrize(
     ("encoder", "stage", "step"),
     [
-        ("keypoints", "image encoder", 3),  # before the first checkpoint
-        ("keypoints", "image encoder", 10),  # the last checkpoint is of 7
-        ("keypoints", "image encoder", 12),  # over, its last checkpoint not yet written
+        ("keypoints", "keypoints", 3),  # before the first checkpoint
+        ("keypoints", "keypoints", 10),  # the last checkpoint is of 7
+        ("keypoints", "keypoints", 12),  # over, its last checkpoint not yet written
         ("keypoints", "policy", 20),  # in cloning: 14
         ("keypoints", "policy", 40),  # in Cal-QL: 35
         ("keypoints", "policy", 60),  # over, the policy not yet written
-        ("cnn", "image encoder", 10),  # learning labels: the last checkpoint is of 7
+        ("cnn", "encoder", 10),  # learning labels: the last checkpoint is of 7
         ("cnn", "policy", 20),  # in cloning
         ("cnn", "policy", 40),  # the encoder is frozen since 30
         ("cnn of the critics", "policy", 40),
+        ("cnn beside keypoints", "keypoints", 10),
+        ("cnn beside keypoints", "encoder", 10),
+        ("cnn beside keypoints", "policy", 40),
     ],
 )
 def test_interrupted_and_resumed_is_the_same_to_the_bit(tmp_path, demo_store, whole, encoder, stage, step):
@@ -82,7 +90,7 @@ def test_interrupted_and_resumed_is_the_same_to_the_bit(tmp_path, demo_store, wh
     assert all(part in line for part, line in zip(expected, said, strict=True))
 
 
-@pytest.mark.parametrize(("encoder", "stage", "step"), [("keypoints", "image encoder", 9), ("cnn", "policy", 40)])
+@pytest.mark.parametrize(("encoder", "stage", "step"), [("keypoints", "keypoints", 9), ("cnn", "policy", 40)])
 def test_killed_and_resumed_is_the_same_to_the_bit(tmp_path, demo_store, whole, encoder, stage, step):
     program = HELPERS / "killable_pretraining.py"
     command = [sys.executable, str(program), str(demo_store), str(tmp_path), encoder, stage, str(step), "0"]
@@ -165,12 +173,12 @@ def test_a_keypoint_network_of_other_settings_is_not_taken(tmp_path, demo_store,
         demo_store, tmp_path / "second", replace(SETTINGS, clone_steps=1, steps=0, **changes),
         lambda stage, *_: stages.add(stage), beside=[tmp_path / "first"],
     )  # fmt: skip
-    assert "image encoder" in stages
+    assert "keypoints" in stages
 
 
 def test_a_half_trained_or_damaged_keypoint_network_is_not_taken(tmp_path, demo_store, whole):
     with pytest.raises(Interrupted):
-        train(demo_store, tmp_path / "half", progress=at("image encoder", 9))
+        train(demo_store, tmp_path / "half", progress=at("keypoints", 9))
     with pytest.raises(Interrupted):
         train(demo_store, tmp_path / "bad", progress=at("policy", 20))
     for path in (tmp_path / "bad" / "training").glob("keypoints_*"):

@@ -48,14 +48,14 @@ def observe(seed=0, direction="forward"):
     return world.reset()
 
 
-def seeing(episodes, config=BESIDE, spec=SPEC, gaps=NO_GAPS):
-    """A perception with random networks."""
+def seeing(episodes, config=BESIDE, spec=SPEC, gaps=NO_GAPS, own=NO_GAPS):
+    """A perception with random networks; `gaps` are the encoder's, `own` the keypoints'."""
     texts = {instruction(colour, direction) for colour in ("red", "blue") for direction in GOAL}
     text = TextTable.build(texts, fake_text, "fake")
     torch.manual_seed(0)
-    net = KeypointNet(KeypointNetConfig(64, len(spec.proprio) + gaps.size, text.rows.shape[1]))
+    net = KeypointNet(KeypointNetConfig(64, len(spec.proprio) + own.size, text.rows.shape[1]))
     scaling = ProprioScaling.fit(np.concatenate([episode.proprio for episode in episodes]))
-    keypoints = KeypointPerception(net, scaling, text, spec, "front", gaps)
+    keypoints = KeypointPerception(net, scaling, text, spec, "front", own)
     return new_image_perception(episodes, text, spec, config, 0, gaps=gaps, keypoints=keypoints)
 
 
@@ -106,9 +106,7 @@ def test_labels_are_learned_from_images_not_from_the_keypoints_that_hold_them():
     training = labelled_training(perception, perception.encoder, episodes, frames, KeypointConfig(steps=5), 0)
     assert training._frames.proprio.shape == (len(training._frames), perception.keypoints.size)
     assert not training._frames.proprio.any()
-    alone = seeing(episodes)
-    alone.keypoints = None
-    assert alone.blind_inputs(episodes[0].proprio, {}).any()
+    assert perception.frames(episodes[0])["proprio"].any()
 
 
 @pytest.mark.parametrize("frozen", [False, True])
@@ -161,24 +159,66 @@ def test_it_is_fine_tuned_published_and_read_again(open_learner, demo_store, tmp
 
 
 @pytest.mark.parametrize("missing", ["front", "wrist"])
-def test_a_camera_that_is_missing_makes_nothing_of_its_images(missing):
+@pytest.mark.parametrize("cameras", [("front", "wrist"), ("wrist",)])
+def test_a_camera_that_is_missing_makes_nothing_of_its_images(cameras, missing):
+    """The keypoints are seen in the front one, which the encoder needn't look through."""
     (episode,) = demos(1, seed=4)
     wrist = np.random.default_rng(0).integers(0, 256, (len(episode.proprio), 32, 32, 3), np.uint8)
     episode = replace(episode, images={**episode.images, "wrist": wrist})
-    config = replace(BESIDE, cameras=("front", "wrist"))
-    perception = seeing([episode], config, WIDE, Gaps(cameras=(missing,)))
-    flag = perception.keypoints.size - 1
-    assert perception.encoder.absent == {missing: flag}
+    of_encoder = Gaps(cameras=tuple(name for name in cameras if name == missing))
+    of_keypoints = Gaps(cameras=("front",) if missing == "front" else ())
+    perception = seeing([episode], replace(BESIDE, cameras=cameras), WIDE, of_encoder, of_keypoints)
+    flags = {name: perception.keypoints.size for name in cameras if name == missing}
+    assert perception.encoder.absent == flags
     perception.encoder.freeze()
-    width, images = SMALL_CNN.width, {name: seen for name, seen in episode.images.items() if name != missing}
-    there = perception.frames(episode)["state"].numpy()
-    gone = perception.frames(replace(episode, images=images))["state"].numpy()
-    first, second, keypoints = np.split(gone, [width, 2 * width], axis=1)
-    assert (there[:, -1] == 0).all()
-    assert (gone[:, -1] == 1).all()
-    assert ((first if missing == "front" else second) == 0).all()
-    assert ((second if missing == "front" else first) != 0).any()
-    assert bool((keypoints[:, 12:-1] == 0).all()) == (missing == "front")
+    without = replace(episode, images={name: seen for name, seen in episode.images.items() if name != missing})
+    there, gone = (perception.frames(each)["state"].numpy() for each in (episode, without))
+    ends = SMALL_CNN.width * np.arange(1, len(cameras) + 1)
+    *views, states = np.split(gone, ends, axis=1)
+    for name, view in zip(cameras, views, strict=True):
+        assert bool((view != 0).any()) == (name != missing)
+    size = perception.keypoints.size
+    assert np.array_equal(states[:, :size], perception.keypoints.episode(without))
+    assert bool((states[:, 12 : size - 1] == 0).all()) == (missing == "front")
+    assert (states[:, size:] == 1).all()
+    assert (there[:, ends[-1] + size :] == 0).all()
+    seen = {name: images[2] for name, images in without.images.items()}
+    with pytest.raises(ConfigError, match=f"no image of camera '{missing}'"):
+        perception.state(Observation(seen, episode.proprio[2], episode.instruction, {}))
+
+
+def test_a_camera_that_nothing_said_could_be_missing_is_refused():
+    (episode,) = demos(1, seed=4)
+    wrist = np.zeros((len(episode.proprio), 32, 32, 3), np.uint8)
+    perception = seeing([episode], replace(BESIDE, cameras=("wrist",)), WIDE)
+    with pytest.raises(ConfigError, match="no images of camera 'front'"):
+        perception.frames(replace(episode, images={"wrist": wrist}))
+
+
+def test_an_entry_that_is_missing_is_flagged_for_both():
+    (episode,) = demos(1, seed=4)
+    gaps = Gaps(proprio=(("gripper_effort",),))
+    perception = seeing([episode], gaps=gaps, own=gaps)
+    proprio = episode.proprio.copy()
+    proprio[:, SPEC.proprio.index("gripper_effort")] = np.nan
+    inputs = perception.frames(replace(episode, proprio=proprio))["proprio"]
+    assert np.isfinite(inputs).all()
+    assert (inputs[:, [perception.keypoints.size - 1, perception.keypoints.size]] == 1).all()
+
+
+def test_a_network_of_other_gaps_is_refused():
+    (episode,) = demos(1, seed=4)
+    perception = seeing([episode]).keypoints
+    with pytest.raises(ConfigError, match=r"takes 13 entries beside the image.* has 14"):
+        KeypointPerception(
+            perception.net, perception.scaling, perception.text, SPEC, "front", Gaps(proprio=(("tip_yaw",),))
+        )
+
+
+def test_a_network_that_learns_nothing_is_refused(small_pretraining):
+    with pytest.raises(ConfigError, match=r"encoder_steps=0 would see.*encoder\.keypoints=false"):
+        replace(small_pretraining, encoder=BESIDE, keypoints=KeypointConfig(steps=0))
+    replace(small_pretraining, encoder=SMALL_CNN, keypoints=KeypointConfig(steps=0))
 
 
 def test_without_keypoints_settings_are_as_they_were():
@@ -195,5 +235,5 @@ def test_data_without_a_grasp_are_refused_with_what_to_do(tmp_path, small_pretra
         wide[:, SPEC.proprio.index("gripper_command")] = 1.0
         store.commit(replace(episode, proprio=wide))
     config = replace(small_pretraining, clone_steps=2, steps=0, encoder=BESIDE)
-    with pytest.raises(ConfigError, match=r"No frame has a keypoint label.*encoder=clip encoder\.keypoints=false"):
+    with pytest.raises(ConfigError, match=r"No frame has a keypoint label.*encoder\.keypoints=false"):
         pretrain([store], "red_disc", RED_WORDINGS, fake_text, "fake", config, tmp_path / "policy", seed=3)
