@@ -83,7 +83,8 @@ VERBS: dict[str, Verb] = {
         "train what the policy sees through, and the multi-task policy, by any method",
         "Reads the store that `collect` filled and writes a policy folder. encoder=keypoints learns labels in\n"
         "hindsight, then stays as it is; with encoder=cnn, resnet or clip an image encoder learns them, too, and is\n"
-        "trained by cloning, or by the critics (pretrain.freeze_encoder=false, and methods that don't clone first).\n"
+        "trained by cloning, or by the critics (pretrain.freeze_encoder=false, and methods that don't clone first);\n"
+        "with encoder.keypoints=true (clip's default) the policy has both.\n"
         "The verbs that come after take whatever is in the folder. pretrain.held_out=0.1 keeps a tenth of the\n"
         "episodes from training and measures on them; losses and figures go to TensorBoard files in metrics/.",
         "pretrain.steps=3000",
