@@ -17,6 +17,7 @@ from commands.report.report import changes_of, judged_by, seen, write
 from commands.report.sections import persons_words
 from factory.judges import judge_digest, judge_in_use, keep_retrained, keep_trained, put_in_use
 from factory.spec import spec_of
+from policies.perception.encoders.config import EncoderConfig
 from policies.perception.loading import load_perception
 from trajectories.errors import CheckpointError
 from trajectories.store import TrajectoryStore
@@ -67,15 +68,18 @@ def test_what_the_policy_saw_is_what_its_folder_holds(tmp_path):
 
 def test_an_image_encoder_is_not_said_to_be_small_or_frozen_where_it_was_trained(tmp_path):
     found, kept, trained = evaluation(tmp_path).conditions, {"freeze_encoder": True}, {"freeze_encoder": False}
-    cnn = SimpleNamespace(kind="cnn", trained=object())
+    alone = SimpleNamespace(config=EncoderConfig())
+    cnn = SimpleNamespace(kind="cnn", trained=alone, encoder=alone)
     assert seen(found, cnn, []).endswith("an encoder (cnn) that was trained along with the policy in pre-training.")
     assert seen(found, cnn, [kept]).endswith("and stayed as it was in fine-tuning.")
     for learned in ([trained], [kept, trained]):
         assert seen(found, cnn, learned).endswith("and went on being trained in fine-tuning.")
-    frozen = SimpleNamespace(kind="clip", trained=None)
-    assert seen(found, frozen, [kept]).endswith(
-        "an encoder (clip) that was trained before the critics were, or not at all, and then frozen."
-    )
+    frozen = SimpleNamespace(kind="clip", trained=None, encoder=alone)
+    said = "an encoder (clip) that was trained before the critics were, or not at all, and then frozen."
+    assert seen(found, frozen, [kept]).endswith(f"The image passes {said}")
+    frozen.encoder = SimpleNamespace(config=EncoderConfig(keypoints=True))
+    small = "a small network (keypoints) that was trained on labels from proprioception, then frozen"
+    assert seen(found, frozen, [kept]).endswith(f"The image passes {small}, and beside it {said}")
 
 
 def test_a_run_on_the_arm_gets_a_report_before_and_after_it_is_evaluated(tmp_path):
