@@ -6,8 +6,9 @@
 A run folder a task and seed, `runs/methods/TASK/seedN`. Data and judge are made there once; then each method
 pre-trains, fine-tunes judged by that judge alone, and is evaluated by the twin's predicate before and after, on the
 same starts. `--set` gives further settings to every verb. What is done is not done again, so a study may be stopped and
-go on, and may be spread over calls: the table has every row that is there, and says how many seeds are missing. `--out`
-keeps every figure; `--only-table` runs nothing.
+go on, and may be spread over calls: the table has every row that is there, and says how many seeds are missing. Below
+it stands how each session went on, by steps and minutes (`benchmarks/on_the_way.py`). `--out` keeps every figure;
+`--only-table` runs nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.on_the_way import in_words
 from benchmarks.verb import regrasp
 from commands.demo.stages import Stages
 from commands.evaluate.conditions import Evaluation, evaluations_in, require_alike
@@ -71,6 +73,7 @@ class Outcome:
         unsure: Training episodes that the judge couldn't decide.
         minutes: Of fine-tuning.
         seconds: Stage of the demo -> how long it took; empty for a method that doesn't fine-tune.
+        went_on: Lines on how the session went on, see `benchmarks.on_the_way`.
     """
 
     before: Mapping[str, Any]
@@ -81,6 +84,7 @@ class Outcome:
     unsure: int
     minutes: float
     seconds: Mapping[str, float]
+    went_on: Sequence[str]
 
 
 def outcome(name: str, folder: Path, steps: int, episodes: int) -> Outcome | None:
@@ -93,7 +97,7 @@ def outcome(name: str, folder: Path, steps: int, episodes: int) -> Outcome | Non
     require_alike(evaluations, f"Give another --into than {folder.parent.parent}.")
     before = cells(evaluations, start_of(folder, name).name if goes_online(name) else f"pretrained_{name}")
     if not goes_online(name):
-        return Outcome(before, {}, 0, 0, {}, 0, 0.0, {}) if _whole(before, episodes) else None
+        return Outcome(before, {}, 0, 0, {}, 0, 0.0, {}, ()) if _whole(before, episodes) else None
     after = cells(evaluations, f"{name}/step_{steps}")
     if not (_whole(before, episodes) and _whole(after, episodes)) or _newest(evaluations, name) > steps:
         return None
@@ -107,6 +111,7 @@ def outcome(name: str, folder: Path, steps: int, episodes: int) -> Outcome | Non
         int((~stream.decided & ~stream.spoken).sum()),
         float(stream.minutes[-1]),
         Stages(folder).of(name),
+        in_words(f"{name}, {folder.name.replace('seed', 'seed ')}", stream, evaluations, name),
     )
 
 
@@ -173,7 +178,9 @@ def table(task: str, given: argparse.Namespace) -> tuple[str, dict[str, Any]]:
             kept[name] = {str(seed): asdict(each) for seed, each in done.items()}
     seeds = f"seed{'s' * (len(given.seeds) > 1)} {', '.join(str(seed) for seed in given.seeds)}"
     caption = f"`{task}`, {seeds}, {given.episodes} episodes a cell, {given.steps} steps of fine-tuning"
-    return caption + "\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n", kept
+    went_on = [f"- {line}" for of in kept.values() for each in of.values() for line in each["went_on"]]
+    rows = ["| " + " | ".join(line) + " |" for line in lines]
+    return "\n".join([caption, "", *rows, *([""] if went_on else []), *went_on, ""]), kept
 
 
 def show(given: argparse.Namespace) -> None:
