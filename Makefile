@@ -14,7 +14,7 @@ TOGETHER := tests/test_end_to_end.py tests/test_outside_package.py tests/command
 	tests/commands/test_serve_policy.py tests/commands/test_buckets.py tests/commands/bench tests/commands/collect tests/commands/test_inspect.py \
 	tests/commands/engine/test_local.py tests/commands/engine/test_ray.py tests/commands/test_certificates.py tests/commands/test_outside_configs.py tests/robot/rollout tests/robot/demonstration \
 	tests/sim/test_collect.py tests/sim/test_flat_env.py tests/sim/test_occlusion.py tests/sim/test_operators.py tests/sim/test_register.py \
-	tests/sim/test_rendering.py tests/sim/test_state_env.py tests/sim/test_true_eyes.py tests/sim/test_arm_model.py tests/sim/test_devices.py tests/test_fuzz.py \
+	tests/sim/test_rendering.py tests/sim/test_state_env.py tests/sim/test_by_start.py tests/sim/test_true_eyes.py tests/sim/test_arm_model.py tests/sim/test_devices.py tests/test_fuzz.py \
 	tests/test_security_table.py tests/test_network.py tests/test_fleet_soak.py
 MAKEFLAGS += --no-builtin-rules
 
