@@ -18,6 +18,7 @@ from hydra import compose, initialize_config_module
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.on_the_way import snapshot_steps
 from commands.evaluate.conditions import PREDICATE, Evaluation, conditions_of, evaluations_in, fits
 from commands.evaluate.trials import Trial, begin_trial
 from commands.report.statistics import format_rate
@@ -67,12 +68,6 @@ def lines(evaluation: Evaluation, left: Mapping[str, Sequence[bool]]) -> Iterato
         yield f"| {evaluation.place} | {direction}, {mode} | {' | '.join(rates)} |"
 
 
-def steps_of(evaluation: Evaluation) -> int:
-    """Of the snapshot; 0 before fine-tuning."""
-    _, _, steps = evaluation.place.rpartition("/step_")
-    return int(steps) if steps.isdigit() else 0
-
-
 def measure(folder: Path, method: str, settings: Sequence[str]) -> Iterator[str]:
     """Rows of a run folder's evaluations of a method, by steps.
 
@@ -82,10 +77,8 @@ def measure(folder: Path, method: str, settings: Sequence[str]) -> Iterator[str]
     with initialize_config_module("configs", version_base="1.3"):
         config = compose("evaluate", [f"task={folder.parent.name}", *settings])
     wanted, start = conditions_of(config, PREDICATE).to_dict(), start_of(folder, method)
-    found = [
-        each for each in evaluations_in(folder / "evaluations")
-        if (each.place == start.name or each.place.startswith(f"{method}/step_")) and fits(each.conditions, wanted)
-    ]  # fmt: skip
+    alike = [each for each in evaluations_in(folder / "evaluations") if fits(each.conditions, wanted)]
+    found = [each for each in alike if each.place == start.name or snapshot_steps(each, method) is not None]
     if not found:
         raise ConfigError(
             f"There is no evaluation of {method} in the twin with these settings. Run benchmarks/methods.py first, and "
@@ -94,7 +87,7 @@ def measure(folder: Path, method: str, settings: Sequence[str]) -> Iterator[str]
     indices = [(each["direction"], each["index"]) for one in found for each in one.result["episodes"]]
     counts = {way: 1 + max((i for name, i in indices if name == way), default=-1) for way in DIRECTIONS}
     left = left_there(TwinSettings.from_config(config), PolicySource(str(start)), int(config.evaluate.seed), counts)
-    for evaluation in sorted(found, key=steps_of):
+    for evaluation in sorted(found, key=lambda each: snapshot_steps(each, method) or 0):
         yield from lines(evaluation, left)
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.on_the_way import in_words
+from benchmarks.on_the_way import in_words, snapshot_counts
 from benchmarks.verb import regrasp
 from commands.demo.stages import Stages
 from commands.evaluate.conditions import Evaluation, evaluations_in, require_alike
@@ -99,7 +99,10 @@ def outcome(name: str, folder: Path, steps: int, episodes: int) -> Outcome | Non
     if not goes_online(name):
         return Outcome(before, {}, 0, 0, {}, 0, 0.0, {}, ()) if _whole(before, episodes) else None
     after = cells(evaluations, f"{name}/step_{steps}")
-    if not (_whole(before, episodes) and _whole(after, episodes)) or _newest(evaluations, name) > steps:
+    if (
+        not (_whole(before, episodes) and _whole(after, episodes))
+        or max(snapshot_counts(evaluations, name), default=0) > steps
+    ):
         return None
     stream: Stream = open_stream(tuning_folder(folder, name) / EPISODES)
     return Outcome(
@@ -118,12 +121,6 @@ def outcome(name: str, folder: Path, steps: int, episodes: int) -> Outcome | Non
 def _whole(found: Mapping[str, Any], episodes: int) -> bool:
     """Whether every direction and mode has that many episodes."""
     return all(cell in found and found[cell]["episodes"] >= episodes for cell in CELLS)
-
-
-def _newest(evaluations: Sequence[Evaluation], name: str) -> int:
-    """Steps of the last snapshot of a method that was evaluated; 0 without one."""
-    places = [each.place.rpartition(f"{name}/step_")[2] for each in evaluations if f"{name}/step_" in each.place]
-    return max((int(steps) for steps in places), default=0)
 
 
 def cells(evaluations: Sequence[Evaluation], place: str) -> Mapping[str, Any]:

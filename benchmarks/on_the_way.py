@@ -29,14 +29,20 @@ def minutes_at(stream: Stream, steps: int) -> float:
     return float(stream.minutes[by_then - 1]) if by_then else 0.0
 
 
+def snapshot_steps(evaluation: Evaluation, method: str) -> int | None:
+    """Steps of the snapshot of a method that an evaluation is of; None where it is of something else."""
+    name, _, steps = evaluation.place.rpartition("/step_")
+    return int(steps) if name.rpartition("/")[2] == method and steps.isdigit() else None
+
+
 def snapshot_counts(evaluations: Sequence[Evaluation], method: str) -> dict[int, dict[str, Counts]]:
     """Steps of each snapshot of a method that was evaluated -> direction/mode -> successes and episodes."""
     found: dict[int, dict[str, Counts]] = {}
     for each in evaluations:
-        name, _, steps = each.place.rpartition("/step_")
-        if name.rpartition("/")[2] == method and steps.isdigit():
+        steps = snapshot_steps(each, method)
+        if steps is not None:
             cells: Mapping[str, Mapping[str, Any]] = each.result["cells"]
-            found[int(steps)] = {cell: (of["successes"], of["episodes"]) for cell, of in cells.items()}
+            found[steps] = {cell: (of["successes"], of["episodes"]) for cell, of in cells.items()}
     return dict(sorted(found.items()))
 
 

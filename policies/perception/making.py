@@ -105,7 +105,7 @@ def new_image_perception(
     """An encoder with initial weights, and the scaling of proprioception that these episodes ask for.
 
     Args:
-        episodes: Taken one at a time.
+        episodes: Taken one at a time; not read with keypoints, whose scaling is taken.
         text: Knows all their instructions.
         spec: The robot.
         config: Settings.
@@ -125,14 +125,18 @@ def new_image_perception(
             "Set it to false: cloning trains it and then freezes it (pretrain.freeze_encoder), or the critics do "
             "until fine-tuning (finetune.freeze_encoder)."
         )
-    proprio = [episode.proprio for episode in episodes]
-    if not proprio:
-        raise ConfigError("There is no episode to learn from. Run `regrasp collect` first.")
+    scaling = _scaling_of(episodes) if keypoints is None else keypoints.scaling
     cameras: Mapping[str, tuple[int, int]] = dict(spec.cameras)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         entries = len(spec.proprio) if keypoints is None else keypoints.size
         absent = {name: gaps.column_of(name, entries) for name in gaps.cameras}
         encoder = Encoder(config, cameras, entries + gaps.size, text.rows.shape[1], absent)
-    scaling = ProprioScaling.fit(np.concatenate(proprio)) if keypoints is None else keypoints.scaling
     return ImagePerception(encoder.to(device), scaling, text, spec, gaps, keypoints)
+
+
+def _scaling_of(episodes: Iterable[Episode]) -> ProprioScaling:
+    proprio = [episode.proprio for episode in episodes]
+    if not proprio:
+        raise ConfigError("There is no episode to learn from. Run `regrasp collect` first.")
+    return ProprioScaling.fit(np.concatenate(proprio))

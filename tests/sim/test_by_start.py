@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_module
 
-from benchmarks.by_start import left_there, lines, measure, steps_of
+from benchmarks.by_start import left_there, lines, measure
+from benchmarks.on_the_way import snapshot_steps
 from commands.evaluate.conditions import Evaluation
 from factory.evaluated_policy import PolicySource
 from factory.twin import TwinSettings
@@ -32,8 +33,8 @@ def test_successes_are_counted_by_start_and_what_nobody_knew_is_left_out():
 
 
 def test_steps_of_a_snapshot():
-    assert steps_of(evaluation("regrasp/step_1500")) == 1500
-    assert steps_of(evaluation("pretrained_wsrl")) == 0
+    assert snapshot_steps(evaluation("regrasp/step_1500"), "regrasp") == 1500
+    assert snapshot_steps(evaluation("pretrained_wsrl"), "wsrl") is None
 
 
 def test_about_half_of_wide_starts_and_all_narrow_ones_are_what_the_other_direction_leaves(pretrained):
