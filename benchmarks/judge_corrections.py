@@ -89,7 +89,7 @@ def session(demo: Path, into: Path, count: int, steps: int) -> dict[str, Any]:
         with TrajectoryStore(folder / "finetune_regrasp" / "episodes", read_only=True) as store:
             spec = store.spec
         stream = open_stream(folder / "finetune_regrasp" / "episodes", spec)
-        unsure = int((~stream.decided & ~stream.spoken).sum())
+        unsure = stream.unsure
         found = {"confusion": stream.confusion, "unsure": unsure, "resets": int(stream.helped.sum())}
         replace_file(result, json.dumps(found, indent=1).encode())
     done: dict[str, Any] = json.loads(result.read_text())

@@ -120,7 +120,7 @@ def figures(stream: Stream, infos: Sequence[EpisodeInfo], folder: Path, millisec
         "confusion": stream.confusion,
         "confusion_at_the_end": at_their_ends(infos),
         "changed_from_home": from_home(infos),
-        "unsure": int(np.sum(~stream.decided & ~stream.spoken)),
+        "unsure": stream.unsure,
         "episodes": len(stream.steps),
         "steps": stream.total_steps,
         "resets": int(stream.helped.sum()),

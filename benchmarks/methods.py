@@ -111,7 +111,7 @@ def outcome(name: str, folder: Path, steps: int, episodes: int) -> Outcome | Non
         stream.total_steps,
         int(stream.helped.sum()),
         stream.confusion,
-        int((~stream.decided & ~stream.spoken).sum()),
+        stream.unsure,
         float(stream.minutes[-1]),
         Stages(folder).of(name),
         in_words(f"{name}, {folder.name.replace('seed', 'seed ')}", stream, evaluations, name),

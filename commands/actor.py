@@ -28,11 +28,12 @@ from factory.retraining import retraining_of
 from factory.reward import require_readable_task
 from factory.run_folders import OUTBOX, actor_folder, find_policy
 from factory.spec import spec_of
-from factory.task import ends_open
+from factory.task import displace_of, ends_open
 from factory.twin import in_simulated_time
 from robot.fleet import AUTO_NAME, ActorIdentity, ActorReport, actor_name
 from robot.interfaces import Policy
 from robot.rollout.actor_status import ActorStatus, continued, run_of
+from robot.rollout.places import Places
 from robot.rollout.policy_watch import WatchedPolicy
 from robot.rollout.recovering_session import RecoveringSession
 from robot.rollout.retraining_session import RetrainingSession
@@ -57,6 +58,7 @@ def open_session(
     config: DictConfig,
     policy: LearnedPolicy,
     judge: SessionJudge,
+    places: Places | None,
     outbox: TrajectoryStore,
     start: int,
     around: Attended,
@@ -68,11 +70,13 @@ def open_session(
         config: Settings.
         policy: Who acts.
         judge: Who judges.
+        places: Where demonstrations picked the object up; None: it is never set down elsewhere.
         outbox: Gets every episode.
         start: Number of this start of the actor: draws go on differently after a restart.
         around: Robot and people.
         stop: Set when a person ends the session.
     """
+    from robot.rollout.displacing import Displacement
     from robot.rollout.persons_word import PersonsWord
     from robot.rollout.session import ResetFreeSession
     from trajectories.verdicts import VerdictBook
@@ -105,6 +109,7 @@ def open_session(
         referee=station.referee,
         word=word,
         home_look=ends_open(config),
+        displacement=None if places is None else Displacement(station.env, places, displace_of(config), rng),
         metadata={
             "kind": "online",
             ACTOR_KEY: actor_name(str(config.actor.name)),
@@ -126,7 +131,7 @@ def run(config: DictConfig) -> None:
 
     torch.set_num_threads(1)
     require_online(config)
-    require_same_settings(config)  # a learner with these would refuse them, and this actor would wait for it
+    settings = require_same_settings(config)  # a learner with others would refuse them, and this actor wait for it
     name, folder = actor_name(str(config.actor.name)), actor_folder(config)
     require_trained_like(config, typed_keys(), tqdm.write)
     require_unwritten(folder / OUTBOX)
@@ -134,6 +139,7 @@ def run(config: DictConfig) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     pretrained = find_policy(config, "pretrained")
     policy = load_policy(pretrained, spec_of(config), int(config.seed), mark_in_use(config))
+    places = Places.load(pretrained) if settings.displace else None
     judge, stop = session_judge(config, policy, tqdm.write), threading.Event()
     tuning = config.finetune
     for key, weight in (("shaping", tuning.shaping), ("progress_weight", tuning.progress_weight)):
@@ -158,7 +164,7 @@ def run(config: DictConfig) -> None:
             around = stack.enter_context(
                 attended(config, folder, tqdm.write, stop, max_steps=int(config.task.max_steps), on_view=announce)
             )
-            session = open_session(config, policy, judge, outbox, next_start(folder), around, stop)
+            session = open_session(config, policy, judge, places, outbox, next_start(folder), around, stop)
 
         def show(status: ActorStatus) -> None:
             around.view.on_status(status)

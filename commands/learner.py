@@ -21,7 +21,7 @@ from factory.policy import feeding_of, online_agent_config, require_online, with
 from factory.run_folders import find_policy, finetune_folder
 from factory.sources import kept_sources
 from factory.spec import device_of, plain, spec_of
-from factory.task import instructions_of
+from factory.task import displace_of, instructions_of
 from factory.threads import learner_threads
 from policies.common.launch import Launch
 from policies.common.ranks import ALONE, Ranks
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 SAID = "learner: "
 """In front of what the learner tells a person."""
-_KEYS = {"replay_device": "replay.device", "max_lag": "robot.max_lag"}
-"""Settings of the learner that are neither of the group `finetune` nor of `method` -> their keys."""
+_KEYS = {"replay_device": "replay.device", "max_lag": "robot.max_lag", "displace": "task.displace"}
+"""Settings of a run that are neither of the group `finetune` nor of `method` -> their keys."""
 
 
 def learner_settings(config: DictConfig) -> LearnerConfig:
@@ -62,6 +62,7 @@ def learner_settings(config: DictConfig) -> LearnerConfig:
         **{name: getattr(method, name) for name in ("offline", "critic_only", "person_weight", "corrections")},
         "replay_device": config.replay.device,
         "max_lag": config.robot.max_lag,
+        "displace": displace_of(config),
     }
     finetune = plain(config.finetune)
     _require_steps_to_learn_in(finetune)

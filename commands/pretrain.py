@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import fields, replace
 from typing import Any, cast
@@ -24,9 +25,14 @@ from policies.common.ranks import Ranks
 from policies.learner.pretrain import policy_checkpoint, pretrain
 from policies.learner.pretrain_config import PretrainConfig
 from policies.perception.keypoint_config import KeypointConfig
+from policies.replay.dataset import read_whole
 from rewards.readable import recorded_wordings, require_readable
+from robot.rollout.places import Places
+from trajectories.alignment import EpisodeSource
 from trajectories.errors import ConfigError
+from trajectories.kinds import is_attempt
 from trajectories.settings import build, require_known
+from trajectories.types import Episode
 from trajectories.writer_lock import only_writer
 
 
@@ -123,6 +129,13 @@ def keypoint_lines(about: dict[str, Any]) -> list[str]:
     return lines
 
 
+def demonstrated(stores: Iterable[EpisodeSource], task: str) -> Iterator[Episode]:
+    """The episodes in which a task succeeded."""
+    for store in stores:
+        succeeded = (info for info in store.infos() if info.task == task and info.outcome == "success")
+        yield from read_whole(store, [info.id for info in succeeded if is_attempt(info)])
+
+
 def run(config: DictConfig) -> None:
     """Train and save; goes on with what the folder holds, or says that nothing is left to do."""
     import torch
@@ -170,6 +183,8 @@ def run(config: DictConfig) -> None:
         if ranks.first:
             note_sources(config, folder)
             note_read(folder)
+            names = stores[0].spec.proprio
+            Places.in_episodes(demonstrated(stores, str(config.task.name)), names).save(folder)
     bars.close()
     for line in keypoint_lines(about):
         print(line)

@@ -14,7 +14,7 @@ from trajectories.types import DIRECTIONS, Direction
 if TYPE_CHECKING:
     from sim.tasks import Task
 
-SETTINGS = ("name", "prior", "max_steps", "cameras", "ends_open", "keeps_tool", "instructions", "scene")
+SETTINGS = ("name", "prior", "max_steps", "cameras", "ends_open", "keeps_tool", "displace", "instructions", "scene")
 """What a task that a YAML describes may have."""
 
 
@@ -136,6 +136,23 @@ def ends_open(config: DictConfig) -> bool:
 def keeps_tool(config: DictConfig) -> bool:
     """Whether a tool stays in the gripper between episodes, so that the arm goes home with its gripper closed."""
     return bool(config.task.get("keeps_tool", False))
+
+
+def displace_of(config: DictConfig) -> float:
+    """Share of a session's episodes that set down elsewhere what they hold (`robot.rollout.displacing`).
+
+    Raises:
+        ConfigError: It is no share, or a tool stays in the gripper.
+    """
+    share = config.task.get("displace", 0)
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise ConfigError(f"task.displace={share} is no share of the episodes; expected 0 (none) to 1.")
+    if share and keeps_tool(config):
+        raise ConfigError(
+            f"task.displace={share} sets down elsewhere what the gripper picked up, and with task.keeps_tool=true it "
+            "picks up nothing. Leave one of them out."
+        )
+    return float(share)
 
 
 def settle_task(config: DictConfig) -> None:

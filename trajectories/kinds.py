@@ -33,6 +33,10 @@ BEGAN_DONE_KEY: Final = "began_done"
 """In the metadata of an episode at whose beginning a direction of the task was done, and whose object lay where that
 one would put it: that direction. Noted as the episode is recorded; a later word about the one before leaves it."""
 
+DISPLACED_KEY: Final = "displaced"
+"""In the metadata of an episode that ended as soon as its object was held, which the arm then set down elsewhere:
+{"to": x, y, z in m and yaw in rad, "there": whether it got there with it}; empty where a fault came between."""
+
 ACTOR_KEY: Final = "actor"
 """In the metadata of an episode of fine-tuning: the name of the actor that ran it."""
 
@@ -99,6 +103,11 @@ def was_unsure(episode: _Judged) -> bool:
     saw undone, it may well have been a success, and steps that cost -1 would say that it was not.
     """
     return episode.outcome == "unknown" and UNSURE_KEY in episode.metadata
+
+
+def was_displaced(episode: _Described) -> bool:
+    """Whether an episode was ended, undone, to set down elsewhere what it held: its steps count, it has no outcome."""
+    return DISPLACED_KEY in episode.metadata
 
 
 def teaches_actions(episode: _Judged) -> bool:

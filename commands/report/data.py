@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from commands.evaluate.conditions import Conditions, evaluations_in, find_evaluation
 from factory.judges import FIGURES, judge_digest, judge_in_use
 from factory.run_folders import reward_folder
-from trajectories.kinds import referee_of, was_unsure
+from trajectories.kinds import referee_of, was_displaced, was_unsure
 from trajectories.store import EpisodeInfo, TrajectoryStore
 from trajectories.types import Direction, RobotSpec
 from trajectories.verdicts import Verdict, VerdictBook
@@ -38,6 +38,7 @@ class Stream:
         refereed: Whether the physics predicate was asked what it left (evaluation only); nobody can on a real arm.
         true: What it said; False where it wasn't asked.
         help_reasons: Why help was asked for before it, "" where it was not.
+        displaced: Whether the arm set down elsewhere what it held: it came to no end, and nobody was asked.
         faults: What cut each episode short, a person's hold or a fault; "" where it came to its end.
     """
 
@@ -50,6 +51,7 @@ class Stream:
     said: NDArray[np.bool_]
     refereed: NDArray[np.bool_]
     true: NDArray[np.bool_]
+    displaced: NDArray[np.bool_]
     help_reasons: tuple[str, ...]
     faults: tuple[str, ...]
 
@@ -87,6 +89,11 @@ class Stream:
             "false_negative": int(np.sum(not_done & self.true)),
             "true_negative": int(np.sum(not_done & ~self.true)),
         }
+
+    @property
+    def unsure(self) -> int:
+        """Episodes of which nobody knows how they ended."""
+        return int(np.sum(~self.decided & ~self.spoken & ~self.displaced))
 
     @property
     def total_steps(self) -> int:
@@ -148,6 +155,7 @@ def stream_of(infos: list[EpisodeInfo], verdicts: Mapping[str, Verdict] | None =
         said=np.array([verdict is not None and verdict.outcome == "success" for verdict in by_person], dtype=bool),
         refereed=np.array([word is not None for word in said], dtype=bool),
         true=np.array([bool(word) for word in said], dtype=bool),
+        displaced=np.array([was_displaced(info) for info in infos], dtype=bool),
         help_reasons=tuple(str(info.metadata.get("help") or "") for info in infos),
         faults=tuple(str(info.metadata.get("fault") or "") for info in infos),
     )

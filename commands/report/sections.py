@@ -55,6 +55,8 @@ def cards(
     found.append(
         {"label": "resets needed", "value": str(int(stream.helped.sum())), "note": f"in {stream.total_steps} steps"}
     )
+    if stream.displaced.any():
+        found.append({"label": "set down elsewhere", "value": str(int(stream.displaced.sum())), "note": note})
     found.append({"label": "holds and faults", "value": str(sum(map(bool, stream.faults))), "note": note})
     if stream.refereed.any():
         found.append({"label": "false positives", "value": str(stream.confusion["false_positive"]), "note": note})

@@ -14,7 +14,7 @@ from PIL import Image
 
 from commands.review.ordering import Judged, in_order
 from trajectories.errors import CorruptEpisodeError, InvalidEpisodeError, LinkError, StoreError
-from trajectories.kinds import is_attempt, referee_of
+from trajectories.kinds import is_attempt, referee_of, was_displaced
 from trajectories.manifest import EpisodeInfo
 from trajectories.progress import progress_of
 from trajectories.store import TrajectoryStore
@@ -149,7 +149,7 @@ class ReviewedStore:
             direction=info.direction,
             outcome=info.outcome,
             probability=self._probability[info.id],
-            cut_short="fault" in info.metadata,
+            cut_short="fault" in info.metadata or was_displaced(info),
             opinion=self._opinion(info),
             verdict=self.book.of(info.id),
         )

@@ -48,6 +48,8 @@ class LearnerConfig:
         freeze_encoder: Leave a pre-trained image encoder as it is: replay keeps features, and an update costs what one
             on states does. False: replay keeps images (a frozen tower's maps), and the critics go on training it. A run
             keeps to what it began with. Keypoints are always frozen.
+        displace: Share of the episodes that set down elsewhere what they hold (`robot.rollout.displacing`): what the
+            actors of this run do, and so what the learner learns from.
         max_lag: Updates that the learner may be behind before actors have to wait: environment steps that the policy
             has not learned from yet. At least the longest episode, or actor and learner take turns instead of working
             side by side.
@@ -74,6 +76,7 @@ class LearnerConfig:
     replay_bytes: int = 2_000_000_000
     replay_device: Keep = "auto"
     freeze_encoder: bool = True
+    displace: float = 0.0
     max_lag: int = 80
     publish_every: int = 40
     checkpoint_every: int = 400
@@ -105,6 +108,8 @@ class LearnerConfig:
                 f"warmup_steps={self.warmup_steps} must lie in 0 ... steps - 1 = {self.steps - 1} and "
                 f"critic_only={self.critic_only} must not be negative: else nothing is ever learned."
             )
+        if not 0.0 <= self.displace <= 1.0:
+            raise ConfigError(f"displace={self.displace} is no share of the episodes; expected 0 (none) to 1.")
         if self.max_lag < 0:
             raise ConfigError(f"max_lag={self.max_lag} must not be negative.")
 

@@ -14,35 +14,16 @@ import numpy as np
 
 from policies.perception.strokes import find_strokes
 from trajectories.errors import ConfigError
+from trajectories.grasps import Grasp, find_grasps
 from trajectories.kinds import began_done
 from trajectories.types import Bool, Episode, Float32
 
-HELD_WIDTH = 0.002
-"""m, fingers that stop further apart than this hold something."""
-SETTLED_STEP = 0.0015
-"""m per control step, fingers that move less have stopped."""
 SAME_PLACE = 0.015
 """m, as near a hand picks up what lies where it was put, since one thing can be gripped here and there."""
 POINT_SIZE = 3
 PICK_SIZE = 5
 PLACE_SIZE = 3
 KEYPOINT_SIZE = PICK_SIZE + PLACE_SIZE
-
-
-@dataclass(frozen=True)
-class Grasp:
-    """One stretch of frames in which the gripper held something.
-
-    Attributes:
-        closed: First frame after the order to close. The arm may move on in the very next step, so this frame, and
-            not the one at which the fingers were seen to have stopped, shows where the object was.
-        end: First frame at which it was no longer held (the episode's length if it was held to the end).
-        released: True when the gripper was opened, False when the object slipped out or the episode ended.
-    """
-
-    closed: int
-    end: int
-    released: bool
 
 
 @dataclass(frozen=True)
@@ -92,34 +73,6 @@ class ProprioIndex:
             )
         x, y, z, yaw, width, command = (names.index(name) for name in NEEDED)
         return cls((x, y, z), yaw, width, command)
-
-
-def find_grasps(width: Float32, command: Float32) -> list[Grasp]:
-    """Find when something was held.
-
-    Args:
-        width: float32 (N,) gap between the fingers, m.
-        command: float32 (N,) last executed gripper command of each frame, > 0 open.
-
-    Returns:
-        In order of time. A closed gripper that shut completely, or was opened again while it still moved, is none.
-    """
-    closed = np.concatenate([[False], np.asarray(command) <= 0.0, [False]])
-    starts = np.flatnonzero(~closed[:-1] & closed[1:])
-    ends = np.flatnonzero(closed[:-1] & ~closed[1:])
-    grasps = []
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        still = np.abs(np.diff(width[start:end])) < SETTLED_STEP
-        stopped = np.flatnonzero(still & (width[start + 1 : end] > HELD_WIDTH))
-        if len(stopped) == 0:
-            continue
-        seen = start + 1 + int(stopped[0])
-        slipped = np.flatnonzero(width[seen:end] <= HELD_WIDTH)
-        if len(slipped):
-            grasps.append(Grasp(start, seen + int(slipped[0]), released=False))
-        else:
-            grasps.append(Grasp(start, end, released=end < len(width)))
-    return grasps
 
 
 def label_keypoints(episode: Episode, names: tuple[str, ...]) -> KeypointLabels:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from robot.interfaces import Receipt
 from trajectories.durable import swap_file
+from trajectories.kinds import was_displaced
 from trajectories.types import Direction, Episode, Outcome, RobotSpec
 from trajectories.verdicts import Verdict
 
@@ -130,7 +131,9 @@ class ActorStatus:
     updated_s: float = 0.0
 
     def judged(self, episode: Episode) -> ActorStatus:
-        """Return the status with one more episode of the training stream."""
+        """Return the status with one more episode of the training stream; itself for one that `was_displaced`."""
+        if was_displaced(episode):
+            return self
         tally, success = self.training.get(episode.direction, Tally()), _SUCCESS[episode.outcome]
         newest = (*self.newest, Counted(episode.id, episode.direction, success, success))[-REMEMBERED:]
         return replace(self, newest=newest, training={**self.training, episode.direction: tally.add(success)})

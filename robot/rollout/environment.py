@@ -40,7 +40,7 @@ from trajectories.types import (
     UInt8,
 )
 
-_MAX_HOME_STEPS = 60
+_MAX_STEPS = 60
 
 
 @dataclass(frozen=True)
@@ -264,11 +264,32 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         hold = np.array([0, 0, 0, 0, 0, 0, 1 if self.home.opens else -1], dtype=np.float32)
         for _ in range(self.home.open_steps):
             self.apply(hold)
-        here = self.target.pose
-        rise = max(float(here.position[2]), self.home.rise_z)
-        self._move_to(Pose(np.array([here.position[0], here.position[1], rise]), here.rpy))
-        self._move_to(self.kinematics.attainable(self.home.sample(rng)))
+        x, y, z = self.target.pose.position.tolist()
+        up = Pose(np.array([x, y, max(z, self.home.rise_z)]), self.target.pose.rpy)
+        home = self.kinematics.attainable(self.home.sample(rng))
+        if not all(self.move_to(goal, self.home.opens) for goal in (up, home)):
+            raise SafetyError(
+                f"The arm did not get home in {_MAX_STEPS} control steps: something blocks it. "
+                "Free the arm and start again."
+            )
         self._controller.restart()
+
+    def move_to(self, goal: Pose, gripper_open: bool) -> bool:
+        """Move straight to `goal`, or as near as the box allows, at the speed of going home; errors as of `apply`.
+
+        Returns:
+            Whether it got there; not where something blocks the arm.
+        """
+        for _ in range(_MAX_STEPS):
+            before, scale = self.target.pose, self.robot_spec.action_scale
+            action, arrives = action_towards(before, goal, scale, self.home.speed, gripper_open)
+            applied = self.apply(action)
+            if not applied.command.clipped:
+                if arrives:
+                    return True
+            elif not applied.executed[:6].any() and "lag" not in applied.command.clipped:
+                return True
+        return False
 
     def resync(self) -> None:
         """Forget target and grid: after somebody else moved the arm, start from where it is."""
@@ -374,21 +395,3 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         """Stop the arm; where something stands, it does that by itself: a protective motion may go on."""
         if not self.faults:
             self._arm.hold()
-
-    def _move_to(self, goal: Pose) -> None:
-        """Straight to `goal` with the gripper as at home, or as near as the box allows."""
-        for _ in range(_MAX_HOME_STEPS):
-            before = self.target.pose
-            action, arrives = action_towards(
-                before, goal, self.robot_spec.action_scale, self.home.speed, self.home.opens
-            )
-            applied = self.apply(action)
-            if not applied.command.clipped:
-                if arrives:
-                    return
-            elif not applied.executed[:6].any() and "lag" not in applied.command.clipped:
-                return
-        raise SafetyError(
-            f"The arm did not get home in {_MAX_HOME_STEPS} control steps: something blocks it. "
-            "Free the arm and start again."
-        )

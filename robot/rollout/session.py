@@ -2,6 +2,7 @@
 
     forward until the reward model says done, or time is up (and it has looked at what then looks done)
     go home and look at what was left; then the same backward
+    now and then, where that is asked for, what is held is set down elsewhere, and the direction tried again from there
     help when the scene is in trouble or after several failures in a row: the only resets there are
 
 The reward model is the only judge, and a person beside the arm may overrule it (`robot.rollout.persons_word`): the
@@ -20,16 +21,19 @@ from typing import Any
 import numpy as np
 
 from robot.interfaces import ConcludingReward, HomeReward, Operator, Policy, RewardModel, RewardReading
+from robot.rollout.displacing import Displacement
 from robot.rollout.environment import Applied, RobotEnv
+from robot.rollout.help_calls import HelpCalls
 from robot.rollout.home_look import begin_from_home, drawn, look_from_home, retreat, settled
 from robot.rollout.judging import BesideJudge
 from robot.rollout.last_looks import MOST_LOOKS, still
 from robot.rollout.persons_word import PersonsWord
 from robot.rollout.recovery import RECOVERABLE
+from robot.rollout.referee_notes import RefereeNotes
 from robot.rollout.session_stats import SessionStats
 from robot.rollout.session_step import SessionStep
 from trajectories.errors import ConfigError
-from trajectories.kinds import FROM_HOME_KEY, UNSURE_KEY
+from trajectories.kinds import DISPLACED_KEY, FROM_HOME_KEY, UNSURE_KEY
 from trajectories.progress import noted_progress
 from trajectories.recorder import Recorder
 from trajectories.types import (
@@ -87,6 +91,7 @@ class ResetFreeSession:
         judge_beside: bool = False,
         word: PersonsWord | None = None,
         home_look: bool = True,
+        displacement: Displacement | None = None,
     ) -> None:
         """Prepare a session; nothing moves yet.
 
@@ -120,6 +125,8 @@ class ResetFreeSession:
             home_look: Let the reward model look at what an episode left, the arm at home, before its outcome counts
                 (`robot.rollout.home_look`), and ask the referee there, too; not for a task that is done with something
                 in the gripper, which going home lets go.
+            displacement: Ends some episodes as soon as something is held, and sets it down elsewhere. Such an episode
+                has the outcome `unknown`; its steps count, undone. None: every episode comes to its end.
 
         Raises:
             ConfigError: When a setting is out of range or a direction has no wording.
@@ -130,20 +137,19 @@ class ResetFreeSession:
         if max_steps < 1 or help_after < 1:
             raise ConfigError(f"max_steps and help_after must be at least 1, got {max_steps} and {help_after}.")
         self.stats = SessionStats()
-        self._env, self._policy, self._reward, self._operator = env, policy, reward, operator
+        self._env, self._policy, self._reward = env, policy, reward
+        self._help, self._referee = HelpCalls(operator, self.stats, help_after), RefereeNotes(referee)
         self._task, self._instructions, self._metadata = task, dict(instructions), dict(metadata or {})
         self._rng = rng
         self._on_episode, self._on_step = on_episode, on_step
-        self._takeover, self._referee, self._word = takeover, referee, word
-        self._max_steps, self._help_after = max_steps, help_after
-        self._skip_done, self._home_look = skip_done, home_look
+        self._takeover, self._word, self._displacement = takeover, word, displacement
+        self._max_steps, self._skip_done, self._home_look = max_steps, skip_done, home_look
         self._beside = BesideJudge(reward) if judge_beside else None
         self._recorder = Recorder(env.robot_spec)
         self._next: Direction = first
         self._progress: list[float | None] = []
         self._looks = 0
-        self._evaluation: dict[str, bool] = {}
-        self._home = self._stood = self._released = False
+        self._home = self._stood = self._released = self._held = False
         self._met: Exception | None = None  # on the way home from the last episode
 
     @property
@@ -170,7 +176,10 @@ class ResetFreeSession:
         at_home, self._home = self._home, False
         helped = self._get_ready(at_home)
         direction, observation, reading = self._begin()
-        self._progress, self._looks, self._evaluation = [reading.progress], 0, {}
+        self._progress, self._looks, self._held = [reading.progress], 0, False
+        self._referee.begins()
+        if self._displacement is not None:
+            self._displacement.begins(direction)
         version = self._policy.version
         id = self._recorder.begin(
             observation,
@@ -191,7 +200,8 @@ class ResetFreeSession:
             elif self._word is not None:
                 self._word.dropped()
             raise
-        self._ask_referee("success", direction)
+        if not self._held:
+            self._referee.ask("success", direction)
         if self._word is not None:
             self._word.acted(judged[0])
         try:
@@ -213,10 +223,15 @@ class ResetFreeSession:
             SafetyError: On a fault.
             StaleDataError: When a device stopped delivering.
         """
+        if self._held and self._displacement is not None:
+            extra = extra | {DISPLACED_KEY: self._displacement.carry()}
         if not retreat(self._env, self._rng):
             return outcome, extra
+        if self._held:
+            self._home = True
+            return outcome, extra
         if self._home_look:
-            self._ask_referee("left", direction, counts=self._released)
+            self._referee.ask("left", direction, counts=self._released)
         spoken = self._word is not None and self._word.ends_it
         if self._home_look and not spoken and not isinstance(self._reward, ConcludingReward):
             look = look_from_home(self._env, self._reward, self._instructions, direction, self._rng)
@@ -232,9 +247,7 @@ class ResetFreeSession:
         for spoken in [] if self._word is None else self._word.corrections():
             if spoken.outcome is not None:
                 self.stats.correct(spoken.id, spoken.direction, spoken.outcome)
-        reason = self._operator.trouble()
-        if reason is None:
-            reason = self._stuck()
+        reason = self._help.reason()
         if reason is not None:
             self._ask_for_help(reason)
         elif at_home:
@@ -245,22 +258,8 @@ class ResetFreeSession:
             self._env.go_home(self._rng)
         return reason
 
-    def _stuck(self) -> str | None:
-        failures = self.stats.consecutive_failures
-        if failures["any"] >= self._help_after:
-            return f"{self._help_after} failures in a row"
-        if self.stats.consecutive_unsure >= self._help_after:
-            return f"{self._help_after} episodes in a row whose end the judge was unsure about"
-        for direction in DIRECTIONS:
-            if failures[direction] >= 2 * self._help_after:
-                return f"{2 * self._help_after} failures in a row of the {direction} task"
-        return None
-
     def _ask_for_help(self, reason: str) -> None:
-        """Have the scene brought into a start state of the next direction; that ends a row of failures."""
-        self.stats.helps[reason] = self.stats.helps.get(reason, 0) + 1
-        self._operator.help(reason, self._next)
-        self.stats.forgive()
+        self._help.call(reason, self._next)
         self._env.resync()
 
     def _begin(self) -> tuple[Direction, Observation, RewardReading]:
@@ -313,9 +312,13 @@ class ResetFreeSession:
                 last = self._record(direction, unjudged, self._reward.update(observation))
                 if last.done:
                     return last
+            if self._displacement is not None and self._displacement.takes(observation, source):
+                self._held = True
+                break
         if self._beside is not None and unjudged is not None:
             last = self._record(direction, unjudged, self._reward.update(unjudged.observation))
-        return last if last.done or unjudged is None else self._look_again(direction, unjudged, last)
+        self._held = self._held and not last.done
+        return last if last.done or unjudged is None or self._held else self._look_again(direction, unjudged, last)
 
     def _look_again(self, direction: Direction, seen: _Seen, last: RewardReading) -> RewardReading:
         """The last reading; where the task looks done as time ends, the arm holds still until the judge has decided.
@@ -341,7 +344,10 @@ class ResetFreeSession:
         A reward model that concludes is asked once time has ended it. What was unsure has no outcome.
         """
         if not last.done and self._word is not None and self._word.ends_it:
+            self._held = False
             return "failure", {"ended_by": "a person"}
+        if self._held:
+            return "unknown", {DISPLACED_KEY: {}}
         if last.done or not isinstance(self._reward, ConcludingReward):
             outcome: Outcome = "success" if last.done else "failure"
             return ("unknown", {UNSURE_KEY: {"would_be": outcome}}) if last.unsure else (outcome, {})
@@ -373,10 +379,10 @@ class ResetFreeSession:
 
     def _finish(self, direction: Direction, outcome: Outcome, extra: dict[str, Any]) -> Episode:
         """End the recording, turn the direction, count it and hand it on."""
-        self._next = other_direction(direction)
-        if self._referee is not None:
-            self._ask_referee("success", direction)
-            extra = extra | {"evaluation": self._evaluation}
+        self._next = direction if self._held else other_direction(direction)
+        if not self._held:
+            self._referee.ask("success", direction)
+        extra = extra | self._referee.noted()
         if self._looks:
             extra = extra | {"looked_again": self._looks}
         extra = extra | noted_progress(self._progress)
@@ -385,8 +391,3 @@ class ResetFreeSession:
         if self._on_episode is not None:
             self._on_episode(episode)
         return episode
-
-    def _ask_referee(self, about: str, direction: Direction, *, counts: bool = True) -> None:
-        """Note what it says now, unless it has been noted; False where it may not count."""
-        if self._referee is not None and about not in self._evaluation:
-            self._evaluation[about] = counts and bool(self._referee(direction))

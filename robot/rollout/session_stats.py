@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from trajectories.kinds import was_unsure
+from trajectories.kinds import was_displaced, was_unsure
 from trajectories.types import DIRECTIONS, Direction, Episode, Outcome
 
 
@@ -16,9 +16,10 @@ class SessionStats:
         episodes: Recorded episodes.
         steps: Their control steps.
         outcomes: Direction -> the outcomes that count, in order: a person's, else the judge's; `unknown` ones were cut
-            short by a fault, or the judge was unsure.
+            short by a fault or to set down elsewhere what was held, or the judge was unsure.
         helps: Reason -> how often help was asked for.
         skipped: Episodes not begun because their goal was already reached.
+        displaced: Episodes that set down elsewhere what they held.
         consecutive_failures: Since the last success or help, by direction, and by both together under "any".
         consecutive_unsure: Episodes in a row whose end the judge was unsure about, since the last help.
     """
@@ -28,6 +29,7 @@ class SessionStats:
     outcomes: dict[Direction, list[Outcome]] = field(default_factory=lambda: {d: [] for d in DIRECTIONS})
     helps: dict[str, int] = field(default_factory=dict)
     skipped: int = 0
+    displaced: int = 0
     consecutive_failures: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("any", *DIRECTIONS), 0))
     consecutive_unsure: int = 0
     _ids: dict[Direction, list[str]] = field(default_factory=lambda: {d: [] for d in DIRECTIONS})
@@ -42,6 +44,7 @@ class SessionStats:
         """Add a finished episode with the outcome that counts."""
         self.episodes += 1
         self.steps += len(episode)
+        self.displaced += was_displaced(episode)
         self.outcomes[episode.direction].append(outcome)
         self._ids[episode.direction].append(episode.id)
         if outcome != "unknown":

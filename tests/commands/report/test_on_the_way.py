@@ -23,6 +23,7 @@ def stream():
         said=no,
         refereed=yes,
         true=np.array([True, True, False, True, True, False]),
+        displaced=no,
         help_reasons=("",) * count,
         faults=("",) * count,
     )
