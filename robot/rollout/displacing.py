@@ -4,7 +4,7 @@ A session that goes well begins each episode where the other direction ended: on
 things down. Now and then an episode is ended as soon as the object is held and lifted; the arm carries it to another
 place, and the same direction is tried again from there. R3L (arXiv 2004.12570) perturbs the scene between attempts by
 a learned controller, for the same reason; here it is a motion through the safety filter, to a place where a
-demonstration picked the object up, at the height at which it was gripped: what lies below is known to carry it there.
+demonstration picked the object up, at the height at which it was gripped: what lies there is known to carry it.
 Seen in the twin alone; not yet tried on hardware.
 """
 
@@ -23,14 +23,12 @@ from trajectories.types import Direction, Float32, Float64, Observation, Source
 
 LIFTED = 0.03
 """m above where the gripper closed: what is held there has left what it lay on."""
-SAME_HEIGHT = 0.015
-"""m, places whose height differs by less lie on the same thing."""
+SAME_HEIGHT = 0.01
+"""m, places whose height differs by less may lie on the same thing: what stands on it was gripped here and there."""
 FAR = 0.03
 """m from where it was picked up, at least: nearer is no other place."""
 _ABOVE = 0.003
 """m, so much higher than it was gripped is it let go: a height that is measured is known to a few millimetres."""
-_SCATTER = 0.01
-"""m, at most so far from a demonstration's place, in x and in y."""
 
 
 class Displacement:
@@ -118,6 +116,5 @@ class Displacement:
         if not len(fits):
             return None
         place: Float64 = fits[int(self._rng.integers(len(fits)))].copy()
-        place[:2] += self._rng.uniform(-_SCATTER, _SCATTER, 2)
-        place[2] = picked[2] + _ABOVE
+        place[2] = max(picked[2], place[2]) + _ABOVE  # rather let go too high than pushed into what is below
         return place

@@ -6,42 +6,9 @@ import numpy as np
 import pytest
 from helpers.blob_world import GOAL, SPEC, BlobWorld, demos, expert_action, record
 
-from policies.perception.keypoint_labels import Grasp, ProprioIndex, find_grasps, label_keypoints
+from policies.perception.keypoint_labels import ProprioIndex, label_keypoints
 from trajectories.errors import ConfigError
-
-OPEN, SHUT, HELD = 0.044, 0.0, 0.02
-
-
-def columns(*runs):
-    """(width, command, frames) runs to two arrays."""
-    width = np.concatenate([np.full(n, w) for w, _, n in runs]).astype(np.float32)
-    command = np.concatenate([np.full(n, c) for _, c, n in runs]).astype(np.float32)
-    return width, command
-
-
-def test_grasp_from_the_first_closed_frame_to_the_release():
-    width, command = columns((OPEN, 1, 3), (0.03, -1, 1), (HELD, -1, 4), (OPEN, 1, 2))
-    assert find_grasps(width, command) == [Grasp(closed=3, end=8, released=True)]
-
-
-def test_closing_on_nothing_is_no_grasp():
-    width, command = columns((OPEN, 1, 3), (0.01, -1, 1), (SHUT, -1, 4), (OPEN, 1, 2))
-    assert find_grasps(width, command) == []
-
-
-def test_opening_again_while_the_fingers_still_move_is_no_grasp():
-    width, command = columns((OPEN, 1, 3), (0.03, -1, 1), (0.02, -1, 1), (OPEN, 1, 2))
-    assert find_grasps(width, command) == []
-
-
-def test_an_object_that_slips_out_is_not_released():
-    width, command = columns((OPEN, 1, 2), (HELD, -1, 4), (SHUT, -1, 2), (OPEN, 1, 1))
-    assert find_grasps(width, command) == [Grasp(closed=2, end=6, released=False)]
-
-
-def test_held_to_the_end():
-    width, command = columns((OPEN, 1, 2), (HELD, -1, 4))
-    assert find_grasps(width, command) == [Grasp(closed=2, end=6, released=False)]
+from trajectories.grasps import find_grasps
 
 
 def test_pick_label_is_the_objects_place_before_the_grasp_the_tip_while_held_and_the_place_after():

@@ -9,11 +9,12 @@ from helpers.replay_world import assert_same, everything
 
 from policies.learner.offline_data import offline_data
 from policies.perception.encoders.config import ClipConfig, CnnConfig, EncoderConfig
-from policies.perception.keypoint_labels import PICK_SIZE, find_grasps
+from policies.perception.keypoint_labels import PICK_SIZE
 from policies.perception.making import new_image_perception
 from policies.perception.rewording import asked_both_ways, reworded
 from policies.perception.text_table import TextTable
 from policies.replay.dataset import keypoint_frames
+from trajectories.grasps import find_grasps
 
 CAMERA = next(iter(SPEC.cameras))
 WORDINGS = {"forward": ["take it there", "bring it there"], "backward": ["undo it"]}

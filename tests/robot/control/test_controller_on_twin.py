@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
+from helpers.twin_session import ExpertPolicy, PredicateJudge
 
-from robot.interfaces import RewardReading
 from robot.rollout.session import ResetFreeSession
-from sim.experts.scripted import ScriptedExpert
 from sim.tasks import TASKS
 from sim.twin import make_twin
 
@@ -17,38 +16,6 @@ def twin():
     twin = make_twin("pot_pick_place", seed=3, cameras=(), randomise=False)
     yield twin
     twin.close()
-
-
-class ExpertPolicy:
-    """The scripted expert behind the interface of a policy."""
-
-    version = 0
-
-    def __init__(self, twin):
-        self.twin, self.expert = twin, None
-
-    def act(self, observation, deterministic=False):
-        return self.expert.act(observation)
-
-    def load(self, weights):
-        raise NotImplementedError
-
-
-class PredicateJudge:
-    """The twin's predicate on three steps in a row; also starts the expert's episodes."""
-
-    def __init__(self, twin, policy, rng):
-        self.twin, self.policy, self.rng = twin, policy, rng
-
-    def reset(self, instruction):
-        backward = instruction in self.twin.task.instructions["backward"]
-        self.direction, self.row = ("backward" if backward else "forward"), 0
-        self.policy.expert = ScriptedExpert(self.twin, self.direction, self.rng)
-
-    def update(self, observation):
-        reached = self.twin.success(self.direction)
-        self.row = self.row + 1 if reached else 0
-        return RewardReading(float(reached), self.row >= 3, reached)
 
 
 def test_the_arm_tracks_and_control_steps_lie_on_the_grid(twin):
