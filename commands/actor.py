@@ -48,6 +48,8 @@ from trajectories.types import Episode, RobotSpec
 if TYPE_CHECKING:
     from policies.policy import LearnedPolicy
     from robot.link.client import LearnerClient
+    from robot.rollout.displacing import Displacement
+    from robot.rollout.environment import RobotEnv
 
 STATUS_FILE = "actor.json"
 FIGURES_FILE = "figures.json"
@@ -76,7 +78,6 @@ def open_session(
         around: Robot and people.
         stop: Set when a person ends the session.
     """
-    from robot.rollout.displacing import Displacement
     from robot.rollout.persons_word import PersonsWord
     from robot.rollout.session import ResetFreeSession
     from trajectories.verdicts import VerdictBook
@@ -109,7 +110,7 @@ def open_session(
         referee=station.referee,
         word=word,
         home_look=ends_open(config),
-        displacement=None if places is None else Displacement(station.env, places, displace_of(config), rng),
+        displacement=None if places is None else _displacement(config, places, station.env, rng),
         metadata={
             "kind": "online",
             ACTOR_KEY: actor_name(str(config.actor.name)),
@@ -119,6 +120,13 @@ def open_session(
     )
     recovering, retraining = RecoveringSession(session, around.recovery), retraining_of(config, tqdm.write, stop)
     return recovering if retraining is None else RetrainingSession(recovering, retraining, session.judge_by)
+
+
+def _displacement(config: DictConfig, places: Places, env: RobotEnv, rng: np.random.Generator) -> Displacement:
+    """What sets down elsewhere what is held, and on an arm in real time says so."""
+    from robot.rollout.displacing import Displacement
+
+    return Displacement(env, places, displace_of(config), rng, None if in_simulated_time(config) else tqdm.write)
 
 
 def run(config: DictConfig) -> None:
@@ -139,7 +147,7 @@ def run(config: DictConfig) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     pretrained = find_policy(config, "pretrained")
     policy = load_policy(pretrained, spec_of(config), int(config.seed), mark_in_use(config))
-    places = Places.load(pretrained) if settings.displace else None
+    places = Places.load(pretrained, str(config.task.name), spec_of(config)) if settings.displace else None
     judge, stop = session_judge(config, policy, tqdm.write), threading.Event()
     tuning = config.finetune
     for key, weight in (("shaping", tuning.shaping), ("progress_weight", tuning.progress_weight)):
@@ -237,5 +245,7 @@ def describe(status: Any) -> str:
         if tally.recent_rate is not None
     ]
     helps, unsure = sum(status.helps.values()), sum(tally.unsure for tally in status.training.values())
-    doubts = [f"{unsure} unsure"] if unsure else []
-    return ", ".join([*rates, *doubts, f"{helps} resets", f"policy {status.policy_version}"])
+    others = [
+        f"{count} {what}" for what, count in (("unsure", unsure), ("set down elsewhere", status.displaced)) if count
+    ]
+    return ", ".join([*rates, *others, f"{helps} resets", f"policy {status.policy_version}"])

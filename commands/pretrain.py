@@ -32,6 +32,7 @@ from trajectories.alignment import EpisodeSource
 from trajectories.errors import ConfigError
 from trajectories.kinds import is_attempt
 from trajectories.settings import build, require_known
+from trajectories.store import TrajectoryStore
 from trajectories.types import Episode
 from trajectories.writer_lock import only_writer
 
@@ -130,10 +131,11 @@ def keypoint_lines(about: dict[str, Any]) -> list[str]:
 
 
 def demonstrated(stores: Iterable[EpisodeSource], task: str) -> Iterator[Episode]:
-    """The episodes in which a task succeeded."""
+    """The episodes in which this robot succeeded at a task; in another one's its places lie elsewhere."""
     for store in stores:
-        succeeded = (info for info in store.infos() if info.task == task and info.outcome == "success")
-        yield from read_whole(store, [info.id for info in succeeded if is_attempt(info)])
+        if isinstance(store, TrajectoryStore):
+            succeeded = (info for info in store.infos() if info.task == task and info.outcome == "success")
+            yield from read_whole(store, [info.id for info in succeeded if is_attempt(info)])
 
 
 def run(config: DictConfig) -> None:
@@ -183,8 +185,8 @@ def run(config: DictConfig) -> None:
         if ranks.first:
             note_sources(config, folder)
             note_read(folder)
-            names = stores[0].spec.proprio
-            Places.in_episodes(demonstrated(stores, str(config.task.name)), names).save(folder)
+            task, spec = str(config.task.name), stores[0].spec
+            Places.in_episodes(demonstrated(stores, task), task, spec).save(folder)
     bars.close()
     for line in keypoint_lines(about):
         print(line)

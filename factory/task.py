@@ -142,16 +142,20 @@ def displace_of(config: DictConfig) -> float:
     """Share of a session's episodes that set down elsewhere what they hold (`robot.rollout.displacing`).
 
     Raises:
-        ConfigError: It is no share, or a tool stays in the gripper.
+        ConfigError: It is no share, a tool stays in the gripper, or the task ends with something in it.
     """
     share = config.task.get("displace", 0)
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
-        raise ConfigError(f"task.displace={share} is no share of the episodes; expected 0 (none) to 1.")
-    if share and keeps_tool(config):
-        raise ConfigError(
-            f"task.displace={share} sets down elsewhere what the gripper picked up, and with task.keeps_tool=true it "
-            "picks up nothing. Leave one of them out."
-        )
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
+        raise ConfigError(f"task.displace={share} is no share of the episodes; expected 0 (none) to less than 1 (all).")
+    for key, there, why in (
+        ("task.keeps_tool=true", keeps_tool(config), "it picks up nothing"),
+        ("task.ends_open=false", not ends_open(config), "holding it may be the task"),
+    ):
+        if share and there:
+            raise ConfigError(
+                f"task.displace={share} sets down elsewhere what the gripper picked up, and with {key} {why}. Leave "
+                "one of them out."
+            )
     return float(share)
 
 

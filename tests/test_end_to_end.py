@@ -21,9 +21,11 @@ from omegaconf import OmegaConf
 from commands import pretrain
 from commands.collect import collect
 from commands.evaluate import evaluate
+from factory.spec import spec_of
 from policies.learner.learner_status import LearnerStatus
 from policies.perception.loading import load_perception
 from robot.fleet import host_name
+from robot.rollout.places import Places
 from trajectories.store import TrajectoryStore
 
 TINY = ("profile=tiny", "+reward.members=1")
@@ -71,6 +73,10 @@ def test_a_tiny_demo_leaves_a_report_with_everything_in_it(run_dir):
         f"{way}/{mode}" for way in ("forward", "backward") for mode in ("stochastic", "deterministic")
     }
     assert all(cell["episodes"] == 2 for cell in result["cells"].values())
+    with initialize_config_module("configs", version_base="1.3"):
+        spec = spec_of(compose("demo", ["profile=tiny", "workers=2"]))
+    found = Places.load(run_dir / "pretrained", "pot_pick_place", spec)
+    assert all(len(rows) for rows in found.of.values())
     status = json.loads((run_dir / "finetune_regrasp" / "actor.json").read_text())
     assert status["steps"] >= 160
     with TrajectoryStore(run_dir / "finetune_regrasp" / "episodes", read_only=True) as store:
@@ -102,7 +108,13 @@ def test_an_image_encoder_goes_the_same_way(run_dir, tmp_path):
         "pretrain.steps=3",
         "pretrain.freeze_encoder=false",
     )
-    brief = ["task.max_steps=10", "finetune.steps=30", "finetune.warmup_steps=10", "finetune.snapshot_every=30"]
+    brief = [
+        "task.displace=0.5",
+        "task.max_steps=10",
+        "finetune.steps=30",
+        "finetune.warmup_steps=10",
+        "finetune.snapshot_every=30",
+    ]
     finished(regrasp(tmp_path, "finetune", "finetune.freeze_encoder=false", *brief))
     trials = ["evaluate.episodes=1", "evaluate.modes=[stochastic]", "evaluate.videos=0"]
     in_process(tmp_path, evaluate, "task.max_steps=10", *trials)

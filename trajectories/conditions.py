@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from trajectories.durable import replace_file
@@ -78,7 +79,13 @@ def short_digest(conditions: Mapping[str, Any]) -> str:
     return digest_of(conditions)[:SHOWN_DIGITS]
 
 
-def require_conditions(path: Path, here: Mapping[str, Any], what: str, advice: str = GO_ON) -> None:
+def require_conditions(
+    path: Path,
+    here: Mapping[str, Any],
+    what: str,
+    advice: str = GO_ON,
+    as_ever: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
     """Hold the conditions of now against those that `keep_conditions` wrote last; writes nothing.
 
     Args:
@@ -86,6 +93,7 @@ def require_conditions(path: Path, here: Mapping[str, Any], what: str, advice: s
         here: Plain JSON. What is not in it is not compared.
         what: What is made, for the message.
         advice: What to do where it differs.
+        as_ever: What entries were while no version wrote them down; others are taken to have been as they are here.
 
     Raises:
         ConfigError: It was begun under other conditions, or the file is damaged.
@@ -93,11 +101,17 @@ def require_conditions(path: Path, here: Mapping[str, Any], what: str, advice: s
     history = read_conditions(path)
     if history:
         plain = json.loads(json.dumps(here))
-        require_same_identity(completed(history[-1], plain), plain, what, advice, ConfigError)
+        require_same_identity(completed({**as_ever, **history[-1]}, plain), plain, what, advice, ConfigError)
 
 
 def keep_conditions(
-    path: Path, here: Mapping[str, Any], what: str, advice: str = GO_ON, *, accept: bool = False
+    path: Path,
+    here: Mapping[str, Any],
+    what: str,
+    advice: str = GO_ON,
+    *,
+    accept: bool = False,
+    as_ever: Mapping[str, Any] = MappingProxyType({}),
 ) -> None:
     """Write down what something is made with, or hold what was written then against it (`require_conditions`).
 
@@ -107,19 +121,20 @@ def keep_conditions(
         what: What is made, for the message.
         advice: What to do where it differs.
         accept: Go on where it differs; the file keeps what was before, oldest first.
+        as_ever: What entries were while no version wrote them down; others are taken to have been as they are here.
 
     Raises:
         ConfigError: It was begun under other conditions, or the file is damaged.
         OSError: The disk refuses.
     """
     if not accept:
-        require_conditions(path, here, what, advice)
+        require_conditions(path, here, what, advice, as_ever)
     plain = json.loads(json.dumps(here))
     history = read_conditions(path)
     if history:
         if plain == history[-1]:
             return
-        if plain == completed(history[-1], plain):  # written by a version that didn't know them all
+        if plain == completed({**as_ever, **history[-1]}, plain):  # written by a version that didn't know them all
             history.pop()
     path.parent.mkdir(parents=True, exist_ok=True)
     content = {"sha256": digest_of(plain), "conditions": plain, "before": history}

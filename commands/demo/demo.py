@@ -26,10 +26,11 @@ from factory.run_folders import (
     pretrained_folder,
     snapshots,
 )
+from factory.task import displace_of
 from trajectories.durable import replace_file
 from trajectories.writer_lock import only_writer, require_no_writer
 
-_SESSION = ("robot.help_after", "robot.max_lag")
+_SESSION = ("robot.help_after", "robot.max_lag", "task.displace")
 """What only a session of fine-tuning reads."""
 _AMOUNTS = ("evaluate.episodes", "evaluate.curve_episodes", "finetune.steps")
 _ELSEWHERE = ("reward.allow_download", "finetune.snapshot_every", "finetune.accept_changes")
@@ -92,6 +93,7 @@ def stages_of(config: DictConfig, overrides: Sequence[str]) -> list[Stage]:
     kind = {"reward.kind": kind_name(config)}
     judged = chosen(config, "task", "robot", "evaluate", without=(*_SESSION, *_AMOUNTS))
     learned = chosen(config, "robot", "reward", "method", "finetune", without=(*_ELSEWHERE, *_AMOUNTS)) | kind
+    learned["task.displace"] = displace_of(config)
     before = Stage(
         f"evaluate before{of_method}",
         lambda: evaluate_in_twin(config, plan_of(config, pretrained_folder(config))),

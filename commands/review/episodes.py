@@ -129,6 +129,8 @@ class ReviewedStore:
         """
         if id not in self.store:
             raise LinkError(f"There is no episode {id[:80]!r} in {self.store.path}.")
+        if was_displaced(self.store.info(id)):
+            raise InvalidEpisodeError(f"Episode {id} came to no end: the arm set down elsewhere what it held.")
         with self._mutex:
             self.book.refresh()
             if word == "taken_back":
@@ -140,8 +142,8 @@ class ReviewedStore:
     # -- inside --
 
     def _infos(self) -> list[EpisodeInfo]:
-        """The episodes that somebody judged an attempt."""
-        return [info for info in self.store.infos() if is_attempt(info)]
+        """The episodes whose end somebody may speak about."""
+        return [info for info in self.store.infos() if is_attempt(info) and not was_displaced(info)]
 
     def _judged(self, info: EpisodeInfo) -> Judged:
         return Judged(
@@ -149,7 +151,7 @@ class ReviewedStore:
             direction=info.direction,
             outcome=info.outcome,
             probability=self._probability[info.id],
-            cut_short="fault" in info.metadata or was_displaced(info),
+            cut_short="fault" in info.metadata,
             opinion=self._opinion(info),
             verdict=self.book.of(info.id),
         )

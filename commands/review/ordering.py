@@ -37,7 +37,7 @@ class Judged:
         direction: "forward" or "backward".
         outcome: What the judge said.
         probability: float32 (T + 1,) of success, NaN where no judge ran.
-        cut_short: Whether a fault ended it, or the arm that set down elsewhere what it held: nobody asked the judge.
+        cut_short: Whether a fault ended it: then nobody asked the judge.
         opinion: What something else thinks of its end, 0 not done ... 1 done, such as a measure of progress or the
             twin's predicate; None where nothing does.
         verdict: What a person said that holds, or None.

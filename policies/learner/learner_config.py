@@ -108,8 +108,10 @@ class LearnerConfig:
                 f"warmup_steps={self.warmup_steps} must lie in 0 ... steps - 1 = {self.steps - 1} and "
                 f"critic_only={self.critic_only} must not be negative: else nothing is ever learned."
             )
-        if not 0.0 <= self.displace <= 1.0:
-            raise ConfigError(f"displace={self.displace} is no share of the episodes; expected 0 (none) to 1.")
+        if not 0.0 <= self.displace < 1.0:
+            raise ConfigError(
+                f"displace={self.displace} is no share of the episodes; expected 0 (none) to less than 1."
+            )
         if self.max_lag < 0:
             raise ConfigError(f"max_lag={self.max_lag} must not be negative.")
 

@@ -14,6 +14,8 @@ _ADVICE = (
     "Go on with the settings of then, give another run_dir, or accept the change with finetune.accept_changes=true: "
     "both are kept then."
 )
+_AS_EVER = {"displace": 0.0}
+"""What runs had that were begun before it was written down."""
 
 
 def require_run_conditions(run: Path, config: LearnerConfig, agent: AgentConfig, task: str, seed: int) -> None:
@@ -31,7 +33,7 @@ def require_run_conditions(run: Path, config: LearnerConfig, agent: AgentConfig,
     """
     if not config.accept_changes:
         here = _conditions(config, agent, task, seed)
-        require_conditions(run / CONDITIONS, here, _named(run), _ADVICE)
+        require_conditions(run / CONDITIONS, here, _named(run), _ADVICE, _AS_EVER)
 
 
 def keep_run_conditions(
@@ -52,7 +54,7 @@ def keep_run_conditions(
         OSError: The disk refuses.
     """
     here = _conditions(config, agent, task, seed) | {"policy": policy}
-    keep_conditions(run / CONDITIONS, here, _named(run), _ADVICE, accept=config.accept_changes)
+    keep_conditions(run / CONDITIONS, here, _named(run), _ADVICE, accept=config.accept_changes, as_ever=_AS_EVER)
 
 
 def _conditions(config: LearnerConfig, agent: AgentConfig, task: str | None, seed: int) -> dict[str, Any]:

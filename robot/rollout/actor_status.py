@@ -110,6 +110,7 @@ class ActorStatus:
         episodes: Episodes that the learner has stored in this run.
         outbox: Episodes that wait to be sent.
         training: Direction -> success of the training stream.
+        displaced: Episodes that set down elsewhere what they held.
         newest: The newest `REMEMBERED` episodes of the training stream, oldest first.
         helps: Reason -> how often the session asked for help.
         policy_version: Version of the weights in use; 0: as pre-trained.
@@ -124,6 +125,7 @@ class ActorStatus:
     episodes: int = 0
     outbox: int = 0
     training: Mapping[Direction, Tally] = field(default_factory=dict)
+    displaced: int = 0
     newest: tuple[Counted, ...] = ()
     helps: Mapping[str, int] = field(default_factory=dict)
     policy_version: int = 0
@@ -131,9 +133,9 @@ class ActorStatus:
     updated_s: float = 0.0
 
     def judged(self, episode: Episode) -> ActorStatus:
-        """Return the status with one more episode of the training stream; itself for one that `was_displaced`."""
+        """Return the status with one more episode of the training stream; one that `was_displaced` is in no tally."""
         if was_displaced(episode):
-            return self
+            return replace(self, displaced=self.displaced + 1)
         tally, success = self.training.get(episode.direction, Tally()), _SUCCESS[episode.outcome]
         newest = (*self.newest, Counted(episode.id, episode.direction, success, success))[-REMEMBERED:]
         return replace(self, newest=newest, training={**self.training, episode.direction: tally.add(success)})

@@ -266,8 +266,8 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
             self.apply(hold)
         x, y, z = self.target.pose.position.tolist()
         up = Pose(np.array([x, y, max(z, self.home.rise_z)]), self.target.pose.rpy)
-        home = self.kinematics.attainable(self.home.sample(rng))
-        if not all(self.move_to(goal, self.home.opens) for goal in (up, home)):
+        risen = self.move_to(up, self.home.opens)
+        if not (risen and self.move_to(self.kinematics.attainable(self.home.sample(rng)), self.home.opens)):
             raise SafetyError(
                 f"The arm did not get home in {_MAX_STEPS} control steps: something blocks it. "
                 "Free the arm and start again."
@@ -278,8 +278,9 @@ class RobotEnv(gymnasium.Env[dict[str, Any], Float32]):
         """Move straight to `goal`, or as near as the box allows, at the speed of going home; errors as of `apply`.
 
         Returns:
-            Whether it got there; not where something blocks the arm.
+            Whether it got there, or that near; not where something blocks the arm.
         """
+        self._controller.restart()
         for _ in range(_MAX_STEPS):
             before, scale = self.target.pose, self.robot_spec.action_scale
             action, arrives = action_towards(before, goal, scale, self.home.speed, gripper_open)

@@ -21,7 +21,8 @@ class HelpCalls:
 
     def reason(self) -> str | None:
         """Why the session can't go on by itself, or None."""
-        return self._operator.trouble() or self._stuck()
+        trouble = self._operator.trouble()
+        return self._stuck() if trouble is None else trouble
 
     def call(self, reason: str, direction: Direction) -> None:
         """Have the scene brought into a start state of `direction`; that ends a row of failures."""

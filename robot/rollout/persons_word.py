@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from trajectories.errors import InvalidEpisodeError
+from trajectories.kinds import was_displaced
 from trajectories.types import Direction, Episode, Outcome
 from trajectories.verdicts import Verdict, Word, require_said, that_holds
 
@@ -70,6 +71,7 @@ class PersonsWord:
         self._ended: list[SpokenOf] = []
         self._corrected: list[SpokenOf] = []
         self._newest: str | None = None  # the episode that was spoken about last
+        self._passed = False  # the episode before has no end to speak about
 
     # -- from the session's thread ------------------------------------------------------------------
     def begins(self, id: str, direction: Direction) -> None:
@@ -89,6 +91,16 @@ class PersonsWord:
         running = self._running
         return running is not None and running.verdict is not None
 
+    def passes(self) -> bool:
+        """The episode under way has no end to speak about (`was_displaced`), unless somebody has spoken; returns that.
+
+        Until the next one has ended, what is said without naming an episode isn't about the one before it.
+        """
+        with self._mutex:
+            self._passed = self._running is None or self._running.verdict is None
+            self._running = None if self._passed else self._running
+            return self._passed
+
     def acted(self, judged: Outcome) -> None:
         """The episode under way has taken its last step, as the judge sees it; the arm goes home and looks."""
         with self._mutex:
@@ -99,6 +111,9 @@ class PersonsWord:
         """The episode is over; returns the outcome that counts."""
         with self._mutex:
             running, self._running = self._running, None
+            if was_displaced(episode):
+                return episode.outcome
+            self._passed = False
             spoken = SpokenOf(episode.id, episode.direction, len(episode), episode.outcome)
             if running is not None and running.id == episode.id:
                 spoken = replace(spoken, newest=running.newest)
@@ -184,7 +199,12 @@ class PersonsWord:
         """The episode that is meant."""
         running, ended = self._running, self._ended
         over = running is not None and running.judged is not None
-        at_once = running is not None and (over or running.step >= REACTION_STEPS or not ended)
+        at_once = running is not None and (over or running.step >= REACTION_STEPS or not ended or self._passed)
+        if self._passed and running is None and not about:
+            raise InvalidEpisodeError(
+                "The arm sets down elsewhere what it holds: there is no end of this episode to speak about. "
+                f"{LAST} is the one before it."
+            )
         if about == RUNNING or (not about and at_once) or (about == LAST and over):
             found = running
         elif about in ("", LAST):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from trajectories.checksummed_json import ChecksumError, dump_checksummed, load_
 from trajectories.durable import replace_file
 from trajectories.errors import CheckpointError
 from trajectories.grasps import picked_up_at
-from trajectories.types import DIRECTIONS, Direction, Episode, Float64
+from trajectories.types import DIRECTIONS, Direction, Episode, Float64, RobotSpec
 
 FILE = "places.json"
 _COLUMNS = 4
@@ -27,25 +27,31 @@ class Places:
     """Places by direction.
 
     Attributes:
+        task: What was demonstrated.
+        robot: Digest of the robot's `RobotSpec`.
         of: Direction -> float64 (N, 4): x, y, z of the tip in m and its yaw in rad, base frame, as the gripper closed.
     """
 
+    task: str
+    robot: str
     of: Mapping[Direction, Float64]
 
     @classmethod
-    def in_episodes(cls, episodes: Iterable[Episode], names: tuple[str, ...]) -> Self:
+    def in_episodes(cls, episodes: Iterable[Episode], task: str, spec: RobotSpec) -> Self:
         """Where these episodes first picked something up.
 
         Args:
-            episodes: Of one task.
-            names: Names of the proprioception's entries (`RobotSpec.proprio`).
+            episodes: Of the task.
+            task: Its name.
+            spec: The robot that recorded them.
         """
         found: dict[Direction, list[Float64]] = {direction: [] for direction in DIRECTIONS}
         for episode in episodes:
-            place = picked_up_at(episode, names)
+            place = picked_up_at(episode, spec.proprio)
             if place is not None:
                 found[episode.direction].append(place)
-        return cls({way: np.array(rows, dtype=np.float64).reshape(-1, _COLUMNS) for way, rows in found.items()})
+        rows = {way: np.array(each, dtype=np.float64).reshape(-1, _COLUMNS) for way, each in found.items()}
+        return cls(task, spec.digest, rows)
 
     def save(self, folder: Path) -> None:
         """Write the file of a folder.
@@ -53,22 +59,26 @@ class Places:
         Raises:
             OSError: The disk refuses.
         """
-        plain: dict[str, Any] = {way: np.round(rows, 5).tolist() for way, rows in self.of.items()}
-        replace_file(folder / FILE, dump_checksummed(plain))
+        rows = {way: np.round(each, 5).tolist() for way, each in self.of.items()}
+        replace_file(folder / FILE, dump_checksummed({"task": self.task, "robot": self.robot, "places": rows}))
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path, task: str, spec: RobotSpec) -> Self:
         """Read the file of a folder.
 
+        Args:
+            folder: Of the policy.
+            task: What is done now.
+            spec: The robot at hand.
+
         Raises:
-            CheckpointError: There is none, or it is damaged.
+            CheckpointError: There is none, it is damaged, or of another task or robot.
         """
         path = folder / FILE
         try:
             content = load_checksummed(path.read_bytes())
-            rows = {way: np.array(content[way], dtype=np.float64).reshape(-1, _COLUMNS) for way in DIRECTIONS}
-            if not all(np.isfinite(each).all() for each in rows.values()):
-                raise ValueError("a place in it isn't finite")
+            of = {way: np.array(content["places"][way], dtype=np.float64).reshape(-1, _COLUMNS) for way in DIRECTIONS}
+            found = cls(str(content["task"]), str(content["robot"]), of)
         except FileNotFoundError:
             raise CheckpointError(
                 f"{folder} has no {FILE}, which says where demonstrations picked the object up: `regrasp pretrain` "
@@ -79,4 +89,10 @@ class Places:
             raise CheckpointError(
                 f"{path} is damaged ({error}): delete it; `regrasp pretrain` with the same settings makes it anew."
             ) from error
-        return cls(rows)
+        for what, then, now in (("task", found.task, task), ("robot", found.robot, spec.digest)):
+            if then != now:
+                raise CheckpointError(
+                    f"{path} is of the {what} {then}, and this is {now}: copy whole policy folders only, or set "
+                    "nothing down elsewhere with task.displace=0."
+                )
+        return found

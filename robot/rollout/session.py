@@ -195,6 +195,7 @@ class ResetFreeSession:
         try:
             judged = self._outcome(self._act(direction, observation, version))
         except Exception as error:
+            self._held = False
             if len(self._recorder):
                 self._finish(direction, "unknown", {"fault": f"{type(error).__name__}: {error}"})
             elif self._word is not None:
@@ -313,8 +314,9 @@ class ResetFreeSession:
                 if last.done:
                     return last
             if self._displacement is not None and self._displacement.takes(observation, source):
-                self._held = True
-                break
+                self._held = self._takeover is None or self._takeover(observation) is None
+                if self._held:
+                    break
         if self._beside is not None and unjudged is not None:
             last = self._record(direction, unjudged, self._reward.update(unjudged.observation))
         self._held = self._held and not last.done
@@ -343,11 +345,11 @@ class ResetFreeSession:
 
         A reward model that concludes is asked once time has ended it. What was unsure has no outcome.
         """
-        if not last.done and self._word is not None and self._word.ends_it:
-            self._held = False
-            return "failure", {"ended_by": "a person"}
+        self._held = self._held and (self._word is None or self._word.passes())
         if self._held:
             return "unknown", {DISPLACED_KEY: {}}
+        if not last.done and self._word is not None and self._word.ends_it:
+            return "failure", {"ended_by": "a person"}
         if last.done or not isinstance(self._reward, ConcludingReward):
             outcome: Outcome = "success" if last.done else "failure"
             return ("unknown", {UNSURE_KEY: {"would_be": outcome}}) if last.unsure else (outcome, {})

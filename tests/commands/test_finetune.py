@@ -16,6 +16,7 @@ from factory.policy import agent_config
 from factory.run_folders import OUTBOX, finetune_folder
 from policies.learner.run_conditions import keep_run_conditions
 from policies.learner.run_folder import CONDITIONS, EPISODES
+from trajectories.conditions import keep_conditions
 from trajectories.errors import ConfigError
 from trajectories.store import TrajectoryStore
 from trajectories.writer_lock import only_writer
@@ -97,6 +98,27 @@ def test_settings_of_another_profile_are_refused_before_anything_is_started_or_l
     require_same_settings(begun)
     other.finetune.accept_changes = True
     require_same_settings(other)
+
+
+def test_a_run_keeps_to_the_share_of_episodes_that_set_things_down_elsewhere(tmp_path):
+    begun, other = (config(f"run_dir={tmp_path}/run", f"task.displace={share}") for share in (0.4, 0.1))
+    assert learner_settings(begun).displace == 0.4
+    keep_run_conditions(
+        finetune_folder(begun), learner_settings(begun), agent_config(begun), str(begun.task.name), 0, "abc"
+    )
+    require_same_settings(begun)
+    with pytest.raises(ConfigError, match=r"displace = 0\.4, the settings ask for 0\.1"):
+        require_same_settings(other)
+
+
+def test_a_run_begun_before_that_could_be_set_went_without(tmp_path):
+    begun, other = (config(f"run_dir={tmp_path}/run", f"task.displace={share}") for share in (0, 0.1))
+    conditions = {**learner_settings(begun).conditions(agent_config(begun)), "task": str(begun.task.name), "seed": 0}
+    del conditions["displace"]
+    keep_conditions(finetune_folder(begun) / CONDITIONS, conditions, "The run")
+    require_same_settings(begun)
+    with pytest.raises(ConfigError, match=r"displace = 0\.0, the settings ask for 0\.1"):
+        require_same_settings(other)
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,15 @@ def test_what_an_earlier_version_did_not_know_is_added(tmp_path):
     assert read_conditions(path) == [HERE]
 
 
+def test_what_is_known_of_an_earlier_version_holds(tmp_path):
+    path = tmp_path / "conditions.json"
+    keep_conditions(path, {"utd": 4}, "The run")
+    with pytest.raises(ConfigError, match=r"made with share = 0, the settings ask for 3"):
+        keep_conditions(path, {"utd": 4, "share": 3}, "The run", as_ever={"share": 0})
+    keep_conditions(path, {"utd": 4, "share": 3}, "The run", accept=True, as_ever={"share": 0})
+    assert read_conditions(path) == [{"utd": 4}, {"utd": 4, "share": 3}]
+
+
 def test_a_file_that_was_edited_is_refused(tmp_path):
     path = tmp_path / "conditions.json"
     keep_conditions(path, HERE, "The run")

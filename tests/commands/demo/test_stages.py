@@ -148,6 +148,25 @@ def test_a_run_of_before_places_were_shrunk_goes_on_with_what_was_seen(tmp_path,
             Stages(tmp_path).check(now["pretrain"])
 
 
+@pytest.mark.parametrize("written", [True, False])
+def test_what_sessions_set_down_elsewhere_belongs_to_fine_tuning_alone(tmp_path, written):
+    """Also in runs of before that could be set."""
+    done_with(tmp_path, "task.displace=0")
+    path = tmp_path / "stages.json"
+    done = json.loads(path.read_text())
+    assert [name for name in done if "task.displace" in done[name]["settings"]] == ["fine-tune (regrasp)"]
+    if not written:
+        del done["fine-tune (regrasp)"]["settings"]["task.displace"]
+        path.write_text(json.dumps(done))
+    for given, same in (("task.displace=0", True), ("task.displace=0.3", False)):
+        for stage in demo.stages_of(composed(tmp_path, given), []):
+            if same or stage.name != "fine-tune (regrasp)":
+                assert Stages(tmp_path).check(stage)
+            else:
+                with pytest.raises(ConfigError, match=r"task\.displace=0(\.0)? \(now 0\.3\)"):
+                    Stages(tmp_path).check(stage)
+
+
 @pytest.mark.parametrize("judge", ["vice", "goal_pictures"])
 @pytest.mark.parametrize("earlier", [False, True])
 def test_another_judge_in_a_finished_run_is_refused(tmp_path, run_demo, judge, earlier):

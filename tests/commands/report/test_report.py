@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_module
 from commands.evaluate.conditions import Conditions, evaluations_in
 from commands.report.data import figures_of_judge, open_stream
 from commands.report.report import changes_of, judged_by, seen, write
-from commands.report.sections import persons_words
+from commands.report.sections import cards, persons_words
 from factory.judges import judge_digest, judge_in_use, keep_retrained, keep_trained, put_in_use
 from factory.spec import spec_of
 from policies.perception.encoders.config import EncoderConfig
@@ -147,6 +147,25 @@ def test_changes_on_the_way_are_told():
     assert changes_of([first, second]) == "While it went on, a person changed agent.critic_lr from 0.0003 to 0.0001."
     later = {**second, "device": "keyboard"}
     assert changes_of([second, later]).endswith("a person changed device from not set to 'keyboard'.")
+
+
+def test_episodes_that_set_things_down_elsewhere_are_counted_apart(tmp_path):
+    path = tmp_path / "episodes"
+    with TrajectoryStore(path, SPEC) as store:
+        for number, (outcome, about) in enumerate([
+            ("success", {"evaluation": {"success": True}}), ("unknown", {"displaced": {"to": [0] * 4, "there": True}}),
+            ("unknown", {"unsure": {"would_be": "success"}}), ("unknown", {"displaced": {}}),
+        ]):  # fmt: skip
+            store.commit(sample_episode(number, outcome=outcome, metadata=about))
+    stream = open_stream(path, SPEC)
+    assert stream.displaced.tolist() == [False, True, False, True]
+    assert stream.unsure == 1
+    assert stream.tally("forward", 0, 1000, truly=True) == (1, 1)
+    steps = len(sample_episode(0))
+    assert stream.steps.tolist() == [steps, 2 * steps, 2 * steps, 3 * steps]  # of the unsure one nothing is learned
+    found = {card["label"]: card["value"] for card in cards({}, {}, stream, {})}
+    assert found["set down elsewhere"] == "2"
+    assert found["holds and faults"] == "0"
 
 
 def test_a_persons_word_counts_in_the_figures_and_the_judges_errors_are_counted(tmp_path):

@@ -103,6 +103,15 @@ def test_what_nobody_said_can_not_be_taken_back(server, store):
     assert len(VerdictBook(store.path)) == 2
 
 
+def test_what_came_to_no_end_is_not_shown_and_nobody_speaks_about_it(server, store):
+    carried = episode(5, "unknown", displaced={"to": [0.3, 0.0, 0.03, 0.0], "there": True})
+    store.commit(carried)
+    assert carried.id not in {row["id"] for row in episodes_of(server)}
+    status, content = ask(server, "POST", "/verdict", {"episode": carried.id, "word": "done", "by": "Zoë"})
+    assert (status, len(VerdictBook(store.path))) == (409, 0)
+    assert "came to no end: the arm set down elsewhere what it held" in json.loads(content)["error"]
+
+
 @pytest.mark.parametrize("folder", ["episodes", "verdicts"])
 def test_a_store_that_can_not_be_listed_is_named_on_the_page(server, store, folder):
     (store.path / folder).mkdir(exist_ok=True)

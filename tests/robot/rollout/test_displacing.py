@@ -13,7 +13,7 @@ from robot.rollout.displacing import FAR, LIFTED, Displacement
 from robot.rollout.environment import RobotEnv
 from robot.rollout.persons_word import PersonsWord
 from robot.rollout.places import Places
-from trajectories.errors import ConfigError, SafetyError
+from trajectories.errors import ConfigError, InvalidEpisodeError, SafetyError
 from trajectories.kinds import DISPLACED_KEY, FROM_HOME_KEY, teaches_actions, was_displaced, was_unsure
 from trajectories.types import Source
 
@@ -23,6 +23,7 @@ GOAL = (0.30, 0.08, HEIGHT, 0.2)
 NEAR = (0.25, 0.0, HEIGHT, 0.0)
 HIGHER = (0.30, -0.08, HEIGHT + 0.05, 0.0)
 OBJECT = 0.02
+ALWAYS = 1.0 - 1e-9
 
 
 @dataclass
@@ -63,13 +64,13 @@ class Picker:
 class World:
     """An arm, a session at which every episode may be displaced, and where the gripper was opened."""
 
-    def __init__(self, rows=(GOAL,), share=1.0, done_after=lambda _: None, slips=10**6, judge=None, **settings):
+    def __init__(self, rows=(GOAL,), share=ALWAYS, done_after=lambda _: None, slips=10**6, judge=None, **settings):
         clock = ManualClock()
         self.arm = GraspingArm(clock, slips=slips)
         self.env = RobotEnv(self.arm, {"front": PatternCamera(clock, (8, 10))}, clock, SPEC, home=HOME)
         self.policy = Picker(self.env)
         array = np.array(rows, np.float64).reshape(-1, 4)
-        self.places = Places({"forward": array, "backward": array})
+        self.places = Places("pot", SPEC.digest, {"forward": array, "backward": array})
         rng = np.random.default_rng(3)
         self.episodes, self.helper = [], Helper()
         self.session = make_session(
@@ -150,7 +151,8 @@ def test_it_counts_as_neither_success_nor_failure_nor_doubt():
     assert (stats.displaced, stats.episodes, stats.helps) == (3, 3, {})
     assert stats.consecutive_unsure == 0
     status = ActorStatus("run")
-    assert status.judged(world.episodes[0]) is status
+    after = status.judged(world.episodes[0])
+    assert (after.displaced, after.training, after.newest) == (1, {}, ())
 
 
 def test_no_referee_and_no_look_from_home_is_asked():
@@ -226,6 +228,44 @@ def test_where_a_person_acts_the_episode_is_theirs():
     assert not was_displaced(episode)
 
 
+def test_a_person_who_takes_over_as_it_is_lifted_keeps_the_episode():
+    last = len(World().run())
+    asked = []
+
+    def takeover(observation):
+        asked.append(1)
+        return np.array([0, 0, 0, 0, 0, 0, -1], np.float32) if len(asked) > last else None
+
+    episode = World(takeover=takeover).run()
+    assert (len(episode), Source(episode.source[last])) == (20, Source.PERSON)
+    assert not was_displaced(episode)
+
+
+def test_nobody_can_speak_about_what_came_to_no_end():
+    """During the carry, afterwards and in the first steps of the next one a bare word isn't about the one before."""
+    said, answers = [], {}
+    word = PersonsWord(said.append)
+    world = World(word=word, share=0.5, done_after=lambda _: 12, home_look=False)
+    move = world.env.move_to
+
+    def speaking(goal, gripper_open):
+        if not gripper_open and "carried" not in answers:
+            with pytest.raises(InvalidEpisodeError, match="no end of this episode to speak about") as error:
+                word.done("Ada")
+            answers["carried"] = str(error.value)
+        return move(goal, gripper_open)
+
+    world.env.move_to = speaking
+    while [was_displaced(one) for one in world.episodes[-2:]] != [False, True]:
+        world.run()
+    before = next(one for one in reversed(world.episodes) if not was_displaced(one))
+    assert before.id in word.done("Ada", "last")
+    for about in ("running", world.episodes[-1].id):
+        with pytest.raises(InvalidEpisodeError, match="no episode to speak about"):
+            word.done("Ada", about)
+    assert len(said) == 1
+
+
 def test_a_persons_word_comes_first():
     said = []
     word = PersonsWord(said.append)
@@ -256,16 +296,60 @@ def test_a_fault_on_the_way_leaves_the_episode_and_is_raised_by_the_next_call():
     assert world.arm.width == OBJECT  # it goes on holding it
 
 
-def test_an_arm_that_is_blocked_lets_go_where_it_is():
+def opened_at(world):
+    """Where the gripper opened around the object, once the episode was run."""
+    places, send = [], world.arm.send
+
+    def watched(command):
+        before = world.arm.width
+        send(command)
+        if before == OBJECT and world.arm.width > OBJECT:
+            places.append(tip(world).position)
+
+    world.arm.send = watched
+    return places
+
+
+def test_where_the_way_is_blocked_it_is_brought_back_to_where_it_was_picked_up():
     world = World()
-    move = world.env.move_to
+    opened, move = opened_at(world), world.env.move_to
+    world.env.move_to = lambda goal, gripper_open: goal.position[1] < 0.05 and move(goal, gripper_open)
+    episode = world.run()
+    assert episode.metadata[DISPLACED_KEY]["there"] is False
+    np.testing.assert_allclose(opened, [(HOME.x[0], HOME.y[0], HEIGHT)], atol=2e-3)
+
+
+def test_an_arm_that_can_not_move_lets_go_where_it_is():
+    world = World()
+    opened, move = opened_at(world), world.env.move_to
     world.env.move_to = lambda goal, gripper_open: gripper_open and move(goal, gripper_open)
     episode = world.run()
     assert episode.metadata[DISPLACED_KEY]["there"] is False
-    assert world.arm.width > OBJECT
+    assert len(opened) == 1
 
 
-@pytest.mark.parametrize("share", [0.0, -0.1, 1.1, float("nan")])
+def test_what_slips_out_as_it_is_lowered_is_not_there():
+    world = World()
+    move = world.env.move_to
+
+    def slipping(goal, gripper_open):
+        if not gripper_open and goal.position[2] < CARRIED - 0.02:
+            world.arm.slips = 3
+        return move(goal, gripper_open)
+
+    world.env.move_to = slipping
+    assert world.run().metadata[DISPLACED_KEY]["there"] is False
+
+
+@pytest.mark.parametrize("row", [(0.60, 0.30, HEIGHT, 0.0), (0.30, 0.08, 0.9, 0.0)], ids=["too far", "too high"])
+def test_places_out_of_reach_are_left_out(row):
+    world = World(rows=(row, GOAL))
+    assert [len(rows) for rows in world.session._displacement._places.values()] == [1, 1]
+    with pytest.raises(ConfigError, match="No demonstration of the forward task that this arm reaches picks"):
+        World(rows=(row,))
+
+
+@pytest.mark.parametrize("share", [0.0, -0.1, 1.0, float("nan")])
 def test_what_is_no_share_is_refused(share):
     with pytest.raises(ConfigError, match=r"task\.displace"):
         World(share=share)

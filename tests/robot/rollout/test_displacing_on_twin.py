@@ -27,7 +27,7 @@ def test_the_object_lies_at_its_place_and_the_direction_succeeds_from_there(task
         for way in DIRECTIONS for seed in range(6)
     ]  # fmt: skip
     done = [episode for episode in demos if episode.outcome == "success"]
-    places = Places.in_episodes(done, twin.env.robot_spec.proprio)
+    places = Places.in_episodes(done, task, twin.env.robot_spec)
     rng = np.random.default_rng(5)
     twin.reset("forward", rng)
     policy = ExpertPolicy(twin)
