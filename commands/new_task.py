@@ -27,8 +27,8 @@ max_steps: 40  # time limit of an episode, control steps at 5 Hz: 40 are 8 s
 cameras: null  # list or null; which of the robot's cameras, the one that policy and judge see first; null: all it has
 ends_open: true  # false: done may be with the gripper closed, as for pulling a drawer that it goes on holding
 keeps_tool: false  # true: the arm goes home with its gripper closed around a tool, and starts with it
-displace: 0.0  # share of a session's episodes that set down what they hold where a demonstration picked it up, so that
-               # the session meets other starts than its own endings, 0 to 1; not yet tried on hardware
+displace: 0.0  # number or auto; share of the session's episodes that set down what they hold where a demonstration
+               # picked it up, so that it meets other starts than its own endings; auto: 0.4 in the twin, 0 on an arm
 
 # What the robot is asked to do, and what undoes it: it does both in turn, so nobody has to put things back.
 # Several wordings make the policy less picky; say what is where, in plain English.

@@ -61,6 +61,8 @@ def test_what_is_no_share_of_the_episodes_is_refused(share):
 def test_a_share_of_the_episodes_is_read_and_needs_an_empty_gripper():
     assert displace_of(settled("task.displace=0.4")) == 0.4
     assert displace_of(settled()) == 0.0
+    for robot, share in (("twin", 0.4), ("virtual", 0.4), ("widowx", 0.0)):
+        assert displace_of(settled(f"robot={robot}", "task.displace=auto")) == share
     with pytest.raises(ConfigError, match=r"with task\.keeps_tool=true it picks up nothing"):
         displace_of(settled("task.displace=0.4", "task.keeps_tool=true"))
     with pytest.raises(ConfigError, match=r"with task\.ends_open=false holding it may be the task"):
