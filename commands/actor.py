@@ -20,6 +20,7 @@ from commands.learner import require_same_settings
 from commands.overrides import typed_keys
 from commands.watch.session_view import SessionView
 from factory.calibration import mark_in_use
+from factory.displacing import displace_of, places_of
 from factory.judge_settings import require_trained_like
 from factory.judging import SessionJudge, require_progress, session_judge
 from factory.link import tls_of
@@ -28,7 +29,7 @@ from factory.retraining import retraining_of
 from factory.reward import require_readable_task
 from factory.run_folders import OUTBOX, actor_folder, find_policy
 from factory.spec import spec_of
-from factory.task import displace_of, ends_open
+from factory.task import ends_open
 from factory.twin import in_simulated_time
 from robot.fleet import AUTO_NAME, ActorIdentity, ActorReport, actor_name
 from robot.interfaces import Policy
@@ -139,7 +140,7 @@ def run(config: DictConfig) -> None:
 
     torch.set_num_threads(1)
     require_online(config)
-    settings = require_same_settings(config)  # a learner with others would refuse them, and this actor wait for it
+    require_same_settings(config)  # a learner with these would refuse them, and this actor would wait for it
     name, folder = actor_name(str(config.actor.name)), actor_folder(config)
     require_trained_like(config, typed_keys(), tqdm.write)
     require_unwritten(folder / OUTBOX)
@@ -147,7 +148,7 @@ def run(config: DictConfig) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     pretrained = find_policy(config, "pretrained")
     policy = load_policy(pretrained, spec_of(config), int(config.seed), mark_in_use(config))
-    places = Places.load(pretrained, str(config.task.name), spec_of(config)) if settings.displace else None
+    places = places_of(config, tqdm.write)
     judge, stop = session_judge(config, policy, tqdm.write), threading.Event()
     tuning = config.finetune
     for key, weight in (("shaping", tuning.shaping), ("progress_weight", tuning.progress_weight)):

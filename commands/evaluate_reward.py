@@ -29,7 +29,7 @@ from robot.interfaces import ConcludingReward, RewardReading
 from sim.experts.failures import FAILURES, Failure
 from trajectories.durable import replace_file
 from trajectories.errors import ConfigError
-from trajectories.kinds import AFTERMATH, PLAY, kind_of
+from trajectories.kinds import AFTERMATH, PLAY, kind_of, was_displaced
 from trajectories.manifest import EpisodeInfo
 from trajectories.s3.path import StorePath
 from trajectories.store import TrajectoryStore
@@ -122,7 +122,7 @@ def evaluate_store(config: DictConfig, path: StorePath) -> dict[str, Any]:
     reward, task = reward_of(config, spec_of(config)), str(config.task.name)
     with TrajectoryStore(path, read_only=True) as store:
         _require_task(store, task)
-        found = [i for i in store.infos() if i.task == task and kind_of(i) != PLAY]
+        found = [i for i in store.infos() if i.task == task and kind_of(i) != PLAY and not was_displaced(i)]
         alone = judged_alone(found, VerdictBook(path))
         if alone:
             why = f"left out: {len(alone)} of {len(found)} episodes, about which only the judge of then has spoken."

@@ -21,7 +21,7 @@ from rewards.rivals.preference_pairs import read_pairs
 from robot.interfaces import ConcludingReward
 from trajectories.alignment import EpisodeSource
 from trajectories.errors import ConfigError, CorruptEpisodeError
-from trajectories.kinds import is_attempt, kind_of
+from trajectories.kinds import is_attempt, kind_of, was_displaced
 from trajectories.store import TrajectoryStore
 from trajectories.text_file import lines_of
 from trajectories.types import Episode, Outcome
@@ -117,7 +117,7 @@ def label_pairs(config: DictConfig) -> None:
         TrajectoryStore(store_at(config, str(config.store)), read_only=True) as store,
         path.open("a", encoding="utf-8") as file,
     ):
-        infos = [i for i in store.infos() if i.task == config.task.name and is_attempt(i)]
+        infos = [i for i in store.infos() if i.task == config.task.name and is_attempt(i) and not was_displaced(i)]
         drawn = draw_pairs(infos, int(config.pairs), int(config.seed))[known:]
         log = path.with_name("calls.jsonl")
         pairs = ask_about_pairs(drawn, store.read, reward_settings(config), spec_of(config), log)
@@ -146,6 +146,7 @@ def label_episodes(config: DictConfig) -> None:
             if info.task == config.task.name
             and info.id not in done
             and is_attempt(info)
+            and not was_displaced(info)
             and (not config.only_unknown or info.outcome == "unknown")
         ]
         for info in tqdm(infos, desc="labelling", unit="episode", dynamic_ncols=True):

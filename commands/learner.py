@@ -13,6 +13,7 @@ from tqdm import tqdm
 from commands.overrides import typed_keys
 from factory.calibration import mark_in_use
 from factory.data import other_robot
+from factory.displacing import displace_of, places_of
 from factory.judge_settings import require_trained_like
 from factory.link import tls_of
 from factory.method_settings import method_settings
@@ -21,7 +22,7 @@ from factory.policy import feeding_of, online_agent_config, require_online, with
 from factory.run_folders import find_policy, finetune_folder
 from factory.sources import kept_sources
 from factory.spec import device_of, plain, spec_of
-from factory.task import displace_of, instructions_of
+from factory.task import instructions_of
 from factory.threads import learner_threads
 from policies.common.launch import Launch
 from policies.common.ranks import ALONE, Ranks
@@ -89,10 +90,12 @@ def require_same_settings(config: DictConfig) -> LearnerConfig:
 
     Raises:
         ConfigError: The run was begun with others, or see `learner_settings`.
+        CheckpointError: It sets things down elsewhere, and the policy has no places for that.
     """
     from policies.learner.run_conditions import require_run_conditions
 
     settings = learner_settings(config)
+    places_of(config, lambda line: None)
     run, task = finetune_folder(config), str(config.task.name)
     require_run_conditions(run, settings, online_agent_config(config), task, int(config.seed))
     return settings

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import fields, replace
 from typing import Any, cast
@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from tqdm import tqdm
 
 from factory.calibration import mark_in_use
+from factory.data import recorded_by, robot_of
 from factory.policy import KEYPOINTS, agent_config, encoder_config, feeding_of, with_compile
 from factory.reward import backbone_of, note_read, require_readable_task
 from factory.run_folders import pretrained_beside, pretrained_folder
@@ -32,7 +33,6 @@ from trajectories.alignment import EpisodeSource
 from trajectories.errors import ConfigError
 from trajectories.kinds import is_attempt
 from trajectories.settings import build, require_known
-from trajectories.store import TrajectoryStore
 from trajectories.types import Episode
 from trajectories.writer_lock import only_writer
 
@@ -130,10 +130,10 @@ def keypoint_lines(about: dict[str, Any]) -> list[str]:
     return lines
 
 
-def demonstrated(stores: Iterable[EpisodeSource], task: str) -> Iterator[Episode]:
-    """The episodes in which this robot succeeded at a task; in another one's its places lie elsewhere."""
+def demonstrated(stores: Iterable[EpisodeSource], task: str, robot: Mapping[str, str]) -> Iterator[Episode]:
+    """The episodes in which a robot (`robot_of`) succeeded at a task; another one's base is elsewhere."""
     for store in stores:
-        if isinstance(store, TrajectoryStore):
+        if recorded_by(store.path) == robot:
             succeeded = (info for info in store.infos() if info.task == task and info.outcome == "success")
             yield from read_whole(store, [info.id for info in succeeded if is_attempt(info)])
 
@@ -186,7 +186,8 @@ def run(config: DictConfig) -> None:
             note_sources(config, folder)
             note_read(folder)
             task, spec = str(config.task.name), stores[0].spec
-            Places.in_episodes(demonstrated(stores, task), task, spec).save(folder)
+            places = Places.in_episodes(demonstrated(stores, task, robot_of(config)), task, spec)
+            places.save(folder)
     bars.close()
     for line in keypoint_lines(about):
         print(line)

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
 SETTINGS = ("name", "prior", "max_steps", "cameras", "ends_open", "keeps_tool", "displace", "instructions", "scene")
 """What a task that a YAML describes may have."""
-DISPLACED = 0.4
-"""Share of the episodes that set down elsewhere what they hold, where `task.displace` is `auto`."""
 
 
 def task_of(config: DictConfig) -> Task:
@@ -138,33 +136,6 @@ def ends_open(config: DictConfig) -> bool:
 def keeps_tool(config: DictConfig) -> bool:
     """Whether a tool stays in the gripper between episodes, so that the arm goes home with its gripper closed."""
     return bool(config.task.get("keeps_tool", False))
-
-
-def displace_of(config: DictConfig) -> float:
-    """Share of a session's episodes that set down elsewhere what they hold (`robot.rollout.displacing`).
-
-    `auto` is `DISPLACED` in the twin and on its virtual arm, and none on an arm, where nobody has tried it yet.
-
-    Raises:
-        ConfigError: It is no share, a tool stays in the gripper, or the task ends with something in it.
-    """
-    share = config.task.get("displace", 0)
-    if share == "auto":
-        share = DISPLACED if str(config.robot.name) in ("twin", "virtual") else 0.0
-    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
-        raise ConfigError(
-            f"task.displace={share} is no share of the episodes; expected 0 (none) to less than 1 (all), or auto."
-        )
-    for key, there, why in (
-        ("task.keeps_tool=true", keeps_tool(config), "it picks up nothing"),
-        ("task.ends_open=false", not ends_open(config), "holding it may be the task"),
-    ):
-        if share and there:
-            raise ConfigError(
-                f"task.displace={share} sets down elsewhere what the gripper picked up, and with {key} {why}. Leave "
-                "one of them out."
-            )
-    return float(share)
 
 
 def settle_task(config: DictConfig) -> None:

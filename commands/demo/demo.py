@@ -19,6 +19,7 @@ from commands.demo.evaluating_beside import evaluate_on_the_way, evaluating_besi
 from commands.demo.stages import Stage, Stages, chosen, flat
 from commands.evaluate.evaluate import evaluate_in_twin, plan_of
 from commands.report import report
+from factory.displacing import AUTO
 from factory.policy import agent_config, encoder_config, require_online
 from factory.reward import kind_name, require_readable_task
 from factory.run_folders import (
@@ -26,7 +27,6 @@ from factory.run_folders import (
     pretrained_folder,
     snapshots,
 )
-from factory.task import displace_of
 from trajectories.durable import replace_file
 from trajectories.writer_lock import only_writer, require_no_writer
 
@@ -93,7 +93,8 @@ def stages_of(config: DictConfig, overrides: Sequence[str]) -> list[Stage]:
     kind = {"reward.kind": kind_name(config)}
     judged = chosen(config, "task", "robot", "evaluate", without=(*_SESSION, *_AMOUNTS))
     learned = chosen(config, "robot", "reward", "method", "finetune", without=(*_ELSEWHERE, *_AMOUNTS)) | kind
-    learned["task.displace"] = displace_of(config)
+    if config.task.get("displace", 0) not in (0, AUTO):
+        learned["task.displace"] = config.task.displace
     before = Stage(
         f"evaluate before{of_method}",
         lambda: evaluate_in_twin(config, plan_of(config, pretrained_folder(config))),

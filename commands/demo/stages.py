@@ -23,7 +23,7 @@ _AS_EVER = {
     "pretrain.began_done": False,
     "pretrain.shrink_places": False,
     "encoder.keypoints": False,
-    "task.displace": 0.0,
+    "task.displace": "auto",
 }
 """Settings that earlier versions didn't write down where they were so."""
 

@@ -132,4 +132,5 @@ class LearnerConfig:
         if self.shaping and losses.get("target_range") is not None:  # lower by the shaping, a condition by itself
             low, high = losses["target_range"]
             losses["target_range"] = [low + self.shaping, high]
+        parts["task.displace"] = parts.pop("displace")  # by its key, which isn't of this group
         return parts | {"agent": losses | {"n_step": agent.n_step}}

@@ -14,7 +14,7 @@ _ADVICE = (
     "Go on with the settings of then, give another run_dir, or accept the change with finetune.accept_changes=true: "
     "both are kept then."
 )
-_AS_EVER = {"displace": 0.0}
+_AS_EVER = {"task.displace": 0.0}
 """What runs had that were begun before it was written down."""
 
 

@@ -47,7 +47,7 @@ class Displacement:
         notify: Gets a line for people as the arm begins to carry; None tells nobody.
 
     Raises:
-        ConfigError: The share is out of range, or a direction has no places.
+        ConfigError: The share is out of range, or a direction has no places that this arm reaches.
     """
 
     def __init__(
@@ -65,10 +65,10 @@ class Displacement:
         self._places = {way: np.array([row for row in rows if self._reaches(row)]) for way, rows in places.of.items()}
         for way, rows in self._places.items():
             if not len(rows):
-                why = "that this arm reaches " if len(places.of[way]) else ""
                 raise ConfigError(
-                    f"No demonstration of the {way} task {why}picks anything up, so there is no place to set things "
-                    "down: task.displace=0 sets nothing down elsewhere."
+                    f"This arm reaches none of the {len(places.of[way])} places where demonstrations of the {way} "
+                    "task picked something up. Run again with the robot and the limits of then, or with "
+                    "task.displace=0 and, where the run has begun, finetune.accept_changes=true."
                 )
         names = env.robot_spec.proprio
         self._columns = [names.index(name) for name in ("gripper_width", "gripper_command", "tip_x", "tip_y", "tip_z")]
@@ -126,9 +126,9 @@ class Displacement:
         over = self._over_and_down(self._goal)[0]
         up = Pose(np.array([*here.position[:2], max(float(here.position[2]), self._height)]), here.rpy)
         clear = env.move_to(up, gripper_open=False) and env.move_to(over, gripper_open=False) and self._at(over)
-        if self._holds():
-            for goal in self._over_and_down(self._goal if clear else self._picked):
-                env.move_to(goal, gripper_open=False)
+        over, down = self._over_and_down(self._goal if clear else self._picked)
+        if self._holds() and env.move_to(over, gripper_open=False) and self._at(over):
+            env.move_to(down, gripper_open=False)
         there = self._at(self._over_and_down(self._goal)[1]) and self._holds()
         return {"to": [round(value, 4) for value in (x, y, z, yaw)], "there": there}
 

@@ -202,7 +202,7 @@ class PersonsWord:
         at_once = running is not None and (over or running.step >= REACTION_STEPS or not ended or self._passed)
         if self._passed and running is None and not about:
             raise InvalidEpisodeError(
-                "The arm sets down elsewhere what it holds: there is no end of this episode to speak about. "
+                "There is no end of this episode to speak about: the arm set down elsewhere what it held. "
                 f"{LAST} is the one before it."
             )
         if about == RUNNING or (not about and at_once) or (about == LAST and over):

@@ -82,8 +82,8 @@ class Places:
         except FileNotFoundError:
             raise CheckpointError(
                 f"{folder} has no {FILE}, which says where demonstrations picked the object up: `regrasp pretrain` "
-                "with the same settings adds it, without training anew; on a robot without the data, copy it from "
-                "there. Or set nothing down elsewhere: task.displace=0."
+                "with the settings and data of then adds it, without training anew; on a robot without the data, copy "
+                "it from there."
             ) from None
         except (ChecksumError, KeyError, ValueError, TypeError) as error:
             raise CheckpointError(
@@ -92,7 +92,6 @@ class Places:
         for what, then, now in (("task", found.task, task), ("robot", found.robot, spec.digest)):
             if then != now:
                 raise CheckpointError(
-                    f"{path} is of the {what} {then}, and this is {now}: copy whole policy folders only, or set "
-                    "nothing down elsewhere with task.displace=0."
+                    f"{path} is of the {what} {then}, and this is {now}: copy whole policy folders only."
                 )
         return found

@@ -225,7 +225,7 @@ class ResetFreeSession:
             StaleDataError: When a device stopped delivering.
         """
         if self._held and self._displacement is not None:
-            extra = extra | {DISPLACED_KEY: self._displacement.carry()}
+            extra[DISPLACED_KEY] = self._displacement.carry()  # kept also where the way home then fails
         if not retreat(self._env, self._rng):
             return outcome, extra
         if self._held:

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from helpers import ENVIRONMENT
 from helpers.trajectory_samples import SPEC
@@ -14,10 +15,12 @@ from commands.finetune import reason_in
 from commands.learner import learner_settings, require_same_settings
 from factory.policy import agent_config
 from factory.run_folders import OUTBOX, finetune_folder
+from factory.spec import spec_of
 from policies.learner.run_conditions import keep_run_conditions
 from policies.learner.run_folder import CONDITIONS, EPISODES
+from robot.rollout.places import Places
 from trajectories.conditions import keep_conditions
-from trajectories.errors import ConfigError
+from trajectories.errors import CheckpointError, ConfigError
 from trajectories.store import TrajectoryStore
 from trajectories.writer_lock import only_writer
 
@@ -103,21 +106,29 @@ def test_settings_of_another_profile_are_refused_before_anything_is_started_or_l
 def test_a_run_keeps_to_the_share_of_episodes_that_set_things_down_elsewhere(tmp_path):
     begun, other = (config(f"run_dir={tmp_path}/run", f"task.displace={share}") for share in (0.4, 0.1))
     assert learner_settings(begun).displace == 0.4
+    with pytest.raises(CheckpointError, match="There is no pre-trained policy"):
+        require_same_settings(begun)
+    rows = {"forward": np.ones((1, 4)), "backward": np.ones((1, 4))}
+    (tmp_path / "run" / "pretrained").mkdir(parents=True)
+    Places(str(begun.task.name), spec_of(begun).digest, rows).save(tmp_path / "run" / "pretrained")
     keep_run_conditions(
         finetune_folder(begun), learner_settings(begun), agent_config(begun), str(begun.task.name), 0, "abc"
     )
     require_same_settings(begun)
-    with pytest.raises(ConfigError, match=r"displace = 0\.4, the settings ask for 0\.1"):
+    with pytest.raises(ConfigError, match=r"task\.displace = 0\.4, the settings ask for 0\.1"):
         require_same_settings(other)
 
 
 def test_a_run_begun_before_that_could_be_set_went_without(tmp_path):
-    begun, other = (config(f"run_dir={tmp_path}/run", f"task.displace={share}") for share in (0, 0.1))
+    begun, other = (config(f"run_dir={tmp_path}/run", f"task.displace={share}") for share in ("auto", 0.1))
     conditions = {**learner_settings(begun).conditions(agent_config(begun)), "task": str(begun.task.name), "seed": 0}
-    del conditions["displace"]
+    assert conditions.pop("task.displace") == 0.0
     keep_conditions(finetune_folder(begun) / CONDITIONS, conditions, "The run")
     require_same_settings(begun)
-    with pytest.raises(ConfigError, match=r"displace = 0\.0, the settings ask for 0\.1"):
+    rows = {"forward": np.ones((1, 4)), "backward": np.ones((1, 4))}
+    (tmp_path / "run" / "pretrained").mkdir()
+    Places(str(begun.task.name), spec_of(begun).digest, rows).save(tmp_path / "run" / "pretrained")
+    with pytest.raises(ConfigError, match=r"task\.displace = 0\.0, the settings ask for 0\.1"):
         require_same_settings(other)
 
 

@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_module
 from commands import finetune, virtual_arm
 from commands.collect import collect
 from factory.spec import camera_names, spec_of
-from factory.task import description_of, displace_of, prior_of, require_scene, settle_task
+from factory.task import description_of, prior_of, require_scene, settle_task
 from trajectories.errors import ConfigError
 
 WORDS = ("task.instructions.forward=[put it in]", "task.instructions.backward=[take it out]")
@@ -50,23 +50,6 @@ def test_without_a_scene_the_arm_needs_none_and_the_twin_says_what_is_missing():
         description_of(settled())
     assert list(spec_of(settled("robot=widowx")).cameras) == ["front"]
     require_scene(settled("robot=widowx"))
-
-
-@pytest.mark.parametrize("share", ["-0.1", "1", "1.5", "true", "half", ".nan", "null"])
-def test_what_is_no_share_of_the_episodes_is_refused(share):
-    with pytest.raises(ConfigError, match=r"task\.displace=.* is no share of the episodes"):
-        displace_of(settled(f"task.displace={share}"))
-
-
-def test_a_share_of_the_episodes_is_read_and_needs_an_empty_gripper():
-    assert displace_of(settled("task.displace=0.4")) == 0.4
-    assert displace_of(settled()) == 0.0
-    for robot, share in (("twin", 0.4), ("virtual", 0.4), ("widowx", 0.0)):
-        assert displace_of(settled(f"robot={robot}", "task.displace=auto")) == share
-    with pytest.raises(ConfigError, match=r"with task\.keeps_tool=true it picks up nothing"):
-        displace_of(settled("task.displace=0.4", "task.keeps_tool=true"))
-    with pytest.raises(ConfigError, match=r"with task\.ends_open=false holding it may be the task"):
-        displace_of(settled("task.displace=0.4", "task.ends_open=false"))
 
 
 def test_settings_and_scene_agree_on_a_tool_in_the_gripper():

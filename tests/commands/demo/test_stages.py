@@ -150,20 +150,17 @@ def test_a_run_of_before_places_were_shrunk_goes_on_with_what_was_seen(tmp_path,
 
 @pytest.mark.parametrize("written", [True, False])
 def test_what_sessions_set_down_elsewhere_belongs_to_fine_tuning_alone(tmp_path, written):
-    """Also in runs of before that could be set."""
-    done_with(tmp_path, "task.displace=0")
-    path = tmp_path / "stages.json"
-    done = json.loads(path.read_text())
-    assert [name for name in done if "task.displace" in done[name]["settings"]] == ["fine-tune (regrasp)"]
-    if not written:
-        del done["fine-tune (regrasp)"]["settings"]["task.displace"]
-        path.write_text(json.dumps(done))
-    for given, same in (("task.displace=0", True), ("task.displace=0.3", False)):
+    """Also in runs of before that could be set; those of now hold what was asked for against their own conditions."""
+    done_with(tmp_path, *["task.displace=0.2"] * written)
+    done = json.loads((tmp_path / "stages.json").read_text())
+    noting = [name for name in done if "task.displace" in done[name]["settings"]]
+    assert noting == ["fine-tune (regrasp)"] * written
+    for given, same in (("task.displace=0", True), ("task.displace=auto", True), ("task.displace=0.3", False)):
         for stage in demo.stages_of(composed(tmp_path, given), []):
             if same or stage.name != "fine-tune (regrasp)":
                 assert Stages(tmp_path).check(stage)
             else:
-                with pytest.raises(ConfigError, match=r"task\.displace=0(\.0)? \(now 0\.3\)"):
+                with pytest.raises(ConfigError, match=r"task\.displace=(0\.2|auto) \(now 0\.3\)"):
                     Stages(tmp_path).check(stage)
 
 

@@ -31,7 +31,7 @@ def test_without_a_grasp_a_direction_is_empty(tmp_path):
 
 
 def test_a_missing_file_says_how_to_get_one(tmp_path):
-    with pytest.raises(CheckpointError, match=r"has no places.json.*`regrasp pretrain`.*task.displace=0"):
+    with pytest.raises(CheckpointError, match=r"has no places.json.*`regrasp pretrain`.*adds it"):
         Places.load(tmp_path, "blobs", SPEC)
 
 
