@@ -4,7 +4,7 @@ A session that goes well begins each episode where the other direction ended: on
 things down. Now and then an episode is ended as soon as the object is held and lifted; the arm carries it to another
 place, and the same direction is tried again from there. R3L (arXiv 2004.12570) perturbs the scene between attempts by
 a learned controller, for the same reason; here it is a motion through the safety filter, to a place where a
-demonstration picked the object up, at the height at which it was gripped: what lies there is known to carry it.
+demonstration picked the object up, at about the height at which it was gripped: what lies there is known to carry it.
 Seen in the twin alone; not yet tried on hardware.
 """
 
@@ -30,8 +30,6 @@ FAR = 0.03
 """m from where it was picked up, at least: nearer is no other place."""
 _ABOVE = 0.003
 """m, so much higher than it was gripped is it let go: a height that is measured is known to a few millimetres."""
-
-
 _NEAR = 0.02
 """m, the tip that is this near to where it should be is there."""
 
@@ -122,15 +120,13 @@ class Displacement:
         env, (x, y, z, yaw) = self._env, self._goal.tolist()
         if self._notify is not None:
             self._notify(f"The arm sets down elsewhere what it holds, at x={x:.2f} m, y={y:.2f} m.")
-        here = env.target.pose
-        over = self._over_and_down(self._goal)[0]
+        here, (over, down) = env.target.pose, self._over_and_down(self._goal)
         up = Pose(np.array([*here.position[:2], max(float(here.position[2]), self._height)]), here.rpy)
         clear = env.move_to(up, gripper_open=False) and env.move_to(over, gripper_open=False) and self._at(over)
-        over, down = self._over_and_down(self._goal if clear else self._picked)
-        if self._holds() and env.move_to(over, gripper_open=False) and self._at(over):
-            env.move_to(down, gripper_open=False)
-        there = self._at(self._over_and_down(self._goal)[1]) and self._holds()
-        return {"to": [round(value, 4) for value in (x, y, z, yaw)], "there": there}
+        above, at = (over, down) if clear else self._over_and_down(self._picked)
+        if self._holds() and env.move_to(above, gripper_open=False) and self._at(above):
+            env.move_to(at, gripper_open=False)
+        return {"to": [round(value, 4) for value in (x, y, z, yaw)], "there": self._at(down) and self._holds()}
 
     def _drawn(self, picked: Float64) -> Float64 | None:
         """Where to set down what was gripped at `picked`, float64 (4,) both, or None where there is no place."""
