@@ -12,7 +12,7 @@ from rewards.intervals import CONFIDENCE, JudgedFrames
 from rewards.kind import LoadedReward, Seen, counting, observations_of, readings_of
 from robot.interfaces import ConcludingReward
 from trajectories.errors import ConfigError
-from trajectories.kinds import AFTERMATH, kind_of, referee_of, was_displaced
+from trajectories.kinds import AFTERMATH, kind_of, referee_of
 from trajectories.manifest import EpisodeInfo
 from trajectories.types import Episode
 from trajectories.verdicts import VERDICT_KEY, VerdictBook, was_missed
@@ -64,14 +64,9 @@ def truth_of(episode: Episode | EpisodeInfo) -> str | None:
 
 
 def judged_alone(infos: Iterable[EpisodeInfo], book: VerdictBook) -> set[str]:
-    """Ids of a session's episodes that only its judge has spoken about: neither a person in `book` nor a referee.
-
-    Not those that nobody can speak about (`was_displaced`).
-    """
+    """Ids of a session's episodes that only its judge has spoken about: neither a person in `book` nor a referee."""
     return {
-        info.id
-        for info in infos
-        if kind_of(info) == ONLINE and referee_of(info) is None and book.of(info.id) is None and not was_displaced(info)
+        info.id for info in infos if kind_of(info) == ONLINE and referee_of(info) is None and book.of(info.id) is None
     }
 
 

@@ -88,18 +88,23 @@ def tip(world):
     return world.env.kinematics.forward(world.arm.joints)
 
 
-def test_what_is_held_is_carried_to_a_place_lowered_and_let_go():
-    world = World()
-    opened = []
-    send = world.arm.send
+def opened_at(world):
+    """Poses of the tip at which the gripper opened around the object, once the episode was run."""
+    places, send = [], world.arm.send
 
     def watched(command):
         before = world.arm.width
         send(command)
         if before == OBJECT and world.arm.width > OBJECT:
-            opened.append(tip(world))
+            places.append(tip(world))
 
     world.arm.send = watched
+    return places
+
+
+def test_what_is_held_is_carried_to_a_place_lowered_and_let_go():
+    world = World()
+    opened = opened_at(world)
     episode = world.run()
     assert was_displaced(episode)
     assert episode.outcome == "unknown"
@@ -296,27 +301,13 @@ def test_a_fault_on_the_way_leaves_the_episode_and_is_raised_by_the_next_call():
     assert world.arm.width == OBJECT  # it goes on holding it
 
 
-def opened_at(world):
-    """Where the gripper opened around the object, once the episode was run."""
-    places, send = [], world.arm.send
-
-    def watched(command):
-        before = world.arm.width
-        send(command)
-        if before == OBJECT and world.arm.width > OBJECT:
-            places.append(tip(world).position)
-
-    world.arm.send = watched
-    return places
-
-
 def test_where_the_way_is_blocked_it_is_brought_back_to_where_it_was_picked_up():
     world = World()
     opened, move = opened_at(world), world.env.move_to
     world.env.move_to = lambda goal, gripper_open: goal.position[1] < 0.05 and move(goal, gripper_open)
     episode = world.run()
     assert episode.metadata[DISPLACED_KEY]["there"] is False
-    np.testing.assert_allclose(opened, [(HOME.x[0], HOME.y[0], HEIGHT)], atol=2e-3)
+    np.testing.assert_allclose([pose.position for pose in opened], [(HOME.x[0], HOME.y[0], HEIGHT)], atol=2e-3)
 
 
 def test_an_arm_that_can_not_move_lets_go_where_it_is():
