@@ -226,6 +226,10 @@ class ObjectInfo:
         """Whether it is a lid for another object: its lip goes into that one's open top."""
         return 0.0 < self.lip[0] < below.opening
 
+    def covers_within(self, below: ObjectInfo) -> float:
+        """How far its middle may be beside that of what it closes for it to hide the whole open top, m."""
+        return min(self.half_extent) - below.opening
+
     def height_on(self, below: ObjectInfo) -> float:
         """Height of its bottom above that of another object that it stands on, m."""
         return below.height - (self.lip[1] if self.closes(below) else 0.0)

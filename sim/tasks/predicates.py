@@ -19,8 +19,8 @@ STILL_NS, STILL_M, STILL_TILT = 400_000_000, 0.002, math.radians(2)
 OVERHANG = 0.002
 """How far an object may stick out over the edge of the surface that it stands on, m."""
 HEIGHT_TOLERANCE = 0.006
-SEAT_TOLERANCE, LEVEL = 0.002, math.radians(3)
-"""A lid on its pot is this near to where it belongs, m, and this near to level, rad."""
+SEAT_TOLERANCE, LID_LEAN = 0.002, math.radians(5)
+"""A lid on its pot lies within the depth of its lip above its seat, and this much, m, and leans less than this, rad."""
 FINGERS = ("left_finger_link", "right_finger_link")
 OPEN_COMMAND = 0.030
 """Finger gap asked for (m) from which the gripper counts as commanded open."""
@@ -53,14 +53,17 @@ def covered(scene: Scene, name: str, by: str) -> bool:
 
 
 def closed(scene: Scene, name: str, lid: str) -> bool:
-    """Whether an open object stands upright with its lid on: the lid's rim all round on its own, level and centred."""
+    """Whether an open object stands upright with its lid on, as people say it: it hides the whole open top.
+
+    It may lie with its lip on the rim on one side, some millimetres beside its seat and a few degrees askew.
+    """
     below, item = scene.object(name), scene.object(lid)
     if not (item.closes(below) and upright(scene, name)):
         return False
     base, (position, quaternion) = scene.physics.body_pose(name)[0], scene.physics.body_pose(lid)
-    centred = math.dist(base[:2], position[:2]) < below.opening - item.lip[0] + SEAT_TOLERANCE
-    seated = abs(position[2] - base[2] - item.height_on(below)) < SEAT_TOLERANCE
-    return tilt(quaternion) < LEVEL and centred and seated
+    hides = math.dist(base[:2], position[:2]) < item.covers_within(below)
+    above = position[2] - base[2] - item.height_on(below)
+    return tilt(quaternion) < LID_LEAN and hides and -SEAT_TOLERANCE < above < item.lip[1] + SEAT_TOLERANCE
 
 
 def _above(scene: Scene, name: str, base: str, room: float) -> bool:
