@@ -226,9 +226,17 @@ class ObjectInfo:
         """Whether it is a lid for another object: its lip goes into that one's open top."""
         return 0.0 < self.lip[0] < below.opening
 
-    def covers_within(self, below: ObjectInfo) -> float:
-        """How far its middle may be beside that of what it closes for it to hide the whole open top, m."""
-        return min(self.half_extent) - below.opening
+    def hides(self, below: ObjectInfo, apart: float) -> float:
+        """Share of another object's round open top that it hides, seen from above, its middle `apart` (m) from that."""
+        large, small = min(self.half_extent), below.opening
+        if apart <= abs(large - small):
+            return min(1.0, (large / small) ** 2)
+        if apart >= large + small:
+            return 0.0
+        at = (apart**2 + small**2 - large**2) / (2 * apart)  # of the chord, from the middle of the open top
+        half = math.acos(at / small), math.acos((apart - at) / large)
+        segments = (r**2 * (a - math.sin(a) * math.cos(a)) for r, a in zip((small, large), half, strict=True))
+        return sum(segments) / (math.pi * small**2)
 
     def height_on(self, below: ObjectInfo) -> float:
         """Height of its bottom above that of another object that it stands on, m."""

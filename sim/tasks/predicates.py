@@ -19,8 +19,10 @@ STILL_NS, STILL_M, STILL_TILT = 400_000_000, 0.002, math.radians(2)
 OVERHANG = 0.002
 """How far an object may stick out over the edge of the surface that it stands on, m."""
 HEIGHT_TOLERANCE = 0.006
-SEAT_TOLERANCE, LID_LEAN = 0.002, math.radians(5)
-"""A lid on its pot lies within the depth of its lip above its seat, and this much, m, and leans less than this, rad."""
+HIDDEN_SHARE, LID_LEAN = 0.9, math.radians(10)
+"""A lid on a pot hides at least this share of its open top, seen from above, and leans less than this, rad."""
+SEAT_TOLERANCE = 0.002
+"""A lid on its pot lies within the depth of its lip above its seat, and this much, m."""
 FINGERS = ("left_finger_link", "right_finger_link")
 OPEN_COMMAND = 0.030
 """Finger gap asked for (m) from which the gripper counts as commanded open."""
@@ -53,15 +55,15 @@ def covered(scene: Scene, name: str, by: str) -> bool:
 
 
 def closed(scene: Scene, name: str, lid: str) -> bool:
-    """Whether an open object stands upright with its lid on, as people say it: it hides the whole open top.
+    """Whether an open object stands upright with its lid on, as people say it: nearly nothing of it is open.
 
-    It may lie with its lip on the rim on one side, some millimetres beside its seat and a few degrees askew.
+    The lid may lie with its lip on the rim on one side, beside its seat and a few degrees askew.
     """
     below, item = scene.object(name), scene.object(lid)
     if not (item.closes(below) and upright(scene, name)):
         return False
     base, (position, quaternion) = scene.physics.body_pose(name)[0], scene.physics.body_pose(lid)
-    hides = math.dist(base[:2], position[:2]) < item.covers_within(below)
+    hides = item.hides(below, math.dist(base[:2], position[:2])) >= HIDDEN_SHARE
     above = position[2] - base[2] - item.height_on(below)
     return tilt(quaternion) < LID_LEAN and hides and -SEAT_TOLERANCE < above < item.lip[1] + SEAT_TOLERANCE
 
