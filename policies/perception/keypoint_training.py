@@ -28,15 +28,19 @@ from trajectories.errors import CheckpointError
 from trajectories.types import Float32, Int64, UInt8
 
 _NET, _MOMENTS = "net.", "optimiser."
-_BLIND_NET, _BLIND_MOMENTS = "blind.net.", "blind.optimiser."
+
+
+def _blind(number: int) -> tuple[str, str]:
+    """Prefixes of a blind network's weights and of its descent's moments."""
+    return f"blind.{number}.net.", f"blind.{number}.optimiser."
 
 
 class KeypointTraining:
     """Training of a keypoint network that can be interrupted and goes on to the bit.
 
     Loss: smooth L1 of the normalised labels where the mask is one. Positions share one scale for all axes, so that
-    an error in z counts as much as one in x. Where places are to be shrunk, a second network, blind to a fourth of
-    them, learns beside the first one, which is as it would be without.
+    an error in z counts as much as one in x. Where places are to be shrunk, further networks, each blind to a part of
+    them, learn beside the first one, which is as it would be without.
 
     Attributes:
         net: The network.
@@ -65,13 +69,11 @@ class KeypointTraining:
         set_label_scale(self.net, frames, self._train)
         self._text = torch.from_numpy(frames.text)
         self._places = ShownPlaces.of(frames.episode, frames.instruction, frames.values, frames.mask)
-        held = np.unique(frames.episode[self._held])
-        self._hidden = self._places.hidden(groups, held, seed)
-        self._blind: _Learning | None = None
-        if len(self._hidden) > len(held):
-            self._blind = _Learning(new_keypoint_net(sizes, seed), config)
-            self._blind.net.label_mean.copy_(self.net.label_mean)
-            self._blind.net.label_scale.copy_(self.net.label_scale)
+        self._hidden = self._places.dealt(groups, seed)
+        self._blind = [_Learning(new_keypoint_net(sizes, seed), config) for _ in self._hidden]
+        for learning in self._blind:
+            learning.net.label_mean.copy_(self.net.label_mean)
+            learning.net.label_scale.copy_(self.net.label_scale)
         self.step = 0
 
     def update(self) -> Tensor:
@@ -84,21 +86,24 @@ class KeypointTraining:
         inputs = (images, torch.from_numpy(frames.proprio[rows]))
         words = self._text[torch.from_numpy(frames.instruction[rows])]
         loss = self._first.update(*inputs, words, target, mask, self.step)
-        if self._blind is not None:
-            mask[torch.from_numpy(np.isin(frames.episode[rows], self._hidden)), PICK_SIZE:] = 0.0
-            self._blind.update(*inputs, words, target, mask, self.step)
+        for learning, hidden in zip(self._blind, self._hidden, strict=True):
+            shown = mask.clone()
+            shown[torch.from_numpy(np.isin(frames.episode[rows], hidden)), PICK_SIZE:] = 0.0
+            learning.update(*inputs, words, target, shown, self.step)
         self.step += 1
         return loss
 
     def place_trust(self) -> PlaceTrust:
         """How far places are believed under each instruction, by the networks as they are now."""
-        places = self._places
-        hidden = np.isin(places.episode, self._hidden)
-        if not (self._groups and hidden.any()):
-            return PlaceTrust.whole(len(self._frames.text))
-        blind = self._first if self._blind is None else self._blind
-        seen = predictions(blind.net.eval(), self._frames, places.frame[hidden])[:, PICK_SIZE:]
-        return fit_trust(places, seen, hidden, self._groups, len(self._frames.text))
+        places, whole = self._places, PlaceTrust.whole(len(self._frames.text))
+        seen, known = np.zeros_like(places.place), np.zeros(len(places.episode), bool)
+        for learning, hidden in zip(self._blind, self._hidden, strict=True):
+            mine = np.isin(places.episode, hidden)
+            seen[mine] = predictions(learning.net.eval(), self._frames, places.frame[mine])[:, PICK_SIZE:]
+            known |= mine
+        if not known.any():
+            return whole
+        return fit_trust(places, seen[known], known, self._groups, len(self._frames.text))
 
     def errors(self, trust: PlaceTrust | None = None) -> KeypointErrors:
         """The network's errors on held-out episodes, of places as they are believed; leaves it in evaluation mode."""
@@ -108,8 +113,8 @@ class KeypointTraining:
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """All that decides how training goes on: tensors, and plain JSON."""
         tensors = self._first.tensors(_NET, _MOMENTS)
-        if self._blind is not None:
-            tensors |= self._blind.tensors(_BLIND_NET, _BLIND_MOMENTS)
+        for number, learning in enumerate(self._blind):
+            tensors |= learning.tensors(*_blind(number))
         return tensors, {"step": self.step, "rng": self._rng.bit_generator.state, "net": self.net.config.to_dict()}
 
     def load_state(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
@@ -119,8 +124,8 @@ class KeypointTraining:
             CheckpointError: It is of another network.
         """
         self._first.load(tensors, _NET, _MOMENTS)
-        if self._blind is not None:
-            self._blind.load(tensors, _BLIND_NET, _BLIND_MOMENTS)
+        for number, learning in enumerate(self._blind):
+            learning.load(tensors, *_blind(number))
         self._rng.bit_generator.state = header["rng"]
         self.step = int(header["step"])
 

@@ -12,7 +12,7 @@ from policies.perception.keypoint_labels import PICK_SIZE
 from policies.perception.keypoint_perception import KeypointPerception
 from policies.perception.keypoint_training import KeypointTraining
 from policies.perception.keypoints import KeypointNet, KeypointNetConfig
-from policies.perception.place_trust import PlaceTrust, ShownPlaces, fit_trust, slope_of
+from policies.perception.place_trust import FOLDS, PlaceTrust, ShownPlaces, fit_trust, slope_of
 from policies.perception.scaling import ProprioScaling
 from policies.perception.text_table import TextTable
 from policies.replay.dataset import keypoint_frames
@@ -69,28 +69,26 @@ def groups_of(**counts):
     return shown, {name: [row] for row, name in enumerate(counts)}
 
 
-def test_a_fourth_of_the_episodes_is_hidden_two_at_least_and_none_of_fewer_than_four():
-    shown, groups = groups_of(many=20, four=4, three=3)
-    none = np.array([], int)
-    hidden = shown.hidden(groups, none, seed=0)
-    assert [np.isin(hidden, numbers).sum() for numbers in (range(20), range(20, 24), range(24, 27))] == [5, 2, 0]
-    assert np.array_equal(hidden, shown.hidden(groups, none, seed=0))
-    assert len(shown.hidden({}, none, seed=0)) == 0
+def test_every_episode_is_in_one_part_and_none_of_a_group_that_is_too_small():
+    shown, groups = groups_of(many=21, four=4, three=3)
+    parts = shown.dealt(groups, seed=0)
+    assert len(parts) == FOLDS == 2
+    counts = [[int(np.isin(part, numbers).sum()) for part in parts] for numbers in (range(21), range(21, 25))]
+    assert [sorted(count) for count in counts] == [[10, 11], [2, 2]]
+    assert sum(len(part) for part in parts) == len(np.unique(np.concatenate(parts))) == 25
+    again, other = shown.dealt(groups, seed=0), shown.dealt(groups, seed=1)
+    assert all(np.array_equal(*pair) for pair in zip(parts, again, strict=True))
+    assert not np.array_equal(parts[0], other[0])
+    assert shown.dealt({}, seed=0) == shown.dealt({"three": groups["three"]}, seed=0) == ()
 
 
-def test_what_is_not_trained_on_anyway_counts_as_hidden():
-    shown, groups = groups_of(many=20, four=4)
-    hidden = shown.hidden(groups, np.array([0, 1, 20, 99]), seed=0)
-    assert {0, 1, 20, 99} <= set(hidden.tolist())
-    assert [np.isin(hidden, numbers).sum() for numbers in (range(20), range(20, 24))] == [5, 2]
-
-
-def test_an_episode_that_shows_both_directions_places_counts_for_both():
+def test_an_episode_that_shows_both_directions_places_is_dealt_once_and_each_direction_evenly():
     numbers, rows = np.arange(8).repeat(2), np.tile([0, 1], 8)
-    shown = told([*numbers, 8, 9, 10], [*rows, 1, 1, 1], np.zeros((19, 2)), np.full((19, 2), 0.3))
-    hidden = shown.hidden({"there": [0], "back": [1]}, np.array([], int), seed=3)
-    assert (hidden < 8).sum() >= 2
-    assert len(hidden) == 3  # two of eight, and one more of the eleven that show "back"
+    shown = told([*numbers, 8, 9, 10, 11], [*rows, 1, 1, 1, 1], np.zeros((20, 2)), np.full((20, 2), 0.3))
+    parts = shown.dealt({"there": [0], "back": [1]}, seed=3)
+    assert sorted(np.concatenate(parts).tolist()) == [*range(12)]
+    assert [int((part < 8).sum()) for part in parts] == [4, 4]
+    assert [len(part) for part in parts] == [6, 6]
 
 
 def around(seen, true, copies=1):
@@ -197,26 +195,28 @@ def test_the_network_is_the_one_that_there_would_be_without(shown):
     assert all(torch.equal(plain[name], beside[name]) for name in plain)
 
 
-def test_hidden_places_teach_nothing(shown):
-    """Whatever the hidden labels are, the second network says the same."""
+@pytest.mark.parametrize("part", range(FOLDS))
+def test_hidden_places_teach_nothing(shown, part):
+    """Whatever the labels of a part are, the network that is blind to it says the same, and the others don't."""
     frames, groups = shown
     config = KeypointConfig(steps=3, batch=32)
     training = trained(frames, config, groups)
     values = frames.values.copy()
-    values[np.isin(frames.episode, training._hidden), PICK_SIZE:] += 0.01
-    # the scale of labels is that of all places, which both networks share: only weights are compared after it is set
+    values[np.isin(frames.episode, training._hidden[part]), PICK_SIZE:] += 0.01
+    # the scale of labels is that of all places, which all networks share: only weights are compared after it is set
     other = KeypointTraining(replace(frames, values=values), config, 0, groups)
-    for learning in (other._first, other._blind):
+    for learning in (other._first, *other._blind):
         learning.net.label_mean.copy_(training.net.label_mean)
         learning.net.label_scale.copy_(training.net.label_scale)
     while other.step < 3:
         other.update()
-    blind, same = training._blind.net.state_dict(), other._blind.net.state_dict()
-    assert all(torch.equal(blind[name], same[name]) for name in blind)
+    for number, (one, same) in enumerate(zip(training._blind, other._blind, strict=True)):
+        alike = [torch.equal(tensor, same.net.state_dict()[name]) for name, tensor in one.net.state_dict().items()]
+        assert all(alike) == (number == part)
     assert not torch.equal(training.net.head[-1].weight, other.net.head[-1].weight)
 
 
-def test_training_goes_on_to_the_bit_with_the_blind_network(shown):
+def test_training_goes_on_to_the_bit_with_the_blind_networks(shown):
     frames, groups = shown
     config = KeypointConfig(steps=6, batch=8)
     whole = trained(frames, config, groups).place_trust()
