@@ -16,7 +16,7 @@ from policies.learner.pretrain_config import PretrainConfig
 from policies.learner.record import Record
 from policies.perception.gaps import NO_GAPS, Gaps
 from policies.perception.keypoint_perception import KeypointPerception
-from policies.perception.keypoint_training import KeypointTraining, load_net, new_keypoint_net
+from policies.perception.keypoint_training import KeypointTraining, load_net, measures_alike, new_keypoint_net
 from policies.perception.keypoints import KeypointNet, KeypointNetConfig
 from policies.perception.labelled_frames import KeypointErrors
 from policies.perception.making import keypoint_training
@@ -123,7 +123,8 @@ class KeypointStage:
                 whole = saved is not None and saved.header["errors"] is not None and self.finished(saved) is not None
             except CheckpointError:
                 continue  # of other settings, damaged, or of another version's network
-            if saved is not None and whole:
+            alike = saved is not None and (not self._groups or measures_alike(saved.header["training"]))
+            if saved is not None and whole and alike:
                 self._checkpoints.save(saved.number, saved.tensors, saved.header, last=True)
                 notify(f"The keypoint network is that of {other.folder.parent}: data and settings are the same.")
                 return

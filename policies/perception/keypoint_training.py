@@ -23,11 +23,17 @@ from policies.perception.labelled_frames import (
     set_label_scale,
     split_episodes,
 )
-from policies.perception.place_trust import NO_GROUPS, Groups, PlaceTrust, ShownPlaces, fit_trust
+from policies.perception.place_trust import FOLDS, NO_GROUPS, Groups, PlaceTrust, ShownPlaces, fit_trust
 from trajectories.errors import CheckpointError
 from trajectories.types import Float32, Int64, UInt8
 
 _NET, _MOMENTS = "net.", "optimiser."
+_PARTS = "place_parts"
+
+
+def measures_alike(header: Mapping[str, Any]) -> bool:
+    """Whether the header of a training's state is of a version that measures alike how far places are believed."""
+    return header.get(_PARTS) == FOLDS
 
 
 def _blind(number: int) -> tuple[str, str]:
@@ -95,15 +101,12 @@ class KeypointTraining:
 
     def place_trust(self) -> PlaceTrust:
         """How far places are believed under each instruction, by the networks as they are now."""
-        places, whole = self._places, PlaceTrust.whole(len(self._frames.text))
-        seen, known = np.zeros_like(places.place), np.zeros(len(places.episode), bool)
+        places, seen = self._places, np.zeros_like(self._places.place)
         for learning, hidden in zip(self._blind, self._hidden, strict=True):
             mine = np.isin(places.episode, hidden)
             seen[mine] = predictions(learning.net.eval(), self._frames, places.frame[mine])[:, PICK_SIZE:]
-            known |= mine
-        if not known.any():
-            return whole
-        return fit_trust(places, seen[known], known, self._groups, len(self._frames.text))
+        held = np.unique(self._frames.episode[self._held])
+        return fit_trust(places, seen, self._hidden, held, self._groups, len(self._frames.text))
 
     def errors(self, trust: PlaceTrust | None = None) -> KeypointErrors:
         """The network's errors on held-out episodes, of places as they are believed; leaves it in evaluation mode."""
@@ -115,14 +118,25 @@ class KeypointTraining:
         tensors = self._first.tensors(_NET, _MOMENTS)
         for number, learning in enumerate(self._blind):
             tensors |= learning.tensors(*_blind(number))
-        return tensors, {"step": self.step, "rng": self._rng.bit_generator.state, "net": self.net.config.to_dict()}
+        return tensors, {
+            "step": self.step,
+            "rng": self._rng.bit_generator.state,
+            "net": self.net.config.to_dict(),
+            _PARTS: FOLDS,
+        }
 
     def load_state(self, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
         """Restore what `state` gave, for the same frames, settings and seed.
 
         Raises:
-            CheckpointError: It is of another network.
+            CheckpointError: It is of another network, or of a version that measured otherwise how far places are
+                believed.
         """
+        if self._blind and not measures_alike(header):
+            raise CheckpointError(
+                "The keypoint network's training was begun by an earlier version, which hid a fourth of the places "
+                f"from one more network; this one has {FOLDS}. Delete the policy's training/ folder to begin it anew."
+            )
         self._first.load(tensors, _NET, _MOMENTS)
         for number, learning in enumerate(self._blind):
             learning.load(tensors, *_blind(number))

@@ -177,27 +177,36 @@ def slope_of(seen: Float32, true: Float32, episode: Int64) -> tuple[float, float
     return slope, wider * float(np.sqrt(left @ left / (2 * free) / power))
 
 
-def fit_trust(places: ShownPlaces, seen: Float32, hidden: Bool, groups: Groups, count: int) -> PlaceTrust:
+def fit_trust(
+    places: ShownPlaces, seen: Float32, parts: Sequence[Int64], held: Int64, groups: Groups, count: int
+) -> PlaceTrust:
     """Trust of each group: the slope about the mean of its places less its error, in [0, 1]; 1 where not measured.
 
-    Measured in the plane where the episode begins; z follows.
+    Measured in the plane where the episode begins; z follows. What a network says, and what is true, count from the
+    mean of the places that this network did learn: who knows nothing says that one, on the other side of the mean of
+    all from the places that were hidden from it.
 
     Args:
-        places: All that are known.
-        seen: float32 (H, 3), m: what the network that hasn't learned them says of the H hidden ones.
-        hidden: bool (N,), which of `places` those are.
+        places: All that are known, N.
+        seen: float32 (N, 3), m: what the network that hasn't learned a place says of it; anything of those in no part.
+        parts: Numbers of the episodes whose places each network hasn't learned.
+        held: Numbers of the episodes that none has.
         groups: Of instructions.
         count: K, rows of the text table.
     """
     whole, measured = PlaceTrust.whole(count), {}
+    learned = ~np.isin(places.episode, held)
     for name, rows in groups.items():
         mine = places.under(rows)
-        if not (mine & hidden).any():
+        hidden = [mine & np.isin(places.episode, part) for part in parts]
+        if not hidden or min(len(np.unique(places.episode[each])) for each in hidden) < FEWEST:
             continue
-        mean = places.place[mine].mean(axis=0)
-        said = seen[mine[hidden]] - mean
-        slope, error = slope_of(said, places.place[mine & hidden] - mean, places.episode[mine & hidden])
-        if np.isfinite(slope):
-            measured[name] = float(np.clip(slope - error, 0.0, 1.0))
-            whole.mean[list(rows)], whole.trust[list(rows)] = mean, measured[name]
+        said, true = np.zeros_like(places.place), np.zeros_like(places.place)
+        for each in hidden:
+            mean = places.place[mine & learned & ~each].mean(axis=0)
+            said[each], true[each] = seen[each] - mean, places.place[each] - mean
+        asked = np.logical_or.reduce(hidden)
+        slope, error = slope_of(said[asked], true[asked], places.episode[asked])
+        measured[name] = float(np.clip(slope - error, 0.0, 1.0))
+        whole.mean[list(rows)], whole.trust[list(rows)] = places.place[mine].mean(axis=0), measured[name]
     return replace(whole, measured=measured)

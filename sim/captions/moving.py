@@ -16,9 +16,9 @@ from robot.control.pose import Pose
 from sim.captions.caption import DONE, Caption
 from sim.captions.postures import arm_to, away, wait
 from sim.scene.objects import OBJECTS
-from sim.tasks.borders import border_place, last_across
+from sim.tasks.borders import border_place, last_across, last_apart
 from sim.tasks.moving import Goal, MoveTask, moving
-from sim.tasks.predicates import FALLEN_TILT, HIDDEN_SHARE
+from sim.tasks.predicates import FALLEN_TILT
 from sim.tasks.task import REACH_X, REACH_Y, tilt, yaw_of
 from sim.twin import Twin
 from trajectories.errors import KinematicsError
@@ -254,10 +254,7 @@ def _edge_place(twin: Twin, fixture: str, rng: np.random.Generator) -> Float64:
 def _askew_place(twin: Twin, goal: Goal, rng: np.random.Generator) -> Float64:
     """A point on or beside another object, half of them where it just counts as on it, or just not."""
     item, base = twin.scene.object(moving(twin.task).object), twin.scene.object(goal.on_top_of)
-    reach = max(base.half_extent) + max(item.half_extent)
-    last = 0.8 * min(base.half_extent)
-    if base.opening:
-        last = max(apart for apart in np.arange(0.0, reach, 5e-4) if item.hides(base, apart) >= HIDDEN_SHARE)
+    reach, last = max(base.half_extent) + max(item.half_extent), last_apart(item, base)
     kind = rng.choice(["border", "askew", "beside"], p=[0.5, 0.25, 0.25])
     away_from = {
         "border": abs(rng.normal(last, _BORDER_M)),

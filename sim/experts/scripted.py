@@ -12,7 +12,7 @@ from robot.control.home import action_towards
 from robot.control.pose import Pose
 from sim.experts.expert import Expert, Step
 from sim.experts.failures import BORDER
-from sim.tasks.borders import border_place, last_across
+from sim.tasks.borders import border_place, last_across, last_apart
 from sim.tasks.moving import moving
 from sim.tasks.task import yaw_of
 from trajectories.types import Float64
@@ -34,6 +34,8 @@ _BEYOND = 0.012
 """How far from a surface's border, at most, the failure "edge" lets go outside it, m."""
 _OUTSIDE = 0.003
 """How far outside the last place that still counts the failure "edge" lets go at least, m."""
+_TOPPLES = 0.03
+"""How far beside what it should stand on an object is let go that falls off, m."""
 _NEAR_BORDER = 0.010
 """How far from the last place that still counts `BORDER` lets go at most, m."""
 
@@ -248,8 +250,13 @@ class ScriptedExpert(Expert):
         """
         if not fixture:
             angle = self._rng.uniform(0, 2 * math.pi)
-            base = self._twin.scene.physics.body_pose(self._goal_object)[0][:2]
-            return base + 0.03 * np.array([math.cos(angle), math.sin(angle)])
+            scene = self._twin.scene
+            base, last = scene.physics.body_pose(self._goal_object)[0][:2], _TOPPLES
+            if scene.object(self._goal_object).opening:
+                last = last_apart(scene.object(self._object), scene.object(self._goal_object))
+                less, more = (_OUTSIDE, _TOPPLES - last) if self._failure == "edge" else (-_NEAR_BORDER, _NEAR_BORDER)
+                last += float(self._rng.uniform(less, more))
+            return base + last * np.array([math.cos(angle), math.sin(angle)])
         last = last_across(self._twin.scene.object(self._object))
         least, most = last - _NEAR_BORDER, last + _NEAR_BORDER
         if self._failure == "edge":

@@ -234,7 +234,10 @@ class ObjectInfo:
         if apart >= large + small:
             return 0.0
         at = (apart**2 + small**2 - large**2) / (2 * apart)  # of the chord, from the middle of the open top
-        half = math.acos(at / small), math.acos((apart - at) / large)
+        half = (
+            math.acos(max(-1.0, min(1.0, at / small))),
+            math.acos(max(-1.0, min(1.0, (apart - at) / large))),
+        )
         segments = (r**2 * (a - math.sin(a) * math.cos(a)) for r, a in zip((small, large), half, strict=True))
         return sum(segments) / (math.pi * small**2)
 

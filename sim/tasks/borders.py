@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from sim.scene.spec import FixtureInfo, ObjectInfo
-from sim.tasks.predicates import OVERHANG
+from sim.tasks.predicates import BASE_SHARE, HIDDEN_SHARE, OVERHANG
 from sim.tasks.task import REACH_X, REACH_Y
 from trajectories.types import Float64
 
@@ -38,3 +38,14 @@ def border_place(fixture: FixtureInfo, across: float, rng: np.random.Generator) 
 def last_across(item: ObjectInfo) -> float:
     """How far beyond a surface's border the middle of an object may be for it to stand there still, m: negative."""
     return OVERHANG - max(item.half_extent)
+
+
+def last_apart(item: ObjectInfo, base: ObjectInfo) -> float:
+    """How far beside the middle of another object the middle of one that stands on it may be, m; of a lid, lie on it.
+
+    0 for a lid that is too small wherever it lies.
+    """
+    if not base.opening:
+        return BASE_SHARE * min(base.half_extent)
+    reach = max(base.half_extent) + max(item.half_extent)
+    return max((apart for apart in np.arange(0.0, reach, 5e-4) if item.hides(base, apart) >= HIDDEN_SHARE), default=0.0)

@@ -19,6 +19,8 @@ STILL_NS, STILL_M, STILL_TILT = 400_000_000, 0.002, math.radians(2)
 OVERHANG = 0.002
 """How far an object may stick out over the edge of the surface that it stands on, m."""
 HEIGHT_TOLERANCE = 0.006
+BASE_SHARE = 0.8
+"""How far out, of what it stands on, the middle of an object may be, as a share of the least half size."""
 HIDDEN_SHARE, LID_LEAN = 0.9, math.radians(10)
 """A lid on a pot hides at least this share of its open top, seen from above, and leans less than this, rad."""
 SEAT_TOLERANCE = 0.002
@@ -46,7 +48,7 @@ def on(scene: Scene, name: str, base: str) -> bool:
     """Whether an object stands upright on top of another one, well within its outline; on an open one, as its lid."""
     if scene.object(base).opening:
         return closed(scene, base, name)
-    return _above(scene, name, base, 0.8 * min(scene.object(base).half_extent))
+    return _above(scene, name, base, BASE_SHARE * min(scene.object(base).half_extent))
 
 
 def covered(scene: Scene, name: str, by: str) -> bool:

@@ -16,6 +16,7 @@ from policies.perception.place_trust import FOLDS, PlaceTrust, ShownPlaces, fit_
 from policies.perception.scaling import ProprioScaling
 from policies.perception.text_table import TextTable
 from policies.replay.dataset import keypoint_frames
+from trajectories.errors import CheckpointError
 
 MEAN = np.array([0.2, 0.1, 0.0], np.float32)
 
@@ -111,15 +112,19 @@ def test_the_slope_and_its_error_by_hand():
     assert np.isnan(slope_of(*around(seen[:1], true[:1]))[0])
 
 
+NONE = np.array([], int)
+
+
 def fitted(seen, true, groups, count):
-    """Trust from one frame an episode; every episode is hidden."""
-    said, was, _ = around(seen, true)
-    shown = told(np.arange(len(seen)), np.zeros(len(seen), int), np.full((len(seen), 2), 9.0), was[:, :2] + MEAN[:2])
-    return fit_trust(shown, said + MEAN, np.ones(len(seen), bool), groups, count)
+    """Trust from one frame an episode, the even ones hidden from one network, the odd ones from the other."""
+    said, was, numbers = around(seen, true)
+    shown = told(numbers, np.zeros(len(seen), int), np.full((len(seen), 2), 9.0), was[:, :2] + MEAN[:2])
+    return fit_trust(shown, said + MEAN, [numbers[::2], numbers[1::2]], NONE, groups, count)
 
 
 def test_trust_is_the_slope_less_its_error_between_nothing_and_all():
-    seen = np.array([[0.02, 0.0], [-0.02, 0.04], [0.0, -0.04]])  # about a mean of 0, as what is true then is
+    seen = np.array([[0.02, 0.0], [0.02, 0.0], [-0.02, 0.04], [-0.02, 0.04], [0.0, -0.04], [0.0, -0.04]])
+    # each half is about a mean of 0, as what is true then is
     for factor, expected in ((-1.0, 0.0), (0.5, 0.5), (3.0, 1.0)):
         found = fitted(seen, factor * seen, {"there": [0, 2], "back": [1]}, count=3)
         assert found.trust == pytest.approx([expected, 1.0, expected], abs=1e-4)
@@ -127,10 +132,31 @@ def test_trust_is_the_slope_less_its_error_between_nothing_and_all():
         assert np.allclose(found.mean[[0, 2], :2], MEAN[:2], atol=1e-6)
 
 
-def test_one_hidden_episode_measures_nothing():
-    found = fitted([[0.02, 0.0]], [[0.0, 0.0]], {"there": [0], "nobody": []}, 1)
-    assert found.trust[0] == 1.0
-    assert found.measured == {}
+def test_fewer_than_two_hidden_episodes_a_network_measure_nothing():
+    for count in (1, 2, 3):
+        found = fitted([[0.02, 0.0]] * count, [[0.0, 0.0]] * count, {"there": [0], "nobody": []}, 1)
+        assert found.trust[0] == 1.0
+        assert found.measured == {}
+    assert fitted([[0.02, 0.0]] * 4, [[0.0, 0.0]] * 4, {"there": [0]}, 1).measured == {"there": 0.0}
+
+
+def test_what_a_network_says_counts_from_the_mean_of_what_it_learned():
+    """It knows its own half's mean and nine tenths of what lies beside it; about the mean of all that looks less."""
+    rng = np.random.default_rng(0)
+    true = rng.normal(0, 0.01, (12, 2)) + np.where(np.arange(12)[:, None] % 2, 0.01, -0.01)
+    own = np.where(np.arange(12)[:, None] % 2, true[::2].mean(0), true[1::2].mean(0))
+    assert fitted(own + 0.9 * (true - own), true, {"there": [0]}, 1).trust[0] == 1.0
+    assert fitted(own + 2.0 * (true - own), true, {"there": [0]}, 1).trust[0] == pytest.approx(0.5, abs=1e-4)
+    assert fitted(own, true, {"there": [0]}, 1).trust[0] == 0.0
+
+
+def test_episodes_that_no_network_learned_are_no_part_of_its_mean():
+    true = np.array([[0.0, 0.0], [0.0, 0.0], [0.02, 0.0], [0.02, 0.0], [0.5, 0.0], [0.5, 0.0]])
+    numbers = np.arange(6)
+    shown = told(numbers, np.zeros(6, int), np.full((6, 2), 9.0), true)
+    said = np.pad(np.array([[0.01, 0.0]] * 6) + 2.0 * (true - [0.01, 0.0]), ((0, 0), (0, 1))).astype(np.float32)
+    found = fit_trust(shown, said, [numbers[::2], numbers[1::2]], np.array([4, 5]), {"there": [0]}, 1)
+    assert found.trust[0] == pytest.approx(0.5, abs=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -227,6 +253,16 @@ def test_training_goes_on_to_the_bit_with_the_blind_networks(shown):
         again.update()
     assert np.array_equal(again.place_trust().trust, whole.trust)
     assert np.array_equal(again.place_trust().mean, whole.mean)
+
+
+def test_a_training_that_was_measured_otherwise_is_refused_and_says_what_to_do(shown):
+    frames, groups = shown
+    config = KeypointConfig(steps=6, batch=8)
+    tensors, header = trained(frames, config, groups, steps=1).state()
+    old = {name: value for name, value in header.items() if name != "place_parts"}
+    with pytest.raises(CheckpointError, match=r"hid a fourth of the places.*Delete the policy's training/"):
+        KeypointTraining(frames, config, 0, groups).load_state(tensors, old)
+    KeypointTraining(frames, config, 0).load_state(tensors, old)  # without places to shrink nothing has changed
 
 
 def perception(trust):

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from sim.experts.choice import expert_for
+from sim.tasks.borders import last_apart
 from sim.tasks.predicates import closed
 from sim.tasks.task import tilt
 from sim.twin import make_twin
@@ -97,6 +99,29 @@ def test_what_a_lid_hides_of_a_pot_that_is_larger_or_far_away(twin):
     small = replace(lid, half_extent=(pot.opening / 2, pot.opening / 2))
     assert small.hides(pot, 0.0) == pytest.approx(0.25)
     assert small.hides(pot, 0.2) == lid.hides(pot, 0.2) == 0.0
+    for size in np.linspace(0.02, 0.05, 301):
+        other = replace(lid, half_extent=(size, size))
+        for limit in (abs(size - pot.opening), size + pot.opening):
+            apart = limit
+            for _ in range(4):
+                apart = np.nextafter(apart, 1.0 if limit < pot.opening else 0.0)
+                assert 0.0 <= other.hides(pot, apart) <= 1.0
+
+
+def test_deliberate_near_misses_lie_about_the_last_place_that_counts(twin):
+    last = last_apart(twin.scene.object("lid"), twin.scene.object("pot"))
+    assert twin.scene.object("lid").hides(twin.scene.object("pot"), last) >= 0.9
+    far = {"edge": [], "border": []}
+    for failure, found in far.items():
+        for seed in range(30):
+            twin.reset("forward", np.random.default_rng(seed))
+            expert = expert_for(twin, "forward", np.random.default_rng(seed), failure=failure)
+            middle = twin.scene.physics.body_pose("pot")[0][:2]
+            own = last_apart(twin.scene.object("lid"), twin.scene.object("pot"))
+            found.append((np.linalg.norm(expert._goal - middle), own))
+    assert all(own + 0.002 < apart < 0.031 for apart, own in far["edge"])
+    assert all(abs(apart - own) < 0.0101 for apart, own in far["border"])
+    assert {apart < own for apart, own in far["border"]} == {True, False}
 
 
 def test_a_lid_that_leans_on_the_pot_as_on_a_wall_is_not_on(twin):
