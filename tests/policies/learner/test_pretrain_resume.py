@@ -277,3 +277,18 @@ def test_settings_out_of_range_are_refused():
     with pytest.raises(ConfigError, match="checkpoint_every=0"):
         replace(SETTINGS, checkpoint_every=0)
     assert SETTINGS.keypoints == KeypointConfig(steps=12, batch=8)
+
+
+def test_a_network_of_before_places_were_measured_as_now_is_not_taken(tmp_path, demo_store, monkeypatch):
+    with monkeypatch.context() as before:
+        before.setattr("policies.perception.keypoint_training._PARTS", "something_else")
+        train(demo_store, tmp_path / "first")
+    said, stages = [], set()
+    train(
+        demo_store, tmp_path / "second", SETTINGS, lambda stage, *_: stages.add(stage), said.append,
+        beside=[tmp_path / "first"],
+    )  # fmt: skip
+    assert stages == {"keypoints", "policy"}
+    assert said == []
+    assert train(demo_store, tmp_path / "first", notify=said.append)  # what is whole stays as it is
+    assert "nothing is left to do" in said[0]
