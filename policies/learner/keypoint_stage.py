@@ -123,8 +123,7 @@ class KeypointStage:
                 whole = saved is not None and saved.header["errors"] is not None and self.finished(saved) is not None
             except CheckpointError:
                 continue  # of other settings, damaged, or of another version's network
-            alike = saved is not None and (not self._groups or measures_alike(saved.header["training"]))
-            if saved is not None and whole and alike:
+            if saved is not None and whole and (not self._groups or measures_alike(saved.header["training"])):
                 self._checkpoints.save(saved.number, saved.tensors, saved.header, last=True)
                 notify(f"The keypoint network is that of {other.folder.parent}: data and settings are the same.")
                 return

@@ -250,18 +250,20 @@ class ScriptedExpert(Expert):
         """
         if not fixture:
             angle = self._rng.uniform(0, 2 * math.pi)
-            scene = self._twin.scene
-            base, last = scene.physics.body_pose(self._goal_object)[0][:2], _TOPPLES
-            if scene.object(self._goal_object).opening:
-                last = last_apart(scene.object(self._object), scene.object(self._goal_object))
-                less, more = (_OUTSIDE, _TOPPLES - last) if self._failure == "edge" else (-_NEAR_BORDER, _NEAR_BORDER)
-                last += float(self._rng.uniform(less, more))
-            return base + last * np.array([math.cos(angle), math.sin(angle)])
-        last = last_across(self._twin.scene.object(self._object))
-        least, most = last - _NEAR_BORDER, last + _NEAR_BORDER
+            scene, apart = self._twin.scene, _TOPPLES
+            base = scene.object(self._goal_object)
+            if base.opening:
+                apart = self._about(last_apart(scene.object(self._object), base), _TOPPLES)
+            middle = scene.physics.body_pose(self._goal_object)[0][:2]
+            return middle + apart * np.array([math.cos(angle), math.sin(angle)])
+        across = self._about(last_across(self._twin.scene.object(self._object)), _BEYOND)
+        return border_place(self._twin.scene.fixture(fixture), across, self._rng)
+
+    def _about(self, last: float, most: float) -> float:
+        """A distance about the last one that still counts, m; for the failure "edge" beyond it, `most` at most."""
         if self._failure == "edge":
-            least, most = last + _OUTSIDE, _BEYOND
-        return border_place(self._twin.scene.fixture(fixture), float(self._rng.uniform(least, most)), self._rng)
+            return float(self._rng.uniform(last + _OUTSIDE, most))
+        return float(self._rng.uniform(last - _NEAR_BORDER, last + _NEAR_BORDER))
 
     def _descend(self, offset: Float64) -> Iterator[Step]:
         """Down onto the grasp; above the object the fingers wait until they are astride it."""
